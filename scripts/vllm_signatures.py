@@ -1,0 +1,72 @@
+"""Reads from a vLLM release the signatures that axia's adapter relies on, without running it.
+
+    python -m scripts.vllm_signatures path/to/vllm-0.33.0-….whl >> tests/data/vllm_signatures.json   # by hand, merged
+
+A CUDA build can't be run on every machine, but its wheel can be read. `tests/contract/test_vllm_signatures.py` holds
+the calls in services/inference/engine_vllm.py against the signatures of every release recorded there.
+"""
+
+import ast
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+SOURCES = {
+    "v1/engine/async_llm.py": ("AsyncLLM",),
+    "engine/arg_utils.py": ("EngineArgs", "AsyncEngineArgs"),
+    "sampling_params.py": ("SamplingParams",),
+    "renderers/params.py": ("ChatParams",),
+    "renderers/base.py": ("BaseRenderer",),
+    "v1/metrics/loggers.py": ("StatLoggerBase",),
+    "v1/metrics/stats.py": ("RequestStateStats", "SchedulerStats"),
+    "outputs.py": ("CompletionOutput",),
+}
+METHODS = (
+    "generate", "check_admission", "from_engine_args", "shutdown", "get_num_unfinished_requests", "get_tokenizer",
+    "render_chat_async", "render_cmpl_async", "record", "log_engine_initialized", "errored",
+)  # fmt: skip
+
+
+def signatures(package: Path) -> dict[str, list[str]]:
+    """Parameters of methods and fields of classes by name, from a wheel or an unpacked vllm folder."""
+    found: dict[str, list[str]] = {}
+    for source, classes in SOURCES.items():
+        for node in ast.walk(ast.parse(_read(package, source))):
+            if isinstance(node, ast.ClassDef) and node.name in classes:
+                fields = [item.target.id for item in node.body if _is_field(item)]  # type: ignore[attr-defined]
+                if fields:
+                    found[node.name] = sorted(fields)
+                for item in node.body:
+                    if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and item.name in METHODS:
+                        found[f"{node.name}.{item.name}"] = _parameters(item.args)
+    return found
+
+
+def _is_field(item: ast.stmt) -> bool:
+    return isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and not item.target.id.startswith("_")
+
+
+def _parameters(arguments: ast.arguments) -> list[str]:
+    """Positional parameters by name, then keyword-only ones with a leading asterisk; optional ones end in "=".
+
+    >>> _parameters(ast.parse("def f(self, a, b=1, *, c=2): pass").body[0].args)
+    ['a', 'b=', '*c=']
+    """
+    positional = [*arguments.posonlyargs, *arguments.args]
+    required = len(positional) - len(arguments.defaults)
+    names = [argument.arg + ("=" if index >= required else "") for index, argument in enumerate(positional)]
+    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    names += [f"*{argument.arg}" + ("=" if default is not None else "") for argument, default in keywords]
+    return [name for name in names if name not in {"self", "cls"}]
+
+
+def _read(package: Path, source: str) -> str:
+    if package.is_dir():
+        return (package / source).read_text(encoding="utf-8")
+    with zipfile.ZipFile(package) as wheel:
+        return wheel.read(f"vllm/{source}").decode()
+
+
+if __name__ == "__main__":
+    print(json.dumps(signatures(Path(sys.argv[1])), indent=1, sort_keys=True))
