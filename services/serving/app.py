@@ -1,0 +1,201 @@
+"""The boot of every server, written once.
+
+Settings, logs, metrics port, health as NOT_SERVING, bind, load and warm, SERVING. On SIGTERM or SIGINT: NOT_SERVING,
+new calls refused, calls in flight finished, stop, close. A component that fails while running (its engine died, say)
+takes the same way out with exit code 1, so that a process manager starts it again. One that has lost something which
+comes back by itself (a database, say) says NOT_SERVING meanwhile and goes on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.serving.errors import ServiceError
+from services.serving.health import Health
+from services.serving.interceptors import CallInterceptor
+from services.serving.logs import configure_logs
+from services.serving.metrics import MetricsServer
+from services.serving.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+_MESSAGE_OVERHEAD_MIB = 4
+"""Room in a message beside a picture of the largest size, in MiB."""
+
+_ROOM_FOR_REFUSALS = 256
+"""Calls over the bound that are taken in nevertheless: to be refused with details, or to ask for health."""
+
+_CANCEL_SECONDS = 2.0
+"""How long a cancelled call may take to end before the component is closed under it."""
+
+_FAILURE_NOTICE_S = 2.0
+"""How long a failed server says NOT_SERVING before it goes, so that those who watch its health hear of it."""
+
+
+class Component(Protocol):
+    """What a server does, without how it is booted."""
+
+    @property
+    def name(self) -> str:
+        """Name in logs."""
+
+    @property
+    def services(self) -> Sequence[str]:
+        """Full names of the gRPC services that it offers."""
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds its servicers to a server."""
+
+    async def start(self) -> None:
+        """Loads and warms whatever answers need. Raises ServiceError with advice if that can't be done."""
+
+    async def watch(self) -> None:
+        """Runs as long as the component can answer; raises ServiceError when it no longer can."""
+
+    async def close(self) -> None:
+        """Frees everything; called once, also after a failed start."""
+
+
+@runtime_checkable
+class ReportsHealth(Protocol):
+    """A component that reports health by itself: its own, where it can't answer for a while without having failed, and
+    that of services which it passes on."""
+
+    def report_to(self, health: Health) -> None:
+        """Takes the health of the server, before it starts. `watch` may tell it what changes."""
+
+
+def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Options of gRPC servers and channels in the suite: message sizes by the picture limit, quick reconnection, and
+    pings during calls, so that one without a deadline ends when its peer's machine or network is gone."""
+    size = int((settings.max_image_mib + _MESSAGE_OVERHEAD_MIB) * 2**20)
+    return [
+        ("grpc.max_send_message_length", size),
+        ("grpc.max_receive_message_length", size),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),  # gRPC's own bound is two minutes
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # Servers take a caller that pings more often than every five minutes for an abuser, unless they are told.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ]
+
+
+def run(component: Component, settings: ServerSettings) -> None:
+    """Serves a component until a signal; ends the process with 0 after a drain, 1 after a failure."""
+    configure_logs(component.name, settings.log_level)
+    raise SystemExit(asyncio.run(serve(component, settings)))
+
+
+async def serve(component: Component, settings: ServerSettings) -> int:
+    """Boots a component, serves it until a signal or a failure, and returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    interceptor = CallInterceptor(settings.max_concurrent_calls)
+    health = Health(component.services)
+    server = grpc.aio.server(
+        interceptors=[interceptor],
+        maximum_concurrent_rpcs=settings.max_concurrent_calls + _ROOM_FOR_REFUSALS,
+        # Without this two processes could share a port, and half of the calls would go to a forgotten one.
+        options=[*channel_options(settings), ("grpc.so_reuseport", 0)],
+    )
+    await health.register(server)
+    if isinstance(component, ReportsHealth):
+        component.report_to(health)
+    component.register(server)
+    if settings.reflection:
+        reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], server)
+
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            port = _bind(server, settings, stack)
+        except ServiceError as error:
+            logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+            return 1
+        stack.push_async_callback(component.close)
+        await server.start()
+        stack.push_async_callback(_stop, server, interceptor)
+        logger.info("listening on %s:%d, not serving yet", settings.host, port)
+        code = await _serve_until(stop, component, health)
+        await health.set_serving(False)
+        if code == 0:
+            logger.info("draining %d calls", interceptor.in_flight)
+            if not await interceptor.drain(settings.drain_seconds):
+                logger.warning(
+                    "%d calls had not ended after %g s and are cancelled; a longer drain_seconds would let them end",
+                    interceptor.in_flight,
+                    settings.drain_seconds,
+                )
+        else:
+            await asyncio.sleep(_FAILURE_NOTICE_S)
+    logger.info("stopped")
+    return code
+
+
+async def _stop(server: grpc.aio.Server, interceptor: CallInterceptor) -> None:
+    """Cancels the calls that are left and waits until each has let go of the component, which is closed next."""
+    await server.stop(0)  # returns while cancelled calls are still ending
+    await interceptor.drain(_CANCEL_SECONDS)
+
+
+def _bind(server: grpc.aio.Server, settings: ServerSettings, stack: contextlib.AsyncExitStack) -> int:
+    """Opens the metrics port and the gRPC port; returns the latter's number."""
+    host = settings.host.strip("[]")
+    if settings.metrics_port:
+        try:
+            stack.enter_context(MetricsServer(host, settings.metrics_port))
+        except OSError as error:
+            raise _port_taken(settings, "metrics_port", settings.metrics_port) from error
+    try:
+        # Without brackets gRPC takes the end of an IPv6 address for the port.
+        return server.add_insecure_port(f"{f'[{host}]' if ':' in host else host}:{settings.port}")
+    except RuntimeError as error:  # gRPC says no more than that it failed
+        raise _port_taken(settings, "port", settings.port) from error
+
+
+def _port_taken(settings: ServerSettings, field: str, port: int) -> ServiceError:
+    variable = f"{settings.model_config.get('env_prefix', '')}{field}".upper()
+    return ServiceError(
+        f"can't listen on {settings.host}:{port}: another process has it or the address is not this machine's; "
+        f"stop that process or set {variable} or the host to another",
+        reason="PORT_TAKEN",
+    )
+
+
+async def _serve_until(stop: asyncio.Event, component: Component, health: Health) -> int:
+    """Starts the component, says SERVING, and waits for a signal or the component's failure."""
+    stopped = asyncio.create_task(stop.wait())
+    alive = asyncio.create_task(_start_and_watch(component, health))
+    try:
+        await asyncio.wait({stopped, alive}, return_when=asyncio.FIRST_COMPLETED)
+        if not alive.done():
+            return 0
+        error = asyncio.CancelledError() if alive.cancelled() else alive.exception()
+        if error:
+            if isinstance(error, ServiceError):
+                logger.error("%s", error.message)
+            else:
+                logger.error("%s failed unexpectedly", component.name, exc_info=error)
+            return 1
+        return 0
+    finally:
+        for task in (stopped, alive):
+            task.cancel()
+        await asyncio.gather(stopped, alive, return_exceptions=True)
+
+
+async def _start_and_watch(component: Component, health: Health) -> None:
+    started = asyncio.get_running_loop().time()
+    await component.start()
+    await health.set_serving(True)
+    logger.info("serving after %.1f s", asyncio.get_running_loop().time() - started)
+    await component.watch()

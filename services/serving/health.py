@@ -1,0 +1,44 @@
+"""The standard health service (grpc.health.v1), which never says SERVING before it is true."""
+
+from collections.abc import Iterable
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+METHOD_PREFIX = "/grpc.health.v1.Health/"
+"""Beginning of the health service's method names, which are answered while draining too."""
+
+
+class Health:
+    """The health of a server and of each service that it offers.
+
+    grpcio's servicer begins with SERVING for the whole server, so it is set to NOT_SERVING before the port is bound.
+    """
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self._names = ("", *services)
+        self._followed: dict[str, bool] = {}
+        self._serving = False
+        self._servicer = health.aio.HealthServicer()
+
+    async def register(self, server: grpc.aio.Server) -> None:
+        """Adds the service to a server, as NOT_SERVING."""
+        await self.set_serving(False)
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def set_serving(self, serving: bool) -> None:
+        """Says of the whole server and of each service whether it can answer."""
+        self._serving = serving
+        for name in self._names:
+            await self._say(name, serving)
+        for name, own in self._followed.items():
+            await self._say(name, serving and own)
+
+    async def follow(self, service: str, *, serving: bool) -> None:
+        """Says of a service that is passed on to another server what that server says, while this one serves."""
+        self._followed[service] = serving
+        await self._say(service, self._serving and serving)
+
+    async def _say(self, name: str, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._servicer.set(name, status)

@@ -1,0 +1,210 @@
+"""What happens around every call: request id, metrics, errors, refusal while full or draining.
+
+One interceptor does all of it, so that a call pays for one wrapper instead of four. It covers unary and streaming
+responses, and wraps each method once, not once a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from services.serving.errors import Internal, ResourceExhausted, ServiceError, Unavailable
+from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
+from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
+from services.serving.status import to_status
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:  # generic in its type stubs alone
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+_MAX_REQUEST_ID_LENGTH = 128
+# By code and by number: releases of grpcio differ in which of them a context gives.
+_STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every method of a server.
+
+    Args:
+        max_in_flight: Calls in flight beyond which a new one is refused. gRPC's own bound would refuse the health
+            service too, so that a busy server would look dead, and would not say when to try again.
+    """
+
+    def __init__(self, max_in_flight: int = sys.maxsize) -> None:
+        self._max_in_flight = max_in_flight
+        self._wrapped: dict[str, Handler | None] = {}
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are being answered, those of the health service not counted."""
+        return self._in_flight
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuses new calls from now on and waits for those in flight.
+
+        Returns:
+            Whether all of them ended within `timeout_s` seconds.
+        """
+        self._draining = True
+        if not self._in_flight:
+            return True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Gives gRPC the wrapped handler of a method, wrapping it at its first call."""
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # an unknown method; not remembered, or callers could fill the memory with names
+            self._wrapped[method] = handler if method.startswith(HEALTH_PREFIX) else self._wrap(method, handler)
+        return self._wrapped[method]
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        call = _Call(self, method)
+        arguments = (handler.request_deserializer, handler.response_serializer)
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(call.stream(handler.stream_stream), *arguments)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(call.unary(handler.stream_unary), *arguments)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(call.stream(handler.unary_stream), *arguments)
+        return grpc.unary_unary_rpc_method_handler(call.unary(handler.unary_unary), *arguments)
+
+    def _enter(self) -> None:
+        if self._draining:
+            raise Unavailable(
+                "this server is shutting down; call again, another replica or its successor will answer",
+                reason="DRAINING",
+                retry_after_s=1.0,
+            )
+        if self._in_flight >= self._max_in_flight:
+            raise ResourceExhausted(
+                f"this server answers {self._max_in_flight:,} calls at a time; try again shortly, or elsewhere",
+                reason="TOO_MANY_CALLS",
+                retry_after_s=1.0,
+            )
+        self._in_flight += 1
+        self._idle.clear()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self._idle.set()
+
+
+class _Call:
+    """The wrapper around one method, with its metrics looked up once."""
+
+    def __init__(self, interceptor: CallInterceptor, method: str) -> None:
+        self._interceptor = interceptor
+        self._method = method.removeprefix("/")
+        self._seconds = RPC_SECONDS.labels(self._method)
+        self._in_flight = RPC_IN_FLIGHT.labels(self._method)
+        self._ok = RPC_REQUESTS.labels(self._method, "OK")
+
+    def unary(self, behaviour: Any) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def answer(request: Any, context: Context) -> Any:
+            started = self._begin(context)
+            entered = False
+            failure: BaseException | None = None
+            try:
+                self._interceptor._enter()
+                entered = True
+                return await behaviour(request, context)
+            except BaseException as error:
+                failure = error
+                await self._fail(error, context)
+                raise
+            finally:
+                self._end(started, entered, failure, context)
+
+        return answer
+
+    def stream(self, behaviour: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+            started = self._begin(context)
+            entered = False
+            failure: BaseException | None = None
+            try:
+                self._interceptor._enter()
+                entered = True
+                async with aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        yield response
+            except BaseException as error:
+                failure = error
+                await self._fail(error, context)
+                raise
+            finally:
+                self._end(started, entered, failure, context)
+
+        return answer
+
+    def _begin(self, context: Context) -> float:
+        given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")
+        usable = isinstance(given, str) and 0 < len(given) <= _MAX_REQUEST_ID_LENGTH and given.isprintable()
+        request_id.set(str(given) if usable else uuid.uuid4().hex)
+        self._in_flight.inc()
+        return time.perf_counter()
+
+    async def _fail(self, error: BaseException, context: Context) -> None:
+        """Ends a call with the status of an error. Returns only where the error itself must go on."""
+        if isinstance(error, (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit)):
+            return  # already a status, or the caller is gone
+        if not isinstance(error, ServiceError):
+            # Whatever it is, its text may hold paths, prompts or secrets: it goes to the log and not to the caller.
+            logger.exception("%s failed unexpectedly", self._method)
+            error = Internal(
+                "the server failed; its log has the details under this request id", reason="UNEXPECTED_FAILURE"
+            )
+        RPC_REJECTED.labels(self._method, error.reason).inc()
+        status = to_status(error, request_id.get())
+        await context.abort(status.code, status.details, status.trailing_metadata)
+
+    def _end(self, started: float, entered: bool, failure: BaseException | None, context: Context) -> None:
+        if entered:
+            self._interceptor._leave()
+        self._in_flight.dec()
+        elapsed = time.perf_counter() - started
+        self._seconds.observe(elapsed)
+        if failure is None:
+            self._ok.inc()
+            return
+        code = _code_name(failure, context)
+        RPC_REQUESTS.labels(self._method, code).inc()
+        logger.info("%s ended with %s after %.0f ms", self._method, code, elapsed * 1000)
+
+
+def _code_name(failure: BaseException, context: Context) -> str:
+    if isinstance(failure, ServiceError):
+        return failure.code.name
+    if isinstance(failure, (asyncio.CancelledError, GeneratorExit)):
+        return "DEADLINE_EXCEEDED" if context.time_remaining() == 0 else "CANCELLED"
+    if isinstance(failure, grpc.aio.AbortError):
+        return _STATUS_NAMES.get(context.code(), "UNKNOWN")
+    return "INTERNAL"

@@ -1,0 +1,53 @@
+"""Checks of numbers and texts in requests, with messages that name the field and say what would be right."""
+
+import math
+from collections.abc import Sequence
+
+from services.serving.errors import InvalidArgument
+
+MAX_SEED = 2**53 - 1
+"""Largest seed: every JSON reader keeps integers up to here exactly."""
+MAX_TEMPERATURE = 2.0
+
+
+def check_between(field: str, value: float, low: float, high: float) -> None:
+    """Refuses a number outside low..high, or that is not a number at all."""
+    if not low <= value <= high:  # also false for NaN
+        raise InvalidArgument(
+            field, f"must be from {_exact(low)} to {_exact(high)}, and is {_exact(value)}", reason="OUT_OF_RANGE"
+        )
+
+
+def check_top_p(field: str, value: float) -> None:
+    """Refuses a nucleus that is not above 0 and at most 1."""
+    if not 0 < value <= 1:
+        raise InvalidArgument(field, f"must be above 0 and at most 1, and is {_exact(value)}", reason="OUT_OF_RANGE")
+
+
+def _exact(value: float) -> str:
+    """A number with all its digits: a rounded one could read as the bound that it breaks."""
+    return "not a number" if math.isnan(value) else str(value).removesuffix(".0")
+
+
+def check_text(field: str, text: str, max_chars: int) -> None:
+    """Refuses an empty or overlong text."""
+    if not text.strip():
+        raise InvalidArgument(field, "must not be empty", reason="TEXT_EMPTY")
+    if len(text) > max_chars:
+        raise InvalidArgument(
+            field, f"has {len(text):,} characters, at most {max_chars:,} are taken", reason="TEXT_TOO_LONG"
+        )
+
+
+def check_special_tokens(field: str, text: str, special_tokens: Sequence[str]) -> None:
+    """Refuses a text that holds special tokens of the model.
+
+    An image placeholder in plain text can crash an engine's worker, and a role marker lets a caller speak as the model.
+    """
+    for token in special_tokens:
+        if token in text:
+            raise InvalidArgument(
+                field,
+                f"holds {token!r}, which has a special meaning to the model; leave it out",
+                reason="SPECIAL_TOKEN",
+            )

@@ -1,0 +1,67 @@
+"""Settings that every server has, and loading them with messages that name the variable at fault."""
+
+import difflib
+import os
+import sys
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SettingsT = TypeVar("SettingsT", bound="ServerSettings")
+
+
+class ServerSettings(BaseSettings):
+    """Settings of one server, read from environment variables with the server's prefix."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all interfaces, as in a container."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one and logs it."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe log records that are written."""
+    reflection: bool = False
+    """Whether clients may ask for the contract by gRPC reflection."""
+    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
+    """How long calls in flight may go on after SIGTERM before they are cancelled."""
+    max_concurrent_calls: int = Field(default=1024, ge=1)
+    """Calls in flight beyond which a new one is refused with RESOURCE_EXHAUSTED."""
+    max_image_mib: float = Field(default=20.0, gt=0, le=256)
+    """Encoded size of a picture at most, in MiB."""
+    max_image_megapixels: float = Field(default=64.0, gt=0, le=1000)
+    """Pixels of a picture at most, in millions."""
+    max_image_side: int = Field(default=16_384, ge=1)
+    """Width and height of a picture at most, in pixels."""
+    decode_workers: int = Field(default=2, ge=1, le=64)
+    """Threads that decode pictures."""
+
+
+def load_settings(cls: type[SettingsT]) -> SettingsT:
+    """Loads settings from the environment, or ends the process with a message that names each bad variable.
+
+    A variable with the right prefix and an unknown name is reported on standard error and otherwise ignored: it may be
+    a slip, or something that an orchestrator injects.
+    """
+    prefix = cls.model_config.get("env_prefix", "")
+    known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+    for name in sorted(os.environ):
+        if prefix and name.startswith(prefix) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            sys.stderr.write(f"{name} is not a setting and is ignored{hint}\n")
+    try:
+        return cls()
+    except ValidationError as error:
+        for problem in error.errors():
+            message = problem["msg"].removeprefix("Value error, ")
+            if not problem["loc"]:  # about several fields: its text begins with the name of the one to change
+                sys.stderr.write(f"{prefix}{message}\n")
+                continue
+            variable = f"{prefix}{'_'.join(str(part) for part in problem['loc'])}".upper()
+            given = f" (given: {problem['input']!r})" if problem["type"] != "missing" else ""
+            sys.stderr.write(f"{variable}: {message}{given}\n")
+        raise SystemExit(2) from None
