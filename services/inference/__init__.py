@@ -1,0 +1,1 @@
+"""Generates completions with one vision-language model."""

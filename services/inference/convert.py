@@ -1,0 +1,94 @@
+"""Maps between the contract (axia.v1) and the inference service's own types."""
+
+from axia.v1 import image_pb2, inference_pb2
+from services.inference.engine import Message, ModelDescription, Role, Sampling
+from services.inference.generation import Completion, FinishReason, Started
+from services.inference.sampler import SampleRequest, Summary
+from services.inference.settings import InferenceSettings
+from services.serving.errors import InvalidArgument
+
+_DEFAULT_TOP_P = 1.0
+_DEFAULT_MAX_TOKENS = 100
+
+_ROLES = {
+    inference_pb2.ROLE_SYSTEM: Role.SYSTEM,
+    inference_pb2.ROLE_USER: Role.USER,
+    inference_pb2.ROLE_ASSISTANT: Role.ASSISTANT,
+}
+_FINISH_REASONS = {
+    FinishReason.STOP: inference_pb2.FINISH_REASON_STOP,
+    FinishReason.SENTENCE: inference_pb2.FINISH_REASON_SENTENCE,
+    FinishReason.LENGTH: inference_pb2.FINISH_REASON_LENGTH,
+}
+
+
+def to_sample_request(request: inference_pb2.GenerateRequest) -> SampleRequest:
+    """Reads a request; ranges are the sampler's to check."""
+    top_p = request.top_p if request.HasField("top_p") else _DEFAULT_TOP_P
+    max_tokens = request.max_tokens if request.HasField("max_tokens") else _DEFAULT_MAX_TOKENS
+    return SampleRequest(
+        model=request.model,
+        image=request.image.data if request.HasField("image") else None,
+        messages=[_to_message(index, message) for index, message in enumerate(request.messages)],
+        samplings=[Sampling(sample.seed, sample.temperature, top_p, max_tokens) for sample in request.samples],
+        first_sentence_only=request.stop_rule == inference_pb2.STOP_RULE_FIRST_SENTENCE,
+    )
+
+
+def _to_message(index: int, message: inference_pb2.Message) -> Message:
+    role = _ROLES.get(message.role)
+    if role is None:
+        raise InvalidArgument(f"messages[{index}].role", "must be system, user or assistant", reason="ROLE_UNKNOWN")
+    return Message(role, message.text)
+
+
+def from_event(event: Started | Completion | Summary, settings: InferenceSettings) -> inference_pb2.GenerateResponse:
+    """Writes an event of a generation."""
+    if isinstance(event, Started):
+        started = inference_pb2.GenerateStarted(prompt_tokens=event.prompt_tokens)
+        return inference_pb2.GenerateResponse(started=started)
+    if isinstance(event, Completion):
+        return inference_pb2.GenerateResponse(completion=_from_completion(event))
+    return inference_pb2.GenerateResponse(summary=_from_summary(event, settings))
+
+
+def _from_completion(completion: Completion) -> inference_pb2.Completion:
+    return inference_pb2.Completion(
+        index=completion.index,
+        first_sentence=completion.first_sentence,
+        text=completion.text,
+        finish_reason=_FINISH_REASONS[completion.finish_reason],
+        tokens=completion.tokens,
+        seed=completion.sampling.seed,
+        temperature=completion.sampling.temperature,
+    )
+
+
+def _from_summary(summary: Summary, settings: InferenceSettings) -> inference_pb2.GenerateSummary:
+    image = image_pb2.ImageInfo(**summary.image._asdict()) if summary.image else None
+    return inference_pb2.GenerateSummary(
+        image=image,
+        model=from_model(summary.model, settings),
+        prompt_tokens=summary.prompt_tokens,
+        timings=inference_pb2.Timings(
+            total_ms=summary.total_s * 1000,
+            decode_ms=summary.decode_s * 1000,
+            queue_ms=summary.queue_s * 1000,
+            first_token_ms=summary.first_token_s * 1000,
+            generation_ms=summary.generation_s * 1000,
+        ),
+    )
+
+
+def from_model(model: ModelDescription, settings: InferenceSettings) -> inference_pb2.Model:
+    """Writes the description of a model with the server's bounds."""
+    return inference_pb2.Model(
+        name=model.name,
+        revision=model.revision,
+        engine=model.engine,
+        engine_version=model.engine_version,
+        max_context_tokens=model.max_context_tokens,
+        max_samples=settings.max_samples,
+        max_tokens=settings.max_tokens,
+        accepts_images=model.accepts_images,
+    )

@@ -1,0 +1,140 @@
+"""What an engine does for the inference service, without how it does it.
+
+An engine prepares a conversation once, however many completions are sampled from it, and then streams each completion
+as pieces of text. Closing a stream frees the engine at once.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, NamedTuple, Protocol
+
+from PIL import Image
+
+
+class Role(Enum):
+    """Who says a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Message(NamedTuple):
+    """One turn of a conversation."""
+
+    role: Role
+    text: str
+
+
+class Picture(NamedTuple):
+    """A decoded picture and the hash that names it in caches."""
+
+    pixels: Image.Image
+    """Upright, mode RGB."""
+    sha256: str
+    """SHA-256 of the bytes that it was decoded from."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a model is asked: turns, and a picture that the first user turn is about."""
+
+    messages: Sequence[Message]
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one completion is sampled."""
+
+    seed: int
+    """0 to 2^53 - 1."""
+    temperature: float
+    """0 to 2; 0 takes the most probable token each time."""
+    top_p: float
+    """Above 0 and at most 1."""
+    max_tokens: int
+    """Tokens at most, at least 1."""
+
+
+class Piece(NamedTuple):
+    """A piece of a completion as it comes out of the engine."""
+
+    text: str
+    """What was added; may be empty."""
+    tokens: int
+    """Tokens that were added."""
+    finish: Literal["stop", "length"] | None = None
+    """Set on the last piece: the model ended, or `max_tokens` or the context length was reached."""
+    queued_s: float | None = None
+    """Seconds that the completion waited before it was scheduled, where the engine knows; set on the first piece."""
+    prompt_tokens: int | None = None
+    """Tokens of the prompt, where the engine learns them with its answer; set on any piece."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A conversation that is ready to be sampled from, any number of times."""
+
+    prompt_tokens: int
+    """Tokens of the prompt, the picture's included; 0 where they are not known yet."""
+    handle: object = field(repr=False)
+    """The engine's own."""
+
+
+class EngineLoad(NamedTuple):
+    """What an engine holds at this moment, by its own count."""
+
+    running: int
+    """Completions that are being generated."""
+    waiting: int
+    """Completions that wait for their turn."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """The model that an engine holds."""
+
+    name: str
+    revision: str
+    engine: str
+    engine_version: str
+    max_context_tokens: int
+    """Prompt and completion together; 0 if unknown."""
+    accepts_images: bool
+
+
+class Engine(Protocol):
+    """Holds one model and samples completions from it.
+
+    Errors are ServiceErrors: InvalidArgument for a conversation that the model can't take, ResourceExhausted for a full
+    queue, Unavailable once the engine is dead.
+    """
+
+    async def start(self) -> None:
+        """Loads the model and makes it answer once."""
+
+    def describe(self) -> ModelDescription:
+        """The model; only after `start`."""
+
+    def special_tokens(self) -> Sequence[str]:
+        """Texts that mean something to the model beside what they say, such as its image placeholder."""
+
+    def admit(self, completions: int) -> None:
+        """Raises ResourceExhausted if that many more completions would overfill the queue."""
+
+    async def prepare(self, conversation: Conversation) -> Prepared:
+        """Applies the model's template and processes the picture."""
+
+    def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """Samples one completion. Closing the generator (`aclose`) aborts it."""
+
+    def load(self) -> EngineLoad:
+        """Running and waiting completions."""
+
+    async def watch(self) -> None:
+        """Runs as long as the engine lives; raises Unavailable with advice when it has died."""
+
+    async def close(self) -> None:
+        """Frees the model and ends the engine's processes."""

@@ -1,0 +1,197 @@
+"""Asks any endpoint that speaks OpenAI's chat completions: a hosted model such as GPT-4o, or a vLLM server elsewhere.
+
+Why it is done this way:
+
+- One streamed request a completion, not the endpoint's `n`: each has a seed of its own, ends alone, and stops at its
+  sentence's end. Closing the connection is what cancels it, at OpenAI as at vLLM.
+- A completion is asked for again only before its first token came. Afterwards a second try would be another sample.
+- Pauses between tries keep the completion's place, so that a busy endpoint is asked less, not by others instead.
+- An endpoint that is away doesn't end this server, which could do nothing about it: calls fail with Unavailable until
+  it is back, and at the start health stays NOT_SERVING. Only what an operator must change ends the start: a refused
+  key, an unknown model, an address that is none.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+
+from axia.version import __version__
+from services.inference import metrics
+from services.inference.engine import (
+    Conversation,
+    EngineLoad,
+    Message,
+    ModelDescription,
+    Piece,
+    Prepared,
+    Role,
+    Sampling,
+)
+from services.inference.openai_endpoint import Endpoint
+from services.inference.openai_errors import EndpointFailure, pause_before
+from services.inference.openai_wire import messages_json, request_body
+from services.inference.settings import InferenceSettings
+from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError
+
+logger = logging.getLogger(__name__)
+
+_PROBE_TOKENS = 16
+"""Some reasoning models fail on less."""
+_MAX_START_PAUSE_S = 30.0
+
+
+class OpenAIEngine:
+    """One model behind one endpoint."""
+
+    def __init__(self, settings: InferenceSettings) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings)
+        self._places = asyncio.Semaphore(settings.openai_concurrency)
+        self._load = EngineLoad(0, 0)
+        self._encoders = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="encode")
+
+    async def start(self) -> None:
+        """Waits until the endpoint answers.
+
+        Raises:
+            FailedPrecondition: If it refuses the key, doesn't know the model, or isn't an endpoint of this kind.
+        """
+        for attempt in itertools.count():
+            try:
+                await self._check_endpoint()
+            except EndpointFailure as failure:
+                if not failure.again:
+                    logger.error("the endpoint said: %s", failure.detail)  # noqa: TRY400 - its words are in the detail
+                    raise _as_precondition(failure) from failure
+                pause_s = pause_before(attempt, failure.pause_s, _MAX_START_PAUSE_S) or _MAX_START_PAUSE_S
+                logger.warning(
+                    "%s (%s); asked again in %.1f s, and not serving until then",
+                    failure.error.message,
+                    failure.detail,
+                    pause_s,
+                )
+                await asyncio.sleep(pause_s)
+            else:
+                return
+
+    async def _check_endpoint(self) -> None:
+        """Asks for the list of models, and for a few tokens where that doesn't settle it."""
+        if await self._endpoint.holds():
+            return
+        prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")]))
+        body = request_body(_handle(prepared), Sampling(0, 0.0, 1.0, _PROBE_TOKENS), self._settings)
+        async with aclosing(self._endpoint.complete(body, _PROBE_TOKENS, self._endpoint.deadline())) as pieces:
+            async for _ in pieces:
+                pass
+
+    def describe(self) -> ModelDescription:
+        """The model, as far as the endpoint tells: its revision is what its latest answer named."""
+        return ModelDescription(
+            name=self._settings.model_name or self._settings.model,
+            revision=self._endpoint.state,
+            engine="openai",
+            engine_version=__version__,
+            max_context_tokens=self._endpoint.max_context_tokens,
+            accepts_images=self._settings.openai_accepts_images,
+        )
+
+    def special_tokens(self) -> Sequence[str]:
+        """Those that the settings name; an endpoint doesn't tell."""
+        return self._settings.openai_special_tokens
+
+    def admit(self, completions: int) -> None:
+        """Applies the queue bound, before any picture is decoded."""
+        if sum(self._load) + completions > self._settings.max_queue:
+            raise ResourceExhausted(
+                "the queue of this model is full; try again shortly", reason="QUEUE_FULL", retry_after_s=1.0
+            )
+
+    async def prepare(self, conversation: Conversation) -> Prepared:
+        """Writes the turns and the picture as JSON, once for all completions. Tokens are known with the answer only."""
+        loop = asyncio.get_running_loop()
+        return Prepared(0, await loop.run_in_executor(self._encoders, messages_json, conversation, self._settings))
+
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """Samples one completion, chunk by chunk as the endpoint sends it."""
+        self.admit(1)  # others may have come since the call was admitted
+        began = time.perf_counter()
+        async with self._place():
+            waited_s: float | None = time.perf_counter() - began
+            body = request_body(_handle(prepared), sampling, self._settings)
+            async with aclosing(self._pieces(body, sampling.max_tokens)) as pieces:
+                async for piece in pieces:
+                    yield piece._replace(queued_s=waited_s)
+                    waited_s = None
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the requests that the endpoint gets at the same time."""
+        self._count(waiting=1)
+        try:
+            await self._places.acquire()
+        finally:
+            self._count(waiting=-1)
+        self._count(running=1)
+        try:
+            yield
+        finally:
+            self._count(running=-1)
+            self._places.release()
+
+    async def _pieces(self, body: bytes, max_tokens: int) -> AsyncGenerator[Piece, None]:
+        """A completion, asked for again where that may help."""
+        deadline = self._endpoint.deadline()
+        for attempt in itertools.count():
+            begun = False
+            try:
+                async with aclosing(self._endpoint.complete(body, max_tokens, deadline)) as pieces:
+                    async for piece in pieces:
+                        begun = begun or bool(piece.text or piece.tokens)
+                        yield piece
+            except EndpointFailure as failure:
+                logger.warning("%s; the endpoint said: %s", failure.error.reason, failure.detail)
+                pause_s = pause_before(attempt, failure.pause_s, self._settings.openai_retry_max_s)
+                no_use = begun or not failure.again or attempt >= self._settings.openai_retries
+                if no_use or pause_s is None or asyncio.get_running_loop().time() + pause_s >= deadline:
+                    raise failure.error from failure
+                metrics.ENDPOINT_RETRIES.labels(failure.error.reason).inc()
+            else:
+                return
+            await asyncio.sleep(pause_s)
+
+    def load(self) -> EngineLoad:
+        """Requests that are open at the endpoint, and completions that wait here."""
+        return self._load
+
+    async def watch(self) -> None:
+        """Lives as long as the server: an endpoint that is away is told call by call."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        self._encoders.shutdown(wait=False, cancel_futures=True)
+        await self._endpoint.close()
+
+    def _count(self, *, running: int = 0, waiting: int = 0) -> None:
+        self._load = EngineLoad(self._load.running + running, self._load.waiting + waiting)
+
+
+def _handle(prepared: Prepared) -> bytes:
+    if not isinstance(prepared.handle, bytes):
+        raise TypeError("a conversation is asked that another engine prepared")
+    return prepared.handle
+
+
+def _as_precondition(failure: EndpointFailure) -> ServiceError:
+    """What an operator must change before the server can start."""
+    if isinstance(failure.error, InvalidArgument):
+        return FailedPrecondition(
+            "the endpoint refuses a plain request, see the log above; it may need another "
+            "AXIA_INFERENCE_OPENAI_MAX_TOKENS_FIELD, _SEED_BITS, _USAGE, _STREAM or _EXTRA",
+            reason="ENDPOINT_REFUSES",
+        )
+    return failure.error

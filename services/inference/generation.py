@@ -1,0 +1,140 @@
+"""Samples n completions of one conversation at once, and stops each at the end of its first sentence if asked.
+
+Every completion is a stream of its own in the engine, with its own seed, so one that is over frees its place while the
+others go on; the conversation is prepared once and shared.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import Enum
+
+from services.inference.engine import Engine, Prepared, Sampling
+from services.inference.sentence import first_sentence, first_sentence_end
+
+
+class FinishReason(Enum):
+    """Why a completion ended."""
+
+    STOP = "stop"
+    """The model ended its answer."""
+    SENTENCE = "sentence"
+    """Its first sentence was complete."""
+    LENGTH = "length"
+    """`max_tokens` or the context length was reached."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The engine produced the first token of the first completion."""
+
+    prompt_tokens: int
+    """0 where the engine learns them only at the end."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One completion that ended."""
+
+    index: int
+    first_sentence: str
+    text: str
+    finish_reason: FinishReason
+    tokens: int
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All completions ended. Times are seconds."""
+
+    prompt_tokens: int
+    queue_s: float
+    first_token_s: float
+    generation_s: float
+
+
+Event = Started | Completion | Finished
+
+
+@dataclass
+class _Progress:
+    """What the completions of one call have seen so far."""
+
+    began: float
+    prompt_tokens: int
+    first_token: float | None = None
+    queue_s: float = 0.0
+
+
+async def generate(
+    engine: Engine, prepared: Prepared, samplings: Sequence[Sampling], *, first_sentence_only: bool
+) -> AsyncGenerator[Event, None]:
+    """Samples a completion for each of `samplings` and yields each when it ends.
+
+    The order is Started, a Completion for each in the order in which they end, Finished. Closing the iterator aborts
+    every completion that still runs.
+    """
+    events: asyncio.Queue[Event | Exception] = asyncio.Queue()
+    progress = _Progress(time.perf_counter(), prepared.prompt_tokens)
+    tasks = [
+        asyncio.create_task(_complete(engine, prepared, index, sampling, first_sentence_only, progress, events))
+        for index, sampling in enumerate(samplings)
+    ]
+    try:
+        remaining = len(tasks)
+        while remaining:
+            event = await events.get()
+            if isinstance(event, Exception):
+                raise event
+            remaining -= isinstance(event, Completion)
+            yield event
+        ended = time.perf_counter()
+        first = progress.first_token or ended
+        yield Finished(progress.prompt_tokens, progress.queue_s, first - progress.began, ended - first)
+    finally:
+        for task in tasks:
+            task.cancel()
+        # The engine is free only when every stream has been closed, and that happens inside the tasks.
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _complete(
+    engine: Engine,
+    prepared: Prepared,
+    index: int,
+    sampling: Sampling,
+    first_sentence_only: bool,
+    progress: _Progress,
+    events: asyncio.Queue[Event | Exception],
+) -> None:
+    try:
+        text, tokens, reason = "", 0, FinishReason.STOP
+        async with aclosing(engine.stream(prepared, sampling)) as pieces:
+            async for piece in pieces:
+                text += piece.text
+                tokens += piece.tokens
+                if piece.queued_s is not None:
+                    progress.queue_s = max(progress.queue_s, piece.queued_s)
+                if piece.prompt_tokens is not None:
+                    progress.prompt_tokens = piece.prompt_tokens
+                if piece.tokens:
+                    _note_first_token(progress, events)
+                if piece.finish is not None:
+                    reason = FinishReason(piece.finish)
+                    break
+                if first_sentence_only and first_sentence_end(text) is not None:
+                    reason = FinishReason.SENTENCE
+                    break
+        _note_first_token(progress, events)  # also where the model ended without a single token
+        events.put_nowait(Completion(index, first_sentence(text), text, reason, tokens, sampling))
+    except Exception as error:  # handed to the caller's task, which raises it
+        events.put_nowait(error)
+
+
+def _note_first_token(progress: _Progress, events: asyncio.Queue[Event | Exception]) -> None:
+    if progress.first_token is None:
+        progress.first_token = time.perf_counter()
+        events.put_nowait(Started(progress.prompt_tokens))

@@ -1,0 +1,229 @@
+"""The connection to an OpenAI-compatible endpoint: one request at a time, without retries.
+
+Nothing but the base URL of the settings is ever connected to: redirects are not followed, and pictures go as bytes.
+httpx is imported here alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing, asynccontextmanager
+from http import HTTPStatus
+from typing import TypeVar
+
+import httpx
+
+from axia.version import __version__
+from services.inference.engine import Piece
+from services.inference.openai_errors import (
+    EndpointFailure,
+    from_error_event,
+    from_status,
+    malformed,
+    readable,
+    too_late,
+    unreachable,
+)
+from services.inference.openai_wire import (
+    DONE,
+    Answer,
+    EventReader,
+    MalformedAnswer,
+    Tally,
+    read_answer,
+    read_listing,
+)
+from services.inference.settings import InferenceSettings
+
+logger = logging.getLogger(__name__)
+# A line for each request, with the address; ours say more.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+ResultT = TypeVar("ResultT")
+
+_CONNECT_S = 10.0
+_USAGE_GRACE_S = 2.0
+"""How long the token count that follows a completion is waited for."""
+_MAX_ERROR_BYTES = 2**16
+_MAX_LISTING_BYTES = 2**23
+_ANSWER_BYTES = 2**20
+_TOKEN_BYTES = 4096
+"""An answer has at most `_ANSWER_BYTES` and as many bytes a token, or something else than a completion is coming."""
+_MAX_STATE_CHARS = 128
+
+
+class Endpoint:
+    """One model behind one address."""
+
+    def __init__(self, settings: InferenceSettings) -> None:
+        self._settings = settings
+        self._key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+        self.state = settings.revision
+        """State of the model: what the settings or else the latest answer called it."""
+        self.max_context_tokens = settings.max_model_len or 0
+        """0 if unknown."""
+        self._client = httpx.AsyncClient(
+            base_url=settings.openai_base_url,
+            headers={
+                # Unpacked answers could be of any size.
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+                "User-Agent": f"axia/{__version__}",
+                **({"Authorization": f"Bearer {self._key}"} if self._key else {}),
+            },
+            # One deadline covers the whole completion, so httpx's own are for connecting alone.
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),
+            limits=httpx.Limits(max_connections=settings.openai_concurrency + 1),
+            follow_redirects=False,
+        )
+
+    def deadline(self) -> float:
+        """When a completion that begins now has to be done, by the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._settings.openai_timeout_s
+
+    async def holds(self) -> bool:
+        """Whether the endpoint lists the model.
+
+        Many list no models, leave aliases out, or don't let every key see the list, so False means no more than that
+        it can't be told this way.
+        """
+        deadline = self.deadline()
+        async with self._response("GET", "models", None, deadline) as response:
+            body = await self._body(response, deadline, _MAX_LISTING_BYTES)
+        if response.status_code != HTTPStatus.OK:
+            failure = from_status(response.status_code, response.headers, body, self._key)
+            if response.status_code == HTTPStatus.UNAUTHORIZED or (
+                failure.again and response.status_code != HTTPStatus.NOT_IMPLEMENTED
+            ):
+                raise failure
+            return False
+        try:
+            listing = read_listing(body)
+        except MalformedAnswer:
+            return False
+        for model in listing.data:
+            if model.id == self._settings.model:
+                self.max_context_tokens = self._settings.max_model_len or model.max_model_len or 0
+                return True
+        logger.info("the endpoint does not list %s among its %d models", self._settings.model, len(listing.data))
+        return False
+
+    async def complete(self, body: bytes, max_tokens: int, deadline: float) -> AsyncGenerator[Piece, None]:
+        """One request and its answer, piece by piece.
+
+        Raises:
+            EndpointFailure: Whatever goes wrong.
+        """
+        tally = Tally(max_tokens)
+        async with self._response("POST", "chat/completions", body, deadline) as response:
+            if response.status_code != HTTPStatus.OK:
+                said = await self._body(response, deadline, _MAX_ERROR_BYTES)
+                raise from_status(response.status_code, response.headers, said, self._key)
+            async with aclosing(self._answers(response, max_tokens)) as answers:
+                while not tally.overfull:
+                    try:
+                        answer = await self._within(self._patience(deadline, tally), anext(answers, None))
+                        if answer is None:
+                            break
+                        if answer.error:
+                            raise from_error_event(answer.error, self._key)
+                    except EndpointFailure:
+                        if tally.finish is None:
+                            raise
+                        break  # the completion is whole, only its token count is missing
+                    self._note_state(answer)
+                    if (piece := tally.add(answer)) is not None:
+                        yield piece
+        if not tally.answered:
+            raise malformed("the answer holds no choice")
+        yield tally.last()
+
+    @staticmethod
+    def _patience(deadline: float, tally: Tally) -> float:
+        """Until when the next chunk is waited for."""
+        if tally.finish is None:
+            return deadline
+        return min(deadline, asyncio.get_running_loop().time() + _USAGE_GRACE_S)
+
+    async def _answers(self, response: httpx.Response, max_tokens: int) -> AsyncGenerator[Answer, None]:
+        """The chunks of a streamed answer, or the one of an answer in one piece.
+
+        A stream that ends without saying so is a failure.
+        """
+        most = _ANSWER_BYTES + _TOKEN_BYTES * max_tokens
+        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+        events, received, whole = EventReader(), 0, bytearray()
+        try:
+            async for part in response.aiter_raw():
+                received += len(part)
+                if received > most:
+                    raise malformed(f"the answer has more than {most} bytes")
+                if not streamed:
+                    whole += part
+                    continue
+                for data in events.feed(part):
+                    if data.strip() == DONE:
+                        return
+                    yield read_answer(data)
+            if not streamed:
+                yield read_answer(bytes(whole))
+                return
+        except MalformedAnswer as error:
+            raise malformed(str(error)) from error
+        except httpx.HTTPError as error:
+            raise unreachable(type(error).__name__, self._key) from error
+        raise unreachable("the stream ended before the completion", self._key)
+
+    @asynccontextmanager
+    async def _response(
+        self, method: str, path: str, body: bytes | None, deadline: float
+    ) -> AsyncIterator[httpx.Response]:
+        """Sends a request; the connection is closed unless the answer was read to its end."""
+        try:
+            request = self._client.build_request(method, path, content=body)
+            response = await self._within(deadline, self._client.send(request, stream=True))
+        except httpx.HTTPError as error:
+            # Its text names the cause, such as a refused connection; some hold headers, hence without the key.
+            raise unreachable(f"{type(error).__name__}: {error}", self._key) from error
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _body(self, response: httpx.Response, deadline: float, most: int) -> bytes:
+        """The first bytes of a body."""
+        body = bytearray()
+
+        async def read() -> None:
+            async for part in response.aiter_raw():
+                body.extend(part)
+                if len(body) >= most:
+                    return
+
+        try:
+            await self._within(deadline, read())
+        except httpx.HTTPError as error:
+            raise unreachable(type(error).__name__, self._key) from error
+        return bytes(body[:most])
+
+    async def _within(self, deadline: float, awaitable: Awaitable[ResultT]) -> ResultT:
+        """Awaits until a deadline. Not around a whole generator, where it would strike its consumer."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await awaitable
+        except TimeoutError as error:
+            raise too_late(self._settings.openai_timeout_s) from error
+
+    def _note_state(self, answer: Answer) -> None:
+        """Keeps what an answer says about the state of the model, such as gpt-4o-2024-08-06 and a fingerprint."""
+        if self._settings.revision:
+            return
+        snapshot = answer.model if answer.model != self._settings.model else ""
+        state = "+".join(part for part in (snapshot, answer.system_fingerprint) if part)
+        if state and state.isprintable():
+            self.state = readable(state, self._key)[:_MAX_STATE_CHARS]
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()

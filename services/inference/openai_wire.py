@@ -1,0 +1,266 @@
+"""Requests and answers of OpenAI-compatible chat completions, as bytes.
+
+Endpoints differ in details, so answers are read leniently: unknown fields are ignored, comments and missing ends of a
+stream are accepted. What can't be read at all is a `MalformedAnswer`. Server-sent events are read as the WHATWG's HTML
+standard defines them (section 9.2.6).
+"""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.inference.engine import Conversation, Piece, Role, Sampling
+from services.inference.settings import InferenceSettings
+
+DONE = "[DONE]"
+"""Data of the event that ends a stream."""
+_MAX_EVENT_BYTES = 2**20
+_JPEG_QUALITY = 95
+
+
+class MalformedAnswer(ValueError):
+    """An answer that isn't one of a chat completions endpoint. The message says what is wrong, without its content."""
+
+
+def picture_url(pixels: Image.Image, image_format: Literal["jpeg", "png"]) -> str:
+    """A picture as a data URL: encoded anew from its pixels, so that no metadata and no address goes out."""
+    buffer = io.BytesIO()
+    if image_format == "jpeg":
+        pixels.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)  # colour at full resolution
+    else:
+        pixels.save(buffer, "PNG")
+    return f"data:image/{image_format};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def messages_json(conversation: Conversation, settings: InferenceSettings) -> bytes:
+    """The turns as a JSON array, the picture before the text of the first user turn.
+
+    Turns without a picture are plain strings: every endpoint takes those.
+    """
+    messages: list[dict[str, Any]] = []
+    picture = conversation.picture
+    for message in conversation.messages:
+        content: str | list[dict[str, Any]] = message.text
+        if picture is not None and message.role is Role.USER:
+            image = {"url": picture_url(picture.pixels, settings.openai_image_format)}
+            if settings.openai_image_detail:
+                image["detail"] = settings.openai_image_detail
+            content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": message.text}]
+            picture = None
+        messages.append({"role": message.role.value, "content": content})
+    return json.dumps(messages).encode()
+
+
+def request_body(messages: bytes, sampling: Sampling, settings: InferenceSettings) -> bytes:
+    """The body of a request for one completion. `messages` comes encoded: all completions of a call share it."""
+    fields: dict[str, Any] = {
+        **settings.openai_extra,
+        "model": settings.model,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        settings.openai_max_tokens_field: sampling.max_tokens,
+        "stream": settings.openai_stream,
+    }
+    if settings.openai_seed_bits:
+        fields["seed"] = sampling.seed & (2**settings.openai_seed_bits - 1)
+    if settings.openai_stream and settings.openai_usage != "none":
+        options = {"include_usage": True}
+        if settings.openai_usage == "continuous":
+            options["continuous_usage_stats"] = True
+        fields["stream_options"] = options
+    return b'{"messages":' + messages + b"," + json.dumps(fields).encode().removeprefix(b"{")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Said(_Answer):
+    """A message, or what a chunk adds to it."""
+
+    content: str | None = None
+    refusal: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What the model says; a refusal is its answer too."""
+        return self.content or self.refusal or ""
+
+
+class Choice(_Answer):
+    """One completion, or a chunk of it."""
+
+    index: int = 0
+    delta: Said | None = None
+    message: Said | None = None
+    finish_reason: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What is said here."""
+        said = self.delta or self.message
+        return said.text if said else ""
+
+    @property
+    def finish(self) -> Literal["stop", "length"] | None:
+        """Why it ended, in the engine's words. A filter's cut is an end: what was said until then is the answer."""
+        if not self.finish_reason:
+            return None
+        return "length" if self.finish_reason in {"length", "max_tokens"} else "stop"
+
+
+class Usage(_Answer):
+    """Tokens by the endpoint's own count."""
+
+    prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    completion_tokens: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class Answer(_Answer):
+    """A whole answer, or a chunk of a streamed one."""
+
+    model: str | None = None
+    system_fingerprint: str | None = None
+    choices: tuple[Choice, ...] = ()
+    usage: Usage | None = None
+    error: Any = None
+
+    @property
+    def choice(self) -> Choice | None:
+        """The one choice that was asked for; some chunks hold none."""
+        return next((choice for choice in self.choices if choice.index == 0), None)
+
+
+class Listed(_Answer):
+    """A model in the endpoint's list."""
+
+    id: str
+    max_model_len: Annotated[int, Field(gt=0, lt=2**31)] | None = None
+    """Context length in tokens; vLLM states it."""
+
+
+class Listing(_Answer):
+    """Models that the endpoint holds."""
+
+    data: tuple[Listed, ...]
+
+
+def read_answer(data: str | bytes) -> Answer:
+    """Reads an answer or a chunk.
+
+    Raises:
+        MalformedAnswer: If it has another shape.
+    """
+    try:
+        return Answer.model_validate_json(data)
+    except ValidationError as error:
+        raise MalformedAnswer(_places(error)) from None  # its text would show the content
+
+
+def read_listing(data: bytes) -> Listing:
+    """Reads the list of models.
+
+    Raises:
+        MalformedAnswer: If it has another shape.
+    """
+    try:
+        return Listing.model_validate_json(data)
+    except ValidationError as error:
+        raise MalformedAnswer(_places(error)) from None
+
+
+def _places(error: ValidationError) -> str:
+    faults = (f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['type']}" for fault in error.errors()[:3])
+    return "; ".join(faults)
+
+
+class EventReader:
+    """Takes a stream of server-sent events apart, fed with bytes as they come.
+
+    Only the data of an event counts here. Lines end with LF or CR LF; CR alone, which the standard allows too, is not
+    used by endpoints.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[str] = []
+        self._held = 0
+
+    def feed(self, received: bytes) -> Iterator[str]:
+        """The data of each event that is complete now.
+
+        Raises:
+            MalformedAnswer: If an event is longer than 1 MiB or not UTF-8.
+        """
+        *lines, self._rest = (self._rest + received).split(b"\n")
+        if self._held + len(self._rest) > _MAX_EVENT_BYTES:
+            raise MalformedAnswer("an event of the stream is too long")
+        for line in lines:
+            yield from self._line(line)
+
+    def _line(self, line: bytes) -> Iterator[str]:
+        line = line.removesuffix(b"\r")
+        if line.startswith(b"data:"):
+            self._held += len(line)
+            if self._held > _MAX_EVENT_BYTES:
+                raise MalformedAnswer("an event of the stream is too long")
+            try:
+                self._data.append(line.removeprefix(b"data:").removeprefix(b" ").decode())
+            except UnicodeDecodeError:
+                raise MalformedAnswer("the stream is not UTF-8") from None
+        elif not line and self._data:
+            yield "\n".join(self._data)
+            self._data.clear()
+            self._held = 0
+
+
+class Tally:
+    """Adds up the chunks of one completion.
+
+    Tokens are those that the endpoint counts; until it does, a chunk with text is one token.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
+        self._tokens = 0
+        self._chunks = 0
+        self._prompt_tokens: int | None = None
+        self._finish: Literal["stop", "length"] | None = None
+        self.answered = False
+        """Whether any choice came."""
+
+    @property
+    def finish(self) -> Literal["stop", "length"] | None:
+        """Why the completion ended; None while it goes on."""
+        return self._finish
+
+    @property
+    def overfull(self) -> bool:
+        """Whether the endpoint goes on beyond the tokens that it was asked for."""
+        return self._chunks > self._max_tokens
+
+    def add(self, answer: Answer) -> Piece | None:
+        """What a chunk adds; None if that is nothing."""
+        text = ""
+        if (choice := answer.choice) is not None:
+            self.answered = True
+            self._finish = choice.finish or self._finish
+            text = choice.text
+            self._chunks += bool(text)
+        counted = answer.usage.completion_tokens if answer.usage else 0
+        tokens = max(counted - self._tokens, int(bool(text)))
+        self._tokens += tokens
+        if answer.usage and answer.usage.prompt_tokens:
+            self._prompt_tokens = answer.usage.prompt_tokens
+        if not text and not tokens and not answer.usage:
+            return None
+        return Piece(text, tokens, prompt_tokens=self._prompt_tokens)
+
+    def last(self) -> Piece:
+        """The piece that ends the completion."""
+        return Piece("", 0, "length" if self.overfull else self._finish or "stop", prompt_tokens=self._prompt_tokens)

@@ -1,0 +1,194 @@
+"""What the inference service does: checks a request, reads its picture, samples its completions."""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from services.inference import metrics
+from services.inference.engine import Conversation, Engine, Message, ModelDescription, Picture, Prepared, Role, Sampling
+from services.inference.generation import Completion, Finished, Started, generate
+from services.inference.settings import InferenceSettings
+from services.serving.errors import InvalidArgument, NotFound, Unavailable
+from services.serving.limits import (
+    MAX_SEED,
+    MAX_TEMPERATURE,
+    check_between,
+    check_special_tokens,
+    check_text,
+    check_top_p,
+)
+from services.serving.pictures import PictureHeader, PictureReader
+
+_MAX_MESSAGES = 64
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """A conversation and the completions to sample."""
+
+    model: str
+    image: bytes | None
+    messages: Sequence[Message]
+    samplings: Sequence[Sampling]
+    first_sentence_only: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The end of a request. Times are seconds."""
+
+    image: PictureHeader | None
+    model: ModelDescription
+    prompt_tokens: int
+    total_s: float
+    decode_s: float
+    queue_s: float
+    first_token_s: float
+    generation_s: float
+
+
+class Sampler:
+    """Samples completions from one engine within the bounds of the settings."""
+
+    def __init__(self, engine: Engine, settings: InferenceSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._pictures = PictureReader(settings)
+        self._loaded = False
+
+    async def start(self) -> None:
+        """Loads the model."""
+        await self._engine.start()
+        self._loaded = True
+        metrics.RUNNING.set_function(lambda: self._engine.load().running)
+        metrics.WAITING.set_function(lambda: self._engine.load().waiting)
+        model = self._engine.describe()
+        metrics.MODEL_INFO.labels(model.name, model.revision, model.engine, model.engine_version).set(1)
+
+    async def watch(self) -> None:
+        """Runs as long as the engine lives."""
+        await self._engine.watch()
+
+    async def close(self) -> None:
+        """Frees the model."""
+        self._pictures.close()
+        await self._engine.close()
+
+    def describe(self) -> ModelDescription:
+        """The model that this service holds.
+
+        Raises:
+            Unavailable: While it is being loaded.
+        """
+        if not self._loaded:
+            raise Unavailable(
+                "the model is being loaded; health turns to SERVING when it is",
+                reason="MODEL_LOADING",
+                retry_after_s=5.0,
+            )
+        return self._engine.describe()
+
+    @property
+    def settings(self) -> InferenceSettings:
+        """The bounds that apply."""
+        return self._settings
+
+    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | Completion | Summary, None]:
+        """Samples the completions of a request; see `generate` for the order of events.
+
+        Everything that can be refused cheaply is refused first: no pixel of a refused request is decoded.
+        """
+        began = time.perf_counter()
+        model = self.describe()
+        self._check(request, model)
+        self._engine.admit(len(request.samplings))
+        header, picture = await self._read(request.image)
+        decoded = time.perf_counter()
+        prepared = await self._engine.prepare(Conversation(request.messages, picture))
+        self._check_length(prepared, model)
+        metrics.TOKENS.labels("prompt").inc(prepared.prompt_tokens)
+        events = generate(self._engine, prepared, request.samplings, first_sentence_only=request.first_sentence_only)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Completion):
+                    metrics.COMPLETIONS.labels(event.finish_reason.value).inc()
+                    metrics.TOKENS.labels("completion").inc(event.tokens)
+                if isinstance(event, Finished):
+                    metrics.TOKENS.labels("prompt").inc(event.prompt_tokens - prepared.prompt_tokens)
+                    # Described again: an endpoint says only with its answer which state of the model gave it.
+                    yield self._summary(event, header, self.describe(), began, decoded)
+                else:
+                    yield event
+
+    async def _read(self, image: bytes | None) -> tuple[PictureHeader | None, Picture | None]:
+        if image is None:
+            return None, None
+        header = await self._pictures.header(image)
+        pixels = await self._pictures.decode(image)
+        return header, Picture(pixels, header.sha256)
+
+    def _check(self, request: SampleRequest, model: ModelDescription) -> None:
+        if request.model not in {"", model.name}:
+            raise NotFound(
+                "model",
+                f"this server holds {model.name!r}, not {request.model!r}; leave the model empty or name that one",
+                reason="MODEL_UNKNOWN",
+            )
+        if request.image is not None and not model.accepts_images:
+            raise InvalidArgument("image", f"{model.name!r} takes no pictures", reason="IMAGE_NOT_SUPPORTED")
+        self._check_messages(request.messages)
+        check_between("samples", len(request.samplings), 1, self._settings.max_samples)
+        for index, sampling in enumerate(request.samplings):
+            check_between(f"samples[{index}].seed", sampling.seed, 0, MAX_SEED)
+            check_between(f"samples[{index}].temperature", sampling.temperature, 0, MAX_TEMPERATURE)
+            check_top_p("top_p", sampling.top_p)
+            check_between("max_tokens", sampling.max_tokens, 1, self._settings.max_tokens)
+
+    def _check_messages(self, messages: Sequence[Message]) -> None:
+        check_between("messages", len(messages), 1, _MAX_MESSAGES)
+        special = self._engine.special_tokens()
+        due = Role.USER
+        for index, message in enumerate(messages):
+            if message.role is Role.SYSTEM and index == 0:
+                pass
+            elif message.role is not due:
+                raise InvalidArgument(
+                    f"messages[{index}].role",
+                    f"must be {due.value}: one system message may come first, then user and assistant take turns",
+                    reason="ROLE_ORDER",
+                )
+            else:
+                due = Role.ASSISTANT if due is Role.USER else Role.USER
+            check_text(f"messages[{index}].text", message.text, self._settings.max_text_chars)
+            check_special_tokens(f"messages[{index}].text", message.text, special)
+        if messages[-1].role is not Role.USER:
+            raise InvalidArgument(
+                f"messages[{len(messages) - 1}].role", "the last message must be the user's", reason="ROLE_ORDER"
+            )
+
+    def _check_length(self, prepared: Prepared, model: ModelDescription) -> None:
+        if model.max_context_tokens and prepared.prompt_tokens >= model.max_context_tokens:
+            raise InvalidArgument(
+                "messages",
+                f"the conversation has {prepared.prompt_tokens} tokens, its picture included; the model's context "
+                f"holds {model.max_context_tokens}",
+                reason="CONTEXT_TOO_LONG",
+            )
+
+    def _summary(
+        self, finished: Finished, header: PictureHeader | None, model: ModelDescription, began: float, decoded: float
+    ) -> Summary:
+        summary = Summary(
+            image=header,
+            model=model,
+            prompt_tokens=finished.prompt_tokens,
+            total_s=time.perf_counter() - began,
+            decode_s=decoded - began if header else 0.0,
+            queue_s=finished.queue_s,
+            first_token_s=finished.first_token_s,
+            generation_s=finished.generation_s,
+        )
+        for stage in ("decode", "queue", "first_token", "generation"):
+            metrics.STAGE_SECONDS.labels(stage).observe(getattr(summary, f"{stage}_s"))
+        return summary

