@@ -1,0 +1,1 @@
+"""Finds pictures by words, by value or by picture, and takes pictures in."""

@@ -1,0 +1,59 @@
+"""Checks of ids, metadata and filters, with messages that name the field."""
+
+import re
+from collections.abc import Sequence
+
+from services.retrieval.index import Filter
+from services.serving.errors import InvalidArgument
+from services.serving.limits import check_between
+
+MAX_SOURCE_CHARS = 1_024
+_ID = re.compile(r"[0-9a-f]{64}")
+_PLATFORM = re.compile(r"[a-z0-9-]{0,64}")
+
+
+def check_id(field: str, picture_id: str) -> None:
+    """Refuses what is no picture id."""
+    if not _ID.fullmatch(picture_id):
+        raise InvalidArgument(
+            field, "must be a picture's SHA-256 as 64 lower-case hexadecimal digits", reason="PICTURE_ID"
+        )
+
+
+def check_ids(ids: Sequence[str], max_ids: int) -> None:
+    """Refuses no ids, too many, and what is no id."""
+    check_between("ids", len(ids), 1, max_ids)
+    for number, picture_id in enumerate(ids):
+        check_id(f"ids[{number}]", picture_id)
+
+
+def check_platform(field: str, platform: str) -> None:
+    """Refuses what is no platform."""
+    if not _PLATFORM.fullmatch(platform):
+        raise InvalidArgument(
+            field, "must be at most 64 lower-case letters, digits and hyphens, such as tiktok", reason="PLATFORM"
+        )
+
+
+def check_source(field: str, source: str) -> None:
+    """Refuses an overlong source."""
+    if len(source) > MAX_SOURCE_CHARS:
+        raise InvalidArgument(
+            field, f"has {len(source):,} characters, at most {MAX_SOURCE_CHARS:,} are taken", reason="TEXT_TOO_LONG"
+        )
+
+
+def check_filter(wanted: Filter, max_entries: int) -> None:
+    """Refuses a filter with bad or too many entries, or that no picture can pass."""
+    for name, entries, check in (
+        ("platforms", wanted.platforms, check_platform),
+        ("sources", wanted.sources, check_source),
+    ):
+        check_between(f"filter.{name}", len(entries), 0, max_entries)
+        for number, entry in enumerate(entries):
+            check(f"filter.{name}[{number}]", entry)
+    begin, end = wanted.captured_from, wanted.captured_before
+    if begin is not None and end is not None and begin >= end:
+        raise InvalidArgument(
+            "filter.captured_before", "must be later than captured_from, or no picture can pass", reason="OUT_OF_RANGE"
+        )

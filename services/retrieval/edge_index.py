@@ -1,0 +1,285 @@
+"""One encoder's index in this process: Qdrant Edge for the bulk, exact search for what came last.
+
+Edge's calls hold the GIL and building an HNSW index takes minutes, so that happens in a child process
+(`edge_build`), from the logs on disk, while searches go on with what was there before.
+"""
+
+import asyncio
+import contextlib
+import errno
+import functools
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.retrieval.batching import Batcher, LoopBatcher
+from services.retrieval.edge_build import DISK_FULL, BuildJob
+from services.retrieval.edge_shard import ShardError
+from services.retrieval.edge_store import EdgeStore, StoreOptions, View
+from services.retrieval.index import EncoderId, Entry, Hit, IndexStats, PictureRecord, Query, Vector
+from services.retrieval.points import key_of, ranked
+from services.serving.errors import ResourceExhausted, ServiceError, Unavailable
+
+_log = logging.getLogger(__name__)
+
+_SEARCH_BATCH = 16
+"""Searches run together: more of them would hold the GIL for longer than others should wait."""
+_WRITE_SLICE = 256
+"""Pictures written at a time."""
+_WRITE_BATCH = 16
+_PAGE = 256
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
+"""Before a build that failed is tried again; doubles."""
+
+ResultT = TypeVar("ResultT")
+
+
+class EdgeIndex:
+    """An open index; see `services.retrieval.index.VectorIndex`.
+
+    Args:
+        encoder: Which made the vectors.
+        store: Its files.
+    """
+
+    def __init__(self, encoder: EncoderId, store: EdgeStore) -> None:
+        self._encoder = encoder
+        self._store = store
+        # Edge's queries hold the GIL wherever they run.
+        self._searches: LoopBatcher[Query, list[Hit]] = LoopBatcher(self._search, max_batch=_SEARCH_BATCH)
+        self._writes: Batcher[Callable[[], Any], Any] = Batcher(_run_all, name="index-write", max_batch=_WRITE_BATCH)
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="index-read")
+        self._build: asyncio.Task[None] | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._not_before = 0.0
+        self._closed = False
+
+    @classmethod
+    async def open(cls, encoder: EncoderId, path: Path, options: StoreOptions) -> "EdgeIndex":
+        """Opens an index, and makes it if there is none.
+
+        Raises:
+            Unavailable: If another process has it open.
+            FailedPrecondition: If its files are damaged.
+            ResourceExhausted: If the disk is full.
+        """
+        with translated():
+            index = cls(encoder, await asyncio.to_thread(EdgeStore, path, options))
+        index._start_build()
+        return index
+
+    @property
+    def encoder(self) -> EncoderId:
+        """Which encoder made the vectors."""
+        return self._encoder
+
+    @property
+    def view(self) -> View:
+        """Its parts, for measurements."""
+        return self._store.view
+
+    async def add(self, entries: Sequence[Entry]) -> list[bool]:
+        """Adds pictures; returns for each whether it is new."""
+        new: list[bool] = []
+        for start in range(0, len(entries), _WRITE_SLICE):
+            call = functools.partial(self._store.add, entries[start : start + _WRITE_SLICE])
+            new += await self._write(call)
+        return new
+
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Deletes pictures by id; returns how many were there."""
+        deleted = 0
+        for start in range(0, len(ids), _WRITE_SLICE):
+            deleted += await self._write(functools.partial(self._store.delete, ids[start : start + _WRITE_SLICE]))
+        return deleted
+
+    async def _write(self, call: Callable[[], ResultT]) -> ResultT:
+        with translated():
+            result: ResultT = await self._writes.submit(call)
+        self._start_build()
+        return result
+
+    async def search(self, query: Query) -> list[Hit]:
+        """The nearest pictures, the nearest first; among equals by id."""
+        with translated():
+            return await self._searches.submit(query)
+
+    def _search(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        found: list[list[Hit]] = [[] for _ in queries]
+        for segment in self._store.view.segments:
+            if len(segment):
+                for hits, more in zip(found, segment.search(queries), strict=True):
+                    hits.extend(more)
+        return [ranked(hits)[query.offset : query.offset + query.k] for query, hits in zip(queries, found, strict=True)]
+
+    async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
+        """The records by id, None where there is none."""
+        return await self._lookup(ids, lambda segment, keys: segment.get(keys))
+
+    async def vectors(self, ids: Sequence[str]) -> list[Vector | None]:
+        """The vectors by id, None where there is none."""
+        return await self._lookup(ids, lambda segment, keys: segment.vectors(keys))
+
+    async def _lookup(
+        self, ids: Sequence[str], look: Callable[[Any, list[bytes]], dict[bytes, ResultT]]
+    ) -> list[ResultT | None]:
+        def find(page: Sequence[str]) -> list[ResultT | None]:
+            keys = [key_of(picture) for picture in page]
+            wanted = [key for key in keys if key is not None]
+            found: dict[bytes, ResultT] = {}
+            for segment in self._store.view.segments:
+                found |= look(segment, wanted)
+            return [found.get(key) if key is not None else None for key in keys]
+
+        results: list[ResultT | None] = []
+        for start in range(0, len(ids), _PAGE):
+            results += await self._read(functools.partial(find, ids[start : start + _PAGE]))
+        return results
+
+    async def records(self) -> AsyncIterator[PictureRecord]:
+        """Every record, in no particular order."""
+        view: View = self._store.view
+        records: Iterator[PictureRecord] = (record for segment in view.segments for record in segment.records())
+        while page := await self._read(lambda: list(islice(records, _PAGE))):
+            for record in page:
+                yield record
+
+    async def stats(self) -> IndexStats:
+        """What is in it."""
+        return await self._read(self._stats)
+
+    def _stats(self) -> IndexStats:
+        view = self._store.view
+        platforms = Counter[str]()
+        for segment in view.segments:
+            platforms.update(segment.platforms())
+        return IndexStats(
+            images=sum(map(len, view.segments)),
+            indexed_images=sum(len(segment) for segment in view.indexed),
+            platforms={name: count for name, count in platforms.items() if count},
+            building=self._build is not None,
+        )
+
+    async def check(self) -> None:
+        """Raises `Unavailable` if the folder is gone or can't be read."""
+        await self._read((self._store.path / "manifest.json").read_bytes)
+
+    async def _read(self, call: Callable[[], ResultT]) -> ResultT:
+        if self._closed:
+            raise Unavailable("the index is closed; try again", reason="INDEX_CLOSED", retry_after_s=1.0)
+        with translated():
+            return await asyncio.get_running_loop().run_in_executor(self._reads, call)
+
+    # Building.
+
+    def _start_build(self) -> None:
+        if self._build is None and not self._closed and time.monotonic() >= self._not_before and self._store.to_build():
+            self._build = asyncio.create_task(self._build_all(), name="index-build")
+
+    async def _build_all(self) -> None:
+        try:
+            while (job := await self._writes.submit(self._store.begin_build)) is not None:
+                began = time.monotonic()
+                built = False
+                try:
+                    built = await self._run_build(job)
+                finally:
+                    # Also when the index closes meanwhile: it removes what was half-built.
+                    await self._writes.submit(functools.partial(self._store.end_build, job, built=built))
+                if not built:
+                    self._retry_later()
+                    return
+                self._pause_s = _FIRST_PAUSE_S
+                _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
+        except (OSError, ShardError, ServiceError) as error:
+            _log.warning("a built index can't be put in place; it is tried again", extra={"error": str(error)})
+            self._retry_later()
+        finally:
+            self._build = None
+
+    def _retry_later(self) -> None:
+        self._not_before = time.monotonic() + self._pause_s
+        if not self._closed:
+            asyncio.get_running_loop().call_later(self._pause_s, self._start_build)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    async def _run_build(self, job: BuildJob) -> bool:
+        if not await self._read(functools.partial(self._store.enough_space, job)):
+            _log.warning("too little disk space to build an index; searches go on without one")
+            return False
+        # A program of its own rather than a fork: gRPC's threads don't survive one.
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.retrieval.edge_build", str(os.getpid())),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            process_group=0,  # signals to the server's group are for the server, which ends the child itself
+        )
+        try:
+            await child.communicate(job.to_json())
+        finally:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        if child.returncode == DISK_FULL:
+            _log.warning("the disk is too full to build an index; searches go on without one")
+        elif child.returncode:
+            _log.warning("building an index failed", extra={"returncode": child.returncode})
+        return child.returncode == 0
+
+    async def close(self) -> None:
+        """Waits for writes and ends a build; closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._build is not None:
+            build = self._build
+            build.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await build
+        self._searches.close()
+        await self._writes.close()
+        await asyncio.to_thread(self._reads.shutdown)
+        await asyncio.to_thread(self._store.close)
+
+
+def _run_all(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    results: list[Any] = []
+    for call in calls:
+        try:
+            results.append(call())
+        except Exception as error:  # handed to the one who asked for this call
+            results.append(error)
+    return results
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Says a full or failing disk in our own words.
+
+    Raises:
+        ResourceExhausted: If the disk is full.
+        Unavailable: If it fails otherwise.
+    """
+    try:
+        yield
+    except (OSError, ShardError) as error:
+        full = error.disk_full if isinstance(error, ShardError) else error.errno in {errno.ENOSPC, errno.EDQUOT}
+        if full:
+            raise ResourceExhausted(
+                "the disk of the index is full; free some space or move AXIA_RETRIEVAL_DATA_DIR to a larger disk",
+                reason="DISK_FULL",
+                retry_after_s=30.0,
+            ) from error
+        _log.exception("the index's disk failed")
+        raise Unavailable(
+            "the index's files can't be read or written; the log says why", reason="INDEX_UNREADABLE", retry_after_s=5.0
+        ) from error

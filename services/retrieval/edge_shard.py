@@ -1,0 +1,183 @@
+"""What is known of Qdrant Edge: how a shard is configured, what its points look like, how it is searched.
+
+Nothing else imports qdrant_edge. All of its calls hold the GIL, so those of a server are kept short, and a shard is
+only ever written by a child process: searches in the server read it, and deletions are kept beside it.
+"""
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import qdrant_edge as edge
+
+from services.retrieval.edge_log import Added
+from services.retrieval.index import Filter, Hit, PictureRecord, Query, Vector
+from services.retrieval.points import SLACK, is_enough, payload_of, point_id, ranked, record_of, rounded
+
+_EF = 64
+"""Candidates looked at by a search of the graph. Of 20,000 clustered vectors of 512 dimensions all five nearest were
+found, as with 128 at twice the time; of nearly structureless ones 98%."""
+_FULL_SCAN_KB = 1_000
+"""Below this size of the points that pass a filter, they are compared one by one instead of by the graph."""
+_UNLIMITED_KB = 1 << 40
+
+
+class HnswOptions(NamedTuple):
+    """How an HNSW index is made."""
+
+    m: int
+    """Edges of a node."""
+    ef_construct: int
+    """Candidates looked at for each node."""
+    quantization: bool
+    """Whether the graph is searched by vectors of 8-bit integers."""
+
+
+class ShardError(Exception):
+    """Edge failed; `disk_full` says whether for lack of space."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.disk_full = "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+
+
+class ShardWriter:
+    """Makes a shard with an HNSW index, in a process of its own.
+
+    Args:
+        path: A folder that isn't there yet.
+        dimension: Of the vectors.
+        options: Of the HNSW index.
+    """
+
+    def __init__(self, path: Path, dimension: int, options: HnswOptions) -> None:
+        quantization = (
+            edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Cached)
+            if options.quantization
+            else None
+        )
+        self._shard = edge.EdgeShard.create(
+            str(path),
+            edge.EdgeConfig(
+                vectors=edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Dot),
+                hnsw_config=edge.HnswIndexConfig(
+                    m=options.m, ef_construct=options.ef_construct, full_scan_threshold=_FULL_SCAN_KB
+                ),
+                quantization_config=quantization,
+                optimizers=edge.EdgeOptimizersConfig(
+                    indexing_threshold=1, default_segment_number=1, max_segment_size=_UNLIMITED_KB
+                ),
+                wal_enabled=False,  # the log is the truth
+            ),
+        )
+        # On disk rather than in memory: loading them into memory took half of the time that a shard takes to open.
+        cold = edge.Memory.Cold
+        for field in ("platform", "source"):
+            self._shard.update(edge.UpdateOperation.create_field_index(field, edge.KeywordIndexParams(memory=cold)))
+        self._shard.update(edge.UpdateOperation.create_field_index("capture_time", edge.FloatIndexParams(memory=cold)))
+
+    def add(self, pictures: Sequence[Added]) -> None:
+        """Adds pictures."""
+        points = [
+            edge.Point(point_id(added.key), added.vector.tolist(), payload_of(added.record)) for added in pictures
+        ]
+        self._shard.update(edge.UpdateOperation.upsert_points(points))
+
+    def finish(self, path: Path) -> None:
+        """Builds the HNSW index, writes everything and closes the shard at `path`.
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        self._shard.optimize()
+        self._shard.flush()
+        self._shard.close()
+        for file in path.rglob("*"):
+            if file.is_file() and file.stat().st_size:
+                # Edge's files have holes and are memory-mapped: filling a hole on a full disk would kill the server.
+                with file.open("r+b") as opened:
+                    os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+                    os.fsync(opened.fileno())
+
+
+class ShardReader:
+    """A shard that is only read.
+
+    Args:
+        path: Of the shard.
+
+    Raises:
+        ShardError: If it can't be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._shard = edge.EdgeShard.load(str(path))
+        except Exception as error:  # Edge raises nothing more specific
+            raise ShardError(error) from error
+        self._points: int = self._shard.info().points_count  # it never changes, and asking takes as long as a search
+
+    def search(self, queries: Sequence[Query], excluded: set[str]) -> list[list[Hit]]:
+        """The best `offset + k` of each query that aren't excluded, and all with the last one's score, best first.
+
+        Args:
+            queries: What to search for.
+            excluded: Ids of pictures that were deleted.
+        """
+        limits = [query.offset + query.k + SLACK + min(len(excluded), 64) for query in queries]
+        pending = list(range(len(queries)))
+        results: list[list[Hit]] = [[] for _ in queries]
+        while pending:
+            request = edge.QueryBatchRequest([_request(queries[row], limits[row]) for row in pending])
+            again = []
+            for row, points in zip(pending, self._shard.query_batch(request), strict=True):
+                hits = [Hit(record_of(point.payload), rounded(point.score)) for point in points]
+                results[row] = [hit for hit in hits if hit.record.id not in excluded]
+                more = len(points) == limits[row] < self._points
+                if more and not is_enough(queries[row], results[row], hits[-1].score):
+                    limits[row] *= 2
+                    again.append(row)
+            pending = again
+        return [ranked(hits) for hits in results]
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, PictureRecord]:
+        """The records of those that are here."""
+        points = self._shard.retrieve([point_id(key) for key in keys], True, False)
+        records = (record_of(point.payload) for point in points)
+        return {bytes.fromhex(record.id): record for record in records}
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
+        """The vectors of those that are here."""
+        points = self._shard.retrieve([point_id(key) for key in keys], True, True)
+        return {bytes.fromhex(record_of(point.payload).id): np.asarray(point.vector, np.float32) for point in points}
+
+    def page(self, after: str | None, count: int) -> tuple[list[PictureRecord], str | None]:
+        """Some records and where to go on; None after the last."""
+        points, following = self._shard.scroll(edge.ScrollRequest(offset=after, limit=count, with_payload=True))
+        return [record_of(point.payload) for point in points], None if following is None else str(following)
+
+
+def _request(query: Query, limit: int) -> edge.QueryRequest:
+    return edge.QueryRequest(
+        query=edge.Query.Nearest(query.vector.tolist()),
+        filter=_filter(query.filter),
+        limit=limit,
+        with_payload=True,
+        score_threshold=query.score_threshold,
+        params=edge.SearchParams(hnsw_ef=max(_EF, limit)),
+    )
+
+
+def _filter(condition: Filter) -> edge.Filter | None:
+    must: list[Any] = [
+        edge.FieldCondition(key, match=edge.MatchAny(list(names)))
+        for key, names in (("platform", condition.platforms), ("source", condition.sources))
+        if names
+    ]
+    if condition.captured_from is not None or condition.captured_before is not None:
+        interval = edge.RangeFloat(gte=condition.captured_from, lt=condition.captured_before)
+        must.append(edge.FieldCondition("capture_time", range=interval))
+    return edge.Filter(must=must) if must else None

@@ -1,0 +1,254 @@
+"""One open_clip model: loading it, and what it computes. Everything here blocks; torch is imported here alone."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from services.retrieval.encoder import Vectors
+from services.retrieval.index import EncoderId
+from services.serving.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["auto", "float32", "bfloat16"]
+Pixels = NDArray[np.uint8]
+"""Shape (height, width, 3): a picture at the model's size, not normalised yet."""
+
+LOCAL = "local-dir:"
+"""Before the folder of a local model: open_clip_config.json and weights beside it."""
+RANDOM_SEED = 0
+"""Seed of random weights, where a spec names no pretrained tag."""
+
+_WEIGHTS = (
+    "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth", "model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth",
+)  # fmt: skip
+"""Names of weights, in the order in which open_clip takes them."""
+_CHARS_A_TOKEN = 64
+"""Characters of a text that are tokenised for each token of the context: more than any token has."""
+_TRIAL_S = 1.0
+"""How long each number format is measured at least, unless three runs take longer."""
+_LEAST_COSINE = 0.999
+_LEAST_GAIN = 1.1
+"""bfloat16 is taken where it is that much faster, so that noise alone doesn't choose it."""
+
+_log = logging.getLogger(__name__)
+
+
+class OpenClipModel:
+    """A model in memory.
+
+    Args:
+        spec: As `OpenClipEncoder` takes it.
+        device: Where it is computed; auto takes CUDA where there is some.
+        threads: For the computation on a CPU; 0 takes one a core. Holds for the thread that makes the object.
+
+    Raises:
+        FailedPrecondition: If there is no such model or device; says what to do.
+    """
+
+    def __init__(self, spec: str, device: Device = "auto", threads: int = 0) -> None:
+        import torch
+        from torch import nn
+
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = torch.device(_device(device))
+        self.dtype: Literal["float32", "bfloat16"] = "float32"
+        name, revision, model, tokenizer = _load(spec)
+        self._model: Any = model.eval().requires_grad_(False).to(self.device)
+        self._tokenizer = tokenizer
+        self._prepare, mean, std = _transform(self._model)
+        # Per channel: (pixel / 255 - mean) / std.
+        self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
+        self._normalise: Callable[..., torch.Tensor] = nn.functional.normalize
+        self.max_chars = int(tokenizer.context_length) * _CHARS_A_TOKEN
+        self.id = EncoderId(name, revision, self.encode_texts(["a picture"]).shape[1])
+
+    def prepare(self, picture: Image.Image) -> Pixels:
+        """Resizes and crops a picture as open_clip's own transform does. May run in any thread."""
+        return np.asarray(self._prepare(picture))
+
+    def encode_pictures(self, pictures: Sequence[Pixels]) -> Vectors:
+        """Vectors of prepared pictures, computed as one batch."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2)
+            normalised = (batch.float().div_(255) - self._mean) / self._std
+            features = self._model.encode_image(normalised.contiguous().to(getattr(torch, self.dtype)))
+            return self._vectors(features)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts, each cut at the model's context."""
+        import torch
+
+        with torch.inference_mode():
+            return self._vectors(self._model.encode_text(self._tokenizer(list(texts)).to(self.device)))
+
+    def choose_dtype(self, dtype: Dtype, pictures: Sequence[Pixels], texts: Sequence[str]) -> None:
+        """Takes a number format; auto measures on pictures which is faster and keeps bfloat16 to float32's vectors."""
+        import torch
+
+        if dtype == "float32":
+            return
+        exact, exact_texts = self.encode_pictures(pictures), self.encode_texts(texts)
+        seconds = _measure(lambda: self.encode_pictures(pictures)) if dtype == "auto" else 0.0
+        full = self._model
+        self._model, self.dtype = deepcopy(full).to(torch.bfloat16), "bfloat16"
+        if dtype == "bfloat16":
+            return
+        try:
+            cosine = min(
+                float((self.encode_pictures(pictures) * exact).sum(1).min()),
+                float((self.encode_texts(texts) * exact_texts).sum(1).min()),
+            )
+            gain = seconds / _measure(lambda: self.encode_pictures(pictures))
+        except RuntimeError:  # as torch reports a layer that has no bfloat16
+            cosine = gain = 0.0
+        if cosine < _LEAST_COSINE or gain < _LEAST_GAIN:
+            self._model, self.dtype = full, "float32"
+        _log.info(
+            "number format chosen",
+            extra={"dtype": self.dtype, "bfloat16_speed": round(gain, 2), "bfloat16_cosine": round(cosine, 5)},
+        )
+
+    def _vectors(self, features: "torch.Tensor") -> Vectors:
+        unit = self._normalise(features.float(), dim=-1)
+        vectors: Vectors = unit.cpu().numpy()
+        return vectors
+
+
+def _measure(call: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few runs: whatever else the machine does only makes a run slower."""
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < _TRIAL_S and len(times) < 50):  # noqa: PLR2004 - the least and most runs
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _device(device: Device) -> str:
+    import torch
+
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise FailedPrecondition(
+            "this machine has no CUDA device that torch can use; set the encoder's device to cpu or auto, or install a "
+            "CUDA build of torch and its driver",
+            reason="ENCODER_DEVICE",
+        )
+    return "cuda"
+
+
+def _transform(model: Any) -> tuple[Callable[[Image.Image], Image.Image], Sequence[float], Sequence[float]]:
+    """open_clip's own transform up to the resized picture, and mean and deviation of what follows.
+
+    The rest, from bytes to normalised floats, is done for a whole batch: it is faster, and waiting pictures take a
+    quarter of the memory.
+    """
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    config = PreprocessCfg(**model.visual.preprocess_cfg)
+    *steps, _, normalise = image_transform_v2(config, is_train=False).transforms
+
+    def resize(picture: Image.Image) -> Image.Image:
+        for step in steps:
+            picture = step(picture)
+        return picture
+
+    return resize, normalise.mean, normalise.std
+
+
+def _load(spec: str) -> tuple[str, str, Any, Any]:
+    """Name, revision, model and tokenizer of a spec."""
+    import open_clip
+
+    if spec.startswith(LOCAL):
+        folder = Path(spec.removeprefix(LOCAL)).expanduser()
+        weights = _find_weights(folder)
+        with weights.open("rb") as file:
+            revision = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+        source = f"{LOCAL}{folder}"
+        advice = "see that its open_clip_config.json and its weights belong together and are whole"
+        model, tokenizer = _create(spec, advice, source, None)
+        return folder.resolve().name, revision, model, tokenizer
+    name, slash, tag = spec.partition("/")
+    if not slash or name not in open_clip.list_models():
+        raise _missing(
+            f"the encoder {spec or '(unset)'} is none that open_clip knows; write architecture/pretrained tag, such as "
+            f"ViT-B-32/laion2b_s34b_b79k, or {LOCAL} and a folder"
+        )
+    if not tag:
+        import torch
+
+        with torch.random.fork_rng():
+            torch.manual_seed(RANDOM_SEED)
+            model, tokenizer = _create(spec, "take another architecture", name, None)
+        return name, f"random-{RANDOM_SEED}", model, tokenizer
+    _check_tag(name, tag)
+    advice = (
+        "let this machine reach the model hub once, or copy the hub's cache (HF_HOME) from a machine that can, or set "
+        f"{LOCAL} and a folder"
+    )
+    model, tokenizer = _create(spec, advice, name, tag)
+    return name, tag, model, tokenizer
+
+
+def _create(spec: str, advice: str, name: str, tag: str | None) -> tuple[Any, Any]:
+    import open_clip
+
+    try:
+        # Towers by other libraries would fetch weights of their own from a hub, to be overwritten or meant as random.
+        model = open_clip.create_model(name, pretrained=tag, pretrained_text=False, require_pretrained=tag is not None)
+        return model, open_clip.get_tokenizer(name)
+    except Exception as error:
+        # Reading configurations, weights and hubs fails in many types; what to do is the same.
+        _log.warning("the encoder could not be loaded", exc_info=True)
+        raise _missing(f"the encoder {spec} could not be loaded; {advice}") from error
+
+
+def _check_tag(name: str, tag: str) -> None:
+    import open_clip
+
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if tag not in tags:
+        raise _missing(
+            f"the encoder {name} has no pretrained weights {tag}; "
+            + (f"take one of: {', '.join(tags)}" if tags else "take another architecture")
+        )
+    # Weights trained with one activation give other vectors with another; open_clip would only warn.
+    quick = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False))
+    if quick != bool(open_clip.get_model_config(name).get("quick_gelu", False)):
+        other = f"{name}-quickgelu" if quick else name.removesuffix("-quickgelu")
+        raise _missing(f"the weights {tag} belong to another activation than {name} has; set {other}/{tag}")
+
+
+def _find_weights(folder: Path) -> Path:
+    """The file that open_clip loads from a folder."""
+    if not (folder / "open_clip_config.json").is_file():
+        raise _missing(
+            f"the encoder's folder {folder} is missing or has no open_clip_config.json; set {LOCAL} and a folder that "
+            "holds one beside open_clip_model.safetensors"
+        )
+    found = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
+    if not found:
+        raise _missing(f"the encoder's folder {folder} has no weights; put open_clip_model.safetensors there")
+    return found[0]
+
+
+def _missing(message: str) -> FailedPrecondition:
+    return FailedPrecondition(message, reason="ENCODER_MISSING")

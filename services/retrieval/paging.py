@@ -1,0 +1,58 @@
+"""Page tokens: where a search goes on, bound to the request that it belongs to."""
+
+import base64
+import binascii
+import hashlib
+import struct
+from collections.abc import Hashable
+
+from services.serving.errors import InvalidArgument
+
+_FORM = struct.Struct(">Q16s")
+"""The number of hits that came before, and a hash of the request."""
+_LENGTH = 32
+"""Characters of a token: 24 bytes as base64."""
+
+
+def page_token(offset: int, *request: Hashable) -> str:
+    """A token for the hits from `offset` on. `request` is all that the hits depend on."""
+    return base64.urlsafe_b64encode(_FORM.pack(offset, _digest(request))).decode()
+
+
+def page_offset(token: str, limit: int, *request: Hashable) -> int:
+    """Where a page begins; 0 without a token.
+
+    Args:
+        limit: Hits that there can be at most; a token never points beyond.
+
+    Raises:
+        InvalidArgument: About `page_token`, if it is none, or belongs to another request.
+    """
+    if not token:
+        return 0
+    try:
+        if len(token) != _LENGTH:
+            raise _unknown()
+        offset, digest = _FORM.unpack(base64.b64decode(token, altchars=b"-_", validate=True))
+    except (binascii.Error, struct.error, ValueError) as error:
+        raise _unknown() from error
+    if digest != _digest(request):
+        raise InvalidArgument(
+            "page_token",
+            "belongs to another request, or to an encoder that was replaced since; send the request of the previous "
+            "page unchanged, or begin again without a token",
+            reason="PAGE_TOKEN_MISMATCH",
+        )
+    if not 0 < offset <= limit:
+        raise _unknown()
+    return int(offset)
+
+
+def _digest(request: tuple[Hashable, ...]) -> bytes:
+    return hashlib.blake2b(repr(request).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _unknown() -> InvalidArgument:
+    return InvalidArgument(
+        "page_token", "is not a token of this service; send next_page_token as it came", reason="PAGE_TOKEN_UNKNOWN"
+    )

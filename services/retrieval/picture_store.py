@@ -1,0 +1,28 @@
+"""The pictures themselves, by content: a folder or any object store that fsspec knows."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class PictureStore(Protocol):
+    """Keeps encoded pictures under the SHA-256 of their bytes."""
+
+    async def put(self, picture_id: str, data: bytes) -> bool:
+        """Stores a picture durably and whole; returns whether it was not there.
+
+        Raises:
+            ResourceExhausted: If the disk is full; nothing half-written stays.
+            Unavailable: If the store can't be reached.
+        """
+
+    async def get(self, picture_id: str) -> bytes | None:
+        """A picture's bytes; None if there is none of this id."""
+
+    async def delete(self, picture_ids: Sequence[str]) -> None:
+        """Deletes pictures; those that are not there are left alone."""
+
+    async def check(self) -> None:
+        """Raises `Unavailable` or `FailedPrecondition` if the store can't be written."""
+
+    async def close(self) -> None:
+        """Lets the store go."""

@@ -1,0 +1,199 @@
+"""Pictures in a folder, or in any store that fsspec knows: S3, Google Cloud Storage, Azure, memory and others.
+
+A picture lies at ab/cd/<its SHA-256>, where ab and cd are the first digits, so that no folder grows large.
+"""
+
+import asyncio
+import errno
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.retrieval.picture_folder import PictureFolder
+from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+
+Result = TypeVar("Result")
+
+WORKERS = 8
+"""Threads by default: on a local disk more of them write no faster."""
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_DRIVERS = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs",
+    "oci": "ocifs", "oss": "ossfs", "hdfs": "pyarrow", "sftp": "paramiko", "ssh": "paramiko", "smb": "smbprotocol",
+    "webhdfs": "requests",
+}  # fmt: skip
+"""Packages that hold the drivers of common protocols."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_RETRY_S = 30.0
+
+
+class FsspecPictureStore:
+    """Keeps pictures under a URL; see `PictureStore`.
+
+    In a folder, a picture that `put` has returned for survives a kill of the process and a loss of power, and a
+    half-written one is never seen. An object store gives the same by itself.
+
+    Args:
+        url: A folder, or a URL such as ``s3://bucket/pictures``. Credentials come from where the driver looks for them,
+            such as AWS_ACCESS_KEY_ID.
+        workers: Threads that read and write.
+
+    Raises:
+        FailedPrecondition: If the driver isn't installed or the folder can't be written; says what to do.
+        ResourceExhausted: If the disk is full.
+    """
+
+    def __init__(self, url: str, workers: int = WORKERS) -> None:
+        self._url = url
+        self._files: PictureFolder | _Objects
+        filesystem, root = _open(url)
+        with _told(url):
+            local = "file" in _protocols(filesystem)
+            self._files = PictureFolder(Path(root)) if local else _Objects(filesystem, root)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="picture-store")
+
+    async def put(self, picture_id: str, data: bytes) -> bool:
+        """Stores a picture durably and whole; returns whether it was not there."""
+        return await self._run(self._files.write, _place(picture_id), data)
+
+    async def get(self, picture_id: str) -> bytes | None:
+        """A picture's bytes; None if there is none of this id."""
+        return await self._run(self._files.read, _place(picture_id))
+
+    async def delete(self, picture_ids: Sequence[str]) -> None:
+        """Deletes pictures durably; those that are not there are left alone."""
+        places = [_place(picture_id) for picture_id in picture_ids]
+        await asyncio.gather(*(self._run(self._files.delete, place) for place in places))
+
+    async def check(self) -> None:
+        """Writes a small file and removes it."""
+        await self._run(self._files.check)
+
+    async def close(self) -> None:
+        """Ends the threads once what was begun is written."""
+        await asyncio.to_thread(self._pool.shutdown)
+
+    async def _run(self, call: Callable[..., Result], *args: object) -> Result:
+        def work() -> Result:
+            with _told(self._url):
+                return call(*args)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+class _Objects:
+    """Objects by name, as `PictureFolder` holds files; each is written whole by the store itself."""
+
+    def __init__(self, filesystem: Any, root: str) -> None:
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+
+    def write(self, name: str, data: bytes) -> bool:
+        path = f"{self._root}/{name}"
+        if self._filesystem.exists(path):
+            return False
+        self._filesystem.pipe_file(path, data)
+        return True
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return bytes(self._filesystem.cat_file(f"{self._root}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    def delete(self, name: str) -> None:
+        try:
+            self._filesystem.rm_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return
+
+    def check(self) -> None:
+        name = f".check-{secrets.token_hex(8)}"
+        self._filesystem.pipe_file(f"{self._root}/{name}", b"check")
+        self.delete(name)
+
+
+def _open(url: str) -> tuple[Any, str]:
+    import fsspec.core
+
+    protocol = fsspec.core.split_protocol(url)[0] or "file"
+    if not url:
+        raise _no_store(url)  # fsspec would take the working directory
+    try:
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]  # fsspec has no types
+    except ImportError as error:
+        driver = _DRIVERS.get(protocol, f"the package of fsspec's driver for {protocol}")
+        raise FailedPrecondition(
+            f"the picture store {_shown(url)} needs a driver: pip install {driver}", reason="PICTURE_STORE_DRIVER"
+        ) from error
+    except ValueError as error:
+        raise _no_store(url) from error
+
+
+def _no_store(url: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"the picture store {_shown(url) or '(unset)'} is no folder and no URL that fsspec knows, such as "
+        "s3://bucket/pictures",
+        reason="PICTURE_STORE_URL",
+    )
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _place(picture_id: str) -> str:
+    """Relative path of a picture. An id comes from callers and becomes a path, so nothing but digits passes."""
+    if not _ID.fullmatch(picture_id):
+        raise InvalidArgument("id", "must be a SHA-256 as 64 lower-case hexadecimal digits", reason="PICTURE_ID")
+    return f"{picture_id[:2]}/{picture_id[2:4]}/{picture_id}"
+
+
+def _shown(url: str) -> str:
+    """A URL without a user and password that it may hold."""
+    return re.sub(r"//[^/]*@", "//", url)
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turns what a store raises into what a caller is told."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as error:
+        # Drivers raise their own types, those of HTTP clients among them; whichever it is, the store doesn't work.
+        raise _as_service_error(f"the picture store {_shown(url)}", error) from error
+
+
+def _as_service_error(store: str, error: Exception) -> ServiceError:
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL:
+        return ResourceExhausted(
+            f"{store} is full; delete pictures or give it a larger disk, then try again",
+            reason="PICTURE_STORE_FULL",
+            retry_after_s=_RETRY_S,
+        )
+    # Some drivers have types of their own where credentials are missing, which share no base class.
+    if (
+        number in _REFUSED
+        or isinstance(error, (PermissionError, NotImplementedError))
+        or "Credential" in type(error).__name__
+    ):
+        return FailedPrecondition(
+            f"{store} can't be written; check that it is a folder or a bucket, and that this user or these credentials "
+            "may read and write it",
+            reason="PICTURE_STORE_DENIED",
+        )
+    if isinstance(error, FileNotFoundError):
+        return FailedPrecondition(
+            f"{store} isn't there any more, or has no such bucket; make it", reason="PICTURE_STORE_MISSING"
+        )
+    return Unavailable(f"{store} can't be reached now; try again later", reason="PICTURE_STORE_UNAVAILABLE")

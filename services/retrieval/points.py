@@ -1,0 +1,75 @@
+"""What a picture looks like as a point of Qdrant, embedded or served."""
+
+import dataclasses
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from services.retrieval.index import EncoderId, Hit, PictureRecord, Query
+
+KEY_BYTES = 32
+"""Of a SHA-256."""
+SLACK = 3
+"""Hits asked for beyond those wanted, to see whether the last one's score goes on behind it."""
+_DIGITS = 5
+_FIELDS = tuple(field.name for field in dataclasses.fields(PictureRecord) if field.name != "id")
+
+
+def key_of(picture: str) -> bytes | None:
+    """The 32 bytes of an id; None if it can't be one."""
+    try:
+        key = bytes.fromhex(picture)
+    except ValueError:
+        return None
+    return key if len(key) == KEY_BYTES and key.hex() == picture else None
+
+
+def point_id(key: bytes) -> str:
+    """The first 128 bits of a picture's SHA-256 as a UUID."""
+    return str(uuid.UUID(bytes=key[:16]))
+
+
+def payload_of(record: PictureRecord) -> dict[str, Any]:
+    """What is stored beside a vector; the full SHA-256 as `sha256`."""
+    payload = dataclasses.asdict(record)
+    payload["sha256"] = payload.pop("id")
+    if payload["capture_time"] is None:
+        del payload["capture_time"]
+    return payload
+
+
+def record_of(payload: dict[str, Any] | None) -> PictureRecord:
+    """What `payload_of` stored."""
+    if payload is None:
+        raise ValueError("a point without its payload")
+    return PictureRecord(id=payload["sha256"], **{name: payload[name] for name in _FIELDS if name in payload})
+
+
+def rounded(score: float) -> float:
+    """A score as it is reported and compared, so that rounding of float32 doesn't break ties by id."""
+    return round(float(score), _DIGITS)
+
+
+def ranked(hits: Sequence[Hit]) -> list[Hit]:
+    """The best first; among equals by id."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.record.id))
+
+
+def is_enough(query: Query, hits: Sequence[Hit], least: float) -> bool:
+    """Whether hits that were found suffice for a query: as many as wanted, and none of the last one's score is missing.
+
+    Args:
+        query: What was searched for.
+        hits: Those that count, the best first.
+        least: The lowest score that the store returned.
+    """
+    wanted = query.offset + query.k
+    return len(hits) >= wanted and least < hits[wanted - 1].score
+
+
+def slug(encoder: EncoderId) -> str:
+    """A name for folders: what is readable of the encoder's, and a hash of its name and revision."""
+    digest = hashlib.sha256(f"{encoder.name}\0{encoder.revision}".encode()).hexdigest()[:12]
+    return f"{re.sub('[^A-Za-z0-9]+', '-', encoder.name).strip('-').lower()[:40]}-{digest}"

@@ -1,0 +1,302 @@
+"""What the retrieval service does, put together: start, searches, ingest, deletion, re-index, a watch on its stores."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from services.retrieval import metrics
+from services.retrieval.checks import check_ids
+from services.retrieval.index import EncoderId, IndexCatalogue, IndexStats, PictureRecord
+from services.retrieval.ingest import Ingestor
+from services.retrieval.picture_store import PictureStore
+from services.retrieval.reindex import EncoderFactory, Reindex, Reindexer, ReindexState, drop_stale
+from services.retrieval.search import Searcher
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.spaces import IdLocks, Space, Spaces
+from services.retrieval.state import NamedEncoder, State, StateFile
+from services.retrieval.values import Values
+from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+SetServing = Callable[[bool], Awaitable[None]]
+
+_CHECK_TIMEOUT_S = 10.0
+_READ_AHEAD = 4
+"""Pictures that are read from the picture store before the caller has taken those before."""
+_RETRY_S = 1.0
+"""Pause between two tries to reach a store at the start."""
+_SWITCHED_ELSEWHERE = "SWITCHED_ELSEWHERE"
+
+
+class StoredPicture(NamedTuple):
+    """A picture by id; without a record where there is none."""
+
+    id: str
+    data: bytes | None
+    record: PictureRecord | None
+
+
+class Retriever:
+    """The retrieval service without its gRPC face.
+
+    Args:
+        make_encoder: Makes an encoder from how it is named.
+        catalogue: The vector store.
+        pictures: The picture store.
+        settings: Names, folders and bounds.
+
+    Raises:
+        FailedPrecondition: If the lexicon is broken.
+    """
+
+    def __init__(
+        self,
+        make_encoder: EncoderFactory,
+        catalogue: IndexCatalogue,
+        pictures: PictureStore,
+        settings: RetrievalSettings,
+    ) -> None:
+        self.values = Values(settings.lexicon)
+        self._settings = settings
+        self._make_encoder = make_encoder
+        self._catalogue = catalogue
+        self._pictures = pictures
+        self._states = StateFile(settings.data)
+        self._spaces = Spaces()
+        self._locks = IdLocks()
+        self._space: Space | None = None
+        self._set_serving: SetServing | None = None
+        self._measured: EncoderId | None = None
+        self.search = Searcher(self._spaces, catalogue.store, self.values, settings)
+        self.ingestor = Ingestor(self._spaces, pictures, self._locks, settings)
+        self.reindexer = Reindexer(
+            self._spaces, catalogue, pictures, make_encoder, self._states, self.values.lexicon.keywords
+        )
+
+    @property
+    def store(self) -> str:
+        """Name of the vector store."""
+        return self._catalogue.store
+
+    @property
+    def encoder(self) -> EncoderId:
+        """The encoder in use."""
+        return self._spaces.current.id
+
+    def report_to(self, set_serving: SetServing) -> None:
+        """Takes what health is to be told by, when a store is lost and when it is back."""
+        self._set_serving = set_serving
+
+    async def start(self) -> None:
+        """Loads the encoder of the current index, opens the index, and cleans up after an interrupted re-index.
+
+        Raises:
+            FailedPrecondition: If the index was made with another encoder, or something can't be loaded or opened.
+        """
+        try:
+            await _until_reached(self._pictures.check)
+        except ResourceExhausted as error:  # searches need no room
+            logger.warning("%s", error.message)
+        written = await asyncio.to_thread(self._states.read)
+        current = await self._reach(self._catalogue.current)
+        state = self._settle(written, current)
+        spec = self._settings.encoder
+        if state is not None and state.setting == self._settings.encoder:
+            spec = state.encoder.spec
+        encoder = self._make_encoder(spec)
+        try:
+            await encoder.start()
+            self._check_encoder(encoder.id, current, state)
+            index = await self._reach(lambda: self._catalogue.open(encoder.id))
+            if current is None:
+                await self._reach(lambda: self._catalogue.switch(encoder.id))
+        except BaseException:  # also cancelled by a signal: nobody else knows of this encoder yet
+            await encoder.close()
+            raise
+        space = self._space = Space(spec, encoder, index, 0)
+        named = NamedEncoder.of(spec, encoder.id)
+        now = State(setting=self._settings.encoder, encoder=named, stale=state.stale if state is not None else ())
+        if now != written:
+            await asyncio.to_thread(self._states.write, now)
+        await self._reach(lambda: drop_stale(self._catalogue, self._states))
+        await encoder.encode_texts(self.values.lexicon.keywords)
+        await self._reach(space.refresh)
+        self._spaces.replace(space)
+        await self._reach(self._measure)
+
+    async def watch(self) -> None:
+        """Looks again and again whether the stores answer, and tells health; ends only with an error.
+
+        Raises:
+            Unavailable: If another process made another encoder's index the current one.
+        """
+        answers = True
+        while True:
+            await asyncio.sleep(self._settings.check_seconds)
+            error = await self._check()
+            metrics.STORE_AVAILABLE.set(error is None)
+            if answers == (error is None):
+                continue
+            answers = error is None
+            if error is None:
+                logger.info("the stores answer again")
+            else:
+                logger.warning("not serving until the stores answer: %s", error.message)
+            if self._set_serving is not None:
+                await self._set_serving(answers)
+
+    async def close(self) -> None:
+        """Lets everything go."""
+        await self.reindexer.close()
+        await self.ingestor.close()
+        if self._space is not None:
+            try:
+                await self._spaces.current.close()
+            except Unavailable:  # a start that was cut short
+                await self._space.close()
+        await self._catalogue.close()
+        await self._pictures.close()
+
+    async def stats(self) -> IndexStats:
+        """What is indexed."""
+        with self._spaces.borrow() as space:
+            return await space.index.stats()
+
+    async def pictures(self, ids: Sequence[str]) -> AsyncGenerator[StoredPicture, None]:
+        """Stored pictures in the order of their ids, one at a time.
+
+        Raises:
+            InvalidArgument: About the id that is wrong.
+        """
+        check_ids(ids, self._settings.max_ids)
+        with self._spaces.borrow() as space:
+            records = await space.index.get(ids)
+        reads: deque[asyncio.Task[StoredPicture]] = deque()
+        coming = iter(zip(ids, records, strict=True))
+        try:
+            while True:
+                while len(reads) < _READ_AHEAD and (pair := next(coming, None)) is not None:
+                    reads.append(asyncio.create_task(self._read(*pair)))
+                if not reads:
+                    return
+                yield await reads.popleft()
+        finally:
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
+
+    async def delete(self, ids: Sequence[str]) -> tuple[int, int]:
+        """Deletes pictures; returns how many were there and how many were not.
+
+        Raises:
+            InvalidArgument: About the id that is wrong.
+        """
+        check_ids(ids, self._settings.max_ids)
+        distinct = list(dict.fromkeys(ids))
+        async with self._locks.hold(distinct):
+            # The index first: what it knows can always be fetched.
+            async with self._spaces.writing(distinct) as space:
+                deleted = await space.index.delete(distinct)
+                space.count(-deleted)
+            await self._pictures.delete(distinct)
+        metrics.DELETED.inc(deleted)
+        return deleted, len(distinct) - deleted
+
+    async def _read(self, picture_id: str, record: PictureRecord | None) -> StoredPicture:
+        if record is None:
+            return StoredPicture(picture_id, None, None)
+        data = await self._pictures.get(picture_id)
+        if data is None:
+            logger.warning("picture %s is indexed, and is not in the picture store", picture_id)
+        return StoredPicture(picture_id, data, record)
+
+    async def _check(self) -> ServiceError | None:
+        """Why nothing can be answered now; None if it can."""
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self._spaces.current.index.check()
+                await self._pictures.check()
+                await self._check_current()
+                await self._spaces.current.refresh()
+                await self._measure()
+        except ResourceExhausted as error:  # a full disk takes nothing in, and is searched as before
+            logger.warning("%s", error.message)
+        except (Unavailable, FailedPrecondition) as error:
+            if error.reason == _SWITCHED_ELSEWHERE:
+                raise
+            return error
+        except TimeoutError:
+            return Unavailable(
+                f"the vector store or the picture store has not answered for {_CHECK_TIMEOUT_S:g} s",
+                reason="STORE_SILENT",
+            )
+        return None
+
+    async def _check_current(self) -> None:
+        if self.reindexer.running:
+            return
+        current = await self._catalogue.current()
+        if self.reindexer.running or current in {None, self.encoder}:
+            return
+        raise Unavailable(
+            "another process made another encoder's index the current one; this one starts again with that encoder if "
+            "AXIA_RETRIEVAL_ENCODER names it",
+            reason=_SWITCHED_ELSEWHERE,
+        )
+
+    async def _measure(self) -> None:
+        with self._spaces.borrow() as space:
+            stats = await space.index.stats()
+            metrics.IMAGES.set(stats.images)
+            metrics.INDEXED_IMAGES.set(stats.indexed_images)
+            metrics.BUILDING.set(stats.building)
+            metrics.STORE_AVAILABLE.set(1)
+            if self._measured != space.id:
+                self._measured = space.id
+                metrics.ENCODER_INFO.clear()
+                metrics.ENCODER_INFO.labels(space.id.name, space.id.revision, self.store).set(1)
+
+    def _settle(self, state: State | None, current: EncoderId | None) -> State | None:
+        """Brings the state up to what the catalogue says, after a re-index that was interrupted."""
+        if state is None or state.building is None:
+            return state
+        building = state.building
+        if building.encoder.id == current:
+            encoder, old, became = building.encoder, state.encoder, ReindexState.SUCCEEDED
+        else:
+            encoder, old, became = state.encoder, building.encoder, ReindexState.FAILED
+        error = "" if became is ReindexState.SUCCEEDED else "the service was stopped while it ran; start it again"
+        self.reindexer.remember(Reindex(building.id, became, building.encoder.id, error=error))
+        return State(setting=state.setting, encoder=encoder, stale=(*state.stale, old))
+
+    def _check_encoder(self, loaded: EncoderId, current: EncoderId | None, state: State | None) -> None:
+        if current is None or current == loaded:
+            return
+        known = state is not None and state.encoder.id == current
+        spec = state.encoder.spec if state is not None and known else f"{current.name} {current.revision}"
+        raise FailedPrecondition(
+            f"the index in {self._where()} was made with {spec} (dimension {current.dimension}), and "
+            f"AXIA_RETRIEVAL_ENCODER names {loaded.name} {loaded.revision} (dimension {loaded.dimension}); set it back "
+            "and index again with StartReindex, or set AXIA_RETRIEVAL_DATA to another folder",
+            reason="ENCODER_CHANGED",
+        )
+
+    def _where(self) -> str:
+        return str(self._settings.data) if self.store == "qdrant-edge" else "the Qdrant server"
+
+    async def _reach(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Calls the vector store until it answers, if it is a server; a folder that isn't free is not waited for."""
+        return await (call() if self.store == "qdrant-edge" else _until_reached(call))
+
+
+async def _until_reached(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    while True:
+        try:
+            return await call()
+        except Unavailable as error:
+            logger.warning("not serving yet: %s", error.message)
+            await asyncio.sleep(_RETRY_S)

@@ -1,0 +1,268 @@
+"""Finds pictures by text, by picture and by value."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.retrieval import metrics
+from services.retrieval.checks import check_filter, check_id
+from services.retrieval.index import EncoderId, Filter, Hit, Query, Vector, VectorIndex
+from services.retrieval.paging import page_offset, page_token
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.spaces import Space, Spaces
+from services.retrieval.values import Values
+from services.serving.errors import NotFound
+from services.serving.limits import check_between, check_text
+
+DEFAULT_K = 5
+"""Pictures a search, and a keyword, as in arXiv 2411.11479."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What produced a search's result."""
+
+    encoder: EncoderId
+    store: str
+    images: int
+    """Pictures that were indexed when the search ran."""
+    lexicon_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What searches of every kind have in common."""
+
+    k: int = DEFAULT_K
+    filter: Filter = field(default_factory=Filter)
+    score_threshold: float | None = None
+    """Least cosine similarity."""
+    page_token: str = ""
+
+
+class Page(NamedTuple):
+    """Hits, the nearest first."""
+
+    hits: list[Hit]
+    provenance: Provenance
+    next_page_token: str
+    """Empty where no page follows."""
+
+
+class KeywordHits(NamedTuple):
+    """The pictures of one keyword, the nearest first."""
+
+    keyword: str
+    hits: list[Hit]
+
+
+class ValueHits(NamedTuple):
+    """The pictures of a value by keyword."""
+
+    keywords: list[KeywordHits]
+    provenance: Provenance
+
+
+class Searcher:
+    """Searches the current space within the bounds of the settings.
+
+    Args:
+        spaces: Holds the current space.
+        store: Name of the vector store.
+        values: The lexicon.
+        settings: The bounds.
+    """
+
+    def __init__(self, spaces: Spaces, store: str, values: Values, settings: RetrievalSettings) -> None:
+        self._spaces = spaces
+        self._store = store
+        self._values = values
+        self._settings = settings
+
+    async def by_text(self, text: str, wanted: Wanted) -> Page:
+        """The pictures nearest to a text.
+
+        Raises:
+            InvalidArgument: About the field that is wrong.
+        """
+        check_text("query", text, self._settings.max_query_chars)
+        self._check(wanted, self._settings.max_k)
+        with self._spaces.borrow() as space:
+            offset = _offset(space, wanted, "text", text)
+            with _timed("encode"):
+                vectors = await space.encoder.encode_texts([text])
+            metrics.SEARCHES.labels("text").inc()
+            return await self._page(space, vectors[0], wanted, offset, ("text", text))
+
+    async def by_picture(self, data: bytes, wanted: Wanted) -> Page:
+        """The pictures nearest to a picture's bytes.
+
+        Raises:
+            InvalidArgument: About the field that is wrong.
+        """
+        self._check(wanted, self._settings.max_k)
+        with self._spaces.borrow() as space:
+            sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+            offset = _offset(space, wanted, "picture", sha256)
+            with _timed("decode"):
+                prepared = await space.encoder.prepare(data)
+            with _timed("encode"):
+                vectors = await space.encoder.encode_pictures([prepared])
+            metrics.SEARCHES.labels("picture").inc()
+            return await self._page(space, vectors[0], wanted, offset, ("picture", sha256))
+
+    async def by_id(self, picture_id: str, wanted: Wanted) -> Page:
+        """The pictures nearest to a stored one, which is not among them.
+
+        Raises:
+            InvalidArgument: About the field that is wrong.
+            NotFound: If no picture has this id.
+        """
+        check_id("image_id", picture_id)
+        self._check(wanted, self._settings.max_k)
+        with self._spaces.borrow() as space:
+            offset = _offset(space, wanted, "id", picture_id)
+            (vector,) = await space.index.vectors([picture_id])
+            if vector is None:
+                raise NotFound(
+                    "image_id", "no stored picture has this id; take it from a hit or from IndexImages",
+                    reason="PICTURE_UNKNOWN",
+                )  # fmt: skip
+            metrics.SEARCHES.labels("id").inc()
+            return await self._page(space, vector, wanted, offset, ("id", picture_id), without=picture_id)
+
+    async def by_value(self, value_id: str, keywords: Sequence[str], wanted: Wanted) -> ValueHits:
+        """Pictures of a value: `wanted.k` for each keyword, each picture once.
+
+        Raises:
+            InvalidArgument: About the field that is wrong.
+        """
+        value = self._values.value(value_id)
+        names = self._values.keywords(value, keywords)
+        self._check(wanted, self._settings.max_keyword_k)
+        with self._spaces.borrow() as space:
+            provenance = self._provenance(space, self._values.sha256)
+            with _timed("encode"):
+                vectors = await space.encoder.encode_texts(names)
+            metrics.SEARCHES.labels("value").inc()
+            with _timed("search"):
+                shared = await share_out(space.index, vectors, wanted)
+            return ValueHits([KeywordHits(*pair) for pair in zip(names, shared, strict=True)], provenance)
+
+    def _check(self, wanted: Wanted, max_k: int) -> None:
+        check_between("k", wanted.k, 1, max_k)
+        if wanted.score_threshold is not None:
+            check_between("score_threshold", wanted.score_threshold, -1, 1)
+        check_filter(wanted.filter, self._settings.max_filter_entries)
+
+    async def _page(
+        self,
+        space: Space,
+        vector: Vector,
+        wanted: Wanted,
+        offset: int,
+        request: tuple[Hashable, ...],
+        *,
+        without: str | None = None,
+    ) -> Page:
+        provenance = self._provenance(space)
+        # One more than asked for tells whether a page follows. A picture that is left out may stand at any place
+        # before or among these hits (others can be just as near), so then the search begins at the front.
+        ahead = offset if without is None else 0
+        k = wanted.k + 1 if without is None else offset + wanted.k + 2
+        with _timed("search"):
+            hits = await space.index.search(Query(vector, k, ahead, wanted.filter, wanted.score_threshold))
+        if without is not None:
+            hits = [hit for hit in hits if hit.record.id != without][offset:]
+        token = ""
+        if len(hits) > wanted.k:
+            token = page_token(offset + wanted.k, *_bound(space, wanted, request))
+        return Page(hits[: wanted.k], provenance, token)
+
+    def _provenance(self, space: Space, lexicon_sha256: str = "") -> Provenance:
+        return Provenance(space.id, self._store, space.images, lexicon_sha256)
+
+
+def _offset(space: Space, wanted: Wanted, *request: Hashable) -> int:
+    return page_offset(wanted.page_token, space.images, *_bound(space, wanted, request))
+
+
+def _bound(space: Space, wanted: Wanted, request: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """All that the hits of a request depend on, but for the pictures."""
+    return (*request, wanted.k, wanted.filter, wanted.score_threshold, space.id)
+
+
+async def share_out(index: VectorIndex, vectors: NDArray[np.float32], wanted: Wanted) -> list[list[Hit]]:
+    """The nearest pictures of each vector, every picture under one vector only.
+
+    A picture that several vectors find is left to the one that it is nearest to, and the others take their next nearest
+    instead. That is the stable matching of Gale and Shapley (1962) with `k` places a vector, so it does not depend on
+    the order of the vectors but for exact ties, which go to the first.
+
+    Args:
+        index: Where to search.
+        vectors: Shape (n, dimension).
+        wanted: `k` pictures for each vector, and what they must fulfil.
+
+    Returns:
+        For each vector its hits, the nearest first; fewer than `k` only where there are no more.
+    """
+    number = len(vectors)
+    # Others can take (n - 1) k pictures at most from a vector, so n k nearest are always enough; mostly far fewer are.
+    enough = number * wanted.k
+    depths = [min(2 * wanted.k, enough)] * number
+    found: list[list[Hit]] = [[] for _ in range(number)]
+    stale = list(range(number))
+    while stale:
+        queries = [Query(vectors[row], depths[row], 0, wanted.filter, wanted.score_threshold) for row in stale]
+        for row, hits in zip(stale, await asyncio.gather(*map(index.search, queries)), strict=True):
+            found[row] = hits
+        kept = _match(found, wanted.k)
+        stale = [
+            row
+            for row in range(number)
+            if len(kept[row]) < wanted.k and len(found[row]) == depths[row] and depths[row] < enough
+        ]
+        for row in stale:
+            depths[row] = min(2 * depths[row], enough)
+    return kept
+
+
+def _match(found: Sequence[Sequence[Hit]], k: int) -> list[list[Hit]]:
+    """Each row takes its nearest `k`; a picture that two rows want goes to the nearer one."""
+    holder: dict[str, int] = {}
+    kept: list[dict[str, Hit]] = [{} for _ in found]
+    upcoming = [0] * len(found)
+    short = list(range(len(found)))
+    while short:
+        row = short[-1]
+        if len(kept[row]) == k or upcoming[row] == len(found[row]):
+            short.pop()
+            continue
+        hit = found[row][upcoming[row]]
+        upcoming[row] += 1
+        picture = hit.record.id
+        rival = holder.get(picture)
+        if rival is not None:
+            if (-kept[rival][picture].score, rival) < (-hit.score, row):
+                continue
+            del kept[rival][picture]
+            short.insert(0, rival)
+        holder[picture] = row
+        kept[row][picture] = hit
+    return [sorted(hits.values(), key=lambda hit: (-hit.score, hit.record.id)) for hits in kept]
+
+
+@contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    """Measures a stage that succeeds."""
+    began = time.perf_counter()
+    yield
+    metrics.STAGE_SECONDS.labels(stage).observe(time.perf_counter() - began)

@@ -1,0 +1,91 @@
+"""Settings of the retrieval service: environment variables with the prefix AXIA_RETRIEVAL_."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from services.serving.settings import ServerSettings
+
+DEMO_ENCODER = f"local-dir:{Path(__file__).parents[2] / 'demo' / 'models' / 'clip'}"
+"""The CLIP that comes with a checkout."""
+
+
+class RetrievalSettings(ServerSettings):
+    """What the retrieval service can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="AXIA_RETRIEVAL_")
+
+    port: int = Field(default=50052, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one and logs it."""
+    metrics_port: int = Field(default=9102, ge=0, le=65535)
+    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+
+    encoder: str = Field(default=DEMO_ENCODER, min_length=1)
+    """An open_clip architecture and its pretrained tag such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a
+    folder; the demo CLIP if unset. What was indexed with another encoder has to be indexed again, by StartReindex."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the encoder is computed; auto takes CUDA where there is some."""
+    encoder_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the encoder; auto takes bfloat16 where it is faster and the vectors stay the same."""
+    encoder_threads: int = Field(default=0, ge=0, le=256)
+    """Threads that the encoder computes with on a CPU; 0 takes one a core."""
+    encode_batch: int = Field(default=0, ge=0, le=1024)
+    """Pictures or texts that are encoded together at most; 0 takes 8 on a CPU and 32 on CUDA."""
+    encode_queue: int = Field(default=1024, ge=1)
+    """Pictures and texts that may wait for the encoder; beyond it requests are refused with RESOURCE_EXHAUSTED."""
+    text_cache: int = Field(default=10_000, ge=0)
+    """Texts whose vectors are kept in memory."""
+
+    data: Path = Path(".axia/retrieval")
+    """Folder of the index and of the pictures; made if there is none."""
+    pictures: str = ""
+    """Where pictures are kept: a folder or a URL that fsspec knows, such as s3://bucket/pictures; a folder under `data`
+    if unset."""
+    qdrant_url: str = ""
+    """gRPC address of a Qdrant server, such as http://localhost:6334; unset: Qdrant Edge in this process, in `data`."""
+    qdrant_api_key: SecretStr = SecretStr("")
+    """Key of the Qdrant server; never logged."""
+    qdrant_shard_number: int = Field(default=1, ge=1, le=256)
+    """Shards of a new collection on a Qdrant server."""
+    qdrant_replication_factor: int = Field(default=1, ge=1, le=64)
+    """Copies of each shard of a new collection on a Qdrant server."""
+    hnsw_m: int = Field(default=16, ge=4, le=128)
+    """Edges of a node of the HNSW graph: more find better and need more memory."""
+    hnsw_ef_construct: int = Field(default=100, ge=4, le=2000)
+    """Candidates looked at for each node when the HNSW graph is built."""
+    quantization: bool = False
+    """Whether vectors are searched as 8-bit integers: a quarter of the memory, slightly less exact."""
+    build_threshold: int = Field(default=4_000, ge=100)
+    """Pictures outside the HNSW index from which one is built for them, by Qdrant Edge; fewer are searched exactly."""
+    lexicon: Path | None = None
+    """The lexicon of values, a TOML file; axia's own if unset."""
+
+    max_k: int = Field(default=1_000, ge=1, le=10_000)
+    """Pictures that one page of a search may have."""
+    max_keyword_k: int = Field(default=100, ge=1, le=1_000)
+    """Pictures a keyword that a search by value may have."""
+    max_ids: int = Field(default=1_000, ge=1, le=100_000)
+    """Ids that one request may name."""
+    max_query_chars: int = Field(default=4_096, ge=1)
+    """Characters that a query may have."""
+    max_filter_entries: int = Field(default=64, ge=1, le=1_024)
+    """Platforms, and sources, that a filter may name."""
+    ingest_window: int = Field(default=32, ge=1, le=1_024)
+    """Pictures of one stream that may be under way without an acknowledgement that was read."""
+    max_ingesting: int = Field(default=128, ge=1, le=10_000)
+    """Pictures of all streams together that may be under way."""
+    check_seconds: float = Field(default=5.0, gt=0, le=600)
+    """Time between two looks at whether the vector store and the picture store answer."""
+
+    @property
+    def picture_url(self) -> str:
+        """Where pictures are kept."""
+        return self.pictures or str(self.data / "pictures")
+
+    @model_validator(mode="after")
+    def _queue_has_room_for_ingest(self) -> "RetrievalSettings":
+        if self.encode_queue < self.max_ingesting:
+            raise ValueError("ENCODE_QUEUE must be at least MAX_INGESTING, or the encoder would refuse an ingest")
+        return self

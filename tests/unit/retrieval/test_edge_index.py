@@ -1,0 +1,104 @@
+"""Builds beside searches and additions, and what becomes of them at the end."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from vectors import DIMENSION, directions, entries, exact
+
+from services.retrieval.edge_index import EdgeIndex
+from services.retrieval.index import EncoderId, Hit, Query
+from services.retrieval.index_edge import EdgeCatalogue
+from services.serving.errors import ResourceExhausted, Unavailable
+
+ENCODER = EncoderId("test", "1", DIMENSION)
+
+
+async def until_built(index: EdgeIndex, images: int) -> None:
+    deadline = time.monotonic() + 120
+    while (await index.stats()).indexed_images < images:
+        assert time.monotonic() < deadline, "the index was not built"
+        await asyncio.sleep(0.02)
+
+
+def ids(hits: list[Hit]) -> list[str]:
+    return [hit.record.id for hit in hits]
+
+
+def children() -> list[int]:
+    """Processes that build."""
+    return [child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+async def child_of_build() -> int:
+    deadline = time.monotonic() + 60
+    while not (found := children()):
+        assert time.monotonic() < deadline, "no build began"
+        await asyncio.sleep(0.01)
+    return found[0]
+
+
+async def test_searches_and_additions_go_on_while_an_index_is_built(tmp_path: Path) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    there = entries(1_000)
+    for start in range(0, 1_000, 50):
+        await index.add(there[start : start + 50])
+        for query in (Query(vector, k=5) for vector in directions(2, seed=start)):
+            assert ids(await index.search(query)) == ids(exact(query, there[: start + 50]))
+    await until_built(index, 800)
+    for query in (Query(vector, k=5) for vector in directions(20, seed=5)):
+        assert ids(await index.search(query)) == ids(exact(query, there))
+    await index.close()
+
+
+async def test_closing_ends_a_build_that_is_then_done_again(tmp_path: Path) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    await index.add(entries(300))
+    await child_of_build()
+    await index.close()
+    await index.close()
+    assert children() == []
+    with pytest.raises(Unavailable):
+        await index.add(entries(1))
+    with pytest.raises(Unavailable):
+        await index.stats()
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    await until_built(index, 200)
+    await index.close()
+
+
+async def test_a_build_that_is_killed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.retrieval.edge_index._FIRST_PAUSE_S", 0.05)
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    await index.add(entries(250))
+    os.kill(await child_of_build(), signal.SIGKILL)
+    await until_built(index, 250)
+    assert (await index.stats()).images == 250
+    await index.close()
+
+
+async def test_a_full_disk_is_told_in_our_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = await EdgeCatalogue(tmp_path).open(ENCODER)
+    await index.add(entries(2))
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("services.retrieval.edge_log.os.pwrite", full)
+        with pytest.raises(ResourceExhausted, match="free some space"):
+            await index.add(entries(3))
+    assert await index.add(entries(3)) == [False, False, True]
+    await index.close()
+
+
+async def test_an_index_is_open_once(tmp_path: Path) -> None:
+    catalogue = EdgeCatalogue(tmp_path)
+    await catalogue.open(ENCODER)
+    with pytest.raises(Unavailable, match="open in another process"):
+        await EdgeCatalogue(tmp_path).open(ENCODER)
+    await catalogue.close()

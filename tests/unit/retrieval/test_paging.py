@@ -1,0 +1,56 @@
+"""Page tokens."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.retrieval.index import Filter
+from services.retrieval.paging import page_offset, page_token
+from services.serving.errors import InvalidArgument
+
+REQUEST = ("text", "a beach", 5, Filter(("tiktok",)), 0.2)
+
+
+@given(st.integers(1, 2**40))
+def test_a_token_leads_to_where_it_was_made(offset: int) -> None:
+    assert page_offset(page_token(offset, *REQUEST), offset, *REQUEST) == offset
+
+
+def test_no_token_leads_to_the_front() -> None:
+    assert page_offset("", 0, *REQUEST) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("text", "a beach ", 5, Filter(("tiktok",)), 0.2),
+        ("id", "a beach", 5, Filter(("tiktok",)), 0.2),
+        ("text", "a beach", 6, Filter(("tiktok",)), 0.2),
+        ("text", "a beach", 5, Filter(sources=("tiktok",)), 0.2),
+        ("text", "a beach", 5, Filter(("tiktok",)), None),
+    ],
+)
+def test_a_token_of_another_request_is_refused(other: tuple[object, ...]) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        page_offset(page_token(5, *other), 100, *REQUEST)
+    assert caught.value.reason == "PAGE_TOKEN_MISMATCH"
+    assert caught.value.violations[0].field == "page_token"
+
+
+@given(st.text(max_size=64))
+def test_what_is_no_token_is_refused(text: str) -> None:
+    if not text:
+        return
+    with pytest.raises(InvalidArgument):
+        page_offset(text, 100, *REQUEST)
+
+
+@pytest.mark.parametrize("offset", [0, 101, 2**64 - 1])
+def test_an_offset_beyond_the_pictures_is_refused(offset: int) -> None:
+    whole = base64.urlsafe_b64decode(page_token(5, *REQUEST))
+    forged = base64.urlsafe_b64encode(offset.to_bytes(8) + whole[8:]).decode()
+    with pytest.raises(InvalidArgument) as caught:
+        page_offset(forged, 100, *REQUEST)
+    assert caught.value.reason == "PAGE_TOKEN_UNKNOWN"

@@ -1,0 +1,272 @@
+"""Indexing everything with another encoder while the service goes on."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from pictures import photograph
+from retrieval import Parts, started, take_in
+
+from services.retrieval.index import Entry
+from services.retrieval.reindex import Reindex, ReindexState, parse_spec
+from services.retrieval.search import Wanted
+from services.serving.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+
+TWO = "hash/two"
+
+
+def small(seed: int) -> bytes:
+    return photograph(seed, (16, 16), "PNG")
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    async with started(tmp_path) as made:
+        await take_in(made, [small(seed) for seed in range(50)], platform="tiktok")
+        yield made
+
+
+async def ended(parts: Parts, job: Reindex) -> Reindex:
+    async with asyncio.timeout(30):
+        while (state := parts.retriever.reindexer.get(job.id)).state is ReindexState.RUNNING:
+            await asyncio.sleep(0.005)
+    return state
+
+
+async def encoding(parts: Parts) -> None:
+    """Waits until the new encoder is asked for pictures, which it withholds."""
+    async with asyncio.timeout(30):
+        while not parts.encoders[TWO].waiting:
+            await asyncio.sleep(0.005)
+
+
+def withhold(parts: Parts) -> None:
+    parts.make_encoder(TWO).may_encode.clear()
+
+
+async def finds(parts: Parts, data: bytes) -> bool:
+    """Whether a picture is found as itself, which needs its own encoder's vector and that encoder's query."""
+    page = await parts.retriever.search.by_text(sha256(data), Wanted(k=1))
+    return bool(page.hits) and page.hits[0].record.id == sha256(data) and page.hits[0].score > 0.999
+
+
+async def test_searches_use_the_new_encoder_when_it_is_done(parts: Parts) -> None:
+    job = parts.retriever.reindexer.start(TWO)
+    assert (job.state, job.encoder.dimension, job.total) == (ReindexState.RUNNING, 0, 50)
+    done = await ended(parts, job)
+    assert (done.state, done.done, done.total, done.error) == (ReindexState.SUCCEEDED, 50, 50, "")
+    assert done.encoder == parts.retriever.encoder == parts.encoders[TWO].id
+    assert await parts.catalogue.current() == done.encoder
+    assert parts.retriever.reindexer.get("") == done
+    stats = await parts.retriever.stats()
+    assert (stats.images, stats.platforms) == (50, {"tiktok": 50})
+    for seed in range(50):
+        assert await finds(parts, small(seed))
+    assert parts.encoders["hash/one"].closed == 1
+    assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 1
+
+
+async def test_no_search_fails_or_mixes_encoders_during_a_switch(parts: Parts) -> None:
+    seen: set[str] = set()
+    stop = asyncio.Event()
+
+    async def search(seed: int) -> None:
+        while not stop.is_set():
+            page = await parts.retriever.search.by_text(sha256(small(seed)), Wanted(k=1))
+            assert page.hits[0].record.id == sha256(small(seed))
+            assert page.hits[0].score > 0.999
+            assert page.provenance.images == 50
+            seen.add(page.provenance.encoder.name)
+            await asyncio.sleep(0)
+
+    searches = [asyncio.create_task(search(seed)) for seed in range(4)]
+    await ended(parts, parts.retriever.reindexer.start(TWO))
+    async with asyncio.timeout(30):
+        while len(seen) < 2:
+            await asyncio.sleep(0.005)
+    stop.set()
+    await asyncio.gather(*searches)
+    assert seen == {"one", "two"}
+
+
+async def test_pictures_added_and_deleted_meanwhile_are_right_in_the_new_index(parts: Parts) -> None:
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    await encoding(parts)
+    await take_in(parts, [small(seed) for seed in range(50, 120)])
+    await parts.retriever.delete([sha256(small(seed)) for seed in (0, 49, 50)])
+    await parts.retriever.delete([sha256(small(1))])
+    await take_in(parts, [small(1)], platform="again")
+    parts.encoders[TWO].may_encode.set()
+    assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
+    stats = await parts.retriever.stats()
+    assert (stats.images, stats.platforms) == (117, {"tiktok": 47, "again": 1, "": 69})
+    for seed in range(120):
+        assert await finds(parts, small(seed)) == (seed not in {0, 49, 50})
+
+
+async def test_an_ingest_goes_on_through_the_switch(parts: Parts) -> None:
+    taking = asyncio.create_task(take_in(parts, [small(seed) for seed in range(50, 250)]))
+    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
+    assert len(await taking) == 200
+    assert (await parts.retriever.stats()).images == 250
+    for seed in range(250):
+        assert await finds(parts, small(seed))
+
+
+async def test_a_picture_encoded_before_the_switch_is_encoded_again_after_it(parts: Parts) -> None:
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    await encoding(parts)
+    parts.encoders["hash/one"].may_encode.clear()
+    taking = asyncio.create_task(take_in(parts, [small(77)]))
+    async with asyncio.timeout(30):
+        while not parts.encoders["hash/one"].waiting:
+            await asyncio.sleep(0.005)
+    parts.encoders[TWO].may_encode.set()
+    async with asyncio.timeout(30):
+        while parts.retriever.encoder.name != "two":
+            await asyncio.sleep(0.005)
+    parts.encoders["hash/one"].may_encode.set()
+    await taking
+    assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
+    assert await finds(parts, small(77))
+
+
+async def test_only_one_runs_at_a_time(parts: Parts) -> None:
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    with pytest.raises(FailedPrecondition) as caught:
+        parts.retriever.reindexer.start("hash/three")
+    assert caught.value.reason == "REINDEX_RUNNING"
+    parts.encoders[TWO].may_encode.set()
+    await ended(parts, job)
+    assert (await ended(parts, parts.retriever.reindexer.start("hash/one"))).state is ReindexState.SUCCEEDED
+    assert await finds(parts, small(3))
+
+
+async def test_an_encoder_that_can_not_be_loaded_leaves_the_old_one(parts: Parts) -> None:
+    parts.make_encoder(TWO).fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.error) == (ReindexState.FAILED, "there is no such model")
+    assert await finds(parts, small(3))
+
+
+async def test_the_encoder_in_use_is_not_indexed_again(parts: Parts) -> None:
+    job = await ended(parts, parts.retriever.reindexer.start("other-name-of/one"))
+    assert job.state is ReindexState.FAILED
+    assert "already" in job.error
+    assert await finds(parts, small(3))
+
+
+async def test_a_full_disk_leaves_the_old_index_and_nothing_of_the_new(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = parts.catalogue.open
+
+    async def full(entries: Sequence[Entry]) -> list[bool]:
+        raise ResourceExhausted("the disk is full", reason="INDEX_FULL")
+
+    async def open_full(encoder: object) -> object:
+        index = await opened(encoder)  # type: ignore[arg-type]
+        monkeypatch.setattr(index, "add", full)
+        return index
+
+    monkeypatch.setattr(parts.catalogue, "open", open_full)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.error) == (ReindexState.FAILED, "the disk is full")
+    async with asyncio.timeout(30):
+        while len(list((parts.settings.data / "index").glob("[!.]*-*"))) > 1:
+            await asyncio.sleep(0.005)
+    assert await finds(parts, small(3))
+    monkeypatch.undo()
+    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
+
+
+async def test_a_lost_picture_is_left_out_and_does_not_stop_the_others(parts: Parts) -> None:
+    await parts.pictures.delete([sha256(small(7))])
+    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
+    assert (await parts.retriever.stats()).images == 49
+
+
+async def test_the_new_encoder_is_used_after_a_restart_with_the_old_setting(parts: Parts) -> None:
+    await ended(parts, parts.retriever.reindexer.start(TWO))
+    await parts.retriever.close()
+    for setting in ("hash/one", TWO):
+        async with started(parts.settings.data, encoder=setting) as again:
+            assert again.retriever.encoder.name == "two"
+            assert await finds(again, small(3))
+    async with started(parts.settings.data, encoder=TWO) as again:
+        assert again.retriever.encoder.name == "two"
+    # The operator has followed: now the old setting is a change.
+    with pytest.raises(FailedPrecondition) as caught:
+        async with started(parts.settings.data, encoder="hash/one"):
+            pass
+    assert caught.value.reason == "ENCODER_CHANGED"
+
+
+async def test_what_was_interrupted_is_cleaned_up_at_the_next_start(parts: Parts) -> None:
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    await encoding(parts)
+    assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 2
+    await parts.retriever.close()
+    async with started(parts.settings.data) as again:
+        assert again.retriever.encoder.name == "one"
+        assert await finds(again, small(3))
+        assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 1
+        known = again.retriever.reindexer.get(job.id)
+        assert known.state is ReindexState.FAILED
+        assert "stopped" in known.error
+        assert (await ended(again, again.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
+
+
+async def test_a_switch_that_was_not_written_down_is_found_at_the_next_start(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = parts.retriever.reindexer.start(TWO)
+    states = parts.retriever._states
+    write = states.write
+
+    def first_only(state: object) -> None:
+        if getattr(state, "building", None) is None:
+            raise ResourceExhausted("the disk is full", reason="STATE_NOT_WRITTEN")
+        write(state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(states, "write", first_only)
+    assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
+    await parts.retriever.close()
+    async with started(parts.settings.data) as again:
+        assert again.retriever.encoder.name == "two"
+        assert again.retriever.reindexer.get(job.id).state is ReindexState.SUCCEEDED
+        assert await finds(again, small(3))
+        assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 1
+
+
+async def test_an_unknown_re_index_is_not_found(parts: Parts) -> None:
+    for job_id in ("", "nobody"):
+        with pytest.raises(NotFound):
+            parts.retriever.reindexer.get(job_id)
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "ViT-B-32", "/openai", "ViT-B-32/", "local-dir:", "local-dir:/", "a/b\n", "x/" + "y" * 1024]
+)
+def test_what_names_no_encoder_is_refused(spec: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_spec(spec)
+    assert caught.value.violations[0].field == "encoder"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "revision"),
+    [("ViT-B-32/openai", "ViT-B-32", "openai"), ("local-dir:/srv/models/clip/", "clip", "")],
+)
+def test_the_name_is_known_before_the_encoder_is_loaded(spec: str, name: str, revision: str) -> None:
+    assert (parse_spec(spec).name, parse_spec(spec).revision) == (name, revision)
