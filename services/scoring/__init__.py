@@ -1,0 +1,1 @@
+"""The scoring service: turns answers into numbers."""

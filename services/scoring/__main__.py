@@ -1,0 +1,5 @@
+"""Runs the scoring service: python -m services.scoring."""
+
+from services.scoring.server import main
+
+main()

@@ -1,0 +1,232 @@
+"""Maps between the contract (axia.v1) and what the statistics take and give."""
+
+from collections.abc import Sequence
+
+from axia.v1 import scoring_pb2
+from services.scoring.agreement import Agreement, Rating
+from services.scoring.cochran import CochranTest, PermutationMethod
+from services.scoring.intervals import Interval
+from services.scoring.isq import IsqItems, IsqScore, parse_isq
+from services.scoring.misalignment import MisalignmentClass, Misalignments
+from services.scoring.model_comparison import ModelComparison, ModelPair, ModelScores
+from services.scoring.persona import PersonaOutcome, PersonaScore, PlatformChange
+from services.scoring.preference import PreferenceAnswer, PreferenceProfile, PreferenceScore
+from services.scoring.preference_answers import Verdict
+from services.scoring.preference_pairs import PreferenceComparison, PreferenceDifference
+from services.serving.errors import InvalidArgument
+from services.serving.limits import check_text
+
+_VERDICTS = {
+    Verdict.YES: scoring_pb2.PREFERENCE_VERDICT_YES,
+    Verdict.NO: scoring_pb2.PREFERENCE_VERDICT_NO,
+    Verdict.REFUSAL: scoring_pb2.PREFERENCE_VERDICT_REFUSAL,
+    Verdict.UNPARSED: scoring_pb2.PREFERENCE_VERDICT_UNPARSED,
+}
+_MISALIGNMENTS = {
+    None: scoring_pb2.MISALIGNMENT_CLASS_UNSPECIFIED,
+    MisalignmentClass.DESCRIPTIVE_DEFAULT: scoring_pb2.MISALIGNMENT_CLASS_DESCRIPTIVE_DEFAULT,
+    MisalignmentClass.FALSE_NONE: scoring_pb2.MISALIGNMENT_CLASS_FALSE_NONE,
+    MisalignmentClass.COMPLEMENTARY: scoring_pb2.MISALIGNMENT_CLASS_COMPLEMENTARY,
+    MisalignmentClass.HALLUCINATED_CONCERN: scoring_pb2.MISALIGNMENT_CLASS_HALLUCINATED_CONCERN,
+    MisalignmentClass.OTHER: scoring_pb2.MISALIGNMENT_CLASS_OTHER,
+}
+_PERMUTATION_METHODS = {
+    None: scoring_pb2.PERMUTATION_METHOD_UNSPECIFIED,
+    PermutationMethod.EXACT: scoring_pb2.PERMUTATION_METHOD_EXACT,
+    PermutationMethod.RANDOM: scoring_pb2.PERMUTATION_METHOD_RANDOM,
+}
+
+
+def from_interval(interval: Interval | None) -> scoring_pb2.Interval | None:
+    """Writes an interval, or nothing."""
+    return scoring_pb2.Interval(**interval._asdict()) if interval else None
+
+
+def to_preference_answers(
+    field: str, answers: Sequence[scoring_pb2.PreferenceAnswer], max_chars: int
+) -> list[PreferenceAnswer]:
+    """Reads preference answers."""
+    read = [PreferenceAnswer(own.value, own.answer, own.keyword, own.item_id) for own in answers]
+    for index, own in enumerate(read):
+        if len(own.answer) > max_chars:
+            check_text(f"{field}[{index}].answer", own.answer, max_chars)
+    return read
+
+
+def from_profile(profile: PreferenceProfile) -> scoring_pb2.ScorePreferenceResponse:
+    """Writes preference by value."""
+    return scoring_pb2.ScorePreferenceResponse(
+        scores=[_from_preference(score) for score in profile.scores],
+        verdicts=[_VERDICTS[verdict] for verdict in profile.verdicts],
+        mean=profile.mean,
+        standard_deviation=profile.standard_deviation,
+        population_standard_deviation=profile.population_standard_deviation,
+        range=profile.range,
+        ranking=profile.ranking,
+        groups=[scoring_pb2.PreferenceGroup(**vars(group)) for group in profile.groups],
+        refusal_rate=profile.refusal_rate,
+        unparsed_rate=profile.unparsed_rate,
+    )
+
+
+def _from_preference(score: PreferenceScore) -> scoring_pb2.PreferenceScore:
+    intervals = {name: from_interval(getattr(score, name)) for name in ("interval", "keyword_interval")}
+    return scoring_pb2.PreferenceScore(**{**vars(score), **intervals})
+
+
+def from_comparison(comparison: PreferenceComparison) -> scoring_pb2.ComparePreferencesResponse:
+    """Writes differences of two sets of preference answers."""
+    return scoring_pb2.ComparePreferencesResponse(
+        differences=[_from_difference(difference) for difference in comparison.differences],
+        overall=_from_difference(comparison.overall) if comparison.overall else None,
+        mean_absolute_difference=comparison.mean_absolute_difference,
+        unpaired_first=comparison.unpaired_first,
+        unpaired_second=comparison.unpaired_second,
+        undecided_pairs=comparison.undecided_pairs,
+    )
+
+
+def _from_difference(difference: PreferenceDifference) -> scoring_pb2.PreferenceDifference:
+    return scoring_pb2.PreferenceDifference(**{**vars(difference), "interval": from_interval(difference.interval)})
+
+
+def to_isq_items(field: str, answer: scoring_pb2.IsqAnswer, max_chars: int) -> IsqItems:
+    """Reads the items of a questionnaire, from numbers (all six are needed) or from text."""
+    kind = answer.WhichOneof("answer")
+    if kind == "items":
+        items = answer.items
+        # Written out, for this is the most frequent call: a missing number reads as 0, hence the look at each.
+        read = IsqItems(
+            items.visual_attractiveness,
+            items.curiosity_stimulation,
+            items.emotional_engagement,
+            items.value_expectation,
+            items.preference_alignment,
+            items.action_desire,
+        )
+        for name, value in zip(IsqItems._fields, read, strict=True):
+            if not value and not items.HasField(name):  # type: ignore[arg-type] # the names are those of the items
+                raise InvalidArgument(f"{field}.items.{name}", "is missing; all six items are needed", reason="MISSING")
+        return read
+    if kind == "text":
+        check_text(f"{field}.text", answer.text, max_chars)
+        return parse_isq(answer.text, f"{field}.text")
+    raise InvalidArgument(field, "must have items or a text", reason="MISSING")
+
+
+def from_isq(score: IsqScore) -> scoring_pb2.IsqScore:
+    """Writes the score of a questionnaire."""
+    return scoring_pb2.IsqScore(
+        percent=score.percent,
+        match=score.match,
+        items=_from_isq_items(score.items),
+        missing=score.missing,
+    )
+
+
+def _from_isq_items(items: IsqItems) -> scoring_pb2.IsqItems:
+    attractiveness, curiosity, engagement, expectation, alignment, desire = items
+    return scoring_pb2.IsqItems(
+        visual_attractiveness=attractiveness,
+        curiosity_stimulation=curiosity,
+        emotional_engagement=engagement,
+        value_expectation=expectation,
+        preference_alignment=alignment,
+        action_desire=desire,
+    )
+
+
+def to_outcomes(outcomes: Sequence[scoring_pb2.PersonaOutcome], max_chars: int) -> list[PersonaOutcome]:
+    """Reads what personas' feeds showed."""
+    for index, own in enumerate(outcomes):
+        check_text(f"outcomes[{index}].persona", own.persona, max_chars)
+        check_text(f"outcomes[{index}].platform", own.platform, max_chars)
+    return [PersonaOutcome(own.persona, own.platform, own.before, own.after) for own in outcomes]
+
+
+def from_persona(score: PersonaScore) -> scoring_pb2.ScorePersonaResponse:
+    """Writes how feeds moved."""
+    return scoring_pb2.ScorePersonaResponse(
+        changes=[scoring_pb2.PersonaChange(**change._asdict()) for change in score.changes],
+        platforms=[_from_platform(platform) for platform in score.platforms],
+    )
+
+
+def _from_platform(platform: PlatformChange) -> scoring_pb2.PlatformChange:
+    intervals = {name: from_interval(getattr(platform, name)) for name in ("interval", "points_interval")}
+    return scoring_pb2.PlatformChange(**{**vars(platform), **intervals})
+
+
+def from_misalignments(found: Misalignments) -> scoring_pb2.ClassifyMisalignmentsResponse:
+    """Writes how answers miss."""
+    return scoring_pb2.ClassifyMisalignmentsResponse(
+        classes=[_MISALIGNMENTS[own] for own in found.classes],
+        shares=[
+            scoring_pb2.MisalignmentShare(
+                misalignment_class=_MISALIGNMENTS[own.misalignment_class],
+                count=own.count,
+                share=own.share,
+                interval=from_interval(own.interval),
+            )
+            for own in found.shares
+        ],
+        aligned=found.aligned,
+        misaligned=found.misaligned,
+    )
+
+
+def to_models(models: Sequence[scoring_pb2.ModelScores], max_chars: int) -> list[ModelScores]:
+    """Reads the scores of models."""
+    for index, own in enumerate(models):
+        check_text(f"models[{index}].model", own.model, max_chars)
+    return [ModelScores(own.model, list(own.picture_ids), list(own.scores)) for own in models]
+
+
+def from_models(comparison: ModelComparison) -> scoring_pb2.CompareModelsResponse:
+    """Writes how models compare."""
+    return scoring_pb2.CompareModelsResponse(
+        models=[
+            scoring_pb2.ModelAlignment(**{**vars(own), "interval": from_interval(own.interval)})
+            for own in comparison.models
+        ],
+        majority=_from_cochran(comparison.majority),
+        completion_replica=_from_cochran(comparison.completion_replica),
+        pairs=[_from_pair(pair) for pair in comparison.pairs],
+        pictures=comparison.pictures,
+    )
+
+
+def _from_cochran(test: CochranTest | None) -> scoring_pb2.CochranTest | None:
+    if test is None:
+        return None
+    return scoring_pb2.CochranTest(
+        **{**vars(test), "permutation_method": _PERMUTATION_METHODS[test.permutation_method]}
+    )
+
+
+def _from_pair(pair: ModelPair) -> scoring_pb2.ModelPair:
+    return scoring_pb2.ModelPair(**{**vars(pair), "interval": from_interval(pair.interval)})
+
+
+def to_ratings(ratings: Sequence[scoring_pb2.Rating], max_chars: int) -> list[Rating]:
+    """Reads the ratings of annotators."""
+    read = [Rating(own.unit, own.annotator, own.category) for own in ratings]
+    for index, own in enumerate(read):
+        for name, text in zip(Rating._fields, own, strict=True):
+            if len(text) > max_chars:
+                check_text(f"ratings[{index}].{name}", text, max_chars)
+    return read
+
+
+def from_agreement(agreement: Agreement) -> scoring_pb2.MeasureAgreementResponse:
+    """Writes how far annotators agree."""
+    return scoring_pb2.MeasureAgreementResponse(
+        fleiss_kappa=agreement.fleiss_kappa,
+        krippendorff_alpha=agreement.krippendorff_alpha,
+        pairs=[scoring_pb2.AnnotatorPair(**vars(pair)) for pair in agreement.pairs],
+        annotators=[scoring_pb2.AnnotatorScore(**vars(own)) for own in agreement.annotators],
+        ceiling=agreement.ceiling,
+        ceiling_interval=from_interval(agreement.ceiling_interval),
+        units=agreement.units,
+        pairable_units=agreement.pairable_units,
+    )

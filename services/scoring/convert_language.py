@@ -1,0 +1,120 @@
+"""Maps between the contract (axia.v1) and what the language parts take and give."""
+
+from collections.abc import Sequence
+
+from axia.v1 import scoring_pb2
+from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
+from services.scoring.convert import from_interval
+from services.scoring.embedder import Embedder
+from services.scoring.grouping import Consensus, GroupBy
+from services.scoring.response_types import ResponseType, TypedResponse
+from services.scoring.scorer import Alignment
+from services.scoring.values import ValueAttribution
+from services.serving.errors import InvalidArgument
+
+_JUDGES = {
+    scoring_pb2.JUDGE_UNSPECIFIED: Judge.LEXICAL,
+    scoring_pb2.JUDGE_LEXICAL: Judge.LEXICAL,
+    scoring_pb2.JUDGE_SEMANTIC: Judge.SEMANTIC,
+    scoring_pb2.JUDGE_MODEL: Judge.MODEL,
+}
+
+
+def to_judge(judge: scoring_pb2.Judge.ValueType) -> Judge:
+    """Reads who judges."""
+    known = _JUDGES.get(judge)
+    if known is None:
+        raise InvalidArgument("judge", "must be lexical, semantic or model", reason="JUDGE_UNKNOWN")
+    return known
+
+
+def to_response_type(field: str, kind: scoring_pb2.ResponseType.ValueType) -> ResponseType:
+    """Reads a type of response; the numbers of contract and domain are the same."""
+    try:
+        return ResponseType(kind)
+    except ValueError:
+        raise InvalidArgument(field, "must be one of the types 1 to 4, or open", reason="TYPE_UNKNOWN") from None
+
+
+def to_alignment_items(request: scoring_pb2.ScoreAlignmentRequest, judge: Judge) -> list[AlignmentItem]:
+    """Reads the items, each with the judge model's answer where a model judges."""
+    answers: Sequence[str] = request.model_answers
+    if judge is not Judge.MODEL and answers:
+        raise InvalidArgument("model_answers", "are for JUDGE_MODEL alone", reason="MODEL_ANSWERS_UNUSED")
+    if judge is Judge.MODEL:
+        check_as_many("model_answers", answers, request.items)
+    else:
+        answers = [""] * len(request.items)
+    return [
+        AlignmentItem(item.answer, item.element, tuple(item.accept), answer)
+        for item, answer in zip(request.items, answers, strict=True)
+    ]
+
+
+def check_as_many(field: str, values: Sequence[object], items: Sequence[object]) -> None:
+    """Refuses a list that has not an entry for each item."""
+    if len(values) != len(items):
+        raise InvalidArgument(
+            field, f"has {len(values):,} entries, and there are {len(items):,} items", reason="RAGGED"
+        )
+
+
+def from_typed(response: TypedResponse) -> scoring_pb2.ResponseTypeScore:
+    """Writes the type of a sentence."""
+    return scoring_pb2.ResponseTypeScore(
+        type=scoring_pb2.ResponseType.ValueType(int(response.type)),
+        confidence=response.confidence,
+        probabilities=response.probabilities,
+    )
+
+
+def from_attribution(attribution: ValueAttribution) -> scoring_pb2.ValueAttribution:
+    """Writes the values that a sentence concerns."""
+    return scoring_pb2.ValueAttribution(
+        values=[scoring_pb2.ValueWeight(name=name, weight=weight) for name, weight in attribution.values.items()],
+        groups=[scoring_pb2.ValueWeight(name=name, weight=weight) for name, weight in attribution.groups.items()],
+        at_stake=attribution.at_stake,
+    )
+
+
+def from_consensus(consensus: Consensus, embedder: Embedder | None) -> scoring_pb2.SummarizeCompletionsResponse:
+    """Writes what completions say together."""
+    semantic = consensus.grouped_by is GroupBy.SEMANTIC
+    return scoring_pb2.SummarizeCompletionsResponse(
+        groups=[
+            scoring_pb2.MeaningGroup(representative=group.representative, members=group.members, share=group.share)
+            for group in consensus.groups
+        ],
+        consensus=consensus.element,
+        agreement=consensus.agreement,
+        entropy=consensus.entropy_bits,
+        abstain=consensus.abstain,
+        sentence_model=from_embedder(embedder) if semantic else "",
+    )
+
+
+def from_verdict(verdict: AlignmentVerdict) -> scoring_pb2.AlignmentScore:
+    """Writes whether an answer is aligned."""
+    return scoring_pb2.AlignmentScore(
+        score=None if verdict.aligned is None else int(verdict.aligned),
+        strength=verdict.score,
+        evidence=verdict.evidence,
+        matched=verdict.matched,
+    )
+
+
+def from_embedder(embedder: Embedder | None) -> str:
+    """Names the sentence model with its revision."""
+    return f"{embedder.name}@{embedder.revision}" if embedder else ""
+
+
+def from_alignment(alignment: Alignment, judge: Judge, embedder: Embedder | None) -> scoring_pb2.ScoreAlignmentResponse:
+    """Writes whether answers are aligned."""
+    return scoring_pb2.ScoreAlignmentResponse(
+        scores=[from_verdict(verdict) for verdict in alignment.verdicts],
+        mean=alignment.mean,
+        interval=from_interval(alignment.interval),
+        unparsed=alignment.unparsed,
+        human_agreement=scoring_pb2.JudgeAgreement(**alignment.human._asdict()) if alignment.human else None,
+        sentence_model=from_embedder(embedder) if judge is Judge.SEMANTIC else "",
+    )

@@ -1,0 +1,162 @@
+"""What the scoring service does with sentences: checks them, then hands them to the part that judges.
+
+Everything here is a pure function of its arguments and the sentence model. Only English is judged; see `readable` for
+what happens to other scripts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.scoring.alignment import (
+    AlignmentItem,
+    AlignmentVerdict,
+    Judge,
+    SemanticJudge,
+    judge_lexically,
+    parse_model_verdict,
+)
+from services.scoring.embedder import INSTALL, Embedder
+from services.scoring.grouping import Consensus, GroupBy, summarise
+from services.scoring.lexical import says_nothing
+from services.scoring.readable import is_readable
+from services.scoring.response_types import ResponseTypeClassifier, TypedResponse
+from services.scoring.values import ValueAttribution, ValueAttributor
+from services.serving.errors import FailedPrecondition, InvalidArgument
+from services.serving.limits import check_between
+
+
+@dataclass(frozen=True)
+class LanguageLimits:
+    """Bounds of one call."""
+
+    max_sentences: int = 10_000
+    """Sentences, or items, at most."""
+    max_completions: int = 256
+    """Completions summarised together at most; joining them costs the square of their number."""
+    max_accept: int = 64
+    """Acceptable phrasings of one item at most."""
+    max_chars: int = 20_000
+    """Characters of one text at most."""
+
+
+class Language:
+    """Judges sentences.
+
+    Args:
+        embedder: The sentence model; without it only what works on words alone is served, and the rest raises
+            FailedPrecondition.
+        limits: Bounds of one call.
+    """
+
+    def __init__(self, embedder: Embedder | None, limits: LanguageLimits | None = None) -> None:
+        self._embedder = embedder
+        self._limits = limits or LanguageLimits()
+        if embedder is not None:
+            self._classifier = ResponseTypeClassifier(embedder)
+            self._attributor = ValueAttributor(embedder)
+            self._semantic = SemanticJudge(embedder, self._classifier)
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """The sentence model, for provenance."""
+        return self._embedder
+
+    def classify(self, sentences: Sequence[str]) -> tuple[TypedResponse, ...]:
+        """The response type of each sentence.
+
+        Raises:
+            InvalidArgument: If there is no sentence, too many, or one is too long.
+            FailedPrecondition: Without a sentence model.
+        """
+        self._check_texts("sentences", sentences, self._limits.max_sentences)
+        self._need_embedder()
+        return self._classifier.classify(sentences)
+
+    def attribute(self, sentences: Sequence[str]) -> tuple[ValueAttribution, ...]:
+        """The values that each sentence is about; raises as `classify` does."""
+        self._check_texts("sentences", sentences, self._limits.max_sentences)
+        self._need_embedder()
+        return self._attributor.attribute(sentences)
+
+    def summarize(self, sentences: Sequence[str], abstain_threshold: float, by: GroupBy | None = None) -> Consensus:
+        """What completions say together.
+
+        Args:
+            sentences: First sentences of the completions, at least one.
+            abstain_threshold: 0 to 1: agreement below it is an abstention.
+            by: How to group; by meaning if unset and there is a sentence model, by words otherwise.
+
+        Raises:
+            InvalidArgument: If an argument is out of bounds.
+            FailedPrecondition: If `by` is SEMANTIC and there is no sentence model.
+        """
+        self._check_texts("sentences", sentences, self._limits.max_completions)
+        check_between("abstain_threshold", abstain_threshold, 0, 1)
+        if by is GroupBy.SEMANTIC:
+            self._need_embedder()
+        return summarise(sentences, abstain_threshold, None if by is GroupBy.LEXICAL else self._embedder)
+
+    def align(self, items: Sequence[AlignmentItem], judge: Judge) -> tuple[AlignmentVerdict, ...]:
+        """Whether each answer names its element.
+
+        Raises:
+            InvalidArgument: If there is no item, too many, or one has no element, a text too long, or for SEMANTIC an
+                element that the sentence model can't read.
+            FailedPrecondition: If the judge is SEMANTIC and there is no sentence model.
+        """
+        self._check_count("items", len(items), self._limits.max_sentences)
+        for index, item in enumerate(items):
+            self._check_item(f"items[{index}]", item, judge)
+        if judge is Judge.MODEL:
+            return tuple(parse_model_verdict(item.model_answer) for item in items)
+        if judge is Judge.LEXICAL:
+            return tuple(judge_lexically(item) for item in items)
+        self._need_embedder()
+        return self._semantic.judge(items)
+
+    def _check_item(self, field: str, item: AlignmentItem, judge: Judge) -> None:
+        self._check_length(f"{field}.answer", item.answer)
+        if judge is Judge.MODEL:
+            self._check_length(f"{field}.model_answer", item.model_answer)
+        if len(item.accept) > self._limits.max_accept:
+            raise InvalidArgument(
+                f"{field}.accept",
+                f"holds {len(item.accept):,} phrasings, at most {self._limits.max_accept} are taken",
+                reason="LIST_TOO_LONG",
+            )
+        phrasings = {f"{field}.element": item.element}
+        phrasings |= {f"{field}.accept[{number}]": phrasing for number, phrasing in enumerate(item.accept)}
+        for name, phrasing in phrasings.items():
+            self._check_length(name, phrasing)
+            if not any(character.isalnum() for character in phrasing):
+                raise InvalidArgument(name, "must hold a word", reason="TEXT_EMPTY")
+            if judge is Judge.SEMANTIC and not is_readable(phrasing) and not says_nothing(phrasing):
+                raise InvalidArgument(
+                    name, "is not in Latin script, which is all that the sentence model reads", reason="SCRIPT_UNKNOWN"
+                )
+
+    def _check_texts(self, field: str, texts: Sequence[str], most: int) -> None:
+        self._check_count(field, len(texts), most)
+        for index, text in enumerate(texts):
+            self._check_length(f"{field}[{index}]", text)
+
+    def _check_count(self, field: str, count: int, most: int) -> None:
+        if not count:
+            raise InvalidArgument(field, "must not be empty", reason="LIST_EMPTY")
+        if count > most:
+            raise InvalidArgument(field, f"has {count:,} entries, at most {most:,} are taken", reason="LIST_TOO_LONG")
+
+    def _check_length(self, field: str, text: str) -> None:
+        most = self._limits.max_chars
+        if len(text) > most:
+            raise InvalidArgument(
+                field,
+                f"has {len(text):,} characters, at most {most:,} are taken",
+                reason="TEXT_TOO_LONG",
+            )
+
+    def _need_embedder(self) -> None:
+        if self._embedder is None:
+            raise FailedPrecondition(
+                f"this needs a sentence model, and none is loaded: {INSTALL}", reason="SENTENCE_MODEL_MISSING"
+            )

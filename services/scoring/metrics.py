@@ -1,0 +1,27 @@
+"""Metrics of the scoring service; docs/metrics.md lists them."""
+
+from prometheus_client import Counter, Gauge
+
+from services.serving.metrics import REGISTRY
+
+ITEMS = Counter(
+    "axia_scoring_items",
+    "What was scored, by method: sentences, answers, questionnaires, outcomes, models, ratings.",
+    ["method"],
+    registry=REGISTRY,
+)
+PREFERENCE_VERDICTS = Counter(
+    "axia_scoring_preference_verdicts",
+    "Preference answers read, by verdict: yes, no, refusal, unparsed.",
+    ["verdict"],
+    registry=REGISTRY,
+)
+MISALIGNMENTS = Counter(
+    "axia_scoring_misalignments", "Misses sorted, by class.", ["misalignment_class"], registry=REGISTRY
+)
+SENTENCE_MODEL_INFO = Gauge(
+    "axia_scoring_sentence_model_info",
+    "1 if the sentence model named by the labels is loaded, 0 if there is none.",
+    ["model", "revision"],
+    registry=REGISTRY,
+)

@@ -1,0 +1,228 @@
+"""How much a model likes pictures of each value: percentages of yes (Value-Spectrum, arXiv 2411.11479)."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev, stdev
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, wilson
+from services.scoring.preference_answers import Verdict, read_preference
+from services.scoring.schwartz import GROUPS, VALUES, check_value
+from services.serving.errors import InvalidArgument
+from services.serving.limits import MAX_SEED, check_between
+
+DEFAULT_RESAMPLES = 2_000
+"""Bootstrap resamples where a caller names none."""
+MAX_RESAMPLES = 20_000
+"""Most bootstrap resamples."""
+
+_BATCH_NUMBERS = 1_000_000
+
+
+class PreferenceAnswer(NamedTuple):
+    """One answer about one picture of one value."""
+
+    value: str
+    """One of the ten values."""
+    answer: str
+    """What the model said."""
+    keyword: str = ""
+    """The keyword that found the picture."""
+    item_id: str = ""
+    """What was asked about."""
+
+
+@dataclass(frozen=True)
+class PreferenceScore:
+    """How much a model likes pictures of one value. Percentages are 0 to 100, rates 0 to 1."""
+
+    value: str
+    """The value."""
+    answers: int
+    """Answers about it."""
+    yes: int
+    """Answers that say yes."""
+    no: int
+    """Answers that say no."""
+    refusals: int
+    """Answers that decline."""
+    unparsed: int
+    """Answers that can't be read."""
+    percentage: float | None
+    """100 yes / (yes + no); None if no answer says either."""
+    interval: Interval | None
+    """Its Wilson interval."""
+    percentage_of_all: float
+    """100 yes / answers."""
+    refusal_rate: float
+    """Share of refusals."""
+    unparsed_rate: float
+    """Share of unparsed."""
+    keyword_interval: Interval | None
+    """Interval of the percentage from resampling whole keywords."""
+    rank: int
+    """1 is the highest percentage, equals share the best rank; 0 without a percentage."""
+
+
+@dataclass(frozen=True)
+class PreferenceGroup:
+    """How much a model likes pictures of a group of values."""
+
+    group: str
+    """The higher-order group."""
+    mean: float
+    """Mean of its values' percentages, 0 to 100."""
+    values: tuple[str, ...]
+    """Its values that have a percentage."""
+
+
+@dataclass(frozen=True)
+class PreferenceProfile:
+    """Preference by value. What is over values leaves out those without a percentage."""
+
+    scores: tuple[PreferenceScore, ...]
+    """The values that answers name, in the order of `VALUES`."""
+    verdicts: tuple[Verdict, ...]
+    """What each answer says."""
+    mean: float | None
+    """Mean percentage; None without a value."""
+    standard_deviation: float | None
+    """With divisor n - 1, percentage points; None for fewer than two values."""
+    population_standard_deviation: float | None
+    """With divisor n; None without a value."""
+    range: float | None
+    """Highest minus lowest percentage; None without a value."""
+    ranking: tuple[str, ...]
+    """Values, highest first, equals in the order of `VALUES`."""
+    groups: tuple[PreferenceGroup, ...]
+    """The groups that have a value."""
+    refusal_rate: float
+    """Share of refusals among all answers."""
+    unparsed_rate: float
+    """Share of unparsed among all answers."""
+
+
+def score_preference(
+    answers: Sequence[PreferenceAnswer],
+    level: float = DEFAULT_LEVEL,
+    resamples: int = DEFAULT_RESAMPLES,
+    seed: int = 0,
+) -> PreferenceProfile:
+    """Reads the answers and scores each value by its percentage of yes.
+
+    The source's percentage has every answer in its divisor. Refusals and answers that can't be read say nothing of
+    liking, so here `percentage` leaves them out, their rates stand beside it, and `percentage_of_all` is the source's.
+
+    Args:
+        answers: At least one.
+        level: Confidence level, 0.5 to 0.999.
+        resamples: Of the bootstrap over keywords, 0 to 20,000; 0 or 1 leaves it out.
+        seed: Of the bootstrap.
+
+    Raises:
+        InvalidArgument: If there is no answer or one names an unknown value.
+    """
+    check_level("confidence_level", level)
+    check_between("resamples", resamples, 0, MAX_RESAMPLES)
+    check_between("seed", seed, 0, MAX_SEED)
+    if not answers:
+        raise InvalidArgument("answers", "must not be empty", reason="EMPTY")
+    verdicts = tuple(read_preference(answer.answer) for answer in answers)
+    counts: dict[str, defaultdict[str, Counter[Verdict]]] = {value: defaultdict(Counter) for value in VALUES}
+    for index, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
+        value = answer.value if answer.value in counts else check_value(f"answers[{index}].value", answer.value)
+        counts[value][answer.keyword][verdict] += 1
+    scores = _ranked([_score(value, own, level, resamples, seed) for value, own in counts.items() if own])
+    return _profile(scores, verdicts)
+
+
+def _score(
+    value: str, by_keyword: dict[str, Counter[Verdict]], level: float, resamples: int, seed: int
+) -> PreferenceScore:
+    total = sum(by_keyword.values(), Counter[Verdict]())
+    answers, yes, decided = total.total(), total[Verdict.YES], total[Verdict.YES] + total[Verdict.NO]
+    bootstrap = decided and resamples > 1 and "" not in by_keyword  # a single resample has no spread
+    return PreferenceScore(
+        value=value,
+        answers=answers,
+        yes=yes,
+        no=total[Verdict.NO],
+        refusals=total[Verdict.REFUSAL],
+        unparsed=total[Verdict.UNPARSED],
+        percentage=100 * yes / decided if decided else None,
+        interval=wilson(yes, decided, level).scaled(100) if decided else None,
+        percentage_of_all=100 * yes / answers,
+        refusal_rate=total[Verdict.REFUSAL] / answers,
+        unparsed_rate=total[Verdict.UNPARSED] / answers,
+        keyword_interval=_bootstrap_keywords(by_keyword, level, resamples, seed) if bootstrap else None,
+        rank=0,
+    )
+
+
+def _bootstrap_keywords(
+    by_keyword: dict[str, Counter[Verdict]], level: float, resamples: int, seed: int
+) -> Interval | None:
+    """Percentile interval of 100 Σ yes / Σ decided by resampling keywords; computed by scipy."""
+    # Sorted, so that the order of the answers does not count.
+    rows = sorted((own[Verdict.YES], own[Verdict.YES] + own[Verdict.NO]) for own in by_keyword.values())
+    table = np.array([row for row in rows if row[1]], dtype=np.float64)
+    if len(table) < 2:  # noqa: PLR2004 - one keyword says nothing of the spread over keywords
+        return None
+    found = stats.bootstrap(
+        (table[:, 0], table[:, 1]),
+        _percentage,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_NUMBERS // len(table)),
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high), level, "percentile bootstrap over keywords")
+
+
+def _percentage(yes: NDArray[np.float64], decided: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    percentage: NDArray[np.float64] = 100 * yes.sum(axis=axis) / decided.sum(axis=axis)
+    return percentage
+
+
+def _ranked(scores: list[PreferenceScore]) -> tuple[PreferenceScore, ...]:
+    percentages = [score.percentage for score in scores if score.percentage is not None]
+    return tuple(
+        PreferenceScore(**{**vars(score), "rank": 1 + sum(other > score.percentage for other in percentages)})
+        if score.percentage is not None
+        else score
+        for score in scores
+    )
+
+
+def _profile(scores: tuple[PreferenceScore, ...], verdicts: tuple[Verdict, ...]) -> PreferenceProfile:
+    known = {score.value: score.percentage for score in scores if score.percentage is not None}
+    percentages = list(known.values())
+    counts = Counter(verdicts)
+    return PreferenceProfile(
+        scores=scores,
+        verdicts=verdicts,
+        mean=fmean(percentages) if percentages else None,
+        standard_deviation=stdev(percentages) if len(percentages) > 1 else None,
+        population_standard_deviation=pstdev(percentages) if percentages else None,
+        range=max(percentages) - min(percentages) if percentages else None,
+        ranking=tuple(sorted(known, key=lambda value: -known[value])),
+        groups=tuple(_groups(known)),
+        refusal_rate=counts[Verdict.REFUSAL] / len(verdicts),
+        unparsed_rate=counts[Verdict.UNPARSED] / len(verdicts),
+    )
+
+
+def _groups(known: dict[str, float]) -> Iterable[PreferenceGroup]:
+    for group, members in GROUPS.items():
+        present = tuple(value for value in members if value in known)
+        if present:
+            yield PreferenceGroup(group, math.fsum(known[value] for value in present) / len(present), present)

@@ -1,0 +1,164 @@
+"""What the scoring service does beside statistics: loads the sentence model, and puts language and numbers together."""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring import metrics
+from services.scoring.agreement import cohen_kappa
+from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
+from services.scoring.embedder import DEFAULT_MODEL, Embedder, load_embedder
+from services.scoring.embedding_cache import CachedEmbedder
+from services.scoring.intervals import Interval, check_level, clustered_wilson, wilson
+from services.scoring.language import Language, LanguageLimits
+from services.scoring.response_types import ResponseType
+from services.scoring.settings import ScoringSettings
+from services.scoring.tables import binary_vector
+from services.serving.errors import FailedPrecondition, InvalidArgument
+
+logger = logging.getLogger(__name__)
+
+
+class HumanAgreement(NamedTuple):
+    """Agreement of a judge with human labels."""
+
+    kappa: float | None
+    """Cohen's κ; None where both said the same throughout."""
+    observed: float
+    """Share of equal labels, 0 to 1."""
+    items: int
+    """Items with a score and a label."""
+
+
+class Alignment(NamedTuple):
+    """Whether answers name the annotators' element."""
+
+    verdicts: Sequence[AlignmentVerdict]
+    """One for each item."""
+    mean: float | None
+    """Mean of the scores that are set; None if none is."""
+    interval: Interval | None
+    """Its interval, clustered by picture where pictures are named."""
+    unparsed: int
+    """Items without a score."""
+    human: HumanAgreement | None
+    """Agreement with human labels, where there are any."""
+
+
+class UntypedText(NamedTuple):
+    """A text whose type is to be found."""
+
+    position: int
+    """Its place among the items."""
+    text: str
+    """The text."""
+
+
+def load_language(settings: ScoringSettings) -> Language:
+    """Loads the language parts, with the sentence model where there is one.
+
+    Without the packaged default model the lexical parts serve alone; a model that somebody asked for must be there.
+
+    Raises:
+        FailedPrecondition: If the setting names another model and it isn't there, saying what to install.
+    """
+    limits = LanguageLimits(
+        max_sentences=settings.max_sentences, max_chars=settings.max_chars, max_completions=settings.max_completions
+    )
+    embedder: Embedder | None = None
+    if settings.sentence_model:
+        try:
+            embedder = load_embedder(settings.sentence_model, settings.sentence_threads)
+        except FailedPrecondition as error:
+            if settings.sentence_model != DEFAULT_MODEL:
+                raise
+            logger.warning("no sentence model, so only what needs none is served: %s", error.message)
+    if embedder:
+        embedder.embed(["warm"])
+        if settings.sentence_cache:
+            embedder = CachedEmbedder(embedder, settings.sentence_cache)
+        metrics.SENTENCE_MODEL_INFO.labels(embedder.name, embedder.revision).set(1)
+    else:
+        metrics.SENTENCE_MODEL_INFO.labels("", "").set(0)
+    return Language(embedder, limits)
+
+
+def score_alignment(
+    language: Language,
+    items: Sequence[AlignmentItem],
+    judge: Judge,
+    picture_ids: Sequence[str],
+    human_labels: Sequence[float],
+    level: float,
+) -> Alignment:
+    """Judges items, averages their scores, and compares the judge with human labels.
+
+    Args:
+        language: Who judges.
+        items: The answers with what they should name.
+        judge: How to judge.
+        picture_ids: The picture of each item; all empty for none.
+        human_labels: 0 or 1 for each item, or none at all.
+        level: Confidence level.
+
+    Raises:
+        InvalidArgument: If some items have a picture and others none, or labels are ragged or not 0 and 1.
+        FailedPrecondition: If the judge needs the sentence model and there is none.
+    """
+    check_level("confidence_level", level)
+    if any(picture_ids) and not all(picture_ids):
+        index = next(index for index, picture in enumerate(picture_ids) if not picture)
+        raise InvalidArgument(
+            f"items[{index}].picture_id", "must not be empty where other items have one", reason="EMPTY"
+        )
+    if len(human_labels) not in (0, len(items)):
+        raise InvalidArgument(
+            "human_labels", f"has {len(human_labels):,} entries, and there are {len(items):,} items", reason="RAGGED"
+        )
+    labels = binary_vector("human_labels", human_labels)
+    verdicts = language.align(items, judge)
+    known = [index for index, verdict in enumerate(verdicts) if verdict.aligned is not None]
+    scores = np.array([int(bool(verdicts[index].aligned)) for index in known], dtype=np.int64)
+    return Alignment(
+        verdicts=verdicts,
+        mean=float(scores.mean()) if known else None,
+        interval=_interval(scores, [picture_ids[index] for index in known], level) if known else None,
+        unparsed=len(verdicts) - len(known),
+        human=_human(scores.tolist(), labels[known].tolist()) if known and len(labels) else None,
+    )
+
+
+def _interval(scores: NDArray[np.int64], pictures: list[str], level: float) -> Interval:
+    if not pictures[0]:
+        return wilson(int(scores.sum()), len(scores), level)
+    codes = {picture: code for code, picture in enumerate(dict.fromkeys(pictures))}
+    clusters = np.array([codes[picture] for picture in pictures])
+    return clustered_wilson(np.bincount(clusters, scores).astype(np.int64), np.bincount(clusters), level)
+
+
+def _human(scores: list[int], labels: list[int]) -> HumanAgreement:
+    equal = sum(score == label for score, label in zip(scores, labels, strict=True))
+    return HumanAgreement(cohen_kappa(scores, labels), equal / len(scores), len(scores))
+
+
+def complete_types(language: Language, given: Sequence[ResponseType], texts: Sequence[str]) -> list[ResponseType]:
+    """Classifies the texts whose type is open.
+
+    Args:
+        language: Who classifies.
+        given: The types, unspecified where open.
+        texts: As many.
+    """
+    types = list(given)
+    unknown = [
+        UntypedText(position, text)
+        for position, (kind, text) in enumerate(zip(given, texts, strict=True))
+        if kind is ResponseType.UNSPECIFIED
+    ]
+    if unknown:
+        for own, found in zip(unknown, language.classify([own.text for own in unknown]), strict=True):
+            types[own.position] = found.type
+    return types

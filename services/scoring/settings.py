@@ -1,0 +1,39 @@
+"""Settings of the scoring service: environment variables with the prefix AXIA_SCORING_."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.scoring.embedder import DEFAULT_MODEL
+from services.serving.settings import ServerSettings
+
+
+class ScoringSettings(ServerSettings):
+    """What the scoring service can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="AXIA_SCORING_")
+
+    port: int = Field(default=50053, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one and logs it."""
+    metrics_port: int = Field(default=9103, ge=0, le=65535)
+    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+
+    sentence_model: str = DEFAULT_MODEL
+    """The sentence model: "packaged:" and an installed package that carries one, or a folder. Empty: none, and what
+    needs it answers FAILED_PRECONDITION."""
+    sentence_threads: int = Field(default=0, ge=0, le=256)
+    """Threads that the sentence model computes with; 0 takes one a core."""
+    sentence_cache: int = Field(default=20_000, ge=0)
+    """Sentences whose embeddings are remembered, about 2 KB each; 0 remembers none."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Threads that compute larger requests beside the event loop."""
+
+    max_chars: int = Field(default=16_384, ge=1)
+    """Characters that one text may have."""
+    max_sentences: int = Field(default=10_000, ge=1)
+    """Sentences, answers to align, questionnaires, outcomes and misalignments that one request may have."""
+    max_completions: int = Field(default=256, ge=1)
+    """Completions that one request may have summarised."""
+    max_answers: int = Field(default=200_000, ge=1)
+    """Preference answers, ratings, and completions of a model that one request may have."""
+    max_models: int = Field(default=32, ge=1)
+    """Models that one request may compare."""

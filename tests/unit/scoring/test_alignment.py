@@ -1,0 +1,185 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.scoring.agreement import cohen_kappa
+from services.scoring.alignment import LABELLED, AlignmentItem, SemanticJudge, judge_lexically, parse_model_verdict
+from services.scoring.embedder import Embedder
+from services.scoring.lexical import lemma, says_nothing, words
+from services.scoring.response_types import ResponseTypeClassifier
+from services.scoring.train_language import read_labelled
+
+
+@pytest.fixture(scope="module")
+def semantic(embedder: Embedder) -> SemanticJudge:
+    return SemanticJudge(embedder, ResponseTypeClassifier(embedder))
+
+
+def labelled(split: str) -> tuple[list[AlignmentItem], list[bool]]:
+    rows = read_labelled(LABELLED, split)
+    items = [AlignmentItem(row["answer"], row["element"], tuple(row["accept"])) for row in rows]
+    return items, [bool(row["label"]) for row in rows]
+
+
+def test_there_are_three_hundred_labelled_pairs_split_by_element() -> None:
+    train, held_out = labelled("train")[0], labelled("held-out")[0]
+    assert len(train) + len(held_out) >= 300
+    assert not {i.element for i in train} & {i.element for i in held_out} - {"none"}
+
+
+def test_lexical_agrees_with_held_out_labels() -> None:
+    items, labels = labelled("held-out")
+    kappa = cohen_kappa(labels, [bool(judge_lexically(item).aligned) for item in items])
+    assert kappa is not None
+    assert kappa >= 0.95
+
+
+def test_semantic_agrees_with_held_out_labels(semantic: SemanticJudge) -> None:
+    items, labels = labelled("held-out")
+    kappa = cohen_kappa(labels, [bool(verdict.aligned) for verdict in semantic.judge(items)])
+    assert kappa is not None
+    assert kappa >= 0.85
+
+
+NEAR_MISSES = [
+    ("The stove is off.", "the stove is on"),
+    ("The stove is not on.", "the stove is on"),
+    ("No child is in danger.", "child in danger"),
+    ("Nobody is in danger.", "someone is in danger"),
+    ("The window is closed.", "the window is open"),
+    ("The knife is out of the baby's reach.", "knife within the baby's reach"),
+    ("The worker wears a helmet.", "worker without a helmet"),
+    ("The baby is not alone in the bathtub.", "baby alone in the bathtub"),
+    ("The gate is locked.", "unlocked gate"),
+    ("The toaster is unplugged.", "toaster is plugged in"),
+    ("The child is awake.", "child asleep"),
+]
+
+
+@pytest.mark.parametrize(("answer", "element"), NEAR_MISSES)
+def test_a_denial_or_the_opposite_is_not_aligned(semantic: SemanticJudge, answer: str, element: str) -> None:
+    item = AlignmentItem(answer, element)
+    assert judge_lexically(item).aligned is False
+    assert semantic.judge([item])[0].aligned is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "element", "accept"),
+    [
+        ("A toddler is scribbling on the wall.", "child writing on the wall", ()),
+        ("The worker is not wearing a helmet.", "worker without a helmet", ()),
+        ("The pills are untouched.", "medicine not taken", ("pills untouched",)),
+        ("Nothing needs attention.", "none", ()),
+    ],
+)
+def test_synonyms_negations_and_phrasings_are_aligned(
+    semantic: SemanticJudge, answer: str, element: str, accept: tuple[str, ...]
+) -> None:
+    item = AlignmentItem(answer, element, accept)
+    assert judge_lexically(item).aligned is True
+    assert semantic.judge([item])[0].aligned is True
+
+
+def test_evidence_names_the_phrasing_that_fitted() -> None:
+    verdict = judge_lexically(AlignmentItem("The pills are untouched.", "medicine not taken", ("pills untouched",)))
+    assert verdict.matched == "pills untouched"
+    assert verdict.score == 1
+    assert "pills" in verdict.evidence
+
+
+@pytest.mark.parametrize("answer", ["", "...", "🔥", "孩子靠近炉子", "الطفل"])
+def test_an_answer_that_cannot_be_read_is_not_aligned(semantic: SemanticJudge, answer: str) -> None:
+    item = AlignmentItem(answer, "child near the stove")
+    assert judge_lexically(item).aligned is False
+    assert semantic.judge([item])[0].aligned is False
+
+
+def test_vowel_signs_are_parts_of_words_and_invisible_characters_are_none() -> None:
+    assert [word.text for word in words("बच्चा चूल्हे")] == ["बच्चा", "चूल्हे"]
+    assert judge_lexically(AlignmentItem("बच्ची", "बच्चा")).aligned is False  # girl, boy
+    assert judge_lexically(AlignmentItem("The chi\u00adld\u200b", "child")).aligned is True
+
+
+def test_other_alphabets_match_themselves_by_words() -> None:
+    assert judge_lexically(AlignmentItem("الطفل قريب من الموقد", "الطفل الموقد")).aligned is True
+
+
+@pytest.mark.parametrize(
+    ("said", "aligned"),
+    [
+        ("Yes.", True),
+        ("no", False),
+        ("1", True),
+        ("0", False),
+        ('{"aligned": true}', True),
+        ('```json\n{"answer": "no", "why": "off"}\n```', False),
+        ("The answer names the dog, not the child.\nVerdict: no", False),
+        ("**Yes**, because it names the child.", True),
+        ("Not aligned", False),
+        ("Perhaps.", None),
+        ("", None),
+        ("{broken", None),
+        ("[" * 10_000, None),
+        ('{"aligned":' * 10_000, None),
+        ("10", None),
+        ("0.5", None),
+        ("1 out of 10", None),
+        ("1.0", True),
+        ("Not sure", None),
+        ("N/A", None),
+        ("Yes and no", None),
+        ("yes/no", None),
+        ('{"aligned": [1, 0]}', None),
+        ('{"aligned": 0.5}', None),
+        ('{"aligned": 0}', False),
+        ("نعم", None),
+    ],
+)
+def test_a_models_verdict_is_parsed_or_left_open(said: str, aligned: bool | None) -> None:
+    assert parse_model_verdict(said).aligned is aligned
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("reaching", "reaches"), ("stoves", "stove"), ("grabbed", "grab"), ("knives", "knife"), ("stories", "story")],
+)
+def test_inflections_share_a_lemma(one: str, other: str) -> None:
+    assert lemma(one) == lemma(other)
+
+
+@pytest.mark.parametrize(
+    "text", ["None.", "no", "N/A", "Nothing here", "There is no problem.", "I don't see anything wrong."]
+)
+def test_ways_to_say_nothing(text: str) -> None:
+    assert says_nothing(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "No child is in danger of drowning",
+        "The nun",
+        "Nobody helps the old man.",
+        "No one is holding the ladder.",
+        "None of the workers wears a helmet.",
+        "Nothing keeps the toddler from falling.",
+    ],
+)
+def test_what_does_not_say_nothing(text: str) -> None:
+    assert not says_nothing(text)
+
+
+@given(st.text(max_size=200), st.text(max_size=80), st.lists(st.text(max_size=40), max_size=3))
+def test_any_texts_get_a_lexical_verdict(answer: str, element: str, accept: list[str]) -> None:
+    verdict = judge_lexically(AlignmentItem(answer, element, tuple(accept)))
+    assert verdict.aligned in {True, False}
+    assert 0 <= verdict.score <= 1
+
+
+@given(st.text(max_size=200))
+def test_words_and_verdicts_never_fail(text: str) -> None:
+    assert all(word.text and word.keys for word in words(text))
+    verdict = parse_model_verdict(text)
+    assert verdict.aligned in {True, False, None}
+    assert 0 <= verdict.score <= 1

@@ -1,0 +1,84 @@
+from collections.abc import Callable
+
+import pytest
+
+from services.scoring.alignment import AlignmentItem, Judge
+from services.scoring.embedder import Embedder
+from services.scoring.grouping import GroupBy
+from services.scoring.language import Language
+from services.serving.errors import FailedPrecondition, InvalidArgument
+
+LONG = "a" * 100_000
+ITEM = AlignmentItem("The stove is on.", "stove on")
+
+
+@pytest.fixture(scope="module")
+def language(embedder: Embedder) -> Language:
+    return Language(embedder)
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda lg: lg.classify([]), "sentences"),
+        (lambda lg: lg.attribute([]), "sentences"),
+        (lambda lg: lg.summarize([], 0.5), "sentences"),
+        (lambda lg: lg.align([], Judge.LEXICAL), "items"),
+        (lambda lg: lg.classify(["a", LONG]), "sentences[1]"),
+        (lambda lg: lg.attribute(["a", "b", LONG]), "sentences[2]"),
+        (lambda lg: lg.summarize([LONG], 0.5), "sentences[0]"),
+        (lambda lg: lg.classify(["a"] * 10_001), "sentences"),
+        (lambda lg: lg.summarize(["a"] * 257, 0.5), "sentences"),
+        (lambda lg: lg.summarize(["a"], 1.5), "abstain_threshold"),
+        (lambda lg: lg.summarize(["a"], float("nan")), "abstain_threshold"),
+        (lambda lg: lg.align([ITEM, AlignmentItem(LONG, "a")], Judge.LEXICAL), "items[1].answer"),
+        (lambda lg: lg.align([AlignmentItem("a", " ")], Judge.LEXICAL), "items[0].element"),
+        (lambda lg: lg.align([AlignmentItem("a", LONG)], Judge.SEMANTIC), "items[0].element"),
+        (lambda lg: lg.align([AlignmentItem("a", "b", ("c", ""))], Judge.LEXICAL), "items[0].accept[1]"),
+        (lambda lg: lg.align([AlignmentItem("a", "b", ("c",) * 65)], Judge.LEXICAL), "items[0].accept"),
+        (lambda lg: lg.align([AlignmentItem("a", "孩子")], Judge.SEMANTIC), "items[0].element"),
+        (lambda lg: lg.align([AlignmentItem("a", "b", (), LONG)], Judge.MODEL), "items[0].model_answer"),
+    ],
+)
+def test_bad_input_is_named_by_field_and_index(
+    language: Language, call: Callable[[Language], object], field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        call(language)
+    assert caught.value.violations[0].field == field
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lg: lg.classify(["a"]),
+        lambda lg: lg.attribute(["a"]),
+        lambda lg: lg.summarize(["a"], 0.5, GroupBy.SEMANTIC),
+        lambda lg: lg.align([ITEM], Judge.SEMANTIC),
+    ],
+)
+def test_without_a_sentence_model_the_answer_says_what_to_install(call: Callable[[Language], object]) -> None:
+    with pytest.raises(FailedPrecondition, match="pip install") as caught:
+        call(Language(None))
+    assert caught.value.reason == "SENTENCE_MODEL_MISSING"
+
+
+def test_words_alone_need_no_sentence_model() -> None:
+    language = Language(None)
+    assert language.align([ITEM], Judge.LEXICAL)[0].aligned is True
+    assert language.align([AlignmentItem("a", "b", (), "yes")], Judge.MODEL)[0].aligned is True
+    assert language.summarize(["The dog", "a dog"], 0.5).grouped_by is GroupBy.LEXICAL
+
+
+def test_every_entry_gets_a_result_in_order(language: Language) -> None:
+    sentences = ["none", "", "The house is on fire.", "🔥", "none"]
+    types = language.classify(sentences)
+    assert [int(result.type) for result in types] == [3, 0, 2, 0, 3]
+    assert [result.at_stake for result in language.attribute(sentences)] == [False, False, True, False, False]
+    assert len(language.align([ITEM] * 3, Judge.SEMANTIC)) == 3
+
+
+def test_grouping_by_words_can_be_asked_for(language: Language) -> None:
+    pair = ["The child is near the stove.", "A toddler stands next to the stove."]
+    assert len(language.summarize(pair, 0.5, GroupBy.LEXICAL).groups) == 2
+    assert len(language.summarize(pair, 0.5).groups) == 1

@@ -1,0 +1,91 @@
+import math
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from services.scoring.mcnemar import holm, mcnemar_p, mcnemar_power, needed_pairs
+
+
+@pytest.mark.parametrize(("b", "c", "p"), [(121, 59, 4.434e-06), (70, 59, 0.378688), (80, 59, 0.08944448)])
+def test_the_examples_of_statsmodels_come_out(b: int, c: int, p: float) -> None:
+    # From the tests of statsmodels.stats.contingency_tables.mcnemar, which have them from R's exact2x2.
+    assert mcnemar_p(b, c) == pytest.approx(p, rel=2e-4)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_p_agrees_with_statsmodels_and_scipy_either_way_round(b: int, c: int) -> None:
+    p = mcnemar_p(b, c)
+    assert p == mcnemar_p(c, b)
+    assert p == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue, abs=1e-9)
+    assert p == pytest.approx(stats.binomtest(b, b + c).pvalue if b + c else 1.0, abs=1e-9)
+    assert 0 <= p <= 1
+
+
+def test_holm_gives_the_textbook_values() -> None:
+    # The worked example of the Holm-Bonferroni method: 0.01, 0.04, 0.03, 0.005.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.2]) == [0.2]
+
+
+@settings(max_examples=20)  # statsmodels' function takes tens of milliseconds
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_agrees_with_statsmodels_and_never_lowers_a_p_value(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert adjusted == pytest.approx(multipletests(p_values, method="holm")[1].tolist(), abs=1e-12)
+    assert all(one <= other <= 1 for one, other in zip(p_values, adjusted, strict=True))
+    assert holm(p_values[::-1]) == pytest.approx(adjusted[::-1], abs=1e-12)
+
+
+def power_by_enumeration(pairs: int, discordant: float, difference: float, alpha: float) -> float:
+    first, second = (discordant + difference) / 2, (discordant - difference) / 2
+    power = 0.0
+    for b, c in product(range(pairs + 1), repeat=2):
+        if b + c <= pairs and mcnemar_p(b, c) <= alpha:
+            power += stats.multinomial.pmf([b, c, pairs - b - c], pairs, [first, second, 1 - discordant])
+    return power
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 14), st.floats(0.1, 1), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2, 0.5]))
+def test_exact_power_is_that_of_every_outcome(pairs: int, discordant: float, part: float, alpha: float) -> None:
+    power = mcnemar_power(pairs, discordant, part * discordant, alpha)
+    assert power == pytest.approx(power_by_enumeration(pairs, discordant, part * discordant, alpha), abs=1e-9)
+    assert 0 <= power <= 1
+
+
+@pytest.mark.parametrize(
+    ("discordant", "difference", "pairs"),
+    [
+        (0.5, 0.4, 23),  # powerandsamplesize.com, McNemar's test, two-sided, after Connor (1987), p. 209
+        (0.45, 0.15, 155),  # clinicaltrials-tools, sample size of McNemar's test, after the same
+    ],
+)
+def test_published_examples_need_the_published_number(discordant: float, difference: float, pairs: int) -> None:
+    assert needed_pairs(discordant, difference, 0.05, 0.8) == pairs
+
+
+def test_the_needed_number_follows_connors_formula() -> None:
+    # By hand: z = 1.959964 and 0.841621, ψ = 0.3, δ = 0.2: (1.959964·√0.3 + 0.841621·√0.26)² / 0.04 = 56.4.
+    assert needed_pairs(0.3, 0.2, 0.05, 0.8) == 57
+    assert needed_pairs(0.3, -0.2, 0.05, 0.8) == 57
+    assert needed_pairs(0.3, 0.0, 0.05, 0.8) is None
+    assert needed_pairs(1.0, 1.0, 0.05, 0.8) == math.ceil(1.959964**2)
+
+
+@pytest.mark.parametrize(("discordant", "difference"), [(0.3, 0.2), (0.4, 0.1), (0.2, 0.15)])
+def test_power_at_the_needed_number_is_near_its_aim(discordant: float, difference: float) -> None:
+    needed = needed_pairs(discordant, difference, 0.05, 0.8)
+    assert needed is not None
+    assert mcnemar_power(needed, discordant, difference, 0.05) == pytest.approx(0.8, abs=0.08)
+
+
+def test_exact_and_approximate_power_meet_where_one_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = mcnemar_power(500, 0.3, 0.06, 0.05)
+    monkeypatch.setattr("services.scoring.mcnemar._EXACT_PAIRS", 100)
+    assert mcnemar_power(500, 0.3, 0.06, 0.05) == pytest.approx(exact, abs=0.04)
