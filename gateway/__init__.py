@@ -1,0 +1,1 @@
+"""The public API: samples a model, summarises its answers."""

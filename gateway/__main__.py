@@ -1,0 +1,27 @@
+"""Runs the gateway: python -m gateway."""
+
+import sys
+
+from axia.prompts import load_prompts
+from gateway.component import GatewayComponent
+from gateway.routes import load_routes
+from gateway.settings import GatewaySettings
+from services.serving.app import run
+from services.serving.errors import FailedPrecondition
+from services.serving.settings import load_settings
+
+
+def main() -> None:
+    """Boots the gateway."""
+    settings = load_settings(GatewaySettings)
+    prompts = load_prompts()
+    try:
+        routes = load_routes(settings, prompts)
+    except FailedPrecondition as error:
+        sys.stderr.write(f"{error.message}\n")
+        raise SystemExit(2) from None
+    run(GatewayComponent(settings, routes, prompts), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""How the protocols sample their answers, and the traits of personas that they play: defaults and bounds."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from axia.prompts import PromptText, sha256_of
+from gateway.model import Question, Sample, Turn
+from gateway.sampling import DEFAULT_MAX_TOKENS, ModelLimits, completion_seed
+from services.serving.errors import InvalidArgument
+from services.serving.limits import MAX_SEED, MAX_TEMPERATURE, check_between, check_text, check_top_p
+
+MAX_TRAITS = 64
+MAX_TRAIT_CHARS = 1024
+CALL_FIELDS = frozenset({"model", "traits", "temperature", "top_p", "max_tokens", "seed"})
+"""Fields that concern every picture of a call; an error about one of them ends it."""
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """How a caller wants answers sampled. None stands for a field that was not set."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+UNSET = AnswerRequest()
+"""A request that leaves everything to the defaults."""
+
+
+@dataclass(frozen=True)
+class AnswerSampling:
+    """How answers are sampled: everything set, everything checked."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+
+    def question(self, turns: Sequence[Turn], image: bytes | None, position: int, image_sha256: str) -> Question:
+        """The question at a position of a conversation about a picture, with its own seed."""
+        seed = completion_seed(self.seed, position, image_sha256)
+        return Question(tuple(turns), image, (Sample(seed, self.temperature),), self.top_p, self.max_tokens)
+
+
+def plan_answers(request: AnswerRequest, limits: ModelLimits) -> AnswerSampling:
+    """Fills in defaults, temperature 0 among them, and checks every field.
+
+    Raises:
+        InvalidArgument: Naming the field that is out of bounds.
+    """
+    temperature = 0.0 if request.temperature is None else request.temperature
+    top_p = 1.0 if request.top_p is None else request.top_p
+    default_tokens = min(DEFAULT_MAX_TOKENS, limits.max_tokens)
+    max_tokens = default_tokens if request.max_tokens is None else request.max_tokens
+    seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
+    check_between("temperature", temperature, 0, MAX_TEMPERATURE)
+    check_top_p("top_p", top_p)
+    check_between("max_tokens", max_tokens, 1, limits.max_tokens)
+    check_between("seed", seed, 0, MAX_SEED)
+    return AnswerSampling(temperature, top_p, max_tokens, seed)
+
+
+def check_traits(traits: Sequence[str], fewest: int) -> None:
+    """Refuses too few or too many traits, and empty or overlong ones."""
+    if not fewest <= len(traits) <= MAX_TRAITS:
+        raise InvalidArgument(
+            "traits", f"must be {fewest} to {MAX_TRAITS} sentences, and are {len(traits):,}", reason="OUT_OF_RANGE"
+        )
+    for index, trait in enumerate(traits):
+        check_text(f"traits[{index}]", trait, MAX_TRAIT_CHARS)
+
+
+def with_traits(prompt: PromptText, traits: Sequence[str], max_chars: int) -> PromptText:
+    """A prompt with a persona's traits filled in, as it is sent.
+
+    Raises:
+        InvalidArgument: About `traits`, if the text becomes too long to send.
+    """
+    text = prompt.text.replace("{traits}", " ".join(trait.strip() for trait in traits))
+    if len(text) > max_chars:
+        raise InvalidArgument(
+            "traits",
+            f"the prompt with them has {len(text):,} characters, and at most {max_chars:,} are taken; give fewer",
+            reason="TEXT_TOO_LONG",
+        )
+    return prompt.model_copy(update={"text": text, "sha256": sha256_of(text)})

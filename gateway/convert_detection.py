@@ -1,0 +1,118 @@
+"""Maps between detections in the contract (axia.v1) and the gateway's own types."""
+
+from typing import Literal, cast
+
+from axia.prompts import PromptText
+from axia.v1 import gateway_pb2, image_pb2, inference_pb2, scoring_pb2
+from axia.version import __version__
+from gateway.convert_model import from_completion, from_model_info
+from gateway.detection import CompletionGroup
+from gateway.detector import Detection
+from gateway.readings import Readings
+from gateway.sampling import DetectionRequest, GroundTruth
+from services.serving.errors import InvalidArgument, ServiceError
+
+_JUDGES: dict[int, Literal["lexical", "semantic", "model"]] = {
+    scoring_pb2.JUDGE_UNSPECIFIED: "lexical",
+    scoring_pb2.JUDGE_LEXICAL: "lexical",
+    scoring_pb2.JUDGE_SEMANTIC: "semantic",
+    scoring_pb2.JUDGE_MODEL: "model",
+}
+
+
+def to_detection_request(request: gateway_pb2.DetectValuesRequest) -> DetectionRequest:
+    """Reads a request; what is not set stays None."""
+    optional = {
+        name: getattr(request, name) if request.HasField(name) else None
+        for name in (
+            "n", "temperature", "top_p", "max_tokens", "seed", "abstain_threshold",
+            "prompt_id", "prompt_text", "system_prompt_id", "system_prompt_text",
+        )
+    }  # fmt: skip
+    return DetectionRequest(
+        image=request.image.data,
+        temperatures=tuple(request.temperatures),
+        model=request.model,
+        full_text=request.full_text,
+        ground_truth=_to_ground_truth(request.ground_truth) if request.HasField("ground_truth") else None,
+        **optional,
+    )
+
+
+def _to_ground_truth(truth: gateway_pb2.GroundTruth) -> GroundTruth:
+    judge = _JUDGES.get(truth.judge)
+    if judge is None:
+        raise InvalidArgument("ground_truth.judge", "is no judge of this release", reason="JUDGE_UNKNOWN")
+    return GroundTruth(truth.element, tuple(truth.accept), judge, truth.judge_model)
+
+
+def from_detection(detection: Detection, request_id: str) -> gateway_pb2.DetectValuesResponse:
+    """Writes a detection."""
+    consensus = detection.consensus
+    return gateway_pb2.DetectValuesResponse(
+        image=image_pb2.ImageInfo(**detection.image._asdict()),
+        model=detection.model.name,
+        completions=[from_completion(completion) for completion in detection.completions],
+        groups=[_from_group(group) for group in consensus.groups],
+        consensus=consensus.element,
+        agreement=consensus.agreement,
+        entropy=consensus.entropy_bits,
+        abstain=consensus.abstain,
+        completions_requested=len(detection.plan.temperatures),
+        completions_done=len(detection.completions),
+        partial=detection.partial,
+        provenance=_from_provenance(detection, request_id),
+        timings=inference_pb2.Timings(total_ms=detection.total_ms, **detection.times._asdict()),
+        readings=_from_readings(detection.readings, len(detection.completions)),
+        values=[scoring_pb2.ValueWeight(**own._asdict()) for own in detection.readings.values],
+        alignment=detection.readings.alignment,
+        degraded=bool(detection.readings.missing),
+        missing=detection.readings.missing,
+    )
+
+
+def _from_readings(readings: Readings, completions: int) -> list[gateway_pb2.CompletionReading]:
+    if not (readings.response_types or readings.attributions or readings.alignments):
+        return []
+    written = [gateway_pb2.CompletionReading() for _ in range(completions)]
+    for reading, response_type in zip(written, readings.response_types, strict=False):
+        reading.response_type.CopyFrom(cast("scoring_pb2.ResponseTypeScore", response_type))
+    for reading, attribution in zip(written, readings.attributions, strict=False):
+        reading.values.CopyFrom(cast("scoring_pb2.ValueAttribution", attribution.message))
+    for reading, alignment in zip(written, readings.alignments, strict=False):
+        reading.alignment.CopyFrom(cast("scoring_pb2.AlignmentScore", alignment.message))
+    return written
+
+
+def _from_group(group: CompletionGroup) -> gateway_pb2.CompletionGroup:
+    return gateway_pb2.CompletionGroup(representative=group.representative, members=group.members, share=group.share)
+
+
+def _from_provenance(detection: Detection, request_id: str) -> gateway_pb2.Provenance:
+    plan = detection.plan
+    return gateway_pb2.Provenance(
+        model=from_model_info(detection.model),
+        prompt=from_prompt(plan.prompt),
+        system_prompt=from_prompt(plan.system_prompt) if plan.system_prompt else None,
+        seed=plan.seed,
+        temperatures=plan.temperatures,
+        top_p=plan.top_p,
+        max_tokens=plan.max_tokens,
+        full_text=plan.full_text,
+        abstain_threshold=plan.abstain_threshold,
+        image_sha256=detection.image.sha256,
+        axia_version=__version__,
+        request_id=request_id,
+    )
+
+
+def from_prompt(prompt: PromptText) -> gateway_pb2.Prompt:
+    """Writes a prompt."""
+    return gateway_pb2.Prompt(
+        id=prompt.id, sha256=prompt.sha256, text=prompt.text, role=prompt.role, source=prompt.source
+    )
+
+
+def from_item_error(error: ServiceError) -> gateway_pb2.ItemError:
+    """Writes why one of many items could not be answered."""
+    return gateway_pb2.ItemError(code=error.code.value.grpc, reason=error.reason, message=error.message)

@@ -1,0 +1,112 @@
+"""Maps between preference in the contract (axia.v1) and the gateway's own types."""
+
+from typing import Literal, cast
+
+from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
+from axia.version import __version__
+from gateway import convert_scoring
+from gateway.answers import AnswerRequest
+from gateway.convert_detection import from_item_error, from_prompt
+from gateway.convert_model import from_model_info
+from gateway.preference import PreferenceEvent, PreferenceSummary
+from gateway.preference_plan import Judgement, PlannedPicture, PreferencePlan, PreferenceRequest
+from services.serving.errors import Code, InvalidArgument, ServiceError
+
+_MODALITIES: dict[int, Literal["picture", "description"]] = {
+    gateway_pb2.MODALITY_UNSPECIFIED: "picture",
+    gateway_pb2.MODALITY_PICTURE: "picture",
+    gateway_pb2.MODALITY_DESCRIPTION: "description",
+}
+_CODES = {code.value.grpc: code for code in Code}
+
+
+def to_answer_request(
+    request: gateway_pb2.AssessPreferenceRequest | gateway_pb2.JudgeInterestRequest,
+) -> AnswerRequest:
+    """Reads how answers are sampled; what is not set stays None."""
+    return AnswerRequest(
+        temperature=request.temperature if request.HasField("temperature") else None,
+        top_p=request.top_p if request.HasField("top_p") else None,
+        max_tokens=request.max_tokens if request.HasField("max_tokens") else None,
+        seed=request.seed if request.HasField("seed") else None,
+    )
+
+
+def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> PreferenceRequest:
+    """Reads a request; what is not set stays None."""
+    modality = _MODALITIES.get(request.modality)
+    if modality is None:
+        raise InvalidArgument("modality", "is no modality of this release", reason="MODALITY_UNKNOWN")
+    return PreferenceRequest(
+        model=request.model,
+        values=tuple(request.values),
+        keywords=tuple(request.keywords),
+        k=request.k if request.HasField("k") else None,
+        search_filter=request.filter if request.HasField("filter") else None,
+        modality=modality,
+        traits=tuple(request.traits),
+        answers=to_answer_request(request),
+        confidence_level=request.confidence_level if request.HasField("confidence_level") else None,
+        resume_sha256=request.resume.plan_sha256 if request.HasField("resume") else None,
+        resumed=tuple(_to_judgement(own) for own in request.resume.judgements),
+    )
+
+
+def _to_judgement(judgement: gateway_pb2.PreferenceJudgement) -> Judgement:
+    picture = PlannedPicture(
+        judgement.position, judgement.value, judgement.keyword, judgement.image_id, judgement.score
+    )
+    return Judgement(
+        picture,
+        replies=tuple(judgement.replies),
+        error=_to_error(judgement.error) if judgement.HasField("error") else None,
+        description=judgement.description,
+    )
+
+
+def _to_error(error: gateway_pb2.ItemError) -> ServiceError:
+    read = ServiceError(error.message, reason=error.reason)
+    read.code = _CODES.get(error.code, Code.INTERNAL)
+    return read
+
+
+def from_preference_event(event: PreferenceEvent, request_id: str) -> gateway_pb2.AssessPreferenceResponse:
+    """Writes an event of an assessment."""
+    if isinstance(event, PreferencePlan):
+        return gateway_pb2.AssessPreferenceResponse(plan=_from_plan(event, request_id))
+    if isinstance(event, Judgement):
+        return gateway_pb2.AssessPreferenceResponse(judgement=_from_judgement(event))
+    return gateway_pb2.AssessPreferenceResponse(summary=_from_summary(event))
+
+
+def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferencePlan:
+    return gateway_pb2.PreferencePlan(
+        pictures=len(plan.pictures),
+        sha256=plan.sha256,
+        prompts=[from_prompt(prompt) for prompt in plan.prompts],
+        model=from_model_info(plan.model),
+        seed=plan.sampling.seed,
+        search=cast("retrieval_pb2.SearchProvenance | None", plan.search),
+        short_keywords=plan.short_keywords,
+        request_id=request_id,
+        axia_version=__version__,
+    )
+
+
+def _from_judgement(judgement: Judgement) -> gateway_pb2.PreferenceJudgement:
+    return gateway_pb2.PreferenceJudgement(
+        **judgement.picture._asdict(),
+        replies=judgement.replies,
+        verdict=convert_scoring.from_verdict(judgement.verdict),
+        error=from_item_error(judgement.error) if judgement.error else None,
+        description=judgement.description,
+    )
+
+
+def _from_summary(summary: PreferenceSummary) -> gateway_pb2.PreferenceSummary:
+    return gateway_pb2.PreferenceSummary(
+        scores=cast("scoring_pb2.ScorePreferenceResponse | None", summary.scores),
+        failed=summary.failed,
+        degraded=bool(summary.missing),
+        missing=summary.missing,
+    )

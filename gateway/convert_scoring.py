@@ -1,0 +1,73 @@
+"""Maps between the scoring service's part of the contract (axia.v1) and the gateway's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from axia.v1 import scoring_pb2
+from gateway.detection import CompletionGroup, Consensus
+from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Verdict, Weight
+from gateway.sampling import GroundTruth
+
+_JUDGES = {
+    "lexical": scoring_pb2.JUDGE_LEXICAL,
+    "semantic": scoring_pb2.JUDGE_SEMANTIC,
+    "model": scoring_pb2.JUDGE_MODEL,
+}
+_VERDICTS: dict[scoring_pb2.PreferenceVerdict.ValueType, Verdict] = {
+    scoring_pb2.PREFERENCE_VERDICT_YES: "yes",
+    scoring_pb2.PREFERENCE_VERDICT_NO: "no",
+    scoring_pb2.PREFERENCE_VERDICT_REFUSAL: "refusal",
+    scoring_pb2.PREFERENCE_VERDICT_UNPARSED: "unparsed",
+}
+_VERDICT_VALUES = {name: value for value, name in _VERDICTS.items()}
+
+
+def to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
+    """Reads what completions say together."""
+    groups = tuple(
+        CompletionGroup(group.representative, tuple(group.members), group.share) for group in response.groups
+    )
+    consensus = Consensus(groups, response.consensus, response.agreement, response.entropy, response.abstain)
+    return Grouping(consensus, by_meaning=bool(response.sentence_model))
+
+
+def to_attribution(attribution: scoring_pb2.ValueAttribution) -> Attribution:
+    """Reads the values that a sentence concerns."""
+    return Attribution(tuple(Weight(own.name, own.weight) for own in attribution.values), attribution)
+
+
+def to_alignment(score: scoring_pb2.AlignmentScore) -> Alignment:
+    """Reads whether an answer names the ground truth."""
+    return Alignment(score.score if score.HasField("score") else None, score)
+
+
+def from_alignment_items(
+    sentences: Sequence[str], truth: GroundTruth, judge_answers: Sequence[str]
+) -> scoring_pb2.ScoreAlignmentRequest:
+    """Writes answers with what they should name."""
+    return scoring_pb2.ScoreAlignmentRequest(
+        items=[scoring_pb2.AlignmentItem(answer=own, element=truth.element, accept=truth.accept) for own in sentences],
+        judge=_JUDGES[truth.judge],
+        model_answers=judge_answers,
+    )
+
+
+def from_preference_answers(answers: Sequence[PreferenceAnswer]) -> list[scoring_pb2.PreferenceAnswer]:
+    """Writes answers about pictures of values."""
+    return [scoring_pb2.PreferenceAnswer(**answer._asdict()) for answer in answers]
+
+
+def to_verdict(verdict: scoring_pb2.PreferenceVerdict.ValueType) -> Verdict:
+    """Reads what an answer says; one that this release doesn't know is unparsed."""
+    return _VERDICTS.get(verdict, "unparsed")
+
+
+def from_verdict(verdict: Verdict | None) -> scoring_pb2.PreferenceVerdict.ValueType:
+    """Writes what an answer says; None is one that nobody read."""
+    return _VERDICT_VALUES[verdict] if verdict else scoring_pb2.PREFERENCE_VERDICT_UNSPECIFIED
+
+
+def to_isq(score: scoring_pb2.IsqScore) -> IsqReading:
+    """Reads the score of a questionnaire."""
+    return IsqReading(score.match if score.HasField("match") else None, tuple(score.missing), score)

@@ -1,0 +1,186 @@
+"""Detects values in a picture: samples a model and summarises its answers, in the caller's time."""
+
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from axia.prompts import PromptText
+from gateway import metrics
+from gateway.detection import Completion, Consensus, summarise
+from gateway.model import Backend, Backends, Finished, ModelInfo, Question, Sample, StageTimes, Turn
+from gateway.reader import Reader
+from gateway.readings import Readings
+from gateway.sampling import DetectionRequest, SamplingPlan, plan_sampling
+from gateway.settings import GatewaySettings
+from services.serving.errors import DeadlineExceeded, ServiceError
+from services.serving.pictures import PictureHeader, PictureReader
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a model's completions say together about a picture, and how that came about."""
+
+    image: PictureHeader
+    model: ModelInfo
+    plan: SamplingPlan
+    completions: tuple[Completion, ...]
+    """Those that are done, by index."""
+    consensus: Consensus
+    total_ms: float
+    times: StageTimes
+    """Zero where the deadline came before the model's server reported them."""
+    readings: Readings
+    """What the scoring service says of the completions, as many of each as completions or none."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether the deadline left completions undone."""
+        return len(self.completions) < len(self.plan.temperatures)
+
+
+class Detector:
+    """Answers detection requests with the models behind the gateway."""
+
+    def __init__(
+        self, backends: Backends, prompts: Mapping[str, PromptText], settings: GatewaySettings, reader: Reader
+    ) -> None:
+        self._backends = backends
+        self._prompts = prompts
+        self._settings = settings
+        self._reader = reader
+        self._pictures = PictureReader(settings)
+
+    def close(self) -> None:
+        """Lets the threads go that read pictures."""
+        self._pictures.close()
+
+    async def check(self, request: DetectionRequest) -> None:
+        """Refuses what `detect` would refuse whatever the picture."""
+        await self._prepare(request)
+
+    async def detect(
+        self, request: DetectionRequest, time_remaining_s: float | None
+    ) -> AsyncGenerator[Completion | Detection, None]:
+        """Yields each completion when it ends, then the detection.
+
+        Args:
+            request: What to sample.
+            time_remaining_s: Until the caller's deadline; None if there is none.
+
+        Raises:
+            DeadlineExceeded: If not one completion was done a margin before the deadline.
+            ServiceError: If the request is refused or the model can't be asked.
+        """
+        began = time.perf_counter()
+        # When the answer has to be ready, by the same clock.
+        due = began + self._settings.default_timeout_s
+        if time_remaining_s is not None:
+            due = began + time_remaining_s - self._settings.deadline_margin_s
+        backend, plan, judge = await self._prepare(request)
+        header = await self._pictures.header(request.image)
+        question = as_question(plan, request.image, header.sha256)
+        completions: list[Completion] = []
+        finished: Finished | None = None
+        try:
+            async with aclosing(backend.generate(question, self._time_for_model(due))) as events:
+                async for event in events:
+                    if isinstance(event, Completion):
+                        completions.append(event)
+                        yield event
+                    elif isinstance(event, Finished):
+                        finished = event
+        except DeadlineExceeded:
+            if not completions:
+                raise
+        completions.sort(key=lambda completion: completion.index)
+        time_left_s = due - time.perf_counter()
+        readings = await self._reader.read(
+            completions, plan.abstain_threshold, request.ground_truth, judge, time_left_s
+        )
+        detection = Detection(
+            image=header,
+            model=finished.model if finished else backend.model,
+            plan=plan,
+            completions=tuple(completions),
+            consensus=_consensus(completions, plan, readings),
+            total_ms=(time.perf_counter() - began) * 1000,
+            times=finished.times if finished else StageTimes(),
+            readings=readings,
+        )
+        _record(detection)
+        yield detection
+
+    async def _prepare(self, request: DetectionRequest) -> tuple[Backend, SamplingPlan, Backend | None]:
+        """The model, what to sample, and the model that judges if one is asked for."""
+        backend = await self._backends.find(request.model)
+        plan = plan_sampling(request, backend.limits, self._prompts, self._settings.max_text_chars, backend.defaults)
+        truth = request.ground_truth
+        if truth is None or truth.judge != "model":
+            return backend, plan, None
+        if not truth.judge_model:
+            return backend, plan, backend
+        try:
+            return backend, plan, await self._backends.find(truth.judge_model)
+        except ServiceError as error:
+            raise error.renamed(lambda field: f"ground_truth.judge_{field}") from error
+
+    def _time_for_model(self, due: float) -> float:
+        reserve_s = self._settings.scoring_reserve_s if self._reader.available else 0.0
+        timeout_s = due - time.perf_counter()
+        if timeout_s <= 0:
+            raise DeadlineExceeded(
+                f"the deadline leaves no time beyond the margin of {self._settings.deadline_margin_s:g} s; "
+                "allow the call more time",
+                reason="DEADLINE_TOO_SHORT",
+            )
+        return timeout_s - reserve_s if timeout_s > 2 * reserve_s else timeout_s
+
+
+def as_question(plan: SamplingPlan, image: bytes, image_sha256: str) -> Question:
+    """A plan as the model is asked it, with the caller's names of fields."""
+    turns = [Turn("user", plan.prompt.text, f"prompt_{'id' if plan.prompt.id else 'text'}")]
+    if system := plan.system_prompt:
+        turns.insert(0, Turn("system", system.text, f"system_prompt_{'id' if system.id else 'text'}"))
+    return Question(
+        turns=tuple(turns),
+        image=image,
+        samples=tuple(map(Sample, plan.completion_seeds(image_sha256), plan.temperatures)),
+        top_p=plan.top_p,
+        max_tokens=plan.max_tokens,
+        first_sentence_only=not plan.full_text,
+    )
+
+
+def _consensus(completions: Sequence[Completion], plan: SamplingPlan, readings: Readings) -> Consensus:
+    if readings.grouping is None:
+        return summarise(completions, plan.abstain_threshold)
+    # The scoring service counts places in a list; with completions undone these aren't their indexes.
+    consensus = readings.grouping.consensus
+    groups = tuple(
+        replace(group, members=tuple(completions[place].index for place in group.members)) for group in consensus.groups
+    )
+    return replace(consensus, groups=groups)
+
+
+async def last(events: AsyncGenerator[Completion | Detection, None]) -> Detection:
+    """The detection at the end of a stream, for callers who don't want its parts."""
+    async with aclosing(events) as open_events:
+        async for event in open_events:
+            if isinstance(event, Detection):
+                return event
+    raise RuntimeError("a detection ended without its summary")
+
+
+def _record(detection: Detection) -> None:
+    model = detection.model.name
+    stages: Sequence[tuple[str, float]] = [("total_ms", detection.total_ms), *detection.times._asdict().items()]
+    for stage, milliseconds in stages:
+        metrics.STAGE_SECONDS.labels(model, stage.removesuffix("_ms")).observe(milliseconds / 1000)
+    for completion in detection.completions:
+        metrics.COMPLETIONS.labels(model, completion.finish_reason).inc()
+        metrics.TOKENS.labels(model).inc(completion.tokens)
+    metrics.AGREEMENT.labels(model).observe(detection.consensus.agreement)
+    metrics.DETECTIONS.labels(model, "abstained" if detection.consensus.abstain else "agreed").inc()
+    if detection.partial:
+        metrics.PARTIAL.labels(model).inc()

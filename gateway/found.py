@@ -1,0 +1,46 @@
+"""Pictures that the retrieval service finds and keeps, and who asks it, without how it is reached."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+Message = object
+"""A message of the contract that is passed on untouched: a filter, a provenance."""
+
+
+class LexiconValue(NamedTuple):
+    """A value and the words that stand for it in picture search."""
+
+    id: str
+    keywords: tuple[str, ...]
+
+
+class Hit(NamedTuple):
+    """A picture that a keyword found."""
+
+    keyword: str
+    image_id: str
+    """SHA-256 of its bytes."""
+    score: float
+    """Cosine similarity, -1 to 1."""
+
+
+class ValueSearch(NamedTuple):
+    """Pictures of a value, by keyword."""
+
+    hits: tuple[Hit, ...]
+    provenance: Message
+    images: int
+    """Pictures that were indexed."""
+
+
+class Retrieval(Protocol):
+    """The retrieval service. Every method raises Unavailable if it does not answer."""
+
+    async def lexicon(self) -> list[LexiconValue]:
+        """The values in their order."""
+
+    async def search_value(self, value: str, keywords: Sequence[str], k: int, search_filter: Message) -> ValueSearch:
+        """The k pictures nearest to each keyword of a value."""
+
+    async def picture(self, image_id: str) -> bytes:
+        """A stored picture's bytes. Raises NotFound if there is none."""

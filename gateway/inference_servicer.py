@@ -1,0 +1,54 @@
+"""Serves every model behind the gateway as an inference service, for conversations that are no protocol of axia's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from axia.v1 import inference_pb2, inference_pb2_grpc
+from gateway import convert_model
+from gateway.backends import BackendPool
+from gateway.settings import GatewaySettings
+from services.serving.errors import InvalidArgument
+
+
+class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
+    """Finds the model's servers and lets one of them answer."""
+
+    def __init__(self, backends: BackendPool, settings: GatewaySettings) -> None:
+        self._backends = backends
+        self._settings = settings
+
+    # The names of the methods below are the contract's.
+    # ruff: noqa: N802
+
+    async def Generate(
+        self, request: inference_pb2.GenerateRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[inference_pb2.GenerateResponse]:
+        """Samples completions of a conversation with the model that the request names, or with the default model."""
+        backend = await self._backends.find(request.model)
+        limits = backend.limits
+        if len(request.samples) > limits.max_samples:
+            raise InvalidArgument(
+                "samples", f"at most {limits.max_samples} are taken, {len(request.samples)} are given"
+            )
+        if request.HasField("max_tokens") and request.max_tokens > limits.max_tokens:
+            raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
+        asked = inference_pb2.GenerateRequest()
+        asked.CopyFrom(request)
+        asked.model = backend.model.name
+        remaining = context.time_remaining()
+        timeout_s = self._settings.default_timeout_s if remaining is None else remaining
+        async with aclosing(backend.pass_on(asked, timeout_s)) as responses:
+            async for response in responses:
+                yield response
+
+    async def GetModel(
+        self, request: inference_pb2.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> inference_pb2.GetModelResponse:
+        """Describes the default model; ListModels of the gateway describes all."""
+        backend = await self._backends.find("")
+        return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.model))

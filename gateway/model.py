@@ -1,0 +1,107 @@
+"""A model behind the gateway, without how it is reached."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from gateway.detection import Completion
+from gateway.sampling import DetectionDefaults, ModelLimits
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as its server describes it."""
+
+    name: str
+    revision: str
+    engine: str
+    engine_version: str
+    max_context_tokens: int
+    max_samples: int
+    max_tokens: int
+    accepts_images: bool
+
+
+class StageTimes(NamedTuple):
+    """Time that a model's server spent in each stage, in milliseconds."""
+
+    decode_ms: float = 0.0
+    queue_ms: float = 0.0
+    first_token_ms: float = 0.0
+    generation_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """The model produced its first token; from here on nothing may be repeated silently."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All completions of a call ended."""
+
+    model: ModelInfo
+    times: StageTimes
+
+
+ModelEvent = Started | Completion | Finished
+
+
+class Turn(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    field: str = ""
+    """The caller's name of what the text comes from, for errors about it."""
+
+
+class Sample(NamedTuple):
+    """One completion to sample."""
+
+    seed: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked: a conversation that ends with the user, and how to sample."""
+
+    turns: tuple[Turn, ...]
+    image: bytes | None
+    """The encoded picture that the first user turn is about."""
+    samples: tuple[Sample, ...]
+    top_p: float
+    max_tokens: int
+    first_sentence_only: bool = False
+
+
+class Backend(Protocol):
+    """One model that can be asked."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model, as last described."""
+
+    @property
+    def limits(self) -> ModelLimits:
+        """The bounds that requests are checked against."""
+
+    @property
+    def defaults(self) -> DetectionDefaults:
+        """How it is sampled where a detection doesn't say."""
+
+    def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
+        """Samples completions; closing the generator aborts them.
+
+        Raises:
+            DeadlineExceeded: After `timeout_s` seconds, or the model's own limit if that is less.
+            ServiceError: As the model's server tells it, with the caller's names of fields.
+        """
+
+
+class Backends(Protocol):
+    """The models behind the gateway."""
+
+    async def find(self, model: str) -> Backend:
+        """The backend of a model by name, or of the default model for an empty name."""

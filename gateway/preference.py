@@ -1,0 +1,237 @@
+"""Assesses how much a model likes pictures of each value (arXiv 2411.11479); the plan is in `preference_plan`."""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+
+from axia.prompts import PromptText
+from gateway import metrics
+from gateway.answers import CALL_FIELDS, check_traits, plan_answers
+from gateway.asking import ModelGone, Patience, ask_patiently, gone, patiently
+from gateway.found import Hit, Retrieval
+from gateway.model import Backend, Backends, Turn
+from gateway.ordered import in_order
+from gateway.preference_plan import (
+    DEFAULT_K,
+    MAX_K,
+    Judgement,
+    PlannedPicture,
+    PreferencePlan,
+    PreferenceRequest,
+    check_resume,
+    choose_keywords,
+    choose_prompts,
+)  # fmt: skip
+from gateway.readings import Message, PreferenceAnswer, Scoring, Verdict
+from gateway.settings import GatewaySettings
+from services.serving.errors import Code, FailedPrecondition, ServiceError
+from services.serving.limits import check_between
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class PreferenceSummary:
+    """The end of an assessment."""
+
+    scores: Message | None
+    failed: int
+    missing: tuple[str, ...]
+
+
+PreferenceEvent = PreferencePlan | Judgement | PreferenceSummary
+
+
+class PreferenceAssessor:
+    """Finds pictures by the values' keywords, asks a model about each, and has the answers scored."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        retrieval: Retrieval,
+        scoring: Scoring,
+        prompts: Mapping[str, PromptText],
+        settings: GatewaySettings,
+    ) -> None:
+        self._backends = backends
+        self._retrieval = retrieval
+        self._scoring = scoring
+        self._prompts = prompts
+        self._settings = settings
+        self._patience = Patience(settings.ask_attempts, settings.ask_pause_s)
+
+    async def assess(self, request: PreferenceRequest) -> AsyncGenerator[PreferenceEvent, None]:
+        """Yields the plan, each picture's judgement in the order of the plan, and the summary.
+
+        Raises:
+            InvalidArgument: Naming the field that is wrong.
+            FailedPrecondition: If nothing is indexed, or a resumed plan has changed.
+            Unavailable: If retrieval does not answer.
+            ModelGone: If the model does not.
+            ServiceError: As the model's server tells it, about a field that concerns every picture.
+        """
+        level = DEFAULT_LEVEL if request.confidence_level is None else request.confidence_level
+        check_between("confidence_level", level, 0.5, 0.999)
+        backend = await self._backends.find(request.model)
+        plan = await self._plan(request, backend)
+        done: list[Judgement] = []
+        if request.resume_sha256 is not None:
+            check_resume(plan, request.resume_sha256, request.resumed)
+            done = list(request.resumed)
+        yield plan
+        judging = in_order(
+            plan.pictures[len(done) :], partial(self._judge, plan, backend), self._settings.protocol_concurrency
+        )
+        async with aclosing(judging) as judgements:
+            async for judgement in judgements:
+                _count(plan, judgement)
+                done.append(judgement)
+                yield judgement
+        summary = await self._summary(done, level)
+        # Those that the caller sent back carry no verdict to begin with.
+        unread = any(own.error is None and own.verdict is None for own in done[len(request.resumed) :])
+        yield replace(summary, missing=("verdicts",)) if unread and not summary.missing else summary
+
+    async def _plan(self, request: PreferenceRequest, backend: Backend) -> PreferencePlan:
+        k = DEFAULT_K if request.k is None else request.k
+        check_between("k", k, 1, MAX_K)
+        check_traits(request.traits, fewest=0)
+        sampling = plan_answers(request.answers, backend.limits)
+        prompts = choose_prompts(self._prompts, request.modality, request.traits, self._settings.max_text_chars)
+        chosen = choose_keywords(await self._retrieval.lexicon(), request.values, request.keywords)
+        pictures: list[PlannedPicture] = []
+        short: list[str] = []
+        provenance: Message = None
+        images = 0
+        for value in chosen:
+            found = await self._retrieval.search_value(value.id, value.keywords, k, request.search_filter)
+            provenance, images = found.provenance, found.images
+            by_keyword: dict[str, list[Hit]] = {keyword: [] for keyword in value.keywords}
+            for hit in found.hits:
+                by_keyword.setdefault(hit.keyword, []).append(hit)
+            short += [keyword for keyword, hits in by_keyword.items() if len(hits) < k]
+            for hits in by_keyword.values():
+                for hit in hits:
+                    own = PlannedPicture(len(pictures), value.id, hit.keyword, hit.image_id, hit.score)
+                    pictures.append(own)
+        if not pictures:
+            raise FailedPrecondition(
+                "no picture was found: "
+                + ("none passes the filter; widen it" if images else "nothing is indexed; index pictures first"),
+                reason="NOTHING_FOUND" if images else "NOTHING_INDEXED",
+            )
+        return PreferencePlan(
+            tuple(pictures), request.modality, prompts, backend.model, sampling, provenance, tuple(short)
+        )
+
+    async def _judge(self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture) -> Judgement:
+        try:
+            image = await self._fetch(picture.image_id)
+            converse = self._about_picture if plan.modality == "picture" else self._about_description
+            judgement = await converse(plan, backend, picture, image)
+        except ModelGone:
+            raise
+        except ServiceError as error:
+            if concerns_call(error):
+                raise
+            logger.info("picture %d could not be judged: %s", picture.position, error.message)
+            return Judgement(picture, error=error)
+        return replace(judgement, verdict=await self._read(judgement))
+
+    async def _fetch(self, image_id: str) -> bytes:
+        try:
+            return await patiently(lambda: self._retrieval.picture(image_id), self._patience)
+        except ServiceError as error:
+            if error.code is Code.UNAVAILABLE:
+                raise gone(error) from error
+            raise
+
+    async def _about_picture(
+        self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture, image: bytes
+    ) -> Judgement:
+        replies: list[str] = []
+        history: list[Turn] = []
+        for position, prompt in enumerate(plan.prompts):
+            turn = Turn("user", prompt.text, "traits" if position == 0 and "+" in prompt.id else "")
+            replies.append(await self._ask(plan, backend, [*history, turn], image, position, picture))
+            history += _exchange(turn, replies[-1])
+        return Judgement(picture, tuple(replies))
+
+    async def _about_description(
+        self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture, image: bytes
+    ) -> Judgement:
+        like, why, describe = plan.prompts
+        description = await self._ask(plan, backend, [Turn("user", describe.text)], image, 2, picture)
+        if not description:
+            raise FailedPrecondition(
+                "the model said nothing when asked to describe the picture, so there is no description to ask about",
+                reason="DESCRIPTION_EMPTY",
+            )
+        asked = Turn("user", like.text.replace("{description}", description), "description")
+        first = await self._ask(plan, backend, [asked], None, 0, picture)
+        history = _exchange(asked, first)
+        if not history:  # without its exchange the second question would be about nothing
+            return Judgement(picture, (first, "", description), description=description)
+        second = await self._ask(plan, backend, [*history, Turn("user", why.text)], None, 1, picture)
+        return Judgement(picture, (first, second, description), description=description)
+
+    async def _ask(
+        self,
+        plan: PreferencePlan,
+        backend: Backend,
+        turns: list[Turn],
+        image: bytes | None,
+        position: int,
+        picture: PlannedPicture,
+    ) -> str:
+        question = plan.sampling.question(turns, image, position, picture.image_id)
+        return await ask_patiently(backend, question, self._settings.default_timeout_s, self._patience)
+
+    async def _read(self, judgement: Judgement) -> Verdict | None:
+        """The verdict of one judgement; None where the scoring service is away, which the summary will say."""
+        if not self._scoring.serving:
+            return None
+        try:
+            return (await self._scoring.verdicts([_as_answer(judgement)], self._settings.scoring_timeout_s))[0]
+        except ServiceError as error:
+            logger.info("a verdict is missing: %s", error.message)
+            return None
+
+    async def _summary(self, judgements: list[Judgement], level: float) -> PreferenceSummary:
+        answers = [_as_answer(judgement) for judgement in judgements if judgement.error is None]
+        failed = len(judgements) - len(answers)
+        if not answers:
+            return PreferenceSummary(None, failed, ())
+        try:
+            table = await self._scoring.preference_table(answers, level, self._settings.table_timeout_s)
+        except ServiceError as error:
+            logger.warning("the scores of an assessment are missing: %s", error.message)
+            metrics.MISSING.labels("scores").inc()
+            return PreferenceSummary(None, failed, ("scores",))
+        return PreferenceSummary(table, failed, ())
+
+
+def concerns_call(error: ServiceError) -> bool:
+    """Whether an error about one picture would come with every other as well."""
+    if error.code not in (Code.INVALID_ARGUMENT, Code.NOT_FOUND):
+        return False
+    return any(violation.field.partition("[")[0] in CALL_FIELDS for violation in error.violations)
+
+
+def _exchange(turn: Turn, reply: str) -> list[Turn]:
+    """What is remembered of a question. No chat template has room for an empty reply, so nothing is of such a one."""
+    return [turn, Turn("assistant", reply)] if reply else []
+
+
+def _as_answer(judgement: Judgement) -> PreferenceAnswer:
+    own = judgement.picture
+    return PreferenceAnswer(own.value, judgement.replies[0], own.keyword, own.image_id)
+
+
+def _count(plan: PreferencePlan, judgement: Judgement) -> None:
+    outcome = "failed" if judgement.error else judgement.verdict or "unread"
+    metrics.PREFERENCE_JUDGEMENTS.labels(plan.model.name, outcome).inc()

@@ -1,0 +1,188 @@
+"""What an assessment of preference asks: which pictures, in which order, with which prompts; and how it is resumed.
+
+Source of the protocol: Value-Spectrum, arXiv 2411.11479. A picture's three questions are one conversation. About a
+description, the third question is asked first, with the picture, and its answer is what a fresh conversation without
+the picture is about.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from axia.prompts import PromptText, sha256_of
+from gateway.answers import UNSET, AnswerRequest, AnswerSampling, with_traits
+from gateway.found import LexiconValue, Message
+from gateway.model import ModelInfo
+from gateway.readings import Verdict
+from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
+
+DEFAULT_K = 5
+"""Pictures a keyword in the study."""
+MAX_K = 100
+LIKE, WHY, DESCRIBE = "preference/like", "preference/why", "preference/describe"
+DESCRIPTION, PERSONA = "preference/description", "preference/persona"
+
+
+class PlannedPicture(NamedTuple):
+    """A picture to ask about."""
+
+    position: int
+    value: str
+    keyword: str
+    image_id: str
+    score: float
+    """Cosine similarity of keyword and picture; no part of the plan's hash."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A model's answers about one picture."""
+
+    picture: PlannedPicture
+    replies: tuple[str, ...] = ()
+    """In the order of the plan's prompts; empty where the picture could not be judged."""
+    verdict: Verdict | None = None
+    """What the first reply says; None where nobody read it."""
+    error: ServiceError | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class PreferenceRequest:
+    """What a caller asks. None stands for a field that was not set."""
+
+    model: str = ""
+    values: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    k: int | None = None
+    search_filter: Message = None
+    modality: Literal["picture", "description"] = "picture"
+    traits: tuple[str, ...] = ()
+    answers: AnswerRequest = UNSET
+    confidence_level: float | None = None
+    resume_sha256: str | None = None
+    resumed: tuple[Judgement, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreferencePlan:
+    """Everything that will be asked."""
+
+    pictures: tuple[PlannedPicture, ...]
+    modality: Literal["picture", "description"]
+    prompts: tuple[PromptText, ...]
+    """The three questions: like, why, describe."""
+    model: ModelInfo
+    sampling: AnswerSampling
+    search: Message
+    """What found the pictures."""
+    short_keywords: tuple[str, ...]
+    """Those with fewer than k pictures."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash over what will be asked, so that a call that goes on asks the same."""
+        asked = {
+            "model": [self.model.name, self.model.revision],
+            "modality": self.modality,
+            "pictures": [[own.value, own.keyword, own.image_id] for own in self.pictures],
+            "prompts": [prompt.sha256 for prompt in self.prompts],
+            "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens],
+            "seed": self.sampling.seed,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def choose_keywords(
+    lexicon: Sequence[LexiconValue], values: Sequence[str], keywords: Sequence[str]
+) -> list[LexiconValue]:
+    """The values to search for with the keywords of each, in the lexicon's order.
+
+    Raises:
+        InvalidArgument: For a value or keyword that is unknown, named twice, or that does not fit the others.
+    """
+    of_keyword = {keyword: value.id for value in lexicon for keyword in value.keywords}
+    known = [value.id for value in lexicon]
+    _check_names("values", values, known)
+    _check_names("keywords", keywords, list(of_keyword))
+    for index, keyword in enumerate(keywords):
+        if values and of_keyword[keyword] not in values:
+            raise InvalidArgument(
+                f"keywords[{index}]",
+                f"{keyword!r} is a keyword of {of_keyword[keyword]!r}, which values does not name",
+                reason="KEYWORD_OF_ANOTHER_VALUE",
+            )
+    wanted = set(values) or {of_keyword[keyword] for keyword in keywords} or set(known)
+    for index, value in enumerate(values):
+        if keywords and value not in {of_keyword[keyword] for keyword in keywords}:
+            raise InvalidArgument(
+                f"values[{index}]", f"none of the keywords is one of {value!r}", reason="VALUE_WITHOUT_KEYWORD"
+            )
+    return [
+        LexiconValue(value.id, tuple(own for own in value.keywords if not keywords or own in keywords))
+        for value in lexicon
+        if value.id in wanted
+    ]
+
+
+def _check_names(field: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for index, name in enumerate(names):
+        if name not in known:
+            there_are = f"; there are {', '.join(known)}" if field == "values" else "; ListValues names all"
+            raise InvalidArgument(f"{field}[{index}]", f"{name!r} is not known{there_are}", reason="NAME_UNKNOWN")
+        if name in names[:index]:
+            raise InvalidArgument(f"{field}[{index}]", f"{name!r} is named twice", reason="NAMED_TWICE")
+
+
+def choose_prompts(
+    prompts: Mapping[str, PromptText],
+    modality: Literal["picture", "description"],
+    traits: Sequence[str],
+    max_chars: int,
+) -> tuple[PromptText, ...]:
+    """The three questions as they are sent; a persona's traits come before the first of them.
+
+    Raises:
+        InvalidArgument: If there are too many traits to send.
+    """
+    first = prompts[LIKE if modality == "picture" else DESCRIPTION]
+    if traits:
+        persona = with_traits(prompts[PERSONA], traits, max_chars)
+        text = f"{persona.text}\n{first.text}"
+        first = PromptText(
+            id=f"{PERSONA}+{first.id}", text=text, sha256=sha256_of(text), source=f"{persona.source}; {first.source}"
+        )
+    return first, prompts[WHY], prompts[DESCRIBE]
+
+
+def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Judgement]) -> None:
+    """Checks that a broken-off call can go on with this plan.
+
+    Raises:
+        FailedPrecondition: If the plan is another than it was.
+        InvalidArgument: Naming the judgement that is none of this plan.
+    """
+    if plan_sha256 != plan.sha256:
+        raise FailedPrecondition(
+            f"the plan has changed: it was {plan_sha256}, and is {plan.sha256} now. Send the same request with "
+            "the seed that the first plan reported; if the index or the model has changed, begin without resume",
+            reason="PLAN_CHANGED",
+        )
+    for index, judgement in enumerate(judgements):
+        field = f"resume.judgements[{index}]"
+        own = judgement.picture
+        if index >= len(plan.pictures):
+            raise InvalidArgument(field, f"the plan has {len(plan.pictures):,} pictures", reason="JUDGEMENT_UNKNOWN")
+        planned = plan.pictures[index]
+        if own.position != index:
+            raise InvalidArgument(
+                field, f"has position {own.position}; give them in order from 0", reason="JUDGEMENT_OUT_OF_ORDER"
+            )
+        if (own.value, own.keyword, own.image_id) != (planned.value, planned.keyword, planned.image_id):
+            raise InvalidArgument(field, "is about another picture than the plan's", reason="JUDGEMENT_UNKNOWN")
+        if (judgement.error is None) != (len(judgement.replies) == len(plan.prompts)):
+            raise InvalidArgument(
+                field, f"must have {len(plan.prompts)} replies or an error, as it was received", reason="JUDGEMENT_CUT"
+            )

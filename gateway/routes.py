@@ -1,0 +1,163 @@
+"""Which models there are and where their replicas listen: a TOML file, or the addresses of the settings.
+
+[[model]]
+name = "llava-v1.6-34b"                              # as its servers call it
+addresses = ["10.0.0.1:50051", "10.0.0.2:50051"]     # replicas; or one host name that resolves to all of them
+default = true
+[model.defaults]                                     # of detections, where a request does not say
+temperature = 1.0
+max_tokens = 100
+n = 3
+prompt_id = "detect/baseline"
+[model.limits]                                       # on top of the servers' own
+max_n = 8
+max_tokens = 200
+concurrency = 32                                     # calls at a time, through this gateway
+timeout_s = 60
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from axia.prompts import PromptText
+from gateway.settings import GatewaySettings, is_address
+from services.serving.errors import FailedPrecondition
+from services.serving.limits import MAX_TEMPERATURE
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise ValueError("must be host:port")
+    return text
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RouteDefaults(_Part):
+    """How a model is sampled in detections that don't say; None leaves it to the study's defaults."""
+
+    temperature: float | None = Field(default=None, ge=0, le=MAX_TEMPERATURE)
+    max_tokens: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1)
+    prompt_id: str | None = None
+
+
+class RouteLimits(_Part):
+    """Bounds beside those of a model's servers; None adds none."""
+
+    max_n: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
+    """Calls at a time."""
+    timeout_s: float | None = Field(default=None, gt=0)
+
+
+class Route(_Part):
+    """One model and its replicas."""
+
+    name: str = ""
+    """As its servers call it; empty where that is still to be learned."""
+    addresses: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(min_length=1)
+    default: bool = False
+    defaults: RouteDefaults = RouteDefaults()
+    limits: RouteLimits = RouteLimits()
+
+    @model_validator(mode="after")
+    def _replicas_are_addressable(self) -> "Route":
+        if len(self.addresses) > 1 and not all(map(_is_ip, self.addresses)):
+            raise ValueError("addresses: several must be IP addresses; give one host name that resolves to all of them")
+        if len({":" in address.rpartition(":")[0] for address in self.addresses}) > 1:
+            raise ValueError("addresses: must be all IPv4 or all IPv6")
+        if len(set(self.addresses)) < len(self.addresses):
+            raise ValueError("addresses: each replica once")
+        for key, default, limit in (
+            ("n", self.defaults.n, self.limits.max_n),
+            ("max_tokens", self.defaults.max_tokens, self.limits.max_tokens),
+        ):
+            if default and limit and default > limit:
+                raise ValueError(f"defaults.{key}: is {default}, and the limit is {limit}")
+        return self
+
+    @property
+    def target(self) -> str:
+        """What gRPC connects to: one address, or all replicas."""
+        if len(self.addresses) == 1:
+            return self.addresses[0]
+        scheme = "ipv6" if self.addresses[0].startswith("[") else "ipv4"
+        return f"{scheme}:{','.join(self.addresses)}"
+
+    @property
+    def shown(self) -> str:
+        """The addresses for people."""
+        return ",".join(self.addresses)
+
+
+class _File(_Part):
+    model: tuple[Annotated[Route, Field()], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "_File":
+        names = [route.name for route in self.model]
+        for index, name in enumerate(names):
+            if not name:
+                raise ValueError(f"model.{index}.name: is missing")
+            if name in names[:index]:
+                raise ValueError(f"model.{index}.name: {name!r} is there twice")
+        if sum(route.default for route in self.model) > 1:
+            raise ValueError("model: only one can be the default")
+        return self
+
+
+def load_routes(settings: GatewaySettings, prompts: Mapping[str, PromptText]) -> Sequence[Route]:
+    """The models behind the gateway, the default one first.
+
+    Raises:
+        FailedPrecondition: If the file can't be read or breaks a rule, naming file, key and rule.
+    """
+    if settings.models is None:
+        return [Route(addresses=(address,)) for address in settings.inference_addresses]
+    path = settings.models
+    try:
+        routes = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).model
+    except OSError as error:
+        raise _bad(path, f"can't be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _bad(path, f"is not TOML: {error}") from error
+    except ValidationError as error:
+        raise _bad(path, "; ".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors())) from error
+    for index, route in enumerate(routes):
+        _check_prompt(path, index, route, prompts)
+    return sorted(routes, key=lambda route: not route.default)
+
+
+def _fault(place: Sequence[int | str], message: str) -> str:
+    return ": ".join(filter(None, (".".join(map(str, place)), message.removeprefix("Value error, "))))
+
+
+def _check_prompt(path: Path, index: int, route: Route, prompts: Mapping[str, PromptText]) -> None:
+    prompt_id = route.defaults.prompt_id
+    if prompt_id is None:
+        return
+    prompt = prompts.get(prompt_id)
+    if prompt is None or prompt.role != "user" or "{" in prompt.text:
+        fitting = ", ".join(p.id for p in prompts.values() if p.role == "user" and "{" not in p.text)
+        raise _bad(path, f"model.{index}.defaults.prompt_id: {prompt_id!r} is no prompt to ask; there is {fitting}")
+
+
+def _bad(path: Path, what: str) -> FailedPrecondition:
+    return FailedPrecondition(f"AXIA_GATEWAY_MODELS: {path}: {what}", reason="ROUTES_UNREADABLE")

@@ -1,0 +1,86 @@
+"""Settings of the gateway: environment variables with the prefix AXIA_GATEWAY_."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from services.serving.settings import ServerSettings
+
+
+class GatewaySettings(ServerSettings):
+    """What the gateway can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="AXIA_GATEWAY_")
+
+    port: int = Field(default=50050, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one and logs it."""
+    metrics_port: int = Field(default=9100, ge=0, le=65535)
+    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+
+    inference: str = "127.0.0.1:50051"
+    """Addresses of inference servers, host:port, separated by commas. The first is the default model's. Not used where
+    AXIA_GATEWAY_MODELS is set."""
+    models: Path | None = None
+    """A TOML file with models, the addresses of their replicas, defaults and limits; docs/routing.md describes it."""
+    retrieval: str = "127.0.0.1:50052"
+    """Address of the retrieval service, host:port. Empty: none."""
+    scoring: str = "127.0.0.1:50053"
+    """Address of the scoring service, host:port. Empty: none."""
+
+    max_text_chars: int = Field(default=16_384, ge=1)
+    """Characters that a prompt may have."""
+    default_timeout_s: float = Field(default=120.0, gt=0)
+    """Time for a call whose caller set no deadline, and for one question of a protocol, in seconds."""
+    deadline_margin_s: float = Field(default=0.15, ge=0, le=10)
+    """How long before the caller's deadline a detection is closed, so that what is done still arrives, in seconds."""
+    refresh_s: float = Field(default=2.0, gt=0)
+    """How often the inference servers are asked for their model, in seconds."""
+    scoring_timeout_s: float = Field(default=1.0, gt=0)
+    """Time for the scoring service to read a detection's completions or one answer; what takes longer is missing."""
+    scoring_reserve_s: float = Field(default=0.1, ge=0, le=10)
+    """How much earlier a deadline ends a detection's sampling so that scoring fits in, in seconds."""
+    table_timeout_s: float = Field(default=60.0, gt=0)
+    """Time for the scoring service to compute a table of preference, in seconds."""
+
+    model_attempts: int = Field(default=4, ge=1, le=5)
+    """How often one call is tried on a model's replicas before it started, the first time included."""
+    ask_attempts: int = Field(default=5, ge=1, le=100)
+    """How often a question of a protocol is put to a model that is busy or away before it counts as failed."""
+    ask_pause_s: float = Field(default=0.5, ge=0, le=60)
+    """Pause before the second of these attempts, in seconds; it doubles each time, up to 10 seconds."""
+    protocol_concurrency: int = Field(default=8, ge=1, le=256)
+    """Pictures of one preference or interest call that are asked about, or kept for their turn, at the same time."""
+    max_interest_pictures: int = Field(default=64, ge=1, le=1024)
+    """Pictures that one JudgeInterest call may have."""
+    max_passed_calls: int = Field(default=256, ge=1)
+    """Calls in flight that are passed on to the retrieval service, and as many to the scoring service."""
+    watch_freshness_s: float = Field(default=2.0, gt=0)
+    """Age from which a frame that is being answered gives way to a newer one, in seconds."""
+
+    @field_validator("inference")
+    @classmethod
+    def _addresses_have_ports(cls, value: str) -> str:
+        return ",".join(_checked(part.strip()) for part in value.split(","))
+
+    @field_validator("retrieval", "scoring")
+    @classmethod
+    def _address_has_a_port(cls, value: str) -> str:
+        return _checked(value.strip()) if value.strip() else ""
+
+    @property
+    def inference_addresses(self) -> list[str]:
+        """The addresses one by one."""
+        return self.inference.split(",")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is host:port."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and "," not in text and port.isdigit()
+
+
+def _checked(address: str) -> str:
+    if not is_address(address):
+        raise ValueError(f"must be host:port, several servers separated by commas; {address!r} is not")
+    return address

@@ -1,0 +1,99 @@
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from gateway_fakes import FakeModel, FakeRetrieval, FakeScoring
+from pictures import photograph
+
+from axia.prompts import load_prompts
+from gateway.answers import AnswerRequest
+from gateway.asking import ModelGone
+from gateway.interest import Interest, InterestJudge, InterestPicture, InterestRequest
+from gateway.sampling import completion_seed
+from gateway.settings import GatewaySettings
+from services.serving.errors import InvalidArgument, Unavailable
+
+PICTURE = photograph(size=(20, 20))
+REQUEST = InterestRequest([InterestPicture(PICTURE), InterestPicture(None, "lock-0")], ("I sing.", "I run."))
+
+
+async def judge(
+    request: InterestRequest,
+    model: FakeModel,
+    scoring: FakeScoring | None = None,
+    retrieval: FakeRetrieval | None = None,
+) -> Interest:
+    settings = GatewaySettings(ask_attempts=2, ask_pause_s=0)
+    own = InterestJudge(model, retrieval or FakeRetrieval(), scoring or FakeScoring(), load_prompts(), settings)
+    try:
+        return await own.judge(request)
+    finally:
+        own.close()
+
+
+async def test_each_picture_is_asked_about_as_the_persona_with_its_own_seed() -> None:
+    model = FakeModel(lambda question: "yes")
+    interest = await judge(replace(REQUEST, answers=AnswerRequest(seed=3)), model)
+    assert [own.stays for own in interest.judgements] == [True, True]
+    seeds = {own.image: own.samples[0].seed for own in model.asked}
+    assert "certain traits: I sing. I run.\n" in interest.prompt.text
+    assert seeds == {
+        PICTURE: completion_seed(3, 0, sha256(PICTURE).hexdigest()),
+        b"lock-0": completion_seed(3, 0, "lock-0"),
+    }
+
+
+@pytest.mark.parametrize(("said", "stays", "reason"), [
+    ("yes", True, ""), ("no", False, ""), ("declined", None, "ANSWER_REFUSAL"), ("", None, "ANSWER_UNPARSED"),
+])  # fmt: skip
+async def test_a_plain_answer_is_a_decision_or_says_why_not(said: str, stays: bool | None, reason: str) -> None:
+    interest = await judge(REQUEST, FakeModel(lambda question: said))
+    own = interest.judgements[0]
+    assert (own.stays, own.error.reason if own.error else "") == (stays, reason)
+    assert interest.undecided == (2 if stays is None else 0)
+    assert interest.stay_share == (None if stays is None else float(stays))
+
+
+@pytest.mark.parametrize(("said", "stays"), [("match", True), ("other", False), ("", None)])
+async def test_a_questionnaire_is_a_decision_or_says_why_not(said: str, stays: bool | None) -> None:
+    interest = await judge(replace(REQUEST, strategy="isq"), FakeModel(lambda question: said))
+    assert interest.judgements[0].stays is stays
+
+
+async def test_without_scoring_the_answers_are_kept() -> None:
+    interest = await judge(REQUEST, FakeModel(lambda question: "yes"), FakeScoring(serving=False))
+    assert [own.text for own in interest.judgements] == ["yes", "yes"]
+    assert interest.undecided == 2
+
+
+async def test_a_picture_that_is_none_or_gone_is_told_with_it() -> None:
+    retrieval = FakeRetrieval()
+    retrieval.gone.add("lock-0")
+    request = replace(REQUEST, pictures=[InterestPicture(b"x"), *REQUEST.pictures])
+    interest = await judge(request, FakeModel(lambda question: "yes"), retrieval=retrieval)
+    reasons = [own.error.reason if own.error else "" for own in interest.judgements]
+    assert reasons == ["IMAGE_UNREADABLE", "", "IMAGE_UNKNOWN"]
+
+
+async def test_a_model_that_is_gone_ends_the_call() -> None:
+    with pytest.raises(ModelGone):
+        await judge(REQUEST, FakeModel(lambda question: Unavailable("away", reason="BACKEND_UNREACHABLE")))
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"traits": ()}, "traits"),
+        ({"traits": ("x",) * 65}, "traits"),
+        ({"traits": ("x" * 1025,)}, "traits[0]"),
+        ({"pictures": []}, "pictures"),
+        ({"pictures": [InterestPicture(None)]}, "pictures[0]"),
+        ({"pictures": [InterestPicture(PICTURE)] * 65}, "pictures"),
+        ({"threshold": -1.0}, "threshold"),
+        ({"threshold": float("nan")}, "threshold"),
+    ],
+)
+async def test_a_bad_field_is_named(fields: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await judge(replace(REQUEST, **fields), FakeModel(lambda question: "yes"))  # type: ignore[arg-type]
+    assert caught.value.violations[0].field == field

@@ -1,0 +1,199 @@
+from dataclasses import replace
+
+import pytest
+from gateway_fakes import FakeModel, FakeRetrieval, FakeScoring
+
+from axia.prompts import load_prompts
+from gateway.answers import AnswerRequest
+from gateway.asking import ModelGone
+from gateway.model import Question
+from gateway.preference import PreferenceAssessor, PreferenceSummary
+from gateway.preference_plan import Judgement, PreferencePlan, PreferenceRequest
+from gateway.sampling import completion_seed
+from gateway.settings import GatewaySettings
+from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+
+SETTINGS = GatewaySettings(ask_attempts=3, ask_pause_s=0, protocol_concurrency=3)
+REQUEST = PreferenceRequest(k=2, answers=AnswerRequest(seed=5))
+
+
+def says(question: Question) -> str:
+    asked = question.turns[-1].text
+    return "yes" if "like the content" in asked else "why" if "Why" in asked else "a room"
+
+
+async def run(
+    request: PreferenceRequest = REQUEST,
+    model: FakeModel | None = None,
+    retrieval: FakeRetrieval | None = None,
+    scoring: FakeScoring | None = None,
+) -> tuple[PreferencePlan, list[Judgement], PreferenceSummary]:
+    model = model or FakeModel(says)
+    assessor = PreferenceAssessor(
+        model, retrieval or FakeRetrieval(), scoring or FakeScoring(), load_prompts(), SETTINGS
+    )
+    events = [event async for event in assessor.assess(request)]
+    plan, summary = events[0], events[-1]
+    assert isinstance(plan, PreferencePlan)
+    assert isinstance(summary, PreferenceSummary)
+    return plan, [event for event in events[1:-1] if isinstance(event, Judgement)], summary
+
+
+async def test_the_three_questions_are_one_conversation_about_the_picture() -> None:
+    model = FakeModel(says)
+    _, judgements, _ = await run(model=model)
+    assert len(judgements) == 8
+    questions = [own for own in model.asked if own.image == b"comedy-0"]
+    assert [len(own.turns) for own in questions] == [1, 3, 5]
+    assert [turn.text for turn in questions[2].turns if turn.role == "assistant"] == ["yes", "why"]
+    assert [own.samples[0].seed for own in questions] == [completion_seed(5, index, "comedy-0") for index in range(3)]
+
+
+async def test_a_description_is_asked_about_in_a_fresh_conversation_without_the_picture() -> None:
+    model = FakeModel(says)
+    request = replace(REQUEST, modality="description", values=("hedonism",), keywords=("comedy",), k=1)
+    plan, (judgement,), _ = await run(request, model)
+    assert [own.image for own in model.asked] == [b"comedy-0", None, None]
+    assert model.asked[1].turns[0].text.startswith("Here is a description of an image: a room\n")
+    assert judgement.description == "a room"
+    assert len(judgement.replies) == len(plan.prompts)
+
+
+async def test_an_empty_reply_is_counted_and_left_out_of_what_follows() -> None:
+    model = FakeModel(lambda question: "")
+    _, judgements, summary = await run(model=model)
+    assert [own.replies for own in judgements] == [("", "", "")] * 8
+    assert {own.verdict for own in judgements} == {"unparsed"}
+    assert all(turn.text for own in model.asked for turn in own.turns)
+    assert (summary.scores, summary.failed) == ("table", 0)
+
+
+async def test_a_persona_comes_before_the_first_question() -> None:
+    model = FakeModel(says)
+    plan, _, _ = await run(replace(REQUEST, traits=("I am bold.", "I sing.")), model)
+    assert plan.prompts[0].text == (
+        "You are a person who possesses certain traits: I am bold. I sing.\nDo you like the content of this image?"
+    )
+    assert model.asked[0].turns[0].text == plan.prompts[0].text
+
+
+async def test_the_plans_hash_follows_from_what_is_asked() -> None:
+    hashes = [(await run(own))[0].sha256 for own in (
+        REQUEST, REQUEST, replace(REQUEST, k=1), replace(REQUEST, traits=("x",)),
+        replace(REQUEST, modality="description"), replace(REQUEST, answers=AnswerRequest(seed=6)),
+        replace(REQUEST, answers=AnswerRequest(seed=5, temperature=1)),
+    )]  # fmt: skip
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == len(hashes) - 1
+
+
+async def test_it_goes_on_where_it_broke_off_and_scores_all() -> None:
+    plan, judgements, _ = await run()
+    model, scoring = FakeModel(says), FakeScoring()
+    request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:6]))
+    _, rest, _ = await run(request, model, scoring=scoring)
+    assert [own.picture.position for own in rest] == [6, 7]
+    assert len(scoring.table) == 8
+
+
+@pytest.mark.parametrize("change", ["order", "picture", "replies", "many"])
+async def test_judgements_of_another_plan_are_refused_by_their_index(change: str) -> None:
+    plan, judgements, _ = await run()
+    first = judgements[0]
+    resumed = {
+        "order": (judgements[1],),
+        "picture": (replace(first, picture=first.picture._replace(image_id="x")),),
+        "replies": (replace(first, replies=("yes",)),),
+        "many": (*judgements, judgements[0]),
+    }[change]
+    index = 8 if change == "many" else 0
+    with pytest.raises(InvalidArgument, match=rf"resume\.judgements\[{index}\]"):
+        await run(replace(REQUEST, resume_sha256=plan.sha256, resumed=resumed))
+
+
+async def test_a_changed_plan_is_refused() -> None:
+    with pytest.raises(FailedPrecondition, match="plan has changed"):
+        await run(replace(REQUEST, resume_sha256="0" * 64))
+
+
+async def test_what_goes_wrong_with_one_picture_is_told_with_it() -> None:
+    retrieval = FakeRetrieval()
+    retrieval.gone.add("comedy-1")
+    _, judgements, summary = await run(retrieval=retrieval)
+    assert [own.picture.image_id for own in judgements if own.error] == ["comedy-1"]
+    assert summary.failed == 1
+
+
+async def test_a_busy_model_is_asked_again() -> None:
+    refused: list[Question] = []
+
+    def says_later(question: Question) -> str | ServiceError:
+        if len(refused) < 2:
+            refused.append(question)
+            return ResourceExhausted("full", reason="QUEUE_FULL")
+        return says(question)
+
+    _, judgements, _ = await run(model=FakeModel(says_later))
+    assert not [own for own in judgements if own.error]
+
+
+async def test_a_model_that_is_gone_ends_the_call_after_bounded_attempts() -> None:
+    model = FakeModel(lambda question: Unavailable("away", reason="BACKEND_UNREACHABLE"))
+    with pytest.raises(ModelGone):
+        await run(model=model)
+    assert len(model.asked) <= SETTINGS.ask_attempts * SETTINGS.protocol_concurrency
+
+
+async def test_after_the_model_started_nothing_is_repeated() -> None:
+    model = FakeModel(lambda question: Unavailable("died", reason="BACKEND_UNREACHABLE"), started_first=True)
+    _, judgements, summary = await run(model=model)
+    assert len(model.asked) == len(judgements) == summary.failed == 8
+    assert summary.scores is None
+    assert not summary.missing
+
+
+async def test_an_error_about_every_picture_ends_the_call() -> None:
+    model = FakeModel(lambda question: InvalidArgument("traits", "hold a special token", reason="SPECIAL_TOKEN"))
+    with pytest.raises(InvalidArgument, match="traits"):
+        await run(replace(REQUEST, traits=("<s>",)), model)
+
+
+async def test_without_scoring_the_scores_are_missing() -> None:
+    _, judgements, summary = await run(scoring=FakeScoring(serving=False))
+    assert {own.verdict for own in judgements} == {None}
+    assert (summary.scores, summary.missing) == (None, ("scores",))
+
+
+@pytest.mark.parametrize(("images", "reason"), [(0, "NOTHING_INDEXED"), (8, "NOTHING_FOUND")])
+async def test_no_picture_at_all_is_refused(images: int, reason: str) -> None:
+    retrieval = FakeRetrieval()
+    retrieval.found, retrieval.images = 0, images
+    with pytest.raises(FailedPrecondition) as caught:
+        await run(retrieval=retrieval)
+    assert caught.value.reason == reason
+
+
+async def test_keywords_with_too_few_pictures_are_named() -> None:
+    plan, _, _ = await run(replace(REQUEST, k=3, values=("security",)))
+    assert plan.short_keywords == ("lock", "shield")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"values": ("joy",)}, "values[0]"),
+        ({"values": ("security", "security")}, "values[1]"),
+        ({"keywords": ("x",)}, "keywords[0]"),
+        ({"values": ("security",), "keywords": ("comedy",)}, "keywords[0]"),
+        ({"values": ("security", "hedonism"), "keywords": ("lock",)}, "values[1]"),
+        ({"k": 0}, "k"),
+        ({"traits": ("",)}, "traits[0]"),
+        ({"traits": ("x" * 1000,) * 20}, "traits"),
+        ({"confidence_level": 1.0}, "confidence_level"),
+        ({"answers": AnswerRequest(temperature=3)}, "temperature"),
+    ],
+)
+async def test_a_bad_field_is_named(fields: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await run(replace(REQUEST, **fields))  # type: ignore[arg-type]
+    assert caught.value.violations[0].field == field

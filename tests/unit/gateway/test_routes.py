@@ -1,0 +1,66 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from axia.prompts import load_prompts
+from gateway.routes import Route, load_routes
+from gateway.settings import GatewaySettings
+from services.serving.errors import FailedPrecondition
+
+
+def routes(folder: Path, text: str) -> Sequence[Route]:
+    path = folder / "models.toml"
+    path.write_text(text)
+    return load_routes(GatewaySettings(models=path), load_prompts())
+
+
+def model(name: str = "a", addresses: str = '"10.0.0.1:1"', more: str = "") -> str:
+    return f'[[model]]\nname = "{name}"\naddresses = [{addresses}]\n{more}\n'
+
+
+def test_without_a_file_each_address_is_a_model() -> None:
+    found = load_routes(GatewaySettings(inference="a:1, b:2"), load_prompts())
+    assert [(own.name, own.target) for own in found] == [("", "a:1"), ("", "b:2")]
+
+
+def test_the_default_comes_first_and_replicas_are_one_target(tmp_path: Path) -> None:
+    found = routes(tmp_path, model() + model("b", '"10.0.0.1:1", "10.0.0.2:2"', "default = true"))
+    assert [own.name for own in found] == ["b", "a"]
+    assert found[0].target == "ipv4:10.0.0.1:1,10.0.0.2:2"
+    assert found[0].shown == "10.0.0.1:1,10.0.0.2:2"
+
+
+def test_replicas_may_have_ipv6_addresses(tmp_path: Path) -> None:
+    assert routes(tmp_path, model(addresses='"[::1]:1", "[::1]:2"'))[0].target == "ipv6:[::1]:1,[::1]:2"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "model: Field required"),
+        ("x = [", "is not TOML"),
+        (model(addresses=""), "model.0.addresses: "),
+        (model(addresses='"nowhere"'), "model.0.addresses.0: must be host:port"),
+        (model(addresses='"a:1", "b:1"'), "model.0: addresses: several must be IP addresses"),
+        (model(addresses='"10.0.0.1:1", "[::1]:1"'), "model.0: addresses: must be all IPv4 or all IPv6"),
+        (model(addresses='"10.0.0.1:1", "10.0.0.1:1"'), "model.0: addresses: each replica once"),
+        (model(""), "model.0.name: is missing"),
+        (model() + model(), "model.1.name: 'a' is there twice"),
+        (model(more="default = true") + model("b", more="default = true"), "model: only one can be the default"),
+        (model(more="colour = 1"), "model.0.colour: "),
+        (model(more="[model.defaults]\ntemperature = 3"), "model.0.defaults.temperature: "),
+        (model(more="[model.defaults]\nprompt_id = 'detect/system'"), "model.0.defaults.prompt_id: "),
+        (model(more="[model.defaults]\nn = 5\n[model.limits]\nmax_n = 2"), "defaults.n: is 5, and the limit is 2"),
+    ],
+)
+def test_a_bad_file_is_refused_with_file_key_and_rule(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        routes(tmp_path, text)
+    assert f"{tmp_path / 'models.toml'}: " in caught.value.message
+    assert message in caught.value.message
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FailedPrecondition, match=r"none\.toml: can't be read"):
+        load_routes(GatewaySettings(models=tmp_path / "none.toml"), load_prompts())
