@@ -1,0 +1,1 @@
+"""The gateway over HTTP and JSON: a client of its gRPC address."""

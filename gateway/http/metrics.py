@@ -1,0 +1,20 @@
+"""Prometheus metrics of the HTTP face; docs/metrics.md lists them."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
+
+REQUESTS = Counter(
+    "axia_http_requests",
+    "Requests that ended, by method, route and HTTP status.",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+)
+SECONDS = Histogram(
+    "axia_http_seconds",
+    "Time of a request, a stream's events included.",
+    ["method", "route"],
+    buckets=SECONDS_BUCKETS,
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge("axia_http_in_flight", "Requests that are being answered.", registry=REGISTRY)

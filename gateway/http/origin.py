@@ -1,0 +1,65 @@
+"""Who may drive the HTTP face from a browser: the page's origin and the name that the browser resolved."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from gateway.http.problems import HttpError
+from gateway.http.settings import HttpSettings, listed
+from services.serving.errors import InvalidArgument
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOOPBACK_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+
+Admission = Callable[[Headers], HttpError | None]
+"""Says why a request with these headers is refused; None if it is not."""
+
+
+def admission(settings: HttpSettings) -> Admission:
+    """Refuses what a page of another site may have sent.
+
+    A browser names the page's origin in every WebSocket and every request that is not a plain GET, and lets no page
+    change it. A name that leads to this machine only by DNS is another site's as well (DNS rebinding), so while the
+    server listens on the loopback interface, Host must name that.
+    """
+    origins, hosts = listed(settings.allowed_origins), listed(settings.allowed_hosts)
+    hosts_matter = bool(hosts) or settings.host in _LOOPBACK_ADDRESSES
+
+    def refusal(headers: Headers) -> HttpError | None:
+        host = headers.get("host", "").strip().lower()
+        if hosts_matter and not {host, _without_port(host)} & (hosts | _LOOPBACK):
+            return _refused(
+                "Host",
+                "this server is not known by that name; call it as 127.0.0.1 or localhost, or add the name to "
+                "AXIA_HTTP_ALLOWED_HOSTS",
+                "HOST_NOT_ALLOWED",
+            )
+        for origin in headers.getlist("origin"):
+            if origin.lower() not in origins and _authority(origin) != host:
+                return _refused(
+                    "Origin",
+                    "pages of another origin may not call this server; add the origin to AXIA_HTTP_ALLOWED_ORIGINS to "
+                    "let it",
+                    "CROSS_ORIGIN",
+                )
+        return None
+
+    return refusal
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin.lower()).netloc or None
+    except ValueError:  # brackets that hold no address
+        return None
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host
+
+
+def _refused(header: str, description: str, reason: str) -> HttpError:
+    return HttpError(HTTPStatus.FORBIDDEN, InvalidArgument(header, description, reason=reason))

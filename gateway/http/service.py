@@ -1,0 +1,50 @@
+"""The HTTP face as a BentoML service: bentoml serve gateway.http.service:HttpFaceService."""
+
+import logging
+import os
+
+import bentoml
+
+from gateway.http.app import create
+from gateway.http.settings import HttpSettings
+from services.serving.logs import configure_logs
+from services.serving.metrics import MetricsServer
+from services.serving.settings import load_settings
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
+
+_SETTINGS = load_settings(HttpSettings)
+_FACE = create(_SETTINGS)
+
+_TIMEOUT_ROOM_S = 30.0
+"""BentoML answers 504 in a form of its own where nothing was sent for a while; our own deadlines come first."""
+
+
+@bentoml.asgi_app(_FACE.app, path="/", name="axia")
+@bentoml.service(
+    name="axia-http",
+    http={"host": _SETTINGS.host, "port": _SETTINGS.port},
+    traffic={"timeout": max(_SETTINGS.max_timeout_s, _SETTINGS.default_timeout_s) + _TIMEOUT_ROOM_S},
+    workers=1,
+    # Its labels hold whole addresses; ours hold routes, on a port of their own.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+class HttpFaceService:
+    """Mounts the application and opens what belongs to the process."""
+
+    def __init__(self) -> None:
+        configure_logs("http", _SETTINGS.log_level)
+        logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # failures are logged with their request's id
+        self._metrics = MetricsServer(_SETTINGS.host, _SETTINGS.metrics_port) if _SETTINGS.metrics_port else None
+
+    async def __is_ready__(self) -> bool:
+        # BentoML's name for what /readyz asks.
+        return await _FACE.gateway.answers()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
+    async def close(self) -> None:
+        """Closes connections, threads and the metrics port."""
+        await _FACE.close()
+        if self._metrics is not None:
+            self._metrics.close()

@@ -1,0 +1,188 @@
+import base64
+import json
+from typing import Any
+
+import pytest
+from http_face import Face, FakeGateway
+from pictures import photograph
+
+from axia.v1 import gateway_pb2, inference_pb2
+from gateway.sampling import completion_seed
+from services.serving.errors import InvalidArgument, NotFound, ResourceExhausted
+
+PICTURE = photograph(3, (64, 48))
+URL = f"data:image/jpeg;base64,{base64.b64encode(PICTURE).decode()}"
+STARTED = inference_pb2.GenerateResponse(started={"prompt_tokens": 11})
+ANSWERS = [
+    STARTED,
+    inference_pb2.GenerateResponse(
+        completion={"index": 1, "text": "Second.", "tokens": 3, "finish_reason": inference_pb2.FINISH_REASON_LENGTH}
+    ),
+    inference_pb2.GenerateResponse(
+        completion={"index": 0, "text": "First.", "tokens": 2, "finish_reason": inference_pb2.FINISH_REASON_STOP}
+    ),
+    inference_pb2.GenerateResponse(summary={"prompt_tokens": 11, "model": {"name": "m"}}),
+]
+
+
+def question(**more: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": "What is it?"}], **more}
+
+
+async def chat(http: Face, **more: Any) -> Any:
+    return await http.post("/v1/chat/completions", json=question(**more))
+
+
+async def test_a_conversation_reaches_the_model_as_one_generation(http: Face, gateway: FakeGateway) -> None:
+    gateway.answers["Generate"] = ANSWERS
+    picture = [{"type": "text", "text": "What"}, {"type": "image_url", "image_url": {"url": URL, "detail": "low"}}]
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [*picture, {"type": "text", "text": "is it?"}]},
+        {"role": "assistant", "content": "A child."},
+        {"role": "user", "content": "Sure?"},
+    ]
+    response = await chat(http, messages=messages, n=2, seed=5, temperature=0.5, top_p=0.9, max_completion_tokens=7)
+    asked = gateway.requests[0]
+    assert [(each.role, each.text) for each in asked.messages] == [
+        (inference_pb2.ROLE_SYSTEM, "Be brief."),
+        (inference_pb2.ROLE_USER, "What\nis it?"),
+        (inference_pb2.ROLE_ASSISTANT, "A child."),
+        (inference_pb2.ROLE_USER, "Sure?"),
+    ]
+    assert (asked.image.data, asked.model, asked.top_p, asked.max_tokens) == (PICTURE, "m", 0.9, 7)
+    assert asked.stop_rule == inference_pb2.STOP_RULE_NONE
+    assert [sample.temperature for sample in asked.samples] == [0.5, 0.5]
+    assert len({sample.seed for sample in asked.samples}) == 2
+    answer = response.json()
+    assert (answer["object"], answer["model"]) == ("chat.completion", "m")
+    assert [(c["index"], c["message"]["content"], c["finish_reason"]) for c in answer["choices"]] == [
+        (0, "First.", "stop"),
+        (1, "Second.", "length"),
+    ]
+    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+
+
+async def test_a_seed_gives_each_completion_the_designs_seed(http: Face, gateway: FakeGateway) -> None:
+    gateway.answers["Generate"] = ANSWERS
+    await chat(http, n=2, seed=5)
+    assert [sample.seed for sample in gateway.requests[0].samples] == [completion_seed(5, i, "") for i in (0, 1)]
+    assert not gateway.requests[0].HasField("image")
+    await chat(http)
+    await chat(http)
+    drawn = [request.samples[0].seed for request in gateway.requests[1:]]
+    assert drawn[0] != drawn[1]
+
+
+async def test_a_stream_sends_each_completion_whole_and_counts_on_request(http: Face, gateway: FakeGateway) -> None:
+    gateway.answers["Generate"] = ANSWERS
+    body = question(n=2, stream=True, stream_options={"include_usage": True})
+    events = [data for _, data in await http.events("POST", "/v1/chat/completions", json=body)]
+    assert events[-1] == "[DONE]"
+    assert events[-2]["usage"]["total_tokens"] == 16
+    choices = [event["choices"][0] for event in events[:-2]]
+    assert [choice["index"] for choice in choices] == [1, 1, 0, 0]
+    assert choices[0]["delta"] == {"role": "assistant", "content": "Second."}
+    assert [choice["finish_reason"] for choice in choices] == [None, "length", None, "stop"]
+    plain = await http.events("POST", "/v1/chat/completions", json=question(stream=True))
+    assert all("usage" not in data for _, data in plain[:-1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        ({"messages": []}, "messages", "wrong value"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "one of"),
+        ({"tools": [{"type": "function"}]}, "body", "tools is not offered"),
+        ({"stop": ["."]}, "body", "stop is not offered"),
+        ({"logprobs": True}, "body", "logprobs is not offered"),
+        ({"temprature": 1}, "temprature", "did you mean temperature?"),
+        ({"max_tokens": 1, "max_completion_tokens": 2}, "body", "differ"),
+        ({"seed": -1}, "seed", "at least 0"),
+    ],
+)
+async def test_what_is_not_offered_is_refused_by_name(
+    http: Face, fields: dict[str, Any], field: str, says: str
+) -> None:
+    response = await chat(http, **fields)
+    assert response.status_code == 400
+    assert response.json()["violations"][0]["field"] == field
+    assert says in response.json()["error"]["message"]
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("fields", [{"tools": []}, {"frequency_penalty": 0.0}, {"stop": None}, {"user": "me"}])
+async def test_what_asks_for_nothing_is_taken(http: Face, gateway: FakeGateway, fields: dict[str, Any]) -> None:
+    gateway.answers["Generate"] = ANSWERS
+    assert (await chat(http, **fields)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([{"type": "image_url", "image_url": {"url": "https://example.org/cat.jpg"}}], "never fetched"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,*"}}], "not base64"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}], "empty"),
+        ([{"type": "image_url", "image_url": {"url": URL}}] * 2, "second picture"),
+        ([{"type": "text"}], "text alone"),
+        ([{"type": "image_url"}], "image_url alone"),
+    ],
+)
+async def test_a_picture_must_be_in_the_request(http: Face, content: Any, says: str) -> None:
+    response = await chat(http, messages=[{"role": "user", "content": content}])
+    assert response.status_code == 400
+    assert says in response.json()["detail"]
+
+
+async def test_a_picture_in_a_later_message_is_refused(http: Face) -> None:
+    later = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL}}]}
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}, later]
+    response = await chat(http, messages=messages)
+    assert response.json()["violations"][0]["field"] == "messages[2].content[0]"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("samples[1].temperature", "temperature"),
+        ("samples", "n"),
+        ("messages[1].text", "messages[1].content"),
+        ("image.data", "messages"),
+        ("max_tokens", "max_completion_tokens"),
+    ],
+)
+async def test_errors_of_the_model_name_the_fields_as_the_caller_does(
+    http: Face, gateway: FakeGateway, given: str, named: str
+) -> None:
+    gateway.answers["Generate"] = InvalidArgument(given, "is wrong")
+    response = (await chat(http, max_completion_tokens=9)).json()
+    assert (response["violations"][0]["field"], response["error"]["param"]) == (named, named)
+
+
+async def test_errors_have_the_statuses_that_openais_clients_know(http: Face, gateway: FakeGateway) -> None:
+    gateway.answers["Generate"] = NotFound("model", "there is no model", reason="MODEL_UNKNOWN")
+    assert (await chat(http)).status_code == 404
+    gateway.answers["Generate"] = ResourceExhausted("full", reason="QUEUE_FULL", retry_after_s=1)
+    full = await chat(http, stream=True)
+    assert (full.status_code, full.json()["error"]["type"]) == (429, "rate_limit_error")
+    gateway.answers["Generate"] = [STARTED, ANSWERS[1]]
+    cut = await chat(http)
+    assert (cut.status_code, cut.json()["reason"]) == (500, "ANSWER_INCOMPLETE")
+    events = await http.events("POST", "/v1/chat/completions", json=question(stream=True))
+    assert events[-1][1]["error"]["code"] == "answer_incomplete"
+
+
+async def test_models_are_listed_in_openais_form_with_more(http: Face, gateway: FakeGateway) -> None:
+    model = {"name": "org/llava", "engine": "vllm", "max_samples": 16, "accepts_images": True}
+    gateway.answers["ListModels"] = gateway_pb2.ListModelsResponse(
+        models=[{"model": model, "available": True, "address": "a:1"}, {"address": "b:2"}],
+        prompts=[{"id": "detect/baseline", "text": "Identify"}],
+    )
+    listed = (await http.get("/v1/models")).json()
+    assert (listed["object"], listed["silent"], len(listed["data"])) == ("list", ["b:2"], 1)
+    assert listed["data"][0]["id"] == "org/llava"
+    assert listed["data"][0]["max_samples"] == 16
+    assert (await http.get("/v1/models/org/llava")).json() == listed["data"][0]
+    assert (await http.get("/v1/models/other")).json()["reason"] == "MODEL_UNKNOWN"
+    assert (await http.get("/v1/prompts")).json()["prompts"][0]["id"] == "detect/baseline"
+    assert json.dumps(listed)

@@ -1,0 +1,220 @@
+"""What happens around requests: origins, names of the host, callers who leave, unexpected failures."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import websockets
+from http_face import Face, FakeGateway, face
+from pydantic import ValidationError
+
+from axia.v1 import gateway_pb2
+from gateway.http.app import create
+from gateway.http.settings import HttpSettings
+
+PROMISE_S = 20.0
+FOREIGN = "https://elsewhere.example"
+
+
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://127.0.0.1:1", "http://[", "http://localhost"])
+async def test_a_page_of_another_origin_is_refused(http: Face, gateway: FakeGateway, origin: str) -> None:
+    for response in (
+        await http.post("/v1/images", files={"image": b"x"}, headers={"Origin": origin}),
+        await http.get("/v1/stats", headers={"Origin": origin}),
+    ):
+        assert (response.status_code, response.json()["reason"]) == (403, "CROSS_ORIGIN")
+        assert response.headers["content-type"] == "application/problem+json"
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch", origin=websockets.Origin(origin))
+    assert refused.value.response.status_code == 403
+    assert gateway.requests == []
+
+
+async def test_the_own_page_and_listed_origins_may_call(http: Face, gateway: FakeGateway) -> None:
+    own = f"http://127.0.0.1:{http.port}"
+    assert (await http.get("/v1/stats", headers={"Origin": own})).status_code == 200
+    async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch", origin=websockets.Origin(own)):
+        pass
+    async with face(gateway, allowed_origins=f"https://other.example:8443, {FOREIGN}") as open_face:
+        for origin, status in ((FOREIGN, 200), ("https://other.example:8443", 200), ("https://other.example", 403)):
+            assert (await open_face.get("/v1/stats", headers={"Origin": origin})).status_code == status
+
+
+async def names(face: Face, *hosts: str) -> list[int]:
+    return [(await face.get("/v1/stats", headers={"Host": host})).status_code for host in hosts]
+
+
+async def test_on_the_loopback_interface_another_name_of_the_host_is_refused(gateway: FakeGateway) -> None:
+    async with face(gateway) as http:
+        assert await names(http, "localhost", "127.0.0.1:9", "[::1]:8080", "LOCALHOST:80") == [200] * 4
+        assert await names(http, "rebound.example:8080", "127.0.0.1.rebound.example", "::1") == [403] * 3
+        rebound = {"Host": "rebound.example", "Origin": "http://rebound.example"}
+        refused = await http.post("/v1/search/text", json={}, headers=rebound)
+        assert (refused.status_code, refused.json()["reason"]) == (403, "HOST_NOT_ALLOWED")
+    async with face(gateway, allowed_hosts="lab.example, other.example:8443") as http:
+        assert await names(http, "lab.example:1", "other.example:8443", "127.0.0.1") == [200] * 3
+        assert await names(http, "other.example", "rebound.example") == [403] * 2
+    async with face(gateway, host="0.0.0.0") as http:  # noqa: S104 - the setting alone; the test listens on loopback
+        assert await names(http, "any.example") == [200]
+
+
+@pytest.mark.parametrize("path", ["/v1/search/text", "/v1/chat/completions", "/v1/detect", "/v1/images"])
+async def test_a_body_without_a_media_type_is_refused(http: Face, gateway: FakeGateway, path: str) -> None:
+    response = await http.post(path, content=b"{}")
+    assert (response.status_code, response.json()["reason"]) == (415, "WRONG_MEDIA_TYPE")
+    assert gateway.requests == []
+
+
+def test_an_origin_has_a_scheme_and_no_path() -> None:
+    for wrong in ("lab.example", "https://lab.example/", "*"):
+        with pytest.raises(ValidationError, match="must be origins"):
+            HttpSettings(allowed_origins=wrong)
+
+
+async def sent_until_gone(gateway: FakeGateway, path: str, *, whole: bool) -> list[Any]:
+    """What the application sends to a caller who leaves once the gateway has the call, or amid the body."""
+    made = create(HttpSettings(gateway=gateway.address, metrics_port=0))
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"headers": headers, "http_version": "1.1", "scheme": "http", "server": ("localhost", 80)}
+    messages = iter([{"type": "http.request", "body": b"{}", "more_body": not whole}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if message := next(messages, None):
+            return message
+        while whole and not gateway.requests:
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(PROMISE_S):
+        await made.app(scope, receive, send)
+    await made.close()
+    return sent
+
+
+async def test_a_caller_who_leaves_is_answered_all_the_same(gateway: FakeGateway) -> None:
+    gateway.answers["DetectValues"] = [60.0]
+    sent = await sent_until_gone(gateway, "/v1/detect", whole=True)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["reason"]) == (499, "CALLER_GONE")
+    await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
+
+
+class WatchedGateway(FakeGateway):
+    """Notices that a stream of requests is cancelled, too."""
+
+    async def _answered(self, *arguments: Any) -> AsyncIterator[Any]:
+        try:
+            async for answer in super()._answered(*arguments):
+                yield answer
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled.set()
+            raise
+
+
+async def test_a_caller_who_closes_a_watch_cancels_the_call() -> None:
+    async with WatchedGateway.serving() as gateway, face(gateway) as http:
+        gateway.answers["WatchValues"] = [gateway_pb2.WatchValuesResponse(frame_id=1), 60.0]
+        async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch") as socket, asyncio.timeout(PROMISE_S):
+            await socket.send(json.dumps({"config": {"n": 1}}))
+            await socket.recv()
+        await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
+
+
+async def test_a_caller_who_leaves_amid_the_body_is_no_failure(
+    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/v1/detect", "/v1/chat/completions"):
+        sent = await sent_until_gone(gateway, path, whole=False)
+        assert (sent[0]["status"], json.loads(sent[1]["body"])["reason"]) == (499, "CALLER_GONE")
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_an_unexpected_failure_is_a_problem_and_logged_once(
+    http: Face, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("/etc/secret")
+
+    monkeypatch.setattr("gateway.http.calls.to_json", fail)
+    response = await http.get("/v1/stats", headers={"X-Request-Id": "abc"})
+    assert (response.status_code, response.headers["content-type"]) == (500, "application/problem+json")
+    assert (response.json()["reason"], response.json()["request_id"]) == ("UNEXPECTED_FAILURE", "abc")
+    assert "secret" not in response.text
+    failures = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert failures == ["GET '/v1/stats' failed unexpectedly"]
+
+
+async def test_an_unexpected_failure_closes_a_watch(
+    http: Face, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("/etc/secret")
+
+    monkeypatch.setattr("gateway.http.watch.to_json", fail)
+    gateway.answers["WatchValues"] = gateway_pb2.WatchValuesResponse(frame_id=1)
+    async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch") as socket, asyncio.timeout(PROMISE_S):
+        await socket.send(json.dumps({"config": {"n": 1}}))
+        await socket.wait_closed()
+    assert socket.close_code == 1011
+    failures = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert failures == ["WEBSOCKET '/v1/watch' failed unexpectedly"]
+
+
+@pytest.mark.parametrize(
+    ("path", "part", "field"),
+    [
+        ("/v1/detect", "request", "request"),
+        ("/v1/detect", "temperatures", "temperatures"),
+        ("/v1/images", "metadata", "metadata"),
+    ],
+)
+async def test_json_in_a_form_that_is_nested_too_deeply_is_refused(
+    http: Face, path: str, part: str, field: str
+) -> None:
+    response = await http.post(path, files={"image": b"x"}, data={part: "[" * 200_000})
+    assert response.status_code == 400
+    assert response.json()["violations"][0]["field"].startswith(field)
+
+
+async def test_the_bound_of_uploads_is_for_forms_alone(gateway: FakeGateway) -> None:
+    body = b" " * 6 * 2**20
+    async with face(gateway, max_image_mib=0.1) as http:
+        refused = await http.post("/v1/images", content=body, headers={"Content-Type": "application/json"})
+        assert (refused.status_code, refused.json()["reason"]) == (413, "BODY_TOO_LARGE")
+        # Each is within the gateway's bound for a message, all are beyond the usual bound for a body.
+        files = [("image", (name, body[: 2**21])) for name in "abc"]
+        assert (await http.post("/v1/images", files=files)).status_code == 200
+    assert len(gateway.requests) == 3
+
+
+async def test_an_upload_that_is_answered_once_ends_before_the_servers_own_timeout(gateway: FakeGateway) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        await asyncio.sleep(3.0)
+
+    gateway.answers["IndexImages"] = [60.0]
+    async with face(gateway, max_timeout_s=0.5, default_timeout_s=0.5) as http:
+        late = await http.post("/v1/images", files={"image": b"x"})
+        assert (late.status_code, late.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        slow = await http.post("/v1/images", content=stalled(), headers=kind)
+        assert (slow.status_code, slow.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
+
+
+async def test_the_time_that_an_upload_takes_to_arrive_counts(gateway: FakeGateway) -> None:
+    async def trickled() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        await asyncio.sleep(2.0)
+        yield b"picture\r\n--x--\r\n"
+
+    async with face(gateway, max_timeout_s=60) as http:
+        kind = {"Content-Type": "multipart/form-data; boundary=x", "X-Request-Timeout": "60"}
+        assert (await http.post("/v1/images", content=trickled(), headers=kind)).status_code == 200
+        assert gateway.time_remaining is not None
+        assert gateway.time_remaining < 59.5  # gRPC rounds a timeout up on its way
