@@ -1,0 +1,121 @@
+"""What the sync and the async client have in common: the channel, the call's id and its errors."""
+
+import ipaddress
+import math
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from axia._connection import MAX_MESSAGE_BYTES, service_config
+from axia.errors import ServerError, from_rpc_error
+
+DEFAULT_ADDRESS = "127.0.0.1:50050"
+"""Where `axia up` starts the gateway."""
+
+ADDRESS_VARIABLE = "AXIA_ADDRESS"
+"""Environment variable with the address to use where none is given."""
+
+DEFAULT_TIMEOUT_S = 60.0
+"""Seconds that a call may take."""
+
+_DEFAULT_PORT = 50050
+_REQUEST_ID_KEY = "x-request-id"
+
+
+def resolve_address(address: str | None) -> str:
+    """The address to call: as given, or from AXIA_ADDRESS, or the default; with the default port if it names none.
+
+    Raises:
+        ValueError: If it is a URL.
+    """
+    target = (address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).strip()
+    if target.startswith(("http://", "https://", "grpc://")):
+        raise ValueError(f"{target!r} is a URL: give host and port of the gateway, such as {DEFAULT_ADDRESS}")
+    has_scheme_or_port = ":" in target and not target.endswith("]")
+    return target if has_scheme_or_port else f"{target}:{_DEFAULT_PORT}"
+
+
+def channel_options(address: str) -> list[tuple[str, int | str]]:
+    """Options of a channel to this address."""
+    options: list[tuple[str, int | str]] = [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # A robot that drives out of the network and back must not wait gRPC's two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # Ends a connection on which nobody acknowledges what was sent for 20 s, or a ping in a long silence, so that a
+        # call after a change of network fails soon. Servers take pings more often than every 5 minutes for abuse.
+        ("grpc.keepalive_time_ms", 330_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # Repeats reads where nobody answered, and never what samples.
+        ("grpc.service_config", service_config()),
+    ]
+    if _is_loopback(address):
+        # gRPC would send even this to the proxy that http_proxy names.
+        options.append(("grpc.enable_http_proxy", 0))
+    return options
+
+
+def _is_loopback(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """A time limit in seconds, where None and infinity mean none.
+
+    Raises:
+        ValueError: If it is not above 0.
+    """
+    if timeout is None or timeout == math.inf:
+        return None
+    if not timeout > 0:
+        raise ValueError(f"timeout is {timeout!r}: give seconds above 0, or math.inf for no limit")
+    return float(timeout)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: its id, its time limit, and how its errors are told."""
+
+    address: str
+    timeout: float | None
+    api_key: str | None = field(default=None, repr=False)
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for a method of the stub."""
+        metadata = [(_REQUEST_ID_KEY, self.request_id)]
+        if self.api_key is not None:
+            metadata.append(("authorization", f"Bearer {self.api_key}"))
+        return {"timeout": self.timeout, "metadata": tuple(metadata)}
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raises AxiaError for whatever gRPC raises inside."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise from_rpc_error(
+                error, address=self.address, timeout=self.timeout, request_id=self.request_id
+            ) from error
+
+    def ended_early(self) -> ServerError:
+        """The error for a stream that ended without its summary."""
+        return ServerError(
+            f"the server at {self.address} ended the stream without a summary: look for request {self.request_id} "
+            "in its log",
+            code="INTERNAL",
+            request_id=self.request_id,
+        )

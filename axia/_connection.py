@@ -1,0 +1,129 @@
+"""How a client reaches its gateway: encryption, the API key, and which calls may be repeated."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import grpc
+
+Pem = str | os.PathLike[str] | bytes
+"""Path of a PEM file, or its bytes."""
+
+API_KEY_VARIABLE = "AXIA_API_KEY"
+"""Environment variable with the API key to send where none is given."""
+
+MAX_MESSAGE_BYTES = 32 * 2**20
+"""Size of a request and of an answer at most. Servers may take less."""
+
+_READS = {
+    "axia.v1.GatewayService": ("ListModels",),
+    "axia.v1.RetrievalService": (
+        "SearchByText", "SearchByImage", "SearchByValue", "ListValues", "GetStats", "GetReindex",
+    ),
+    "axia.v1.ScoringService": ("",),
+}  # fmt: skip
+"""Calls that change nothing and sample nothing, by service; an empty name stands for all."""
+
+
+@dataclass(frozen=True)
+class TLS:
+    """Encrypts the connection.
+
+        >>> TLS()                                # the gateway's certificate is from a public authority
+        >>> TLS(root_certificates="ca.pem")      # from one of your own
+        >>> TLS(root_certificates="ca.pem", certificate="robot.pem", key="robot.key")   # the gateway checks yours
+
+    Args:
+        root_certificates: Authorities to trust. Default: those that gRPC brings.
+        certificate: The client's certificate chain; together with `key`.
+        key: The client's private key.
+        server_name: Name to expect in the gateway's certificate, where it differs from the address.
+
+    Raises:
+        ValueError: If there is a certificate without a key or the other way round.
+    """
+
+    root_certificates: Pem | None = None
+    certificate: Pem | None = None
+    key: Pem | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: give both, or neither")
+
+    def __repr__(self) -> str:
+        return f"TLS(server_name={self.server_name!r}, with_certificate={self.certificate is not None})"
+
+    @classmethod
+    def from_environment(cls) -> "TLS | None":
+        """What AXIA_TLS_ROOTS, AXIA_TLS_CERTIFICATE, AXIA_TLS_KEY and AXIA_TLS_SERVER_NAME say, the first three paths;
+        None if none is set and AXIA_TLS is not 1."""
+        names = ("ROOTS", "CERTIFICATE", "KEY", "SERVER_NAME")
+        roots, certificate, key, server_name = (os.environ.get(f"AXIA_TLS_{name}") or None for name in names)
+        if not any((roots, certificate, key, server_name)) and os.environ.get("AXIA_TLS") != "1":
+            return None
+        return cls(roots, certificate, key, server_name)
+
+    def credentials(self) -> "grpc.ChannelCredentials":
+        """Reads the files.
+
+        Raises:
+            OSError: If one can't be read.
+        """
+        import grpc
+
+        return grpc.ssl_channel_credentials(
+            root_certificates=_read(self.root_certificates, "root certificates"),
+            private_key=_read(self.key, "private key"),
+            certificate_chain=_read(self.certificate, "certificate"),
+        )
+
+    @property
+    def options(self) -> list[tuple[str, int | str]]:
+        """Options of the channel."""
+        return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
+
+
+def _read(pem: Pem | None, what: str) -> bytes | None:
+    if pem is None or isinstance(pem, bytes):
+        return pem
+    try:
+        return Path(pem).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there are no {what} at {os.fspath(pem)}: give the path of a PEM file") from None
+
+
+def resolve_api_key(api_key: str | None) -> str | None:
+    """The API key to send: as given, or from AXIA_API_KEY; None if neither is.
+
+    Raises:
+        ValueError: If it can't stand in a header. The message does not repeat it.
+    """
+    key = api_key or os.environ.get(API_KEY_VARIABLE) or None
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError("the API key has characters that no key has: give printable ASCII without spaces or line ends")
+    return key
+
+
+def service_config() -> str:
+    """gRPC's retry policy, for calls alone that change nothing and sample nothing.
+
+    A detection is never repeated from here, because it may have sampled; the gateway repeats it where it knows better.
+    """
+    names = [
+        {"service": service} | ({"method": method} if method else {})
+        for service, methods in _READS.items()
+        for method in methods
+    ]
+    policy = {
+        "maxAttempts": 3,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})

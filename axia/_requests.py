@@ -1,0 +1,330 @@
+"""Builds requests, for the sync and the async client alike. Ranges are the server's to check."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import BaseModel
+
+from axia._connection import MAX_MESSAGE_BYTES
+from axia._pictures import Picture, read, too_large
+from axia.errors import InvalidRequest, ServerError
+from axia.inputs import GroundTruth, SearchFilter
+from axia.results import (
+    ImageMetadata,
+    Preference,
+    PreferenceEvent,
+    PreferenceJudgement,
+    PreferencePlan,
+    PreferenceSummary,
+)
+from axia.v1 import gateway_pb2, image_pb2, retrieval_pb2
+
+ASSESSMENT_TIMEOUT_S = 86_400.0
+"""Seconds that an assessment may take: a slow model asks for hours about 500 pictures."""
+
+WATCH_WINDOW = 16
+"""Frames without an answer at most; the gateway answers older ones as superseded at once."""
+
+INDEX_WINDOW = 256
+"""Pictures without an acknowledgement at most."""
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class DetectOptions(TypedDict, total=False):
+    """How to sample a detection; `axia.client.Client.detect` describes each."""
+
+    n: int | None
+    temperature: float | Sequence[float] | None
+    top_p: float | None
+    max_tokens: int | None
+    seed: int | None
+    model: str | None
+    prompt_id: str | None
+    prompt_text: str | None
+    system_prompt_id: str | None
+    system_prompt_text: str | None
+    full_text: bool
+    abstain_threshold: float | None
+    ground_truth: GroundTruth | None
+
+
+class SearchOptions(TypedDict, total=False):
+    """Which pictures a search finds; `axia.client.Client.search_text` describes each."""
+
+    k: int | None
+    filter: SearchFilter | None
+    score_threshold: float | None
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How a protocol samples; `axia.client.Client.assess_preference` describes each."""
+
+    model: str | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    seed: int | None
+
+
+class PreferenceOptions(SamplingOptions, total=False):
+    """What an assessment asks; `axia.client.Client.assess_preference` describes each."""
+
+    values: Sequence[str]
+    keywords: Sequence[str]
+    k: int | None
+    filter: SearchFilter | None
+    modality: Literal["picture", "description"]
+    traits: Sequence[str]
+    confidence_level: float | None
+    resume: Preference | None
+
+
+class InterestOptions(SamplingOptions, total=False):
+    """How a persona judges; `axia.client.Client.judge_interest` describes each."""
+
+    image_ids: Sequence[str]
+    strategy: Literal["simple", "isq"]
+    threshold: float | None
+
+
+class WithPath(NamedTuple):
+    """A picture's message with what its answer does not repeat."""
+
+    image: image_pb2.Image
+    path: str | None
+    """The picture's path as given; None if it was given as bytes or as a PIL image."""
+
+
+def picture(image: Picture) -> WithPath:
+    """Reads a picture.
+
+    Raises:
+        InvalidRequest: If it is larger than a call carries.
+        OSError: If it can't be read.
+    """
+    data, path = read(image)
+    return WithPath(image_pb2.Image(data=data), path)
+
+
+def build(message: type[MessageT], fields: Mapping[str, object]) -> MessageT:
+    """A message with these fields; None leaves a field unset.
+
+    Raises:
+        InvalidRequest: If a value does not fit its field; it names the field.
+    """
+    request = message()
+    for name, value in fields.items():
+        if value is None:
+            continue
+        try:
+            request.MergeFrom(message(**{name: _plain(value)}))
+        except ValueError as error:  # protobuf: a number beyond the field's bits, or text that is no Unicode
+            raise InvalidRequest.of(name, f"{value!r} can't be sent; give one in the documented range") from error
+    return request
+
+
+def _plain(value: object) -> Any:
+    """A value as protobuf's constructors take it."""
+    if isinstance(value, BaseModel):
+        return {name: _plain(part) for name, part in value if part is not None}
+    if isinstance(value, datetime):
+        moment = Timestamp()
+        moment.FromDatetime(value if value.tzinfo is None else value.astimezone(UTC))
+        return moment
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value
+
+
+def texts(name: str, given: Sequence[str] | Iterable[str]) -> list[str]:
+    """A list of texts, where a single one would silently become its letters."""
+    if isinstance(given, str):
+        raise TypeError(f"{name} is one text: give a list of texts")
+    return list(given)
+
+
+def detect_config(**options: Any) -> gateway_pb2.DetectValuesRequest:
+    """The request of a detection without its picture; takes DetectOptions.
+
+    Raises:
+        InvalidRequest: If two arguments exclude each other or a value does not fit its field.
+        TypeError: If there is no such option.
+    """
+    if unknown := set(options) - DetectOptions.__annotations__.keys():
+        raise TypeError(f"there is no argument {min(unknown)!r}: see axia.Client.detect")
+    if options.get("prompt_id") is not None and options.get("prompt_text") is not None:
+        raise InvalidRequest.of("prompt", "give prompt_id or prompt_text, not both")
+    if options.get("system_prompt_id") is not None and options.get("system_prompt_text") is not None:
+        raise InvalidRequest.of("system_prompt", "give system_prompt_id or system_prompt_text, not both")
+    if isinstance(options.get("temperature"), Sequence):
+        options["temperatures"] = list(options.pop("temperature"))
+    if truth := options.pop("ground_truth", None):
+        options["ground_truth"] = ground_truth(truth)
+    return build(gateway_pb2.DetectValuesRequest, options)
+
+
+def ground_truth(truth: GroundTruth) -> gateway_pb2.GroundTruth:
+    """What annotators named."""
+    fields = {**dict(truth), "judge": f"JUDGE_{truth.judge.upper()}"}
+    return build(gateway_pb2.GroundTruth, fields)
+
+
+class Detect(NamedTuple):
+    """A request with what its answer does not repeat."""
+
+    request: gateway_pb2.DetectValuesRequest
+    path: str | None
+    """The picture's path as given; None if it was given as bytes or as a PIL image."""
+
+
+def detect(image: Picture, **options: Any) -> Detect:
+    """Builds the request of a detection; takes DetectOptions.
+
+    Raises:
+        InvalidRequest: If two arguments exclude each other, a number does not fit its field, or all is too large.
+        OSError: If the picture can't be read.
+    """
+    request = detect_config(**options)
+    data, path = read(image)
+    request.image.data = data
+    return Detect(limited(request), path)
+
+
+def limited(request: MessageT) -> MessageT:
+    """The request, if a call can carry it.
+
+    Raises:
+        InvalidRequest: If it is too large.
+    """
+    if (size := request.ByteSize()) > MAX_MESSAGE_BYTES:
+        raise too_large(size)
+    return request
+
+
+def assess_preference(**options: Any) -> gateway_pb2.AssessPreferenceRequest:
+    """Builds the request of an assessment; takes PreferenceOptions."""
+    if unknown := set(options) - PreferenceOptions.__annotations__.keys():
+        raise TypeError(f"there is no argument {min(unknown)!r}: see axia.Client.assess_preference")
+    for name in ("values", "keywords", "traits"):
+        options[name] = texts(name, options.get(name) or ())
+    if modality := options.pop("modality", None):
+        options["modality"] = _word("modality", f"MODALITY_{modality.upper()}", gateway_pb2.Modality)
+    resume: Preference | None = options.pop("resume", None)
+    if resume is not None and options.get("seed") is None:
+        options["seed"] = resume.plan.seed  # drawn for the first call; another would be another plan
+    request = build(gateway_pb2.AssessPreferenceRequest, options)
+    if resume is not None:
+        request.resume.plan_sha256 = resume.plan.sha256
+        request.resume.judgements.extend(_judgement(judgement) for judgement in resume.judgements)
+    return limited(request)
+
+
+def _judgement(judgement: Any) -> gateway_pb2.PreferenceJudgement:
+    fields = dict(judgement)
+    if fields["verdict"] is not None:
+        fields["verdict"] = f"PREFERENCE_VERDICT_{fields['verdict'].upper()}"
+    if fields["error"] is not None:
+        from google.rpc import code_pb2
+
+        code = code_pb2.Code.Value(fields["error"].code)
+        fields["error"] = build(gateway_pb2.ItemError, {**dict(fields["error"]), "code": code})
+    return build(gateway_pb2.PreferenceJudgement, fields)
+
+
+def _word(field: str, name: str, enum: Any) -> int:
+    if name not in enum.keys():  # noqa: SIM118 - an enum's wrapper is no mapping
+        words = ", ".join(known.split("_", field.count("_") + 1)[-1].lower() for known in enum.keys()[1:])
+        raise InvalidRequest.of(field, f"must be one of {words}")
+    return int(enum.Value(name))
+
+
+def judge_interest(
+    pictures: Iterable[Picture], traits: Sequence[str], **options: Any
+) -> gateway_pb2.JudgeInterestRequest:
+    """Builds the request of a persona's judgements; takes InterestOptions."""
+    if unknown := set(options) - InterestOptions.__annotations__.keys():
+        raise TypeError(f"there is no argument {min(unknown)!r}: see axia.Client.judge_interest")
+    image_ids = texts("image_ids", options.pop("image_ids", ()))
+    if strategy := options.pop("strategy", None):
+        name = f"INTEREST_STRATEGY_{strategy.upper()}"
+        options["strategy"] = _word("strategy", name, gateway_pb2.InterestStrategy)
+    request = build(gateway_pb2.JudgeInterestRequest, {"traits": texts("traits", traits), **options})
+    if isinstance(pictures, str | bytes | os.PathLike):
+        raise TypeError("pictures is one picture: give a list of pictures")
+    for image in pictures:
+        request.pictures.add(image=picture(image).image)
+        limited(request)
+    for image_id in image_ids:
+        request.pictures.add(image_id=image_id)
+    return request
+
+
+def search_text(query: str, page_token: str, **options: Any) -> retrieval_pb2.SearchByTextRequest:
+    """Builds the request of a search by text; takes SearchOptions."""
+    return build(retrieval_pb2.SearchByTextRequest, {"query": query, "page_token": page_token, **_search(options)})
+
+
+def search_image(
+    image: Picture | None, image_id: str | None, page_token: str, **options: Any
+) -> retrieval_pb2.SearchByImageRequest:
+    """Builds the request of a search by picture; takes SearchOptions."""
+    if (image is None) == (image_id is None):
+        raise InvalidRequest.of("query", "give image or image_id, one of them")
+    request = build(
+        retrieval_pb2.SearchByImageRequest, {"image_id": image_id, "page_token": page_token, **_search(options)}
+    )
+    if image is not None:
+        request.image.data = read(image)[0]
+    return limited(request)
+
+
+def search_value(value: str, keywords: Sequence[str], **options: Any) -> retrieval_pb2.SearchByValueRequest:
+    """Builds the request of a search by value; takes SearchOptions."""
+    fields = {"value": value, "keywords": texts("keywords", keywords), **_search(options)}
+    return build(retrieval_pb2.SearchByValueRequest, fields)
+
+
+def _search(options: dict[str, Any]) -> dict[str, Any]:
+    if unknown := set(options) - SearchOptions.__annotations__.keys():
+        raise TypeError(f"there is no argument {min(unknown)!r}: see axia.Client.search_text")
+    return options
+
+
+def index_image(
+    image: Picture, metadata: ImageMetadata, tag: int
+) -> tuple[retrieval_pb2.IndexImagesRequest, str | None]:
+    """Builds the request for one picture to take in, and gives its path."""
+    data, path = read(image)
+    request = build(retrieval_pb2.IndexImagesRequest, {"metadata": metadata, "tag": tag})
+    request.image.data = data
+    return limited(request), path
+
+
+class Gathered:
+    """Puts the events of an assessment together."""
+
+    def __init__(self, resume: Preference | None) -> None:
+        self._plan: PreferencePlan | None = None
+        self._judgements = list(resume.judgements) if resume else []
+        self._summary: PreferenceSummary | None = None
+
+    def add(self, event: PreferenceEvent) -> None:
+        """One more event."""
+        match event:
+            case PreferencePlan():
+                self._plan = event
+            case PreferenceJudgement():
+                self._judgements.append(event)
+            case PreferenceSummary():
+                self._summary = event
+
+    def preference(self) -> Preference:
+        """The assessment, as far as it came."""
+        if self._plan is None:
+            raise ServerError("the server sent no plan before its answers: update it to this client's version")
+        return Preference(plan=self._plan, judgements=tuple(self._judgements), summary=self._summary)

@@ -1,0 +1,88 @@
+"""Builds requests to the scoring service, for the sync and the async client alike."""
+
+from collections.abc import Sequence
+
+from axia import _requests
+from axia.errors import InvalidRequest
+from axia.inputs import AlignmentItem, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.v1 import scoring_pb2
+
+
+def classify(sentences: Sequence[str]) -> scoring_pb2.ClassifyResponsesRequest:
+    """The request of ClassifyResponses."""
+    fields = {"sentences": _requests.texts("sentences", sentences)}
+    return _requests.build(scoring_pb2.ClassifyResponsesRequest, fields)
+
+
+def alignment(
+    items: Sequence[AlignmentItem],
+    judge: Judge,
+    model_answers: Sequence[str],
+    human_labels: Sequence[int],
+    confidence_level: float | None,
+) -> scoring_pb2.ScoreAlignmentRequest:
+    """The request of ScoreAlignment."""
+    name = f"JUDGE_{judge.upper()}"
+    if name not in scoring_pb2.Judge.keys():  # noqa: SIM118 - an enum's wrapper is no mapping
+        raise InvalidRequest.of("judge", "must be lexical, semantic or model")
+    fields = {
+        "items": list(items),
+        "judge": name,
+        "model_answers": _requests.texts("model_answers", model_answers),
+        "human_labels": list(human_labels),
+        "confidence_level": confidence_level,
+    }
+    return _requests.build(scoring_pb2.ScoreAlignmentRequest, fields)
+
+
+def preference(
+    answers: Sequence[PreferenceAnswer], confidence_level: float | None, resamples: int | None, seed: int | None
+) -> scoring_pb2.ScorePreferenceRequest:
+    """The request of ScorePreference."""
+    fields = {
+        "answers": list(answers), "confidence_level": confidence_level, "resamples": resamples, "seed": seed,
+    }  # fmt: skip
+    return _requests.build(scoring_pb2.ScorePreferenceRequest, fields)
+
+
+def compare_preferences(
+    first: Sequence[PreferenceAnswer], second: Sequence[PreferenceAnswer], confidence_level: float | None
+) -> scoring_pb2.ComparePreferencesRequest:
+    """The request of ComparePreferences."""
+    fields = {"first": list(first), "second": list(second), "confidence_level": confidence_level}
+    return _requests.build(scoring_pb2.ComparePreferencesRequest, fields)
+
+
+def isq(answers: Sequence[IsqItems | str], threshold: float | None) -> scoring_pb2.ScoreIsqRequest:
+    """The request of ScoreIsq."""
+    request = _requests.build(scoring_pb2.ScoreIsqRequest, {"threshold": threshold})
+    for answer in answers:
+        fields = {"text": answer} if isinstance(answer, str) else {"items": answer}
+        request.answers.append(_requests.build(scoring_pb2.IsqAnswer, fields))
+    return request
+
+
+def compare_models(
+    models: Sequence[ModelScores],
+    confidence_level: float | None,
+    permutations: int | None,
+    seed: int | None,
+    target_power: float | None,
+    target_difference: float | None,
+) -> scoring_pb2.CompareModelsRequest:
+    """The request of CompareModels."""
+    fields = {
+        "models": list(models),
+        "confidence_level": confidence_level,
+        "permutations": permutations,
+        "seed": seed,
+        "target_power": target_power,
+        "target_difference": target_difference,
+    }
+    return _requests.build(scoring_pb2.CompareModelsRequest, fields)
+
+
+def agreement(ratings: Sequence[Rating], confidence_level: float | None) -> scoring_pb2.MeasureAgreementRequest:
+    """The request of MeasureAgreement."""
+    fields = {"ratings": list(ratings), "confidence_level": confidence_level}
+    return _requests.build(scoring_pb2.MeasureAgreementRequest, fields)

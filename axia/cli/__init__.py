@@ -1,0 +1,55 @@
+"""The command line, one command a file. Clients, tables and servers are imported by the commands that need them."""
+
+from typing import Annotated
+
+import typer
+
+from axia.cli.detect import detect
+from axia.cli.down import down
+from axia.cli.index import index
+from axia.cli.interest import interest
+from axia.cli.models import models
+from axia.cli.preference import preference
+from axia.cli.replay import replay
+from axia.cli.search import search
+from axia.cli.up import up
+from axia.cli.watch import watch
+from axia.version import __version__
+
+app = typer.Typer(
+    name="axia",
+    help="Detects what people value in a picture, with vision-language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is
+)
+app.command()(detect)
+app.command()(watch)
+app.command()(replay)
+app.command()(index)
+app.command()(search)
+app.command()(preference)
+app.command()(interest)
+app.command()(models)
+app.command()(up)
+app.command()(down)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"axia {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code: 0, 1 after a failure, 2 for wrong usage."""
+    app()

@@ -1,0 +1,145 @@
+"""How `axia detect` prints: a table, lines as they come, or JSON."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from axia.cli._output import console, printable
+
+if TYPE_CHECKING:
+    from axia.results import Completion, Detection
+
+ABSTAINS = "—  (abstains)"
+"""Stands where a consensus would if there were one."""
+
+
+class Printer(Protocol):
+    """Prints completions and detections."""
+
+    streams: bool
+    """Whether it wants each completion when it ends."""
+    prints_at_once: bool
+    """Whether it prints before `finish`."""
+
+    def completion(self, path: str, completion: "Completion") -> None:
+        """One completion ended; called only where `streams` is set."""
+
+    def summary(self, path: str, detection: "Detection") -> None:
+        """All is known about a picture."""
+
+    def finish(self) -> None:
+        """There are no more pictures."""
+
+
+def printer(*, json: bool, stream: bool) -> Printer:
+    """The printer for these options."""
+    if json:
+        return _JsonEvents() if stream else _Json()
+    return _Lines() if stream else _Table()
+
+
+class _Json:
+    """One object for each picture."""
+
+    streams = False
+    prints_at_once = True
+
+    def completion(self, path: str, completion: "Completion") -> None:
+        pass
+
+    def summary(self, path: str, detection: "Detection") -> None:
+        print(detection.model_dump_json(), flush=True)
+
+    def finish(self) -> None:
+        pass
+
+
+class _JsonEvents:
+    """One object for each completion and each picture, told apart by "event"."""
+
+    streams = True
+    prints_at_once = True
+
+    def completion(self, path: str, completion: "Completion") -> None:
+        _print_json({"event": "completion", "path": path, "completion": completion})
+
+    def summary(self, path: str, detection: "Detection") -> None:
+        _print_json({"event": "summary", "path": path, "detection": detection})
+
+    def finish(self) -> None:
+        pass
+
+
+class _Lines:
+    """A line for each completion when it ends, and one that sums up."""
+
+    streams = True
+    prints_at_once = True
+
+    def completion(self, path: str, completion: "Completion") -> None:
+        numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed} {completion.finish_reason}"
+        print(f"{printable(path)}  {printable(completion.first_sentence)}  ({numbers})", flush=True)
+
+    def summary(self, path: str, detection: "Detection") -> None:
+        figures = f"agreement {detection.agreement:.2f}, {_milliseconds(detection)} ms{_how_much(detection)}"
+        print(f"{printable(path)}  = {_consensus(detection)}  ({figures})", flush=True)
+
+    def finish(self) -> None:
+        pass
+
+
+class _Table:
+    """A table at the end, one row for each picture."""
+
+    streams = False
+    prints_at_once = False
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[str, Detection]] = []
+
+    def completion(self, path: str, completion: "Completion") -> None:
+        pass
+
+    def summary(self, path: str, detection: "Detection") -> None:
+        self._rows.append((path, detection))
+
+    def finish(self) -> None:
+        if not self._rows:
+            return
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, show_lines=len(self._rows) > 1)
+        names = [Path(path).name for path, _ in self._rows]
+        short = len(set(names)) == len(names)  # the folders would only repeat what the caller typed
+        table.add_column("picture", overflow="fold")
+        table.add_column("completions", overflow="fold")
+        table.add_column("consensus", overflow="fold")
+        table.add_column("agreement", justify="right", no_wrap=True)
+        table.add_column("ms", justify="right", no_wrap=True)
+        for path, detection in self._rows:
+            said = "\n".join(printable(completion.first_sentence) for completion in detection.completions)
+            agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
+            name = Path(path).name if short else path
+            table.add_row(printable(name), said, _consensus(detection), agreement, _milliseconds(detection))
+        console().print(table)
+
+
+def _print_json(event: dict[str, object]) -> None:
+    from pydantic_core import to_json
+
+    print(to_json(event).decode(), flush=True)
+
+
+def _consensus(detection: "Detection") -> str:
+    return ABSTAINS if detection.consensus is None else printable(detection.consensus)
+
+
+def _milliseconds(detection: "Detection") -> str:
+    return f"{detection.timings_ms['total']:.0f}"
+
+
+def _how_much(detection: "Detection") -> str:
+    """Says where the deadline cut a detection short."""
+    if not detection.partial:
+        return ""
+    return f" ({detection.completions_done} of {detection.completions_requested} done)"

@@ -1,0 +1,83 @@
+"""Printing: consoles, text from elsewhere, and errors."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from axia.client import Client
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AXIA_ADDRESS",
+        show_default="127.0.0.1:50050",
+        help="Host and port of the gateway.",
+        metavar="HOST:PORT",
+    ),
+]
+"""The option --address of every command that calls a gateway."""
+
+
+EXIT_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+"""Endings of the names of pictures."""
+
+
+def connect(address: str | None) -> "Client":
+    """A client for a command.
+
+    Raises:
+        typer.BadParameter: If the address or the key can't be used.
+    """
+    quiet_grpc()
+    from axia.client import Client
+
+    try:
+        return Client(address)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error), param_hint="--address, AXIA_API_KEY or AXIA_TLS_*") from error
+
+
+def print_json(value: object) -> None:
+    """One line of JSON; results of the client may be anywhere in it."""
+    from pydantic_core import to_json
+
+    print(to_json(value, bytes_mode="base64").decode(), flush=True)
+
+
+def quiet_grpc() -> None:
+    """Keeps the core of gRPC from writing what becomes an error of ours anyway; to call before gRPC is imported."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console for standard output or error. Where that is no terminal, lines have 80 columns or COLUMNS."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def printable(text: str) -> str:
+    """Text from a model or a server without characters that could steer a terminal; line breaks become spaces."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def complain(message: str) -> None:
+    """Prints an error on standard error, as whole lines that a terminal may wrap."""
+    print(f"axia: {message}", file=sys.stderr)
+
+
+def describe(error: Exception) -> str:
+    """An error as a person should read it, with the id under which the logs have the request."""
+    request_id = getattr(error, "request_id", "")
+    # Nothing in the logs where the server never saw the request; local errors have no id or no reason.
+    if getattr(error, "reason", "") and request_id:
+        return f"{printable(str(error))} [request {printable(request_id)}]"
+    return printable(str(error))

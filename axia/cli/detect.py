@@ -1,0 +1,172 @@
+"""`axia detect`: what needs attention in pictures."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from axia.cli import _detections
+from axia.cli._output import EXIT_INTERRUPTED, SUFFIXES, Address, complain, connect, console, describe
+
+if TYPE_CHECKING:
+    from axia.client import Client
+    from axia.results import Detection
+
+
+def detect(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders with pictures in them.")],
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Completions to sample.", show_default="3")] = None,
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--temperature", "-t", help="0 to 2. Once for all completions, or once for each.", show_default="1"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Ask again with the same seed to get the same.", show_default="drawn")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="A prompt that `axia models` lists.", show_default="detect/baseline"),
+    ] = None,
+    prompt_text: Annotated[str | None, typer.Option(metavar="TEXT", help="A prompt of your own.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="ID", help="A system prompt that `axia models` lists.")] = None,
+    system_text: Annotated[str | None, typer.Option(metavar="TEXT", help="A system prompt of your own.")] = None,
+    full_text: Annotated[
+        bool, typer.Option("--full-text", help="Let completions run on after their first sentence.")
+    ] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of one completion at most.", show_default="100")
+    ] = None,
+    top_p: Annotated[float | None, typer.Option(help="Nucleus sampling, up to 1.", show_default="1")] = None,
+    abstain_threshold: Annotated[
+        float | None, typer.Option(help="Agreement below which nothing is named.", show_default="0.5")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
+    stream: Annotated[bool, typer.Option("--stream", help="Print each completion when it ends.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+    address: Address = None,
+) -> None:
+    """Ask a model what needs attention in each picture, several times, and print what it agrees on.
+
+    With --json standard output has one JSON object for each picture and nothing else. With --json --stream it has
+    {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and
+    {"event": "summary", "path": ..., "detection": {...}} for each picture.
+
+    Exit code: 0, 1 if any picture failed, 2 for wrong usage.
+    """
+    temperatures = temperature or []
+    if prompt is not None and prompt_text is not None:
+        raise typer.BadParameter("give --prompt or --prompt-text, not both")
+    if system is not None and system_text is not None:
+        raise typer.BadParameter("give --system or --system-text, not both")
+    if n is not None and len(temperatures) > 1 and len(temperatures) != n:
+        raise typer.BadParameter(f"-n is {n} and there are {len(temperatures)} temperatures: give one, or one for each")
+    options = {
+        "n": n,
+        "temperature": temperatures[0] if len(temperatures) == 1 else temperatures or None,
+        "seed": seed,
+        "model": model,
+        "prompt_id": prompt,
+        "prompt_text": prompt_text,
+        "system_prompt_id": system,
+        "system_prompt_text": system_text,
+        "full_text": full_text,
+        "max_tokens": max_tokens,
+        "top_p": top_p,
+        "abstain_threshold": abstain_threshold,
+        "timeout": timeout,
+    }
+    printer = _detections.printer(json=json, stream=stream)
+
+    with connect(address) as client:
+        raise typer.Exit(_detect_all(client, paths, options, printer))
+
+
+def _detect_all(client: "Client", paths: list[str], options: dict[str, Any], printer: _detections.Printer) -> int:
+    """Detects in every picture, reports failures on standard error, and returns the exit code."""
+    from axia.errors import AxiaError
+
+    pictures, failed = [], False
+    for path in paths:
+        try:
+            pictures.extend(_expand(path))
+        except OSError as error:
+            complain(str(error))
+            failed = True
+    try:
+        shown = pictures if printer.prints_at_once and sys.stdout.isatty() else _with_progress(pictures)
+        for number, picture in enumerate(shown):
+            try:
+                printer.summary(picture, _detect_one(client, picture, options, printer))
+            except BrokenPipeError:
+                raise  # who read the output is gone, and nothing is wrong with the picture
+            except (AxiaError, OSError) as error:
+                failed = True
+                told = describe(error)
+                complain(told if picture in told else f"{picture}: {told}")
+                left = len(pictures) - number - 1
+                if left and _concerns_all(error):
+                    complain(f"the other {left} would fail alike and are left out")
+                    break
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    finally:
+        printer.finish()
+    return 1 if failed else 0
+
+
+def _detect_one(client: "Client", picture: str, options: dict[str, Any], printer: _detections.Printer) -> "Detection":
+    from axia.results import Detection
+
+    if not printer.streams:
+        return client.detect(picture, **options)
+    with closing(client.stream(picture, **options)) as events:
+        for event in events:
+            if isinstance(event, Detection):
+                return event
+            printer.completion(picture, event)
+    raise AssertionError("a stream ends with a detection or an error")
+
+
+def _expand(path: str) -> list[str]:
+    """A picture's path as it is; for a folder, the paths of the pictures right in it, sorted."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return [path]
+    found = sorted(
+        str(file)
+        for file in folder.iterdir()
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
+    if not found:
+        raise FileNotFoundError(f"{path}: there is no JPEG, PNG or WebP picture in this folder: give one that has some")
+    return found
+
+
+def _with_progress(pictures: list[str]) -> Iterator[str]:
+    """The pictures, with a progress bar where somebody can see it and no output runs into it."""
+    errors = console(stderr=True)
+    if len(pictures) < 2 or not errors.is_terminal:  # noqa: PLR2004 - "several" is plain enough
+        yield from pictures
+        return
+    from rich.progress import Progress
+
+    # Rich would send standard output to the console of the bar, which is standard error.
+    with Progress(console=errors, transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(pictures, description="detecting")
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether the next picture would meet the same error: nobody answers, or what is wrong is not the picture."""
+    from axia.errors import ConnectionFailed, InvalidRequest, NotFound, Unauthenticated
+
+    if isinstance(error, InvalidRequest):
+        return bool(error.fields) and not any("image" in field.field for field in error.fields)
+    return isinstance(error, ConnectionFailed | NotFound | Unauthenticated)

@@ -1,0 +1,29 @@
+"""`axia down`: stops the suite on this machine."""
+
+import os
+
+import typer
+
+from axia.cli._output import complain, console
+
+
+def down() -> None:
+    """Stop the suite of this checkout, letting calls in flight finish, and wait until it is gone."""
+    from axia.suite import SuiteError
+    from axia.suite.services import find_checkout, services_from
+    from axia.suite.supervisor import Supervisor
+
+    try:
+        services = services_from(os.environ)
+        supervisor = Supervisor(find_checkout())
+    except SuiteError as error:
+        complain(str(error))
+        raise typer.Exit(1) from error
+    if not supervisor.running:
+        console().print("Nothing to stop: no suite of this checkout is running.")
+        return
+    console().print("Stopping; calls in flight may finish.")
+    if not supervisor.stop(services):
+        complain("the suite did not end by itself and was killed; calls in flight were cut off")
+        raise typer.Exit(1)
+    console().print("Stopped.")

@@ -1,0 +1,276 @@
+"""`axia index`: takes the pictures of a folder in."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axia.cli._journal import Done, Journal
+from axia.cli._near_duplicates import Alike, near_duplicates
+from axia.cli._output import (
+    EXIT_INTERRUPTED,
+    SUFFIXES,
+    Address,
+    complain,
+    connect,
+    console,
+    describe,
+    print_json,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from axia.client import Client
+    from axia.results import Acknowledgement, ImageMetadata
+
+_SHOWN = 20
+_ENVELOPE_BYTES = 2**16
+"""What a request needs beside its picture."""
+_EXIF_IFD, _DATE_TIME_ORIGINAL, _OFFSET_TIME_ORIGINAL = 0x8769, 0x9003, 0x9011
+
+
+class CaptureTime(StrEnum):
+    """Where the time of capture comes from."""
+
+    NONE = "none"
+    EXIF = "exif"
+    MTIME = "mtime"
+
+
+@dataclass
+class _Report:
+    """What became of the pictures."""
+
+    indexed: int = 0
+    known: int = 0
+    """Were at the server already."""
+    skipped: int = 0
+    """Acknowledged in a run that broke off."""
+    rejected: list[tuple[str, str, str]] = field(default_factory=list)
+    """Path, reason and message."""
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def note(self, path: str, done: Done) -> None:
+        same = self.ids.setdefault(done.id, [])
+        same.append(path)
+        if len(same) == 1 and done.perceptual_hash:
+            self.hashes[path] = done.perceptual_hash
+
+
+def index(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with pictures, searched with all below it.")],
+    platform: Annotated[str, typer.Option(help="Platform that the pictures were taken from, such as tiktok.")] = "",
+    source: Annotated[
+        str | None, typer.Option(help="Where they come from.", show_default="each file's path below DIR")
+    ] = None,
+    capture_time: Annotated[CaptureTime, typer.Option(help="Where the time of capture comes from.")] = CaptureTime.NONE,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Send all, also what a broken-off run had sent.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    address: Address = None,
+) -> None:
+    """Take pictures in, so that `axia search` and `axia preference` find them.
+
+    After an interruption the same command goes on where it was. Pictures are stored once, however often they are sent.
+
+    Exit code: 0, 1 if any picture was refused or the run failed, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is no folder: give one with pictures", param_hint="DIR")
+    paths = sorted(_pictures_below(folder))
+    if not paths:
+        complain(f"{folder}: there is no JPEG, PNG or WebP picture in this folder or below: give one that has some")
+        raise typer.Exit(1)
+    report = _Report()
+    with connect(address) as client:
+        journal = Journal(folder, client.address)
+        if fresh:
+            journal.forget()
+        left = []
+        for path in paths:
+            if done := journal.find(path):
+                report.skipped += 1
+                report.note(path, done)
+            else:
+                left.append(path)
+
+        def described() -> "Iterator[tuple[Path, ImageMetadata]]":
+            from axia.results import ImageMetadata
+
+            for path in left:
+                if reason := _unsendable(path):
+                    report.rejected.append((path, *reason))
+                    continue
+                where = source if source is not None else os.path.relpath(path, folder)
+                moment = _captured(path, capture_time)
+                yield Path(path), ImageMetadata(platform=platform, source=where, capture_time=moment)
+
+        code = _index(client, journal, described, len(left), report)
+    if code == 0:
+        journal.forget()
+    elif code == EXIT_INTERRUPTED:
+        complain(f"interrupted; {len(paths) - _count(report)} pictures are left: the same command goes on with them")
+    _print(report, json=json)
+    raise typer.Exit(code or (1 if report.rejected else 0))
+
+
+def _unsendable(path: str) -> tuple[str, str] | None:
+    """Reason and advice for a file that would end the whole stream."""
+    from axia._connection import MAX_MESSAGE_BYTES
+
+    try:
+        size = Path(path).stat().st_size
+    except OSError:
+        return "FILE_GONE", "the file is gone, or a link leads nowhere: restore or remove it"
+    if not os.access(path, os.R_OK):
+        return "FILE_UNREADABLE", "this user may not read the file: change its permissions"
+    if size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:
+        return "IMAGE_TOO_LARGE", f"the file has {size / 2**20:.1f} MiB: make it smaller"
+    return None
+
+
+def _count(report: _Report) -> int:
+    return report.indexed + report.known + report.skipped + len(report.rejected)
+
+
+def _index(
+    client: "Client",
+    journal: Journal,
+    images: "Callable[[], Iterator[tuple[Path, ImageMetadata]]]",
+    total: int,
+    report: _Report,
+) -> int:
+    """Sends the pictures and returns the exit code."""
+    from axia.errors import AxiaError
+
+    if not total:
+        return 0
+    try:
+        with journal, _progress(total) as advance, closing(client.index_images(images())) as results:
+            for result in results:
+                _note(result, journal, report)
+                advance()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except (AxiaError, OSError) as error:
+        complain(f"{describe(error)}; what was acknowledged stays, and the same command goes on behind it")
+        return 1
+    return 0
+
+
+def _note(result: "Acknowledgement", journal: Journal, report: _Report) -> None:
+    from axia.results import Rejected
+
+    path = result.path or ""
+    if isinstance(result, Rejected):
+        report.rejected.append((path, result.reason, result.message))
+        return
+    if result.duplicate:
+        report.known += 1
+    else:
+        report.indexed += 1
+    done = Done(result.id, result.perceptual_hash)
+    report.note(path, done)
+    journal.add(path, done)
+
+
+def _pictures_below(folder: Path) -> Iterator[str]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield str(Path(root, name))
+
+
+def _captured(path: str, how: CaptureTime) -> datetime | None:
+    """When a picture was captured. EXIF without an offset is taken as this machine's local time."""
+    if how is CaptureTime.NONE:
+        return None
+    if how is CaptureTime.MTIME:
+        return datetime.fromtimestamp(Path(path).stat().st_mtime, UTC)
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            exif = picture.getexif().get_ifd(_EXIF_IFD)
+        text, offset = exif.get(_DATE_TIME_ORIGINAL), exif.get(_OFFSET_TIME_ORIGINAL)
+        if not text:
+            return None
+        if offset:
+            return datetime.strptime(f"{text}{offset}", "%Y:%m:%d %H:%M:%S%z")
+        return datetime.strptime(text, "%Y:%m:%d %H:%M:%S").astimezone()
+    except (OSError, ValueError, UnidentifiedImageError):
+        return None  # the server says what is wrong with the picture; a time is a nicety
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar with the rate, where somebody can see it."""
+    errors = console(stderr=True)
+    if not errors.is_terminal:
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:.1f} pictures/s")
+
+    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("indexing", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _print(report: _Report, *, json: bool) -> None:
+    exact = [paths for paths in report.ids.values() if len(paths) > 1]
+    alike = near_duplicates(report.hashes)
+    if json:
+        print_json(
+            {
+                "indexed": report.indexed,
+                "known": report.known,
+                "skipped": report.skipped,
+                "rejected": [dict(zip(("path", "reason", "message"), one, strict=True)) for one in report.rejected],
+                "duplicates": exact,
+                "near_duplicates": [pair._asdict() for pair in alike],
+            }
+        )
+        return
+    out = console()
+    parts = [f"{report.indexed} indexed", f"{report.known} were there already"]
+    if report.skipped:
+        parts.append(f"{report.skipped} acknowledged before")
+    parts.append(f"{len(report.rejected)} refused")
+    out.print(", ".join(parts), soft_wrap=True)
+    for reason, count in Counter(reason for _, reason, _ in report.rejected).most_common():
+        complain(f"{count} refused with {reason}:")
+        _lines([f"  {path}: {message}" for path, why, message in report.rejected if why == reason], error=True)
+    if exact:
+        out.print(f"copies of the same file: {sum(len(paths) - 1 for paths in exact)}", soft_wrap=True)
+        _lines(["  " + " = ".join(paths) for paths in exact])
+    if alike:
+        out.print(f"pairs that look alike: {len(alike)}", soft_wrap=True)
+        _lines([_alike(pair) for pair in alike])
+
+
+def _alike(pair: Alike) -> str:
+    return f"  {pair.first} ~ {pair.second} ({pair.distance} of 64 bits differ)"
+
+
+def _lines(lines: list[str], *, error: bool = False) -> None:
+    """The first lines; --json has all."""
+    file = sys.stderr if error else sys.stdout
+    for line in lines[:_SHOWN]:
+        print(printable(line), file=file)
+    if len(lines) > _SHOWN:
+        print(f"  and {len(lines) - _SHOWN} more; --json has them all", file=file)

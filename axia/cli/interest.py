@@ -1,0 +1,112 @@
+"""`axia interest`: whether a persona finds pictures interesting."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, print_json, printable
+from axia.cli._personas import Persona, Traits, traits_of
+
+if TYPE_CHECKING:
+    from axia.results import InterestJudgement
+
+_PICTURES_PER_CALL = 16
+_BYTES_PER_CALL = 24 * 2**20
+
+
+class Strategy(StrEnum):
+    """How to judge."""
+
+    SIMPLE = "simple"
+    ISQ = "isq"
+
+
+def interest(
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Pictures.")],
+    persona: Persona = None,
+    trait: Traits = None,
+    strategy: Annotated[
+        Strategy, typer.Option(help="A plain question, or the six items of the questionnaire.")
+    ] = Strategy.SIMPLE,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="With isq: S% above this is a match.", show_default="60"),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed asks the same.", show_default="drawn")] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for 16 pictures.")] = 300.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a picture.")] = False,
+    address: Address = None,
+) -> None:
+    """Judge as a persona whether pictures are interesting (arXiv 2411.11479).
+
+    Exit code: 0, 1 if any picture could not be judged, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    traits = traits_of(persona, trait)
+    if not traits:
+        raise typer.BadParameter("give the persona with --persona FILE or --trait TEXT")
+    judged: list[tuple[Path, InterestJudgement]] = []
+    failed = False
+    with connect(address) as client:
+        from axia.errors import AxiaError
+
+        try:
+            for some in _batches(pictures):
+                result = client.judge_interest(
+                    some, traits, strategy=strategy.value, threshold=threshold, model=model, seed=seed, timeout=timeout
+                )
+                for path, judgement in zip(some, result.judgements, strict=True):
+                    judged.append((path, judgement))
+                    if judgement.error is not None:
+                        failed = True
+                        complain(f"{path}: {printable(judgement.error.message)}")
+                    if json:
+                        print_json({"path": str(path), "judgement": judgement})
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except (AxiaError, OSError) as error:
+            complain(describe(error))
+            failed = True
+    if judged and not json:
+        _print_table(judged, isq=strategy is Strategy.ISQ)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _batches(pictures: list[Path]) -> Iterator[list[Path]]:
+    """The pictures in parts that one call carries."""
+    some: list[Path] = []
+    size = 0
+    for path in pictures:
+        own = path.stat().st_size if path.is_file() else 0  # what is no file is told by the client
+        if some and (len(some) == _PICTURES_PER_CALL or size + own > _BYTES_PER_CALL):
+            yield some
+            some, size = [], 0
+        some.append(path)
+        size += own
+    yield some
+
+
+def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("picture", overflow="fold")
+    table.add_column("decision", no_wrap=True)
+    if isq:
+        table.add_column("S%", justify="right", no_wrap=True)
+    table.add_column("answer", overflow="fold")
+    for path, judgement in judged:
+        percent = judgement.isq.percent if judgement.isq else None
+        score = ["—" if percent is None else f"{percent:.1f}"] if isq else []
+        table.add_row(printable(path.name), judgement.decision or "—", *score, printable(judgement.text))
+    console().print(table)
+    decided = [judgement.decision for _, judgement in judged if judgement.decision]
+    if decided:
+        share = decided.count("stay") / len(decided)
+        console().print(f"stays with {share:.0%} of {len(decided)} pictures with a decision")

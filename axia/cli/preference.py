@@ -1,0 +1,249 @@
+"""`axia preference`: how much a model likes pictures of each value."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, print_json, printable
+from axia.cli._personas import Persona, Traits, traits_of
+
+if TYPE_CHECKING:
+    from axia.client import Client
+    from axia.results import Preference, PreferenceEvent, PreferencePlan
+    from axia.results.scoring import PreferenceScores
+
+
+class Modality(StrEnum):
+    """What the model is asked about."""
+
+    PICTURE = "picture"
+    DESCRIPTION = "description"
+
+
+def preference(
+    model: Annotated[
+        str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
+    ] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--values", "--value", help="A value. Once for each.", show_default="all ten")
+    ] = None,
+    keywords: Annotated[
+        list[str] | None, typer.Option("--keywords", "--keyword", help="A keyword. Once for each.", show_default="all")
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Pictures a keyword.", show_default="5")] = None,
+    modality: Annotated[
+        Modality, typer.Option(help="Ask about the picture, or about the model's own description of it.")
+    ] = Modality.PICTURE,
+    persona: Persona = None,
+    trait: Traits = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed asks the same.", show_default="drawn")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save every event here, as JSON lines, when it comes.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Go on with what --out saved; the other options come from there."),
+    ] = None,
+    address: Address = None,
+) -> None:
+    """Measure how much a model likes pictures of each value (arXiv 2411.11479).
+
+    Exit code: 0, 1 if it failed or scores are missing, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    options: dict[str, Any] = {
+        "model": model,
+        "values": values or [],
+        "keywords": keywords or [],
+        "k": k,
+        "modality": modality.value,
+        "traits": traits_of(persona, trait),
+        "seed": seed,
+    }
+    before = None
+    if resume is not None:
+        if out is not None or any(options[name] for name in options if name != "modality"):
+            raise typer.BadParameter("--resume takes its options from the file: give it alone")
+        options, before = _load(resume)
+    with connect(address) as client:
+        raise typer.Exit(_assess(client, options, before, out or resume, json=json))
+
+
+def _assess(
+    client: "Client", options: dict[str, Any], before: "Preference | None", out: Path | None, *, json: bool
+) -> int:
+    """Runs the assessment, prints it, and returns the exit code."""
+    from axia.errors import AxiaError
+    from axia.results import PreferencePlan, PreferenceSummary
+
+    summary = None
+    planned = before is not None
+    done = len(before.judgements) if before else 0
+    try:
+        with _file(out, append=before is not None) as file, _progress() as progress:
+
+            def write(event: object) -> None:
+                if file is not None:
+                    from pydantic_core import to_json
+
+                    file.write(to_json(event).decode() + "\n")
+                    file.flush()
+
+            if before is None:
+                write({"event": "request", "request": options})
+            with closing(client.assess_preference(resume=before, **options)) as events:
+                for event in events:
+                    record = _record(event)
+                    if before is None or not isinstance(event, PreferencePlan):
+                        write(record)  # a resumed file has its plan
+                    if isinstance(event, PreferencePlan):
+                        planned = True
+                        progress(done, event.pictures)
+                        _tell_short_keywords(event)
+                    elif isinstance(event, PreferenceSummary):
+                        summary = event
+                    else:
+                        done += 1
+                        progress(done, None)
+                    if json:
+                        print_json(record)
+    except KeyboardInterrupt:
+        complain("interrupted" + (_how_to_go_on(out) if planned else ""))
+        return EXIT_INTERRUPTED
+    except FileExistsError:
+        complain(f"{out} is there already: go on with it by --resume {out}, or give another name")
+        return 1
+    except (AxiaError, OSError) as error:
+        complain(describe(error) + (_how_to_go_on(out) if done else ""))
+        return 1
+    if summary is None or summary.scores is None:
+        complain(
+            "there are no scores: "
+            + ("no picture could be judged" if summary and summary.failed else "the scoring service did not answer")
+        )
+        return 1
+    if not json:
+        _print_tables(summary.scores, summary.failed)
+    return 0
+
+
+def _record(event: "PreferenceEvent") -> dict[str, object]:
+    """An event as it is printed and saved."""
+    from axia.results import PreferenceJudgement, PreferencePlan
+
+    match event:
+        case PreferencePlan():
+            return {"event": "plan", "plan": event}
+        case PreferenceJudgement():
+            return {"event": "judgement", "judgement": event}
+        case _:
+            return {"event": "summary", "summary": event}
+
+
+def _tell_short_keywords(plan: "PreferencePlan") -> None:
+    if plan.short_keywords:
+        few = ", ".join(map(printable, plan.short_keywords))
+        complain(f"fewer pictures than asked for were found for: {few}")
+
+
+def _how_to_go_on(out: Path | None) -> str:
+    return f": go on with --resume {out}" if out is not None else ": with --out FILE it could have gone on from there"
+
+
+@contextmanager
+def _file(path: Path | None, *, append: bool) -> "Iterator[IO[str] | None]":
+    """The file to write to; a new one that has no more than the request when all ends is removed again."""
+    if append and path is not None:
+        _cut_half_a_line(path)
+    with nullcontext() if path is None else path.open("a" if append else "x", encoding="utf-8") as file:
+        try:
+            yield file
+        finally:
+            if path is not None and not append and path.read_text(encoding="utf-8").count("\n") <= 1:
+                path.unlink()
+
+
+def _load(path: Path) -> "tuple[dict[str, Any], Preference]":
+    """The options and events that --out saved.
+
+    Raises:
+        typer.BadParameter: If they can't be gone on with.
+    """
+    import json as json_module
+
+    from axia.results import Preference, PreferenceJudgement, PreferencePlan
+
+    options: dict[str, Any] = {}
+    plan, judgements = None, []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json_module.loads(line)
+            except ValueError:
+                break  # half a line, from a run that was killed: that picture is asked about again
+            match record["event"]:
+                case "request":
+                    options = record["request"]
+                case "plan":
+                    plan = PreferencePlan.model_validate(record["plan"])
+                case "judgement":
+                    judgements.append(PreferenceJudgement.model_validate(record["judgement"]))
+                case "summary":
+                    raise typer.BadParameter(f"{path} is complete: there is nothing to go on with")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise typer.BadParameter(f"{path} can't be read: give a file that --out wrote") from None
+    if plan is None:
+        raise typer.BadParameter(f"{path} broke off before there was a plan: begin anew without --resume")
+    ordered = sorted({judgement.position: judgement for judgement in judgements}.items())
+    unbroken = [judgement for number, (position, judgement) in enumerate(ordered) if number == position]
+    return options, Preference(plan=plan, judgements=tuple(unbroken))
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """Removes what a killed run left behind the last line's end."""
+    data = path.read_bytes()
+    if not data.endswith(b"\n"):
+        path.write_bytes(data[: data.rfind(b"\n") + 1])
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[int, int | None], None]]":
+    """Shows how many pictures are done, where somebody can see it."""
+    errors = console(stderr=True)
+    if not errors.is_terminal:
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("asking", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _print_tables(scores: "PreferenceScores", failed: int) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("value")
+    for name in ("%", "interval", "yes", "no", "refused", "unread", "rank"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for score in scores.scores:
+        interval = f"{score.interval.low:.0f}–{score.interval.high:.0f}" if score.interval else "—"
+        percentage = "—" if score.percentage is None else f"{score.percentage:.1f}"
+        counts = (score.yes, score.no, score.refusals, score.unparsed)
+        table.add_row(printable(score.value), percentage, interval, *map(str, counts), str(score.rank or "—"))
+    console().print(table)
+    if scores.groups:
+        groups = "  ".join(f"{printable(group.group)} {group.mean:.1f}" for group in scores.groups)
+        console().print(groups)
+    if scores.mean is not None:
+        spread = "" if scores.standard_deviation is None else f", standard deviation {scores.standard_deviation:.1f}"
+        console().print(f"mean {scores.mean:.1f}{spread}")
+    if failed:
+        complain(f"{failed} pictures could not be judged and count in no score")

@@ -1,0 +1,115 @@
+"""`axia search`: finds pictures by words, by value or by another picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+
+if TYPE_CHECKING:
+    from axia.client import Client
+    from axia.results import SearchHit, SearchResult, ValueSearchResult
+
+_PER_CALL = 50
+_ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+
+
+class _Found(NamedTuple):
+    keyword: str
+    hit: "SearchHit"
+
+
+def search(
+    query: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="Words to search for.", show_default=False)
+    ] = None,
+    value: Annotated[str | None, typer.Option(help="A value, such as universalism, instead of words.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="PATH", help="A picture instead of words.")] = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help="Pictures, with --value for each keyword.", show_default="5")
+    ] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="Only pictures of this platform. Once for each.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save the pictures here, with contact-sheet.png.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    address: Address = None,
+) -> None:
+    """Find pictures that `axia index` took in.
+
+    Exit code: 0, also if nothing was found, 1 after a failure, 2 for wrong usage.
+    """
+    if sum(given is not None for given in (query, value, image)) != 1:
+        raise typer.BadParameter("give TEXT, --value or --image, one of them")
+    with connect(address) as client:
+        from axia.errors import AxiaError
+        from axia.inputs import SearchFilter
+
+        wanted = SearchFilter(platforms=tuple(platform)) if platform else None
+        try:
+            result: SearchResult | ValueSearchResult
+            if value is not None:
+                result = client.search_value(value, k=k, filter=wanted)
+                found = [_Found(group.keyword, hit) for group in result.keywords for hit in group.hits]
+            else:
+                result = (
+                    client.search_image(image, k=k, filter=wanted)
+                    if image is not None
+                    else client.search_text(query or "", k=k, filter=wanted)
+                )
+                found = [_Found("", hit) for hit in result.hits]
+            if save is not None and found:
+                _save(client, found, save)
+        except (AxiaError, OSError) as error:
+            complain(describe(error))
+            raise typer.Exit(1) from error
+    if json:
+        print_json(result)
+    elif found:
+        _print_table(found, by_keyword=value is not None)
+    else:
+        console().print("Nothing was found. `axia index` takes pictures in.")
+
+
+def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    if by_keyword:
+        table.add_column("keyword", overflow="fold")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("picture", no_wrap=True, min_width=12)
+    table.add_column("platform", overflow="fold")
+    table.add_column("source", overflow="fold")
+    for keyword, hit in found:
+        cells = [f"{hit.score:.3f}", hit.id[:12], hit.metadata.platform, hit.metadata.source]
+        table.add_row(*([printable(keyword)] if by_keyword else []), *map(printable, cells))
+    console().print(table)
+
+
+def _save(client: "Client", found: list[_Found], folder: Path) -> None:
+    """Saves the pictures, named by rank and id, and a sheet of them."""
+    from axia.contact_sheet import Entry, write_contact_sheet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for rank, (one, data) in enumerate(_with_data(client, found), start=1):
+        if data is None:
+            complain(f"{one.hit.id[:12]} was deleted meanwhile and is not saved")
+            continue
+        ending = _ENDINGS.get(one.hit.info.format, "bin")
+        (folder / f"{rank:03d}-{one.hit.id[:12]}.{ending}").write_bytes(data)
+        about = "  ".join(filter(None, (f"{one.hit.score:.3f}", one.keyword, one.hit.metadata.platform)))
+        entries.append(Entry(data, (printable(about), printable(one.hit.metadata.source or one.hit.id[:12]))))
+    if entries:
+        write_contact_sheet(entries, folder / "contact-sheet.png")
+
+
+def _with_data(client: "Client", found: list[_Found]) -> Iterator[tuple[_Found, bytes | None]]:
+    for begin in range(0, len(found), _PER_CALL):
+        some = found[begin : begin + _PER_CALL]
+        for one, image in zip(some, client.get_images([one.hit.id for one in some]), strict=True):
+            yield one, image.data

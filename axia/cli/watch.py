@@ -1,0 +1,99 @@
+"""`axia watch`: what needs attention in a video, a camera or a folder, frame by frame."""
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axia.cli._detections import ABSTAINS
+from axia.cli._frames import Pace, SourceError, open_source
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, describe, print_json, printable
+
+if TYPE_CHECKING:
+    from axia.results import WatchEvent
+
+
+def watch(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A video file, a folder with pictures, or a camera's number.")
+    ],
+    fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames a second.")] = 2.0,
+    n: Annotated[int, typer.Option("-n", min=1, help="Completions to sample for a frame.")] = 1,
+    live: Annotated[
+        bool, typer.Option("--live", help="Don't wait for answers: a newer frame takes the place of an older one.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="A prompt that `axia models` lists.", show_default="detect/baseline"),
+    ] = None,
+    prompt_text: Annotated[str | None, typer.Option(metavar="TEXT", help="A prompt of your own.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="For every frame.", show_default="drawn")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a frame.")] = False,
+    address: Address = None,
+) -> None:
+    """Ask a model what needs attention, frame by frame, until the source ends or Ctrl-C.
+
+    Pictures of a folder and frames of a video file wait until the one before is answered; a camera's don't.
+
+    Exit code: 0, 1 if any frame failed, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    if prompt is not None and prompt_text is not None:
+        raise typer.BadParameter("give --prompt or --prompt-text, not both")
+    try:
+        opened = open_source(source, fps)
+    except SourceError as error:
+        complain(str(error))
+        raise typer.Exit(1) from error
+    failed = False
+    pace = Pace(fps, wait=not (live or opened.live))
+    with connect(address) as client:
+        from axia.errors import AxiaError
+
+        events = client.watch(
+            pace.apply(opened.frames), n=n, model=model, prompt_id=prompt, prompt_text=prompt_text, seed=seed
+        )
+        try:
+            with closing(events):
+                for event in events:
+                    pace.answered()
+                    failed = not _print(event, json=json) or failed
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except (AxiaError, OSError) as error:
+            complain(describe(error))
+            failed = True
+        finally:
+            pace.close()
+    raise typer.Exit(1 if failed else 0)
+
+
+def _print(event: "WatchEvent", *, json: bool) -> bool:
+    """Prints what became of a frame; whether it did not fail."""
+    from axia.results import FrameDetection, FrameFailed, FrameSuperseded
+
+    match event:
+        case FrameDetection(frame_id=number, detection=detection):
+            if json:
+                print_json({"event": "detection", "frame_id": number, "detection": detection})
+            else:
+                said = ABSTAINS if detection.consensus is None else printable(detection.consensus)
+                name = f"  {printable(detection.image.path)}" if detection.image.path else ""
+                print(
+                    f"#{number}{name}  {said}  (agreement {detection.agreement:.2f}, "
+                    f"{detection.timings_ms['total']:.0f} ms)",
+                    flush=True,
+                )
+        case FrameSuperseded(frame_id=number, by_frame_id=newer):
+            if json:
+                print_json({"event": "superseded", "frame_id": number, "by_frame_id": newer})
+            else:
+                print(f"#{number}  superseded by #{newer}", flush=True)
+        case FrameFailed(frame_id=number, error=error):
+            if json:
+                print_json({"event": "error", "frame_id": number, "error": error})
+            complain(f"frame {number}: {printable(error.message)}")
+            return False
+    return True

@@ -1,0 +1,431 @@
+"""The client for programs without asyncio. `axia.aio` has the same for those with it."""
+
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from axia import _call, _requests, convert
+from axia._call import Call
+from axia._connection import TLS, resolve_api_key
+from axia._pictures import Picture
+from axia._requests import DetectOptions, InterestOptions, PreferenceOptions, SearchOptions
+from axia._streams import Feed
+from axia.results import (
+    Acknowledgement,
+    Completion,
+    Deleted,
+    Detection,
+    ImageMetadata,
+    IndexStats,
+    Interest,
+    ModelList,
+    Preference,
+    PreferenceEvent,
+    PreferenceSummary,
+    Reindex,
+    SearchResult,
+    StoredImage,
+    ValueList,
+    ValueSearchResult,
+    WatchEvent,
+)
+from axia.results.base import Result
+from axia.scoring import Scoring
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+class Client:
+    """Asks an axia gateway. One client serves any number of calls and threads; close it, or use it in a `with` block.
+
+        >>> with Client() as client:
+        ...     detection = client.detect("kitchen.jpg", n=5, seed=1)
+        >>> detection.consensus
+        'a pot boiling over'
+
+    Args:
+        address: Host and port of the gateway. Default: the environment variable AXIA_ADDRESS, or ``127.0.0.1:50050``.
+        timeout: Seconds that a call may take where it does not say otherwise; None for no limit.
+        tls: How to encrypt the connection, such as ``TLS(root_certificates="ca.pem")``. Default: the environment
+            variables that `TLS.from_environment` names, or no encryption.
+        api_key: Sent with each call as ``authorization: Bearer ...``; encrypt where others can listen. Default: the
+            environment variable AXIA_API_KEY, or none.
+
+    Raises:
+        ValueError: If the address is a URL, the timeout is not above 0, or the API key can't be sent.
+        OSError: If a file of `tls` can't be read.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
+        tls: TLS | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self.address = _call.resolve_address(address)
+        self.timeout = _call.checked_timeout(timeout)
+        self._api_key = resolve_api_key(api_key)
+        options = _call.channel_options(self.address)
+        if tls := tls or TLS.from_environment():
+            self._channel = grpc.secure_channel(self.address, tls.credentials(), options=[*options, *tls.options])
+        else:
+            self._channel = grpc.insecure_channel(self.address, options=options)
+        self._stub = gateway_pb2_grpc.GatewayServiceStub(self._channel)
+        self._retrieval = retrieval_pb2_grpc.RetrievalServiceStub(self._channel)
+        self._closed = False
+
+    def detect(self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]) -> Detection:
+        """Asks a model n times what needs attention in a picture, and sums up what it says.
+
+        A call is never repeated silently: sampling costs, and may have begun.
+
+        Args:
+            image: Path of a JPEG, PNG or WebP file, the bytes of one, or a PIL image.
+            n: Completions to sample. Default 3.
+            temperature: Softmax temperature, 0 to 2, one for all completions or one for each. Default 1.
+            top_p: Nucleus sampling, above 0 and at most 1. Default 1.
+            max_tokens: Tokens of one completion at most. Default 100.
+            seed: 0 to 2^53 - 1; the same request with the same seed gives the same answers as far as the engine is
+                deterministic. Default: drawn by the gateway and reported in the provenance.
+            model: Name of the model, as `models` gives it. Default: the gateway's default model.
+            prompt_id: Id of the prompt, as `models` gives it. Default ``detect/baseline``.
+            prompt_text: A prompt of your own, 1 to 16,384 characters; not together with `prompt_id`.
+            system_prompt_id: Id of a prompt with the role ``system``. Default: no system prompt.
+            system_prompt_text: A system prompt of your own; not together with `system_prompt_id`.
+            full_text: Let each completion run to its end instead of stopping it after its first sentence.
+            abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
+            ground_truth: What annotators named in this picture; then `readings` and `alignment` say who named it too.
+            timeout: Seconds for this call; `math.inf` for no limit. Default: the client's. Shortly before it runs
+                out, the completions that are done come back, with `partial` set.
+
+        Raises:
+            InvalidRequest: If an argument is wrong; `fields` says which.
+            NotFound: If there is no such model or prompt.
+            Overloaded: If the model's queue is full; `retry_after` says for how long.
+            Unauthenticated: If the gateway wants an API key, or another.
+            Unavailable: If no server answers at the address (ConnectionFailed) or none of the model does.
+            DeadlineExceeded: If not one completion was done in time.
+            ServerError: If the server failed.
+            OSError: If the picture can't be read.
+        """
+        asked = _requests.detect(image, **options)
+        call = self._new_call(timeout)
+        with call.errors():
+            response = self._stub.DetectValues(asked.request, **call.options)
+        return convert.to_detection(response, path=asked.path, request_id=call.request_id)
+
+    def stream(
+        self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]
+    ) -> Generator[Completion | Detection, None, None]:
+        """Gives each completion when it ends, in the order in which they end, and last the Detection.
+
+        The call begins with the first item and raises its errors there. Closing the iterator, or leaving a `for` loop
+        over it, cancels the call and frees the model. Arguments and errors are those of `detect`.
+        """
+        asked = _requests.detect(image, **options)
+        request = gateway_pb2.StreamDetectValuesRequest(detection=asked.request)
+        call = self._new_call(timeout)
+        with call.errors():
+            events = self._stub.StreamDetectValues(request, **call.options)
+            try:
+                for event in events:
+                    if event.HasField("summary"):
+                        yield convert.to_detection(event.summary, path=asked.path, request_id=call.request_id)
+                        return
+                    if event.HasField("completion"):
+                        yield convert.to_completion(event.completion)
+            finally:
+                events.cancel()
+        raise call.ended_early()
+
+    def watch(
+        self, frames: Iterable[Picture], *, timeout: float | None = math.inf, **options: Unpack[DetectOptions]
+    ) -> Generator[WatchEvent, None, None]:
+        """Detects in the frames of a camera, the newest first: one that comes while another is being answered takes its
+        place.
+
+            >>> for event in client.watch(camera(), n=1):
+            ...     if isinstance(event, FrameDetection):
+            ...         print(event.frame_id, event.detection.consensus)
+
+        Every frame gets one event. `frames` is read in another thread, as fast as it gives frames: let it wait between
+        them as the camera does. An error that it raises is raised here once the frames before have their events.
+
+        Args:
+            frames: Pictures; they are numbered from 0.
+            timeout: Seconds for the whole watch. Default: no limit.
+            options: Those of `detect`.
+        """
+        config = _requests.detect_config(**options)
+        paths: dict[int, str | None] = {}
+
+        def requests() -> Iterator[gateway_pb2.WatchValuesRequest]:
+            yield gateway_pb2.WatchValuesRequest(config=config)
+            for frame_id, frame in enumerate(frames):
+                image, paths[frame_id] = _requests.picture(frame)
+                yield gateway_pb2.WatchValuesRequest(frame=gateway_pb2.WatchFrame(frame_id=frame_id, image=image))
+
+        call = self._new_call(timeout)
+        feed = Feed(requests(), window=_requests.WATCH_WINDOW)
+        with closing(self._duplex(self._stub.WatchValues, feed, call)) as responses:
+            for response in responses:
+                path = paths.pop(response.frame_id, None)
+                if event := convert.to_watch_event(response, path=path, request_id=call.request_id):
+                    yield event
+
+    def assess_preference(
+        self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
+    ) -> Generator[PreferenceEvent, None, None]:
+        """Measures how much a model likes pictures of each value (arXiv 2411.11479).
+
+        Gives the plan, a judgement for each picture, and the summary with the scores. Leaving the iterator cancels.
+
+        Args:
+            values: Ids of values. Default: all ten, or those of `keywords`.
+            keywords: Keywords of these values to search for. Default: all.
+            k: Pictures a keyword, 1 to 100. Default 5.
+            filter: Which pictures may be found.
+            modality: ``picture``, or ``description`` for the model's own description in a fresh conversation.
+            traits: Sentences about the persona that the model plays.
+            model: Name of the model. Default: the gateway's default model.
+            temperature: 0 to 2. Default 0.
+            top_p: Nucleus sampling, above 0 and at most 1. Default 1.
+            max_tokens: Tokens of one answer at most. Default 100.
+            seed: 0 to 2^53 - 1. Default: drawn, or that of `resume`.
+            confidence_level: Of intervals. Default 0.95.
+            resume: An assessment that broke off; asking goes on behind its judgements. The other arguments must be
+                those of the first call.
+            timeout: Seconds for the whole assessment. Default: a day.
+
+        Raises:
+            ServerError: If nothing is indexed, or what `resume` planned has changed; `reason` says which.
+            AxiaError: As `detect`.
+        """
+        request = _requests.assess_preference(**options)
+        call = self._new_call(timeout)
+        with call.errors():
+            events = self._stub.AssessPreference(request, **call.options)
+            try:
+                for message in events:
+                    if event := convert.to_preference_event(message):
+                        yield event
+                        if isinstance(event, PreferenceSummary):
+                            return
+            finally:
+                events.cancel()
+        raise call.ended_early()
+
+    def preference(
+        self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
+    ) -> Preference:
+        """The whole of `assess_preference`, those judgements included that `resume` had."""
+        gathered = _requests.Gathered(options.get("resume"))
+        for event in self.assess_preference(timeout=timeout, **options):
+            gathered.add(event)
+        return gathered.preference()
+
+    def judge_interest(
+        self,
+        pictures: Iterable[Picture],
+        traits: Sequence[str],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[InterestOptions],
+    ) -> Interest:
+        """Judges as a persona whether pictures are interesting (arXiv 2411.11479).
+
+        Args:
+            pictures: Up to 64 pictures.
+            traits: 1 to 64 sentences about the persona.
+            image_ids: Ids of stored pictures, judged after `pictures`.
+            strategy: ``simple``, a plain question, or ``isq``, the six items of the inductive scoring questionnaire.
+            threshold: With ``isq``: S% above this is a match, 0 to 100. Default 60.
+            timeout: Seconds for this call. Default: the client's.
+            options: `model`, `temperature`, `top_p`, `max_tokens` and `seed`, as in `assess_preference`.
+
+        Raises:
+            AxiaError: As `detect`. A picture that can't be judged has an `error` of its own instead.
+            OSError: If a picture can't be read.
+        """
+        request = _requests.judge_interest(pictures, traits, **options)
+        return self._get(self._stub.JudgeInterest, request, Interest, timeout)
+
+    def models(self, *, timeout: float | None = None) -> ModelList:
+        """Lists the models behind the gateway and the prompts that it knows.
+
+        Args:
+            timeout: Seconds for this call. Default: the client's.
+
+        Raises:
+            Unavailable: If no server answers at the address (ConnectionFailed).
+            DeadlineExceeded: If there was no answer in time.
+            ServerError: If the server failed.
+        """
+        call = self._new_call(timeout)
+        with call.errors():
+            response = self._stub.ListModels(gateway_pb2.ListModelsRequest(), **call.options)
+        return convert.to_model_list(response)
+
+    def index_images(
+        self, images: Iterable[Picture | tuple[Picture, ImageMetadata]], *, timeout: float | None = math.inf
+    ) -> Generator[Acknowledgement, None, None]:
+        """Takes pictures in, and gives what became of each, in their order.
+
+            >>> for result in client.index_images([("cat.jpg", ImageMetadata(platform="tiktok")), "dog.jpg"]):
+            ...     print(result)
+
+        A picture that is there already is acknowledged and not stored twice, so after an error send again what was not
+        acknowledged. `images` is read in another thread, no more than 256 ahead of the acknowledgements. An error that
+        it raises is raised here once the pictures before are acknowledged.
+
+        Args:
+            images: Pictures, each alone or with what is known of it.
+            timeout: Seconds for all pictures. Default: no limit.
+        """
+        paths: dict[int, str | None] = {}
+
+        def requests() -> Iterator[retrieval_pb2.IndexImagesRequest]:
+            for tag, item in enumerate(images):
+                image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
+                request, paths[tag] = _requests.index_image(image, metadata, tag)
+                yield request
+
+        feed = Feed(requests(), window=_requests.INDEX_WINDOW)
+        with closing(self._duplex(self._retrieval.IndexImages, feed, self._new_call(timeout))) as responses:
+            for response in responses:
+                yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
+
+    def search_text(
+        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResult:
+        """Finds the pictures nearest to a text.
+
+        Args:
+            query: 1 to 4,096 characters.
+            k: Pictures at most, 1 to 1,000. Default 5.
+            filter: Which pictures may be found.
+            score_threshold: Least cosine similarity, -1 to 1.
+            page_token: `next_page_token` of the page before, with the same arguments otherwise.
+            timeout: Seconds for this call. Default: the client's.
+        """
+        request = _requests.search_text(query, page_token, **options)
+        return self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
+
+    def search_image(
+        self,
+        image: Picture | None = None,
+        *,
+        image_id: str | None = None,
+        page_token: str = "",
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SearchResult:
+        """Finds the pictures nearest to a picture, or to the stored one with an id; else as `search_text`."""
+        request = _requests.search_image(image, image_id, page_token, **options)
+        return self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
+
+    def search_value(
+        self,
+        value: str,
+        *,
+        keywords: Sequence[str] = (),
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> ValueSearchResult:
+        """Finds pictures of a value, k for each of its keywords or of those given; other arguments as `search_text`."""
+        request = _requests.search_value(value, keywords, **options)
+        return self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
+
+    def list_values(self, *, timeout: float | None = None) -> ValueList:
+        """Lists the values, their groups, definitions and keywords."""
+        return self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
+
+    def get_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Generator[StoredImage, None, None]:
+        """Gives stored pictures, up to 1,000, in the order of their ids; `data` is None where there is none."""
+        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
+        call = self._new_call(timeout)
+        with call.errors():
+            images = self._retrieval.GetImages(request, **call.options)
+            try:
+                for image in images:
+                    yield convert.to_stored_image(image)
+            finally:
+                images.cancel()
+
+    def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
+        """Deletes stored pictures, up to 1,000."""
+        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
+        return self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
+
+    def stats(self, *, timeout: float | None = None) -> IndexStats:
+        """Says what is indexed and by which encoder."""
+        return self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
+
+    def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
+        """Starts to index every stored picture with another encoder, such as ``ViT-B-32/laion2b_s34b_b79k``; searches
+        switch when it is done."""
+        call = self._new_call(timeout)
+        with call.errors():
+            request = retrieval_pb2.StartReindexRequest(encoder=encoder)
+            response = self._retrieval.StartReindex(request, **call.options)
+        return convert.to_result(Reindex, response.reindex)
+
+    def reindex(self, reindex_id: str = "", *, timeout: float | None = None) -> Reindex:
+        """Says how far a re-index is, by default the latest."""
+        call = self._new_call(timeout)
+        with call.errors():
+            response = self._retrieval.GetReindex(retrieval_pb2.GetReindexRequest(id=reindex_id), **call.options)
+        return convert.to_result(Reindex, response.reindex)
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        """The calls of the scoring service."""
+        return Scoring(self._channel, self._new_call)
+
+    def close(self) -> None:
+        """Closes the connection and cancels calls that are still running."""
+        self._closed = True
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _new_call(self, timeout: float | None) -> Call:
+        if self._closed:
+            raise RuntimeError("this client is closed: make a new one")
+        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
+        return Call(self.address, limit, self._api_key)
+
+    def _get(self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None) -> ResultT:
+        """A call with one answer that is named as its result."""
+        call = self._new_call(timeout)
+        with call.errors():
+            response = method(request, **call.options)
+        return convert.to_result(result, response)
+
+    def _duplex(self, method: Callable[..., Any], feed: Feed[Any], call: Call) -> Generator[Any, None, None]:
+        """The answers of a call with many requests; the caller's error, if its requests had one, comes last."""
+        with call.errors():
+            responses = method(feed, **call.options)
+            try:
+                for response in responses:
+                    feed.answered()
+                    yield response
+            finally:
+                responses.cancel()
+                feed.close()
+        if feed.error:
+            raise feed.error

@@ -1,0 +1,95 @@
+"""What callers give beside pictures: ground truth, filters, and what is to be scored."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from axia.results.retrieval import ImageMetadata
+from axia.results.scoring import IsqItems
+
+Judge = Literal["lexical", "semantic", "model"]
+"""Who judges whether an answer names an element: words, sentence embeddings, or a model."""
+
+__all__ = [
+    "AlignmentItem", "GroundTruth", "ImageMetadata", "IsqItems", "Judge", "ModelScores", "PreferenceAnswer", "Rating",
+    "SearchFilter",
+]  # fmt: skip
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GroundTruth(_Input):
+    """What annotators named in a picture."""
+
+    element: str
+    """The element; ``none`` where nothing needs attention."""
+    accept: tuple[str, ...] = ()
+    """Other phrasings that count as well, at most 64."""
+    judge: Judge = "lexical"
+    """Who judges."""
+    judge_model: str = ""
+    """With the judge ``model``: its name. Empty: the model that answered."""
+
+
+class SearchFilter(_Input):
+    """Which pictures may be found; parts that are left out let everything pass."""
+
+    platforms: tuple[str, ...] = ()
+    """Any of these, at most 64."""
+    sources: tuple[str, ...] = ()
+    """Any of these, at most 64."""
+    captured_from: datetime | None = None
+    """Captured at or after this time; one without a time zone counts as UTC."""
+    captured_before: datetime | None = None
+    """Captured before this time."""
+
+
+class AlignmentItem(_Input):
+    """One answer and what it should name."""
+
+    answer: str
+    """First sentence of a completion."""
+    element: str
+    """The element that annotators named."""
+    accept: tuple[str, ...] = ()
+    """Other phrasings that count as well."""
+    picture_id: str = ""
+    """The picture, for an interval clustered by it; all items have one or none has."""
+
+
+class PreferenceAnswer(_Input):
+    """One answer about one picture of one value."""
+
+    value: str
+    """One of the ten values, such as ``self-direction``."""
+    answer: str
+    """The answer as the model gave it."""
+    keyword: str = ""
+    """The keyword that found the picture."""
+    item_id: str = ""
+    """What was asked about; it pairs the answers of a comparison."""
+
+
+class ModelScores(_Input):
+    """One model's scores: entry i of both lists belongs to one completion."""
+
+    model: str
+    """Name of the model, each once."""
+    picture_ids: tuple[str, ...]
+    """The picture of each completion."""
+    scores: tuple[int, ...]
+    """The alignment of each completion, 0 or 1."""
+
+
+class Rating(_Input):
+    """What one annotator said of one unit."""
+
+    unit: str
+    """The unit that is rated, such as a picture."""
+    annotator: str
+    """The annotator."""
+    category: str
+    """The nominal category."""

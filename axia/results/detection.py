@@ -1,0 +1,238 @@
+"""Detections, watches, and the models and prompts behind a gateway."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from axia.results.base import Result
+from axia.results.scoring import AlignmentScore, ResponseTypeScore, ValueAttribution
+
+FinishReason = Literal["stop", "sentence", "length", "unknown"]
+"""Why a completion ended: the model was done, its first sentence was complete, a length limit was reached, or the
+server gave a reason that this client does not know."""
+
+
+class ImageInfo(Result):
+    """The picture, as the server read it."""
+
+    path: str | None = None
+    """The path as the caller gave it; None if the picture was given as bytes or as a PIL image."""
+    sha256: str
+    """SHA-256 of the encoded bytes, 64 lower-case hexadecimal digits."""
+    format: str
+    """``JPEG``, ``PNG`` or ``WEBP``."""
+    width: int
+    """Pixels, as the file stores them."""
+    height: int
+    """Pixels, as the file stores them."""
+
+
+class Completion(Result):
+    """One answer of the model."""
+
+    index: int
+    """Position in the request, from 0."""
+    first_sentence: str
+    """The part that counts, without white space around it. Empty if the model said nothing."""
+    text: str
+    """Everything that was generated."""
+    seed: int
+    """Seed of this completion's random generator."""
+    temperature: float
+    """Softmax temperature, 0 to 2."""
+    finish_reason: FinishReason
+    """Why it ended."""
+    tokens: int
+    """Tokens generated."""
+
+
+class Group(Result):
+    """Completions with the same meaning."""
+
+    representative: str
+    """First sentence of the member with the lowest index."""
+    members: tuple[int, ...]
+    """Indexes of the members, ascending."""
+    share: float
+    """Share of all completions, above 0 and at most 1."""
+
+
+class Reading(Result):
+    """What one completion says."""
+
+    response_type: ResponseTypeScore | None = None
+    """What kind of answer it is; None where that is missing."""
+    values: ValueAttribution | None = None
+    """The values that it concerns; None where they are missing."""
+    alignment: AlignmentScore | None = None
+    """Whether it names the ground truth; None without one or where it could not be judged."""
+
+
+class ModelInfo(Result):
+    """A model with the limits that its server sets."""
+
+    name: str
+    """Name to use in requests."""
+    revision: str
+    """Hub commit or branch, or a hash of a local checkpoint; empty if unknown."""
+    engine: str
+    """What runs it, such as ``vllm``."""
+    engine_version: str
+    """Version of the engine."""
+    max_context_tokens: int
+    """Context length: prompt and completion together."""
+    max_samples: int
+    """Completions that one request may ask for."""
+    max_tokens: int
+    """Tokens that one completion may have."""
+    accepts_images: bool
+    """Whether it takes a picture."""
+
+
+class Prompt(Result):
+    """A prompt as it is sent to a model."""
+
+    id: str
+    """Name in requests; empty for a caller's own text."""
+    sha256: str
+    """SHA-256 of the text in UTF-8, 64 lower-case hexadecimal digits."""
+    text: str
+    """The text."""
+    role: str
+    """``user`` or ``system``."""
+    source: str
+    """Where the text comes from; empty for a caller's own text."""
+
+
+class Provenance(Result):
+    """What produced a detection, enough to ask again."""
+
+    model: ModelInfo
+    """The model, its revision and its engine."""
+    prompt: Prompt
+    """What was asked."""
+    system_prompt: Prompt | None
+    """What the model was told before; None if nothing."""
+    seed: int
+    """Seed of the request, given or drawn."""
+    temperatures: tuple[float, ...]
+    """Temperature of each completion, by index."""
+    top_p: float
+    """Nucleus sampling, above 0 and at most 1."""
+    max_tokens: int
+    """Tokens of one completion at most."""
+    full_text: bool
+    """Whether completions ran to their end."""
+    abstain_threshold: float
+    """Agreement below which the detection abstains, 0 to 1."""
+    image_sha256: str
+    """SHA-256 of the encoded picture, 64 lower-case hexadecimal digits."""
+    axia_version: str
+    """Version of axia that the gateway runs."""
+    request_id: str
+    """Id of the request, under which the logs of all services have it."""
+
+
+class Detection(Result):
+    """What a model's completions about one picture say together."""
+
+    image: ImageInfo
+    """The picture."""
+    model: str
+    """Name of the model that answered."""
+    completions: tuple[Completion, ...]
+    """The completions that are done, by index."""
+    groups: tuple[Group, ...]
+    """Completions with the same meaning, the largest group first."""
+    consensus: str | None
+    """The element that the largest group names; None if the detection abstains."""
+    agreement: float
+    """Share of the completions that are in the largest group, 0 to 1."""
+    entropy: float
+    """Shannon entropy of the groups' shares, in bits, from 0 to log2 of the number of completions."""
+    abstain: bool
+    """Whether the completions agree too little to name one element."""
+    partial: bool
+    """Whether the deadline left completions undone."""
+    completions_requested: int
+    """Completions that were asked for."""
+    completions_done: int
+    """Completions that are done."""
+    provenance: Provenance
+    """What produced the answer."""
+    timings_ms: dict[str, float]
+    """Wall-clock time per stage, in milliseconds: ``total`` at the gateway; at the model's server ``decode`` of the
+    picture, ``queue`` (the longest wait of all completions), ``first_token`` (from admission on) and ``generation``
+    (from the first token on). A stage that did not happen is 0."""
+    readings: tuple[Reading, ...] = ()
+    """What each completion says, by index; empty where the scoring service is missing."""
+    values: dict[str, float] = Field(default_factory=dict)
+    """Mean weight of each of the ten values over the completions, 0 to 1; empty where nothing could weigh them."""
+    alignment: float | None = None
+    """Share of the completions that name the ground truth, 0 to 1; None without one or where none could be judged."""
+    degraded: bool = False
+    """Whether a service that takes part did not answer, so that something is missing."""
+    missing: tuple[str, ...] = ()
+    """What is missing then: ``grouping`` by meaning, ``response_types``, ``values``, ``alignment``."""
+
+
+class FrameDetection(Result):
+    """A frame of a watch was answered."""
+
+    frame_id: int
+    """Number of the frame, from 0 in the order in which the frames were given."""
+    detection: Detection
+    """The answer."""
+
+
+class FrameSuperseded(Result):
+    """A newer frame took a frame's place before it was answered."""
+
+    frame_id: int
+    """Number of the frame."""
+    by_frame_id: int
+    """Number of the newer frame."""
+
+
+class ItemFailure(Result):
+    """Why one of many items could not be answered; the others go on."""
+
+    code: str
+    """Canonical status code, such as ``INVALID_ARGUMENT`` (google.rpc.Code)."""
+    reason: str
+    """The cause in UPPER_SNAKE_CASE, stable, for programs."""
+    message: str
+    """What is wrong and what to do."""
+
+
+class FrameFailed(Result):
+    """A frame of a watch could not be answered; the watch goes on."""
+
+    frame_id: int
+    """Number of the frame."""
+    error: ItemFailure
+    """Why."""
+
+
+WatchEvent = FrameDetection | FrameSuperseded | FrameFailed
+"""What became of a frame."""
+
+
+class ModelStatus(Result):
+    """A model behind a gateway."""
+
+    model: ModelInfo | None
+    """The model; None if its server has not answered yet."""
+    available: bool
+    """Whether its server answers now."""
+    address: str
+    """Address of its server, host and port."""
+
+
+class ModelList(Result):
+    """The models behind a gateway and the prompts that it knows."""
+
+    models: tuple[ModelStatus, ...]
+    """The default model first."""
+    prompts: tuple[Prompt, ...]
+    """The prompts that a request can name by id."""

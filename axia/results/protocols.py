@@ -1,0 +1,120 @@
+"""Whole protocols: a model's preference by value, and a persona's interest (arXiv 2411.11479)."""
+
+from typing import Literal
+
+from axia.results.base import Result
+from axia.results.detection import ItemFailure, ModelInfo, Prompt
+from axia.results.retrieval import SearchProvenance
+from axia.results.scoring import IsqScore, PreferenceScores, Verdict
+
+
+class PreferencePlan(Result):
+    """What an assessment will ask."""
+
+    pictures: int
+    """Pictures in all; one that stands for several keywords counts for each."""
+    sha256: str
+    """Hash over all that will be asked; 64 lower-case hexadecimal digits."""
+    prompts: tuple[Prompt, ...]
+    """The questions, in their order."""
+    model: ModelInfo
+    """The model."""
+    seed: int
+    """The seed, given or drawn."""
+    search: SearchProvenance | None
+    """What found the pictures."""
+    short_keywords: tuple[str, ...]
+    """Keywords for which fewer than k pictures were found."""
+    request_id: str
+    """Id of the request, as in the logs."""
+    axia_version: str
+    """Version of axia that the gateway runs."""
+
+
+class PreferenceJudgement(Result):
+    """A model's answers about one picture."""
+
+    position: int
+    """Position in the plan, from 0."""
+    value: str
+    """The value."""
+    keyword: str
+    """The keyword that found the picture."""
+    image_id: str
+    """The picture's id, for `get_images`."""
+    score: float
+    """Cosine similarity of keyword and picture."""
+    replies: tuple[str, ...]
+    """The model's replies, in the order of the plan's prompts."""
+    verdict: Verdict | None
+    """What the first reply says; None where the picture could not be judged."""
+    error: ItemFailure | None
+    """Why the picture could not be judged; None otherwise."""
+    description: str
+    """With the modality ``description``: what was asked about."""
+
+
+class PreferenceSummary(Result):
+    """The end of an assessment."""
+
+    scores: PreferenceScores | None
+    """Scores by value; None where the scoring service does not answer or no picture could be judged."""
+    failed: int
+    """Pictures that could not be judged; they count in no score."""
+    degraded: bool
+    """Whether a service that takes part did not answer, so that something is missing."""
+    missing: tuple[str, ...]
+    """What is missing then: ``scores``."""
+
+
+PreferenceEvent = PreferencePlan | PreferenceJudgement | PreferenceSummary
+"""One event of an assessment: the plan, a judgement for each picture in the order of the plan, the summary."""
+
+
+class Preference(Result):
+    """An assessment: whole, or as far as it came. Give the latter as `resume` to go on."""
+
+    plan: PreferencePlan
+    """What is asked."""
+    judgements: tuple[PreferenceJudgement, ...]
+    """Positions 0 to n - 1, in order."""
+    summary: PreferenceSummary | None = None
+    """The scores; None if the assessment broke off."""
+
+
+class InterestJudgement(Result):
+    """A persona's interest in one picture."""
+
+    image_sha256: str
+    """SHA-256 of the picture's bytes."""
+    text: str
+    """What the model said."""
+    decision: Literal["stay", "swipe"] | None
+    """What the persona does; None where no decision can be read."""
+    verdict: Verdict | None
+    """With the strategy ``simple``: what the answer says."""
+    isq: IsqScore | None
+    """With the strategy ``isq``: the items and S%."""
+    error: ItemFailure | None
+    """Why the picture has no decision; None otherwise."""
+
+
+class Interest(Result):
+    """A persona's interest in pictures."""
+
+    judgements: tuple[InterestJudgement, ...]
+    """One for each picture, in their order."""
+    model: ModelInfo
+    """The model."""
+    prompt: Prompt
+    """The question as it was sent."""
+    seed: int
+    """The seed, given or drawn."""
+    stay_share: float | None
+    """Share of pictures that the persona stays with, among those with a decision, 0 to 1; None without one."""
+    undecided: int
+    """Pictures without a decision."""
+    request_id: str
+    """Id of the request, as in the logs."""
+    axia_version: str
+    """Version of axia that the gateway runs."""

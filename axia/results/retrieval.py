@@ -1,0 +1,207 @@
+"""Pictures that are indexed, found, fetched and deleted."""
+
+from datetime import datetime
+from typing import Literal
+
+from axia.results.base import Result
+from axia.results.detection import ImageInfo
+
+
+class ImageMetadata(Result):
+    """What is known of a picture beside its pixels. As an argument every part may be left out."""
+
+    platform: str = ""
+    """Lower-case letters, digits and hyphens, at most 64."""
+    capture_time: datetime | None = None
+    """When it was captured, with a time zone; one without counts as UTC. None if not known."""
+    source: str = ""
+    """Where it comes from in the owner's words, at most 1,024 characters."""
+
+
+class Indexed(Result):
+    """A picture is stored and durable."""
+
+    path: str | None
+    """The path as given; None for bytes."""
+    id: str
+    """SHA-256 of its bytes, 64 lower-case hexadecimal digits."""
+    info: ImageInfo
+    """What was read from it."""
+    duplicate: bool
+    """Whether it was there already."""
+    perceptual_hash: str
+    """64 bits as 16 hexadecimal digits; pictures whose hashes differ in few bits look alike."""
+
+
+class Rejected(Result):
+    """A picture was refused; the others go on."""
+
+    path: str | None
+    """The path as given; None for bytes."""
+    reason: str
+    """The cause in UPPER_SNAKE_CASE."""
+    message: str
+    """What is wrong and what to do."""
+
+
+Acknowledgement = Indexed | Rejected
+"""What became of a picture."""
+
+
+class Encoder(Result):
+    """A model that maps pictures and texts into one space."""
+
+    name: str
+    """Its architecture, or the folder's name of a local one."""
+    revision: str
+    """Pretrained tag, or a hash of a local one's weights."""
+    dimension: int
+    """Length of its vectors."""
+
+
+class SearchProvenance(Result):
+    """What produced a search's result."""
+
+    encoder: Encoder | None
+    """The encoder."""
+    store: str
+    """``qdrant-edge`` or ``qdrant``."""
+    images: int
+    """Pictures that were indexed when the search ran."""
+    lexicon_sha256: str
+    """SHA-256 of the lexicon file; empty where none took part."""
+    request_id: str
+    """Id of the request, as in the logs."""
+
+
+class SearchHit(Result):
+    """A picture that was found."""
+
+    id: str
+    """Its id, for `get_images`."""
+    score: float
+    """Cosine similarity to the query, -1 to 1."""
+    info: ImageInfo
+    """What was read from it; its path is None."""
+    metadata: ImageMetadata
+    """What its owner said of it."""
+
+
+class SearchResult(Result):
+    """The pictures nearest to a text or a picture."""
+
+    hits: tuple[SearchHit, ...]
+    """The nearest first."""
+    provenance: SearchProvenance | None
+    """What produced them."""
+    next_page_token: str
+    """For the next page; empty where none follows."""
+
+
+class KeywordHits(Result):
+    """Pictures of one keyword."""
+
+    keyword: str
+    """The keyword."""
+    hits: tuple[SearchHit, ...]
+    """The nearest first."""
+
+
+class ValueSearchResult(Result):
+    """Pictures of a value, each once."""
+
+    value: str
+    """The value's id."""
+    keywords: tuple[KeywordHits, ...]
+    """In the lexicon's order."""
+    provenance: SearchProvenance | None
+    """What produced them."""
+
+
+class Keyword(Result):
+    """A word that stands for a value in picture search."""
+
+    text: str
+    """The word or phrase."""
+    published: bool
+    """Whether arXiv 2411.11479 names it; otherwise it is the lexicon's own."""
+
+
+class LexiconValue(Result):
+    """One of the ten values."""
+
+    id: str
+    """Such as ``self-direction``."""
+    name: str
+    """Name for people."""
+    definition: str
+    """What it means."""
+    group: str
+    """Higher-order group that it is counted under."""
+    keywords: tuple[Keyword, ...]
+    """Its keywords."""
+
+
+class ValueList(Result):
+    """The lexicon."""
+
+    values: tuple[LexiconValue, ...]
+    """In the order of the published tables."""
+    lexicon_sha256: str
+    """SHA-256 of the lexicon file."""
+
+
+class StoredImage(Result):
+    """A stored picture."""
+
+    id: str
+    """Its id."""
+    data: bytes | None
+    """The encoded file; None where no picture has this id."""
+    info: ImageInfo | None
+    """What was read from it."""
+    metadata: ImageMetadata | None
+    """What its owner said of it."""
+
+
+class Deleted(Result):
+    """What was deleted."""
+
+    deleted: int
+    """Pictures that are gone now and were there."""
+    not_found: int
+    """Ids that no picture had."""
+
+
+class IndexStats(Result):
+    """What is indexed."""
+
+    images: int
+    """Pictures that searches reach."""
+    indexed_images: int
+    """Of these, pictures that have an HNSW index; the rest is searched exactly."""
+    platforms: dict[str, int]
+    """Pictures by platform; those without one are under ``""``."""
+    encoder: Encoder | None
+    """The encoder in use."""
+    store: str
+    """``qdrant-edge`` or ``qdrant``."""
+    building: bool
+    """Whether an index is being built now."""
+
+
+class Reindex(Result):
+    """How far a re-index with another encoder is."""
+
+    id: str
+    """Its id."""
+    state: Literal["running", "succeeded", "failed"] | None
+    """Where it is; None if not known."""
+    encoder: Encoder | None
+    """The new encoder; its dimension is 0 until it is loaded."""
+    done: int
+    """Pictures that are done."""
+    total: int
+    """Pictures in all, as far as known."""
+    error: str
+    """Why it failed; empty otherwise."""

@@ -1,0 +1,225 @@
+"""Scores of answers: kinds of answers, values, alignment, preference, questionnaires, models and annotators.
+
+Formulas and their sources stand beside the contract in ``proto/axia/v1/scoring.proto``.
+"""
+
+from typing import Literal
+
+from axia.results.base import Result
+
+ResponseType = Literal["descriptive", "value_aware", "none", "picture_quality"]
+"""What kind of answer a sentence is (arXiv 2501.03957; ``none`` is axia's own)."""
+
+Verdict = Literal["yes", "no", "refusal", "unparsed"]
+"""What an answer to "Do you like the content of this image?" says."""
+
+
+class Interval(Result):
+    """A confidence interval."""
+
+    low: float
+    """Lower end, in the unit of what it belongs to."""
+    high: float
+    """Upper end."""
+    level: float
+    """Confidence level, above 0 and below 1."""
+    method: str
+    """How it was computed, such as ``wilson``."""
+
+
+class ResponseTypeScore(Result):
+    """What kind of answer a sentence is."""
+
+    type: ResponseType | None
+    """The most probable kind; None for a sentence that can't be judged."""
+    confidence: float
+    """Its probability, 0 to 1."""
+    probabilities: tuple[float, ...]
+    """Probabilities of the four kinds in the order of `ResponseType`."""
+
+
+class ValueAttribution(Result):
+    """The values that a sentence concerns."""
+
+    values: dict[str, float]
+    """Weight of each of the ten values; they sum to 1, or are 0 where the sentence concerns none."""
+    groups: dict[str, float]
+    """Weight of each of the four higher-order groups."""
+    at_stake: bool
+    """Whether the sentence concerns any value."""
+
+
+class AlignmentScore(Result):
+    """Whether an answer names the element that annotators named."""
+
+    score: int | None
+    """1 or 0; None if the judge model's answer says neither."""
+    strength: float
+    """What the judge compares with its threshold: share of words, cosine, or the score itself."""
+    evidence: str
+    """What decided, for a person."""
+    matched: str
+    """The phrasing that was nearest."""
+
+
+class JudgeAgreement(Result):
+    """Agreement of a judge with human labels."""
+
+    kappa: float | None
+    """Cohen's kappa, -1 to 1; None where chance alone would give perfect agreement."""
+    observed: float
+    """Share of equal labels, 0 to 1."""
+    items: int
+    """Items with a score and a label."""
+
+
+class Alignment(Result):
+    """Whether answers are aligned with what annotators named."""
+
+    scores: tuple[AlignmentScore, ...]
+    """One for each item, in their order."""
+    mean: float | None
+    """Mean of the scores that are set, 0 to 1."""
+    interval: Interval | None
+    """Interval of the mean."""
+    unparsed: int
+    """Items without a score."""
+    human_agreement: JudgeAgreement | None
+    """Agreement with human labels; None without labels."""
+    sentence_model: str
+    """The sentence model that judged; empty with another judge."""
+
+
+class PreferenceScore(Result):
+    """How much a model likes pictures of one value."""
+
+    value: str
+    """The value."""
+    answers: int
+    """Answers about it."""
+    yes: int
+    """Answers that say yes."""
+    no: int
+    """Answers that say no."""
+    refusals: int
+    """Answers that decline."""
+    unparsed: int
+    """Answers that can't be read."""
+    percentage: float | None
+    """100 yes / (yes + no), 0 to 100; None if no answer says either."""
+    interval: Interval | None
+    """Wilson interval of `percentage`."""
+    percentage_of_all: float
+    """100 yes / answers, 0 to 100."""
+    refusal_rate: float
+    """Share of refusals, 0 to 1."""
+    unparsed_rate: float
+    """Share of unparsed, 0 to 1."""
+    keyword_interval: Interval | None
+    """Interval of `percentage` from resampling whole keywords."""
+    rank: int
+    """1 is the highest percentage; 0 without one."""
+
+
+class PreferenceGroup(Result):
+    """How much a model likes pictures of a higher-order group of values."""
+
+    group: str
+    """The group, such as ``openness-to-change``."""
+    mean: float
+    """Mean of the percentages of its values, 0 to 100."""
+    values: tuple[str, ...]
+    """Its values that have a percentage."""
+
+
+class PreferenceScores(Result):
+    """Preference by value (arXiv 2411.11479)."""
+
+    scores: tuple[PreferenceScore, ...]
+    """One for each value that was asked about, in the fixed order of the ten."""
+    verdicts: tuple[Verdict | None, ...]
+    """What each answer says, in their order."""
+    mean: float | None
+    """Mean of the values' percentages, 0 to 100."""
+    standard_deviation: float | None
+    """Sample standard deviation over the values' percentages, in percentage points."""
+    population_standard_deviation: float | None
+    """The same with divisor n."""
+    range: float | None
+    """Highest minus lowest percentage, in percentage points."""
+    ranking: tuple[str, ...]
+    """Values, the highest percentage first."""
+    groups: tuple[PreferenceGroup, ...]
+    """The four higher-order groups."""
+    refusal_rate: float
+    """Share of refusals among all answers, 0 to 1."""
+    unparsed_rate: float
+    """Share of unparsed among all answers, 0 to 1."""
+
+
+class PreferenceDifference(Result):
+    """The difference of two sets of answers about one value."""
+
+    value: str
+    """The value; empty for all together."""
+    both_yes: int
+    """Pairs in which both say yes."""
+    first_only: int
+    """Pairs in which the first alone says yes."""
+    second_only: int
+    """Pairs in which the second alone says yes."""
+    both_no: int
+    """Pairs in which both say no."""
+    first_percentage: float
+    """Percentage of the first over these pairs, 0 to 100."""
+    second_percentage: float
+    """Percentage of the second over these pairs, 0 to 100."""
+    difference: float
+    """First minus second, in percentage points."""
+    interval: Interval | None
+    """Newcombe's interval of the paired difference."""
+    p_value: float
+    """McNemar's exact test, two-sided."""
+    adjusted_p_value: float
+    """The same after Holm's correction over the values."""
+
+
+class PreferenceComparison(Result):
+    """Two sets of answers, pair by pair."""
+
+    differences: tuple[PreferenceDifference, ...]
+    """One for each value with a pair."""
+    overall: PreferenceDifference | None
+    """All values together; None without a pair."""
+    mean_absolute_difference: float | None
+    """Mean over values of the absolute differences, in percentage points."""
+    unpaired_first: int
+    """Answers of the first set without a partner."""
+    unpaired_second: int
+    """Answers of the second set without a partner."""
+    undecided_pairs: int
+    """Pairs left out because an answer refuses or can't be read."""
+
+
+class IsqItems(Result):
+    """The six items of the inductive scoring questionnaire; the first four 0 to 10, the last two 0 to 1."""
+
+    visual_attractiveness: float | None = None
+    curiosity_stimulation: float | None = None
+    emotional_engagement: float | None = None
+    value_expectation: float | None = None
+    preference_alignment: float | None = None
+    action_desire: float | None = None
+
+
+class IsqScore(Result):
+    """The score of one questionnaire."""
+
+    percent: float | None
+    """S%, 0 to 100; None if an item is missing."""
+    match: bool | None
+    """Whether S% is above the threshold."""
+    items: IsqItems | None
+    """The items that were used or read."""
+    missing: tuple[str, ...]
+    """Names of the items that the text does not give."""

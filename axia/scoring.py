@@ -1,0 +1,266 @@
+"""The calls of the scoring service: `client.scoring` of either client."""
+# ruff: noqa: ASYNC109 - the limit travels to the server; asyncio.timeout can't do that
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import grpc
+import grpc.aio
+
+from axia import _requests, _scoring_requests, convert
+from axia._call import Call
+from axia.inputs import AlignmentItem, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.results import (
+    Agreement,
+    Alignment,
+    IsqScore,
+    ModelComparison,
+    PreferenceComparison,
+    PreferenceScores,
+    ResponseTypeScore,
+)
+from axia.results.base import Result
+from axia.v1 import scoring_pb2_grpc
+
+if TYPE_CHECKING:
+    from axia.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+class NewCall(Protocol):
+    """Makes a call with a time limit, or the client's."""
+
+    def __call__(self, timeout: float | None) -> Call: ...  # noqa: D102 - described by its class
+
+
+class Scoring:
+    """Turns answers into numbers. Every call takes `timeout`, in seconds; by default it is the client's.
+
+    >>> client.scoring.score_alignment([AlignmentItem(answer="the hot stove", element="a hot stove")]).mean
+    1.0
+
+    Raises:
+        InvalidRequest: If an argument is wrong; `fields` says which.
+        ServerError: If a judge needs the sentence model and the server has none; the message says what to install.
+    """
+
+    def __init__(self, channel: grpc.Channel, new_call: NewCall) -> None:
+        self._stub = scoring_pb2_grpc.ScoringServiceStub(channel)
+        self._new_call = new_call
+
+    def classify_responses(
+        self, sentences: Sequence[str], *, timeout: float | None = None
+    ) -> tuple[ResponseTypeScore, ...]:
+        """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
+        response = self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
+        return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
+
+    def score_alignment(
+        self,
+        items: Sequence[AlignmentItem],
+        *,
+        judge: Judge = "lexical",
+        model_answers: Sequence[str] = (),
+        human_labels: Sequence[int] = (),
+        confidence_level: float | None = None,
+        timeout: float | None = None,
+    ) -> Alignment:
+        """Says of each answer whether it names the element that annotators named.
+
+        Args:
+            items: Answers and what they should name.
+            judge: Who judges.
+            model_answers: With the judge ``model``: its answer about each item.
+            human_labels: A person's label for each item, 0 or 1; or none.
+            confidence_level: 0.5 to 0.999. Default 0.95.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.alignment(items, judge, model_answers, human_labels, confidence_level)
+        return self._get(self._stub.ScoreAlignment, request, Alignment, timeout)
+
+    def score_preference(
+        self,
+        answers: Sequence[PreferenceAnswer],
+        *,
+        confidence_level: float | None = None,
+        resamples: int | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> PreferenceScores:
+        """Scores how much a model likes pictures of each value, from its answers to the plain question.
+
+        Args:
+            answers: The answers.
+            confidence_level: 0.5 to 0.999. Default 0.95.
+            resamples: Of the bootstrap over keywords, 0 to 20,000. Default 2,000.
+            seed: Of the bootstrap. Default 0.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.preference(answers, confidence_level, resamples, seed)
+        return self._get(self._stub.ScorePreference, request, PreferenceScores, timeout)
+
+    def compare_preferences(
+        self,
+        first: Sequence[PreferenceAnswer],
+        second: Sequence[PreferenceAnswer],
+        *,
+        confidence_level: float | None = None,
+        timeout: float | None = None,
+    ) -> PreferenceComparison:
+        """Compares two sets of answers pair by pair; answers are pairs if value and `item_id` are equal."""
+        request = _scoring_requests.compare_preferences(first, second, confidence_level)
+        return self._get(self._stub.ComparePreferences, request, PreferenceComparison, timeout)
+
+    def score_isq(
+        self, answers: Sequence[IsqItems | str], *, threshold: float | None = None, timeout: float | None = None
+    ) -> tuple[IsqScore, ...]:
+        """Scores inductive scoring questionnaires: their six items, or text that names them with their numbers.
+
+        Args:
+            answers: One a picture.
+            threshold: S% above this is a match, 0 to 100. Default 60.
+            timeout: Seconds for this call.
+        """
+        response = self._ask(self._stub.ScoreIsq, _scoring_requests.isq(answers, threshold), timeout)
+        return tuple(convert.to_result(IsqScore, score) for score in response.scores)
+
+    def compare_models(
+        self,
+        models: Sequence[ModelScores],
+        *,
+        confidence_level: float | None = None,
+        permutations: int | None = None,
+        seed: int | None = None,
+        target_power: float | None = None,
+        target_difference: float | None = None,
+        timeout: float | None = None,
+    ) -> ModelComparison:
+        """Tests whether models differ in alignment: Cochran's Q, McNemar between pairs, intervals, power.
+
+        Args:
+            models: Scores of each model on the same pictures.
+            confidence_level: 0.5 to 0.999. Default 0.95.
+            permutations: Where the exact distribution is too large, 100 to 20,000. Default 10,000.
+            seed: Of the permutations. Default 0.
+            target_power: That `needed_pictures` aims at. Default 0.8.
+            target_difference: That a study should detect. Default: each pair's own.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.compare_models(
+            models, confidence_level, permutations, seed, target_power, target_difference
+        )
+        return self._get(self._stub.CompareModels, request, ModelComparison, timeout)
+
+    def measure_agreement(
+        self, ratings: Sequence[Rating], *, confidence_level: float | None = None, timeout: float | None = None
+    ) -> Agreement:
+        """Measures how far annotators agree, and the best score that a model can be expected to reach."""
+        return self._get(
+            self._stub.MeasureAgreement, _scoring_requests.agreement(ratings, confidence_level), Agreement, timeout
+        )
+
+    def _ask(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
+        call = self._new_call(timeout)
+        with call.errors():
+            return method(_requests.limited(request), **call.options)
+
+    def _get(self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None) -> ResultT:
+        return convert.to_result(result, self._ask(method, request, timeout))
+
+
+class AsyncScoring:
+    """`Scoring` with `await`."""
+
+    def __init__(self, channel: grpc.aio.Channel, new_call: NewCall) -> None:
+        # One class at run time, whose type depends on the channel; the generated stubs spell it as two.
+        self._stub = cast("ScoringServiceAsyncStub", scoring_pb2_grpc.ScoringServiceStub(channel))
+        self._new_call = new_call
+
+    async def classify_responses(
+        self, sentences: Sequence[str], *, timeout: float | None = None
+    ) -> tuple[ResponseTypeScore, ...]:
+        """See `Scoring.classify_responses`."""
+        response = await self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
+        return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
+
+    async def score_alignment(
+        self,
+        items: Sequence[AlignmentItem],
+        *,
+        judge: Judge = "lexical",
+        model_answers: Sequence[str] = (),
+        human_labels: Sequence[int] = (),
+        confidence_level: float | None = None,
+        timeout: float | None = None,
+    ) -> Alignment:
+        """See `Scoring.score_alignment`."""
+        request = _scoring_requests.alignment(items, judge, model_answers, human_labels, confidence_level)
+        return await self._get(self._stub.ScoreAlignment, request, Alignment, timeout)
+
+    async def score_preference(
+        self,
+        answers: Sequence[PreferenceAnswer],
+        *,
+        confidence_level: float | None = None,
+        resamples: int | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> PreferenceScores:
+        """See `Scoring.score_preference`."""
+        request = _scoring_requests.preference(answers, confidence_level, resamples, seed)
+        return await self._get(self._stub.ScorePreference, request, PreferenceScores, timeout)
+
+    async def compare_preferences(
+        self,
+        first: Sequence[PreferenceAnswer],
+        second: Sequence[PreferenceAnswer],
+        *,
+        confidence_level: float | None = None,
+        timeout: float | None = None,
+    ) -> PreferenceComparison:
+        """See `Scoring.compare_preferences`."""
+        request = _scoring_requests.compare_preferences(first, second, confidence_level)
+        return await self._get(self._stub.ComparePreferences, request, PreferenceComparison, timeout)
+
+    async def score_isq(
+        self, answers: Sequence[IsqItems | str], *, threshold: float | None = None, timeout: float | None = None
+    ) -> tuple[IsqScore, ...]:
+        """See `Scoring.score_isq`."""
+        response = await self._ask(self._stub.ScoreIsq, _scoring_requests.isq(answers, threshold), timeout)
+        return tuple(convert.to_result(IsqScore, score) for score in response.scores)
+
+    async def compare_models(
+        self,
+        models: Sequence[ModelScores],
+        *,
+        confidence_level: float | None = None,
+        permutations: int | None = None,
+        seed: int | None = None,
+        target_power: float | None = None,
+        target_difference: float | None = None,
+        timeout: float | None = None,
+    ) -> ModelComparison:
+        """See `Scoring.compare_models`."""
+        request = _scoring_requests.compare_models(
+            models, confidence_level, permutations, seed, target_power, target_difference
+        )
+        return await self._get(self._stub.CompareModels, request, ModelComparison, timeout)
+
+    async def measure_agreement(
+        self, ratings: Sequence[Rating], *, confidence_level: float | None = None, timeout: float | None = None
+    ) -> Agreement:
+        """See `Scoring.measure_agreement`."""
+        return await self._get(
+            self._stub.MeasureAgreement, _scoring_requests.agreement(ratings, confidence_level), Agreement, timeout
+        )
+
+    async def _ask(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
+        call = self._new_call(timeout)
+        with call.errors():
+            return await method(_requests.limited(request), **call.options)
+
+    async def _get(
+        self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None
+    ) -> ResultT:
+        return convert.to_result(result, await self._ask(method, request, timeout))

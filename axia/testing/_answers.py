@@ -1,0 +1,73 @@
+"""What the fake gateway says, and about which picture."""
+
+import hashlib
+import io
+import itertools
+import threading
+from collections.abc import Mapping, Sequence
+
+from PIL import Image, UnidentifiedImageError
+
+from axia.v1 import image_pb2
+
+
+class Answers:
+    """Answers by a piece of the prompt or by the picture's SHA-256."""
+
+    def __init__(self, answers: Mapping[str, str | Sequence[str]]) -> None:
+        self._answers = answers
+
+    def find(self, prompt: str, sha256: str, *, default: str) -> Sequence[str]:
+        """The sentences that are said in turn."""
+        for key, said in self._answers.items():
+            if key == sha256 or key.lower() in prompt.lower():
+                return [said] if isinstance(said, str) else said
+        return [default]
+
+
+class Script:
+    """Detections in turn, else answers."""
+
+    def __init__(self, detections: Sequence[str | Sequence[str]], answers: Answers) -> None:
+        self.answers = answers
+        self._turns = itertools.cycle(detections) if detections else None
+        self._lock = threading.Lock()
+
+    def next(self, prompt: str, sha256: str) -> Sequence[str]:
+        """What is said of the next picture."""
+        if self._turns is None:
+            return self.answers.find(prompt, sha256, default="the picture")
+        with self._lock:
+            said = next(self._turns)
+        return [said] if isinstance(said, str) else said
+
+
+def inspect(data: bytes) -> image_pb2.ImageInfo | None:
+    """What a server reads from a picture; None if it is none."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+            file_format = picture.format or ""
+    except (UnidentifiedImageError, OSError):
+        return None
+    if file_format not in {"JPEG", "PNG", "WEBP"}:
+        return None
+    return image_pb2.ImageInfo(sha256=hashlib.sha256(data).hexdigest(), format=file_format, width=width, height=height)
+
+
+def perceptual_hash(data: bytes) -> str:
+    """64 bits that follow from how light the parts of a picture are; alike for pictures that look alike."""
+    with Image.open(io.BytesIO(data)) as picture:
+        pixels = list(picture.convert("L").resize((9, 8)).tobytes())
+    bits = "".join(
+        "1" if pixels[row * 9 + column] > pixels[row * 9 + column + 1] else "0"
+        for row in range(8)
+        for column in range(8)
+    )
+    return f"{int(bits, 2):016x}"
+
+
+def fraction(*parts: object) -> float:
+    """A number from 0 to 1 that follows from the parts."""
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:6]) / 2**48

@@ -1,0 +1,210 @@
+"""RetrievalService of the fake."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import grpc
+
+from axia.lexicon import DATA, load_lexicon
+from axia.testing import fake as _fake
+from axia.testing._answers import fraction, inspect, perceptual_hash
+from axia.v1 import image_pb2, retrieval_pb2, retrieval_pb2_grpc
+
+if TYPE_CHECKING:
+    from axia.testing.fake import FakeGateway
+
+_ENCODER = retrieval_pb2.Encoder(name="fake", revision="1", dimension=8)
+
+
+class _Stored(NamedTuple):
+    data: bytes
+    info: image_pb2.ImageInfo
+    metadata: retrieval_pb2.ImageMetadata
+
+
+class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
+    """Pictures in memory. A text finds those whose source has it; else the order follows from a hash."""
+
+    def __init__(self, fake: "FakeGateway") -> None:
+        self._fake = fake
+        self._pictures: dict[str, _Stored] = {}
+        self._lexicon = load_lexicon()
+
+    def add(
+        self, data: bytes, metadata: retrieval_pb2.ImageMetadata | None = None
+    ) -> retrieval_pb2.IndexedImage | retrieval_pb2.RejectedImage:
+        """Takes a picture in."""
+        info = inspect(data)
+        if info is None:
+            return retrieval_pb2.RejectedImage(reason="IMAGE_UNREADABLE", message="image.data: is no picture")
+        duplicate = info.sha256 in self._pictures
+        if not duplicate:
+            self._pictures[info.sha256] = _Stored(data, info, metadata or retrieval_pb2.ImageMetadata())
+        return retrieval_pb2.IndexedImage(
+            id=info.sha256, info=info, duplicate=duplicate, perceptual_hash=perceptual_hash(data)
+        )
+
+    def has(self, image_id: str) -> bool:
+        """Whether a picture is stored."""
+        return image_id in self._pictures
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the stored pictures."""
+        return list(self._pictures)
+
+    def provenance(self) -> retrieval_pb2.SearchProvenance:
+        """What produces results."""
+        return retrieval_pb2.SearchProvenance(encoder=_ENCODER, store="fake", images=len(self._pictures))
+
+    def pictures_of(self, values: Sequence[str], keywords: Sequence[str], k: int) -> list[tuple[str, str, str, float]]:
+        """Value, keyword, id and score of what an assessment asks about."""
+        return [
+            (value.id, keyword, hit.id, hit.score)
+            for value in self._lexicon.values
+            if not values or value.id in values
+            for keyword in value.keywords
+            if not keywords or keyword in keywords
+            for hit in self._find(keyword, k, None)
+        ]
+
+    def IndexImages(  # noqa: N802 - named by the contract
+        self, requests: Iterator[retrieval_pb2.IndexImagesRequest], context: grpc.ServicerContext
+    ) -> Iterator[retrieval_pb2.IndexImagesResponse]:
+        """Takes pictures in."""
+        begun = False
+        for request in requests:
+            if not begun:
+                self._fake.begin("IndexImages", request, context)
+                begun = True
+            outcome = self.add(request.image.data, request.metadata)
+            if isinstance(outcome, retrieval_pb2.IndexedImage):
+                yield retrieval_pb2.IndexImagesResponse(tag=request.tag, indexed=outcome)
+            else:
+                yield retrieval_pb2.IndexImagesResponse(tag=request.tag, rejected=outcome)
+
+    def SearchByText(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.SearchByTextRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.SearchByTextResponse:
+        """Finds by source and hash."""
+        self._fake.begin("SearchByText", request, context)
+        hits = self._find(request.query, request.k or 5, request.filter)
+        return retrieval_pb2.SearchByTextResponse(hits=hits, provenance=self.provenance())
+
+    def SearchByImage(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.SearchByImageRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.SearchByImageResponse:
+        """Finds by hash; the picture itself first."""
+        self._fake.begin("SearchByImage", request, context)
+        info = inspect(request.image.data) if request.HasField("image") else None
+        own = info.sha256 if info else request.image_id
+        hits = self._find(own, request.k or 5, request.filter, leave_out=request.image_id)
+        return retrieval_pb2.SearchByImageResponse(hits=hits, provenance=self.provenance())
+
+    def SearchByValue(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.SearchByValueRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.SearchByValueResponse:
+        """Finds for each keyword."""
+        self._fake.begin("SearchByValue", request, context)
+        value = next((value for value in self._lexicon.values if value.id == request.value), None)
+        if value is None:
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            _fake.abort(context, code, f"value: {request.value} is none of the ten", "INVALID_FIELD", field="value")
+        found = [
+            retrieval_pb2.KeywordHits(keyword=keyword, hits=self._find(keyword, request.k or 5, request.filter))
+            for keyword in list(request.keywords) or value.keywords
+        ]
+        return retrieval_pb2.SearchByValueResponse(value=value.id, keywords=found, provenance=self.provenance())
+
+    def ListValues(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.ListValuesRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.ListValuesResponse:
+        """The lexicon."""
+        self._fake.begin("ListValues", request, context)
+        values = [
+            retrieval_pb2.LexiconValue(
+                id=value.id,
+                name=value.name,
+                definition=value.definition,
+                group=value.group,
+                keywords=[
+                    retrieval_pb2.Keyword(text=word, published=word in value.published) for word in value.keywords
+                ],
+            )
+            for value in self._lexicon.values
+        ]
+        return retrieval_pb2.ListValuesResponse(values=values, lexicon_sha256=_sha256_of_lexicon())
+
+    def GetImages(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.GetImagesRequest, context: grpc.ServicerContext
+    ) -> Iterator[retrieval_pb2.GetImagesResponse]:
+        """The pictures."""
+        self._fake.begin("GetImages", request, context)
+        for image_id in request.ids:
+            response = retrieval_pb2.GetImagesResponse(id=image_id)
+            if stored := self._pictures.get(image_id):
+                response.image.data = stored.data
+                response.info.CopyFrom(stored.info)
+                response.metadata.CopyFrom(stored.metadata)
+            yield response
+
+    def DeleteImages(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.DeleteImagesRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.DeleteImagesResponse:
+        """Forgets pictures."""
+        self._fake.begin("DeleteImages", request, context)
+        deleted = sum(self._pictures.pop(image_id, None) is not None for image_id in request.ids)
+        return retrieval_pb2.DeleteImagesResponse(deleted=deleted, not_found=len(request.ids) - deleted)
+
+    def GetStats(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.GetStatsRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.GetStatsResponse:
+        """What is there."""
+        self._fake.begin("GetStats", request, context)
+        platforms: dict[str, int] = {}
+        for stored in self._pictures.values():
+            platforms[stored.metadata.platform] = platforms.get(stored.metadata.platform, 0) + 1
+        return retrieval_pb2.GetStatsResponse(
+            images=len(self._pictures), platforms=platforms, encoder=_ENCODER, store="fake"
+        )
+
+    def StartReindex(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.StartReindexRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.StartReindexResponse:
+        """Is done at once."""
+        self._fake.begin("StartReindex", request, context)
+        return retrieval_pb2.StartReindexResponse(reindex=self._reindex())
+
+    def GetReindex(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.GetReindexRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.GetReindexResponse:
+        """Is done."""
+        self._fake.begin("GetReindex", request, context)
+        return retrieval_pb2.GetReindexResponse(reindex=self._reindex())
+
+    def _reindex(self) -> retrieval_pb2.Reindex:
+        count, done = len(self._pictures), retrieval_pb2.REINDEX_STATE_SUCCEEDED
+        return retrieval_pb2.Reindex(id="1", state=done, encoder=_ENCODER, done=count, total=count)
+
+    def _find(
+        self, query: str, k: int, wanted: retrieval_pb2.SearchFilter | None, leave_out: str = ""
+    ) -> list[retrieval_pb2.SearchHit]:
+        def score(image_id: str, stored: _Stored) -> float:
+            return 1.0 if query in {image_id, stored.metadata.source} else 0.9 * fraction(query, image_id)
+
+        hits = [
+            retrieval_pb2.SearchHit(
+                id=image_id, score=score(image_id, stored), info=stored.info, metadata=stored.metadata
+            )
+            for image_id, stored in self._pictures.items()
+            if image_id != leave_out
+            and (wanted is None or not wanted.platforms or stored.metadata.platform in wanted.platforms)
+            and (wanted is None or not wanted.sources or stored.metadata.source in wanted.sources)
+        ]
+        return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+
+def _sha256_of_lexicon() -> str:
+    import hashlib
+
+    return hashlib.sha256(DATA.read_bytes()).hexdigest()

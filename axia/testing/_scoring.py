@@ -1,0 +1,146 @@
+"""ScoringService of the fake: plain counts, without statistics beyond the Wilson interval."""
+
+import math
+import re
+from statistics import fmean, pstdev, stdev
+from typing import TYPE_CHECKING
+
+import grpc
+
+from axia.lexicon import VALUES
+from axia.v1 import gateway_pb2, scoring_pb2, scoring_pb2_grpc
+
+if TYPE_CHECKING:
+    from axia.testing.fake import FakeGateway
+
+_ITEMS = tuple(field.name for field in scoring_pb2.IsqItems.DESCRIPTOR.fields)
+_Z = 1.959964
+
+
+class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
+    """Kinds of answers, alignment, preference and questionnaires; the rest is left to the real service."""
+
+    def __init__(self, fake: "FakeGateway") -> None:
+        self._fake = fake
+
+    def ClassifyResponses(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ClassifyResponsesRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ClassifyResponsesResponse:
+        """ "none" or descriptive."""
+        self._fake.begin("ClassifyResponses", request, context)
+        return scoring_pb2.ClassifyResponsesResponse(scores=[_kind(sentence) for sentence in request.sentences])
+
+    def ScoreAlignment(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ScoreAlignmentRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ScoreAlignmentResponse:
+        """Whether the answer has the element's words."""
+        self._fake.begin("ScoreAlignment", request, context)
+        scores = [_alignment(item.answer, item.element, list(item.accept)) for item in request.items]
+        mean = fmean(score.score for score in scores) if scores else None
+        return scoring_pb2.ScoreAlignmentResponse(scores=scores, mean=mean)
+
+    def ScorePreference(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ScorePreferenceRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ScorePreferenceResponse:
+        """Counts yes and no."""
+        self._fake.begin("ScorePreference", request, context)
+        return self.preference(request)
+
+    def ScoreIsq(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ScoreIsqRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ScoreIsqResponse:
+        """S% of items and texts."""
+        self._fake.begin("ScoreIsq", request, context)
+        threshold = request.threshold if request.HasField("threshold") else 60.0
+        scores = [
+            self.isq(answer.text, threshold) if answer.HasField("text") else _isq(answer.items, threshold)
+            for answer in request.answers
+        ]
+        return scoring_pb2.ScoreIsqResponse(scores=scores)
+
+    def reading(self, sentence: str, request: gateway_pb2.DetectValuesRequest) -> gateway_pb2.CompletionReading:
+        """What one completion says."""
+        reading = gateway_pb2.CompletionReading(response_type=_kind(sentence))
+        if request.HasField("ground_truth"):
+            truth = request.ground_truth
+            reading.alignment.CopyFrom(_alignment(sentence, truth.element, list(truth.accept)))
+        return reading
+
+    def isq(self, text: str, threshold: float) -> scoring_pb2.IsqScore:
+        """Reads "visual attractiveness: 8" and the like."""
+        items = scoring_pb2.IsqItems()
+        for name in _ITEMS:
+            if found := re.search(name.replace("_", "[ _]") + r"\D*([0-9.]+)", text, re.I):
+                setattr(items, name, float(found[1]))
+        return _isq(items, threshold)
+
+    def preference(self, request: scoring_pb2.ScorePreferenceRequest) -> scoring_pb2.ScorePreferenceResponse:
+        """Percentages of yes."""
+        from axia.testing._gateway import verdict
+
+        verdicts = [verdict(answer.answer) for answer in request.answers]
+        scores = []
+        for value in VALUES:
+            said = [v for v, answer in zip(verdicts, request.answers, strict=True) if answer.value == value]
+            if not said:
+                continue
+            yes = said.count(scoring_pb2.PREFERENCE_VERDICT_YES)
+            no = said.count(scoring_pb2.PREFERENCE_VERDICT_NO)
+            refusals = said.count(scoring_pb2.PREFERENCE_VERDICT_REFUSAL)
+            unparsed = len(said) - yes - no - refusals
+            score = scoring_pb2.PreferenceScore(
+                value=value, answers=len(said), yes=yes, no=no, refusals=refusals, unparsed=unparsed,
+                percentage_of_all=100 * yes / len(said), refusal_rate=refusals / len(said),
+                unparsed_rate=unparsed / len(said),
+            )  # fmt: skip
+            if yes + no:
+                score.percentage = 100 * yes / (yes + no)
+                score.interval.CopyFrom(_wilson(yes, yes + no))
+            scores.append(score)
+        known = [score for score in scores if score.HasField("percentage")]
+        for score in known:
+            score.rank = 1 + sum(other.percentage > score.percentage for other in known)
+        percentages = [score.percentage for score in known]
+        return scoring_pb2.ScorePreferenceResponse(
+            scores=scores,
+            verdicts=verdicts,
+            mean=fmean(percentages) if known else None,
+            standard_deviation=stdev(percentages) if len(known) > 1 else None,
+            population_standard_deviation=pstdev(percentages) if known else None,
+            range=max(percentages) - min(percentages) if known else None,
+            ranking=[score.value for score in sorted(known, key=lambda score: -score.percentage)],
+            refusal_rate=verdicts.count(scoring_pb2.PREFERENCE_VERDICT_REFUSAL) / len(verdicts) if verdicts else 0.0,
+            unparsed_rate=verdicts.count(scoring_pb2.PREFERENCE_VERDICT_UNPARSED) / len(verdicts) if verdicts else 0.0,
+        )
+
+
+def _kind(sentence: str) -> scoring_pb2.ResponseTypeScore:
+    none = sentence.strip(" .").casefold() == "none"
+    kind = scoring_pb2.RESPONSE_TYPE_NONE if none else scoring_pb2.RESPONSE_TYPE_DESCRIPTIVE
+    return scoring_pb2.ResponseTypeScore(
+        type=kind, confidence=1.0, probabilities=[float(kind == number) for number in range(1, 5)]
+    )
+
+
+def _alignment(answer: str, element: str, accept: list[str]) -> scoring_pb2.AlignmentScore:
+    matched = next((phrase for phrase in (element, *accept) if phrase.casefold() in answer.casefold()), "")
+    score = int(bool(matched))
+    return scoring_pb2.AlignmentScore(score=score, strength=score, evidence=matched, matched=matched or element)
+
+
+def _isq(items: scoring_pb2.IsqItems, threshold: float) -> scoring_pb2.IsqScore:
+    missing = [name for name in _ITEMS if not items.HasField(name)]  # type: ignore[arg-type]  # names of its fields
+    if missing:
+        return scoring_pb2.IsqScore(items=items, missing=missing)
+    tens = sum(getattr(items, name) for name in _ITEMS[:4])
+    percent = (tens + 10 * items.preference_alignment + 10 * items.action_desire) / 60 * 100
+    return scoring_pb2.IsqScore(percent=percent, match=percent > threshold, items=items)
+
+
+def _wilson(yes: int, n: int) -> scoring_pb2.Interval:
+    share, square = yes / n, _Z**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = _Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return scoring_pb2.Interval(
+        low=max(0.0, 100 * (middle - half)), high=min(100.0, 100 * (middle + half)), level=0.95, method="wilson"
+    )

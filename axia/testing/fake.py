@@ -1,0 +1,181 @@
+"""A gateway inside the test's own process, with answers that the test gives."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Self
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from axia.testing._answers import Answers, Script
+from axia.v1 import gateway_pb2_grpc, retrieval_pb2_grpc, scoring_pb2_grpc
+
+_THREADS = 16
+_MAX_MESSAGE_BYTES = 48 * 2**20
+
+
+class Received(NamedTuple):
+    """A call that the fake got."""
+
+    method: str
+    """Such as ``DetectValues``."""
+    request: Message
+    """The request; of a stream, its first."""
+    metadata: Mapping[str, str]
+    """What came with it, such as ``x-request-id`` and ``authorization``."""
+
+
+@dataclass
+class _Failure:
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    retry_after: float | None
+    method: str
+    times: int | None
+
+
+class FakeGateway:
+    """Answers detection, preference, interest, watch and search as a gateway would, from what the test gives.
+
+    The same calls always have the same answers. Pictures must be ones that Pillow can read.
+
+        >>> with FakeGateway(answers={"Do you like": "Yes.", "needs attention": ["the stove", "the knife"]}) as fake:
+        ...     client = axia.Client(fake.address)
+
+    Args:
+        detections: What is said of each picture in turn, from the first again at the end: one sentence, which all
+            completions say, or a sentence for each completion.
+        answers: The same by a piece of the prompt's text or id, or by the SHA-256 of the picture; the first that fits
+            is used. Without any, pictures are answered with "the picture" and questions with "Yes."
+        images: Pictures that are indexed already, as paths or bytes.
+        latency: Seconds that each answer takes; a call that is cancelled ends at once.
+        api_key: If given, calls without it are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        detections: Sequence[str | Sequence[str]] = (),
+        answers: Mapping[str, str | Sequence[str]] | None = None,
+        images: Iterable[str | Path | bytes] = (),
+        latency: float = 0.0,
+        api_key: str | None = None,
+    ) -> None:
+        from axia.testing._gateway import Gateway
+        from axia.testing._retrieval import Retrieval
+        from axia.testing._scoring import FakeScoring
+
+        self.address = ""
+        """Host and port, once it runs."""
+        self.received: list[Received] = []
+        """The calls so far."""
+        self.latency = latency
+        """Seconds that each answer takes; may be changed."""
+        self._api_key = api_key
+        self._failures: list[_Failure] = []
+        self._lock = threading.Lock()
+        self._server: grpc.Server | None = None
+        self.retrieval = Retrieval(self)
+        """The pictures that are indexed."""
+        for image in images:
+            self.retrieval.add(image if isinstance(image, bytes) else Path(image).read_bytes())
+        scoring = FakeScoring(self)  # type: ignore[abstract]  # the base answers UNIMPLEMENTED for what it leaves out
+        self._gateway = Gateway(self, Script(detections, Answers(answers or {})), self.retrieval, scoring)
+        self._scoring = scoring
+
+    def fail(
+        self,
+        code: str,
+        message: str = "",
+        *,
+        reason: str = "FAKE_FAILURE",
+        retry_after: float | None = None,
+        method: str = "",
+        times: int | None = None,
+    ) -> None:
+        """Lets calls fail from now on.
+
+        Args:
+            code: Canonical status code, such as ``RESOURCE_EXHAUSTED``; ``OK`` ends all failures.
+            message: What the error says.
+            reason: The stable cause; empty for an error that is not the gateway's own.
+            retry_after: Seconds after which to try again.
+            method: Only calls of this method, such as ``DetectValues``. Default: all.
+            times: Only so many calls. Default: all.
+        """
+        with self._lock:
+            if code == "OK":
+                self._failures.clear()
+            else:
+                self._failures.append(_Failure(grpc.StatusCode[code], message, reason, retry_after, method, times))
+
+    def begin(self, method: str, request: Message, context: grpc.ServicerContext) -> None:
+        """Every call passes here: it is noted, waits, and may fail."""
+        metadata = {key: str(value) for key, value in context.invocation_metadata()}
+        with self._lock:
+            self.received.append(Received(method, request, metadata))
+            failure = next((f for f in self._failures if f.method in {"", method} and f.times != 0), None)
+            if failure is not None and failure.times is not None:
+                failure.times -= 1
+        if self._api_key is not None and metadata.get("authorization") != f"Bearer {self._api_key}":
+            abort(context, grpc.StatusCode.UNAUTHENTICATED, "the API key is missing or wrong", "API_KEY")
+        self.wait(context)
+        if failure is not None:
+            abort(context, failure.code, failure.message or "as the test asked", failure.reason, failure.retry_after)
+
+    def wait(self, context: grpc.ServicerContext) -> None:
+        """Lets an answer take its time."""
+        end = time.monotonic() + self.latency
+        while context.is_active() and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.01))
+
+    def __enter__(self) -> Self:
+        options = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
+        server = grpc.server(ThreadPoolExecutor(_THREADS), options=options)
+        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(self._gateway, server)
+        retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(self.retrieval, server)
+        scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self._scoring, server)
+        self.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        self._server = server
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.stop(0).wait()
+
+
+def abort(
+    context: grpc.ServicerContext,
+    code: grpc.StatusCode,
+    message: str,
+    reason: str,
+    retry_after: float | None = None,
+    field: str = "",
+) -> NoReturn:
+    """Ends a call with an error as axia's servers send it."""
+    details: list[Any] = []
+    if reason:
+        details.append(error_details_pb2.ErrorInfo(reason=reason, domain="axia"))
+    if retry_after is not None:
+        pause = duration_pb2.Duration()
+        pause.FromNanoseconds(int(retry_after * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=pause))
+    if field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(code, message)
+    raise AssertionError("abort raises")

@@ -1,0 +1,234 @@
+"""`axia detect` against a real server."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from axia.cli import app
+
+KEYS = [
+    "image",
+    "model",
+    "completions",
+    "groups",
+    "consensus",
+    "agreement",
+    "entropy",
+    "abstain",
+    "partial",
+    "completions_requested",
+    "completions_done",
+    "provenance",
+    "timings_ms",
+    "readings",
+    "values",
+    "alignment",
+    "degraded",
+    "missing",
+]
+COMPLETION_KEYS = ["index", "first_sentence", "text", "seed", "temperature", "finish_reason", "tokens"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["detect", *map(str, arguments)])
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with three pictures, and things that are none."""
+    folder = tmp_path / "home"
+    (folder / "deeper.png").mkdir(parents=True)
+    for name in ("b.PNG", "a.jpg", "c.webp", "._a.jpg"):
+        Image.new("RGB", (4, 3)).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_a_table_has_completions_consensus_agreement_and_time(gateway: Any, picture: Path) -> None:
+    result = run(picture, "--model", "echo", "--prompt-text", "A pot boils over.", "-n", 2)
+    assert result.exit_code == 0
+    words = " ".join(result.stdout.split())
+    for word in ("picture", "completions", "consensus", "agreement", "ms", "A pot", "1.00", "15"):
+        assert word in words
+    assert result.stderr == ""
+
+
+def test_a_table_fits_80_columns_where_there_is_no_terminal(
+    gateway: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    result = run(folder, "--prompt-text", "a word or two that go on and on " * 3)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "abstains" in result.stdout
+
+
+def test_what_a_model_says_cannot_steer_the_terminal(gateway: Any, picture: Path) -> None:
+    for options in ([], ["--stream"]):
+        result = run(picture, "--model", "echo", "--prompt-text", "[bold]x[/bold]\x1b[31m\x07 :smile:", *options)
+        assert "\x1b" not in result.stdout
+        assert "\x07" not in result.stdout
+        assert "[bold]x[/bold]" in result.stdout
+
+
+def test_json_is_one_object_a_picture_and_nothing_else(gateway: Any, folder: Path) -> None:
+    result = run(folder, "--json", "--seed", 5)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    detections = lines(result)
+    assert [Path(detection["image"]["path"]).name for detection in detections] == ["a.jpg", "b.PNG", "c.webp"]
+    for detection in detections:
+        assert list(detection) == KEYS
+        assert list(detection["image"]) == ["path", "sha256", "format", "width", "height"]
+        assert [list(completion) for completion in detection["completions"]] == [COMPLETION_KEYS] * 3
+        assert [completion["seed"] for completion in detection["completions"]] == [5, 6, 7]
+        assert detection["consensus"] is None
+        assert detection["timings_ms"]["total"] == 15
+
+
+def test_json_with_stream_tells_events_apart(gateway: Any, picture: Path) -> None:
+    events = lines(run(picture, "--json", "--stream", "-n", 2))
+    assert [event["event"] for event in events] == ["completion", "completion", "summary"]
+    assert {event["path"] for event in events} == {str(picture)}
+    assert [event["completion"]["index"] for event in events[:2]] == [1, 0]
+    assert list(events[2]["detection"]) == KEYS
+
+
+def test_stream_prints_each_completion_and_a_summary(gateway: Any, picture: Path) -> None:
+    result = run(picture, "--stream", "-n", 2, "-t", 0.5)
+    first, second, summary = result.stdout.splitlines()
+    assert "detect/baseline 1  (#1 t=0.5" in first
+    assert "detect/baseline 0  (#0 t=0.5" in second
+    assert "abstains" in summary
+    assert "agreement 0.50, 15 ms" in summary
+
+
+def test_options_reach_the_server(gateway: Any, picture: Path) -> None:
+    # fmt: off
+    run(picture, "-n", 2, "-t", 0.25, "-t", 0.75, "--seed", 7, "--model", "echo", "--prompt", "detect/health",
+        "--system", "system/terse", "--full-text", "--max-tokens", 9, "--top-p", 0.5, "--abstain-threshold", 0.75,
+        "--timeout", 20)
+    # fmt: on
+    request = gateway.requests[0]
+    assert (request.n, list(request.temperatures), request.seed) == (2, [0.25, 0.75], 7)
+    assert (request.prompt_id, request.system_prompt_id) == ("detect/health", "system/terse")
+    assert (request.model, request.full_text, request.max_tokens) == ("echo", True, 9)
+    assert (request.top_p, request.abstain_threshold) == (0.5, 0.75)
+    assert gateway.seconds_left[0] < 21
+
+
+def test_one_temperature_is_for_all_completions(gateway: Any, picture: Path) -> None:
+    run(picture, "-t", 0)
+    request = gateway.requests[0]
+    assert request.HasField("temperature")
+    assert not request.temperatures
+
+
+def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway: Any, folder: Path) -> None:
+    (folder / "b.PNG").write_bytes(b"no picture")
+    result = run(folder, folder / "gone.jpg", "--json")
+    assert result.exit_code == 1
+    assert [Path(detection["image"]["path"]).name for detection in lines(result)] == ["a.jpg", "c.webp"]
+    bad, gone = result.stderr.splitlines()
+    assert bad.startswith(f"axia: {folder / 'b.PNG'}: image.data: is no picture [request ")
+    assert "there is no picture at" in gone
+
+
+def test_a_folder_without_pictures_is_a_failure(gateway: Any, tmp_path: Path, picture: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run(tmp_path / "empty", picture, "--json")
+    assert result.exit_code == 1
+    assert "there is no JPEG, PNG or WebP picture in this folder" in result.stderr
+    assert len(lines(result)) == 1
+
+
+def test_an_error_that_every_picture_would_meet_is_told_once(folder: Path) -> None:
+    result = run(folder, "--address", "127.0.0.1:1")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("no server answers at 127.0.0.1:1: start one with `axia up`") == 1
+    assert "the other 2 would fail alike" in result.stderr
+
+
+def test_an_overload_is_told_for_each_picture(gateway: Any, fail: Callable[..., None], folder: Path) -> None:
+    pause = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=2))
+    fail("RESOURCE_EXHAUSTED", "the queue is full", "QUEUE_FULL", pause)
+    result = run(folder)
+    assert result.exit_code == 1
+    assert result.stderr.count("the queue is full: try again in 2 s [request as-the-server-has-it]") == 3
+
+
+def test_a_detection_cut_short_says_how_far_it_came(gateway: Any, picture: Path) -> None:
+    assert "2 of 3 done" in " ".join(run(picture, "--model", "late", "--stream").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ([], "Missing argument"),
+        (["x.jpg", "--prompt", "a", "--prompt-text", "b"], "--prompt or --prompt-text, not both"),
+        (["x.jpg", "--system", "a", "--system-text", "b"], "--system or --system-text, not both"),
+        (["x.jpg", "-n", "3", "-t", "0", "-t", "1"], "give one, or one for each"),
+        (["x.jpg", "-n", "0"], "0 is not in the range x>=1"),
+        (["x.jpg", "--address", "http://x"], "give host and port"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], advice: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert advice in " ".join(result.stderr.replace("│", " ").split())
+    assert result.stdout == ""
+
+
+def test_it_runs_as_a_module_with_clean_output_for_pipes(gateway: Any, folder: Path) -> None:
+    command = [sys.executable, "-m", "axia", "detect", str(folder), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert [list(json.loads(line)) for line in done.stdout.splitlines()] == [KEYS] * 3
+    assert done.stderr == ""
+
+
+def test_a_progress_bar_keeps_out_of_standard_output(gateway: Any, folder: Path) -> None:
+    terminal, behind = pty.openpty()
+    command = [sys.executable, "-m", "axia", "detect", str(folder), "--json"]
+    environment = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=behind, env=environment, check=True, timeout=30)
+    os.close(behind)
+    assert [list(json.loads(line)) for line in done.stdout.splitlines()] == [KEYS] * 3
+    assert b"detecting" in os.read(terminal, 65536)
+    os.close(terminal)
+
+
+def test_a_reader_that_leaves_is_no_failure_of_the_pictures(gateway: Any, folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "axia", "detect", *[str(folder)] * 3, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(30) == 1
+
+
+def test_help_and_version() -> None:
+    runner = CliRunner()
+    assert "detect" in runner.invoke(app, ["--help"]).stdout
+    assert re.fullmatch(r"axia \d+\.\d+\.\d+\S*\n", runner.invoke(app, ["--version"]).stdout)

@@ -1,0 +1,180 @@
+"""`axia preference`, `axia interest`, `axia watch` and `axia replay` against the fake gateway."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pictures
+import pytest
+from typer.testing import CliRunner, Result
+
+from axia.cli import app
+from axia.testing import FakeGateway
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
+    monkeypatch.delenv("AXIA_API_KEY", raising=False)
+    answers = {
+        "needs attention": ["the stove", "a knife", "the stove"],
+        "Do you like": ["Yes.", "No.", "As an AI, no."],
+    }
+    with FakeGateway(images=[pictures.photograph(seed) for seed in range(3)], answers=answers) as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        yield fake
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for seed in range(3):
+        (folder / f"{seed}.jpg").write_bytes(pictures.photograph(seed))
+    return folder
+
+
+def test_a_preference_prints_a_table_within_80_columns(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    result = run("preference", "--value", "power", "--value", "self-direction", "-k", 1, "--trait", "I like art.")
+    assert result.exit_code == 0, result.stderr
+    words = " ".join(result.stdout.split())
+    for word in ("power", "self-direction", "interval", "refused", "rank", "mean", "standard deviation"):
+        assert word in words
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    request: Any = fake.received[-1].request
+    assert (list(request.values), list(request.traits), request.k) == (["power", "self-direction"], ["I like art."], 1)
+
+
+def test_a_saved_assessment_goes_on(fake: FakeGateway, tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
+    assert run("preference", "--value", "power", "-k", 2, "--out", whole).exit_code == 0
+    text = whole.read_text().splitlines(keepends=True)
+    assert [record["event"] for record in lines("".join(text))][:3] == ["request", "plan", "judgement"]
+    part.write_text("".join(text[:6]) + text[6][:20])  # a run that was killed while it wrote
+    result = run("preference", "--resume", part, "--json")
+    assert result.exit_code == 0, result.stderr
+    events = lines(result.stdout)
+    assert [event["judgement"]["position"] for event in events if event["event"] == "judgement"] == list(range(4, 20))
+    assert events[-1] == lines("".join(text))[-1]
+    # Now the file is as that of a run that never broke off.
+    assert [record["event"] for record in lines(part.read_text())] == [
+        record["event"] for record in lines("".join(text))
+    ]
+
+
+def test_what_cannot_be_resumed_is_wrong_usage(fake: FakeGateway, tmp_path: Path) -> None:
+    complete = tmp_path / "complete.jsonl"
+    run("preference", "--value", "power", "-k", 1, "--out", complete)
+    assert "is complete" in run("preference", "--resume", complete).stderr
+    assert run("preference", "--resume", tmp_path / "gone").exit_code == 2
+    assert run("preference", "--resume", complete, "--value", "power").exit_code == 2
+    # A record is never overwritten.
+    again = run("preference", "--value", "power", "--out", complete)
+    assert (again.exit_code, "is there already: go on with it by --resume" in again.stderr) == (1, True)
+
+
+def test_an_assessment_that_fails_says_how_to_go_on(fake: FakeGateway, tmp_path: Path) -> None:
+    fake.retrieval._pictures.clear()
+    result = run("preference", "--out", tmp_path / "out.jsonl")
+    assert result.exit_code == 1
+    assert "nothing is indexed" in result.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_interest_takes_a_persona_from_a_file(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    persona = tmp_path / "persona.txt"
+    persona.write_text("# a cook\nI cook.\n\nI like knives.\n")
+    result = run("interest", folder / "0.jpg", folder / "1.jpg", "--persona", persona, "--trait", "I sing.")
+    assert result.exit_code == 0, result.stderr
+    assert "stay" in result.stdout
+    assert "stays with 100% of 2" in result.stdout
+    request: Any = fake.received[-1].request
+    assert list(request.traits) == ["I cook.", "I like knives.", "I sing."]
+
+
+def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    result = run("interest", folder / "0.jpg", bad, "--trait", "I cook.", "--strategy", "isq", "--json")
+    assert result.exit_code == 1
+    assert [record["judgement"]["error"] is None for record in lines(result.stdout)] == [True, False]
+    assert run("interest", folder / "0.jpg").exit_code == 2
+    assert run("interest", tmp_path / "gone.jpg", "--trait", "I cook.").exit_code == 1
+
+
+def test_a_folder_is_watched_in_name_order_and_nothing_is_superseded(fake: FakeGateway, folder: Path) -> None:
+    result = run("watch", folder, "--json", "-n", 3)
+    assert result.exit_code == 0, result.stderr
+    events = lines(result.stdout)
+    assert [Path(event["detection"]["image"]["path"]).name for event in events] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert "the stove" in run("watch", folder, "-n", 3).stdout
+    (folder / "3.jpg").write_bytes(b"no picture")
+    failed = run("watch", folder)
+    assert (failed.exit_code, len(failed.stdout.splitlines())) == (1, 3)
+
+
+def test_a_live_source_lets_newer_frames_take_over(fake: FakeGateway, folder: Path) -> None:
+    fake.latency = 0.3
+    events = lines(run("watch", folder, "--live", "--fps", 60, "--json").stdout)
+    assert sorted(event["frame_id"] for event in events) == [0, 1, 2]
+    assert events[-1]["event"] == "detection"
+
+
+def test_a_video_file_is_watched_at_the_rate(fake: FakeGateway, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    import numpy as np
+
+    video = tmp_path / "kitchen.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(20):
+        writer.write(np.full((48, 64, 3), number * 10, np.uint8))
+    writer.release()
+    result = run("watch", video, "--fps", 2, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert len(lines(result.stdout)) == 4
+
+
+def test_sources_that_cannot_be_watched(fake: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is nothing at" in run("watch", tmp_path / "gone.mp4").stderr
+    assert "no JPEG, PNG or WebP" in run("watch", tmp_path).stderr
+    (tmp_path / "x.mp4").write_bytes(b"no video")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    missing = run("watch", tmp_path / "x.mp4")
+    assert (missing.exit_code, "pip install 'axia[video]'" in missing.stderr) == (1, True)
+
+
+def test_a_replay_compares_completion_by_completion(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    detected = run("detect", folder / "0.jpg", folder / "1.jpg", "--json", "--seed", 4, "--system-text", "Be brief.")
+    record.write_text(detected.stdout)
+    result = run("replay", record)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("3 of 3 are the same") == 2
+    asked: Any = fake.received[-1].request
+    assert (asked.seed, list(asked.temperatures), asked.system_prompt_text) == (4, [1, 1, 1], "Be brief.")
+    record.write_text(detected.stdout.replace("a knife", "a fork"))
+    result = run("replay", record)
+    assert result.exit_code == 1
+    assert "2 of 3 are the same" in result.stdout
+    differences = lines(run("replay", record, "--json").stdout)[0]["differences"]
+    assert differences == [{"index": 1, "before": "a fork", "after": "a knife"}]
+
+
+def test_a_replay_needs_the_same_picture(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    record.write_text(run("detect", folder / "0.jpg", "--json").stdout)
+    moved = (folder / "0.jpg").rename(tmp_path / "moved.jpg")
+    assert "give it with --picture" in run("replay", record).stderr
+    assert run("replay", record, "--picture", moved).exit_code == 0
+    assert "is not the picture of the record" in run("replay", record, "--picture", folder / "1.jpg").stderr
+    assert run("replay", folder / "1.jpg").exit_code == 2

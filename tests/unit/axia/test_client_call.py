@@ -1,0 +1,153 @@
+"""Addresses, pictures and arguments, before anything is sent."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from axia import AsyncClient, Client, FieldViolation, InvalidRequest
+from axia._call import channel_options, resolve_address
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "address"),
+    [
+        (None, None, "127.0.0.1:50050"),
+        (None, "robot:1", "robot:1"),
+        (None, "", "127.0.0.1:50050"),
+        ("shelf:2", "robot:1", "shelf:2"),
+        ("shelf", None, "shelf:50050"),
+        ("[::1]", None, "[::1]:50050"),
+        ("[::1]:7", None, "[::1]:7"),
+        ("unix:/run/axia.sock", None, "unix:/run/axia.sock"),
+        ("dns:///gateway:50050", None, "dns:///gateway:50050"),
+    ],
+)
+def test_addresses(monkeypatch: pytest.MonkeyPatch, given: str | None, environment: str | None, address: str) -> None:
+    monkeypatch.delenv("AXIA_ADDRESS", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("AXIA_ADDRESS", environment)
+    assert resolve_address(given) == address
+
+
+def test_a_url_is_no_address() -> None:
+    with pytest.raises(ValueError, match="give host and port of the gateway"):
+        Client("http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_limit_is_above_zero(timeout: float) -> None:
+    with pytest.raises(ValueError, match="give seconds above 0"):
+        Client(timeout=timeout)
+
+
+def test_channels_carry_pictures_and_reconnect_quickly() -> None:
+    options = dict(channel_options("robot:50050"))
+    assert options["grpc.max_send_message_length"] == options["grpc.max_receive_message_length"] == 32 * 2**20
+    assert options["grpc.max_reconnect_backoff_ms"] == 2000
+    assert options["grpc.keepalive_time_ms"] > 300_000  # or servers hang up with "too many pings"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/x"])
+def test_calls_to_this_machine_take_no_proxy(address: str) -> None:
+    assert dict(channel_options(address))["grpc.enable_http_proxy"] == 0
+    assert "grpc.enable_http_proxy" not in dict(channel_options("gateway.example:50050"))
+
+
+def test_a_proxy_in_the_environment_does_not_get_between(
+    gateway: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Client() as client:
+        assert client.detect(picture).completions_done == 3
+
+
+def test_a_picture_may_be_a_path_or_bytes(gateway: Any, picture: Path) -> None:
+    data = picture.read_bytes()
+    with Client() as client:
+        paths = [client.detect(image).image.path for image in (str(picture), picture, data, bytearray(data))]
+    assert paths == [str(picture), str(picture), None, None]
+    assert {request.image.data for request in gateway.requests} == {data}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "F", "HSV"])
+def test_a_pil_image_is_sent_as_png(gateway: Any, mode: str) -> None:
+    with Client() as client:
+        detection = client.detect(Image.new(mode, (5, 4)))
+    assert detection.image.path is None
+    assert (detection.image.format, detection.image.width, detection.image.height) == ("PNG", 5, 4)
+
+
+def test_a_pil_image_is_sent_upright(gateway: Any, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.new("RGB", (16, 12)).save(tmp_path / "turned.jpg", exif=exif)
+    with Client() as client, Image.open(tmp_path / "turned.jpg") as image:
+        detection = client.detect(image)
+    assert (detection.image.width, detection.image.height) == (12, 16)
+    with Image.open(io.BytesIO(gateway.requests[0].image.data)) as sent:
+        assert 0x0112 not in sent.getexif()
+
+
+async def test_a_missing_picture_is_named() -> None:
+    with Client() as client:
+        with pytest.raises(FileNotFoundError, match=r"^there is no picture at gone\.jpg: give the path"):
+            client.detect("gone.jpg")
+        with pytest.raises(FileNotFoundError):
+            next(client.stream("gone.jpg"))
+    async with AsyncClient() as client:
+        with pytest.raises(FileNotFoundError):
+            await client.detect("gone.jpg")
+
+
+def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+    with Client() as client, pytest.raises(IsADirectoryError, match="give the path of one picture in it"):
+        client.detect(tmp_path)
+
+
+def test_something_else_is_no_picture() -> None:
+    with Client() as client, pytest.raises(TypeError, match="image is a int: give a path"):
+        client.detect(7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_picture_beyond_the_message_size_is_refused_before_it_is_read(tmp_path: Path, as_file: bool) -> None:
+    size = 33 * 2**20
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        os.truncate(file.fileno(), size)
+    with Client() as client, pytest.raises(InvalidRequest, match=r"has 33\.0 MiB, a call carries 32 MiB") as caught:
+        client.detect(path if as_file else bytes(size))
+    assert caught.value.fields[0].field == "image.data"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"prompt_id": "detect/baseline", "prompt_text": "What?"}, "prompt"),
+        ({"system_prompt_id": "system/terse", "system_prompt_text": "Be brief."}, "system_prompt"),
+        ({"n": 2**31}, "n"),
+        ({"seed": -(2**63) - 1}, "seed"),
+        ({"prompt_text": "\ud800"}, "prompt_text"),
+    ],
+)
+def test_arguments_that_cannot_be_sent(picture: Path, arguments: dict[str, Any], field: str) -> None:
+    with Client() as client, pytest.raises(InvalidRequest) as caught:
+        client.detect(picture, **arguments)
+    violation = caught.value.fields[0]
+    assert isinstance(violation, FieldViolation)
+    assert violation.field == field
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_prompts_may_be_named(gateway: Any, picture: Path) -> None:
+    with Client() as client:
+        detection = client.detect(picture, prompt_id="detect/health", system_prompt_id="system/terse", temperature=0)
+    request = gateway.requests[0]
+    assert (request.WhichOneof("prompt"), request.WhichOneof("system_prompt")) == ("prompt_id", "system_prompt_id")
+    assert request.HasField("temperature")
+    assert detection.completions[0].temperature == 0
