@@ -1,0 +1,1 @@
+"""How the demo models are trained and evaluated; see the module of each."""

@@ -1,0 +1,1 @@
+"""The sprite atlas and how it is built from the emoji font."""

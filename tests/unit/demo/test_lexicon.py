@@ -1,0 +1,74 @@
+"""The lexicon: what is shipped, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from axia.lexicon import DATA, VALUES, LexiconError, load_lexicon
+
+
+def test_shipped_lexicon_has_ten_values_with_ten_distinct_keywords_each() -> None:
+    lexicon = load_lexicon()
+    assert tuple(value.id for value in lexicon.values) == VALUES
+    assert all(len(value.keywords) == 10 for value in lexicon.values)
+    assert len(set(lexicon.keywords)) == 100
+
+
+def test_published_keywords_are_those_of_the_paper_and_no_others() -> None:
+    published = {value.id: value.published for value in load_lexicon().values if value.published}
+    assert published == {
+        "universalism": ("equality", "globe", "handshake"),
+        "hedonism": ("vacation", "comedy", "concert"),
+    }
+
+
+def test_every_value_is_in_one_of_four_groups_and_groups_oppose_in_pairs() -> None:
+    lexicon = load_lexicon()
+    opposes = {group.id: group.opposes for group in lexicon.group}
+    assert len(opposes) == 4
+    assert all(opposes[opposes[group]] == group for group in opposes)
+    assert sum(len(lexicon.members(group)) for group in opposes) == 10
+
+
+def test_hedonism_names_its_second_group() -> None:
+    hedonism = load_lexicon().value("hedonism")
+    assert (hedonism.group, hedonism.also) == ("openness-to-change", "self-enhancement")
+
+
+def test_values_are_found_by_keyword_and_unknown_ones_are_named() -> None:
+    lexicon = load_lexicon()
+    assert lexicon.value_of("handshake").id == "universalism"
+    with pytest.raises(KeyError, match="no keyword 'teapot'"):
+        lexicon.value_of("teapot")
+    with pytest.raises(KeyError, match="there are self-direction"):
+        lexicon.value("courage")
+
+
+def test_a_loaded_lexicon_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_lexicon().value("power").name = "Might"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"equality"', '"vacation"', "more than once: \\['vacation'\\]"),
+        ('"equality", ', "", "has 9 keywords"),
+        ('id = "security"', 'id = "safety"', "missing \\['security'\\], not known \\['safety'\\]"),
+        ('group = "conservation"', 'group = "caution"', "'caution', which is not a group"),
+        ('"equality"', '"Equality!"', "published"),
+        ("[[value]]", "[[values]]", "no \\[\\[value\\]\\] entries"),
+        ("source =", "source", "not TOML"),
+    ],
+)
+def test_a_broken_lexicon_is_refused_with_its_path_and_reason(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    path = tmp_path / "lexicon.toml"
+    path.write_text(DATA.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(LexiconError, match=reason) as caught:
+        load_lexicon(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LexiconError, match="can't be read"):
+        load_lexicon(tmp_path / "none.toml")
