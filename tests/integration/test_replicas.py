@@ -1,0 +1,154 @@
+"""Models with several replicas, as the gateway's routing table names them."""
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+import processes
+import pytest
+from pictures import photograph
+
+from axia.v1 import gateway_pb2 as gw
+from axia.v1 import gateway_pb2_grpc, image_pb2
+
+ANSWERS = """
+first_token_ms: 150
+token_ms: 10
+answers:
+  - say: ["The smoke rises from the pan while nobody looks at the stove at all."]
+"""
+CALLS = 200
+TIMEOUT = 60
+
+
+class Replicas(NamedTuple):
+    first: processes.Server
+    second: processes.Server
+    gateway: processes.Server
+    stub: gateway_pb2_grpc.GatewayServiceStub
+
+
+@contextmanager
+def replicas(folder: Path, table: str = "") -> Iterator[Replicas]:
+    answers = folder / "answers.yaml"
+    answers.write_text(ANSWERS)
+    engine: dict[str, object] = {"engine": "scripted", "answers": answers, "max_running": 256, "max_queue": 1000}
+    with (
+        processes.inference(folder / "first.log", **engine) as first,
+        processes.inference(folder / "second.log", **engine) as second,
+    ):
+        routes = folder / "models.toml"
+        routes.write_text(f'[[model]]\nname = "scripted"\naddresses = ["{first.address}", "{second.address}"]\n{table}')
+        with processes.gateway(folder / "gateway.log", "", models=routes, refresh_s=0.5) as gateway:
+            for server in (first, second, gateway):
+                server.wait_for("SERVING", timeout=60)
+            with grpc.insecure_channel(gateway.address) as channel:
+                yield Replicas(first, second, gateway, gateway_pb2_grpc.GatewayServiceStub(channel))
+
+
+def answered(server: processes.Server) -> float:
+    return sum(v for name, v in server.metrics().items() if name.startswith("axia_inference_completions_total"))
+
+
+def detection(**fields: object) -> gw.DetectValuesRequest:
+    return gw.DetectValuesRequest(image=image_pb2.Image(data=photograph(size=(64, 48))), **fields)  # type: ignore[arg-type]
+
+
+def wait_until_both_answer(own: Replicas, timeout: float) -> None:
+    """Asks until each replica has answered once more."""
+    before = answered(own.first), answered(own.second)
+    deadline = time.monotonic() + timeout
+    while answered(own.first) <= before[0] or answered(own.second) <= before[1]:
+        assert time.monotonic() < deadline, "a replica is not used"
+        own.stub.DetectValues(detection(n=1), timeout=TIMEOUT)
+
+
+def test_calls_that_had_not_started_survive_the_death_of_a_replica(tmp_path: Path) -> None:
+    with replicas(tmp_path) as own:
+        wait_until_both_answer(own, timeout=30)
+        started: set[int] = set()
+        lock = threading.Lock()
+
+        def call(number: int) -> str:
+            request = gw.StreamDetectValuesRequest(detection=detection(n=2, temperatures=[0.0, 1.0], seed=number))
+            try:
+                for event in own.stub.StreamDetectValues(request, timeout=TIMEOUT):
+                    if event.WhichOneof("event") == "completion":
+                        with lock:
+                            started.add(number)
+            except grpc.RpcError as error:
+                return str(error.code().name)
+            return "OK"
+
+        with ThreadPoolExecutor(32) as pool:
+            calls = [pool.submit(call, number) for number in range(CALLS)]
+            deadline = time.monotonic() + TIMEOUT
+            while sum(future.done() for future in calls) < CALLS // 5:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            own.first.signal_group(signal.SIGKILL)
+            outcomes = Counter(future.result(timeout=TIMEOUT) for future in calls)
+        assert set(outcomes) <= {"OK", "UNAVAILABLE"}
+        # At most 32 calls were in flight when it died; those that it had not begun to answer went to the other.
+        assert outcomes["UNAVAILABLE"] <= 32
+        assert outcomes["OK"] >= CALLS - 32
+        assert own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
+        own.first.process.wait(30)
+        own.first.start()
+        own.first.wait_for("SERVING", timeout=60)
+        wait_until_both_answer(own, timeout=10)
+
+
+def test_a_call_that_has_not_started_is_sent_to_the_other_replica(tmp_path: Path) -> None:
+    """Every call waits for its first token when the replica dies, pictures beyond gRPC's own retry buffer included."""
+    with replicas(tmp_path) as own:
+        wait_until_both_answer(own, timeout=30)
+        slow = tmp_path / "answers.yaml"
+        slow.write_text(ANSWERS.replace("first_token_ms: 150", "first_token_ms: 4000"))
+        for server in (own.first, own.second):
+            server.stop()
+            server.start()
+            server.wait_for("SERVING", timeout=60)
+        large = photograph(size=(1200, 900), file_format="PNG", compress_level=0)
+        assert len(large) > 2**20
+        request = gw.DetectValuesRequest(image=image_pb2.Image(data=large), n=1)
+        with ThreadPoolExecutor(16) as pool:
+            calls = [
+                pool.submit(own.stub.DetectValues, request, timeout=TIMEOUT, wait_for_ready=True) for _ in range(16)
+            ]
+            deadline = time.monotonic() + 30
+            while not all(server.metrics().get("axia_inference_running") for server in (own.first, own.second)):
+                assert time.monotonic() < deadline, "a replica got no call"
+                time.sleep(0.02)
+            own.first.signal_group(signal.SIGKILL)
+            assert [call.result(timeout=TIMEOUT).completions_done for call in calls] == [1] * 16
+
+
+def test_defaults_and_limits_of_the_table_hold(tmp_path: Path) -> None:
+    table = "[model.defaults]\nn = 2\ntemperature = 0.5\nprompt_id = 'detect/safety'\n"
+    table += "[model.limits]\nmax_n = 4\nconcurrency = 1\n"
+    with replicas(tmp_path, table) as own:
+        response = own.stub.DetectValues(detection(), timeout=TIMEOUT)
+        assert list(response.provenance.temperatures) == [0.5, 0.5]
+        assert response.provenance.prompt.id == "detect/safety"
+        with pytest.raises(grpc.RpcError, match="n: must be from 1 to 4"):
+            own.stub.DetectValues(detection(n=5), timeout=TIMEOUT)
+        calls = [own.stub.DetectValues.future(detection(n=1), timeout=TIMEOUT) for _ in range(8)]
+        codes = Counter(call.code() for call in calls)
+        assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_a_bad_table_ends_the_gateway_with_file_key_and_rule(tmp_path: Path) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text('[[model]]\nname = "a"\naddresses = ["127.0.0.1:1"]\n[model.limits]\nmax_n = 0\n')
+    with processes.gateway(tmp_path / "gateway.log", "", models=path) as server:
+        assert server.process.wait(30) == 2
+        assert f"AXIA_GATEWAY_MODELS: {path}: model.0.limits.max_n: " in server.log_text()
+        assert "greater than or equal to 1" in server.log_text()
