@@ -1,0 +1,235 @@
+"""Measures searches through the retrieval service: python -m scripts.retrieval_speed [--images 50191] [--larger 502000]
+
+The index is filled with synthetic vectors around random centres and around the keywords, and given to a retrieval
+service with a ViT-B/32 of random weights, a process of its own. Cached keywords are searched through gRPC, in turns
+with the raw query of an Edge shard of the same vectors and with qdrant-client's local mode, both in the client's
+process and with the same keywords' vectors, so that whatever else the machine does meets all. Prints a table.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import psutil
+import qdrant_edge as edge
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from axia.lexicon import load_lexicon
+from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
+from scripts.gateway_speed import start, wait_until_serving
+from scripts.retrieval_index_speed import DIMENSION, K, entry
+from services.retrieval.encoder_openclip import OpenClipEncoder
+from services.retrieval.index import EncoderId
+from services.retrieval.index_edge import EdgeCatalogue
+
+SPEC = "ViT-B-32/"
+ENCODER = EncoderId("ViT-B-32", "random-0", DIMENSION)
+SERVICE = "axia.v1.RetrievalService"
+TURNS = 300
+SEARCHERS = 32
+MIB = 2**20
+
+Search = Callable[[int], Awaitable[Any]]
+
+
+async def keyword_vectors() -> NDArray[np.float32]:
+    """What the service searches for, shape (100, DIMENSION)."""
+    encoder = OpenClipEncoder(SPEC, dtype="float32")
+    await encoder.start()
+    vectors = await encoder.encode_texts(load_lexicon().keywords)
+    await encoder.close()
+    return vectors
+
+
+def around(centres: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+    """Vectors of unit length around centres, noise 0.7 of the centre's length; shape (count, DIMENSION)."""
+    random = np.random.default_rng(seed)
+    vectors = np.empty((count, DIMENSION), np.float32)
+    for first in range(0, count, 10_000):
+        part = vectors[first : first + 10_000]
+        part[:] = random.standard_normal(part.shape, dtype=np.float32) * (0.7 / DIMENSION**0.5)
+        part += centres[random.integers(len(centres), size=len(part))]
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return vectors
+
+
+async def fill(data: Path, vectors: NDArray[np.float32]) -> None:
+    """Writes an index of these vectors and waits until all of it is built."""
+    catalogue = EdgeCatalogue(data / "index")
+    index = await catalogue.open(ENCODER)
+    for first in range(0, len(vectors), 500):
+        await index.add([entry(first + row, vector) for row, vector in enumerate(vectors[first : first + 500])])
+    while (await index.stats()).building:  # noqa: ASYNC110 - the index tells nobody when it is built
+        await asyncio.sleep(0.2)
+    await index.close()
+    await catalogue.switch(ENCODER)
+    await catalogue.close()
+
+
+def raw_shard(folder: Path, vectors: NDArray[np.float32]) -> Any:
+    """An Edge shard with the same points in one HNSW index, as a program would make it for itself."""
+    folder.mkdir()
+    vector = edge.EdgeVectorParams(size=DIMENSION, distance=edge.Distance.Dot)
+    shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=vector))
+    for first in range(0, len(vectors), 1000):
+        points = [
+            edge.Point(id=first + row, vector=vector.tolist(), payload={"sha256": hashlib.sha256(b"x").hexdigest()})
+            for row, vector in enumerate(vectors[first : first + 1000])
+        ]
+        shard.update(edge.UpdateOperation.upsert_points(points))
+    shard.optimize()
+    return shard
+
+
+def local_mode(vectors: NDArray[np.float32]) -> Any:
+    """qdrant-client's local mode with the same points."""
+    from qdrant_client import QdrantClient, models
+
+    warnings.simplefilter("ignore", UserWarning)  # it advises against this size, which is the point
+    client = QdrantClient(":memory:")
+    client.create_collection("speed", models.VectorParams(size=DIMENSION, distance=models.Distance.DOT))
+    for first in range(0, len(vectors), 1000):
+        part = vectors[first : first + 1000]
+        points = [models.PointStruct(id=first + row, vector=vector.tolist()) for row, vector in enumerate(part)]
+        client.upsert("speed", points)
+    return client
+
+
+async def median_ms(search: Search, count: int) -> float:
+    """Median milliseconds of searches one after another."""
+    taken = []
+    for number in range(count):
+        began = time.perf_counter()
+        await search(number)
+        taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
+async def rate(search: Search, searchers: int, count: int) -> float:
+    """Searches a second of several searchers at once."""
+    numbers = iter(range(count))
+
+    async def searcher() -> None:
+        for number in numbers:
+            await search(number)
+
+    began = time.perf_counter()
+    await asyncio.gather(*[searcher() for _ in range(searchers)])
+    return count / (time.perf_counter() - began)
+
+
+class Served:
+    """A retrieval service over an index, and searches of cached keywords through gRPC."""
+
+    def __init__(self, stack: ExitStack, data: Path) -> None:
+        began = time.monotonic()
+        address, self.pid = start(stack, "services.retrieval", "RETRIEVAL", encoder=SPEC, data=data)
+        self.address, self._began = address, began
+        self._keywords = load_lexicon().keywords
+
+    async def ready(self) -> float:
+        """Waits for SERVING; returns the seconds from the start."""
+        await wait_until_serving(self.address, SERVICE)
+        channel = grpc.aio.insecure_channel(self.address)
+        self.stub: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
+        return time.monotonic() - self._began
+
+    async def search(self, number: int) -> Any:
+        """SearchByText with one of the lexicon's keywords."""
+        query = self._keywords[number % len(self._keywords)]
+        return await self.stub.SearchByText(retrieval_pb2.SearchByTextRequest(query=query, k=K))
+
+    @property
+    def resident_mib(self) -> float:
+        """The process's resident memory."""
+        return psutil.Process(self.pid).memory_info().rss / MIB
+
+
+async def measure(images: int, larger: int, root: Path) -> Table:
+    """Everything, as a table."""
+    table = Table("what", "measured", "goal", title=f"{images:,} pictures x {DIMENSION}, through gRPC")
+    keywords = await keyword_vectors()
+    random = np.random.default_rng(0).standard_normal((images // 100, DIMENSION), dtype=np.float32)
+    centres = np.concatenate([keywords, random / np.linalg.norm(random, axis=1, keepdims=True)])
+    with ExitStack() as stack:
+        (root / "empty").mkdir()
+        empty = Served(stack, root / "empty")
+        await empty.ready()
+        await median_ms(empty.search, 100)
+        alone = empty.resident_mib
+    vectors = around(centres, images, seed=1)
+    await fill(root / "small", vectors)
+    shard, local = raw_shard(root / "raw", vectors), local_mode(vectors)
+
+    async def raw(number: int) -> Any:
+        vector = keywords[number % len(keywords)].tolist()
+        return shard.query(edge.QueryRequest(query=edge.Query.Nearest(vector), limit=K, with_payload=True))
+
+    async def plain(number: int) -> Any:
+        return local.query_points("speed", query=keywords[number % len(keywords)].tolist(), limit=K)
+
+    with ExitStack() as stack:
+        served = Served(stack, root / "small")
+        table.add_row("from the start to SERVING, most of it a ViT-B/32", f"{await served.ready():.1f} s", "")
+        await median_ms(served.search, 300)
+        own, edges, locals_ = [], [], []
+        for _ in range(9):
+            own.append(await median_ms(served.search, TURNS))
+            edges.append(await median_ms(raw, TURNS))
+            locals_.append(await median_ms(plain, 6))
+        ratio = statistics.median(a / b for a, b in zip(own, edges, strict=True))
+        table.add_row(
+            "SearchByText p50; raw Edge query p50",
+            f"{statistics.median(own):.2f} and {statistics.median(edges):.2f} ms, x {ratio:.2f}",
+            "<= 2.5",
+        )
+        ratio = statistics.median(b / a for a, b in zip(own, locals_, strict=True))
+        table.add_row("qdrant-client's local mode p50", f"{statistics.median(locals_):.1f} ms, x {ratio:.0f}", ">= 30")
+        pairs = [(await rate(served.search, 1, 600), await rate(served.search, SEARCHERS, 2400)) for _ in range(5)]
+        ratio = statistics.median(many / one for one, many in pairs)
+        one, many = (statistics.median(column) for column in zip(*pairs, strict=True))
+        table.add_row(
+            f"searches/s of 1 and of {SEARCHERS} searchers", f"{one:,.0f} and {many:,.0f}, x {ratio:.2f}", ">= 1.5"
+        )
+        table.add_row(
+            "resident memory; of a service without pictures",
+            f"{served.resident_mib:.0f} and {alone:.0f} MiB",
+            "700 MB apart",
+        )
+        if larger:
+            del local, vectors
+            await fill(root / "large", around(centres, larger, seed=3))
+            big = Served(stack, root / "large")
+            await big.ready()
+            await median_ms(big.search, 300)
+            turns = [(await median_ms(served.search, TURNS), await median_ms(big.search, TURNS)) for _ in range(9)]
+            small_ms, big_ms = (statistics.median(column) for column in zip(*turns, strict=True))
+            table.add_row(f"p50 at {larger:,}", f"{big_ms:.2f} ms, x {big_ms / small_ms:.2f}", "<= 2.5")
+    return table
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=50_191)
+    parser.add_argument("--larger", type=int, default=0, help="a second size to compare with")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        table = asyncio.run(measure(options.images, options.larger, Path(root)))
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
