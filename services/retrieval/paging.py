@@ -23,7 +23,7 @@ def page_offset(token: str, limit: int, *request: Hashable) -> int:
     """Where a page begins; 0 without a token.
 
     Args:
-        limit: Hits that there can be at most; a token never points beyond.
+        limit: Hits that there can be at most; a page beyond begins there, and is empty.
 
     Raises:
         InvalidArgument: About `page_token`, if it is none, or belongs to another request.
@@ -43,9 +43,9 @@ def page_offset(token: str, limit: int, *request: Hashable) -> int:
             "page unchanged, or begin again without a token",
             reason="PAGE_TOKEN_MISMATCH",
         )
-    if not 0 < offset <= limit:
+    if offset <= 0:
         raise _unknown()
-    return int(offset)
+    return min(int(offset), limit)  # fewer than before where pictures were deleted since
 
 
 def _digest(request: tuple[Hashable, ...]) -> bytes:

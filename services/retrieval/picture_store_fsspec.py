@@ -69,7 +69,11 @@ class FsspecPictureStore:
     async def delete(self, picture_ids: Sequence[str]) -> None:
         """Deletes pictures durably; those that are not there are left alone."""
         places = [_place(picture_id) for picture_id in picture_ids]
-        await asyncio.gather(*(self._run(self._files.delete, place) for place in places))
+        deletes = (self._run(self._files.delete, place) for place in places)
+        # All have ended when this does: a picture that comes again must not meet a delete of before.
+        for result in await asyncio.gather(*deletes, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def check(self) -> None:
         """Writes a small file and removes it."""
@@ -96,8 +100,12 @@ class _Objects:
 
     def write(self, name: str, data: bytes) -> bool:
         path = f"{self._root}/{name}"
-        if self._filesystem.exists(path):
-            return False
+        try:
+            # Some stores, such as SFTP, write in place: what a broken connection left there is written anew.
+            if self._filesystem.info(path).get("size") == len(data):
+                return False
+        except FileNotFoundError:
+            pass
         self._filesystem.pipe_file(path, data)
         return True
 

@@ -69,6 +69,7 @@ class Retriever:
         self._spaces = Spaces()
         self._locks = IdLocks()
         self._space: Space | None = None
+        self._deleting: set[asyncio.Task[tuple[int, int]]] = set()
         self._set_serving: SetServing | None = None
         self._measured: EncoderId | None = None
         self.search = Searcher(self._spaces, catalogue.store, self.values, settings)
@@ -153,6 +154,7 @@ class Retriever:
         """Lets everything go."""
         await self.reindexer.close()
         await self.ingestor.close()
+        await asyncio.gather(*self._deleting, return_exceptions=True)
         if self._space is not None:
             try:
                 await self._spaces.current.close()
@@ -196,7 +198,14 @@ class Retriever:
             InvalidArgument: About the id that is wrong.
         """
         check_ids(ids, self._settings.max_ids)
-        distinct = list(dict.fromkeys(ids))
+        # What has begun is finished under its locks, whoever gives up waiting: a thread that deletes can't be called
+        # back, and a picture that is sent again meanwhile would lose its bytes after it was acknowledged.
+        deleting = asyncio.create_task(self._delete(list(dict.fromkeys(ids))))
+        self._deleting.add(deleting)
+        deleting.add_done_callback(self._deleting.discard)
+        return await asyncio.shield(deleting)
+
+    async def _delete(self, distinct: Sequence[str]) -> tuple[int, int]:
         async with self._locks.hold(distinct):
             # The index first: what it knows can always be fetched.
             async with self._spaces.writing(distinct) as space:

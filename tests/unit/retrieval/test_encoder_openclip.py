@@ -15,7 +15,7 @@ from pictures import photograph
 from PIL import Image
 
 from services.retrieval.encoder import Encoder, PreparedPicture
-from services.retrieval.encoder_openclip import DEFAULT_LIMITS, DEMO_ENCODER, OpenClipEncoder
+from services.retrieval.encoder_openclip import DEFAULT_LIMITS, DEMO_ENCODER, OpenClipEncoder, _prepare
 from services.retrieval.openclip_model import OpenClipModel
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from services.serving.pictures import PictureLimits, decode, read_header
@@ -341,3 +341,12 @@ async def test_a_device_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(FailedPrecondition, match="set the encoder's device to cpu or auto"):
         await encoder.start()
     await encoder.close()
+
+
+@pytest.mark.parametrize("size", [(1, 101), (2_000, 19)])
+def test_a_very_narrow_picture_is_refused_before_it_is_enlarged(size: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    Image.new("L", size).save(file, "PNG")
+    with pytest.raises(InvalidArgument) as caught:
+        _prepare(None, file.getvalue(), DEFAULT_LIMITS, "image.data")  # type: ignore[arg-type]
+    assert caught.value.reason == "IMAGE_TOO_NARROW"

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -232,6 +232,30 @@ async def test_deleting_counts_each_id_once_and_deletes_the_bytes(parts: Parts) 
     assert page.provenance.images == 1
     assert len(await take_in(parts, [small(0)])) == 1
     assert (await parts.retriever.stats()).images == 2
+
+
+async def test_a_delete_whose_caller_gave_up_is_finished_before_the_picture_can_come_again(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await take_in(parts, [small(1)])
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    delete = parts.pictures.delete
+
+    async def slowly(ids: Sequence[str]) -> None:
+        begun.set()
+        await go_on.wait()
+        await delete(ids)
+
+    monkeypatch.setattr(parts.pictures, "delete", slowly)
+    call = asyncio.create_task(parts.retriever.delete([sha256(small(1))]))
+    await begun.wait()
+    call.cancel()
+    again = asyncio.create_task(take_in(parts, [small(1)]))
+    await asyncio.sleep(0.05)
+    assert not again.done()
+    go_on.set()
+    assert len(await again) == 1
+    assert await parts.pictures.get(sha256(small(1))) == small(1)
 
 
 @pytest.mark.parametrize("ids", [[], ["0" * 64] * 1001])
