@@ -124,8 +124,7 @@ class Sampler:
     async def _read(self, image: bytes | None) -> tuple[PictureHeader | None, Picture | None]:
         if image is None:
             return None, None
-        header = await self._pictures.header(image)
-        pixels = await self._pictures.decode(image)
+        header, pixels = await self._pictures.read(image)
         return header, Picture(pixels, header.sha256)
 
     def _check(self, request: SampleRequest, model: ModelDescription) -> None:

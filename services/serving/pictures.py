@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from services.serving.errors import InvalidArgument
 from services.serving.settings import ServerSettings
+from services.serving.webp import still_size
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 """Formats that are read, by Pillow's names."""
@@ -85,10 +86,13 @@ def read_header(data: bytes, limits: PictureLimits, field: str = "image.data") -
     Raises:
         InvalidArgument: About `field`, if the bytes are no picture, of another format, animated or over a limit.
     """
+    _check_length(data, limits, field)
+    size = still_size(data)
+    if size is not None:
+        _check_size(*size, limits, field)
+        return PictureHeader(hashlib.sha256(data).hexdigest(), "WEBP", *size)
     with _open(data, limits, field) as picture:
-        # A phone's JPEG may hold a preview or depth map beside the photograph; Pillow calls that MPO.
-        name = "JPEG" if picture.format == "MPO" else str(picture.format)
-        return PictureHeader(hashlib.sha256(data).hexdigest(), name, *picture.size)
+        return _header(picture, data)
 
 
 def decode(data: bytes, limits: PictureLimits, field: str = "image.data") -> Image.Image:
@@ -99,7 +103,13 @@ def decode(data: bytes, limits: PictureLimits, field: str = "image.data") -> Ima
     Raises:
         InvalidArgument: About `field`, as `read_header` does, and if the data is truncated or damaged.
     """
+    return read(data, limits, field)[1]
+
+
+def read(data: bytes, limits: PictureLimits, field: str = "image.data") -> tuple[PictureHeader, Image.Image]:
+    """Reads the header, checks it, and only then decodes; see `read_header` and `decode`."""
     with _open(data, limits, field) as picture:
+        header = _header(picture, data)
         try:
             picture.load()
             rgb = _to_rgb(_upright(picture))
@@ -111,10 +121,16 @@ def decode(data: bytes, limits: PictureLimits, field: str = "image.data") -> Ima
     # A bare copy: no EXIF, no profile, no text goes any further.
     bare = Image.new("RGB", rgb.size)
     bare.paste(rgb)
-    return bare
+    return header, bare
 
 
-def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
+def _header(picture: Image.Image, data: bytes) -> PictureHeader:
+    # A phone's JPEG may hold a preview or depth map beside the photograph; Pillow calls that MPO.
+    name = "JPEG" if picture.format == "MPO" else str(picture.format)
+    return PictureHeader(hashlib.sha256(data).hexdigest(), name, *picture.size)
+
+
+def _check_length(data: bytes, limits: PictureLimits, field: str) -> None:
     if not data:
         raise InvalidArgument(field, "the picture is empty; send the bytes of a file", reason="IMAGE_EMPTY")
     if len(data) > limits.max_bytes:
@@ -123,6 +139,23 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
             f"the picture has {len(data):,} bytes, at most {limits.max_bytes:,} are taken; send a smaller one",
             reason="IMAGE_TOO_LARGE",
         )
+
+
+def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> None:
+    if max(width, height) > limits.max_side or width * height > limits.max_pixels:
+        raise InvalidArgument(
+            field,
+            f"the picture is {width} × {height} pixels; at most {limits.max_side} a side and "
+            f"{limits.max_pixels / 1e6:g} megapixels are taken; send a smaller one",
+            reason="IMAGE_TOO_LARGE",
+        )
+
+
+def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
+    _check_length(data, limits, field)
+    size = still_size(data)
+    if size is not None:
+        _check_size(*size, limits, field)  # before Pillow takes memory for it
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:
@@ -136,14 +169,7 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
         raise InvalidArgument(
             field, "not a picture in JPEG, PNG or WebP; convert it to one of them", reason="IMAGE_UNREADABLE"
         ) from error
-    width, height = picture.size
-    if max(width, height) > limits.max_side or width * height > limits.max_pixels:
-        raise InvalidArgument(
-            field,
-            f"the picture is {width} × {height} pixels; at most {limits.max_side} a side and "
-            f"{limits.max_pixels / 1e6:g} megapixels are taken; send a smaller one",
-            reason="IMAGE_TOO_LARGE",
-        )
+    _check_size(*picture.size, limits, field)
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":
         raise InvalidArgument(field, f"the picture has {frames} frames; send a single one", reason="IMAGE_ANIMATED")
@@ -187,9 +213,9 @@ class PictureReader:
         """Reads the header; see `read_header`."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, read_header, data, self.limits, field)
 
-    async def decode(self, data: bytes, field: str = "image.data") -> Image.Image:
-        """Decodes the pixels; see `decode`."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, decode, data, self.limits, field)
+    async def read(self, data: bytes, field: str = "image.data") -> tuple[PictureHeader, Image.Image]:
+        """Reads the header, then the pixels; see `read`."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, read, data, self.limits, field)
 
     def close(self) -> None:
         """Lets the threads go; a picture that is being decoded is finished first."""
