@@ -10,6 +10,8 @@ Why it is done this way:
   the engine's caches hold its encoding.
 - vLLM's processes leave the server's process group (`services.inference.process`), so that a signal to the group lets
   the server drain.
+- On CPU the model runs inside vLLM's engine process. In a worker process of its own, which is vLLM's default there, the
+  two spin on shared memory as long as anything is generated, and on few cores everybody else waits seconds for a turn.
 """
 
 import asyncio
@@ -112,7 +114,7 @@ class VllmEngine:
             limit_mm_per_prompt={"image": 1},
             disable_log_stats=True,
             use_tqdm_on_load=False,
-            **({"block_size": _CPU_KV_BLOCK} if on_cpu else {}),
+            **(_cpu_arguments(settings) if on_cpu else {}),
         )
         try:
             return AsyncLLM.from_engine_args(args, stat_loggers=[self._counts.logger_factory()])
@@ -253,6 +255,23 @@ class VllmEngine:
         """Ends vLLM's processes."""
         if self._llm is not None:
             await asyncio.to_thread(self._llm.shutdown)
+
+
+def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:
+    """What suits a CPU better than vLLM's defaults; sets the number of threads for the engine process."""
+    arguments: dict[str, Any] = {"block_size": _CPU_KV_BLOCK}
+    # Those who bind threads to cores need vLLM's worker process, which does that, and so does a model in several parts.
+    if "VLLM_CPU_OMP_THREADS_BIND" in os.environ or settings.tensor_parallel_size > 1:
+        return arguments
+    from vllm.utils.torch_utils import available_cpu_count
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    threads = settings.cpu_threads or max(1, available_cpu_count() - 1)
+    if settings.cpu_threads or "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    # By its class: vLLM turns the name "uni" into "mp" on CPU, for its worker process counts and binds the threads.
+    arguments["distributed_executor_backend"] = UniProcExecutor
+    return arguments
 
 
 class _Counts:

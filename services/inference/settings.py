@@ -94,6 +94,9 @@ class InferenceSettings(ServerSettings):
     """Skip compilation: starts faster; turn it off for the highest throughput."""
     kv_cache_gib: int = Field(default=1, ge=1)
     """Memory for the key-value cache on machines without a GPU, in whole GiB. A GPU's follows from its utilization."""
+    cpu_threads: int = Field(default=0, ge=0)
+    """Threads that a model computes with on machines without a GPU; 0 for OMP_NUM_THREADS or, where that is not set
+    either, all cores but one, which is left to everything else."""
     offline: bool = False
     """Never ask the model hub for anything."""
 

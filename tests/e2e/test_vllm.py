@@ -30,6 +30,7 @@ from services.inference.settings import DEMO_MODEL
 
 PROMPT = "Identify what is the element that needs attention in this image"
 LOADING_S = 180
+FREED_WITHIN_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ class Staying:
             self._thread.join(0.05)
 
 
-def test_a_client_that_cancels_or_runs_out_of_time_frees_the_scheduler(
+def test_a_client_that_cancels_or_runs_out_of_time_frees_the_scheduler_within_a_second(
     noise: processes.Server, noise_stub: inference_pb2_grpc.InferenceServiceStub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def wait_for(count: int) -> float:
@@ -187,21 +188,33 @@ def test_a_client_that_cancels_or_runs_out_of_time_frees_the_scheduler(
         return time.monotonic() - began
 
     staying = Staying(noise_stub)
+    cancelled: list[float] = []
+    late: list[float] = []
     wait_for(1)
-    going = noise_stub.Generate(request([2, 3, 4, 5], whole=True, max_tokens=7000))
-    wait_for(5)
-    going.cancel()
-    cancelled = wait_for(1)
-    # One that began earlier and is as long still runs: those that are gone did not end by themselves.
-    assert staying.ended == 0
-    with pytest.raises(grpc.RpcError) as caught:
-        list(noise_stub.Generate(request([6, 7], whole=True, max_tokens=7000), timeout=0.5))
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    late = wait_for(1)
+    for _ in range(5):
+        ended_before = staying.ended
+        going = noise_stub.Generate(request([2, 3, 4, 5], whole=True, max_tokens=7000))
+        wait_for(5)
+        going.cancel()
+        freed = wait_for(1)
+        # The one that stays began no later and is as long: where it still runs, the others did not end by themselves.
+        if staying.ended == ended_before:
+            cancelled.append(freed)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(noise_stub.Generate(request([6, 7], whole=True, max_tokens=7000), timeout=0.5))
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        late.append(wait_for(1))
     staying.cancel()
     stopped = wait_for(0)
     with capsys.disabled():
-        sys.stdout.write(f"\nfreed after {cancelled:.2f}, {late:.2f} and {stopped:.2f} s\n")
+        sys.stdout.write(
+            f"\nfreed after {max(cancelled):.2f}, {max(late):.2f} and {stopped:.2f} s at most, "
+            f"{statistics.median(cancelled):.2f} and {statistics.median(late):.2f} s in the median\n"
+        )
+    assert len(cancelled) >= 3
+    # In the median of the rounds: what else a machine does may hold up one.
+    assert statistics.median(cancelled) < FREED_WITHIN_S
+    assert statistics.median(late) < FREED_WITHIN_S
 
 
 def test_the_models_special_tokens_are_refused_in_text(stub: inference_pb2_grpc.InferenceServiceStub) -> None:

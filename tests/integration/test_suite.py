@@ -2,6 +2,7 @@
 
 import re
 import signal
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,8 +28,8 @@ answers:
   - say: ["The smoke rises from the pan while nobody looks at the stove. It may burn soon. Call for help now."]
 """
 
-ENDS_BY_ITSELF_S = 4.0
-"""A little less than the longer answers take: what is freed sooner was aborted."""
+FREED_WITHIN_S = 1.0
+"""In the median of a few rounds: what else a machine does may hold up one."""
 
 
 @pytest.fixture
@@ -130,14 +131,20 @@ def test_a_client_that_cancels_or_whose_deadline_passes_frees_the_engine(tmp_pat
         inference.wait_for("SERVING")
         with grpc.insecure_channel(gateway.address) as channel:
             stub = gateway_pb2_grpc.GatewayServiceStub(channel)
-            call = stub.DetectValues.future(detection(n=5, full_text=True), timeout=30)
-            wait_until_running(inference, 5, timeout=30)
-            call.cancel()
-            assert wait_until_running(inference, 0, timeout=30) < ENDS_BY_ITSELF_S
-            with pytest.raises(grpc.RpcError) as caught:
-                stub.DetectValues(detection(n=5, full_text=True), timeout=0.5)
-            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert wait_until_running(inference, 0, timeout=30) < ENDS_BY_ITSELF_S
+            cancelled: list[float] = []
+            late: list[float] = []
+            for _ in range(5):
+                call = stub.DetectValues.future(detection(n=5, full_text=True), timeout=30)
+                wait_until_running(inference, 5, timeout=30)
+                call.cancel()
+                cancelled.append(wait_until_running(inference, 0, timeout=30))
+                with pytest.raises(grpc.RpcError) as caught:
+                    stub.DetectValues(detection(n=5, full_text=True), timeout=0.5)
+                assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                late.append(wait_until_running(inference, 0, timeout=30))
+            # The answers would take more than four seconds: these didn't end by themselves.
+            assert statistics.median(cancelled) < FREED_WITHIN_S, cancelled
+            assert statistics.median(late) < FREED_WITHIN_S, late
 
 
 def test_what_is_done_at_the_deadline_comes_back_as_partial(tmp_path: Path, slow: Path) -> None:
