@@ -20,9 +20,14 @@ from services.retrieval.points import SLACK, is_enough, payload_of, point_id, ra
 _EF = 64
 """Candidates looked at by a search of the graph. Of 20,000 clustered vectors of 512 dimensions all five nearest were
 found, as with 128 at twice the time; of nearly structureless ones 98%."""
-_FULL_SCAN_KB = 1_000
-"""Below this size of the points that pass a filter, they are compared one by one instead of by the graph."""
+_FULL_SCAN_KB = 10_000
+"""Below this size of the points that pass a filter, they are compared one by one instead of by the graph: 5,000 of 512
+dimensions in half a millisecond."""
 _UNLIMITED_KB = 1 << 40
+_FILTERED = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
+"""How the graph is searched under a filter: past points that fail it, to their neighbours. Of 50,191 vectors it found
+99.8% or more of the five nearest, whether 33% passed or 1%, in about a millisecond; a plain search of the same graph
+found 38% of them where 10% passed."""
 
 
 class HnswOptions(NamedTuple):
@@ -71,13 +76,20 @@ class ShardWriter:
                     indexing_threshold=1, default_segment_number=1, max_segment_size=_UNLIMITED_KB
                 ),
                 wal_enabled=False,  # the log is the truth
+                # Also for the reader. All is one segment, so more threads have nothing to search. They only wake up,
+                # and by default there are eight: half of a search's processor time.
+                max_search_threads=1,
             ),
         )
         # On disk rather than in memory: loading them into memory took half of the time that a shard takes to open.
         cold = edge.Memory.Cold
+        # Without edges of the graph for each platform and source: with them every search takes twice as long, those
+        # without a filter too, and `_FILTERED` finds as well.
         for field in ("platform", "source"):
-            self._shard.update(edge.UpdateOperation.create_field_index(field, edge.KeywordIndexParams(memory=cold)))
-        self._shard.update(edge.UpdateOperation.create_field_index("capture_time", edge.FloatIndexParams(memory=cold)))
+            keywords = edge.KeywordIndexParams(memory=cold, enable_hnsw=False)
+            self._shard.update(edge.UpdateOperation.create_field_index(field, keywords))
+        times = edge.FloatIndexParams(memory=cold, enable_hnsw=False)
+        self._shard.update(edge.UpdateOperation.create_field_index("capture_time", times))
 
     def add(self, pictures: Sequence[Added]) -> None:
         """Adds pictures."""
@@ -161,13 +173,14 @@ class ShardReader:
 
 
 def _request(query: Query, limit: int) -> edge.QueryRequest:
+    condition = _filter(query.filter)
     return edge.QueryRequest(
         query=edge.Query.Nearest(query.vector.tolist()),
-        filter=_filter(query.filter),
+        filter=condition,
         limit=limit,
         with_payload=True,
         score_threshold=query.score_threshold,
-        params=edge.SearchParams(hnsw_ef=max(_EF, limit)),
+        params=edge.SearchParams(hnsw_ef=max(_EF, limit), acorn=_FILTERED if condition else None),
     )
 
 
