@@ -11,7 +11,6 @@ nearest pair on as long as every form of the one means the same as every form of
 stove is on" and "the stove is off" stay apart, and a chain of near phrasings doesn't run together.
 """
 
-import functools
 import math
 import re
 import unicodedata
@@ -26,7 +25,7 @@ from services.scoring.embedder import Embedder
 from services.scoring.lexical import Said, contradicts, says_nothing
 from services.scoring.readable import is_readable
 from services.scoring.response_types import JUDGED, WEIGHTS, ResponseType
-from services.scoring.softmax_model import DATA, SoftmaxModel, load_softmax_model
+from services.scoring.softmax_model import DATA, load_softmax_model
 
 LABELLED = DATA / "same_meaning.jsonl"
 
@@ -133,7 +132,7 @@ def meaning_similarity(forms: Sequence[str], embedder: Embedder) -> np.ndarray[t
     as near as can be: 1.
     """
     vectors = embedder.embed([without_frame(form) for form in forms])
-    probabilities = _type_model().probabilities(vectors)
+    probabilities = load_softmax_model(WEIGHTS).probabilities(vectors)
     alike = np.sqrt(probabilities) @ np.sqrt(probabilities).T
     nearness: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.clip(
         vectors.astype(np.float64) @ vectors.T - TYPE_PENALTY * (1 - alike), -1.0, 1.0
@@ -154,11 +153,6 @@ def meaning_similarity(forms: Sequence[str], embedder: Embedder) -> np.ndarray[t
                 near = -1.0
             nearness[one, other] = nearness[other, one] = near
     return nearness
-
-
-@functools.cache
-def _type_model() -> SoftmaxModel:
-    return load_softmax_model(WEIGHTS)
 
 
 def _join(forms: list[str], members: list[list[int]], embedder: Embedder) -> list[list[int]]:

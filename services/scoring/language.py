@@ -16,6 +16,7 @@ from services.scoring.alignment import (
     parse_model_verdict,
 )
 from services.scoring.embedder import INSTALL, Embedder
+from services.scoring.embedding_cache import OneCallEmbedder
 from services.scoring.grouping import Consensus, GroupBy, summarise
 from services.scoring.lexical import says_nothing
 from services.scoring.readable import is_readable
@@ -61,6 +62,14 @@ class Language:
         """The sentence model, for provenance."""
         return self._embedder
 
+    def for_one_call(self) -> "Language":
+        """The same for the parts of one call, which embed what they have in common once; for one thread."""
+        return Language(self._embedder and OneCallEmbedder(self._embedder), self._limits)
+
+    def check_sentences(self, sentences: Sequence[str]) -> None:
+        """Raises InvalidArgument if there is no sentence, too many, or one is too long."""
+        self._check_texts("sentences", sentences, self._limits.max_sentences)
+
     def classify(self, sentences: Sequence[str]) -> tuple[TypedResponse, ...]:
         """The response type of each sentence.
 
@@ -68,13 +77,13 @@ class Language:
             InvalidArgument: If there is no sentence, too many, or one is too long.
             FailedPrecondition: Without a sentence model.
         """
-        self._check_texts("sentences", sentences, self._limits.max_sentences)
+        self.check_sentences(sentences)
         self._need_embedder()
         return self._classifier.classify(sentences)
 
     def attribute(self, sentences: Sequence[str]) -> tuple[ValueAttribution, ...]:
         """The values that each sentence is about; raises as `classify` does."""
-        self._check_texts("sentences", sentences, self._limits.max_sentences)
+        self.check_sentences(sentences)
         self._need_embedder()
         return self._attributor.attribute(sentences)
 
