@@ -1,6 +1,7 @@
 """Maps between the contract (axia.v1) and what the language parts take and give."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from axia.v1 import scoring_pb2
 from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
@@ -12,6 +13,9 @@ from services.scoring.response_types import ResponseType, TypedResponse
 from services.scoring.scorer import Alignment
 from services.scoring.values import ValueAttribution
 from services.serving.errors import InvalidArgument
+
+ReadT = TypeVar("ReadT")
+WrittenT = TypeVar("WrittenT")
 
 _JUDGES = {
     scoring_pb2.JUDGE_UNSPECIFIED: Judge.LEXICAL,
@@ -62,9 +66,15 @@ def _check_model_answers(field: str, answers: Sequence[str], judge: Judge, items
         raise InvalidArgument(field, f"has {len(answers):,} entries, and there are {count:,} {items}", reason="RAGGED")
 
 
-def from_types(responses: Iterable[TypedResponse]) -> scoring_pb2.ClassifyResponsesResponse:
+def _each_once(write: Callable[[ReadT], WrittenT], read: Sequence[ReadT]) -> list[WrittenT]:
+    """Writes each object once, however often it is in a list: equal sentences share theirs."""
+    written = {id(own): write(own) for own in {id(own): own for own in read}.values()}
+    return [written[id(own)] for own in read]
+
+
+def from_types(responses: Sequence[TypedResponse]) -> scoring_pb2.ClassifyResponsesResponse:
     """Writes the types of sentences."""
-    return scoring_pb2.ClassifyResponsesResponse(scores=[from_typed(own) for own in responses])
+    return scoring_pb2.ClassifyResponsesResponse(scores=_each_once(from_typed, responses))
 
 
 def from_typed(response: TypedResponse) -> scoring_pb2.ResponseTypeScore:
@@ -76,9 +86,9 @@ def from_typed(response: TypedResponse) -> scoring_pb2.ResponseTypeScore:
     )
 
 
-def from_attributions(attributions: Iterable[ValueAttribution]) -> scoring_pb2.AttributeValuesResponse:
+def from_attributions(attributions: Sequence[ValueAttribution]) -> scoring_pb2.AttributeValuesResponse:
     """Writes the values that sentences concern."""
-    return scoring_pb2.AttributeValuesResponse(attributions=[from_attribution(own) for own in attributions])
+    return scoring_pb2.AttributeValuesResponse(attributions=_each_once(from_attribution, attributions))
 
 
 def from_attribution(attribution: ValueAttribution) -> scoring_pb2.ValueAttribution:
@@ -124,7 +134,7 @@ def from_embedder(embedder: Embedder | None) -> str:
 def from_alignment(alignment: Alignment, judge: Judge, embedder: Embedder | None) -> scoring_pb2.ScoreAlignmentResponse:
     """Writes whether answers are aligned."""
     return scoring_pb2.ScoreAlignmentResponse(
-        scores=[from_verdict(verdict) for verdict in alignment.verdicts],
+        scores=_each_once(from_verdict, alignment.verdicts),
         mean=alignment.mean,
         interval=from_interval(alignment.interval),
         unparsed=alignment.unparsed,

@@ -81,8 +81,8 @@ class CachedEmbedder:
 class OneCallEmbedder:
     """An embedder for the parts of one call: what one part embedded, another that asks for the same need not.
 
-    Sentences are the same if they are the same together, for the rows of a batch depend on all that is in it, in their
-    last bits. Of few sentences each is remembered alone, where a `CachedEmbedder` lies below.
+    Whole batches are remembered, because the last bits of a row depend on what else is in its batch. Where there are
+    few sentences, a `CachedEmbedder` below this one remembers each of them alone.
 
     Args:
         embedder: Computes what this call has not asked for yet.

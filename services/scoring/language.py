@@ -14,6 +14,7 @@ from services.scoring.alignment import (
     SemanticJudge,
     judge_lexically,
     parse_model_verdict,
+    reader,
 )
 from services.scoring.embedder import INSTALL, Embedder
 from services.scoring.embedding_cache import OneCallEmbedder
@@ -119,7 +120,9 @@ class Language:
         if judge is Judge.MODEL:
             return tuple(parse_model_verdict(item.model_answer) for item in items)
         if judge is Judge.LEXICAL:
-            return tuple(judge_lexically(item) for item in items)
+            read = reader()
+            verdicts = {item: judge_lexically(item, read) for item in dict.fromkeys(items)}
+            return tuple(verdicts[item] for item in items)
         self._need_embedder()
         return self._semantic.judge(items)
 
