@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from axia import _requests
 from axia.errors import InvalidRequest
-from axia.inputs import AlignmentItem, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.inputs import AlignmentItem, GroundTruth, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
 from axia.v1 import scoring_pb2
 
 
@@ -12,6 +12,32 @@ def classify(sentences: Sequence[str]) -> scoring_pb2.ClassifyResponsesRequest:
     """The request of ClassifyResponses."""
     fields = {"sentences": _requests.texts("sentences", sentences)}
     return _requests.build(scoring_pb2.ClassifyResponsesRequest, fields)
+
+
+def read_completions(
+    sentences: Sequence[str],
+    abstain_threshold: float | None,
+    ground_truth: GroundTruth | None,
+    model_answers: Sequence[str],
+) -> scoring_pb2.ReadCompletionsRequest:
+    """The request of ReadCompletions."""
+    fields = {"sentences": _requests.texts("sentences", sentences), "abstain_threshold": abstain_threshold}
+    request = _requests.build(scoring_pb2.ReadCompletionsRequest, fields)
+    if ground_truth is not None:
+        if ground_truth.judge_model:
+            raise InvalidRequest.of(
+                "ground_truth.judge_model", "is for detections: no model is asked here, so give its model_answers"
+            )
+        truth = {
+            "element": ground_truth.element,
+            "accept": ground_truth.accept,
+            "judge": f"JUDGE_{ground_truth.judge.upper()}",
+            "model_answers": _requests.texts("model_answers", model_answers),
+        }
+        request.ground_truth.CopyFrom(_requests.build(scoring_pb2.AnnotatedElement, truth))
+    elif model_answers:
+        raise InvalidRequest.of("model_answers", "say whether completions name a ground truth: give that as well")
+    return request
 
 
 def alignment(

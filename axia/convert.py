@@ -10,16 +10,20 @@ from google.rpc import code_pb2
 
 from axia.results import (
     Acknowledgement,
+    Alignment,
     Completion,
+    CompletionsReading,
     Detection,
     FinishReason,
     FrameDetection,
     FrameFailed,
     FrameSuperseded,
     Group,
+    Grouping,
     ImageInfo,
     Indexed,
     ItemFailure,
+    MissingPart,
     ModelInfo,
     ModelList,
     ModelStatus,
@@ -31,7 +35,9 @@ from axia.results import (
     Provenance,
     Reading,
     Rejected,
+    ResponseTypeScore,
     StoredImage,
+    ValueAttribution,
     WatchEvent,
 )
 from axia.results.base import Result
@@ -183,6 +189,21 @@ def _to_provenance(message: gateway_pb2.Provenance, request_id: str) -> Provenan
         axia_version=message.axia_version,
         request_id=message.request_id or request_id,
     )
+
+
+def to_completions_reading(message: scoring_pb2.ReadCompletionsResponse) -> CompletionsReading:
+    """Converts what completions say."""
+    return CompletionsReading(
+        grouping=_to_grouping(message.grouping) if message.HasField("grouping") else None,
+        response_types=tuple(to_result(ResponseTypeScore, score) for score in message.response_types.scores),
+        values=tuple(to_result(ValueAttribution, own) for own in message.values.attributions),
+        alignment=to_result(Alignment, message.alignment) if message.HasField("alignment") else None,
+        missing=tuple(to_result(MissingPart, part) for part in message.missing),
+    )
+
+
+def _to_grouping(message: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
+    return to_result(Grouping, message, consensus=None if message.abstain else message.consensus)
 
 
 def to_result(result: type[ResultT], message: Message, **further: object) -> ResultT:

@@ -9,10 +9,11 @@ import grpc.aio
 
 from axia import _requests, _scoring_requests, convert
 from axia._call import Call
-from axia.inputs import AlignmentItem, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.inputs import AlignmentItem, GroundTruth, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
 from axia.results import (
     Agreement,
     Alignment,
+    CompletionsReading,
     IsqScore,
     ModelComparison,
     PreferenceComparison,
@@ -55,6 +56,29 @@ class Scoring:
         """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
         response = self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
         return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
+
+    def read_completions(
+        self,
+        sentences: Sequence[str],
+        *,
+        abstain_threshold: float | None = None,
+        ground_truth: GroundTruth | None = None,
+        model_answers: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> CompletionsReading:
+        """Says everything of one picture's completions in one call: groups, response types, values and alignment.
+
+        What the server can't read is in `missing` with the reason; the rest is there.
+
+        Args:
+            sentences: First sentences of the completions of one picture.
+            abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
+            ground_truth: What annotators named, for alignment; `judge_model` stays empty.
+            model_answers: With the judge ``model``: its answer about each sentence.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.read_completions(sentences, abstain_threshold, ground_truth, model_answers)
+        return convert.to_completions_reading(self._ask(self._stub.ReadCompletions, request, timeout))
 
     def score_alignment(
         self,
@@ -183,6 +207,19 @@ class AsyncScoring:
         """See `Scoring.classify_responses`."""
         response = await self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
         return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
+
+    async def read_completions(
+        self,
+        sentences: Sequence[str],
+        *,
+        abstain_threshold: float | None = None,
+        ground_truth: GroundTruth | None = None,
+        model_answers: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> CompletionsReading:
+        """See `Scoring.read_completions`."""
+        request = _scoring_requests.read_completions(sentences, abstain_threshold, ground_truth, model_answers)
+        return convert.to_completions_reading(await self._ask(self._stub.ReadCompletions, request, timeout))
 
     async def score_alignment(
         self,

@@ -42,8 +42,9 @@ class GatewayComponent:
             Passing(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring, settings.max_passed_calls),
         )
         score, find = GrpcScoring(scoring, settings.scoring_timeout_s), GrpcRetrieval(retrieval)
+        reader = Reader(score, prompts, settings.scoring_timeout_s, settings.scoring_reserve_s)
         self._protocols = Protocols(
-            Detector(self._backends, prompts, settings, Reader(score, prompts, settings.scoring_timeout_s)),
+            Detector(self._backends, prompts, settings, reader),
             PreferenceAssessor(self._backends, find, score, prompts, settings),
             InterestJudge(self._backends, find, score, prompts, settings),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from axia.v1 import scoring_pb2
 from gateway.detection import CompletionGroup, Consensus
-from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Verdict, Weight
+from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Readings, Verdict, Weight
 from gateway.sampling import GroundTruth
 
 _JUDGES = {
@@ -23,8 +23,30 @@ _VERDICTS: dict[scoring_pb2.PreferenceVerdict.ValueType, Verdict] = {
 _VERDICT_VALUES = {name: value for value, name in _VERDICTS.items()}
 
 
-def to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
-    """Reads what completions say together."""
+def from_completions(
+    sentences: Sequence[str], abstain_threshold: float, truth: GroundTruth | None, judge_answers: Sequence[str]
+) -> scoring_pb2.ReadCompletionsRequest:
+    """Writes sentences with what they should name, if that is known."""
+    request = scoring_pb2.ReadCompletionsRequest(sentences=sentences, abstain_threshold=abstain_threshold)
+    if truth:
+        request.ground_truth.element = truth.element
+        request.ground_truth.accept.extend(truth.accept)
+        request.ground_truth.judge = _JUDGES[truth.judge]
+        request.ground_truth.model_answers.extend(judge_answers)
+    return request
+
+
+def to_readings(response: scoring_pb2.ReadCompletionsResponse) -> Readings:
+    """Reads what sentences say; a part that is unset is None or empty."""
+    return Readings(
+        grouping=_to_grouping(response.grouping) if response.HasField("grouping") else None,
+        response_types=tuple(response.response_types.scores),
+        attributions=tuple(_to_attribution(own) for own in response.values.attributions),
+        alignments=tuple(_to_alignment(own) for own in response.alignment.scores),
+    )
+
+
+def _to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
     groups = tuple(
         CompletionGroup(group.representative, tuple(group.members), group.share) for group in response.groups
     )
@@ -32,25 +54,12 @@ def to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
     return Grouping(consensus, by_meaning=bool(response.sentence_model))
 
 
-def to_attribution(attribution: scoring_pb2.ValueAttribution) -> Attribution:
-    """Reads the values that a sentence concerns."""
+def _to_attribution(attribution: scoring_pb2.ValueAttribution) -> Attribution:
     return Attribution(tuple(Weight(own.name, own.weight) for own in attribution.values), attribution)
 
 
-def to_alignment(score: scoring_pb2.AlignmentScore) -> Alignment:
-    """Reads whether an answer names the ground truth."""
+def _to_alignment(score: scoring_pb2.AlignmentScore) -> Alignment:
     return Alignment(score.score if score.HasField("score") else None, score)
-
-
-def from_alignment_items(
-    sentences: Sequence[str], truth: GroundTruth, judge_answers: Sequence[str]
-) -> scoring_pb2.ScoreAlignmentRequest:
-    """Writes answers with what they should name."""
-    return scoring_pb2.ScoreAlignmentRequest(
-        items=[scoring_pb2.AlignmentItem(answer=own, element=truth.element, accept=truth.accept) for own in sentences],
-        judge=_JUDGES[truth.judge],
-        model_answers=judge_answers,
-    )
 
 
 def from_preference_answers(answers: Sequence[PreferenceAnswer]) -> list[scoring_pb2.PreferenceAnswer]:

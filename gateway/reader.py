@@ -1,16 +1,16 @@
-"""Reads a detection's completions: the scoring service's calls side by side, and a judge model if one is asked for."""
+"""Reads a detection's completions: asks a judge model if one is asked for, then the scoring service, once."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.asking import ask
 from gateway.detection import Completion
 from gateway.model import Backend, Question, Sample, Turn
-from gateway.readings import Alignment, Readings, Scoring
+from gateway.readings import Readings, Scoring
 from gateway.sampling import GroundTruth
 from services.serving.errors import DeadlineExceeded, ServiceError
 
@@ -18,16 +18,23 @@ logger = logging.getLogger(__name__)
 
 JUDGE_PROMPT = "judge/names-element"
 _JUDGE_TOKENS = 16
-ReadT = TypeVar("ReadT")
 
 
 class Reader:
-    """Asks the scoring service what completions say; what it can't say is missing and never an error."""
+    """Asks the scoring service what completions say; what it can't say is missing and never an error.
 
-    def __init__(self, scoring: Scoring, prompts: Mapping[str, PromptText], timeout_s: float) -> None:
+    Args:
+        scoring: The service.
+        prompts: By id.
+        timeout_s: For the service.
+        reserve_s: How much earlier a judge model has to be done, so that its answers and the rest can still be read.
+    """
+
+    def __init__(self, scoring: Scoring, prompts: Mapping[str, PromptText], timeout_s: float, reserve_s: float) -> None:
         self._scoring = scoring
         self._prompt = prompts[JUDGE_PROMPT]
         self._timeout_s = timeout_s
+        self._reserve_s = reserve_s
 
     @property
     def available(self) -> bool:
@@ -52,54 +59,46 @@ class Reader:
             time_left_s: Until the answer has to be ready; may be negative.
         """
         wanted = ("grouping", "response_types", "values", *(("alignment",) if truth else ()))
-        timeout_s = min(self._timeout_s, time_left_s)
-        if not self._scoring.serving or timeout_s <= 0:
+        if not self._scoring.serving or time_left_s <= 0:
             return Readings(missing=_counted(wanted))
-        sentences = [completion.first_sentence for completion in completions]
-        missing: set[str] = set()
-
-        async def attempt(name: str, work: Callable[[], Awaitable[ReadT]]) -> ReadT | None:
-            try:
-                return await work()
-            except ServiceError as error:
-                logger.info("%s is missing from a detection: %s", name, error.message)
-                missing.add(name)
-                return None
-
-        async def no_alignment() -> None:
-            return None
-
-        grouping, types, attributions, alignments = await asyncio.gather(
-            attempt("grouping", lambda: self._scoring.summarise(sentences, abstain_threshold, timeout_s)),
-            attempt("response_types", lambda: self._scoring.response_types(sentences, timeout_s)),
-            attempt("values", lambda: self._scoring.attribute(sentences, timeout_s)),
-            attempt("alignment", lambda: self._align(sentences, truth, judge, time_left_s))
-            if truth
-            else no_alignment(),
-        )
-        if grouping and not grouping.by_meaning:
-            missing.add("grouping")
-        return Readings(
-            grouping, types or (), attributions or (), alignments or (), _counted([n for n in wanted if n in missing])
-        )
-
-    async def _align(
-        self, sentences: Sequence[str], truth: GroundTruth, judge: Backend | None, time_left_s: float
-    ) -> list[Alignment]:
         loop = asyncio.get_running_loop()
         until = loop.time() + time_left_s
-        answers: list[str] = []
-        if judge is not None:
-            distinct = list(dict.fromkeys(sentences))
+        sentences = [completion.first_sentence for completion in completions]
+        judged: Sequence[str] = ()
+        if truth and judge:
             try:
-                async with asyncio.timeout(time_left_s):
-                    said = await asyncio.gather(*(self._judge(judge, own, truth, time_left_s) for own in distinct))
-            except TimeoutError as error:
-                raise DeadlineExceeded("the judge model took too long", reason="JUDGE_TOO_SLOW") from error
-            by_sentence = dict(zip(distinct, said, strict=True))
-            answers = [by_sentence[sentence] for sentence in sentences]
-        timeout_s = min(self._timeout_s, until - loop.time())
-        return await self._scoring.align(sentences, truth, answers, max(timeout_s, 0.001))
+                judged = await self._judge_all(
+                    judge, sentences, truth, time_left_s - min(self._reserve_s, time_left_s / 2)
+                )
+            except ServiceError as error:
+                logger.info("alignment is missing from a detection: %s", error.message)
+                truth = None  # the rest is read all the same
+        timeout_s = max(min(self._timeout_s, until - loop.time()), 0.001)
+        try:
+            readings = await self._scoring.read(sentences, abstain_threshold, truth, judged, timeout_s)
+        except ServiceError as error:
+            logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)
+            readings = Readings()
+        read = {
+            "grouping": readings.grouping is not None and readings.grouping.by_meaning,
+            "response_types": bool(readings.response_types),
+            "values": bool(readings.attributions),
+            "alignment": bool(readings.alignments),
+        }
+        return replace(readings, missing=_counted([name for name in wanted if not read[name]]))
+
+    async def _judge_all(
+        self, judge: Backend, sentences: Sequence[str], truth: GroundTruth, timeout_s: float
+    ) -> list[str]:
+        """What the judge says of each sentence; equal ones are asked about once."""
+        distinct = list(dict.fromkeys(sentences))
+        try:
+            async with asyncio.timeout(timeout_s):
+                said = await asyncio.gather(*(self._judge(judge, own, truth, timeout_s) for own in distinct))
+        except TimeoutError as error:
+            raise DeadlineExceeded("the judge model took too long", reason="JUDGE_TOO_SLOW") from error
+        by_sentence = dict(zip(distinct, said, strict=True))
+        return [by_sentence[sentence] for sentence in sentences]
 
     async def _judge(self, judge: Backend, sentence: str, truth: GroundTruth, timeout_s: float) -> str:
         phrasings = "; ".join((truth.element, *truth.accept))

@@ -74,19 +74,26 @@ class Scoring(Protocol):
     def serving(self) -> bool:
         """Whether it says SERVING."""
 
-    async def summarise(self, sentences: Sequence[str], abstain_threshold: float, timeout_s: float) -> Grouping:
-        """Groups sentences of the same meaning; members are places in `sentences`."""
+    async def read(
+        self,
+        sentences: Sequence[str],
+        abstain_threshold: float,
+        truth: GroundTruth | None,
+        judge_answers: Sequence[str],
+        timeout_s: float,
+    ) -> "Readings":
+        """What sentences say, alone and together; members of groups are places in `sentences`.
 
-    async def response_types(self, sentences: Sequence[str], timeout_s: float) -> list[Message]:
-        """What kind of answer each sentence is."""
+        Args:
+            sentences: At least one.
+            abstain_threshold: 0 to 1.
+            truth: What they should name; None asks for no alignment.
+            judge_answers: With the judge "model": what it said of each sentence.
+            timeout_s: For the call.
 
-    async def attribute(self, sentences: Sequence[str], timeout_s: float) -> list[Attribution]:
-        """Which values each sentence concerns."""
-
-    async def align(
-        self, sentences: Sequence[str], truth: GroundTruth, judge_answers: Sequence[str], timeout_s: float
-    ) -> list[Alignment]:
-        """Whether each sentence names the ground truth."""
+        Returns:
+            What could be read; `missing` is left to the reader.
+        """
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""

@@ -1,5 +1,6 @@
 """The scoring service behind the gateway, reached over gRPC; see `gateway.readings.Scoring`."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -8,11 +9,13 @@ import grpc
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import convert_scoring, metrics
 from gateway.channels import ServiceChannel
-from gateway.readings import Alignment, Attribution, Grouping, IsqReading, Message, PreferenceAnswer, Verdict
+from gateway.readings import IsqReading, Message, PreferenceAnswer, Readings, Verdict
 from gateway.sampling import GroundTruth
-from services.serving.errors import Code, ServiceError
+from services.serving.errors import Code, FailedPrecondition, ServiceError
 from services.serving.logs import REQUEST_ID_KEY, request_id
 from services.serving.status import from_rpc_error
+
+logger = logging.getLogger(__name__)
 
 SERVICE = scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name
 ResponseT = TypeVar("ResponseT")
@@ -64,31 +67,29 @@ class GrpcScoring:
         finally:
             metrics.SCORING_CALLS.labels(name, outcome).inc()
 
-    async def summarise(self, sentences: Sequence[str], abstain_threshold: float, timeout_s: float) -> Grouping:
-        """Groups sentences of the same meaning."""
-        request = scoring_pb2.SummarizeCompletionsRequest(sentences=sentences, abstain_threshold=abstain_threshold)
-        response = await self._call("SummarizeCompletions", request, self._stub.SummarizeCompletions, timeout_s)
-        return convert_scoring.to_grouping(response)
-
-    async def response_types(self, sentences: Sequence[str], timeout_s: float) -> list[Message]:
-        """What kind of answer each sentence is."""
-        request = scoring_pb2.ClassifyResponsesRequest(sentences=sentences)
-        response = await self._call("ClassifyResponses", request, self._stub.ClassifyResponses, timeout_s)
-        return list(response.scores)
-
-    async def attribute(self, sentences: Sequence[str], timeout_s: float) -> list[Attribution]:
-        """Which values each sentence concerns."""
-        request = scoring_pb2.AttributeValuesRequest(sentences=sentences)
-        response = await self._call("AttributeValues", request, self._stub.AttributeValues, timeout_s)
-        return [convert_scoring.to_attribution(own) for own in response.attributions]
-
-    async def align(
-        self, sentences: Sequence[str], truth: GroundTruth, judge_answers: Sequence[str], timeout_s: float
-    ) -> list[Alignment]:
-        """Whether each sentence names the ground truth."""
-        request = convert_scoring.from_alignment_items(sentences, truth, judge_answers)
-        response = await self._call("ScoreAlignment", request, self._stub.ScoreAlignment, timeout_s)
-        return [convert_scoring.to_alignment(own) for own in response.scores]
+    async def read(
+        self,
+        sentences: Sequence[str],
+        abstain_threshold: float,
+        truth: GroundTruth | None,
+        judge_answers: Sequence[str],
+        timeout_s: float,
+    ) -> Readings:
+        """What sentences say, alone and together; logs why a part can't be read."""
+        request = convert_scoring.from_completions(sentences, abstain_threshold, truth, judge_answers)
+        try:
+            response = await self._call("ReadCompletions", request, self._stub.ReadCompletions, timeout_s)
+        except ServiceError as error:
+            if error.reason != "UNIMPLEMENTED":
+                raise
+            raise FailedPrecondition(
+                f"the scoring service at {self._channel.address} is of an older release than this gateway and knows no "
+                "ReadCompletions; upgrade it",
+                reason="SCORING_TOO_OLD",
+            ) from error
+        for own in response.missing:
+            logger.info("%s can't be read: %s", own.part, own.message)
+        return convert_scoring.to_readings(response)
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""

@@ -39,7 +39,7 @@ class GatewaySettings(ServerSettings):
     scoring_timeout_s: float = Field(default=1.0, gt=0)
     """Time for the scoring service to read a detection's completions or one answer; what takes longer is missing."""
     scoring_reserve_s: float = Field(default=0.1, ge=0, le=10)
-    """How much earlier a deadline ends a detection's sampling so that scoring fits in, in seconds."""
+    """How much earlier a deadline ends a detection's sampling or a judge model so that scoring fits in, in seconds."""
     table_timeout_s: float = Field(default=60.0, gt=0)
     """Time for the scoring service to compute a table of preference, in seconds."""
 

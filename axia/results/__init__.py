@@ -40,6 +40,7 @@ from axia.results.protocols import (
     PreferencePlan,
     PreferenceSummary,
 )
+from axia.results.reading import CompletionsReading, Grouping, MissingPart
 from axia.results.retrieval import (
     Acknowledgement,
     Deleted,
@@ -86,6 +87,7 @@ __all__ = [
     "AnnotatorScore",
     "CochranTest",
     "Completion",
+    "CompletionsReading",
     "Deleted",
     "Detection",
     "Encoder",
@@ -94,6 +96,7 @@ __all__ = [
     "FrameFailed",
     "FrameSuperseded",
     "Group",
+    "Grouping",
     "ImageInfo",
     "ImageMetadata",
     "IndexStats",
@@ -108,6 +111,7 @@ __all__ = [
     "Keyword",
     "KeywordHits",
     "LexiconValue",
+    "MissingPart",
     "ModelAlignment",
     "ModelComparison",
     "ModelInfo",

@@ -3,12 +3,13 @@
 import hashlib
 import io
 import itertools
+import math
 import threading
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, UnidentifiedImageError
 
-from axia.v1 import image_pb2
+from axia.v1 import gateway_pb2, image_pb2, scoring_pb2
 
 
 class Answers:
@@ -53,6 +54,26 @@ def inspect(data: bytes) -> image_pb2.ImageInfo | None:
     if file_format not in {"JPEG", "PNG", "WEBP"}:
         return None
     return image_pb2.ImageInfo(sha256=hashlib.sha256(data).hexdigest(), format=file_format, width=width, height=height)
+
+
+def summarize(
+    response: gateway_pb2.DetectValuesResponse | scoring_pb2.SummarizeCompletionsResponse,
+    sentences: Sequence[str],
+    threshold: float,
+) -> None:
+    """Groups equal sentences, as a gateway without the scoring service does."""
+    groups: dict[str, list[int]] = {}
+    for index, sentence in enumerate(sentences):
+        groups.setdefault(sentence.strip().casefold(), []).append(index)
+    largest_first = sorted(groups.values(), key=len, reverse=True)
+    shares = [len(members) / len(sentences) for members in largest_first]
+    for members, share in zip(largest_first, shares, strict=True):
+        response.groups.add(representative=sentences[members[0]], members=members, share=share)
+    response.agreement = shares[0]
+    response.entropy = sum(-share * math.log2(share) for share in shares)
+    tie = len(shares) > 1 and shares[0] == shares[1]
+    response.abstain = shares[0] < threshold or tie or not sentences[largest_first[0][0]]
+    response.consensus = "" if response.abstain else response.groups[0].representative
 
 
 def perceptual_hash(data: bytes) -> str:

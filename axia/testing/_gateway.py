@@ -1,16 +1,15 @@
 """GatewayService of the fake."""
 
 import hashlib
-import math
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import grpc
 
 from axia.testing import fake as _fake
-from axia.testing._answers import Script, fraction, inspect
+from axia.testing._answers import Script, fraction, inspect, summarize
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2, scoring_pb2
 
 if TYPE_CHECKING:
@@ -259,27 +258,11 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         )
         if system := request.system_prompt_text or request.system_prompt_id:
             response.provenance.system_prompt.CopyFrom(_prompt(system, request.system_prompt_id, role="system"))
-        _summarize(response, sentences)
+        summarize(response, sentences, response.provenance.abstain_threshold)
         if request.HasField("ground_truth"):
             scores = [reading.alignment.score for reading in response.readings]
             response.alignment = sum(scores) / len(scores)
         return response
-
-
-def _summarize(response: gateway_pb2.DetectValuesResponse, sentences: Sequence[str]) -> None:
-    """Groups equal sentences, as a gateway without the scoring service does."""
-    groups: dict[str, list[int]] = {}
-    for index, sentence in enumerate(sentences):
-        groups.setdefault(sentence.strip().casefold(), []).append(index)
-    largest_first = sorted(groups.values(), key=len, reverse=True)
-    shares = [len(members) / len(sentences) for members in largest_first]
-    for members, share in zip(largest_first, shares, strict=True):
-        response.groups.add(representative=sentences[members[0]], members=members, share=share)
-    response.agreement = shares[0]
-    response.entropy = sum(-share * math.log2(share) for share in shares)
-    tie = len(shares) > 1 and shares[0] == shares[1]
-    response.abstain = shares[0] < response.provenance.abstain_threshold or tie or not sentences[largest_first[0][0]]
-    response.consensus = "" if response.abstain else response.groups[0].representative
 
 
 def verdict(reply: str) -> scoring_pb2.PreferenceVerdict.ValueType:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from axia.lexicon import VALUES
+from axia.testing._answers import summarize
 from axia.v1 import gateway_pb2, scoring_pb2, scoring_pb2_grpc
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _Z = 1.959964
 
 
 class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
-    """Kinds of answers, alignment, preference and questionnaires; the rest is left to the real service."""
+    """Completions, kinds of answers, alignment, preference and questionnaires; the rest is for the real service."""
 
     def __init__(self, fake: "FakeGateway") -> None:
         self._fake = fake
@@ -29,6 +30,30 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         """ "none" or descriptive."""
         self._fake.begin("ClassifyResponses", request, context)
         return scoring_pb2.ClassifyResponsesResponse(scores=[_kind(sentence) for sentence in request.sentences])
+
+    def ReadCompletions(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ReadCompletionsRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ReadCompletionsResponse:
+        """Groups of equal sentences, kinds of answers and alignment; values are missing."""
+        self._fake.begin("ReadCompletions", request, context)
+        if not request.sentences:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "sentences: must not be empty")
+        response = scoring_pb2.ReadCompletionsResponse(
+            response_types=scoring_pb2.ClassifyResponsesResponse(scores=[_kind(own) for own in request.sentences]),
+            missing=[
+                scoring_pb2.MissingPart(
+                    part="values", reason="SENTENCE_MODEL_MISSING", message="the fake gateway has no sentence model"
+                )
+            ],
+        )
+        threshold = request.abstain_threshold if request.HasField("abstain_threshold") else 0.5
+        summarize(response.grouping, request.sentences, threshold)
+        if request.HasField("ground_truth"):
+            truth = request.ground_truth
+            scores = [_alignment(sentence, truth.element, list(truth.accept)) for sentence in request.sentences]
+            response.alignment.scores.extend(scores)
+            response.alignment.mean = fmean(score.score for score in scores)
+        return response
 
     def ScoreAlignment(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ScoreAlignmentRequest, context: grpc.ServicerContext

@@ -630,6 +630,153 @@ class AlignmentScore(google.protobuf.message.Message):
 global___AlignmentScore = AlignmentScore
 
 @typing.final
+class ReadCompletionsRequest(google.protobuf.message.Message):
+    """Completions of one picture to read."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SENTENCES_FIELD_NUMBER: builtins.int
+    ABSTAIN_THRESHOLD_FIELD_NUMBER: builtins.int
+    GROUND_TRUTH_FIELD_NUMBER: builtins.int
+    abstain_threshold: builtins.float
+    """Abstain when the agreement is below this, 0 to 1. Default 0.5."""
+    @property
+    def sentences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """First sentences of the completions of one picture, 1 to 10,000 by default, each at most 16,384 characters by default.
+        An empty one is a completion that said nothing. Of more than 256 by default no groups are made: "grouping" is missing.
+        """
+
+    @property
+    def ground_truth(self) -> global___AnnotatedElement:
+        """What annotators named in the picture. Unset: alignment is not asked for, and is not missing."""
+
+    def __init__(
+        self,
+        *,
+        sentences: collections.abc.Iterable[builtins.str] | None = ...,
+        abstain_threshold: builtins.float | None = ...,
+        ground_truth: global___AnnotatedElement | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_abstain_threshold", b"_abstain_threshold", "abstain_threshold", b"abstain_threshold", "ground_truth", b"ground_truth"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_abstain_threshold", b"_abstain_threshold", "abstain_threshold", b"abstain_threshold", "ground_truth", b"ground_truth", "sentences", b"sentences"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_abstain_threshold", b"_abstain_threshold"]) -> typing.Literal["abstain_threshold"] | None: ...
+
+global___ReadCompletionsRequest = ReadCompletionsRequest
+
+@typing.final
+class AnnotatedElement(google.protobuf.message.Message):
+    """What annotators named in a picture, and who judges whether its completions name it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ELEMENT_FIELD_NUMBER: builtins.int
+    ACCEPT_FIELD_NUMBER: builtins.int
+    JUDGE_FIELD_NUMBER: builtins.int
+    MODEL_ANSWERS_FIELD_NUMBER: builtins.int
+    element: builtins.str
+    """The element, 1 to 16,384 characters by default; "none" where nothing needs attention. Where a judge can't compare it
+    or a phrasing (no word in it; a script that the sentence model doesn't read), "alignment" is missing.
+    """
+    judge: global___Judge.ValueType
+    """Who judges."""
+    @property
+    def accept(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Other phrasings of the element that count as well, at most 64, each 1 to 16,384 characters by default."""
+
+    @property
+    def model_answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """With JUDGE_MODEL alone: the judge's answer about each sentence, as many as `sentences`, in free text that says yes or
+        no, each at most 16,384 characters by default.
+        """
+
+    def __init__(
+        self,
+        *,
+        element: builtins.str = ...,
+        accept: collections.abc.Iterable[builtins.str] | None = ...,
+        judge: global___Judge.ValueType = ...,
+        model_answers: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accept", b"accept", "element", b"element", "judge", b"judge", "model_answers", b"model_answers"]) -> None: ...
+
+global___AnnotatedElement = AnnotatedElement
+
+@typing.final
+class ReadCompletionsResponse(google.protobuf.message.Message):
+    """What one picture's completions say."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GROUPING_FIELD_NUMBER: builtins.int
+    RESPONSE_TYPES_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    ALIGNMENT_FIELD_NUMBER: builtins.int
+    MISSING_FIELD_NUMBER: builtins.int
+    @property
+    def grouping(self) -> global___SummarizeCompletionsResponse:
+        """Groups and consensus, as SummarizeCompletions says; by words alone where `sentence_model` is empty. Unset where
+        missing.
+        """
+
+    @property
+    def response_types(self) -> global___ClassifyResponsesResponse:
+        """What kind of answer each sentence is, as ClassifyResponses says. Unset where missing."""
+
+    @property
+    def values(self) -> global___AttributeValuesResponse:
+        """The values that each sentence concerns, as AttributeValues says. Unset where missing."""
+
+    @property
+    def alignment(self) -> global___ScoreAlignmentResponse:
+        """Whether each sentence names the ground truth, as ScoreAlignment says without picture ids and at its default
+        confidence level. Unset without a ground truth and where missing.
+        """
+
+    @property
+    def missing(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MissingPart]:
+        """The parts that were asked for and could not be read, in the order of the fields above."""
+
+    def __init__(
+        self,
+        *,
+        grouping: global___SummarizeCompletionsResponse | None = ...,
+        response_types: global___ClassifyResponsesResponse | None = ...,
+        values: global___AttributeValuesResponse | None = ...,
+        alignment: global___ScoreAlignmentResponse | None = ...,
+        missing: collections.abc.Iterable[global___MissingPart] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["alignment", b"alignment", "grouping", b"grouping", "response_types", b"response_types", "values", b"values"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alignment", b"alignment", "grouping", b"grouping", "missing", b"missing", "response_types", b"response_types", "values", b"values"]) -> None: ...
+
+global___ReadCompletionsResponse = ReadCompletionsResponse
+
+@typing.final
+class MissingPart(google.protobuf.message.Message):
+    """A part that could not be read."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PART_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    part: builtins.str
+    """Name of its field: "grouping", "response_types", "values" or "alignment"."""
+    reason: builtins.str
+    """The cause in UPPER_SNAKE_CASE, stable, for programs, such as "SENTENCE_MODEL_MISSING"."""
+    message: builtins.str
+    """What is wrong and what to do, for a person."""
+    def __init__(
+        self,
+        *,
+        part: builtins.str = ...,
+        reason: builtins.str = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["message", b"message", "part", b"part", "reason", b"reason"]) -> None: ...
+
+global___MissingPart = MissingPart
+
+@typing.final
 class JudgeAgreement(google.protobuf.message.Message):
     """Agreement of a judge with human labels."""
 

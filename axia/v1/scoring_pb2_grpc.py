@@ -30,7 +30,8 @@ class ScoringServiceStub(object):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none.
+    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
 
@@ -54,6 +55,11 @@ class ScoringServiceStub(object):
                 '/axia.v1.ScoringService/SummarizeCompletions',
                 request_serializer=axia_dot_v1_dot_scoring__pb2.SummarizeCompletionsRequest.SerializeToString,
                 response_deserializer=axia_dot_v1_dot_scoring__pb2.SummarizeCompletionsResponse.FromString,
+                _registered_method=True)
+        self.ReadCompletions = channel.unary_unary(
+                '/axia.v1.ScoringService/ReadCompletions',
+                request_serializer=axia_dot_v1_dot_scoring__pb2.ReadCompletionsRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_scoring__pb2.ReadCompletionsResponse.FromString,
                 _registered_method=True)
         self.ScoreAlignment = channel.unary_unary(
                 '/axia.v1.ScoringService/ScoreAlignment',
@@ -102,7 +108,8 @@ class ScoringServiceServicer(object):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none.
+    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
 
@@ -122,6 +129,15 @@ class ScoringServiceServicer(object):
 
     def SummarizeCompletions(self, request, context):
         """Groups sentences of the same meaning and says on which element they agree, if they do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadCompletions(self, request, context):
+        """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+        ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
+        leaves the others as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +218,11 @@ def add_ScoringServiceServicer_to_server(servicer, server):
                     request_deserializer=axia_dot_v1_dot_scoring__pb2.SummarizeCompletionsRequest.FromString,
                     response_serializer=axia_dot_v1_dot_scoring__pb2.SummarizeCompletionsResponse.SerializeToString,
             ),
+            'ReadCompletions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadCompletions,
+                    request_deserializer=axia_dot_v1_dot_scoring__pb2.ReadCompletionsRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_scoring__pb2.ReadCompletionsResponse.SerializeToString,
+            ),
             'ScoreAlignment': grpc.unary_unary_rpc_method_handler(
                     servicer.ScoreAlignment,
                     request_deserializer=axia_dot_v1_dot_scoring__pb2.ScoreAlignmentRequest.FromString,
@@ -255,7 +276,8 @@ class ScoringService(object):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none.
+    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
 
@@ -330,6 +352,33 @@ class ScoringService(object):
             '/axia.v1.ScoringService/SummarizeCompletions',
             axia_dot_v1_dot_scoring__pb2.SummarizeCompletionsRequest.SerializeToString,
             axia_dot_v1_dot_scoring__pb2.SummarizeCompletionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadCompletions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.ScoringService/ReadCompletions',
+            axia_dot_v1_dot_scoring__pb2.ReadCompletionsRequest.SerializeToString,
+            axia_dot_v1_dot_scoring__pb2.ReadCompletionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,7 +22,8 @@ class ScoringServiceStub:
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none.
+    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
 
@@ -44,6 +45,15 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.SummarizeCompletionsResponse,
     ]
     """Groups sentences of the same meaning and says on which element they agree, if they do."""
+
+    ReadCompletions: grpc.UnaryUnaryMultiCallable[
+        axia.v1.scoring_pb2.ReadCompletionsRequest,
+        axia.v1.scoring_pb2.ReadCompletionsResponse,
+    ]
+    """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+    ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
+    leaves the others as they are.
+    """
 
     ScoreAlignment: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScoreAlignmentRequest,
@@ -100,7 +110,8 @@ class ScoringServiceAsyncStub:
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none.
+    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
 
@@ -121,6 +132,15 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.SummarizeCompletionsResponse,
     ]
     """Groups sentences of the same meaning and says on which element they agree, if they do."""
+
+    ReadCompletions: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.scoring_pb2.ReadCompletionsRequest,
+        axia.v1.scoring_pb2.ReadCompletionsResponse,
+    ]
+    """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+    ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
+    leaves the others as they are.
+    """
 
     ScoreAlignment: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScoreAlignmentRequest,
@@ -177,7 +197,8 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none.
+    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
 
@@ -204,6 +225,17 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.SummarizeCompletionsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.SummarizeCompletionsResponse]]:
         """Groups sentences of the same meaning and says on which element they agree, if they do."""
+
+    @abc.abstractmethod
+    def ReadCompletions(
+        self,
+        request: axia.v1.scoring_pb2.ReadCompletionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.scoring_pb2.ReadCompletionsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ReadCompletionsResponse]]:
+        """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+        ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
+        leaves the others as they are.
+        """
 
     @abc.abstractmethod
     def ScoreAlignment(

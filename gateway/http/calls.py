@@ -81,6 +81,7 @@ CALLS = (
     _score("response-types", "ClassifyResponses", "Say what kind of answer sentences are"),
     _score("values", "AttributeValues", "Say which values sentences concern"),
     _score("summary", "SummarizeCompletions", "Group completions of the same meaning"),
+    _score("readings", "ReadCompletions", "Say everything of one picture's completions"),
     _score("alignment", "ScoreAlignment", "Say which answers name the annotators' element"),
     _score("preference", "ScorePreference", "Score preference by value"),
     _score("preference-comparison", "ComparePreferences", "Compare two sets of preference answers"),

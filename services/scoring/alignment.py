@@ -13,7 +13,7 @@ attention. Thresholds were calibrated on the training part of data/alignment_pai
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -83,21 +83,33 @@ class AlignmentVerdict:
     """The element or phrasing that fitted best."""
 
 
-def judge_lexically(item: AlignmentItem) -> AlignmentVerdict:
-    """LEXICAL: the best coverage over phrasings, where coverage is matched words / words of the phrasing."""
+def reader() -> Callable[[str], Said]:
+    """Reads texts and remembers some: a picture's completions are compared with the same phrasings.
+
+    Only some, for a call may bring thousands of long ones.
+    """
+    return functools.lru_cache(maxsize=128)(Said.of)
+
+
+def judge_lexically(item: AlignmentItem, read: Callable[[str], Said] = Said.of) -> AlignmentVerdict:
+    """LEXICAL: the best coverage over phrasings, where coverage is matched words / words of the phrasing.
+
+    Args:
+        item: What to judge.
+        read: Reads its texts; a `reader` for items that have some in common.
+    """
     if says_nothing(item.element):
         return _on_nothing(item, said=says_nothing(item.answer))
-    answer = Said.of(item.answer)
+    answer = read(item.answer)
     best = AlignmentVerdict(False, 0.0, "no word of the element is in the answer", item.element)
     for phrasing in (item.element, *item.accept):
-        verdict = _cover(answer, phrasing)
+        verdict = _cover(answer, phrasing, read(phrasing))
         if (verdict.aligned, verdict.score) > (best.aligned, best.score):
             best = verdict
     return best
 
 
-def _cover(answer: Said, phrasing: str) -> AlignmentVerdict:
-    wanted = Said.of(phrasing)
+def _cover(answer: Said, phrasing: str, wanted: Said) -> AlignmentVerdict:
     if not wanted.words:
         return AlignmentVerdict(False, 0.0, "the phrasing holds no word that could be compared", phrasing)
     named = [word for word in wanted.words if not word.keys.isdisjoint(answer.keys)]
@@ -119,21 +131,21 @@ class SemanticJudge:
 
     def judge(self, items: Sequence[AlignmentItem]) -> tuple[AlignmentVerdict, ...]:
         """One verdict an item, in order."""
+        distinct = list(dict.fromkeys(items))
+        parts_of = {item.answer: _parts(item.answer) for item in distinct}
         texts: dict[str, int] = {}
-        for item in items:
-            for text in (*_parts(item.answer), item.element, *item.accept):
+        for item in distinct:
+            for text in (*parts_of[item.answer], item.element, *item.accept):
                 texts.setdefault(text, len(texts))
         vectors = self._embedder.embed(list(texts))
-        kinds = {
-            item.answer: kind.type
-            for item, kind in zip(items, self._classifier.classify([item.answer for item in items]), strict=True)
-        }
-        verdicts = []
-        for item in items:
+        kinds = dict(zip(parts_of, self._classifier.classify(list(parts_of)), strict=True))
+        read = reader()
+        verdicts: dict[AlignmentItem, AlignmentVerdict] = {}
+        for item in distinct:
             if says_nothing(item.element):
-                verdicts.append(_on_nothing(item, said=kinds[item.answer] is ResponseType.NONE))
+                verdicts[item] = _on_nothing(item, said=kinds[item.answer].type is ResponseType.NONE)
                 continue
-            parts = _parts(item.answer)
+            parts = parts_of[item.answer]
             phrasings = (item.element, *item.accept)
             cosines = vectors[[texts[p] for p in parts]] @ vectors[[texts[p] for p in phrasings]].T
             ranked = sorted(
@@ -144,19 +156,18 @@ class SemanticJudge:
                 ),
                 key=lambda match: -match[0],
             )
-            verdicts.append(_weigh(item.answer, ranked))
-        return tuple(verdicts)
+            verdicts[item] = _weigh(item.answer, ranked, read)
+        return tuple(verdicts[item] for item in items)
 
 
-def _weigh(answer: str, ranked: Sequence[tuple[float, str, str]]) -> AlignmentVerdict:
+def _weigh(answer: str, ranked: Sequence[tuple[float, str, str]], read: Callable[[str], Said]) -> AlignmentVerdict:
     """The best match, unless the answer contradicts a phrasing that is about as near."""
-    said = Said.of(answer)
     if not is_readable(answer):
         return AlignmentVerdict(False, 0.0, "the answer is empty or in no script that the model reads", ranked[0][2])
     cosine, part, phrasing = ranked[0]
     if cosine < COSINE_THRESHOLD:
         return AlignmentVerdict(False, cosine, f"{_shown(part)} is too far in meaning (cosine {cosine:.2f})", phrasing)
-    read = functools.cache(Said.of)  # every part of the answer is compared with the same phrasings
+    said = read(answer)
     for near, _, other in ranked:
         if near >= COSINE_THRESHOLD - CONTRADICTION_MARGIN and contradicts(said, read(other)):
             evidence = f"{_shown(part)} denies {_shown(other)} or states the opposite (cosine {near:.2f})"

@@ -1,16 +1,21 @@
 """Maps between the contract (axia.v1) and what the language parts take and give."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from axia.v1 import scoring_pb2
 from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
 from services.scoring.convert import from_interval
 from services.scoring.embedder import Embedder
 from services.scoring.grouping import Consensus, GroupBy
+from services.scoring.reading import AnnotatedElement, Reading
 from services.scoring.response_types import ResponseType, TypedResponse
 from services.scoring.scorer import Alignment
 from services.scoring.values import ValueAttribution
 from services.serving.errors import InvalidArgument
+
+ReadT = TypeVar("ReadT")
+WrittenT = TypeVar("WrittenT")
 
 _JUDGES = {
     scoring_pb2.JUDGE_UNSPECIFIED: Judge.LEXICAL,
@@ -20,11 +25,11 @@ _JUDGES = {
 }
 
 
-def to_judge(judge: scoring_pb2.Judge.ValueType) -> Judge:
+def to_judge(judge: scoring_pb2.Judge.ValueType, field: str = "judge") -> Judge:
     """Reads who judges."""
     known = _JUDGES.get(judge)
     if known is None:
-        raise InvalidArgument("judge", "must be lexical, semantic or model", reason="JUDGE_UNKNOWN")
+        raise InvalidArgument(field, "must be lexical, semantic or model", reason="JUDGE_UNKNOWN")
     return known
 
 
@@ -38,25 +43,38 @@ def to_response_type(field: str, kind: scoring_pb2.ResponseType.ValueType) -> Re
 
 def to_alignment_items(request: scoring_pb2.ScoreAlignmentRequest, judge: Judge) -> list[AlignmentItem]:
     """Reads the items, each with the judge model's answer where a model judges."""
-    answers: Sequence[str] = request.model_answers
-    if judge is not Judge.MODEL and answers:
-        raise InvalidArgument("model_answers", "are for JUDGE_MODEL alone", reason="MODEL_ANSWERS_UNUSED")
-    if judge is Judge.MODEL:
-        check_as_many("model_answers", answers, request.items)
-    else:
-        answers = [""] * len(request.items)
+    _check_model_answers("model_answers", request.model_answers, judge, "items", len(request.items))
+    answers: Sequence[str] = request.model_answers or [""] * len(request.items)
     return [
         AlignmentItem(item.answer, item.element, tuple(item.accept), answer)
         for item, answer in zip(request.items, answers, strict=True)
     ]
 
 
-def check_as_many(field: str, values: Sequence[object], items: Sequence[object]) -> None:
-    """Refuses a list that has not an entry for each item."""
-    if len(values) != len(items):
-        raise InvalidArgument(
-            field, f"has {len(values):,} entries, and there are {len(items):,} items", reason="RAGGED"
-        )
+def to_annotated_element(truth: scoring_pb2.AnnotatedElement, sentences: int) -> AnnotatedElement:
+    """Reads what that many completions should name."""
+    judge = to_judge(truth.judge, "ground_truth.judge")
+    _check_model_answers("ground_truth.model_answers", truth.model_answers, judge, "sentences", sentences)
+    return AnnotatedElement(truth.element, tuple(truth.accept), judge, tuple(truth.model_answers))
+
+
+def _check_model_answers(field: str, answers: Sequence[str], judge: Judge, items: str, count: int) -> None:
+    """Refuses answers that no model gave, or not one for each item."""
+    if judge is not Judge.MODEL and answers:
+        raise InvalidArgument(field, "are for JUDGE_MODEL alone", reason="MODEL_ANSWERS_UNUSED")
+    if judge is Judge.MODEL and len(answers) != count:
+        raise InvalidArgument(field, f"has {len(answers):,} entries, and there are {count:,} {items}", reason="RAGGED")
+
+
+def _each_once(write: Callable[[ReadT], WrittenT], read: Sequence[ReadT]) -> list[WrittenT]:
+    """Writes each object once, however often it is in a list: equal sentences share theirs."""
+    written = {id(own): write(own) for own in {id(own): own for own in read}.values()}
+    return [written[id(own)] for own in read]
+
+
+def from_types(responses: Sequence[TypedResponse]) -> scoring_pb2.ClassifyResponsesResponse:
+    """Writes the types of sentences."""
+    return scoring_pb2.ClassifyResponsesResponse(scores=_each_once(from_typed, responses))
 
 
 def from_typed(response: TypedResponse) -> scoring_pb2.ResponseTypeScore:
@@ -66,6 +84,11 @@ def from_typed(response: TypedResponse) -> scoring_pb2.ResponseTypeScore:
         confidence=response.confidence,
         probabilities=response.probabilities,
     )
+
+
+def from_attributions(attributions: Sequence[ValueAttribution]) -> scoring_pb2.AttributeValuesResponse:
+    """Writes the values that sentences concern."""
+    return scoring_pb2.AttributeValuesResponse(attributions=_each_once(from_attribution, attributions))
 
 
 def from_attribution(attribution: ValueAttribution) -> scoring_pb2.ValueAttribution:
@@ -111,10 +134,24 @@ def from_embedder(embedder: Embedder | None) -> str:
 def from_alignment(alignment: Alignment, judge: Judge, embedder: Embedder | None) -> scoring_pb2.ScoreAlignmentResponse:
     """Writes whether answers are aligned."""
     return scoring_pb2.ScoreAlignmentResponse(
-        scores=[from_verdict(verdict) for verdict in alignment.verdicts],
+        scores=_each_once(from_verdict, alignment.verdicts),
         mean=alignment.mean,
         interval=from_interval(alignment.interval),
         unparsed=alignment.unparsed,
         human_agreement=scoring_pb2.JudgeAgreement(**alignment.human._asdict()) if alignment.human else None,
         sentence_model=from_embedder(embedder) if judge is Judge.SEMANTIC else "",
+    )
+
+
+def from_reading(
+    reading: Reading, truth: AnnotatedElement | None, embedder: Embedder | None
+) -> scoring_pb2.ReadCompletionsResponse:
+    """Writes what completions say."""
+    alignment = from_alignment(reading.alignment, truth.judge, embedder) if reading.alignment and truth else None
+    return scoring_pb2.ReadCompletionsResponse(
+        grouping=from_consensus(reading.grouping, embedder) if reading.grouping else None,
+        response_types=None if reading.response_types is None else from_types(reading.response_types),
+        values=None if reading.values is None else from_attributions(reading.values),
+        alignment=alignment,
+        missing=[scoring_pb2.MissingPart(**own._asdict()) for own in reading.missing],
     )

@@ -1,7 +1,7 @@
 """Remembers the embeddings of sentences that come alone or few at a time, as a picture's completions do.
 
-Completions of one picture are grouped, typed and attributed in calls of their own, which come at the same time and need
-the same embeddings; and a model that watches a room says the same sentences again and again.
+Completions of one picture are grouped, typed, attributed and aligned, which needs the same embeddings again and again,
+in one call (`OneCallEmbedder`) or in several; and a model that watches a room says the same sentences again and again.
 """
 
 import threading
@@ -76,3 +76,36 @@ class CachedEmbedder:
         finally:
             with self._lock:
                 self._computing.pop(sentence).set()
+
+
+class OneCallEmbedder:
+    """An embedder for the parts of one call: what one part embedded, another that asks for the same need not.
+
+    Whole batches are remembered, because the last bits of a row depend on what else is in its batch. Where there are
+    few sentences, a `CachedEmbedder` below this one remembers each of them alone.
+
+    Args:
+        embedder: Computes what this call has not asked for yet.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._batches: dict[tuple[str, ...], Vectors] = {}
+
+    @property
+    def name(self) -> str:
+        """The package or folder that the model came from."""
+        return self._embedder.name
+
+    @property
+    def revision(self) -> str:
+        """The first 12 hexadecimal digits of the weights' SHA-256."""
+        return self._embedder.revision
+
+    def embed(self, sentences: Sequence[str]) -> Vectors:
+        """One row for each sentence, in order, as the embedder gives them."""
+        places = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
+        batch = tuple(places)
+        if batch not in self._batches:
+            self._batches[batch] = self._embedder.embed(batch)
+        return self._batches[batch][[places[sentence] for sentence in sentences]]

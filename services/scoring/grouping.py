@@ -26,7 +26,7 @@ from services.scoring.embedder import Embedder
 from services.scoring.lexical import Said, contradicts, says_nothing
 from services.scoring.readable import is_readable
 from services.scoring.response_types import JUDGED, WEIGHTS, ResponseType
-from services.scoring.softmax_model import DATA, SoftmaxModel, load_softmax_model
+from services.scoring.softmax_model import DATA, load_softmax_model
 
 LABELLED = DATA / "same_meaning.jsonl"
 
@@ -104,9 +104,10 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, embedder: Embe
         abstain_threshold: 0 to 1.
         embedder: For `GroupBy.SEMANTIC`; without it sentences are grouped by `GroupBy.LEXICAL`.
     """
+    forms = [normalise(sentence) for sentence in sentences]
     by_form: dict[str, list[int]] = {}
-    for index, sentence in enumerate(sentences):
-        by_form.setdefault(normalise(sentence), []).append(index)
+    for index, form in enumerate(forms):
+        by_form.setdefault(form, []).append(index)
     members = list(by_form.values())
     if embedder is not None and len(members) > 1:
         members = _join(list(by_form), members, embedder)
@@ -114,7 +115,7 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, embedder: Embe
     groups = tuple(CompletionGroup(sentences[group[0]], tuple(group), len(group) / len(sentences)) for group in members)
     largest = groups[0]
     tied = len(groups) > 1 and len(groups[1].members) == len(largest.members)
-    abstain = largest.share < abstain_threshold or tied or not normalise(largest.representative)
+    abstain = largest.share < abstain_threshold or tied or not forms[largest.members[0]]
     return Consensus(
         groups=groups,
         element="" if abstain else largest.representative,
@@ -133,12 +134,12 @@ def meaning_similarity(forms: Sequence[str], embedder: Embedder) -> np.ndarray[t
     as near as can be: 1.
     """
     vectors = embedder.embed([without_frame(form) for form in forms])
-    probabilities = _type_model().probabilities(vectors)
+    probabilities = load_softmax_model(WEIGHTS).probabilities(vectors)
     alike = np.sqrt(probabilities) @ np.sqrt(probabilities).T
     nearness: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.clip(
         vectors.astype(np.float64) @ vectors.T - TYPE_PENALTY * (1 - alike), -1.0, 1.0
     )
-    said = [Said.of(form) for form in forms]
+    said = functools.cache(lambda place: Said.of(forms[place]))
     surely_nothing = probabilities[:, JUDGED.index(ResponseType.NONE)] >= SURELY_NOTHING
     nothing = [says_nothing(form) or sure for form, sure in zip(forms, surely_nothing.tolist(), strict=True)]
     readable = [is_readable(form) for form in forms]
@@ -150,15 +151,10 @@ def meaning_similarity(forms: Sequence[str], embedder: Embedder) -> np.ndarray[t
             elif nothing[one]:
                 near = 1.0
             # Denials are looked for only where they change anything, since this is done for every two forms.
-            elif near >= SAME_MEANING and contradicts(said[one], said[other]):
+            elif near >= SAME_MEANING and contradicts(said(one), said(other)):
                 near = -1.0
             nearness[one, other] = nearness[other, one] = near
     return nearness
-
-
-@functools.cache
-def _type_model() -> SoftmaxModel:
-    return load_softmax_model(WEIGHTS)
 
 
 def _join(forms: list[str], members: list[list[int]], embedder: Embedder) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """Confidence intervals of proportions: of one, of one in clusters, of the difference of two in pairs."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ def check_level(field: str, level: float) -> None:
     check_between(field, level, MIN_LEVEL, MAX_LEVEL)
 
 
+@functools.lru_cache(maxsize=4096)  # statsmodels takes longer than all else that is done with a few completions
 def wilson(successes: float, trials: float, level: float) -> Interval:
     """Wilson's score interval of a proportion.
 

@@ -14,8 +14,10 @@ from services.scoring.alignment import (
     SemanticJudge,
     judge_lexically,
     parse_model_verdict,
+    reader,
 )
 from services.scoring.embedder import INSTALL, Embedder
+from services.scoring.embedding_cache import OneCallEmbedder
 from services.scoring.grouping import Consensus, GroupBy, summarise
 from services.scoring.lexical import says_nothing
 from services.scoring.readable import is_readable
@@ -61,6 +63,14 @@ class Language:
         """The sentence model, for provenance."""
         return self._embedder
 
+    def for_one_call(self) -> "Language":
+        """The same for the parts of one call, which embed what they have in common once; for one thread."""
+        return Language(self._embedder and OneCallEmbedder(self._embedder), self._limits)
+
+    def check_sentences(self, sentences: Sequence[str]) -> None:
+        """Raises InvalidArgument if there is no sentence, too many, or one is too long."""
+        self._check_texts("sentences", sentences, self._limits.max_sentences)
+
     def classify(self, sentences: Sequence[str]) -> tuple[TypedResponse, ...]:
         """The response type of each sentence.
 
@@ -68,13 +78,13 @@ class Language:
             InvalidArgument: If there is no sentence, too many, or one is too long.
             FailedPrecondition: Without a sentence model.
         """
-        self._check_texts("sentences", sentences, self._limits.max_sentences)
+        self.check_sentences(sentences)
         self._need_embedder()
         return self._classifier.classify(sentences)
 
     def attribute(self, sentences: Sequence[str]) -> tuple[ValueAttribution, ...]:
         """The values that each sentence is about; raises as `classify` does."""
-        self._check_texts("sentences", sentences, self._limits.max_sentences)
+        self.check_sentences(sentences)
         self._need_embedder()
         return self._attributor.attribute(sentences)
 
@@ -110,7 +120,9 @@ class Language:
         if judge is Judge.MODEL:
             return tuple(parse_model_verdict(item.model_answer) for item in items)
         if judge is Judge.LEXICAL:
-            return tuple(judge_lexically(item) for item in items)
+            read = reader()
+            verdicts = {item: judge_lexically(item, read) for item in dict.fromkeys(items)}
+            return tuple(verdicts[item] for item in items)
         self._need_embedder()
         return self._semantic.judge(items)
 

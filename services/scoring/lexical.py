@@ -184,12 +184,12 @@ def says_nothing(text: str) -> bool:
 
 def opposed(first: Said, second: Said) -> bool:
     """Whether one text affirms a word and the other its opposite: "the stove is on", "the stove is off"."""
-    mine, theirs = first.affirmed, second.affirmed
-    for one, other in _opposites():
-        for left, right in ((one, other), (other, one)):
-            if left in mine and right not in mine and right in theirs and left not in theirs:
-                return True
-    return False
+    mine, theirs, opposites = first.affirmed, second.affirmed, _opposites()
+    return any(
+        right in theirs and right not in mine and left not in theirs
+        for left in opposites.keys() & mine
+        for right in opposites[left]
+    )
 
 
 def contradicts(first: Said, second: Said) -> bool:
@@ -242,5 +242,8 @@ def _implicit() -> frozenset[str]:
 
 
 @functools.cache
-def _opposites() -> tuple[tuple[str, str], ...]:
-    return tuple((lemma(one), lemma(other)) for one, other in _OPPOSITES)
+def _opposites() -> dict[str, frozenset[str]]:
+    """The opposites of each lemma that has some."""
+    pairs = [(lemma(one), lemma(other)) for one, other in _OPPOSITES]
+    pairs += [(other, one) for one, other in pairs]
+    return {stem: frozenset(other for one, other in pairs if one == stem) for stem, _ in pairs}

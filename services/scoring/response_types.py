@@ -65,15 +65,18 @@ class ResponseTypeClassifier:
         self._model = model or load_softmax_model(WEIGHTS)
 
     def classify(self, sentences: Sequence[str]) -> tuple[TypedResponse, ...]:
-        """One result a sentence, in order; equally probable types go to the lower number."""
-        readable = [index for index, sentence in enumerate(sentences) if is_readable(sentence)]
-        results = [UNJUDGED] * len(sentences)
+        """One result a sentence, in order; equally probable types go to the lower number.
+
+        Equal sentences have the same object.
+        """
+        results = dict.fromkeys(sentences, UNJUDGED)
+        readable = [sentence for sentence in results if is_readable(sentence)]
         if readable:
-            rows = self._model.probabilities(self._embedder.embed([sentences[index] for index in readable]))
-            for index, row in zip(readable, rows, strict=True):
-                descriptive, value_aware, none, quality = (float(p) for p in row)
+            rows = self._model.probabilities(self._embedder.embed(readable))
+            for sentence, row in zip(readable, rows, strict=True):
+                descriptive, value_aware, none, quality = row.tolist()
                 best = int(row.argmax())
-                results[index] = TypedResponse(
+                results[sentence] = TypedResponse(
                     JUDGED[best], float(row[best]), (descriptive, value_aware, none, quality)
                 )
-        return tuple(results)
+        return tuple(results[sentence] for sentence in sentences)

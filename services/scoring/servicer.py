@@ -22,6 +22,7 @@ from services.scoring.persona import DEFAULT_RESAMPLES as DEFAULT_PERSONA_RESAMP
 from services.scoring.persona import score_persona
 from services.scoring.preference import DEFAULT_RESAMPLES, score_preference
 from services.scoring.preference_pairs import compare_preferences
+from services.scoring.reading import read_completions
 from services.scoring.scorer import complete_types, load_language, score_alignment
 from services.scoring.settings import ScoringSettings
 from services.serving.errors import InvalidArgument, Unavailable
@@ -87,6 +88,12 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         """Says what completions say together."""
         return await self._compute(self._summarize_completions, request)
 
+    async def ReadCompletions(
+        self, request: scoring_pb2.ReadCompletionsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> scoring_pb2.ReadCompletionsResponse:
+        """Says everything of one picture's completions."""
+        return await self._compute(self._read_completions, request)
+
     async def ScoreAlignment(
         self, request: scoring_pb2.ScoreAlignmentRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> scoring_pb2.ScoreAlignmentResponse:
@@ -142,14 +149,12 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     ) -> scoring_pb2.ClassifyResponsesResponse:
         responses = self._language.classify(request.sentences)
         metrics.ITEMS.labels("ClassifyResponses").inc(len(responses))
-        return scoring_pb2.ClassifyResponsesResponse(scores=[convert_language.from_typed(own) for own in responses])
+        return convert_language.from_types(responses)
 
     def _attribute_values(self, request: scoring_pb2.AttributeValuesRequest) -> scoring_pb2.AttributeValuesResponse:
         attributions = self._language.attribute(request.sentences)
         metrics.ITEMS.labels("AttributeValues").inc(len(attributions))
-        return scoring_pb2.AttributeValuesResponse(
-            attributions=[convert_language.from_attribution(own) for own in attributions]
-        )
+        return convert_language.from_attributions(attributions)
 
     def _summarize_completions(
         self, request: scoring_pb2.SummarizeCompletionsRequest
@@ -159,6 +164,17 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         consensus = language.summarize(request.sentences, threshold)
         metrics.ITEMS.labels("SummarizeCompletions").inc(len(request.sentences))
         return convert_language.from_consensus(consensus, language.embedder)
+
+    def _read_completions(self, request: scoring_pb2.ReadCompletionsRequest) -> scoring_pb2.ReadCompletionsResponse:
+        language = self._language
+        sentences = list(request.sentences)
+        truth = None
+        if request.HasField("ground_truth"):
+            truth = convert_language.to_annotated_element(request.ground_truth, len(sentences))
+        threshold = _given(request, "abstain_threshold", DEFAULT_ABSTAIN_THRESHOLD)
+        reading = read_completions(language, sentences, threshold, truth)
+        metrics.ITEMS.labels("ReadCompletions").inc(len(sentences))
+        return convert_language.from_reading(reading, truth, language.embedder)
 
     def _score_alignment(self, request: scoring_pb2.ScoreAlignmentRequest) -> scoring_pb2.ScoreAlignmentResponse:
         language = self._language

@@ -3,6 +3,7 @@
 Its weights were trained by ``python -m services.scoring.train_language`` from the labelled sentences in data/.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,9 @@ def softmax(scores: Floats) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
+@functools.cache
 def load_softmax_model(path: Path) -> SoftmaxModel:
-    """Reads what `SoftmaxModel.save` wrote."""
+    """Reads what `SoftmaxModel.save` wrote, once a process."""
     with np.load(path) as stored:
         return SoftmaxModel(
             classes=tuple(str(name) for name in stored["classes"]),

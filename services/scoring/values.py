@@ -58,14 +58,14 @@ class ValueAttributor:
         self._model = model or load_softmax_model(WEIGHTS)
 
     def attribute(self, sentences: Sequence[str]) -> tuple[ValueAttribution, ...]:
-        """One result a sentence, in order."""
-        readable = [index for index, sentence in enumerate(sentences) if is_readable(sentence)]
-        results = [NOTHING_AT_STAKE] * len(sentences)
+        """One result a sentence, in order; equal sentences have the same object."""
+        results = dict.fromkeys(sentences, NOTHING_AT_STAKE)
+        readable = [sentence for sentence in results if is_readable(sentence)]
         if readable:
-            rows = self._model.probabilities(self._embedder.embed([sentences[index] for index in readable]))
-            for index, row in zip(readable, rows, strict=True):
-                results[index] = self._weigh(row)
-        return tuple(results)
+            rows = self._model.probabilities(self._embedder.embed(readable))
+            for sentence, row in zip(readable, rows, strict=True):
+                results[sentence] = self._weigh(row)
+        return tuple(results[sentence] for sentence in sentences)
 
     def _weigh(self, row: Floats) -> ValueAttribution:
         probability = dict(zip(self._model.classes, row.tolist(), strict=True))

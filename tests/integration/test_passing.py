@@ -118,7 +118,7 @@ def test_a_scoring_service_that_hangs_costs_the_first_detection_time_and_no_othe
             calls = gateway.metrics()
             for _ in range(5):
                 assert stub.DetectValues(request, timeout=TIMEOUT).degraded
-            name = 'axia_gateway_scoring_calls_total{method="AttributeValues",outcome="failed"}'
+            name = 'axia_gateway_scoring_calls_total{method="ReadCompletions",outcome="failed"}'
             assert gateway.metrics()[name] == calls[name]
         finally:
             scoring.signal_group(signal.SIGCONT)

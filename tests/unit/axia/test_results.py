@@ -31,6 +31,8 @@ MESSAGES: dict[str, tuple[Any, set[str]]] = {
     "Deleted": (retrieval_pb2.DeleteImagesResponse, set()),
     "IndexStats": (retrieval_pb2.GetStatsResponse, set()),
     "Reindex": (retrieval_pb2.Reindex, set()),
+    "CompletionsReading": (scoring_pb2.ReadCompletionsResponse, set()),
+    "Grouping": (scoring_pb2.SummarizeCompletionsResponse, set()),
     "Alignment": (scoring_pb2.ScoreAlignmentResponse, set()),
     "PreferenceScores": (scoring_pb2.ScorePreferenceResponse, set()),
     "PreferenceComparison": (scoring_pb2.ComparePreferencesResponse, set()),
@@ -40,7 +42,7 @@ MESSAGES: dict[str, tuple[Any, set[str]]] = {
 SAME = (
     "Interval", "ResponseTypeScore", "ValueAttribution", "AlignmentScore", "JudgeAgreement", "PreferenceScore",
     "PreferenceGroup", "PreferenceDifference", "IsqItems", "IsqScore", "ModelAlignment", "CochranTest", "ModelPair",
-    "AnnotatorPair", "AnnotatorScore",
+    "AnnotatorPair", "AnnotatorScore", "MissingPart",
 )  # fmt: skip
 INPUTS = {
     inputs.GroundTruth: gateway_pb2.GroundTruth,

@@ -231,6 +231,36 @@ def test_searches_and_what_is_stored(fake: FakeGateway) -> None:
             client.search_image()
 
 
+async def test_completions_are_read_in_one_call(fake: FakeGateway) -> None:
+    sentences = ["The stove.", "the stove.", "None"]
+    truth = axia.GroundTruth(element="oven", accept=("stove",), judge="model")
+    with axia.Client() as client:
+        read = client.scoring.read_completions(sentences, ground_truth=truth, model_answers=["yes", "yes", "no"])
+        assert read.grouping is not None
+        assert read.grouping.consensus == "The stove."
+        assert [group.members for group in read.grouping.groups] == [(0, 1), (2,)]
+        assert [kind.type for kind in read.response_types] == ["descriptive", "descriptive", "none"]
+        assert read.alignment is not None
+        assert [own.score for own in read.alignment.scores] == [1, 1, 0]
+        assert (read.values, [own.part for own in read.missing]) == ((), ["values"])
+        sent: Any = fake.received[-1].request
+        assert (sent.ground_truth.judge, sent.ground_truth.model_answers) == (3, ["yes", "yes", "no"])
+        alone = client.scoring.read_completions(sentences, abstain_threshold=0.9)
+        assert alone.alignment is None
+        assert alone.grouping is not None
+        assert (alone.grouping.abstain, alone.grouping.consensus) == (True, None)
+        with pytest.raises(axia.InvalidRequest, match="sentences"):
+            client.scoring.read_completions([])
+        with pytest.raises(axia.InvalidRequest, match="model_answers"):
+            client.scoring.read_completions(sentences, model_answers=["yes"])
+        with pytest.raises(axia.InvalidRequest, match="judge_model"):
+            client.scoring.read_completions(
+                sentences, ground_truth=axia.GroundTruth(element="a", judge="model", judge_model="b")
+            )
+    async with axia.AsyncClient() as other:
+        assert await other.scoring.read_completions(sentences, abstain_threshold=0.9) == alone
+
+
 async def test_scoring_is_within_reach(fake: FakeGateway) -> None:
     items = [axia.AlignmentItem(answer="the hot stove", element="stove")]
     answers = [axia.PreferenceAnswer(value="power", answer=said) for said in ("Yes.", "No.", "As an AI, no.")]

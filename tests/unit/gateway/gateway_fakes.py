@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from gateway.detection import Completion, CompletionGroup, Consensus
 from gateway.found import Hit, LexiconValue, Message, ValueSearch
 from gateway.model import Finished, ModelEvent, ModelInfo, Question, StageTimes, Started
-from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Verdict, Weight
+from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Readings, Verdict, Weight
 from gateway.sampling import DetectionDefaults, GroundTruth, ModelLimits
 from services.serving.errors import NotFound, ServiceError, Unavailable
 
@@ -61,7 +61,7 @@ class FakeRetrieval:
 
 
 class FakeScoring:
-    """Reads yes and no; may be away or refuse single methods."""
+    """Reads yes and no; may be away, refuse single methods, or leave parts of a reading out."""
 
     def __init__(self, *, serving: bool = True, failing: Sequence[str] = (), by_meaning: bool = True) -> None:
         self.serving = serving
@@ -69,6 +69,7 @@ class FakeScoring:
         self.by_meaning = by_meaning
         self.calls: list[str] = []
         self.judge_answers: Sequence[str] = ()
+        self.time_s = 0.0
         self.table: Sequence[PreferenceAnswer] = ()
 
     def _called(self, name: str) -> None:
@@ -76,26 +77,28 @@ class FakeScoring:
         if not self.serving or name in self.failing:
             raise Unavailable("scoring is away", reason="SCORING_UNREACHABLE")
 
-    async def summarise(self, sentences: Sequence[str], abstain_threshold: float, timeout_s: float) -> Grouping:
-        self._called("summarise")
-        members = tuple(range(len(sentences)))
-        consensus = Consensus((CompletionGroup(sentences[0], members, 1.0),), sentences[0], 1.0, 0.0, abstain=False)
-        return Grouping(consensus, self.by_meaning)
-
-    async def response_types(self, sentences: Sequence[str], timeout_s: float) -> list[Message]:
-        self._called("response_types")
-        return ["type"] * len(sentences)
-
-    async def attribute(self, sentences: Sequence[str], timeout_s: float) -> list[Attribution]:
-        self._called("attribute")
-        return [Attribution((Weight("security", float(index)),), "message") for index in range(len(sentences))]
-
-    async def align(
-        self, sentences: Sequence[str], truth: GroundTruth, judge_answers: Sequence[str], timeout_s: float
-    ) -> list[Alignment]:
-        self._called("align")
+    async def read(
+        self,
+        sentences: Sequence[str],
+        abstain_threshold: float,
+        truth: GroundTruth | None,
+        judge_answers: Sequence[str],
+        timeout_s: float,
+    ) -> Readings:
+        self._called("read")
         self.judge_answers = judge_answers
-        return [Alignment(1 if truth.element in sentence else 0, "message") for sentence in sentences]
+        self.time_s = timeout_s
+        places = range(len(sentences))
+        group = CompletionGroup(sentences[0], tuple(places), 1.0)
+        grouping = Grouping(Consensus((group,), sentences[0], 1.0, 0.0, abstain=False), self.by_meaning)
+        weights = [Attribution((Weight("security", float(place)),), "message") for place in places]
+        aligned = [Alignment(1 if truth.element in own else 0, "message") for own in sentences] if truth else []
+        return Readings(
+            grouping=None if "grouping" in self.failing else grouping,
+            response_types=() if "response_types" in self.failing else ["type"] * len(sentences),
+            attributions=() if "values" in self.failing else weights,
+            alignments=() if "alignment" in self.failing else aligned,
+        )
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         self._called("verdicts")

@@ -1,21 +1,41 @@
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
 from gateway_fakes import FakeModel, FakeScoring
 
 from axia.prompts import load_prompts
 from gateway.detection import Completion
+from gateway.model import ModelEvent, Question
 from gateway.reader import Reader
+from gateway.readings import Readings
 from gateway.sampling import GroundTruth
 from services.serving.errors import Unavailable
+from services.serving.metrics import REGISTRY
 
 COMPLETIONS = [Completion(index, text, text, "stop", 1, 0, 1.0) for index, text in enumerate(("stove", "cat", "stove"))]
 TRUTH = GroundTruth("stove", ("hob",), "model")
 
 
-def reader(scoring: FakeScoring) -> Reader:
-    return Reader(scoring, load_prompts(), timeout_s=5)
+def reader(scoring: FakeScoring, reserve_s: float = 0.1) -> Reader:
+    return Reader(scoring, load_prompts(), timeout_s=5, reserve_s=reserve_s)
 
 
-async def test_everything_is_read_where_scoring_answers() -> None:
-    readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH._replace(judge="lexical"), None, 5)
+def counted(part: str) -> float:
+    return REGISTRY.get_sample_value("axia_gateway_missing_total", {"part": part}) or 0.0
+
+
+class SlowModel(FakeModel):
+    async def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
+        await asyncio.sleep(30)
+        async for event in super().generate(question, timeout_s):
+            yield event
+
+
+async def test_everything_is_read_in_one_call_where_scoring_answers() -> None:
+    scoring = FakeScoring()
+    readings = await reader(scoring).read(COMPLETIONS, 0.5, TRUTH._replace(judge="lexical"), None, 5)
+    assert scoring.calls == ["read"]
     assert readings.missing == ()
     assert readings.grouping is not None
     assert readings.values[0].weight == 1.0
@@ -29,11 +49,24 @@ async def test_without_scoring_nothing_is_asked() -> None:
     assert scoring.calls == []
 
 
-async def test_what_fails_alone_is_missing_alone() -> None:
-    readings = await reader(FakeScoring(failing=["attribute"])).read(COMPLETIONS, 0.5, None, None, 5)
+async def test_what_fails_alone_is_missing_alone_and_counted() -> None:
+    before = {part: counted(part) for part in ("grouping", "response_types", "values")}
+    readings = await reader(FakeScoring(failing=["values"])).read(COMPLETIONS, 0.5, None, None, 5)
     assert readings.missing == ("values",)
     assert readings.values == ()
     assert len(readings.response_types) == 3
+    assert {part: counted(part) - count for part, count in before.items()} == {
+        "grouping": 0, "response_types": 0, "values": 1,
+    }  # fmt: skip
+
+
+async def test_a_call_that_fails_leaves_everything_missing_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        readings = await reader(FakeScoring(failing=["read"])).read(
+            COMPLETIONS, 0.5, TRUTH._replace(judge="lexical"), None, 5
+        )
+    assert readings == Readings(missing=("grouping", "response_types", "values", "alignment"))
+    assert "scoring is away" in caplog.text
 
 
 async def test_grouping_by_words_alone_is_told() -> None:
@@ -56,6 +89,14 @@ async def test_a_judge_model_that_is_away_leaves_the_alignment_missing() -> None
     readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
     assert readings.missing == ("alignment",)
     assert readings.alignment is None
+    assert readings.grouping is not None
+
+
+async def test_a_judge_model_that_is_slow_leaves_time_to_read_the_rest() -> None:
+    scoring, judge = FakeScoring(), SlowModel(lambda question: "yes")
+    readings = await reader(scoring, reserve_s=30).read(COMPLETIONS, 0.5, TRUTH, judge, 0.4)
+    assert readings.missing == ("alignment",)
+    assert 0.001 < scoring.time_s <= 0.2  # a reserve is at most half of what is left
 
 
 async def test_with_no_time_left_nothing_is_asked() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.scoring.embedder import Vectors
-from services.scoring.embedding_cache import FEW, LONGEST, CachedEmbedder
+from services.scoring.embedding_cache import FEW, LONGEST, CachedEmbedder, OneCallEmbedder
 
 
 class Counting:
@@ -77,3 +77,15 @@ def test_a_failure_is_not_remembered() -> None:
     with pytest.raises(RuntimeError, match="no memory"):
         cached.embed(["smoke"])
     assert cached.embed(["smoke"]).tolist() == [[5, 115]]
+
+
+def test_parts_of_one_call_that_embed_the_same_sentences_compute_them_once() -> None:
+    inner = Counting()
+    once = OneCallEmbedder(inner)
+    first = once.embed(["smoke", "a child", "smoke"])
+    again = once.embed(["smoke", "a child"])
+    other = once.embed(["a child", "smoke"])  # another batch, whose rows may differ in their last bits
+    assert [list(batch) for batch in inner.batches] == [["smoke", "a child"], ["a child", "smoke"]]
+    assert first.tolist() == [[5, 115], [7, 97], [5, 115]]
+    assert again.tolist() == other[::-1].tolist() == [[5, 115], [7, 97]]
+    assert (once.name, once.revision) == ("counting", "1")

@@ -78,6 +78,17 @@ def test_every_entry_gets_a_result_in_order(language: Language) -> None:
     assert len(language.align([ITEM] * 3, Judge.SEMANTIC)) == 3
 
 
+def test_equal_sentences_and_items_share_their_result(language: Language) -> None:
+    sentences = ["The house is on fire.", "A dog sleeps.", "The house is on fire."]
+    for results in (
+        language.classify(sentences),
+        language.attribute(sentences),
+        *(language.align([AlignmentItem(own, "fire") for own in sentences], judge) for judge in list(Judge)[:2]),
+    ):
+        assert results[0] is results[2]
+        assert results[0] != results[1]
+
+
 def test_grouping_by_words_can_be_asked_for(language: Language) -> None:
     pair = ["The child is near the stove.", "A toddler stands next to the stove."]
     assert len(language.summarize(pair, 0.5, GroupBy.LEXICAL).groups) == 2
