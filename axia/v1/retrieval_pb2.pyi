@@ -948,7 +948,9 @@ class Reindex(google.protobuf.message.Message):
     state: global___ReindexState.ValueType
     """Where it is."""
     done: builtins.int
-    """Pictures that are done."""
+    """Pictures that are done. Those that were left out, because the picture store has lost them or they can't be read any
+    more, are not among them; where they are more than 1% the re-index fails.
+    """
     total: builtins.int
     """Pictures in all, as far as known."""
     error: builtins.str

@@ -58,6 +58,11 @@ class FsspecPictureStore:
             self._files = PictureFolder(Path(root)) if local else _Objects(filesystem, root)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="picture-store")
 
+    @property
+    def name(self) -> str:
+        """Its folder or URL, without a user and password."""
+        return _shown(self._url)
+
     async def put(self, picture_id: str, data: bytes) -> bool:
         """Stores a picture durably and whole; returns whether it was not there."""
         return await self._run(self._files.write, _place(picture_id), data)

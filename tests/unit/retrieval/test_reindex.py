@@ -189,10 +189,88 @@ async def test_a_full_disk_leaves_the_old_index_and_nothing_of_the_new(
     assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
 
 
-async def test_a_lost_picture_is_left_out_and_does_not_stop_the_others(parts: Parts) -> None:
+def stored(parts: Parts, data: bytes) -> Path:
+    (path,) = (parts.settings.data / "pictures").rglob(sha256(data))
+    return path
+
+
+def final_words(caplog: pytest.LogCaptureFixture) -> str:
+    (told,) = (record.message for record in caplog.records if "is done" in record.message)
+    return told
+
+
+async def test_a_lost_picture_is_left_out_and_does_not_stop_the_others(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await take_in(parts, [small(seed) for seed in range(50, 100)])
     await parts.pictures.delete([sha256(small(7))])
-    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
-    assert (await parts.retriever.stats()).images == 49
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 99, 100)
+    assert (await parts.retriever.stats()).images == 99
+    assert sha256(small(7)) in caplog.text
+    assert "pictures left out: 1" in final_words(caplog)
+
+
+async def test_an_unreadable_picture_is_left_out_and_does_not_stop_the_others(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await take_in(parts, [small(seed) for seed in range(50, 100)])
+    stored(parts, small(7)).write_bytes(b"overwritten")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 99, 100)
+    assert "pictures left out: 1" in final_words(caplog)
+
+
+async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    pictures = parts.settings.data / "pictures"
+    pictures.rename(parts.settings.data / "elsewhere")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done, job.total) == (ReindexState.FAILED, 0, 50)
+    told = f"32 of the 32 pictures read so far (50 in all) are not in the picture store {pictures}: set "
+    assert job.error.startswith(f"{told}AXIA_RETRIEVAL_PICTURES to where the pictures are")
+    assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_LOST"]
+    assert (await parts.retriever.stats()).images == 50
+    assert await parts.catalogue.current() == parts.encoders["hash/one"].id
+    assert await finds(parts, small(3))
+
+
+async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_index(parts: Parts) -> None:
+    await take_in(parts, [small(seed) for seed in range(50, 150)])
+    await parts.pictures.delete([sha256(small(7))])
+    stored(parts, small(149)).write_bytes(b"overwritten")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert job.state is ReindexState.FAILED
+    assert "1 of the 150 pictures read so far (150 in all) are not in the picture store" in job.error
+    assert "1 of the 150 pictures read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
+
+
+async def test_unreadable_pictures_alone_are_told_as_such(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+    stored(parts, small(7)).write_bytes(b"overwritten")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert job.state is ReindexState.FAILED
+    assert "are not in the picture store" not in job.error
+    assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_UNREADABLE"]
+
+
+async def test_a_lost_picture_that_is_sent_again_meanwhile_is_not_left_out(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await take_in(parts, [small(seed) for seed in range(50, 100)])
+    await parts.pictures.delete([sha256(small(7))])
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    await encoding(parts)  # the first batch, without the lost one
+    await parts.retriever.delete([sha256(small(7))])
+    await take_in(parts, [small(7)])
+    parts.encoders[TWO].may_encode.set()
+    assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
+    assert await finds(parts, small(7))
+    assert "pictures left out: 0" in final_words(caplog)
 
 
 async def test_the_new_encoder_is_used_after_a_restart_with_the_old_setting(parts: Parts) -> None:
