@@ -38,6 +38,8 @@ _MAX_ROUNDS = 20
 """Rounds of catching up after which writers have to wait, however much they add."""
 _MAX_JOBS = 16
 """Re-indexes that are remembered."""
+_STOPPED = "the service was stopped; start it again"
+_FAULT = "the server failed; its log has the details"
 
 
 class ReindexState(Enum):
@@ -92,11 +94,12 @@ class Reindexer:
         self._warm_texts = warm_texts
         self._jobs: dict[str, Reindex] = {}
         self._task: asyncio.Task[None] | None = None
+        self._running = False
 
     @property
     def running(self) -> bool:
         """Whether one runs now."""
-        return self._task is not None and not self._task.done()
+        return self._running
 
     def remember(self, job: Reindex) -> None:
         """Keeps what became of a re-index."""
@@ -133,6 +136,7 @@ class Reindexer:
             )
         job = Reindex(uuid.uuid4().hex, ReindexState.RUNNING, encoder, total=space.images)
         self.remember(job)
+        self._running = True
         self._task = asyncio.create_task(self._run(job, spec))
         return job
 
@@ -141,38 +145,55 @@ class Reindexer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._running = False  # it may have been stopped before it ran at all
 
     def _note(self, job_id: str, **changes: object) -> None:
         self.remember(replace(self._jobs[job_id], **changes))  # type: ignore[arg-type]  # fields by name
 
     async def _run(self, job: Reindex, spec: str) -> None:
         old = self._spaces.current
-        logger.info("re-index %s begins: %s", job.id, spec)
+        error = _STOPPED
+        try:
+            error = await self._index(job.id, spec, old)
+        except Exception:  # of cleaning up: nobody waits for this task
+            logger.exception("re-index %s ended unexpectedly", job.id)
+            error = _FAULT
+        finally:
+            # Both at once and last of all, so that whoever reads that it ended can start another.
+            self._running = False
+            if self._spaces.current is old:
+                self._note(job.id, state=ReindexState.FAILED, error=error)
+            else:  # whatever came after the switch, that holds
+                self._note(job.id, state=ReindexState.SUCCEEDED)
+
+    async def _index(self, job_id: str, spec: str, old: Space) -> str:
+        """Runs a re-index to its end; returns why it failed."""
+        logger.info("re-index %s begins: %s", job_id, spec)
         encoder = self._make_encoder(spec)
         index: VectorIndex | None = None
         try:
             await encoder.start()
-            self._note(job.id, encoder=encoder.id)
+            self._note(job_id, encoder=encoder.id)
             _check_new(encoder.id, old)
-            before = await self._write_building(job.id, spec, encoder.id)
+            before = await self._write_building(job_id, spec, encoder.id)
             await self._catalogue.drop(encoder.id)  # what an earlier one may have left knows nothing of deletions since
             index = await self._catalogue.open(encoder.id)
             await encoder.encode_texts(self._warm_texts)
             new = Space(spec, encoder, index, 0)
-            left_out = await self._fill_and_switch(job.id, old, new, before)
+            left_out = await self._fill_and_switch(job_id, old, new, before)
         except BaseException as error:  # also cancelled by a shutdown: whatever it is, searches keep the old encoder
             if self._spaces.current.encoder is encoder:  # stopped after the switch, which holds
                 raise
-            await self._give_up(job.id, encoder, index, error)
+            reason = await self._give_up(job_id, encoder, index, error)
             if not isinstance(error, Exception):
                 raise
-            return
+            return reason
         await self._let_go(old)
-        self._note(job.id, state=ReindexState.SUCCEEDED)
         logger.info(
             "re-index %s is done: searches use %s %s; pictures left out: %d",
-            *(job.id, new.id.name, new.id.revision, left_out),
+            *(job_id, new.id.name, new.id.revision, left_out),
         )
+        return ""
 
     async def _fill_and_switch(self, job_id: str, old: Space, new: Space, before: State) -> int:
         """Returns how many pictures were left out."""
@@ -212,17 +233,17 @@ class Reindexer:
         await asyncio.to_thread(self._states.write, state)
         return state
 
-    async def _give_up(self, job_id: str, encoder: Encoder, index: VectorIndex | None, error: BaseException) -> None:
+    async def _give_up(self, job_id: str, encoder: Encoder, index: VectorIndex | None, error: BaseException) -> str:
+        """Lets go of what was begun; returns what callers are told."""
         stopped = isinstance(error, asyncio.CancelledError)
         if stopped:
-            reason = "the service was stopped; start it again"
+            reason = _STOPPED
         elif isinstance(error, ServiceError):
             reason = error.message
             logger.error("re-index %s failed: %s", job_id, reason, extra={"reason": error.reason})
         else:
-            reason = "the server failed; its log has the details"
+            reason = _FAULT
             logger.error("re-index %s failed unexpectedly", job_id, exc_info=error)
-        self._note(job_id, state=ReindexState.FAILED, error=reason)
         try:
             await encoder.close()
             if index is not None:
@@ -231,6 +252,7 @@ class Reindexer:
                 await self._clean_up(job_id)
         except ServiceError as other:
             logger.warning("the next start of the service cleans up after re-index %s: %s", job_id, other.message)
+        return reason
 
     async def _clean_up(self, job_id: str) -> None:
         state = await asyncio.to_thread(self._states.read)

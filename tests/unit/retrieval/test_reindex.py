@@ -151,6 +151,56 @@ async def test_only_one_runs_at_a_time(parts: Parts) -> None:
     assert await finds(parts, small(3))
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_moment_one_is_said_to_have_ended_another_can_be_started(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    reindexer = parts.retriever.reindexer
+    remember = reindexer.remember
+    again: list[Reindex] = []
+
+    def start_again(job: Reindex) -> None:
+        remember(job)
+        if job.state is not ReindexState.RUNNING and not again:
+            again.append(reindexer.start("hash/three"))
+
+    monkeypatch.setattr(reindexer, "remember", start_again)
+    if fails:
+        parts.make_encoder(TWO).fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
+    job = await ended(parts, reindexer.start(TWO))
+    assert job.state is (ReindexState.FAILED if fails else ReindexState.SUCCEEDED)
+    assert (await ended(parts, again[0])).state is ReindexState.SUCCEEDED
+    assert not reindexer.running
+    assert await finds(parts, small(3))
+
+
+async def test_what_fails_while_it_is_cleaned_up_does_not_leave_it_running(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = parts.make_encoder(TWO)
+    encoder.fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
+
+    async def break_down() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(encoder, "close", break_down)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.error) == (ReindexState.FAILED, "the server failed; its log has the details")
+    assert (await ended(parts, parts.retriever.reindexer.start("hash/three"))).state is ReindexState.SUCCEEDED
+
+
+async def test_a_switch_holds_though_the_old_encoder_can_not_be_closed(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_down() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(parts.encoders["hash/one"], "close", break_down)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.error) == (ReindexState.SUCCEEDED, "")
+    assert parts.retriever.encoder.name == "two"
+
+
 async def test_an_encoder_that_can_not_be_loaded_leaves_the_old_one(parts: Parts) -> None:
     parts.make_encoder(TWO).fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
@@ -227,7 +277,7 @@ async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     pictures = parts.settings.data / "pictures"
-    pictures.rename(parts.settings.data / "elsewhere")
+    kept = pictures.rename(parts.settings.data / "elsewhere")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
     assert (job.state, job.done, job.total) == (ReindexState.FAILED, 0, 50)
     told = f"32 of the 32 pictures read so far (50 in all) are not in the picture store {pictures}: set "
@@ -236,6 +286,9 @@ async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
     assert (await parts.retriever.stats()).images == 50
     assert await parts.catalogue.current() == parts.encoders["hash/one"].id
     assert await finds(parts, small(3))
+    kept.rename(pictures)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done) == (ReindexState.SUCCEEDED, 50)
 
 
 async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_index(parts: Parts) -> None:
@@ -246,6 +299,9 @@ async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_in
     assert job.state is ReindexState.FAILED
     assert "1 of the 150 pictures read so far (150 in all) are not in the picture store" in job.error
     assert "1 of the 150 pictures read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
+    # Those that are lost for good are deleted, as the message says.
+    await parts.retriever.delete([sha256(small(7)), sha256(small(149))])
+    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
 
 
 async def test_unreadable_pictures_alone_are_told_as_such(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
