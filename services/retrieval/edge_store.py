@@ -57,7 +57,7 @@ class View(NamedTuple):
     """What is searched; replaced as a whole."""
 
     segments: tuple[Segment, ...]
-    """The active log's last."""
+    """The active log's last; none once the store is closed."""
 
     @property
     def active(self) -> FlatPart:
@@ -366,7 +366,11 @@ class EdgeStore:
         return max(numbers, default=0) + 1
 
     def close(self) -> None:
-        """Closes the log and lets go of the lock."""
+        """Lets go of the parts, the log and at last the lock. Nothing may be asked of it any more."""
+        view, self.view = self.view, View(())
+        self._building = ()
+        for part in view.indexed:
+            part.close()
         self._writer.close()
         os.close(self._lock)
 

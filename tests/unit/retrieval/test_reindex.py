@@ -1,7 +1,9 @@
 """Indexing everything with another encoder while the service goes on."""
 
 import asyncio
+import gc
 import hashlib
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -70,6 +72,16 @@ async def test_searches_use_the_new_encoder_when_it_is_done(parts: Parts) -> Non
         assert await finds(parts, small(seed))
     assert parts.encoders["hash/one"].closed == 1
     assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 1
+
+
+async def test_nothing_keeps_what_was_replaced_in_memory(parts: Parts) -> None:
+    await parts.retriever.search.by_text("beach", Wanted(k=1))
+    old = weakref.ref(parts.retriever._spaces.current)
+    index = weakref.ref(parts.retriever._spaces.current.index)
+    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
+    gc.collect()
+    assert old() is None
+    assert index() is None
 
 
 async def test_no_search_fails_or_mixes_encoders_during_a_switch(parts: Parts) -> None:
