@@ -288,7 +288,8 @@ def translated() -> Iterator[None]:
         full = error.disk_full if isinstance(error, ShardError) else error.errno in {errno.ENOSPC, errno.EDQUOT}
         if full:
             raise ResourceExhausted(
-                "the disk of the index is full; free some space or move AXIA_RETRIEVAL_DATA_DIR to a larger disk",
+                "the disk of the index is full; free some space, or move its folder to a larger disk and set "
+                "AXIA_RETRIEVAL_DATA to that",
                 reason="DISK_FULL",
                 retry_after_s=30.0,
             ) from error

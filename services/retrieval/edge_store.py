@@ -127,7 +127,8 @@ class EdgeStore:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Unavailable(
-                f"the index in {self.path} is open in another process; stop that one, or set another data folder",
+                f"the index in {self.path} is open in another process; stop that one, or set AXIA_RETRIEVAL_DATA to "
+                "another folder",
                 reason="INDEX_LOCKED",
                 retry_after_s=5.0,
             ) from error

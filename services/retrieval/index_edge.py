@@ -82,8 +82,8 @@ class EdgeCatalogue:
         elif stored.dimension != encoder.dimension:
             raise FailedPrecondition(
                 f"the index in {path} holds vectors of {stored.dimension} dimensions but the encoder {encoder.name} "
-                f"makes {encoder.dimension}: use the encoder that it was made with, re-index the pictures under "
-                "another encoder, or set another data folder",
+                f"makes {encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that it was made with, re-index "
+                "the pictures under another encoder, or set AXIA_RETRIEVAL_DATA to another folder",
                 reason="INDEX_DIMENSION_MISMATCH",
             )
 

@@ -94,7 +94,8 @@ class QdrantCatalogue:
             address, port = urlsplit(""), 0
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise FailedPrecondition(
-                "the address of the Qdrant server must be http://host:port or https://host:port of its gRPC interface",
+                "AXIA_RETRIEVAL_QDRANT_URL must be http://host:port or https://host:port of the Qdrant server's gRPC "
+                "interface",
                 reason="QDRANT_ADDRESS_INVALID",
             )
         if options.api_key and address.scheme == "http":
@@ -143,8 +144,8 @@ class QdrantCatalogue:
         if dimension != encoder.dimension:
             raise FailedPrecondition(
                 f"the collection {name} holds vectors of {dimension} dimensions but the encoder {encoder.name} makes "
-                f"{encoder.dimension}: use the encoder that it was made with, re-index the pictures under another "
-                "encoder, or set another collection prefix",
+                f"{encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that it was made with, re-index the "
+                "pictures under another encoder, or set AXIA_RETRIEVAL_QDRANT_URL to another server",
                 reason="INDEX_DIMENSION_MISMATCH",
             )
         return QdrantIndex(encoder, self._client, name)
@@ -399,7 +400,10 @@ def translated() -> Iterator[None]:
 def _error(code: grpc.StatusCode, details: str) -> ServiceError:
     _log.warning("the Qdrant server refused a call", extra={"grpc_code": code.name, "details": details[:500]})
     if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
-        return FailedPrecondition("the Qdrant server refuses the API key; set the right one", reason="QDRANT_API_KEY")
+        return FailedPrecondition(
+            "the Qdrant server refuses the API key; set AXIA_RETRIEVAL_QDRANT_API_KEY to the right one",
+            reason="QDRANT_API_KEY",
+        )
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in details or "disk space" in details:
         return ResourceExhausted(
             "the Qdrant server has no room or refuses more; free some disk space there or try again later",

@@ -294,12 +294,17 @@ class Retriever:
         raise FailedPrecondition(
             f"the index in {self._where()} was made with {spec} (dimension {current.dimension}), and "
             f"AXIA_RETRIEVAL_ENCODER names {loaded.name} {loaded.revision} (dimension {loaded.dimension}); set it back "
-            "and index again with StartReindex, or set AXIA_RETRIEVAL_DATA to another folder",
+            f"and index again with StartReindex, or set {self._elsewhere()}",
             reason="ENCODER_CHANGED",
         )
 
     def _where(self) -> str:
         return str(self._settings.data) if self.store == "qdrant-edge" else "the Qdrant server"
+
+    def _elsewhere(self) -> str:
+        if self.store == "qdrant-edge":
+            return "AXIA_RETRIEVAL_DATA to another folder"
+        return "AXIA_RETRIEVAL_QDRANT_URL to another server"
 
     async def _reach(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Calls the vector store until it answers, if it is a server; a folder that isn't free is not waited for."""

@@ -148,7 +148,7 @@ async def test_a_full_disk_is_told_in_our_own_words(tmp_path: Path, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr("services.retrieval.edge_log.os.pwrite", full)
-        with pytest.raises(ResourceExhausted, match="free some space"):
+        with pytest.raises(ResourceExhausted, match=r"free some space.*AXIA_RETRIEVAL_DATA to"):
             await index.add(entries(3))
     assert await index.add(entries(3)) == [False, False, True]
     await index.close()
@@ -157,6 +157,6 @@ async def test_a_full_disk_is_told_in_our_own_words(tmp_path: Path, monkeypatch:
 async def test_an_index_is_open_once(tmp_path: Path) -> None:
     catalogue = EdgeCatalogue(tmp_path)
     await catalogue.open(ENCODER)
-    with pytest.raises(Unavailable, match="open in another process"):
+    with pytest.raises(Unavailable, match=r"open in another process.*AXIA_RETRIEVAL_DATA to"):
         await EdgeCatalogue(tmp_path).open(ENCODER)
     await catalogue.close()
