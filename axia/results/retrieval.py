@@ -95,7 +95,8 @@ class SearchResult(Result):
     provenance: SearchProvenance | None
     """What produced them."""
     next_page_token: str
-    """For the next page; empty where none follows."""
+    """For the next page; empty where none follows, and where all pages together have as many pictures as the service
+    allows, 10,000 by default."""
 
 
 class KeywordHits(Result):

@@ -255,7 +255,9 @@ class SearchByTextRequest(google.protobuf.message.Message):
     score_threshold: builtins.float
     """Only pictures with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
-    """Where to go on: `next_page_token` of the previous page, with the same request otherwise."""
+    """Where to go on: `next_page_token` of the previous page, with the same request otherwise. INVALID_ARGUMENT with the
+    reason PAGE_TOO_DEEP beyond the pictures that all pages together may have, 10,000 by default.
+    """
     @property
     def filter(self) -> global___SearchFilter:
         """Which pictures may be found."""
@@ -288,7 +290,9 @@ class SearchByTextResponse(google.protobuf.message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """Token of the next page; empty where no page follows."""
+    """Token of the next page; empty where no page follows, and where all pages together have as many pictures as they
+    may, 10,000 by default. A narrower filter finds what would follow.
+    """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
         """The pictures, the nearest first."""
@@ -368,7 +372,9 @@ class SearchByImageResponse(google.protobuf.message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """Token of the next page; empty where no page follows."""
+    """Token of the next page; empty where no page follows, and where all pages together have as many pictures as they
+    may, 10,000 by default. A narrower filter finds what would follow.
+    """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
         """The pictures, the nearest first."""
@@ -948,7 +954,9 @@ class Reindex(google.protobuf.message.Message):
     state: global___ReindexState.ValueType
     """Where it is."""
     done: builtins.int
-    """Pictures that are done."""
+    """Pictures that are done. Those that were left out, because the picture store has lost them or they can't be read any
+    more, are not among them; where they are more than 1% the re-index fails.
+    """
     total: builtins.int
     """Pictures in all, as far as known."""
     error: builtins.str

@@ -47,23 +47,29 @@ class EdgeIndex:
     Args:
         encoder: Which made the vectors.
         store: Its files.
+        closed: Told when it is closed.
     """
 
-    def __init__(self, encoder: EncoderId, store: EdgeStore) -> None:
+    def __init__(self, encoder: EncoderId, store: EdgeStore, closed: Callable[["EdgeIndex"], None]) -> None:
         self._encoder = encoder
         self._store = store
+        self._tell_closed = closed
         # Edge's queries hold the GIL wherever they run.
         self._searches: LoopBatcher[Query, list[Hit]] = LoopBatcher(self._search, max_batch=_SEARCH_BATCH)
         self._writes: Batcher[Callable[[], Any], Any] = Batcher(_run_all, name="index-write", max_batch=_WRITE_BATCH)
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="index-read")
         self._build: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._not_before = 0.0
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, encoder: EncoderId, path: Path, options: StoreOptions) -> "EdgeIndex":
-        """Opens an index, and makes it if there is none.
+    async def open(
+        cls, encoder: EncoderId, path: Path, options: StoreOptions, closed: Callable[["EdgeIndex"], None]
+    ) -> "EdgeIndex":
+        """Opens an index, and makes it if there is none; `closed` is told when it is closed.
 
         Raises:
             Unavailable: If another process has it open.
@@ -71,7 +77,7 @@ class EdgeIndex:
             ResourceExhausted: If the disk is full.
         """
         with translated():
-            index = cls(encoder, await asyncio.to_thread(EdgeStore, path, options))
+            index = cls(encoder, await asyncio.to_thread(EdgeStore, path, options), closed)
         index._start_build()
         return index
 
@@ -207,7 +213,7 @@ class EdgeIndex:
     def _retry_later(self) -> None:
         self._not_before = time.monotonic() + self._pause_s
         if not self._closed:
-            asyncio.get_running_loop().call_later(self._pause_s, self._start_build)
+            self._retry = asyncio.get_running_loop().call_later(self._pause_s, self._start_build)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     async def _run_build(self, job: BuildJob) -> bool:
@@ -236,10 +242,16 @@ class EdgeIndex:
         return child.returncode == 0
 
     async def close(self) -> None:
-        """Waits for writes and ends a build; closing twice is fine."""
-        if self._closed:
-            return
-        self._closed = True
+        """Waits for writes, ends a build and lets go of files and memory; closing twice is fine."""
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.create_task(self._close(), name="index-close")
+        # It goes on where a caller gives up waiting: half closed, the index would stay locked until the process ends.
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
         if self._build is not None:
             build = self._build
             build.cancel()
@@ -249,6 +261,7 @@ class EdgeIndex:
         await self._writes.close()
         await asyncio.to_thread(self._reads.shutdown)
         await asyncio.to_thread(self._store.close)
+        self._tell_closed(self)
 
 
 def _run_all(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -275,7 +288,8 @@ def translated() -> Iterator[None]:
         full = error.disk_full if isinstance(error, ShardError) else error.errno in {errno.ENOSPC, errno.EDQUOT}
         if full:
             raise ResourceExhausted(
-                "the disk of the index is full; free some space or move AXIA_RETRIEVAL_DATA_DIR to a larger disk",
+                "the disk of the index is full; free some space, or move its folder to a larger disk and set "
+                "AXIA_RETRIEVAL_DATA to that",
                 reason="DISK_FULL",
                 retry_after_s=30.0,
             ) from error

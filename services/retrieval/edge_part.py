@@ -59,6 +59,10 @@ class IndexedPart:
         """Pictures in the shard that were deleted."""
         return len(self._deleted)
 
+    def close(self) -> None:
+        """Lets its files and memory go; nothing may be asked of it any more."""
+        self._shard.close()
+
     def delete(self, keys: Iterable[bytes]) -> int:
         """Deletes those that are here; returns how many were."""
         found = self.get(list(keys))

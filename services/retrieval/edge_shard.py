@@ -4,6 +4,7 @@ Nothing else imports qdrant_edge. All of its calls hold the GIL, so those of a s
 only ever written by a child process: searches in the server read it, and deletions are kept beside it.
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Sequence
@@ -131,6 +132,14 @@ class ShardReader:
         except Exception as error:  # Edge raises nothing more specific
             raise ShardError(error) from error
         self._points: int = self._shard.info().points_count  # it never changes, and asking takes as long as a search
+
+    def close(self) -> None:
+        """Lets its files and memory go; nothing may be asked of it any more.
+
+        Edge writes when a shard is closed, and so it does when one is merely forgotten: only who holds the index may.
+        """
+        with contextlib.suppress(Exception):  # a full disk: the shard has not changed, so nothing is lost
+            self._shard.close()
 
     def search(self, queries: Sequence[Query], excluded: set[str]) -> list[list[Hit]]:
         """The best `offset + k` of each query that aren't excluded, and all with the last one's score, best first.

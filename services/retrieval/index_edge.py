@@ -44,7 +44,7 @@ class EdgeCatalogue:
         self._root = root
         self._build_threshold = build_threshold
         self._hnsw = HnswOptions(hnsw_m, hnsw_ef_construct, quantization)
-        self._open: list[EdgeIndex] = []
+        self._open: set[EdgeIndex] = set()
 
     @property
     def store(self) -> str:
@@ -68,8 +68,8 @@ class EdgeCatalogue:
         with translated():
             await asyncio.to_thread(self._prepare, path, encoder)
         options = StoreOptions(encoder.dimension, self._build_threshold, self._hnsw)
-        index = await EdgeIndex.open(encoder, path, options)
-        self._open.append(index)
+        index = await EdgeIndex.open(encoder, path, options, closed=self._open.discard)
+        self._open.add(index)
         return index
 
     def _prepare(self, path: Path, encoder: EncoderId) -> None:
@@ -82,8 +82,8 @@ class EdgeCatalogue:
         elif stored.dimension != encoder.dimension:
             raise FailedPrecondition(
                 f"the index in {path} holds vectors of {stored.dimension} dimensions but the encoder {encoder.name} "
-                f"makes {encoder.dimension}: use the encoder that it was made with, re-index the pictures under "
-                "another encoder, or set another data folder",
+                f"makes {encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that it was made with, re-index "
+                "the pictures under another encoder, or set AXIA_RETRIEVAL_DATA to another folder",
                 reason="INDEX_DIMENSION_MISMATCH",
             )
 
@@ -135,9 +135,8 @@ class EdgeCatalogue:
 
     async def close(self) -> None:
         """Closes every index that was opened here."""
-        for index in self._open:
+        for index in list(self._open):
             await index.close()
-        self._open.clear()
 
 
 def _read_encoder(path: Path) -> EncoderId | None:

@@ -93,23 +93,26 @@ class MicroBatcher(Generic[Item, Result]):
         while True:
             await self._arrived.wait()
             await self._gather()
-            batch = self._take()
-            if not batch:
-                continue
-            began = time.perf_counter()
-            try:
-                results = await self._compute([waiting.item for waiting in batch])
-                pairs = list(zip(batch, results, strict=True))
-            except asyncio.CancelledError:
-                self._fail(batch, _closing())
-                raise
-            except Exception as error:  # whatever it is, those who wait for this batch must hear of it
-                self._fail(batch, error)
-                continue
-            self._seconds_each = (time.perf_counter() - began) / len(batch)
-            for waiting, result in pairs:
-                if not waiting.result.done():
-                    waiting.result.set_result(result)
+            # Nothing of a batch stays here while the next one is waited for: an item may hold a whole index.
+            await self._run(self._take())
+
+    async def _run(self, batch: Sequence[_Waiting[Item, Result]]) -> None:
+        if not batch:
+            return
+        began = time.perf_counter()
+        try:
+            results = await self._compute([waiting.item for waiting in batch])
+            pairs = list(zip(batch, results, strict=True))
+        except asyncio.CancelledError:
+            self._fail(batch, _closing())
+            raise
+        except Exception as error:  # whatever it is, those who wait for this batch must hear of it
+            self._fail(batch, error)
+            return
+        self._seconds_each = (time.perf_counter() - began) / len(batch)
+        for waiting, result in pairs:
+            if not waiting.result.done():
+                waiting.result.set_result(result)
 
     async def _gather(self) -> None:
         """Waits for a full batch as long as more is coming and it is worth it."""

@@ -147,8 +147,8 @@ def _device(device: Device) -> str:
         return "cpu"
     if not torch.cuda.is_available():
         raise FailedPrecondition(
-            "this machine has no CUDA device that torch can use; set the encoder's device to cpu or auto, or install a "
-            "CUDA build of torch and its driver",
+            "this machine has no CUDA device that torch can use; set AXIA_RETRIEVAL_DEVICE to cpu or auto, or install "
+            "a CUDA build of torch and its driver",
             reason="ENCODER_DEVICE",
         )
     return "cuda"
@@ -251,4 +251,6 @@ def _find_weights(folder: Path) -> Path:
 
 
 def _missing(message: str) -> FailedPrecondition:
-    return FailedPrecondition(message, reason="ENCODER_MISSING")
+    return FailedPrecondition(
+        f"{message}. The encoder is named by AXIA_RETRIEVAL_ENCODER or by StartReindex", reason="ENCODER_MISSING"
+    )

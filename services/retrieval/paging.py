@@ -48,6 +48,22 @@ def page_offset(token: str, limit: int, *request: Hashable) -> int:
     return min(int(offset), limit)  # fewer than before where pictures were deleted since
 
 
+def page_size(offset: int, k: int, max_results: int) -> int:
+    """How many hits a page may have, for all pages together have `max_results` at most.
+
+    Raises:
+        InvalidArgument: About `page_token`, if it leads to where no page may begin.
+    """
+    if offset >= max_results:
+        raise InvalidArgument(
+            "page_token",
+            f"leads beyond the first {max_results:,} pictures, which is as far as pages go here; narrow the filter or "
+            "raise score_threshold, or have AXIA_RETRIEVAL_MAX_RESULTS raised",
+            reason="PAGE_TOO_DEEP",
+        )
+    return min(k, max_results - offset)
+
+
 def _digest(request: tuple[Hashable, ...]) -> bytes:
     return hashlib.blake2b(repr(request).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 

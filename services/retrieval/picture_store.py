@@ -7,6 +7,10 @@ from typing import Protocol
 class PictureStore(Protocol):
     """Keeps encoded pictures under the SHA-256 of their bytes."""
 
+    @property
+    def name(self) -> str:
+        """Where it is, for messages; without credentials."""
+
     async def put(self, picture_id: str, data: bytes) -> bool:
         """Stores a picture durably and whole; returns whether it was not there.
 

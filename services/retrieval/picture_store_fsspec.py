@@ -58,6 +58,11 @@ class FsspecPictureStore:
             self._files = PictureFolder(Path(root)) if local else _Objects(filesystem, root)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="picture-store")
 
+    @property
+    def name(self) -> str:
+        """Its folder or URL, without a user and password."""
+        return _shown(self._url)
+
     async def put(self, picture_id: str, data: bytes) -> bool:
         """Stores a picture durably and whole; returns whether it was not there."""
         return await self._run(self._files.write, _place(picture_id), data)
@@ -146,8 +151,8 @@ def _open(url: str) -> tuple[Any, str]:
 
 def _no_store(url: str) -> FailedPrecondition:
     return FailedPrecondition(
-        f"the picture store {_shown(url) or '(unset)'} is no folder and no URL that fsspec knows, such as "
-        "s3://bucket/pictures",
+        f"the picture store {_shown(url) or '(unset)'} is no folder and no URL that fsspec knows; set "
+        "AXIA_RETRIEVAL_PICTURES to one, such as s3://bucket/pictures",
         reason="PICTURE_STORE_URL",
     )
 
@@ -197,11 +202,13 @@ def _as_service_error(store: str, error: Exception) -> ServiceError:
     ):
         return FailedPrecondition(
             f"{store} can't be written; check that it is a folder or a bucket, and that this user or these credentials "
-            "may read and write it",
+            "may read and write it, or set AXIA_RETRIEVAL_PICTURES to another",
             reason="PICTURE_STORE_DENIED",
         )
     if isinstance(error, FileNotFoundError):
         return FailedPrecondition(
-            f"{store} isn't there any more, or has no such bucket; make it", reason="PICTURE_STORE_MISSING"
+            f"{store} isn't there any more, or has no such bucket; make it, or set AXIA_RETRIEVAL_PICTURES to where it "
+            "is",
+            reason="PICTURE_STORE_MISSING",
         )
     return Unavailable(f"{store} can't be reached now; try again later", reason="PICTURE_STORE_UNAVAILABLE")

@@ -3,7 +3,8 @@
 The steps, each of which a kill may follow:
 
 1. The new encoder is loaded and written down as being built. What a killed process left is dropped at the next start.
-2. Every picture is encoded into the new index. The ids of pictures that are added or deleted meanwhile are noted.
+2. Every picture is encoded into the new index. The ids of pictures that are added or deleted meanwhile are noted. Where
+   too many can't be had any more, the re-index fails (`reencoding`).
 3. The noted ones are brought up to date, until few are left.
 4. Writers wait, the last noted ones are done, the catalogue switches, and the new pair takes the place of the old one.
    Searches never wait: each keeps the pair that it began with.
@@ -14,14 +15,14 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.retrieval import metrics
-from services.retrieval.encoder import Encoder, PreparedPicture
-from services.retrieval.index import EncoderId, Entry, IndexCatalogue, PictureRecord, VectorIndex
+from services.retrieval.encoder import Encoder
+from services.retrieval.index import EncoderId, IndexCatalogue, VectorIndex
 from services.retrieval.picture_store import PictureStore
+from services.retrieval.reencoding import BATCH, Progress, Reencoding
 from services.retrieval.spaces import Space, Spaces
 from services.retrieval.state import Building, NamedEncoder, State, StateFile
 from services.serving.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
@@ -33,14 +34,12 @@ EncoderFactory = Callable[[str], Encoder]
 
 LOCAL = "local-dir:"
 _MAX_SPEC_CHARS = 1_024
-_BATCH = 32
-"""Pictures that are read and encoded together."""
 _MAX_ROUNDS = 20
 """Rounds of catching up after which writers have to wait, however much they add."""
-_MAX_PAUSE_S = 0.5
-"""How long a batch waits at most for a moment without other work."""
 _MAX_JOBS = 16
 """Re-indexes that are remembered."""
+_STOPPED = "the service was stopped; start it again"
+_FAULT = "the server failed; its log has the details"
 
 
 class ReindexState(Enum):
@@ -60,7 +59,9 @@ class Reindex:
     encoder: EncoderId
     """Of dimension 0 until it is loaded."""
     done: int = 0
+    """Pictures that are in the new index."""
     total: int = 0
+    """Pictures in all, as far as known."""
     error: str = ""
 
 
@@ -93,11 +94,12 @@ class Reindexer:
         self._warm_texts = warm_texts
         self._jobs: dict[str, Reindex] = {}
         self._task: asyncio.Task[None] | None = None
+        self._running = False
 
     @property
     def running(self) -> bool:
         """Whether one runs now."""
-        return self._task is not None and not self._task.done()
+        return self._running
 
     def remember(self, job: Reindex) -> None:
         """Keeps what became of a re-index."""
@@ -134,6 +136,7 @@ class Reindexer:
             )
         job = Reindex(uuid.uuid4().hex, ReindexState.RUNNING, encoder, total=space.images)
         self.remember(job)
+        self._running = True
         self._task = asyncio.create_task(self._run(job, spec))
         return job
 
@@ -142,45 +145,71 @@ class Reindexer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._running = False  # it may have been stopped before it ran at all
 
     def _note(self, job_id: str, **changes: object) -> None:
         self.remember(replace(self._jobs[job_id], **changes))  # type: ignore[arg-type]  # fields by name
 
     async def _run(self, job: Reindex, spec: str) -> None:
         old = self._spaces.current
-        logger.info("re-index %s begins: %s", job.id, spec)
+        error = _STOPPED
+        try:
+            error = await self._index(job.id, spec, old)
+        except Exception:  # of cleaning up: nobody waits for this task
+            logger.exception("re-index %s ended unexpectedly", job.id)
+            error = _FAULT
+        finally:
+            # Both at once and last of all, so that whoever reads that it ended can start another.
+            self._running = False
+            if self._spaces.current is old:
+                self._note(job.id, state=ReindexState.FAILED, error=error)
+            else:  # whatever came after the switch, that holds
+                self._note(job.id, state=ReindexState.SUCCEEDED)
+
+    async def _index(self, job_id: str, spec: str, old: Space) -> str:
+        """Runs a re-index to its end; returns why it failed."""
+        logger.info("re-index %s begins: %s", job_id, spec)
         encoder = self._make_encoder(spec)
         index: VectorIndex | None = None
         try:
             await encoder.start()
-            self._note(job.id, encoder=encoder.id)
+            self._note(job_id, encoder=encoder.id)
             _check_new(encoder.id, old)
-            before = await self._write_building(job.id, spec, encoder.id)
+            before = await self._write_building(job_id, spec, encoder.id)
             await self._catalogue.drop(encoder.id)  # what an earlier one may have left knows nothing of deletions since
             index = await self._catalogue.open(encoder.id)
             await encoder.encode_texts(self._warm_texts)
             new = Space(spec, encoder, index, 0)
-            await self._fill_and_switch(job.id, old, new, before)
+            left_out = await self._fill_and_switch(job_id, old, new, before)
         except BaseException as error:  # also cancelled by a shutdown: whatever it is, searches keep the old encoder
             if self._spaces.current.encoder is encoder:  # stopped after the switch, which holds
                 raise
-            await self._give_up(job.id, encoder, index, error)
+            reason = await self._give_up(job_id, encoder, index, error)
             if not isinstance(error, Exception):
                 raise
-            return
+            return reason
         await self._let_go(old)
-        self._note(job.id, state=ReindexState.SUCCEEDED)
-        logger.info("re-index %s is done: searches use %s %s", job.id, new.id.name, new.id.revision)
+        logger.info(
+            "re-index %s is done: searches use %s %s; pictures left out: %d",
+            *(job_id, new.id.name, new.id.revision, left_out),
+        )
+        return ""
 
-    async def _fill_and_switch(self, job_id: str, old: Space, new: Space, before: State) -> None:
+    async def _fill_and_switch(self, job_id: str, old: Space, new: Space, before: State) -> int:
+        """Returns how many pictures were left out."""
+
+        def report(progress: Progress) -> None:
+            self._note(job_id, done=progress.done, total=progress.total)
+
+        reencoding = Reencoding(self._spaces, self._pictures, old, new, report)
         with self._spaces.journal():
-            await self._encode_all(job_id, old, new)
+            await reencoding.all()
             rounds = 0
-            while self._spaces.noted > _BATCH and rounds < _MAX_ROUNDS:
+            while self._spaces.noted > BATCH and rounds < _MAX_ROUNDS:
                 rounds += 1
-                await self._catch_up(job_id, old, new)
+                await reencoding.again(self._spaces.take_journal())
             async with self._spaces.undisturbed():
-                await self._catch_up(job_id, old, new)
+                await reencoding.again(self._spaces.take_journal())
                 await new.refresh()
                 await self._catalogue.switch(new.id)
                 self._spaces.replace(new)
@@ -190,6 +219,7 @@ class Reindexer:
             await asyncio.to_thread(self._states.write, state)
         except ServiceError as error:  # the next start finds out by itself
             logger.warning("%s", error.message)
+        return reencoding.left_out
 
     async def _write_building(self, job_id: str, spec: str, encoder: EncoderId) -> State:
         state = await asyncio.to_thread(self._states.read)
@@ -203,59 +233,17 @@ class Reindexer:
         await asyncio.to_thread(self._states.write, state)
         return state
 
-    async def _encode_all(self, job_id: str, old: Space, new: Space) -> None:
-        batch: list[PictureRecord] = []
-        async for record in old.index.records():
-            batch.append(record)
-            if len(batch) == _BATCH:
-                await self._encode(job_id, batch, old, new)
-                batch = []
-        await self._encode(job_id, batch, old, new)
-
-    async def _catch_up(self, job_id: str, old: Space, new: Space) -> None:
-        """Gives the new index what the old one has, and only that, of the pictures noted since the last time."""
-        ids = self._spaces.take_journal()
-        for start in range(0, len(ids), _BATCH):
-            part = ids[start : start + _BATCH]
-            records = [record for record in await old.index.get(part) if record is not None]
-            await new.index.delete(part)  # one that was deleted and added again may have another record
-            await self._encode(job_id, records, old, new)
-
-    async def _encode(self, job_id: str, records: Sequence[PictureRecord], old: Space, new: Space) -> None:
-        if not records:
-            return
-        await _quiet(old)
-        prepared = await asyncio.gather(*(self._prepare(record, new.encoder) for record in records))
-        ready = [(record, picture) for record, picture in zip(records, prepared, strict=True) if picture is not None]
-        if ready:
-            vectors = await new.encoder.encode_pictures([picture for _, picture in ready])
-            await new.index.add([Entry(record, row) for (record, _), row in zip(ready, vectors, strict=True)])
-        done = self._jobs[job_id].done + len(records)
-        self._note(job_id, done=done, total=max(done, old.images))
-
-    async def _prepare(self, record: PictureRecord, encoder: Encoder) -> PreparedPicture | None:
-        data = await self._pictures.get(record.id)
-        if data is None:
-            # It may have been deleted since it was listed. If it is lost, no index can bring it back.
-            logger.warning("picture %s is not in the picture store; the new index goes without it", record.id)
-            return None
-        try:
-            return await encoder.prepare(data)
-        except InvalidArgument as error:
-            logger.warning("picture %s can't be read (%s); the new index goes without it", record.id, error.reason)
-            return None
-
-    async def _give_up(self, job_id: str, encoder: Encoder, index: VectorIndex | None, error: BaseException) -> None:
+    async def _give_up(self, job_id: str, encoder: Encoder, index: VectorIndex | None, error: BaseException) -> str:
+        """Lets go of what was begun; returns what callers are told."""
         stopped = isinstance(error, asyncio.CancelledError)
         if stopped:
-            reason = "the service was stopped; start it again"
+            reason = _STOPPED
         elif isinstance(error, ServiceError):
             reason = error.message
-            logger.error("re-index %s failed: %s", job_id, reason)
+            logger.error("re-index %s failed: %s", job_id, reason, extra={"reason": error.reason})
         else:
-            reason = "the server failed; its log has the details"
+            reason = _FAULT
             logger.error("re-index %s failed unexpectedly", job_id, exc_info=error)
-        self._note(job_id, state=ReindexState.FAILED, error=reason)
         try:
             await encoder.close()
             if index is not None:
@@ -264,6 +252,7 @@ class Reindexer:
                 await self._clean_up(job_id)
         except ServiceError as other:
             logger.warning("the next start of the service cleans up after re-index %s: %s", job_id, other.message)
+        return reason
 
     async def _clean_up(self, job_id: str) -> None:
         state = await asyncio.to_thread(self._states.read)
@@ -318,13 +307,6 @@ def parse_spec(spec: str) -> EncoderId:
         '"local-dir:" and a folder that the server can read',
         reason="ENCODER_NAME",
     )
-
-
-async def _quiet(space: Space) -> None:
-    """Waits for a moment without other work, but not for long: a re-index comes second, and still comes to an end."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_MAX_PAUSE_S):
-            await space.idle()
 
 
 def _check_new(encoder: EncoderId, old: Space) -> None:

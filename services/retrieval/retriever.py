@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from services.retrieval import metrics
@@ -68,7 +69,8 @@ class Retriever:
         self._states = StateFile(settings.data)
         self._spaces = Spaces()
         self._locks = IdLocks()
-        self._space: Space | None = None
+        self._starting: Space | None = None
+        """Made and not the current one yet."""
         self._deleting: set[asyncio.Task[tuple[int, int]]] = set()
         self._set_serving: SetServing | None = None
         self._measured: EncoderId | None = None
@@ -118,7 +120,7 @@ class Retriever:
         except BaseException:  # also cancelled by a signal: nobody else knows of this encoder yet
             await encoder.close()
             raise
-        space = self._space = Space(spec, encoder, index, 0)
+        space = self._starting = Space(spec, encoder, index, 0)
         named = NamedEncoder.of(spec, encoder.id)
         now = State(setting=self._settings.encoder, encoder=named, stale=state.stale if state is not None else ())
         if now != written:
@@ -127,6 +129,7 @@ class Retriever:
         await encoder.encode_texts(self.values.lexicon.keywords)
         await self._reach(space.refresh)
         self._spaces.replace(space)
+        self._starting = None  # or it would stay in memory after a re-index has replaced it
         await self._reach(self._measure)
 
     async def watch(self) -> None:
@@ -155,11 +158,12 @@ class Retriever:
         await self.reindexer.close()
         await self.ingestor.close()
         await asyncio.gather(*self._deleting, return_exceptions=True)
-        if self._space is not None:
-            try:
-                await self._spaces.current.close()
-            except Unavailable:  # a start that was cut short
-                await self._space.close()
+        space = self._starting
+        if space is None:
+            with suppress(Unavailable):  # nothing was loaded
+                space = self._spaces.current
+        if space is not None:
+            await space.close()
         await self._catalogue.close()
         await self._pictures.close()
 
@@ -290,12 +294,17 @@ class Retriever:
         raise FailedPrecondition(
             f"the index in {self._where()} was made with {spec} (dimension {current.dimension}), and "
             f"AXIA_RETRIEVAL_ENCODER names {loaded.name} {loaded.revision} (dimension {loaded.dimension}); set it back "
-            "and index again with StartReindex, or set AXIA_RETRIEVAL_DATA to another folder",
+            f"and index again with StartReindex, or set {self._elsewhere()}",
             reason="ENCODER_CHANGED",
         )
 
     def _where(self) -> str:
         return str(self._settings.data) if self.store == "qdrant-edge" else "the Qdrant server"
+
+    def _elsewhere(self) -> str:
+        if self.store == "qdrant-edge":
+            return "AXIA_RETRIEVAL_DATA to another folder"
+        return "AXIA_RETRIEVAL_QDRANT_URL to another server"
 
     async def _reach(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Calls the vector store until it answers, if it is a server; a folder that isn't free is not waited for."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.retrieval import metrics
 from services.retrieval.checks import check_filter, check_id
 from services.retrieval.index import EncoderId, Filter, Hit, Query, Vector, VectorIndex
-from services.retrieval.paging import page_offset, page_token
+from services.retrieval.paging import page_offset, page_size, page_token
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import Space, Spaces
 from services.retrieval.values import Values
@@ -53,7 +53,7 @@ class Page(NamedTuple):
     hits: list[Hit]
     provenance: Provenance
     next_page_token: str
-    """Empty where no page follows."""
+    """Empty where no page follows, or none may."""
 
 
 class KeywordHits(NamedTuple):
@@ -173,18 +173,19 @@ class Searcher:
         without: str | None = None,
     ) -> Page:
         provenance = self._provenance(space)
+        size = page_size(offset, wanted.k, self._settings.max_results)
         # One more than asked for tells whether a page follows. A picture that is left out may stand at any place
         # before or among these hits (others can be just as near), so then the search begins at the front.
         ahead = offset if without is None else 0
-        k = wanted.k + 1 if without is None else offset + wanted.k + 2
+        k = size + 1 if without is None else offset + size + 2
         with _timed("search"):
             hits = await space.index.search(Query(vector, k, ahead, wanted.filter, wanted.score_threshold))
         if without is not None:
             hits = [hit for hit in hits if hit.record.id != without][offset:]
         token = ""
-        if len(hits) > wanted.k:
-            token = page_token(offset + wanted.k, *_bound(space, wanted, request))
-        return Page(hits[: wanted.k], provenance, token)
+        if len(hits) > size and offset + size < self._settings.max_results:
+            token = page_token(offset + size, *_bound(space, wanted, request))
+        return Page(hits[:size], provenance, token)
 
     def _provenance(self, space: Space, lexicon_sha256: str = "") -> Provenance:
         return Provenance(space.id, self._store, space.images, lexicon_sha256)

@@ -64,6 +64,9 @@ class RetrievalSettings(ServerSettings):
 
     max_k: int = Field(default=1_000, ge=1, le=10_000)
     """Pictures that one page of a search may have."""
+    max_results: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Pictures that all pages of a search may have together. Deep pages are dear: every picture before them is found
+    again."""
     max_keyword_k: int = Field(default=100, ge=1, le=1_000)
     """Pictures a keyword that a search by value may have."""
     max_ids: int = Field(default=1_000, ge=1, le=100_000)
@@ -88,4 +91,10 @@ class RetrievalSettings(ServerSettings):
     def _queue_has_room_for_ingest(self) -> "RetrievalSettings":
         if self.encode_queue < self.max_ingesting:
             raise ValueError("ENCODE_QUEUE must be at least MAX_INGESTING, or the encoder would refuse an ingest")
+        return self
+
+    @model_validator(mode="after")
+    def _a_page_fits_into_the_results(self) -> "RetrievalSettings":
+        if self.max_results < self.max_k:
+            raise ValueError("MAX_RESULTS must be at least MAX_K, or no page could have as many pictures")
         return self

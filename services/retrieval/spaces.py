@@ -150,6 +150,10 @@ class Spaces:
             self._journal.clear()
         return ids
 
+    def has_noted(self, picture_id: str) -> bool:
+        """Whether an id is in the journal."""
+        return picture_id in (self._journal or ())
+
     @property
     def noted(self) -> int:
         """How many ids are in the journal."""

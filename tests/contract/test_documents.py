@@ -1,5 +1,6 @@
 """Documents that are made from code, compared with it."""
 
+import re
 import subprocess
 import tomllib
 
@@ -17,6 +18,22 @@ def test_every_setting_says_what_it_means() -> None:
     rows = [line for line in settings_doc.page().splitlines() if line.startswith("| `AXIA_")]
     assert len(rows) > 30
     assert all(row.split("|")[3].strip() for row in rows)
+
+
+def test_every_setting_that_a_message_or_a_document_names_is_one() -> None:
+    known = set(re.findall(r"^\| `(AXIA_\w+)`", settings_doc.page(), re.MULTILINE))
+    folders = ("services", "gateway", "axia", "demo", "scripts", "examples", "docs")
+    paths = [
+        path for folder in folders for path in (processes.ROOT / folder).rglob("*") if path.suffix in {".py", ".md"}
+    ]
+    named: dict[str, set[str]] = {}
+    for path in [*paths, processes.ROOT / "README.md", processes.ROOT / "CONTRIBUTING.md"]:
+        for name in re.findall(
+            r"\bAXIA_(?:GATEWAY|HTTP|INFERENCE|RETRIEVAL|SCORING)_[A-Z0-9_]*[A-Z0-9]", path.read_text()
+        ):
+            named.setdefault(name, set()).add(str(path.relative_to(processes.ROOT)))
+    assert len(named) > 30
+    assert {name: sorted(files) for name, files in named.items() if name not in known} == {}
 
 
 def test_generating_the_stubs_again_changes_nothing() -> None:

@@ -155,6 +155,37 @@ async def test_pages_of_a_stored_picture_leave_it_out(filled: Stub) -> None:
     assert sorted(found) == sorted({*IDS} - {IDS[3]})
 
 
+@pytest.mark.parametrize("query", [{"query": "beach"}, {"image_id": IDS[3]}, {"image": {"data": FILES[3]}}])
+async def test_pages_end_where_the_bound_on_results_is_reached(
+    filled: Stub, parts: Parts, query: dict[str, Any]
+) -> None:
+    by_text = "query" in query
+    ask = filled.SearchByText if by_text else filled.SearchByImage
+    kind = retrieval_pb2.SearchByTextRequest if by_text else retrieval_pb2.SearchByImageRequest
+    whole = [hit.id for hit in (await ask(kind(**query, k=20))).hits]
+    parts.retriever.search._settings = parts.settings.model_copy(update={"max_results": 20})
+    sizes: list[int] = []
+    found: list[str] = []
+    request = kind(**query, k=8)
+    while not found or request.page_token:
+        deep = request.page_token
+        response = await ask(request)
+        sizes.append(len(response.hits))
+        found += [hit.id for hit in response.hits]
+        request.page_token = response.next_page_token
+    assert sizes == [8, 8, 4]
+    assert found == whole
+    # A token that was made before the bound was lowered, and one that leads to just before it.
+    for bound, code in ((16, grpc.StatusCode.INVALID_ARGUMENT), (17, None)):
+        parts.retriever.search._settings = parts.settings.model_copy(update={"max_results": bound})
+        request.page_token = deep
+        if code is None:
+            response = await ask(request)
+            assert (len(response.hits), response.next_page_token) == (1, "")
+        else:
+            assert await refusal(ask(request)) == (code, "PAGE_TOO_DEEP", "page_token")
+
+
 async def test_a_page_token_belongs_to_its_request(filled: Stub) -> None:
     first = await filled.SearchByText(retrieval_pb2.SearchByTextRequest(query="beach", k=5))
     for change in (

@@ -265,7 +265,9 @@ async def test_a_re_index_is_built_beside_and_then_switched_to(reopen: Reopen) -
 async def test_an_index_of_another_dimension_is_refused_with_what_to_do(reopen: Reopen) -> None:
     catalogue = await reopen()
     await (await catalogue.open(ENCODER)).close()
-    with pytest.raises(FailedPrecondition, match=r"32 dimensions.*makes 64.*re-index") as caught:
+    with pytest.raises(
+        FailedPrecondition, match=r"32 dimensions.*makes 64.*AXIA_RETRIEVAL_ENCODER.*re-index"
+    ) as caught:
         await catalogue.open(EncoderId(ENCODER.name, ENCODER.revision, 64))
     assert caught.value.reason == "INDEX_DIMENSION_MISMATCH"
 
@@ -313,7 +315,7 @@ async def test_no_server_at_all_is_unavailable() -> None:
 
 async def test_a_wrong_api_key_is_a_matter_of_settings(server: QdrantServer) -> None:
     catalogue = QdrantCatalogue(QdrantOptions(url=server.url, api_key="wrong"))
-    with pytest.raises(FailedPrecondition, match="API key"):
+    with pytest.raises(FailedPrecondition, match=r"API key.*AXIA_RETRIEVAL_QDRANT_API_KEY"):
         await catalogue.open(ENCODER)
     await catalogue.close()
 
@@ -341,5 +343,5 @@ async def test_the_servers_errors_are_told_in_our_own_words(
 
 @pytest.mark.parametrize("url", ["localhost:6334", "ftp://qdrant", "http://", "http://[", "http://qdrant:port"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(FailedPrecondition, match="http://host:port"):
+    with pytest.raises(FailedPrecondition, match=r"AXIA_RETRIEVAL_QDRANT_URL.*http://host:port"):
         QdrantCatalogue(QdrantOptions(url=url))

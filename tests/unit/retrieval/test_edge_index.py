@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
+import threading
 import time
+import weakref
 from pathlib import Path
 
 import psutil
@@ -77,6 +80,55 @@ async def test_closing_ends_a_build_that_is_then_done_again(tmp_path: Path) -> N
     await index.close()
 
 
+def files_in_use(folder: Path) -> set[str]:
+    """Files that this process has open or mapped into memory, deleted ones as well."""
+    mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    opened = {os.path.realpath(descriptor) for descriptor in Path("/proc/self/fd").iterdir()}
+    return {path for path in mapped | opened if path.startswith(str(folder))}
+
+
+async def test_a_closed_index_keeps_no_memory_and_no_file(tmp_path: Path) -> None:
+    catalogue = EdgeCatalogue(tmp_path, build_threshold=200)
+    index = await catalogue.open(ENCODER)
+    await index.add(entries(250))
+    await until_built(index, 250)
+    await index.add(entries(20, 250))
+    store = index._store
+    arrays = weakref.ref(store.view.active)
+    assert files_in_use(tmp_path)
+    await index.close()
+    # At once, though the index is still known to whoever closed it.
+    assert not files_in_use(tmp_path)
+    gc.collect()
+    assert arrays() is None
+    closed = weakref.ref(index)
+    del index, store
+    gc.collect()
+    assert closed() is None, "the catalogue or a task still holds it"
+    await catalogue.close()
+
+
+async def test_an_index_whose_closing_is_given_up_is_closed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = EdgeCatalogue(tmp_path)
+    index = await catalogue.open(ENCODER)
+    goes_on = threading.Event()
+    adding = asyncio.create_task(index.add(entries(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(index._store, "add", lambda _: [goes_on.wait(60)])
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(index.close())
+    await asyncio.sleep(0.05)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    goes_on.set()
+    await catalogue.close()
+    await adding
+    again = await EdgeCatalogue(tmp_path).open(ENCODER)
+    await again.close()
+
+
 async def test_a_build_that_is_killed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.retrieval.edge_index._FIRST_PAUSE_S", 0.05)
     index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
@@ -96,7 +148,7 @@ async def test_a_full_disk_is_told_in_our_own_words(tmp_path: Path, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr("services.retrieval.edge_log.os.pwrite", full)
-        with pytest.raises(ResourceExhausted, match="free some space"):
+        with pytest.raises(ResourceExhausted, match=r"free some space.*AXIA_RETRIEVAL_DATA to"):
             await index.add(entries(3))
     assert await index.add(entries(3)) == [False, False, True]
     await index.close()
@@ -105,6 +157,6 @@ async def test_a_full_disk_is_told_in_our_own_words(tmp_path: Path, monkeypatch:
 async def test_an_index_is_open_once(tmp_path: Path) -> None:
     catalogue = EdgeCatalogue(tmp_path)
     await catalogue.open(ENCODER)
-    with pytest.raises(Unavailable, match="open in another process"):
+    with pytest.raises(Unavailable, match=r"open in another process.*AXIA_RETRIEVAL_DATA to"):
         await EdgeCatalogue(tmp_path).open(ENCODER)
     await catalogue.close()

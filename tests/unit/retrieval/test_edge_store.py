@@ -389,6 +389,25 @@ def test_a_build_on_a_full_disk_changes_nothing(small_disk: Path) -> None:
     store.close()
 
 
+def test_a_log_that_the_manifest_can_not_name_leaves_nothing_behind(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = EdgeStore(path, OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr("services.retrieval.edge_files.replace_file", full)
+        for number in range(3):
+            assert store.add(entries(20, 40 + 20 * number)) == [True] * 20
+    logs = [os.path.realpath(f"/proc/self/fd/{descriptor}") for descriptor in os.listdir("/proc/self/fd")]
+    assert [log for log in logs if log.startswith(str(path)) and log.endswith(".log")] == [str(path / "000001.log")]
+    assert [log.name for log in path.glob("*.log")] == ["000001.log"]
+    assert store.add(entries(1)) == [True]
+    assert len(store.view.sealed) == 1
+    store.close()
+
+
 def test_the_manifest_names_all_that_lives(path: Path) -> None:
     store = EdgeStore(path, OPTIONS)
     store.add(entries(50))

@@ -309,6 +309,7 @@ async def test_an_encoder_that_there_is_not_is_refused_with_advice(spec: str, me
     with pytest.raises(FailedPrecondition, match=message) as caught:
         await encoder.start()
     assert caught.value.reason == "ENCODER_MISSING"
+    assert "AXIA_RETRIEVAL_ENCODER" in caught.value.message
     await encoder.close()
 
 
@@ -338,7 +339,7 @@ async def test_a_device_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     encoder = OpenClipEncoder(device="cuda")
-    with pytest.raises(FailedPrecondition, match="set the encoder's device to cpu or auto"):
+    with pytest.raises(FailedPrecondition, match="set AXIA_RETRIEVAL_DEVICE to cpu or auto"):
         await encoder.start()
     await encoder.close()
 

@@ -1,7 +1,9 @@
 """Indexing everything with another encoder while the service goes on."""
 
 import asyncio
+import gc
 import hashlib
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -70,6 +72,16 @@ async def test_searches_use_the_new_encoder_when_it_is_done(parts: Parts) -> Non
         assert await finds(parts, small(seed))
     assert parts.encoders["hash/one"].closed == 1
     assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 1
+
+
+async def test_nothing_keeps_what_was_replaced_in_memory(parts: Parts) -> None:
+    await parts.retriever.search.by_text("beach", Wanted(k=1))
+    old = weakref.ref(parts.retriever._spaces.current)
+    index = weakref.ref(parts.retriever._spaces.current.index)
+    assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
+    gc.collect()
+    assert old() is None
+    assert index() is None
 
 
 async def test_no_search_fails_or_mixes_encoders_during_a_switch(parts: Parts) -> None:
@@ -151,6 +163,56 @@ async def test_only_one_runs_at_a_time(parts: Parts) -> None:
     assert await finds(parts, small(3))
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_moment_one_is_said_to_have_ended_another_can_be_started(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    reindexer = parts.retriever.reindexer
+    remember = reindexer.remember
+    again: list[Reindex] = []
+
+    def start_again(job: Reindex) -> None:
+        remember(job)
+        if job.state is not ReindexState.RUNNING and not again:
+            again.append(reindexer.start("hash/three"))
+
+    monkeypatch.setattr(reindexer, "remember", start_again)
+    if fails:
+        parts.make_encoder(TWO).fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
+    job = await ended(parts, reindexer.start(TWO))
+    assert job.state is (ReindexState.FAILED if fails else ReindexState.SUCCEEDED)
+    assert (await ended(parts, again[0])).state is ReindexState.SUCCEEDED
+    assert not reindexer.running
+    assert await finds(parts, small(3))
+
+
+async def test_what_fails_while_it_is_cleaned_up_does_not_leave_it_running(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = parts.make_encoder(TWO)
+    encoder.fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
+
+    async def break_down() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(encoder, "close", break_down)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.error) == (ReindexState.FAILED, "the server failed; its log has the details")
+    assert (await ended(parts, parts.retriever.reindexer.start("hash/three"))).state is ReindexState.SUCCEEDED
+
+
+async def test_a_switch_holds_though_the_old_encoder_can_not_be_closed(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_down() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(parts.encoders["hash/one"], "close", break_down)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.error) == (ReindexState.SUCCEEDED, "")
+    assert parts.retriever.encoder.name == "two"
+
+
 async def test_an_encoder_that_can_not_be_loaded_leaves_the_old_one(parts: Parts) -> None:
     parts.make_encoder(TWO).fails_to_start = FailedPrecondition("there is no such model", reason="NO_MODEL")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
@@ -189,10 +251,94 @@ async def test_a_full_disk_leaves_the_old_index_and_nothing_of_the_new(
     assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
 
 
-async def test_a_lost_picture_is_left_out_and_does_not_stop_the_others(parts: Parts) -> None:
+def stored(parts: Parts, data: bytes) -> Path:
+    (path,) = (parts.settings.data / "pictures").rglob(sha256(data))
+    return path
+
+
+def final_words(caplog: pytest.LogCaptureFixture) -> str:
+    (told,) = (record.message for record in caplog.records if "is done" in record.message)
+    return told
+
+
+async def test_a_lost_picture_is_left_out_and_does_not_stop_the_others(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await take_in(parts, [small(seed) for seed in range(50, 100)])
     await parts.pictures.delete([sha256(small(7))])
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 99, 100)
+    assert (await parts.retriever.stats()).images == 99
+    assert sha256(small(7)) in caplog.text
+    assert "pictures left out: 1" in final_words(caplog)
+
+
+async def test_an_unreadable_picture_is_left_out_and_does_not_stop_the_others(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await take_in(parts, [small(seed) for seed in range(50, 100)])
+    stored(parts, small(7)).write_bytes(b"overwritten")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 99, 100)
+    assert "pictures left out: 1" in final_words(caplog)
+
+
+async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    pictures = parts.settings.data / "pictures"
+    kept = pictures.rename(parts.settings.data / "elsewhere")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done, job.total) == (ReindexState.FAILED, 0, 50)
+    told = f"32 of the 32 pictures read so far (50 in all) are not in the picture store {pictures}: set "
+    assert job.error.startswith(f"{told}AXIA_RETRIEVAL_PICTURES to where the pictures are")
+    assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_LOST"]
+    assert (await parts.retriever.stats()).images == 50
+    assert await parts.catalogue.current() == parts.encoders["hash/one"].id
+    assert await finds(parts, small(3))
+    kept.rename(pictures)
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert (job.state, job.done) == (ReindexState.SUCCEEDED, 50)
+
+
+async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_index(parts: Parts) -> None:
+    await take_in(parts, [small(seed) for seed in range(50, 150)])
+    await parts.pictures.delete([sha256(small(7))])
+    stored(parts, small(149)).write_bytes(b"overwritten")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert job.state is ReindexState.FAILED
+    assert "1 of the 150 pictures read so far (150 in all) are not in the picture store" in job.error
+    assert "1 of the 150 pictures read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
+    # Those that are lost for good are deleted, as the message says.
+    await parts.retriever.delete([sha256(small(7)), sha256(small(149))])
     assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
-    assert (await parts.retriever.stats()).images == 49
+
+
+async def test_unreadable_pictures_alone_are_told_as_such(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+    stored(parts, small(7)).write_bytes(b"overwritten")
+    job = await ended(parts, parts.retriever.reindexer.start(TWO))
+    assert job.state is ReindexState.FAILED
+    assert "are not in the picture store" not in job.error
+    assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_UNREADABLE"]
+
+
+async def test_a_lost_picture_that_is_sent_again_meanwhile_is_not_left_out(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await take_in(parts, [small(seed) for seed in range(50, 100)])
+    await parts.pictures.delete([sha256(small(7))])
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    await encoding(parts)  # the first batch, without the lost one
+    await parts.retriever.delete([sha256(small(7))])
+    await take_in(parts, [small(7)])
+    parts.encoders[TWO].may_encode.set()
+    assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
+    assert await finds(parts, small(7))
+    assert "pictures left out: 0" in final_words(caplog)
 
 
 async def test_the_new_encoder_is_used_after_a_restart_with_the_old_setting(parts: Parts) -> None:

@@ -1,0 +1,202 @@
+"""One encoder's index in a collection of a Qdrant server, and the server's errors in our own words."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import grpc
+import numpy as np
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException
+from qdrant_client.http.exceptions import ApiException
+
+from services.retrieval.index import EncoderId, Entry, Filter, Hit, IndexStats, PictureRecord, Query, Vector
+from services.retrieval.points import SLACK, is_enough, key_of, payload_of, point_id, ranked, record_of, rounded
+from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
+
+_log = logging.getLogger(__name__)
+
+_PAGE = 256
+"""Points of one call: half a megabyte of vectors of 512 dimensions."""
+_PLATFORMS = 10_000
+"""Platforms that `stats` tells apart."""
+
+
+class QdrantIndex:
+    """The collection of one encoder; see `services.retrieval.index.VectorIndex`.
+
+    Args:
+        encoder: Which made the vectors.
+        client: Connected to the server.
+        name: Of the collection.
+    """
+
+    def __init__(self, encoder: EncoderId, client: AsyncQdrantClient, name: str) -> None:
+        self._encoder = encoder
+        self._client = client
+        self._name = name
+
+    @property
+    def encoder(self) -> EncoderId:
+        """Which encoder made the vectors."""
+        return self._encoder
+
+    async def add(self, entries: Sequence[Entry]) -> list[bool]:
+        """Adds pictures; returns for each whether it is new."""
+        if any(entry.vector.shape != (self._encoder.dimension,) for entry in entries):
+            raise ValueError(f"vectors of this index have {self._encoder.dimension} dimensions")
+        new: list[bool] = []
+        for start in range(0, len(entries), _PAGE):
+            new += await self._add_page(entries[start : start + _PAGE])
+        return new
+
+    async def _add_page(self, entries: Sequence[Entry]) -> list[bool]:
+        known = {record.id for record in await self.get([entry.record.id for entry in entries]) if record}
+        new: list[bool] = []
+        points: list[models.PointStruct] = []
+        for entry in entries:
+            record = entry.record
+            new.append(record.id not in known)
+            if record.id not in known:
+                known.add(record.id)
+                identity = point_id(bytes.fromhex(record.id))
+                points.append(models.PointStruct(id=identity, vector=entry.vector.tolist(), payload=payload_of(record)))
+        if points:
+            with translated():
+                await self._client.upsert(self._name, points, wait=True)
+        return new
+
+    async def search(self, query: Query) -> list[Hit]:
+        """The nearest pictures, the nearest first; among equals by id."""
+        limit = query.offset + query.k + SLACK
+        while True:
+            with translated():
+                found = await self._client.query_points(
+                    self._name,
+                    query=query.vector.tolist(),
+                    query_filter=_filter(query.filter),
+                    limit=limit,
+                    score_threshold=query.score_threshold,
+                    with_payload=True,
+                )
+            hits = [Hit(record_of(point.payload), rounded(point.score)) for point in found.points]
+            if len(hits) < limit or is_enough(query, hits, hits[-1].score):
+                return ranked(hits)[query.offset : query.offset + query.k]
+            limit *= 2
+
+    async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
+        """The records by id, None where there is none."""
+        found = {record.id: record for record, _ in await self._retrieve(ids, with_vectors=False)}
+        return [found.get(picture) for picture in ids]
+
+    async def vectors(self, ids: Sequence[str]) -> list[Vector | None]:
+        """The vectors by id, None where there is none."""
+        found = {record.id: vector for record, vector in await self._retrieve(ids, with_vectors=True)}
+        return [found.get(picture) for picture in ids]
+
+    async def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[tuple[PictureRecord, Vector]]:
+        identities = [point_id(key) for picture in ids if (key := key_of(picture)) is not None]
+        results: list[tuple[PictureRecord, Vector]] = []
+        for start in range(0, len(identities), _PAGE):
+            with translated():
+                page = await self._client.retrieve(
+                    self._name, identities[start : start + _PAGE], with_payload=True, with_vectors=with_vectors
+                )
+            results += [(record_of(point.payload), np.asarray(point.vector or (), np.float32)) for point in page]
+        return results
+
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Deletes pictures by id; returns how many were there."""
+        there = sorted({record.id for record in await self.get(ids) if record})
+        for start in range(0, len(there), _PAGE):
+            page = there[start : start + _PAGE]
+            identities: list[models.ExtendedPointId] = [point_id(bytes.fromhex(picture)) for picture in page]
+            with translated():
+                await self._client.delete(self._name, models.PointIdsList(points=identities), wait=True)
+        return len(there)
+
+    async def records(self) -> AsyncIterator[PictureRecord]:
+        """Every record, in no particular order."""
+        after = None
+        while True:
+            with translated():
+                page, after = await self._client.scroll(self._name, limit=_PAGE, offset=after, with_payload=True)
+            for point in page:
+                yield record_of(point.payload)
+            if after is None:
+                return
+
+    async def stats(self) -> IndexStats:
+        """What is in it."""
+        with translated():
+            info = await self._client.get_collection(self._name)
+            images = (await self._client.count(self._name, exact=True)).count
+            facet = await self._client.facet(self._name, "platform", limit=_PLATFORMS, exact=True)
+        return IndexStats(
+            images=images,
+            indexed_images=min(info.indexed_vectors_count or 0, images),
+            platforms={str(hit.value): hit.count for hit in facet.hits if hit.count},
+            building=info.status == models.CollectionStatus.YELLOW,
+        )
+
+    async def check(self) -> None:
+        """Raises `Unavailable` if the server can't be reached now."""
+        with translated():
+            await self._client.collection_exists(self._name)
+
+    async def close(self) -> None:
+        """Nothing to let go: the catalogue holds the connection."""
+
+
+def _filter(condition: Filter) -> models.Filter | None:
+    must: list[models.Condition] = [
+        models.FieldCondition(key=key, match=models.MatchAny(any=list(names)))
+        for key, names in (("platform", condition.platforms), ("source", condition.sources))
+        if names
+    ]
+    if condition.captured_from is not None or condition.captured_before is not None:
+        interval = models.Range(gte=condition.captured_from, lt=condition.captured_before)
+        must.append(models.FieldCondition(key="capture_time", range=interval))
+    return models.Filter(must=must) if must else None
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Says the server's errors in our own words.
+
+    Raises:
+        Unavailable: If it can't be reached or fails.
+        ResourceExhausted: If its disk is full or it refuses more.
+        FailedPrecondition: If it refuses the API key, or the collection is gone.
+    """
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise _error(error.code(), error.details() or "") from error
+    except (ApiException, QdrantException, RuntimeError) as error:
+        raise _error(grpc.StatusCode.UNKNOWN, str(error)) from error
+
+
+def _error(code: grpc.StatusCode, details: str) -> ServiceError:
+    _log.warning("the Qdrant server refused a call", extra={"grpc_code": code.name, "details": details[:500]})
+    if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+        return FailedPrecondition(
+            "the Qdrant server refuses the API key; set AXIA_RETRIEVAL_QDRANT_API_KEY to the right one",
+            reason="QDRANT_API_KEY",
+        )
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in details or "disk space" in details:
+        return ResourceExhausted(
+            "the Qdrant server has no room or refuses more; free some disk space there or try again later",
+            reason="QDRANT_FULL",
+            retry_after_s=30.0,
+        )
+    if code is grpc.StatusCode.NOT_FOUND:
+        return FailedPrecondition(
+            "the collection is gone from the Qdrant server; restart the retrieval service and ingest again",
+            reason="QDRANT_COLLECTION_MISSING",
+        )
+    return Unavailable(
+        "the Qdrant server can't be reached or fails; try again, and if it lasts look at its log",
+        reason="QDRANT_UNAVAILABLE",
+        retry_after_s=1.0,
+    )
