@@ -30,7 +30,7 @@ class Feed(Iterator[ItemT], Generic[ItemT]):
             return next(self._requests)
         except StopIteration:
             raise
-        except Exception as error:
+        except Exception as error:  # the user's own, kept for the caller: gRPC would only print it
             self.error = error
             raise StopIteration from None
 
@@ -58,7 +58,7 @@ class AsyncFeed(Generic[ItemT]):
             async for request in self._source:
                 await self._room.acquire()
                 yield request
-        except Exception as error:
+        except Exception as error:  # the user's own, kept for the caller: gRPC would only print it
             self.error = error
 
     def answered(self) -> None:

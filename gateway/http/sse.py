@@ -61,7 +61,7 @@ async def event_stream(
         await asyncio.wait({first}, timeout=_FIRST_EVENT_S)
         if first.done():
             first.result()
-    except BaseException:
+    except BaseException:  # also a caller who is gone: nobody else ends the stream
         first.cancel()
         await events.aclose()
         raise

@@ -118,7 +118,7 @@ class VllmEngine:
         )
         try:
             return AsyncLLM.from_engine_args(args, stat_loggers=[self._counts.logger_factory()])
-        except Exception as error:
+        except Exception as error:  # of many types, from configuration to memory; what to do is the same
             logger.exception("vLLM could not load %s", settings.model)
             raise FailedPrecondition(
                 f"vLLM could not load {settings.model!r}, see the log above; check that AXIA_INFERENCE_MODEL names a "
@@ -172,7 +172,7 @@ class VllmEngine:
         """Asks vLLM's own admission control, before any picture is processed."""
         try:
             self._engine.check_admission(completions)
-        except Exception as error:
+        except Exception as error:  # mapped by its class
             raise _as_service_error(error) from error
 
     async def prepare(self, conversation: Conversation) -> Prepared:
@@ -194,7 +194,7 @@ class VllmEngine:
                     chat_template_kwargs={"add_generation_prompt": True},
                 )
                 _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params)
-        except Exception as error:
+        except Exception as error:  # mapped by its class
             raise _as_service_error(error) from error
         return Prepared(len(rendered["prompt_token_ids"]), rendered)
 
@@ -229,7 +229,7 @@ class VllmEngine:
                 first = False
         except ServiceError:
             raise
-        except Exception as error:
+        except Exception as error:  # mapped by its class
             raise _as_service_error(error) from error
         finally:
             await outputs.aclose()

@@ -47,10 +47,13 @@ class EdgeIndex:
     Args:
         encoder: Which made the vectors.
         store: Its files.
+        settle_s: Seconds without an addition or a deletion after which everything is built into one part.
         closed: Told when it is closed.
     """
 
-    def __init__(self, encoder: EncoderId, store: EdgeStore, closed: Callable[["EdgeIndex"], None]) -> None:
+    def __init__(
+        self, encoder: EncoderId, store: EdgeStore, settle_s: float, closed: Callable[["EdgeIndex"], None]
+    ) -> None:
         self._encoder = encoder
         self._store = store
         self._tell_closed = closed
@@ -60,6 +63,9 @@ class EdgeIndex:
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="index-read")
         self._build: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._settle_s = settle_s
+        self._written = time.monotonic()
+        self._settle: asyncio.TimerHandle | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._not_before = 0.0
         self._closed = False
@@ -67,9 +73,14 @@ class EdgeIndex:
 
     @classmethod
     async def open(
-        cls, encoder: EncoderId, path: Path, options: StoreOptions, closed: Callable[["EdgeIndex"], None]
+        cls,
+        encoder: EncoderId,
+        path: Path,
+        options: StoreOptions,
+        settle_s: float,
+        closed: Callable[["EdgeIndex"], None],
     ) -> "EdgeIndex":
-        """Opens an index, and makes it if there is none; `closed` is told when it is closed.
+        """Opens an index, and makes it if there is none; see the class for what else it takes.
 
         Raises:
             Unavailable: If another process has it open.
@@ -77,8 +88,9 @@ class EdgeIndex:
             ResourceExhausted: If the disk is full.
         """
         with translated():
-            index = cls(encoder, await asyncio.to_thread(EdgeStore, path, options), closed)
+            index = cls(encoder, await asyncio.to_thread(EdgeStore, path, options), settle_s, closed)
         index._start_build()
+        index._settle_later()
         return index
 
     @property
@@ -109,7 +121,9 @@ class EdgeIndex:
     async def _write(self, call: Callable[[], ResultT]) -> ResultT:
         with translated():
             result: ResultT = await self._writes.submit(call)
+        self._written = time.monotonic()
         self._start_build()
+        self._settle_later()
         return result
 
     async def search(self, query: Query) -> list[Hit]:
@@ -186,12 +200,28 @@ class EdgeIndex:
     # Building.
 
     def _start_build(self) -> None:
-        if self._build is None and not self._closed and time.monotonic() >= self._not_before and self._store.to_build():
-            self._build = asyncio.create_task(self._build_all(), name="index-build")
+        if self._may_build() and self._store.to_build():
+            self._build = asyncio.create_task(self._build_all(settling=False), name="index-build")
 
-    async def _build_all(self) -> None:
+    def _may_build(self) -> bool:
+        return self._build is None and not self._closed and time.monotonic() >= self._not_before
+
+    def _settle_later(self) -> None:
+        if self._settle is None and not self._closed and self._store.to_settle():
+            self._settle = asyncio.get_running_loop().call_later(self._settle_s, self._settle_if_quiet)
+
+    def _settle_if_quiet(self) -> None:
+        self._settle = None
+        quiet = time.monotonic() - self._written >= self._settle_s
+        if quiet and self._may_build() and self._store.to_settle():
+            self._build = asyncio.create_task(self._build_all(settling=True), name="index-build")
+        else:
+            self._settle_later()
+
+    async def _build_all(self, *, settling: bool) -> None:
+        begin = functools.partial(self._store.begin_build, settling=settling)
         try:
-            while (job := await self._writes.submit(self._store.begin_build)) is not None:
+            while (job := await self._writes.submit(begin)) is not None:
                 began = time.monotonic()
                 built = False
                 try:
@@ -209,6 +239,7 @@ class EdgeIndex:
             self._retry_later()
         finally:
             self._build = None
+            self._settle_later()
 
     def _retry_later(self) -> None:
         self._not_before = time.monotonic() + self._pause_s
@@ -250,8 +281,9 @@ class EdgeIndex:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._settle):
+            if timer is not None:
+                timer.cancel()
         if self._build is not None:
             build = self._build
             build.cancel()

@@ -28,6 +28,9 @@ _MERGE_RATIO = 3
 index at most log(n) times, and at most log(n) parts are searched."""
 _VACUUM_SHARE = 0.25
 """A part is built again when this share of it was deleted."""
+_SETTLE_SHARE = 1 / 32
+"""Everything is built into one part when this share is in others and nothing has been added for a while: every part is
+a search of its own. Less would be built again and again for too little."""
 
 
 class View(NamedTuple):
@@ -85,7 +88,7 @@ class EdgeStore:
         self._files = IndexFiles(path, options.dimension, capacity=options.build_threshold)
         try:
             self._writer, segments = self._files.load()
-        except BaseException:
+        except BaseException:  # whatever it is, the lock on the folder must not stay
             self._files.close()
             raise
         self.view = View(segments)
@@ -146,11 +149,13 @@ class EdgeStore:
         if self.view.active.written < self._options.build_threshold:
             return
         try:
-            writer, active = self._files.begin_log(self.view.segments)
+            self._seal()
         except OSError as error:
             # The log just goes on growing; the next addition tries again.
             _logger.warning("can't begin a new log", extra={"index": self.path.name, "error": error.strerror})
-            return
+
+    def _seal(self) -> None:
+        writer, active = self._files.begin_log(self.view.segments)
         self._writer.close()
         self._writer = writer
         self.view = View((*self.view.segments, active))
@@ -161,21 +166,25 @@ class EdgeStore:
         """Whether there is something to build."""
         return bool(self.view.sealed) or any(map(self._much_deleted, self.view.indexed))
 
+    def to_settle(self) -> bool:
+        """Whether so much is outside the largest part that one build of everything is worth it."""
+        sizes = list(map(len, self.view.segments))
+        outside = sum(sizes) - max(map(len, self.view.indexed), default=0)
+        return sum(sizes) >= self._options.build_threshold and outside >= _SETTLE_SHARE * sum(sizes)
+
     def _much_deleted(self, part: IndexedPart) -> bool:
         return part.deleted > max(_VACUUM_SHARE * part.written, self._options.build_threshold / 2)
 
-    def begin_build(self) -> BuildJob | None:
+    def begin_build(self, *, settling: bool = False) -> BuildJob | None:
         """What should be built now; None if nothing. `end_build` must follow.
 
+        Args:
+            settling: Nothing has been added for a while, so everything may become one part.
+
         Raises:
-            OSError: If what was deleted can't be written.
+            OSError: If what was deleted, or a new log, can't be written.
         """
-        chosen: list[Segment] = list(self.view.sealed)
-        size = sum(map(len, chosen))
-        for part in sorted(self.view.indexed, key=len):
-            if self._much_deleted(part) or (chosen and len(part) <= _MERGE_RATIO * size):
-                chosen.append(part)
-                size += len(part)
+        chosen = self._all_that_is_written() if settling and self.to_settle() else self._due()
         if not chosen:
             return None
         number = f"{self._files.next_number():06d}"
@@ -191,6 +200,20 @@ class EdgeStore:
             dimension=self._options.dimension,
             hnsw=(self._options.hnsw.m, self._options.hnsw.ef_construct, self._options.hnsw.quantization),
         )
+
+    def _due(self) -> list[Segment]:
+        chosen: list[Segment] = list(self.view.sealed)
+        size = sum(map(len, chosen))
+        for part in sorted(self.view.indexed, key=len):
+            if self._much_deleted(part) or (chosen and len(part) <= _MERGE_RATIO * size):
+                chosen.append(part)
+                size += len(part)
+        return chosen
+
+    def _all_that_is_written(self) -> list[Segment]:
+        if self.view.active.written:
+            self._seal()
+        return list(self.view.segments[:-1])
 
     def enough_space(self, job: BuildJob) -> bool:
         """Whether there is room for a build: its log, its vectors, the graph and what Edge needs meanwhile."""

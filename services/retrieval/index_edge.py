@@ -29,7 +29,8 @@ class EdgeCatalogue:
         build_threshold: Pictures outside an HNSW index from which one is built for them.
         hnsw_m: Edges of a node of the HNSW graph.
         hnsw_ef_construct: Candidates looked at for each node when the graph is built.
-        quantization: Whether the graph is searched by vectors of 8-bit integers, a quarter of the memory.
+        quantization: Whether the graph is searched by vectors of 8-bit integers.
+        settle_s: Seconds without an addition or a deletion after which everything is built into one HNSW index.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class EdgeCatalogue:
         build_threshold: int = 4_000,
         hnsw_m: int = 16,
         hnsw_ef_construct: int = 100,
-        quantization: bool = False,
+        quantization: bool = True,
+        settle_s: float = 30.0,
     ) -> None:
         self._root = root
         self._build_threshold = build_threshold
         self._hnsw = HnswOptions(hnsw_m, hnsw_ef_construct, quantization)
+        self._settle_s = settle_s
         self._open: set[EdgeIndex] = set()
 
     @property
@@ -68,7 +71,7 @@ class EdgeCatalogue:
         with translated():
             await asyncio.to_thread(self._prepare, path, encoder)
         options = StoreOptions(encoder.dimension, self._build_threshold, self._hnsw)
-        index = await EdgeIndex.open(encoder, path, options, closed=self._open.discard)
+        index = await EdgeIndex.open(encoder, path, options, self._settle_s, self._open.discard)
         self._open.add(index)
         return index
 

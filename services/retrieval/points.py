@@ -13,6 +13,7 @@ KEY_BYTES = 32
 """Of a SHA-256."""
 SLACK = 3
 """Hits asked for beyond those wanted, to see whether the last one's score goes on behind it."""
+_THRESHOLD_MARGIN = 0.05
 _DIGITS = 5
 _FIELDS = tuple(field.name for field in dataclasses.fields(PictureRecord) if field.name != "id")
 
@@ -55,6 +56,16 @@ def rounded(score: float) -> float:
 def ranked(hits: Sequence[Hit]) -> list[Hit]:
     """The best first; among equals by id."""
     return sorted(hits, key=lambda hit: (-hit.score, hit.record.id))
+
+
+def loosened(threshold: float | None) -> float | None:
+    """The least score to ask a store for, which may compare it with scores by 8-bit integers; see `passes`."""
+    return None if threshold is None else threshold - _THRESHOLD_MARGIN
+
+
+def passes(score: float, threshold: float | None) -> bool:
+    """Whether a score by the vectors themselves is high enough."""
+    return threshold is None or score >= threshold
 
 
 def is_enough(query: Query, hits: Sequence[Hit], least: float) -> bool:

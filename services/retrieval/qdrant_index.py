@@ -11,13 +11,26 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from services.retrieval.index import EncoderId, Entry, Filter, Hit, IndexStats, PictureRecord, Query, Vector
-from services.retrieval.points import SLACK, is_enough, key_of, payload_of, point_id, ranked, record_of, rounded
+from services.retrieval.points import (
+    SLACK,
+    is_enough,
+    key_of,
+    loosened,
+    passes,
+    payload_of,
+    point_id,
+    ranked,
+    record_of,
+    rounded,
+)
 from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 
 _log = logging.getLogger(__name__)
 
 _PAGE = 256
 """Points of one call: half a megabyte of vectors of 512 dimensions."""
+_RESCORED = models.SearchParams(quantization=models.QuantizationSearchParams(rescore=True, oversampling=2.0))
+"""As `edge_shard` has it; a collection without quantization takes no notice."""
 _PLATFORMS = 10_000
 """Platforms that `stats` tells apart."""
 
@@ -76,10 +89,15 @@ class QdrantIndex:
                     query=query.vector.tolist(),
                     query_filter=_filter(query.filter),
                     limit=limit,
-                    score_threshold=query.score_threshold,
+                    score_threshold=loosened(query.score_threshold),
+                    search_params=_RESCORED,
                     with_payload=True,
                 )
-            hits = [Hit(record_of(point.payload), rounded(point.score)) for point in found.points]
+            hits = [
+                Hit(record_of(point.payload), rounded(point.score))
+                for point in found.points
+                if passes(point.score, query.score_threshold)
+            ]
             if len(hits) < limit or is_enough(query, hits, hits[-1].score):
                 return ranked(hits)[query.offset : query.offset + query.k]
             limit *= 2

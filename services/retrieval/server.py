@@ -59,6 +59,7 @@ def _catalogue(settings: RetrievalSettings) -> IndexCatalogue:
     return EdgeCatalogue(
         settings.data / "index",
         build_threshold=settings.build_threshold,
+        settle_s=settings.settle_seconds,
         hnsw_m=settings.hnsw_m,
         hnsw_ef_construct=settings.hnsw_ef_construct,
         quantization=settings.quantization,

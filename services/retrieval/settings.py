@@ -55,10 +55,14 @@ class RetrievalSettings(ServerSettings):
     """Edges of a node of the HNSW graph: more find better and need more memory."""
     hnsw_ef_construct: int = Field(default=100, ge=4, le=2000)
     """Candidates looked at for each node when the HNSW graph is built."""
-    quantization: bool = False
-    """Whether vectors are searched as 8-bit integers: a quarter of the memory, slightly less exact."""
+    quantization: bool = True
+    """Whether the HNSW graph is searched by vectors of 8-bit integers: twice as fast, for a quarter more memory. What
+    it finds is scored again by the vectors themselves."""
     build_threshold: int = Field(default=4_000, ge=100)
     """Pictures outside the HNSW index from which one is built for them, by Qdrant Edge; fewer are searched exactly."""
+    settle_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    """Seconds without an addition or a deletion after which Qdrant Edge builds all pictures into one HNSW index, if a
+    part of them worth while is outside the largest: one is searched faster than several."""
     lexicon: Path | None = None
     """The lexicon of values, a TOML file; axia's own if unset."""
 

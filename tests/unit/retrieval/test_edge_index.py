@@ -80,6 +80,29 @@ async def test_closing_ends_a_build_that_is_then_done_again(tmp_path: Path) -> N
     await index.close()
 
 
+async def test_an_index_settles_once_nothing_is_written_for_a_while(tmp_path: Path) -> None:
+    catalogue = EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.5)
+    index = await catalogue.open(ENCODER)
+    there = entries(330)
+    await index.add(there[:250])
+    deadline = time.monotonic() + 2
+    for number in range(250, 330):  # written to all the time
+        await index.add(there[number : number + 1])
+        await asyncio.sleep(max(0.0, (deadline - time.monotonic()) / (330 - number)))
+    assert len(index.view.active) == 80
+    await until_built(index, 330)
+    assert [len(part) for part in index.view.segments] == [330, 0]
+    for query in (Query(vector, k=5) for vector in directions(20, seed=5)):
+        assert ids(await index.search(query)) == ids(exact(query, there))
+    await index.close()
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.2).open(ENCODER)
+    await index.add(entries(20, 330))
+    await index.close()
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.2).open(ENCODER)
+    await until_built(index, 350)  # also what was left when it was closed
+    await index.close()
+
+
 def files_in_use(folder: Path) -> set[str]:
     """Files that this process has open or mapped into memory, deleted ones as well."""
     mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}

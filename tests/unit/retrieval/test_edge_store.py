@@ -62,6 +62,61 @@ def test_parts_of_like_size_are_merged_and_larger_ones_left_alone(path: Path) ->
     store.close()
 
 
+def settle(store: EdgeStore) -> bool:
+    """Builds everything into one part if that is worth it, in this process."""
+    if not store.to_settle():
+        return False
+    job = store.begin_build(settling=True)
+    assert job is not None
+    edge_build.build(job)
+    store.end_build(job, built=True)
+    return True
+
+
+def test_a_quiet_index_becomes_one_part_when_enough_is_outside_the_largest(path: Path) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(39))
+    assert not settle(store)  # so few are searched one by one
+    for start in range(39, 700, 40):
+        store.add(entries(40, start))
+        while build(store):
+            pass
+    store.delete(ids(3, 690))
+    assert len(store.view.segments) > 2
+    assert settle(store)
+    assert [len(part) for part in store.view.segments] == [717, 0]
+    assert not store.to_settle()
+    store.add(entries(22, 719))
+    assert not store.to_settle()  # less than a 32nd
+    store.add(entries(2, 741))
+    assert settle(store)
+    there = ids(*(number for number in range(743) if number not in {3, 690}))
+    assert held(store) == there
+    store.close()
+    store = EdgeStore(path, OPTIONS)
+    assert [len(part) for part in store.view.segments] == [741, 0]
+    assert held(store) == there
+    assert len(list(path.glob("*.log"))) == 1
+    store.close()
+
+
+def test_what_is_written_while_an_index_settles_is_kept(path: Path) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(100))
+    job = store.begin_build(settling=True)
+    assert job is not None
+    store.add(entries(5, 100))
+    store.delete(ids(7, 101))
+    edge_build.build(job)
+    store.end_build(job, built=True)
+    there = ids(*(number for number in range(105) if number not in {7, 101}))
+    assert held(store) == there
+    store.close()
+    store = EdgeStore(path, OPTIONS)
+    assert held(store) == there
+    store.close()
+
+
 def test_deletions_hold_through_builds_merges_and_reopening(path: Path) -> None:
     store = EdgeStore(path, OPTIONS)
     store.add(entries(200))
