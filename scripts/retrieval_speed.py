@@ -72,8 +72,10 @@ async def fill(data: Path, vectors: NDArray[np.float32]) -> None:
     index = await catalogue.open(ENCODER)
     for first in range(0, len(vectors), 500):
         await index.add([entry(first + row, vector) for row, vector in enumerate(vectors[first : first + 500])])
-    while (await index.stats()).indexed_images < len(vectors):  # noqa: ASYNC110 - it tells nobody when it has settled
-        await asyncio.sleep(0.2)
+    stats = await index.stats()
+    while stats.building or stats.indexed_images < len(vectors) * 31 // 32:
+        await asyncio.sleep(0.2)  # it tells nobody when it has settled
+        stats = await index.stats()
     await index.close()
     await catalogue.switch(ENCODER)
     await catalogue.close()
