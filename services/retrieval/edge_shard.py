@@ -74,7 +74,9 @@ class ShardWriter:
 
     def __init__(self, path: Path, dimension: int, options: HnswOptions) -> None:
         quantization = (
-            edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Cached)
+            # Cold, for reading them into memory would hold the GIL for half a second at 50,191 when a shard is opened;
+            # they are mapped, and searched as fast.
+            edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Cold)
             if options.quantization
             else None
         )
