@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 ABSTAINS = "—  (abstains)"
 """Stands where a consensus would if there were one."""
+_MARKS = {1: "✓", 0: "✗", None: "?"}
+"""How a completion's alignment is shown; None where it could not be judged."""
 
 
 class Printer(Protocol):
@@ -30,11 +32,17 @@ class Printer(Protocol):
         """There are no more pictures."""
 
 
-def printer(*, json: bool, stream: bool) -> Printer:
-    """The printer for these options."""
+def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
+    """The printer for these options.
+
+    Args:
+        json: Prints JSON.
+        stream: Prints each completion when it ends.
+        judged: Shows which completions name the ground truth; JSON has it where there is one.
+    """
     if json:
         return _JsonEvents() if stream else _Json()
-    return _Lines() if stream else _Table()
+    return _Lines(judged) if stream else _Table(judged)
 
 
 class _Json:
@@ -75,12 +83,19 @@ class _Lines:
     streams = True
     prints_at_once = True
 
+    def __init__(self, judged: bool) -> None:
+        self._judged = judged
+
     def completion(self, path: str, completion: "Completion") -> None:
         numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed} {completion.finish_reason}"
         print(f"{printable(path)}  {printable(completion.first_sentence)}  ({numbers})", flush=True)
 
     def summary(self, path: str, detection: "Detection") -> None:
         figures = f"agreement {detection.agreement:.2f}, {_milliseconds(detection)} ms{_how_much(detection)}"
+        if self._judged:
+            marks = zip(detection.completions, _marks(detection), strict=True)
+            each = " ".join(f"#{completion.index} {mark}" for completion, mark in marks)
+            figures = f"alignment {_alignment(detection)}: {each}, {figures}"
         print(f"{printable(path)}  = {_consensus(detection)}  ({figures})", flush=True)
 
     def finish(self) -> None:
@@ -93,7 +108,8 @@ class _Table:
     streams = False
     prints_at_once = False
 
-    def __init__(self) -> None:
+    def __init__(self, judged: bool) -> None:
+        self._judged = judged
         self._rows: list[tuple[str, Detection]] = []
 
     def completion(self, path: str, completion: "Completion") -> None:
@@ -115,12 +131,18 @@ class _Table:
         table.add_column("completions", overflow="fold")
         table.add_column("consensus", overflow="fold")
         table.add_column("agreement", justify="right", no_wrap=True)
+        if self._judged:
+            table.add_column("alignment", justify="right", no_wrap=True)
         table.add_column("ms", justify="right", no_wrap=True)
         for path, detection in self._rows:
-            said = "\n".join(printable(completion.first_sentence) for completion in detection.completions)
+            said = [printable(completion.first_sentence) for completion in detection.completions]
+            if self._judged:
+                said = [f"{mark} {sentence}" for mark, sentence in zip(_marks(detection), said, strict=True)]
             agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
             name = Path(path).name if short else path
-            table.add_row(printable(name), said, _consensus(detection), agreement, _milliseconds(detection))
+            alignment = [_alignment(detection)] if self._judged else []
+            cells = [printable(name), "\n".join(said), _consensus(detection), agreement, *alignment]
+            table.add_row(*cells, _milliseconds(detection))
         console().print(table)
 
 
@@ -132,6 +154,16 @@ def _print_json(event: dict[str, object]) -> None:
 
 def _consensus(detection: "Detection") -> str:
     return ABSTAINS if detection.consensus is None else printable(detection.consensus)
+
+
+def _marks(detection: "Detection") -> list[str]:
+    """Whether each completion names the ground truth; nothing says so where the scoring service is missing."""
+    scores = [reading.alignment.score if reading.alignment else None for reading in detection.readings]
+    return [_MARKS[score] for score in scores or [None] * len(detection.completions)]
+
+
+def _alignment(detection: "Detection") -> str:
+    return "—" if detection.alignment is None else f"{detection.alignment:.2f}"
 
 
 def _milliseconds(detection: "Detection") -> str:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,16 @@ from axia.cli._output import EXIT_INTERRUPTED, SUFFIXES, Address, complain, conn
 
 if TYPE_CHECKING:
     from axia.client import Client
+    from axia.inputs import GroundTruth
     from axia.results import Detection
+
+
+class Judge(StrEnum):
+    """Who judges whether a completion names what annotators named."""
+
+    LEXICAL = "lexical"
+    SEMANTIC = "semantic"
+    MODEL = "model"
 
 
 def detect(
@@ -48,6 +58,22 @@ def detect(
     abstain_threshold: Annotated[
         float | None, typer.Option(help="Agreement below which nothing is named.", show_default="0.5")
     ] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help='What annotators named, "none" where nothing needs attention: says who names it too.'
+        ),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="With --truth: another phrasing that counts, once for each."),
+    ] = None,
+    judge: Annotated[
+        Judge | None,
+        typer.Option(
+            help="With --truth: words, sentence embeddings, or the model that answered.", show_default="lexical"
+        ),
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
     stream: Annotated[bool, typer.Option("--stream", help="Print each completion when it ends.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
@@ -59,6 +85,9 @@ def detect(
     {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and
     {"event": "summary", "path": ..., "detection": {...}} for each picture.
 
+    With --truth each completion is judged, for all pictures by the same text: ✓ names it, ✗ does not, ? could not be
+    judged. The alignment is the share of ✓ among those that could be judged.
+
     Exit code: 0, 1 if any picture failed, 2 for wrong usage.
     """
     temperatures = temperature or []
@@ -68,6 +97,7 @@ def detect(
         raise typer.BadParameter("give --system or --system-text, not both")
     if n is not None and len(temperatures) > 1 and len(temperatures) != n:
         raise typer.BadParameter(f"-n is {n} and there are {len(temperatures)} temperatures: give one, or one for each")
+    ground_truth = _ground_truth(truth, accept or [], judge)
     options = {
         "n": n,
         "temperature": temperatures[0] if len(temperatures) == 1 else temperatures or None,
@@ -81,12 +111,27 @@ def detect(
         "max_tokens": max_tokens,
         "top_p": top_p,
         "abstain_threshold": abstain_threshold,
+        "ground_truth": ground_truth,
         "timeout": timeout,
     }
-    printer = _detections.printer(json=json, stream=stream)
+    printer = _detections.printer(json=json, stream=stream, judged=ground_truth is not None)
 
     with connect(address) as client:
         raise typer.Exit(_detect_all(client, paths, options, printer))
+
+
+def _ground_truth(truth: str | None, accept: list[str], judge: Judge | None) -> "GroundTruth | None":
+    if truth is None:
+        for given, option in ((accept, "--accept"), (judge, "--judge")):
+            if given:
+                raise typer.BadParameter(
+                    f"{option} is for judging completions: give what they should name with --truth"
+                )
+        return None
+    from axia.inputs import GroundTruth
+
+    by_default = GroundTruth(element=truth, accept=tuple(accept))
+    return by_default if judge is None else by_default.model_copy(update={"judge": judge.value})
 
 
 def _detect_all(client: "Client", paths: list[str], options: dict[str, Any], printer: _detections.Printer) -> int:

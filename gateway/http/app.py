@@ -20,7 +20,7 @@ from gateway.http.edge import Edge
 from gateway.http.images import add_images
 from gateway.http.models import add_models
 from gateway.http.openapi import add_document
-from gateway.http.origin import admission
+from gateway.http.origin import admission, sharing
 from gateway.http.problems import CallerGone, from_http_exception, problem_response, unexpected
 from gateway.http.settings import HttpSettings
 from gateway.http.watch import add_watch
@@ -74,7 +74,8 @@ def create(settings: HttpSettings) -> HttpFace:
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(ClientDisconnect, _on_disconnect)
     api.add_exception_handler(Exception, _on_failure)
-    edge = Edge(api, settings.max_concurrent_calls, _body_limit(settings), admission(settings))
+    limit = _body_limit(settings)
+    edge = Edge(api, settings.max_concurrent_calls, limit, admission(settings), sharing(settings))
     return HttpFace(edge, api, gateway, workers)
 
 

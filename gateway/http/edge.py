@@ -38,13 +38,20 @@ class Edge:
         max_in_flight: Requests beyond which a new one is refused.
         body_limit: Bytes that a request's body may have, by path and media type.
         refusal: Why a request is refused by its origin or the name of its host.
+        share: Wraps what answers the requests that are not refused, so that pages of allowed origins may read it.
     """
 
     def __init__(
-        self, app: ASGIApp, max_in_flight: int, body_limit: Callable[[Scope], int], refusal: Admission
+        self,
+        app: ASGIApp,
+        max_in_flight: int,
+        body_limit: Callable[[Scope], int],
+        refusal: Admission,
+        share: Callable[[ASGIApp], ASGIApp],
     ) -> None:
         self._app = app
         self._refusal = refusal
+        self._admitted = share(self._within_bounds)
         self._max_in_flight = max_in_flight
         self._body_limit = body_limit
         self._in_flight = 0
@@ -70,24 +77,11 @@ class Edge:
             self._measure(scope, answer.status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer") -> None:
-        limit = self._body_limit(scope)
         try:
             if foreign := self._refusal(headers):
                 await _refuse(foreign)(scope, receive, answer)
-            elif self._in_flight > self._max_in_flight:
-                full = ResourceExhausted(
-                    f"this server answers {self._max_in_flight:,} requests at a time; try again shortly",
-                    reason="TOO_MANY_CALLS",
-                    retry_after_s=1.0,
-                )
-                await problem_response(full, request_id.get())(scope, receive, answer)
-            elif _announced(headers) > limit:
-                refused = _too_large(limit)
-                if headers.get("expect", "").lower() != "100-continue":
-                    await _discard(receive, limit)
-                await _refuse(refused)(scope, receive, answer)
             else:
-                await self._app(scope, _bounded(receive, limit), answer)
+                await self._admitted(scope, receive, answer)
         except Exception:  # whatever it is, its text may hold paths or secrets: it goes to the log alone
             logger.exception("%s %r failed unexpectedly", scope.get("method", "WEBSOCKET"), scope["path"])
             if scope["type"] == "websocket":
@@ -96,6 +90,23 @@ class Edge:
             elif not answer.begun:
                 await problem_response(unexpected(), request_id.get())(scope, receive, answer)
             # An answer that broke off: the server closes the connection when this returns.
+
+    async def _within_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, limit = Headers(scope=scope), self._body_limit(scope)
+        if self._in_flight > self._max_in_flight:
+            full = ResourceExhausted(
+                f"this server answers {self._max_in_flight:,} requests at a time; try again shortly",
+                reason="TOO_MANY_CALLS",
+                retry_after_s=1.0,
+            )
+            await problem_response(full, request_id.get())(scope, receive, send)
+        elif _announced(headers) > limit:
+            refused = _too_large(limit)
+            if headers.get("expect", "").lower() != "100-continue":
+                await _discard(receive, limit)
+            await _refuse(refused)(scope, receive, send)
+        else:
+            await self._app(scope, _bounded(receive, limit), send)
 
     @staticmethod
     def _measure(scope: Scope, status: int, elapsed: float) -> None:

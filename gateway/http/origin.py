@@ -5,6 +5,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from gateway.http.problems import HttpError
 from gateway.http.settings import HttpSettings, listed
@@ -12,6 +14,11 @@ from services.serving.errors import InvalidArgument
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _LOOPBACK_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+
+_METHODS = ("GET", "POST", "DELETE")
+"""Methods of all routes."""
+_READABLE = ("X-Request-Id", "Retry-After", "ETag")
+"""Headers of answers that pages may read beside those that they always may."""
 
 Admission = Callable[[Headers], HttpError | None]
 """Says why a request with these headers is refused; None if it is not."""
@@ -47,6 +54,24 @@ def admission(settings: HttpSettings) -> Admission:
         return None
 
     return refusal
+
+
+def sharing(settings: HttpSettings) -> Callable[[ASGIApp], ASGIApp]:
+    """Lets the pages of allowed origins send what they have to ask for first, and read the answers (CORS).
+
+    It changes nothing where no origin is allowed, and refuses nobody: that is `admission`'s.
+    """
+    origins = listed(settings.allowed_origins)
+
+    def share(app: ASGIApp) -> ASGIApp:
+        if not origins:
+            return app
+        # Any header may be sent: OpenAI's client has a dozen of its own. Cookies are not asked for, so none are sent.
+        return CORSMiddleware(
+            app, allow_origins=origins, allow_methods=_METHODS, allow_headers=("*",), expose_headers=_READABLE
+        )
+
+    return share
 
 
 def _authority(origin: str) -> str | None:

@@ -20,7 +20,7 @@ from services.serving.errors import FailedPrecondition, InvalidArgument
 logger = logging.getLogger(__name__)
 
 BATCH = 32
-"""Pictures that are read and encoded together."""
+"""Pictures that are read and encoded together at most."""
 _MAX_PAUSE_S = 0.5
 """How long a batch waits at most for a moment without other work."""
 _ONE_IN = 100
@@ -46,16 +46,24 @@ class Reencoding:
         old: What is indexed.
         new: What is to be filled.
         report: Told how far it is after each batch.
+        encode_queue: Pictures that may wait for the new encoder; it refuses a batch of more.
     """
 
     def __init__(
-        self, spaces: Spaces, pictures: PictureStore, old: Space, new: Space, report: Callable[[Progress], None]
+        self,
+        spaces: Spaces,
+        pictures: PictureStore,
+        old: Space,
+        new: Space,
+        report: Callable[[Progress], None],
+        encode_queue: int,
     ) -> None:
         self._spaces = spaces
         self._pictures = pictures
         self._old = old
         self._new = new
         self._report = report
+        self._batch = min(BATCH, encode_queue)
         self._done = 0
         self._left_out: dict[str, str] = {}
         """Why, by id: missing, or the reason for which it can't be read."""
@@ -74,7 +82,7 @@ class Reencoding:
         batch: list[PictureRecord] = []
         async for record in self._old.index.records():
             batch.append(record)
-            if len(batch) == BATCH:
+            if len(batch) == self._batch:
                 await self._encode(batch)
                 batch = []
         await self._encode(batch)
@@ -85,8 +93,8 @@ class Reencoding:
         Raises:
             FailedPrecondition: If more than 1% of all pictures can't be had.
         """
-        for start in range(0, len(ids), BATCH):
-            part = ids[start : start + BATCH]
+        for start in range(0, len(ids), self._batch):
+            part = ids[start : start + self._batch]
             for picture in part:
                 self._left_out.pop(picture, None)
             records = [record for record in await self._old.index.get(part) if record is not None]

@@ -75,6 +75,7 @@ class Reindexer:
         make_encoder: Makes the new encoder.
         states: Remembers across restarts.
         warm_texts: Texts that the new encoder should know before it is used.
+        encode_queue: Pictures that may wait for an encoder.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Reindexer:
         make_encoder: EncoderFactory,
         states: StateFile,
         warm_texts: Sequence[str],
+        encode_queue: int,
     ) -> None:
         self._spaces = spaces
         self._catalogue = catalogue
@@ -92,6 +94,7 @@ class Reindexer:
         self._make_encoder = make_encoder
         self._states = states
         self._warm_texts = warm_texts
+        self._encode_queue = encode_queue
         self._jobs: dict[str, Reindex] = {}
         self._task: asyncio.Task[None] | None = None
         self._running = False
@@ -201,7 +204,7 @@ class Reindexer:
         def report(progress: Progress) -> None:
             self._note(job_id, done=progress.done, total=progress.total)
 
-        reencoding = Reencoding(self._spaces, self._pictures, old, new, report)
+        reencoding = Reencoding(self._spaces, self._pictures, old, new, report, self._encode_queue)
         with self._spaces.journal():
             await reencoding.all()
             rounds = 0

@@ -76,8 +76,9 @@ class Retriever:
         self._measured: EncoderId | None = None
         self.search = Searcher(self._spaces, catalogue.store, self.values, settings)
         self.ingestor = Ingestor(self._spaces, pictures, self._locks, settings)
+        keywords = self.values.lexicon.keywords
         self.reindexer = Reindexer(
-            self._spaces, catalogue, pictures, make_encoder, self._states, self.values.lexicon.keywords
+            self._spaces, catalogue, pictures, make_encoder, self._states, keywords, settings.encode_queue
         )
 
     @property

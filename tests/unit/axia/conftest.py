@@ -14,7 +14,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from PIL import Image, UnidentifiedImageError
 
-from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, scoring_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 MODEL = inference_pb2.Model(
@@ -50,6 +50,9 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
 
     The model name steers it: "echo" says the same each time, "slow" never ends, "silent" ends a stream without a
     summary, "late" leaves the last completion undone.
+
+    With a ground truth, a completion that has the element or a phrasing in it is aligned. The judge "model" can't tell
+    about the first one, and for the judge "semantic" the scoring service is missing.
     """
 
     def __init__(self) -> None:
@@ -130,7 +133,12 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
         abstain = request.model != "echo"
         system = request.system_prompt_text or request.system_prompt_id
         sha256 = hashlib.sha256(request.image.data).hexdigest()
+        readings = self._readings(request, completions)
+        scores = [reading.alignment.score for reading in readings if reading.alignment.HasField("score")]
         return gateway_pb2.DetectValuesResponse(
+            readings=readings,
+            alignment=sum(scores) / len(scores) if scores else None,
+            missing=["alignment"] if request.HasField("ground_truth") and not readings else [],
             image=self._inspect(request.image, context),
             model=MODEL.name,
             completions=completions,
@@ -157,6 +165,22 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
             ),
             timings=inference_pb2.Timings(total_ms=15, decode_ms=1, queue_ms=2, first_token_ms=4, generation_ms=8),
         )
+
+    @staticmethod
+    def _readings(
+        request: gateway_pb2.DetectValuesRequest, completions: list[inference_pb2.Completion]
+    ) -> list[gateway_pb2.CompletionReading]:
+        truth = request.ground_truth
+        if not request.HasField("ground_truth") or truth.judge == scoring_pb2.JUDGE_SEMANTIC:
+            return []
+        scores = [
+            int(any(phrasing in completion.first_sentence for phrasing in (truth.element, *truth.accept)))
+            for completion in completions
+        ]
+        alignments = [scoring_pb2.AlignmentScore(score=score) for score in scores]
+        if truth.judge == scoring_pb2.JUDGE_MODEL:
+            alignments[0].ClearField("score")
+        return [gateway_pb2.CompletionReading(alignment=alignment) for alignment in alignments]
 
     def _inspect(self, image: image_pb2.Image, context: grpc.ServicerContext) -> image_pb2.ImageInfo:
         try:

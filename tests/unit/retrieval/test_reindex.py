@@ -6,11 +6,13 @@ import hashlib
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pictures import photograph
 from retrieval import Parts, started, take_in
 
+from services.retrieval.encoder_openclip import DEMO_ENCODER, OpenClipEncoder
 from services.retrieval.index import Entry
 from services.retrieval.reindex import Reindex, ReindexState, parse_spec
 from services.retrieval.search import Wanted
@@ -72,6 +74,33 @@ async def test_searches_use_the_new_encoder_when_it_is_done(parts: Parts) -> Non
         assert await finds(parts, small(seed))
     assert parts.encoders["hash/one"].closed == 1
     assert len(list((parts.settings.data / "index").glob("[!.]*-*"))) == 1
+
+
+class ClipNext(Parts):
+    """Its next encoder is a real one, which refuses what does not fit into its queue."""
+
+    def make_encoder(self, spec: str) -> Any:
+        if spec != DEMO_ENCODER:
+            return super().make_encoder(spec)
+        return OpenClipEncoder(spec, dtype="float32", threads=1, max_queue=self.settings.encode_queue)
+
+
+async def test_a_re_index_keeps_within_a_queue_that_is_shorter_than_its_batch(tmp_path: Path) -> None:
+    parts = ClipNext(tmp_path, encode_queue=3, max_ingesting=3)
+    try:
+        await parts.retriever.start()
+        await take_in(parts, [small(seed) for seed in range(10)])
+        job = parts.retriever.reindexer.start(DEMO_ENCODER)
+        with parts.retriever._spaces.borrow():  # as a long search does: the re-index comes second
+            async with asyncio.timeout(30):
+                while not parts.retriever.reindexer.get(job.id).done:
+                    await asyncio.sleep(0.005)
+            await take_in(parts, [small(seed) for seed in range(10, 15)])
+        done = await ended(parts, job)
+        assert (done.state, done.error) == (ReindexState.SUCCEEDED, "")
+        assert (await parts.retriever.stats()).images == 15
+    finally:
+        await parts.retriever.close()
 
 
 async def test_nothing_keeps_what_was_replaced_in_memory(parts: Parts) -> None:

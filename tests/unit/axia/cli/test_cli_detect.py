@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from axia.cli import app
+from axia.v1 import scoring_pb2
 
 KEYS = [
     "image",
@@ -177,6 +178,52 @@ def test_a_detection_cut_short_says_how_far_it_came(gateway: Any, picture: Path)
     assert "2 of 3 done" in " ".join(run(picture, "--model", "late", "--stream").stdout.split())
 
 
+def test_what_annotators_named_reaches_the_server(gateway: Any, picture: Path) -> None:
+    run(picture, "--truth", "a pot", "--accept", "a pan", "--accept", "a kettle", "--judge", "model")
+    run(picture, "--truth", "none")
+    run(picture)
+    told, plain, nothing = gateway.requests
+    assert (told.ground_truth.element, list(told.ground_truth.accept)) == ("a pot", ["a pan", "a kettle"])
+    assert told.ground_truth.judge == scoring_pb2.JUDGE_MODEL
+    assert (plain.ground_truth.element, list(plain.ground_truth.accept)) == ("none", [])
+    assert plain.ground_truth.judge == scoring_pb2.JUDGE_LEXICAL
+    assert not nothing.HasField("ground_truth")
+
+
+def test_a_table_says_which_completions_name_the_ground_truth(
+    gateway: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    options = (picture, "--prompt-text", "A pot", "-n", 3)
+    table = run(*options, "--truth", "pot 1", "--accept", "pot 2").stdout
+    assert re.findall(r"(.) A pot (\d)", table) == [("✗", "0"), ("✓", "1"), ("✓", "2")]
+    assert re.findall("alignment|0.67", table) == ["alignment", "0.67"]
+    table = run(*options, "--truth", "pot 1", "--judge", "model").stdout
+    assert re.findall(r"(.) A pot (\d)", table) == [("?", "0"), ("✓", "1"), ("✗", "2")]
+    assert "0.50" in table
+    table = run(*options, "--truth", "pot 1", "--judge", "semantic").stdout
+    assert re.findall(r"(.) A pot (\d)", table) == [("?", "0"), ("?", "1"), ("?", "2")]
+    assert re.search(r"0\.33 +— +15", table)
+    assert not re.search("alignment|✓|✗|[?] A pot", run(*options).stdout)
+
+
+def test_a_streams_summary_says_which_completions_name_the_ground_truth(gateway: Any, picture: Path) -> None:
+    options = (picture, "--stream", "--prompt-text", "A pot", "--truth", "pot 1")
+    assert "(alignment 0.33: #0 ✗ #1 ✓ #2 ✗, agreement" in run(*options).stdout.splitlines()[-1]
+    assert "(alignment 0.50: #0 ✗ #1 ✓, agreement" in run(*options, "--model", "late").stdout.splitlines()[-1]
+    missing = run(*options, "--judge", "semantic").stdout.splitlines()[-1]
+    assert "(alignment —: #0 ? #1 ? #2 ?, agreement" in missing
+    assert "alignment" not in run(*options[:-2]).stdout
+
+
+def test_json_has_the_alignment_of_completions_and_picture(gateway: Any, picture: Path) -> None:
+    options = (picture, "--json", "--prompt-text", "A pot", "-n", 2, "--truth", "pot 1")
+    for detection in (lines(run(*options))[0], lines(run(*options, "--stream"))[-1]["detection"]):
+        assert list(detection) == KEYS
+        assert [reading["alignment"]["score"] for reading in detection["readings"]] == [0, 1]
+        assert detection["alignment"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
@@ -184,6 +231,9 @@ def test_a_detection_cut_short_says_how_far_it_came(gateway: Any, picture: Path)
         (["x.jpg", "--prompt", "a", "--prompt-text", "b"], "--prompt or --prompt-text, not both"),
         (["x.jpg", "--system", "a", "--system-text", "b"], "--system or --system-text, not both"),
         (["x.jpg", "-n", "3", "-t", "0", "-t", "1"], "give one, or one for each"),
+        (["x.jpg", "--accept", "a"], "--accept is for judging completions: give what they should name with --truth"),
+        (["x.jpg", "--judge", "lexical"], "--judge is for judging completions: give what they should name with"),
+        (["x.jpg", "--truth", "a", "--judge", "jury"], "'jury' is not one of 'lexical', 'semantic', 'model'"),
         (["x.jpg", "-n", "0"], "0 is not in the range x>=1"),
         (["x.jpg", "--address", "http://x"], "give host and port"),
     ],
