@@ -195,9 +195,14 @@ async def test_ids_that_do_not_ascend_end_the_watch_and_abort_what_runs(second: 
 
 async def test_a_consumer_that_goes_aborts_what_runs() -> None:
     camera, model = Camera(), Model()
-    _, task = consume(camera, model.answer, 60)
+    outcomes, task = consume(camera, model.answer, 60)
     camera.send(1)
     await until(lambda: model.begun == [1])
+    camera.send(2)
+    assert model.cancelled == []
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    with pytest.raises(asyncio.CancelledError):
+        await task
     await until(lambda: model.cancelled == [1])
+    await asyncio.sleep(0)
+    assert (model.begun, model.running, outcomes) == ([1], 0, [])

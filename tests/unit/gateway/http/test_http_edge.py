@@ -122,7 +122,8 @@ async def test_a_caller_who_closes_a_watch_cancels_the_call() -> None:
         gateway.answers["WatchValues"] = [gateway_pb2.WatchValuesResponse(frame_id=1), 60.0]
         async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch") as socket, asyncio.timeout(PROMISE_S):
             await socket.send(json.dumps({"config": {"n": 1}}))
-            await socket.recv()
+            assert json.loads(await socket.recv())["frame_id"] == "1"
+            assert not gateway.cancelled.is_set()
         await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
 
 

@@ -67,6 +67,9 @@ async def test_a_caller_who_leaves_a_stream_cancels_the_call(http: Face, gateway
         async for line in response.aiter_lines():
             if line.startswith("event: completion"):
                 break
+        else:
+            pytest.fail("the stream ended before its caller left")
+        assert not gateway.cancelled.is_set()
     await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
 
 
@@ -74,6 +77,7 @@ async def test_a_caller_who_leaves_a_unary_call_cancels_it(http: Face, gateway: 
     gateway.answers["DetectValues"] = [60.0]
     with pytest.raises(httpx.ReadTimeout):
         await http.post("/v1/detect", json={}, timeout=0.5)
+    assert len(gateway.requests) == 1
     await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
 
 
