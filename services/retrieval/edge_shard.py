@@ -18,8 +18,10 @@ from services.retrieval.edge_log import Added
 from services.retrieval.index import Filter, Hit, PictureRecord, Query, Vector
 from services.retrieval.points import (
     SLACK,
+    candidates,
     is_enough,
     loosened,
+    oversampling,
     passes,
     payload_of,
     point_id,
@@ -28,15 +30,9 @@ from services.retrieval.points import (
     rounded,
 )
 
-_EF = 64
-"""Candidates looked at by a search of the graph. Of 20,000 clustered vectors of 512 dimensions all five nearest were
-found, as with 128 at twice the time; of nearly structureless ones 98%."""
 _FULL_SCAN_KB = 10_000
 """Below this size of the points that pass a filter, they are compared one by one instead of by the graph: 5,000 of 512
 dimensions in half a millisecond."""
-_RESCORED = edge.QuantizationSearchParams(rescore=True, oversampling=2.0)
-"""How a quantized graph is searched: twice as many as wanted by their integers, and those again by their vectors. Of
-50,191 vectors all five nearest were found, and 92% without."""
 _UNLIMITED_KB = 1 << 40
 _FILTERED = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
 """How the graph is searched under a filter: past points that fail it, to their neighbours. Of 50,191 vectors it found
@@ -210,7 +206,10 @@ def _request(query: Query, limit: int) -> edge.QueryRequest:
         with_payload=True,
         score_threshold=loosened(query.score_threshold),
         params=edge.SearchParams(
-            hnsw_ef=max(_EF, limit), quantization=_RESCORED, acorn=_FILTERED if condition else None
+            # A graph of vectors is searched as widely as one of integers, which takes no notice of the rest.
+            hnsw_ef=candidates(limit),
+            quantization=edge.QuantizationSearchParams(rescore=True, oversampling=oversampling(limit)),
+            acorn=_FILTERED if condition else None,
         ),
     )
 

@@ -16,6 +16,7 @@ from services.retrieval.points import (
     is_enough,
     key_of,
     loosened,
+    oversampling,
     passes,
     payload_of,
     point_id,
@@ -29,8 +30,6 @@ _log = logging.getLogger(__name__)
 
 _PAGE = 256
 """Points of one call: half a megabyte of vectors of 512 dimensions."""
-_RESCORED = models.SearchParams(quantization=models.QuantizationSearchParams(rescore=True, oversampling=2.0))
-"""As `edge_shard` has it; a collection without quantization takes no notice."""
 _PLATFORMS = 10_000
 """Platforms that `stats` tells apart."""
 
@@ -90,7 +89,10 @@ class QdrantIndex:
                     query_filter=_filter(query.filter),
                     limit=limit,
                     score_threshold=loosened(query.score_threshold),
-                    search_params=_RESCORED,
+                    # A collection without quantization takes no notice.
+                    search_params=models.SearchParams(
+                        quantization=models.QuantizationSearchParams(rescore=True, oversampling=oversampling(limit))
+                    ),
                     with_payload=True,
                 )
             hits = [

@@ -1,0 +1,44 @@
+"""How a shard with a quantized graph is searched."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from vectors import picture_id, record, unit
+
+from services.retrieval.edge_log import Added
+from services.retrieval.edge_shard import HnswOptions, ShardReader, ShardWriter
+from services.retrieval.index import Query
+
+DIMENSION = 128
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShardReader]:
+    """Vectors that integers tell apart badly: as CLIP's, they are alike but for small differences."""
+    path = tmp_path_factory.mktemp("quantized") / "shard"
+    path.mkdir()
+    vectors = np.random.default_rng(1).standard_normal((3_000, DIMENSION))
+    vectors[:, :2] += (25, -12)
+    writer = ShardWriter(path, DIMENSION, HnswOptions(m=16, ef_construct=100, quantization=True))
+    for start in range(0, 3_000, 500):
+        writer.add(
+            [
+                Added(bytes.fromhex(picture_id(number)), vector, record(number))
+                for number, vector in enumerate(unit(vectors)[start : start + 500], start)
+            ]
+        )
+    writer.finish(path)
+    reader = ShardReader(path)
+    yield reader
+    reader.close()
+
+
+def test_what_comes_first_does_not_depend_on_how_far_is_looked(shard: ShardReader) -> None:
+    random = np.random.default_rng(2)
+    for _ in range(20):
+        direction = random.standard_normal(DIMENSION)
+        direction[:2] += (25, -12)
+        vector = unit(direction)
+        few, more, most = (shard.search([Query(vector, k)], set())[0] for k in (5, 10, 25))
+        assert [few[:5], more[:10]] == [most[:5], most[:10]]
