@@ -270,7 +270,7 @@ asyncio.run(main())
 
 
 def run_writer(code: str, *arguments: object) -> subprocess.Popen[str]:
-    paths = os.pathsep.join([os.getcwd(), str(Path(__file__).parents[2])])
+    paths = os.pathsep.join([os.getcwd(), str(Path(__file__).parents[1])])
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
