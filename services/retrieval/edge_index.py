@@ -138,7 +138,7 @@ class EdgeIndex:
             if len(segment):
                 for hits, more in zip(found, segment.search(queries), strict=True):
                     hits.extend(more)
-        return [ranked(hits)[query.offset : query.offset + query.k] for query, hits in zip(queries, found, strict=True)]
+        return [ranked(hits)[: query.k] for query, hits in zip(queries, found, strict=True)]
 
     async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
         """The records by id, None where there is none."""

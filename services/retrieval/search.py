@@ -180,7 +180,7 @@ class Searcher:
         depth = end + (1 if without is None else 2)
         with _timed("search"):
             while True:
-                found = await space.index.search(Query(vector, depth, 0, wanted.filter, wanted.score_threshold))
+                found = await space.index.search(Query(vector, depth, wanted.filter, wanted.score_threshold))
                 hits = [hit for hit in found if begin.precedes(hit) and hit.record.id != without]
                 if len(hits) > size or len(found) < depth or depth == most:
                     break
@@ -226,7 +226,7 @@ async def share_out(index: VectorIndex, vectors: NDArray[np.float32], wanted: Wa
     found: list[list[Hit]] = [[] for _ in range(number)]
     stale = list(range(number))
     while stale:
-        queries = [Query(vectors[row], depths[row], 0, wanted.filter, wanted.score_threshold) for row in stale]
+        queries = [Query(vectors[row], depths[row], wanted.filter, wanted.score_threshold) for row in stale]
         for row, hits in zip(stale, await asyncio.gather(*map(index.search, queries)), strict=True):
             found[row] = hits
         kept = _match(found, wanted.k)
