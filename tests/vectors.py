@@ -64,4 +64,4 @@ def exact(query: Query, there: Sequence[Entry]) -> list[Hit]:
     if query.score_threshold is not None:
         hits = [hit for hit in hits if hit.score >= query.score_threshold]
     hits.sort(key=lambda hit: (-hit.score, hit.record.id))
-    return hits[query.offset : query.offset + query.k]
+    return hits[: query.k]

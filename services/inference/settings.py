@@ -96,7 +96,8 @@ class InferenceSettings(ServerSettings):
     """Memory for the key-value cache on machines without a GPU, in whole GiB. A GPU's follows from its utilization."""
     cpu_threads: int = Field(default=0, ge=0)
     """Threads that a model computes with on machines without a GPU; 0 for OMP_NUM_THREADS or, where that is not set
-    either, all cores but one, which is left to everything else."""
+    either, all cores but one, which is left to everything else. Without effect where VLLM_CPU_OMP_THREADS_BIND is set
+    or the model is split over several processes: vLLM then binds threads to cores."""
     offline: bool = False
     """Never ask the model hub for anything."""
 

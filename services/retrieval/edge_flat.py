@@ -96,7 +96,7 @@ class FlatPart:
                 yield record
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        """The best `offset + k` of each query, all of those with the last one's score, best first."""
+        """The best `k` of each query, all of those with the last one's score, best first."""
         count = len(self._records)
         scores = self._vectors[:count] @ np.stack([query.vector for query in queries], axis=1)
         alive = self._alive[:count]
@@ -107,10 +107,9 @@ class FlatPart:
         if query.score_threshold is not None:
             mask &= scores >= query.score_threshold
         rows = np.flatnonzero(mask)
-        wanted = query.offset + query.k
-        if len(rows) > wanted:
+        if len(rows) > query.k:
             found = scores[rows]
-            least = np.partition(found, len(rows) - wanted)[len(rows) - wanted]
+            least = np.partition(found, len(rows) - query.k)[len(rows) - query.k]
             rows = rows[found >= least - _TIE]
         hits = [Hit(self._records[row], rounded(scores[row])) for row in rows]
         return ranked(hits)

@@ -68,6 +68,7 @@ class EdgeIndex:
         self._settle: asyncio.TimerHandle | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._not_before = 0.0
+        self._settle_pause_s = 0.0
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -137,7 +138,7 @@ class EdgeIndex:
             if len(segment):
                 for hits, more in zip(found, segment.search(queries), strict=True):
                     hits.extend(more)
-        return [ranked(hits)[query.offset : query.offset + query.k] for query, hits in zip(queries, found, strict=True)]
+        return [ranked(hits)[: query.k] for query, hits in zip(queries, found, strict=True)]
 
     async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
         """The records by id, None where there is none."""
@@ -208,7 +209,9 @@ class EdgeIndex:
 
     def _settle_later(self) -> None:
         if self._settle is None and not self._closed and self._store.to_settle():
-            self._settle = asyncio.get_running_loop().call_later(self._settle_s, self._settle_if_quiet)
+            self._settle = asyncio.get_running_loop().call_later(
+                max(self._settle_s, self._settle_pause_s), self._settle_if_quiet
+            )
 
     def _settle_if_quiet(self) -> None:
         self._settle = None
@@ -219,9 +222,12 @@ class EdgeIndex:
             self._settle_later()
 
     async def _build_all(self, *, settling: bool) -> None:
-        begin = functools.partial(self._store.begin_build, settling=settling)
         try:
-            while (job := await self._writes.submit(begin)) is not None:
+            while True:
+                begin = functools.partial(self._store.begin_build, settling=settling)
+                job: BuildJob | None = await self._writes.submit(begin)
+                if job is None:
+                    return
                 began = time.monotonic()
                 built = False
                 try:
@@ -230,22 +236,31 @@ class EdgeIndex:
                     # Also when the index closes meanwhile: it removes what was half-built.
                     await self._writes.submit(functools.partial(self._store.end_build, job, built=built))
                 if not built:
-                    self._retry_later()
+                    self._retry_later(settling=settling)
                     return
                 self._pause_s = _FIRST_PAUSE_S
+                if settling:
+                    self._settle_pause_s = 0.0
+                    settling = False  # what was added meanwhile waits until it is quiet again
                 _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
         except (OSError, ShardError, ServiceError) as error:
             _log.warning("a built index can't be put in place; it is tried again", extra={"error": str(error)})
-            self._retry_later()
+            self._retry_later(settling=settling)
         finally:
             self._build = None
             self._settle_later()
 
-    def _retry_later(self) -> None:
-        self._not_before = time.monotonic() + self._pause_s
+    def _retry_later(self, *, settling: bool) -> None:
+        pause_s = self._pause_s
+        if settling:
+            # Only settling waits: smaller builds need less room, and what it sealed is one of them.
+            self._settle_pause_s = min(max(2 * self._settle_pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+            pause_s = 0.0
+        else:
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._not_before = time.monotonic() + pause_s
         if not self._closed:
-            self._retry = asyncio.get_running_loop().call_later(self._pause_s, self._start_build)
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._retry = asyncio.get_running_loop().call_later(pause_s, self._start_build)
 
     async def _run_build(self, job: BuildJob) -> bool:
         if not await self._read(functools.partial(self._store.enough_space, job)):

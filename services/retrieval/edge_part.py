@@ -109,7 +109,7 @@ class IndexedPart:
                 return
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        """The best `offset + k` of each query, all of those with the last one's score, best first."""
+        """The best `k` of each query, all of those with the last one's score, best first."""
         return self._shard.search(queries, self._deleted)
 
 

@@ -153,13 +153,13 @@ class ShardReader:
             self._shard.close()
 
     def search(self, queries: Sequence[Query], excluded: set[str]) -> list[list[Hit]]:
-        """The best `offset + k` of each query that aren't excluded, and all with the last one's score, best first.
+        """The best `k` of each query that aren't excluded, and all with the last one's score, best first.
 
         Args:
             queries: What to search for.
             excluded: Ids of pictures that were deleted.
         """
-        limits = [query.offset + query.k + SLACK + min(len(excluded), 64) for query in queries]
+        limits = [query.k + SLACK + min(len(excluded), 64) for query in queries]
         pending = list(range(len(queries)))
         results: list[list[Hit]] = [[] for _ in queries]
         while pending:

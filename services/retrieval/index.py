@@ -80,8 +80,6 @@ class Query:
     vector: Vector
     k: int
     """Hits at most."""
-    offset: int = 0
-    """Hits to leave out from the front, for paging."""
     filter: Filter = field(default_factory=Filter)
     score_threshold: float | None = None
     """Least cosine similarity."""

@@ -46,7 +46,7 @@ class QdrantOptions:
     hnsw_ef_construct: int = 100
     """Candidates looked at for each node when the graph is built."""
     quantization: bool = False
-    """Whether the graph is searched by vectors of 8-bit integers, a quarter of the memory."""
+    """Whether the graph is searched by vectors of 8-bit integers, for a quarter more memory."""
 
 
 class QdrantCatalogue:

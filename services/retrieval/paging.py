@@ -3,37 +3,60 @@
 import base64
 import binascii
 import hashlib
+import math
 import struct
 from collections.abc import Hashable
+from typing import NamedTuple
 
+from services.retrieval.index import Hit
 from services.serving.errors import InvalidArgument
 
-_FORM = struct.Struct(">Q16s")
-"""The number of hits that came before, and a hash of the request."""
-_LENGTH = 32
-"""Characters of a token: 24 bytes as base64."""
+_FORM = struct.Struct(">Qd32s16s")
+"""The number of hits that came before, score and SHA-256 of the last of them, and a hash of the request."""
+_LENGTH = 88
+"""Characters of a token: 64 bytes as base64."""
 
 
-def page_token(offset: int, *request: Hashable) -> str:
-    """A token for the hits from `offset` on. `request` is all that the hits depend on."""
-    return base64.urlsafe_b64encode(_FORM.pack(offset, _digest(request))).decode()
+class Place(NamedTuple):
+    """Where a page begins: behind a hit, whatever was found, added or deleted before it since."""
+
+    offset: int
+    """Hits that came before."""
+    score: float
+    """Of the last of them."""
+    id: str
+    """Of its picture."""
+
+    def precedes(self, hit: Hit) -> bool:
+        """Whether a hit comes behind this place."""
+        return (-self.score, self.id) < (-hit.score, hit.record.id)
 
 
-def page_offset(token: str, limit: int, *request: Hashable) -> int:
-    """Where a page begins; 0 without a token.
+FRONT = Place(0, math.inf, "")
+"""Where the first page begins."""
+
+
+def page_token(place: Place, *request: Hashable) -> str:
+    """A token for the hits behind a place. `request` is all that the hits depend on."""
+    form = _FORM.pack(place.offset, place.score, bytes.fromhex(place.id), _digest(request))
+    return base64.urlsafe_b64encode(form).decode()
+
+
+def page_place(token: str, limit: int, *request: Hashable) -> Place:
+    """Where a page begins; the front without a token.
 
     Args:
-        limit: Hits that there can be at most; a page beyond begins there, and is empty.
+        limit: Hits that there can be at most; no more came before.
 
     Raises:
         InvalidArgument: About `page_token`, if it is none, or belongs to another request.
     """
     if not token:
-        return 0
+        return FRONT
     try:
         if len(token) != _LENGTH:
             raise _unknown()
-        offset, digest = _FORM.unpack(base64.b64decode(token, altchars=b"-_", validate=True))
+        offset, score, picture, digest = _FORM.unpack(base64.b64decode(token, altchars=b"-_", validate=True))
     except (binascii.Error, struct.error, ValueError) as error:
         raise _unknown() from error
     if digest != _digest(request):
@@ -43,9 +66,9 @@ def page_offset(token: str, limit: int, *request: Hashable) -> int:
             "page unchanged, or begin again without a token",
             reason="PAGE_TOKEN_MISMATCH",
         )
-    if offset <= 0:
+    if offset <= 0 or not math.isfinite(score):
         raise _unknown()
-    return min(int(offset), limit)  # fewer than before where pictures were deleted since
+    return Place(min(offset, limit), score, picture.hex())  # fewer than before where pictures were deleted since
 
 
 def page_size(offset: int, k: int, max_results: int) -> int:

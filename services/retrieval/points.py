@@ -94,8 +94,7 @@ def is_enough(query: Query, hits: Sequence[Hit], least: float) -> bool:
         hits: Those that count, the best first.
         least: The lowest score that the store returned.
     """
-    wanted = query.offset + query.k
-    return len(hits) >= wanted and least < hits[wanted - 1].score
+    return len(hits) >= query.k and least < hits[query.k - 1].score
 
 
 def slug(encoder: EncoderId) -> str:

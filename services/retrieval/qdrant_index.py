@@ -80,7 +80,7 @@ class QdrantIndex:
 
     async def search(self, query: Query) -> list[Hit]:
         """The nearest pictures, the nearest first; among equals by id."""
-        limit = query.offset + query.k + SLACK
+        limit = query.k + SLACK
         while True:
             with translated():
                 found = await self._client.query_points(
@@ -101,7 +101,7 @@ class QdrantIndex:
                 if passes(point.score, query.score_threshold)
             ]
             if len(hits) < limit or is_enough(query, hits, hits[-1].score):
-                return ranked(hits)[query.offset : query.offset + query.k]
+                return ranked(hits)[: query.k]
             limit *= 2
 
     async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:

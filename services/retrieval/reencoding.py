@@ -98,8 +98,10 @@ class Reencoding:
             for picture in part:
                 self._left_out.pop(picture, None)
             records = [record for record in await self._old.index.get(part) if record is not None]
-            await self._new.index.delete(part)  # one that was deleted and added again may have another record
+            # One that was deleted and added again may have another record.
+            self._done -= await self._new.index.delete(part)
             await self._encode(records)
+        self._report(Progress(self._done, self._total))
         self._check()  # what was deleted counts no more, neither as lost nor as a picture
 
     async def _encode(self, records: Sequence[PictureRecord]) -> None:

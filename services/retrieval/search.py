@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.retrieval import metrics
 from services.retrieval.checks import check_filter, check_id
 from services.retrieval.index import EncoderId, Filter, Hit, Query, Vector, VectorIndex
-from services.retrieval.paging import page_offset, page_size, page_token
+from services.retrieval.paging import Place, page_place, page_size, page_token
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import Space, Spaces
 from services.retrieval.values import Values
@@ -95,11 +95,11 @@ class Searcher:
         check_text("query", text, self._settings.max_query_chars)
         self._check(wanted, self._settings.max_k)
         with self._spaces.borrow() as space:
-            offset = _offset(space, wanted, "text", text)
+            begin = _begin(space, wanted, "text", text)
             with _timed("encode"):
                 vectors = await space.encoder.encode_texts([text])
             metrics.SEARCHES.labels("text").inc()
-            return await self._page(space, vectors[0], wanted, offset, ("text", text))
+            return await self._page(space, vectors[0], wanted, begin, ("text", text))
 
     async def by_picture(self, data: bytes, wanted: Wanted) -> Page:
         """The pictures nearest to a picture's bytes.
@@ -110,13 +110,13 @@ class Searcher:
         self._check(wanted, self._settings.max_k)
         with self._spaces.borrow() as space:
             sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-            offset = _offset(space, wanted, "picture", sha256)
+            begin = _begin(space, wanted, "picture", sha256)
             with _timed("decode"):
                 prepared = await space.encoder.prepare(data)
             with _timed("encode"):
                 vectors = await space.encoder.encode_pictures([prepared])
             metrics.SEARCHES.labels("picture").inc()
-            return await self._page(space, vectors[0], wanted, offset, ("picture", sha256))
+            return await self._page(space, vectors[0], wanted, begin, ("picture", sha256))
 
     async def by_id(self, picture_id: str, wanted: Wanted) -> Page:
         """The pictures nearest to a stored one, which is not among them.
@@ -128,7 +128,7 @@ class Searcher:
         check_id("image_id", picture_id)
         self._check(wanted, self._settings.max_k)
         with self._spaces.borrow() as space:
-            offset = _offset(space, wanted, "id", picture_id)
+            begin = _begin(space, wanted, "id", picture_id)
             (vector,) = await space.index.vectors([picture_id])
             if vector is None:
                 raise NotFound(
@@ -136,7 +136,7 @@ class Searcher:
                     reason="PICTURE_UNKNOWN",
                 )  # fmt: skip
             metrics.SEARCHES.labels("id").inc()
-            return await self._page(space, vector, wanted, offset, ("id", picture_id), without=picture_id)
+            return await self._page(space, vector, wanted, begin, ("id", picture_id), without=picture_id)
 
     async def by_value(self, value_id: str, keywords: Sequence[str], wanted: Wanted) -> ValueHits:
         """Pictures of a value: `wanted.k` for each keyword, each picture once.
@@ -167,32 +167,36 @@ class Searcher:
         space: Space,
         vector: Vector,
         wanted: Wanted,
-        offset: int,
+        begin: Place,
         request: tuple[Hashable, ...],
         *,
         without: str | None = None,
     ) -> Page:
         provenance = self._provenance(space)
-        size = page_size(offset, wanted.k, self._settings.max_results)
-        # One more than asked for tells whether a page follows. A picture that is left out may stand at any place
-        # before or among these hits (others can be just as near), so then the search begins at the front.
-        ahead = offset if without is None else 0
-        k = size + 1 if without is None else offset + size + 2
+        size = page_size(begin.offset, wanted.k, self._settings.max_results)
+        end = begin.offset + size
+        # One more than asked for tells whether a page follows. A picture that is left out may stand at any place.
+        most = self._settings.max_results + (1 if without is None else 2)
+        depth = end + (1 if without is None else 2)
         with _timed("search"):
-            hits = await space.index.search(Query(vector, k, ahead, wanted.filter, wanted.score_threshold))
-        if without is not None:
-            hits = [hit for hit in hits if hit.record.id != without][offset:]
+            while True:
+                found = await space.index.search(Query(vector, depth, wanted.filter, wanted.score_threshold))
+                hits = [hit for hit in found if begin.precedes(hit) and hit.record.id != without]
+                if len(hits) > size or len(found) < depth or depth == most:
+                    break
+                depth = min(2 * depth, most)  # some came before the place since: added, or only found so far down
         token = ""
-        if len(hits) > size and offset + size < self._settings.max_results:
-            token = page_token(offset + size, *_bound(space, wanted, request))
+        if len(hits) > size and end < self._settings.max_results:
+            last = hits[size - 1]
+            token = page_token(Place(end, last.score, last.record.id), *_bound(space, wanted, request))
         return Page(hits[:size], provenance, token)
 
     def _provenance(self, space: Space, lexicon_sha256: str = "") -> Provenance:
         return Provenance(space.id, self._store, space.images, lexicon_sha256)
 
 
-def _offset(space: Space, wanted: Wanted, *request: Hashable) -> int:
-    return page_offset(wanted.page_token, space.images, *_bound(space, wanted, request))
+def _begin(space: Space, wanted: Wanted, *request: Hashable) -> Place:
+    return page_place(wanted.page_token, space.images, *_bound(space, wanted, request))
 
 
 def _bound(space: Space, wanted: Wanted, request: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
@@ -222,7 +226,7 @@ async def share_out(index: VectorIndex, vectors: NDArray[np.float32], wanted: Wa
     found: list[list[Hit]] = [[] for _ in range(number)]
     stale = list(range(number))
     while stale:
-        queries = [Query(vectors[row], depths[row], 0, wanted.filter, wanted.score_threshold) for row in stale]
+        queries = [Query(vectors[row], depths[row], wanted.filter, wanted.score_threshold) for row in stale]
         for row, hits in zip(stale, await asyncio.gather(*map(index.search, queries)), strict=True):
             found[row] = hits
         kept = _match(found, wanted.k)

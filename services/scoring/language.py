@@ -115,8 +115,15 @@ class Language:
             FailedPrecondition: If the judge is SEMANTIC and there is no sentence model.
         """
         self._check_count("items", len(items), self._limits.max_sentences)
+        checked = set[tuple[str, tuple[str, ...]]]()
         for index, item in enumerate(items):
-            self._check_item(f"items[{index}]", item, judge)
+            field = f"items[{index}]"
+            self._check_length(f"{field}.answer", item.answer)
+            if judge is Judge.MODEL:
+                self._check_length(f"{field}.model_answer", item.model_answer)
+            if (item.element, item.accept) not in checked:  # a picture's thousands of completions have one element
+                self._check_phrasings(field, item, judge)
+                checked.add((item.element, item.accept))
         if judge is Judge.MODEL:
             return tuple(parse_model_verdict(item.model_answer) for item in items)
         if judge is Judge.LEXICAL:
@@ -126,10 +133,7 @@ class Language:
         self._need_embedder()
         return self._semantic.judge(items)
 
-    def _check_item(self, field: str, item: AlignmentItem, judge: Judge) -> None:
-        self._check_length(f"{field}.answer", item.answer)
-        if judge is Judge.MODEL:
-            self._check_length(f"{field}.model_answer", item.model_answer)
+    def _check_phrasings(self, field: str, item: AlignmentItem, judge: Judge) -> None:
         if len(item.accept) > self._limits.max_accept:
             raise InvalidArgument(
                 f"{field}.accept",

@@ -11,6 +11,9 @@ _RIFF = struct.Struct("<4sI4s")
 _CHUNK = struct.Struct("<4sI")
 _HEAD = 10
 """Bytes of a chunk that hold a size, at most."""
+_MAX_CHUNKS = 64
+"""Chunks that are looked at. Cameras and editors write four before the picture at most; a file may hold millions of
+empty ones, which would take a second."""
 _LOSSLESS_HEAD = 5
 _ANIMATED = 0x02
 _FRAME_START = b"\x9d\x01\x2a"
@@ -27,7 +30,9 @@ def still_size(data: bytes) -> tuple[int, int] | None:
     end = length + 8
     canvas: tuple[int, int] | None = None
     at = _RIFF.size
-    while at + _CHUNK.size <= end:
+    for _ in range(_MAX_CHUNKS):
+        if at + _CHUNK.size > end:
+            return None
         name, length = _CHUNK.unpack_from(data, at)
         at += _CHUNK.size
         if at + length > end:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from vectors import DIMENSION, directions, entries, exact
 
+from services.retrieval.edge_build import BuildJob
 from services.retrieval.edge_index import EdgeIndex
 from services.retrieval.index import EncoderId, Hit, Query
 from services.retrieval.index_edge import EdgeCatalogue
@@ -100,6 +101,51 @@ async def test_an_index_settles_once_nothing_is_written_for_a_while(tmp_path: Pa
     await index.close()
     index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.2).open(ENCODER)
     await until_built(index, 350)  # also what was left when it was closed
+    await index.close()
+
+
+async def test_what_is_added_while_an_index_settles_waits_until_it_is_quiet_again(tmp_path: Path) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.8).open(ENCODER)
+    there = entries(480)
+    await index.add(there[:250])
+    await until_built(index, 250)
+    await index.add(there[250:280])
+    await child_of_build()
+    await index.add(there[280:310])
+    added = 310
+    while len(index.view.segments) > 2 or added < 340:  # until it has settled, and for longer than it takes to begin
+        await index.add(there[added : added + 1])
+        added += 1
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.2)
+    assert [len(part) for part in index.view.segments] == [280, added - 280]
+    assert children() == []
+    await index.close()
+
+
+async def test_an_index_without_the_room_to_settle_is_built_in_parts_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.3).open(ENCODER)
+    await index.add(entries(1_000))
+    async with asyncio.timeout(60):
+        while [len(part) for part in index.view.segments] != [1_000, 0]:
+            await asyncio.sleep(0.02)
+    refused = asyncio.Event()
+
+    def enough_space(job: BuildJob) -> bool:
+        large = any(log.endswith("pictures.log") and Path(log).stat().st_size > 100_000 for log, _ in job.sources)
+        if large:
+            refused.set()
+        return not large
+
+    monkeypatch.setattr(index._store, "enough_space", enough_space)
+    await index.add(entries(40, 1_000))
+    async with asyncio.timeout(60):
+        await refused.wait()
+    await index.add(entries(250, 1_040))
+    async with asyncio.timeout(8):  # less than the pause after a build that failed
+        await until_built(index, 1_290)
     await index.close()
 
 

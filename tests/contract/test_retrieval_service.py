@@ -143,6 +143,27 @@ async def test_pages_hold_every_picture_once_in_the_order_of_one_large_page(fill
     assert sorted(found) == sorted(IDS)
 
 
+@pytest.mark.parametrize("by", [{"query": "beach"}, {"image_id": IDS[0]}])
+async def test_pages_miss_nothing_and_repeat_nothing_while_pictures_come_and_go(stub: Stub, by: dict[str, str]) -> None:
+    by_text = "query" in by
+    ask = stub.SearchByText if by_text else stub.SearchByImage
+    kind = retrieval_pb2.SearchByTextRequest if by_text else retrieval_pb2.SearchByImageRequest
+    await ingest(stub, map(picture, range(20)))
+    before = [hit.id for hit in (await ask(kind(**by, k=100))).hits]
+    pages = [await ask(kind(**by, k=4))]
+    await ingest(stub, map(picture, range(20, 30)))
+    pages.append(await ask(kind(**by, k=4, page_token=pages[-1].next_page_token)))
+    await stub.DeleteImages(retrieval_pb2.DeleteImagesRequest(ids=[hit.id for page in pages for hit in page.hits]))
+    while pages[-1].next_page_token:
+        pages.append(await ask(kind(**by, k=4, page_token=pages[-1].next_page_token)))
+    found = [hit.id for page in pages for hit in page.hits]
+    assert [picture for picture in found if picture in before] == before
+    assert len(found) == len(set(found))
+    assert all(len(page.hits) == 4 for page in pages[:-1])
+    scores = [hit.score for page in pages for hit in page.hits]
+    assert scores == sorted(scores, reverse=True)
+
+
 async def test_pages_of_a_stored_picture_leave_it_out(filled: Stub) -> None:
     found: list[str] = []
     request = retrieval_pb2.SearchByImageRequest(image_id=IDS[3], k=7)

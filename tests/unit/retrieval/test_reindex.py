@@ -145,11 +145,22 @@ async def test_pictures_added_and_deleted_meanwhile_are_right_in_the_new_index(p
     await parts.retriever.delete([sha256(small(1))])
     await take_in(parts, [small(1)], platform="again")
     parts.encoders[TWO].may_encode.set()
-    assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
+    job = await ended(parts, job)
+    assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 117, 117)
     stats = await parts.retriever.stats()
     assert (stats.images, stats.platforms) == (117, {"tiktok": 47, "again": 1, "": 69})
     for seed in range(120):
         assert await finds(parts, small(seed)) == (seed not in {0, 49, 50})
+
+
+async def test_pictures_deleted_meanwhile_do_not_count_as_done(parts: Parts) -> None:
+    withhold(parts)
+    job = parts.retriever.reindexer.start(TWO)
+    await encoding(parts)
+    await parts.retriever.delete([sha256(small(seed)) for seed in range(3)])
+    parts.encoders[TWO].may_encode.set()
+    job = await ended(parts, job)
+    assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 47, 47)
 
 
 async def test_an_ingest_goes_on_through_the_switch(parts: Parts) -> None:

@@ -93,3 +93,14 @@ def test_grouping_by_words_can_be_asked_for(language: Language) -> None:
     pair = ["The child is near the stove.", "A toddler stands next to the stove."]
     assert len(language.summarize(pair, 0.5, GroupBy.LEXICAL).groups) == 2
     assert len(language.summarize(pair, 0.5).groups) == 1
+
+
+def test_the_phrasings_of_one_element_are_checked_once_however_many_answers_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr("services.scoring.language.is_readable", lambda text: not looked_at.append(text))
+    items = [AlignmentItem(f"{number} cups", "tasse", ("café", "thé")) for number in range(100)]
+    with pytest.raises(FailedPrecondition):  # without a sentence model, which is looked for after the checks
+        Language(None).align([*items, AlignmentItem("a cup", "thé")], Judge.SEMANTIC)
+    assert looked_at == ["tasse", "café", "thé", "thé"]

@@ -50,6 +50,18 @@ def test_one_that_is_cut_off_is_left_to_pillow(kept: int) -> None:
     assert still_size(data[: min(kept, len(data) - 1)]) is None
 
 
+def test_one_of_very_many_chunks_is_left_to_pillow() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = webp((40, 30), exif=exif)
+    at = data.index(b"VP8X") + 8 + 10
+    for number, size in ((50, (40, 30)), (100, None)):
+        inside = data[8:at] + (b"JUNK" + bytes(4)) * number + data[at:]
+        several = b"RIFF" + struct.pack("<I", len(inside)) + inside
+        assert still_size(several) == size
+        assert read_header(several, LIMITS)[1:] == ("WEBP", 40, 30)
+
+
 @given(st.binary(max_size=64), st.sampled_from([b"VP8 ", b"VP8L", b"VP8X"]))
 def test_no_bytes_make_it_fail(body: bytes, chunk: bytes) -> None:
     inside = b"WEBP" + chunk + struct.pack("<I", len(body)) + body
