@@ -173,7 +173,7 @@ async def recall(
     for vector in queries:
         nearest = np.argpartition(-(vectors[first:] @ vector), K)[:K] + first
         wanted = {hashlib.sha256(str(number).encode()).hexdigest() for number in nearest}
-        found += sum(hit.record.id in wanted for hit in await index.search(Query(vector, K, 0, condition)))
+        found += sum(hit.record.id in wanted for hit in await index.search(Query(vector, K, condition)))
     return found / (K * len(queries))
 
 
