@@ -215,6 +215,7 @@ def test_a_client_that_cancels_or_runs_out_of_time_frees_the_scheduler_within_a_
     # In the median of the rounds: what else a machine does may hold up one.
     assert statistics.median(cancelled) < FREED_WITHIN_S
     assert statistics.median(late) < FREED_WITHIN_S
+    assert stopped < FREED_WITHIN_S  # nothing is left in the engine
 
 
 def test_the_models_special_tokens_are_refused_in_text(stub: inference_pb2_grpc.InferenceServiceStub) -> None:
