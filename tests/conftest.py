@@ -1,5 +1,7 @@
 """Fixtures of all tests."""
 
+import atexit
+import gc
 import os
 import sys
 from pathlib import Path
@@ -9,3 +11,14 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 # Tests import their own helpers (processes, pictures) from this folder.
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported out of the collector's sight: a collection then looks at what tests made, and is quick.
+
+    Tests that call `gc.collect`, and statsmodels, which does so in each call, would look through all of torch's and
+    scipy's objects otherwise.
+    """
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # or objects of extension modules are reported as leaked

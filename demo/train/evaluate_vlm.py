@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -27,8 +26,9 @@ from demo.train import llava
 from demo.train.asking import Asker, LocalAsker
 from demo.train.conversations import Conversation, Turn
 from demo.train.prompts import DETECTORS, prompts
+from demo.train.reading import first_sentence, parse_questionnaire
 from demo.train.served import ServedAsker
-from demo.train.wording import ITEMS, describe_frame
+from demo.train.wording import describe_frame
 from demo.world.catalogue import concepts, like_rates, situations
 from demo.world.families import Split
 from demo.world.frames import Frame, draw_frame
@@ -41,12 +41,6 @@ PAINTED = 448
 SITUATION = "situation "
 WEAK = 0.8
 Figures: TypeAlias = dict[str, float]
-
-
-def first_sentence(text: str) -> str:
-    """Up to the first full stop that ends a word; the whole text where there is none."""
-    found = re.match(r".*?[.!?](?=\s|$)", text.strip(), re.DOTALL)
-    return found.group(0) if found else text.strip()
 
 
 def question(text: str, system: str | None = None, picture: bool = True) -> Conversation:
@@ -101,20 +95,6 @@ def interest(ask: Asker, frames: Sequence[Frame], images: Sequence[Image.Image])
         right[truth].append(answer.startswith("Yes") == truth and answer.startswith(("Yes", "No")))
     shares = [sum(values) / max(1, len(values)) for values in right.values()]
     return {"balanced accuracy": sum(shares) / 2, "stay": shares[0], "swipe": shares[1]}
-
-
-def parse_questionnaire(text: str) -> Questionnaire | None:
-    """The six scores of an answer; None unless each has a line of its own with a number in range."""
-    scores = []
-    for item in ITEMS:
-        found = re.search(rf"^{item}: (\d+(?:\.\d+)?)$", text, re.MULTILINE)
-        if found is None:
-            return None
-        scores.append(float(found.group(1)))
-    if not all(0 <= score <= 10 for score in scores[:4]) or not all(0 <= score <= 1 for score in scores[4:]):
-        return None
-    v_a, c_s, e_e, v_e = (round(score) for score in scores[:4])
-    return Questionnaire(v_a, c_s, e_e, v_e, scores[4], scores[5])
 
 
 def isq(ask: Asker, frames: Sequence[Frame], images: Sequence[Image.Image]) -> Figures:

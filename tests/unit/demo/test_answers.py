@@ -4,8 +4,8 @@ from collections import Counter
 from random import Random
 
 from demo.train.conversations import about_frame, about_scene, about_text
-from demo.train.evaluate_vlm import first_sentence, parse_questionnaire
 from demo.train.prompts import DETECTORS, SYSTEM, prompts
+from demo.train.reading import first_sentence, parse_questionnaire
 from demo.train.wording import answers, detector_answer, format_questionnaire, interest_answer, persona_text
 from demo.world.catalogue import situations
 from demo.world.frames import draw_frame
