@@ -3,53 +3,31 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from typing import Unpack
 
-import grpc.aio
-
-from axia import _call, _requests, convert
-from axia._call import Call
-from axia._connection import TLS, resolve_api_key
+from axia import _requests, convert
 from axia._pictures import Picture
-from axia._requests import DetectOptions, InterestOptions, PreferenceOptions, SearchOptions
+from axia._requests import DetectOptions, InterestOptions, PreferenceOptions
+from axia._retrieval import AsyncRetrievalCalls
 from axia._streams import AsyncFeed, each
 from axia.results import (
-    Acknowledgement,
     Completion,
-    Deleted,
     Detection,
-    ImageMetadata,
-    IndexStats,
     Interest,
     ModelList,
     Preference,
     PreferenceEvent,
     PreferenceSummary,
-    Reindex,
-    SearchResult,
-    StoredImage,
-    ValueList,
-    ValueSearchResult,
     WatchEvent,
 )
-from axia.results.base import Result
 from axia.scoring import AsyncScoring
-from axia.v1 import gateway_pb2, gateway_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
-
-if TYPE_CHECKING:
-    from axia.v1.gateway_pb2_grpc import GatewayServiceAsyncStub
-    from axia.v1.retrieval_pb2_grpc import RetrievalServiceAsyncStub
-
-    ToIndex = Picture | tuple[Picture, ImageMetadata]
-
-ResultT = TypeVar("ResultT", bound=Result)
+from axia.v1 import gateway_pb2
 
 
-class AsyncClient:
+class AsyncClient(AsyncRetrievalCalls):
     """Asks an axia gateway. One client serves any number of calls at a time in one event loop; close it, or use it in
     an `async with` block.
 
@@ -70,23 +48,6 @@ class AsyncClient:
         ValueError: If the address is a URL, the timeout is not above 0, or the API key can't be sent.
         OSError: If a file of `tls` can't be read.
     """
-
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
-        tls: TLS | None = None,
-        api_key: str | None = None,
-    ) -> None:
-        self.address = _call.resolve_address(address)
-        self.timeout = _call.checked_timeout(timeout)
-        self._api_key = resolve_api_key(api_key)
-        self._tls = tls or TLS.from_environment()
-        self._credentials = self._tls.credentials() if self._tls else None
-        # Made with the first call: a channel belongs to the event loop in which it is made.
-        self._channel: grpc.aio.Channel | None = None
-        self._closed = False
 
     async def detect(
         self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]
@@ -148,7 +109,7 @@ class AsyncClient:
     async def assess_preference(
         self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
     ) -> AsyncGenerator[PreferenceEvent, None]:
-        """See `Client.requests`."""
+        """See `Client.assess_preference`."""
         request = _requests.assess_preference(**options)
         call = self._new_call(timeout)
         with call.errors():
@@ -192,163 +153,7 @@ class AsyncClient:
             response = await self._stub.ListModels(gateway_pb2.ListModelsRequest(), **call.options)
         return convert.to_model_list(response)
 
-    async def index_images(
-        self, images: "Iterable[ToIndex] | AsyncIterable[ToIndex]", *, timeout: float | None = math.inf
-    ) -> AsyncGenerator[Acknowledgement, None]:
-        """See `Client.index_images`."""
-        paths: dict[int, str | None] = {}
-
-        async def requests() -> AsyncIterator[retrieval_pb2.IndexImagesRequest]:
-            tag = 0
-            async for item in each(images):
-                image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
-                request, paths[tag] = await asyncio.to_thread(_requests.index_image, image, metadata, tag)
-                yield request
-                tag += 1
-
-        feed = AsyncFeed(requests(), window=_requests.INDEX_WINDOW)
-        call = self._new_call(timeout)
-        async with aclosing(self._duplex(self._retrieval.IndexImages, feed, call)) as responses:
-            async for response in responses:
-                yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
-
-    async def search_text(
-        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
-    ) -> SearchResult:
-        """See `Client.requests`."""
-        request = _requests.search_text(query, page_token, **options)
-        return await self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
-
-    async def search_image(
-        self,
-        image: Picture | None = None,
-        *,
-        image_id: str | None = None,
-        page_token: str = "",
-        timeout: float | None = None,
-        **options: Unpack[SearchOptions],
-    ) -> SearchResult:
-        """See `Client.search_image`."""
-        request = await asyncio.to_thread(_requests.search_image, image, image_id, page_token, **options)
-        return await self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
-
-    async def search_value(
-        self,
-        value: str,
-        *,
-        keywords: Sequence[str] = (),
-        timeout: float | None = None,
-        **options: Unpack[SearchOptions],
-    ) -> ValueSearchResult:
-        """See `Client.search_value`."""
-        request = _requests.search_value(value, keywords, **options)
-        return await self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
-
-    async def list_values(self, *, timeout: float | None = None) -> ValueList:
-        """See `Client.list_values`."""
-        return await self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
-
-    async def get_images(
-        self, ids: Sequence[str], *, timeout: float | None = None
-    ) -> AsyncGenerator[StoredImage, None]:
-        """See `Client.get_images`."""
-        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
-        call = self._new_call(timeout)
-        with call.errors():
-            images = self._retrieval.GetImages(request, **call.options)
-            try:
-                async for image in images:
-                    yield convert.to_stored_image(image)
-            finally:
-                images.cancel()
-
-    async def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
-        """See `Client.delete_images`."""
-        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
-        return await self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
-
-    async def stats(self, *, timeout: float | None = None) -> IndexStats:
-        """See `Client.stats`."""
-        return await self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
-
-    async def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
-        """See `Client.start_reindex`."""
-        call = self._new_call(timeout)
-        with call.errors():
-            request = retrieval_pb2.StartReindexRequest(encoder=encoder)
-            response = await self._retrieval.StartReindex(request, **call.options)
-        return convert.to_result(Reindex, response.reindex)
-
-    async def reindex(self, reindex_id: str = "", *, timeout: float | None = None) -> Reindex:
-        """See `Client.reindex`."""
-        call = self._new_call(timeout)
-        with call.errors():
-            response = await self._retrieval.GetReindex(retrieval_pb2.GetReindexRequest(id=reindex_id), **call.options)
-        return convert.to_result(Reindex, response.reindex)
-
     @cached_property
     def scoring(self) -> AsyncScoring:
         """See `Client.scoring`."""
         return AsyncScoring(self._open(), self._new_call)
-
-    async def close(self) -> None:
-        """Closes the connection and cancels calls that are still running."""
-        self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def _open(self) -> grpc.aio.Channel:
-        if self._channel is None:
-            options = _call.channel_options(self.address)
-            if self._tls and self._credentials:
-                options += self._tls.options
-                self._channel = grpc.aio.secure_channel(self.address, self._credentials, options=options)
-            else:
-                self._channel = grpc.aio.insecure_channel(self.address, options=options)
-        return self._channel
-
-    # Each is one class at run time, whose type depends on the channel; the generated stubs spell it as two.
-
-    @property
-    def _stub(self) -> "GatewayServiceAsyncStub":
-        return cast("GatewayServiceAsyncStub", gateway_pb2_grpc.GatewayServiceStub(self._open()))
-
-    @property
-    def _retrieval(self) -> "RetrievalServiceAsyncStub":
-        return cast("RetrievalServiceAsyncStub", retrieval_pb2_grpc.RetrievalServiceStub(self._open()))
-
-    def _new_call(self, timeout: float | None) -> Call:
-        if self._closed:
-            raise RuntimeError("this client is closed: make a new one")
-        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
-        return Call(self.address, limit, self._api_key)
-
-    async def _get(
-        self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None
-    ) -> ResultT:
-        """A call with one answer that is named as its result."""
-        call = self._new_call(timeout)
-        with call.errors():
-            response = await method(request, **call.options)
-        return convert.to_result(result, response)
-
-    async def _duplex(self, method: Callable[..., Any], feed: AsyncFeed[Any], call: Call) -> AsyncGenerator[Any, None]:
-        """The answers of a call with many requests; the caller's error, if its requests had one, comes last."""
-        with call.errors():
-            responses = method(feed.requests(), **call.options)
-            try:
-                async for response in responses:
-                    feed.answered()
-                    yield response
-            finally:
-                responses.cancel()
-        if feed.error:
-            raise feed.error

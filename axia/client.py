@@ -1,47 +1,34 @@
-"""The client for programs without asyncio. `axia.aio` has the same for those with it."""
+"""The client for programs without asyncio. `axia.aio` has the same for those with it.
+
+Calls about stored pictures are in `axia._retrieval`, the connection is in `axia._connected`.
+"""
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Unpack
 
-import grpc
-
-from axia import _call, _requests, convert
-from axia._call import Call
-from axia._connection import TLS, resolve_api_key
+from axia import _requests, convert
 from axia._pictures import Picture
-from axia._requests import DetectOptions, InterestOptions, PreferenceOptions, SearchOptions
+from axia._requests import DetectOptions, InterestOptions, PreferenceOptions
+from axia._retrieval import RetrievalCalls
 from axia._streams import Feed
 from axia.results import (
-    Acknowledgement,
     Completion,
-    Deleted,
     Detection,
-    ImageMetadata,
-    IndexStats,
     Interest,
     ModelList,
     Preference,
     PreferenceEvent,
     PreferenceSummary,
-    Reindex,
-    SearchResult,
-    StoredImage,
-    ValueList,
-    ValueSearchResult,
     WatchEvent,
 )
-from axia.results.base import Result
 from axia.scoring import Scoring
-from axia.v1 import gateway_pb2, gateway_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
-
-ResultT = TypeVar("ResultT", bound=Result)
+from axia.v1 import gateway_pb2
 
 
-class Client:
+class Client(RetrievalCalls):
     """Asks an axia gateway. One client serves any number of calls and threads; close it, or use it in a `with` block.
 
         >>> with Client() as client:
@@ -61,26 +48,6 @@ class Client:
         ValueError: If the address is a URL, the timeout is not above 0, or the API key can't be sent.
         OSError: If a file of `tls` can't be read.
     """
-
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
-        tls: TLS | None = None,
-        api_key: str | None = None,
-    ) -> None:
-        self.address = _call.resolve_address(address)
-        self.timeout = _call.checked_timeout(timeout)
-        self._api_key = resolve_api_key(api_key)
-        options = _call.channel_options(self.address)
-        if tls := tls or TLS.from_environment():
-            self._channel = grpc.secure_channel(self.address, tls.credentials(), options=[*options, *tls.options])
-        else:
-            self._channel = grpc.insecure_channel(self.address, options=options)
-        self._stub = gateway_pb2_grpc.GatewayServiceStub(self._channel)
-        self._retrieval = retrieval_pb2_grpc.RetrievalServiceStub(self._channel)
-        self._closed = False
 
     def detect(self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]) -> Detection:
         """Asks a model n times what needs attention in a picture, and sums up what it says.
@@ -274,158 +241,7 @@ class Client:
             response = self._stub.ListModels(gateway_pb2.ListModelsRequest(), **call.options)
         return convert.to_model_list(response)
 
-    def index_images(
-        self, images: Iterable[Picture | tuple[Picture, ImageMetadata]], *, timeout: float | None = math.inf
-    ) -> Generator[Acknowledgement, None, None]:
-        """Takes pictures in, and gives what became of each, in their order.
-
-            >>> for result in client.index_images([("cat.jpg", ImageMetadata(platform="tiktok")), "dog.jpg"]):
-            ...     print(result)
-
-        A picture that is there already is acknowledged and not stored twice, so after an error send again what was not
-        acknowledged. `images` is read in another thread, no more than 256 ahead of the acknowledgements. An error that
-        it raises is raised here once the pictures before are acknowledged.
-
-        Args:
-            images: Pictures, each alone or with what is known of it.
-            timeout: Seconds for all pictures. Default: no limit.
-        """
-        paths: dict[int, str | None] = {}
-
-        def requests() -> Iterator[retrieval_pb2.IndexImagesRequest]:
-            for tag, item in enumerate(images):
-                image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
-                request, paths[tag] = _requests.index_image(image, metadata, tag)
-                yield request
-
-        feed = Feed(requests(), window=_requests.INDEX_WINDOW)
-        with closing(self._duplex(self._retrieval.IndexImages, feed, self._new_call(timeout))) as responses:
-            for response in responses:
-                yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
-
-    def search_text(
-        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
-    ) -> SearchResult:
-        """Finds the pictures nearest to a text.
-
-        Args:
-            query: 1 to 4,096 characters.
-            k: Pictures at most, 1 to 1,000. Default 5.
-            filter: Which pictures may be found.
-            score_threshold: Least cosine similarity, -1 to 1.
-            page_token: `next_page_token` of the page before, with the same arguments otherwise.
-            timeout: Seconds for this call. Default: the client's.
-        """
-        request = _requests.search_text(query, page_token, **options)
-        return self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
-
-    def search_image(
-        self,
-        image: Picture | None = None,
-        *,
-        image_id: str | None = None,
-        page_token: str = "",
-        timeout: float | None = None,
-        **options: Unpack[SearchOptions],
-    ) -> SearchResult:
-        """Finds the pictures nearest to a picture, or to the stored one with an id; else as `search_text`."""
-        request = _requests.search_image(image, image_id, page_token, **options)
-        return self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
-
-    def search_value(
-        self,
-        value: str,
-        *,
-        keywords: Sequence[str] = (),
-        timeout: float | None = None,
-        **options: Unpack[SearchOptions],
-    ) -> ValueSearchResult:
-        """Finds pictures of a value, k for each of its keywords or of those given; other arguments as `search_text`."""
-        request = _requests.search_value(value, keywords, **options)
-        return self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
-
-    def list_values(self, *, timeout: float | None = None) -> ValueList:
-        """Lists the values, their groups, definitions and keywords."""
-        return self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
-
-    def get_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Generator[StoredImage, None, None]:
-        """Gives stored pictures, up to 1,000, in the order of their ids; `data` is None where there is none."""
-        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
-        call = self._new_call(timeout)
-        with call.errors():
-            images = self._retrieval.GetImages(request, **call.options)
-            try:
-                for image in images:
-                    yield convert.to_stored_image(image)
-            finally:
-                images.cancel()
-
-    def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
-        """Deletes stored pictures, up to 1,000."""
-        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
-        return self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
-
-    def stats(self, *, timeout: float | None = None) -> IndexStats:
-        """Says what is indexed and by which encoder."""
-        return self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
-
-    def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
-        """Starts to index every stored picture with another encoder, such as ``ViT-B-32/laion2b_s34b_b79k``; searches
-        switch when it is done."""
-        call = self._new_call(timeout)
-        with call.errors():
-            request = retrieval_pb2.StartReindexRequest(encoder=encoder)
-            response = self._retrieval.StartReindex(request, **call.options)
-        return convert.to_result(Reindex, response.reindex)
-
-    def reindex(self, reindex_id: str = "", *, timeout: float | None = None) -> Reindex:
-        """Says how far a re-index is, by default the latest."""
-        call = self._new_call(timeout)
-        with call.errors():
-            response = self._retrieval.GetReindex(retrieval_pb2.GetReindexRequest(id=reindex_id), **call.options)
-        return convert.to_result(Reindex, response.reindex)
-
     @cached_property
     def scoring(self) -> Scoring:
         """The calls of the scoring service."""
         return Scoring(self._channel, self._new_call)
-
-    def close(self) -> None:
-        """Closes the connection and cancels calls that are still running."""
-        self._closed = True
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _new_call(self, timeout: float | None) -> Call:
-        if self._closed:
-            raise RuntimeError("this client is closed: make a new one")
-        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
-        return Call(self.address, limit, self._api_key)
-
-    def _get(self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None) -> ResultT:
-        """A call with one answer that is named as its result."""
-        call = self._new_call(timeout)
-        with call.errors():
-            response = method(request, **call.options)
-        return convert.to_result(result, response)
-
-    def _duplex(self, method: Callable[..., Any], feed: Feed[Any], call: Call) -> Generator[Any, None, None]:
-        """The answers of a call with many requests; the caller's error, if its requests had one, comes last."""
-        with call.errors():
-            responses = method(feed, **call.options)
-            try:
-                for response in responses:
-                    feed.answered()
-                    yield response
-            finally:
-                responses.cancel()
-                feed.close()
-        if feed.error:
-            raise feed.error

@@ -1,5 +1,6 @@
 """What `import axia` offers."""
 
+import inspect
 import re
 
 import pytest
@@ -29,3 +30,10 @@ def test_all_errors_are_exported() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'axia' has no attribute 'Klient'"):
         _ = axia.Klient
+
+
+def test_the_async_client_has_the_calls_of_the_client_and_refers_to_each() -> None:
+    names = {name for name in dir(axia.Client) if not name.startswith("_")}
+    assert {name for name in dir(axia.AsyncClient) if not name.startswith("_")} == names
+    for name in names - {"close"}:
+        assert inspect.getdoc(getattr(axia.AsyncClient, name)) == f"See `Client.{name}`."

@@ -1,0 +1,169 @@
+"""A client's connection, and what its calls have in common: for threads, and for asyncio."""
+# ruff: noqa: ASYNC109 - the limit travels to the server; asyncio.timeout can't do that
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+import grpc
+import grpc.aio
+
+from axia import _call, convert
+from axia._call import Call
+from axia._connection import TLS, resolve_api_key
+from axia._streams import AsyncFeed, Feed
+from axia.results.base import Result
+from axia.v1 import gateway_pb2_grpc, retrieval_pb2_grpc
+
+if TYPE_CHECKING:
+    from axia.v1.gateway_pb2_grpc import GatewayServiceAsyncStub
+    from axia.v1.retrieval_pb2_grpc import RetrievalServiceAsyncStub
+
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+class Connected:
+    """Opens the connection when it is made. Arguments and errors are those of `Client`."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
+        tls: TLS | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self.address = _call.resolve_address(address)
+        self.timeout = _call.checked_timeout(timeout)
+        self._api_key = resolve_api_key(api_key)
+        options = _call.channel_options(self.address)
+        if tls := tls or TLS.from_environment():
+            self._channel = grpc.secure_channel(self.address, tls.credentials(), options=[*options, *tls.options])
+        else:
+            self._channel = grpc.insecure_channel(self.address, options=options)
+        self._stub = gateway_pb2_grpc.GatewayServiceStub(self._channel)
+        self._retrieval = retrieval_pb2_grpc.RetrievalServiceStub(self._channel)
+        self._closed = False
+
+    def close(self) -> None:
+        """Closes the connection and cancels calls that are still running."""
+        self._closed = True
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _new_call(self, timeout: float | None) -> Call:
+        if self._closed:
+            raise RuntimeError("this client is closed: make a new one")
+        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
+        return Call(self.address, limit, self._api_key)
+
+    def _get(self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None) -> ResultT:
+        """A call with one answer that is named as its result."""
+        call = self._new_call(timeout)
+        with call.errors():
+            response = method(request, **call.options)
+        return convert.to_result(result, response)
+
+    def _duplex(self, method: Callable[..., Any], feed: Feed[Any], call: Call) -> Generator[Any, None, None]:
+        """The answers of a call with many requests; the caller's error, if its requests had one, comes last."""
+        with call.errors():
+            responses = method(feed, **call.options)
+            try:
+                for response in responses:
+                    feed.answered()
+                    yield response
+            finally:
+                responses.cancel()
+                feed.close()
+        if feed.error:
+            raise feed.error
+
+
+class AsyncConnected:
+    """Opens the connection with the first call. Arguments and errors are those of `AsyncClient`."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
+        tls: TLS | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self.address = _call.resolve_address(address)
+        self.timeout = _call.checked_timeout(timeout)
+        self._api_key = resolve_api_key(api_key)
+        self._tls = tls or TLS.from_environment()
+        self._credentials = self._tls.credentials() if self._tls else None
+        # Made with the first call: a channel belongs to the event loop in which it is made.
+        self._channel: grpc.aio.Channel | None = None
+        self._closed = False
+
+    async def close(self) -> None:
+        """Closes the connection and cancels calls that are still running."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            options = _call.channel_options(self.address)
+            if self._tls and self._credentials:
+                options += self._tls.options
+                self._channel = grpc.aio.secure_channel(self.address, self._credentials, options=options)
+            else:
+                self._channel = grpc.aio.insecure_channel(self.address, options=options)
+        return self._channel
+
+    # Each is one class at run time, whose type depends on the channel; the generated stubs spell it as two.
+
+    @property
+    def _stub(self) -> "GatewayServiceAsyncStub":
+        return cast("GatewayServiceAsyncStub", gateway_pb2_grpc.GatewayServiceStub(self._open()))
+
+    @property
+    def _retrieval(self) -> "RetrievalServiceAsyncStub":
+        return cast("RetrievalServiceAsyncStub", retrieval_pb2_grpc.RetrievalServiceStub(self._open()))
+
+    def _new_call(self, timeout: float | None) -> Call:
+        if self._closed:
+            raise RuntimeError("this client is closed: make a new one")
+        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
+        return Call(self.address, limit, self._api_key)
+
+    async def _get(
+        self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None
+    ) -> ResultT:
+        """A call with one answer that is named as its result."""
+        call = self._new_call(timeout)
+        with call.errors():
+            response = await method(request, **call.options)
+        return convert.to_result(result, response)
+
+    async def _duplex(self, method: Callable[..., Any], feed: AsyncFeed[Any], call: Call) -> AsyncGenerator[Any, None]:
+        """The answers of a call with many requests; the caller's error, if its requests had one, comes last."""
+        with call.errors():
+            responses = method(feed.requests(), **call.options)
+            try:
+                async for response in responses:
+                    feed.answered()
+                    yield response
+            finally:
+                responses.cancel()
+        if feed.error:
+            raise feed.error

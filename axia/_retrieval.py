@@ -1,0 +1,242 @@
+"""The calls about pictures that are stored: those of `Client`, and those of `AsyncClient`."""
+# ruff: noqa: ASYNC109 - the limit travels to the server; asyncio.timeout can't do that
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Unpack
+
+from axia import _requests, convert
+from axia._connected import AsyncConnected, Connected
+from axia._pictures import Picture
+from axia._requests import SearchOptions
+from axia._streams import AsyncFeed, Feed, each
+from axia.results import (
+    Acknowledgement,
+    Deleted,
+    ImageMetadata,
+    IndexStats,
+    Reindex,
+    SearchResult,
+    StoredImage,
+    ValueList,
+    ValueSearchResult,
+)
+from axia.v1 import retrieval_pb2
+
+if TYPE_CHECKING:
+    ToIndex = Picture | tuple[Picture, ImageMetadata]
+
+
+class RetrievalCalls(Connected):
+    """Takes pictures in, finds them, and keeps their index."""
+
+    def index_images(
+        self, images: Iterable[Picture | tuple[Picture, ImageMetadata]], *, timeout: float | None = math.inf
+    ) -> Generator[Acknowledgement, None, None]:
+        """Takes pictures in, and gives what became of each, in their order.
+
+            >>> for result in client.index_images([("cat.jpg", ImageMetadata(platform="tiktok")), "dog.jpg"]):
+            ...     print(result)
+
+        A picture that is there already is acknowledged and not stored twice, so after an error send again what was not
+        acknowledged. `images` is read in another thread, no more than 256 ahead of the acknowledgements. An error that
+        it raises is raised here once the pictures before are acknowledged.
+
+        Args:
+            images: Pictures, each alone or with what is known of it.
+            timeout: Seconds for all pictures. Default: no limit.
+        """
+        paths: dict[int, str | None] = {}
+
+        def requests() -> Iterator[retrieval_pb2.IndexImagesRequest]:
+            for tag, item in enumerate(images):
+                image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
+                request, paths[tag] = _requests.index_image(image, metadata, tag)
+                yield request
+
+        feed = Feed(requests(), window=_requests.INDEX_WINDOW)
+        with closing(self._duplex(self._retrieval.IndexImages, feed, self._new_call(timeout))) as responses:
+            for response in responses:
+                yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
+
+    def search_text(
+        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResult:
+        """Finds the pictures nearest to a text.
+
+        Args:
+            query: 1 to 4,096 characters.
+            k: Pictures at most, 1 to 1,000. Default 5.
+            filter: Which pictures may be found.
+            score_threshold: Least cosine similarity, -1 to 1.
+            page_token: `next_page_token` of the page before, with the same arguments otherwise.
+            timeout: Seconds for this call. Default: the client's.
+        """
+        request = _requests.search_text(query, page_token, **options)
+        return self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
+
+    def search_image(
+        self,
+        image: Picture | None = None,
+        *,
+        image_id: str | None = None,
+        page_token: str = "",
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SearchResult:
+        """Finds the pictures nearest to a picture, or to the stored one with an id; else as `search_text`."""
+        request = _requests.search_image(image, image_id, page_token, **options)
+        return self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
+
+    def search_value(
+        self,
+        value: str,
+        *,
+        keywords: Sequence[str] = (),
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> ValueSearchResult:
+        """Finds pictures of a value, k for each of its keywords or of those given; other arguments as `search_text`."""
+        request = _requests.search_value(value, keywords, **options)
+        return self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
+
+    def list_values(self, *, timeout: float | None = None) -> ValueList:
+        """Lists the values, their groups, definitions and keywords."""
+        return self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
+
+    def get_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Generator[StoredImage, None, None]:
+        """Gives stored pictures, up to 1,000, in the order of their ids; `data` is None where there is none."""
+        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
+        call = self._new_call(timeout)
+        with call.errors():
+            images = self._retrieval.GetImages(request, **call.options)
+            try:
+                for image in images:
+                    yield convert.to_stored_image(image)
+            finally:
+                images.cancel()
+
+    def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
+        """Deletes stored pictures, up to 1,000."""
+        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
+        return self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
+
+    def stats(self, *, timeout: float | None = None) -> IndexStats:
+        """Says what is indexed and by which encoder."""
+        return self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
+
+    def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
+        """Starts to index every stored picture with another encoder, such as ``ViT-B-32/laion2b_s34b_b79k``; searches
+        switch when it is done."""
+        call = self._new_call(timeout)
+        with call.errors():
+            request = retrieval_pb2.StartReindexRequest(encoder=encoder)
+            response = self._retrieval.StartReindex(request, **call.options)
+        return convert.to_result(Reindex, response.reindex)
+
+    def reindex(self, reindex_id: str = "", *, timeout: float | None = None) -> Reindex:
+        """Says how far a re-index is, by default the latest."""
+        call = self._new_call(timeout)
+        with call.errors():
+            response = self._retrieval.GetReindex(retrieval_pb2.GetReindexRequest(id=reindex_id), **call.options)
+        return convert.to_result(Reindex, response.reindex)
+
+
+class AsyncRetrievalCalls(AsyncConnected):
+    """The same for asyncio."""
+
+    async def index_images(
+        self, images: "Iterable[ToIndex] | AsyncIterable[ToIndex]", *, timeout: float | None = math.inf
+    ) -> AsyncGenerator[Acknowledgement, None]:
+        """See `Client.index_images`."""
+        paths: dict[int, str | None] = {}
+
+        async def requests() -> AsyncIterator[retrieval_pb2.IndexImagesRequest]:
+            tag = 0
+            async for item in each(images):
+                image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
+                request, paths[tag] = await asyncio.to_thread(_requests.index_image, image, metadata, tag)
+                yield request
+                tag += 1
+
+        feed = AsyncFeed(requests(), window=_requests.INDEX_WINDOW)
+        call = self._new_call(timeout)
+        async with aclosing(self._duplex(self._retrieval.IndexImages, feed, call)) as responses:
+            async for response in responses:
+                yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
+
+    async def search_text(
+        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResult:
+        """See `Client.search_text`."""
+        request = _requests.search_text(query, page_token, **options)
+        return await self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
+
+    async def search_image(
+        self,
+        image: Picture | None = None,
+        *,
+        image_id: str | None = None,
+        page_token: str = "",
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SearchResult:
+        """See `Client.search_image`."""
+        request = await asyncio.to_thread(_requests.search_image, image, image_id, page_token, **options)
+        return await self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
+
+    async def search_value(
+        self,
+        value: str,
+        *,
+        keywords: Sequence[str] = (),
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> ValueSearchResult:
+        """See `Client.search_value`."""
+        request = _requests.search_value(value, keywords, **options)
+        return await self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
+
+    async def list_values(self, *, timeout: float | None = None) -> ValueList:
+        """See `Client.list_values`."""
+        return await self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
+
+    async def get_images(
+        self, ids: Sequence[str], *, timeout: float | None = None
+    ) -> AsyncGenerator[StoredImage, None]:
+        """See `Client.get_images`."""
+        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
+        call = self._new_call(timeout)
+        with call.errors():
+            images = self._retrieval.GetImages(request, **call.options)
+            try:
+                async for image in images:
+                    yield convert.to_stored_image(image)
+            finally:
+                images.cancel()
+
+    async def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
+        """See `Client.delete_images`."""
+        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
+        return await self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
+
+    async def stats(self, *, timeout: float | None = None) -> IndexStats:
+        """See `Client.stats`."""
+        return await self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
+
+    async def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
+        """See `Client.start_reindex`."""
+        call = self._new_call(timeout)
+        with call.errors():
+            request = retrieval_pb2.StartReindexRequest(encoder=encoder)
+            response = await self._retrieval.StartReindex(request, **call.options)
+        return convert.to_result(Reindex, response.reindex)
+
+    async def reindex(self, reindex_id: str = "", *, timeout: float | None = None) -> Reindex:
+        """See `Client.reindex`."""
+        call = self._new_call(timeout)
+        with call.errors():
+            response = await self._retrieval.GetReindex(retrieval_pb2.GetReindexRequest(id=reindex_id), **call.options)
+        return convert.to_result(Reindex, response.reindex)
