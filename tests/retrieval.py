@@ -1,12 +1,14 @@
 """The retrieval service's parts for tests: real ones, but for an encoder without a model; some fail when told to."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from encoders import HashEncoder
+from pictures import photograph
 
 from services.retrieval.encoder import PreparedPicture
 from services.retrieval.index import IndexCatalogue
@@ -97,6 +99,16 @@ async def started(folder: Path, **settings: Any) -> AsyncIterator[Parts]:
         yield parts
     finally:
         await parts.retriever.close()
+
+
+def small(seed: int) -> bytes:
+    """A picture that is taken in quickly, another one for each seed."""
+    return photograph(seed, (16, 16), "PNG")
+
+
+def sha256(data: bytes) -> str:
+    """A picture's id, and the text that finds it."""
+    return hashlib.sha256(data).hexdigest()
 
 
 async def stream(pictures: Iterable[Incoming]) -> AsyncGenerator[Incoming, None]:

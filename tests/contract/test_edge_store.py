@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import disks
 import numpy as np
 import pytest
 from vectors import DIMENSION, directions, entries, exact, picture_id
@@ -372,14 +373,8 @@ def test_a_kill_around_the_replacement_of_a_file_loses_nothing(path: Path, numbe
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 MiB in memory."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "small", 256) as disk:
+        yield disk
 
 
 def fill_up(folder: Path) -> Path:

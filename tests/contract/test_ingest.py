@@ -1,26 +1,16 @@
 """Taking pictures in: order, duplicates, refusals, windows, failures, callers that leave."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import photograph
-from retrieval import Parts, started, stream, take_in
+from retrieval import Parts, sha256, small, started, stream, take_in
 
 from services.retrieval.ingest import Acknowledgement, Incoming, Indexed, Rejected
 from services.serving.errors import InvalidArgument, ResourceExhausted, Unavailable
-
-
-def small(seed: int) -> bytes:
-    return photograph(seed, (16, 16), "PNG")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture

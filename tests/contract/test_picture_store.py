@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import disks
 import fsspec
 import pytest
 
@@ -144,15 +145,8 @@ async def test_a_process_that_starts_leaves_the_files_of_a_living_writer_alone(t
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    root = tmp_path / "small"
-    root.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(root)], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk can't be mounted by this user")
-    yield root
-    subprocess.run(["umount", "--lazy", str(root)], check=True)
+    with disks.small_disk(tmp_path / "small", 1) as disk:
+        yield disk
 
 
 async def test_a_full_disk_is_told_and_leaves_nothing_behind(small_disk: Path) -> None:

@@ -2,15 +2,13 @@
 
 import asyncio
 import gc
-import hashlib
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import photograph
-from retrieval import Parts, started, take_in
+from retrieval import Parts, sha256, small, started, take_in
 
 from services.retrieval.encoder_openclip import DEMO_ENCODER, OpenClipEncoder
 from services.retrieval.index import Entry
@@ -19,14 +17,6 @@ from services.retrieval.search import Wanted
 from services.serving.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 
 TWO = "hash/two"
-
-
-def small(seed: int) -> bytes:
-    return photograph(seed, (16, 16), "PNG")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture

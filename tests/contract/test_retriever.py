@@ -1,28 +1,18 @@
 """Starting, watching the stores, reading and deleting."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from pictures import photograph
-from retrieval import Parts, started, take_in
+from retrieval import Parts, sha256, small, started, take_in
 
 from services.retrieval.index import EncoderId
 from services.retrieval.search import Wanted
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 
 GONE = Unavailable("the bucket can't be reached now; try again later", reason="GONE")
-
-
-def small(seed: int) -> bytes:
-    return photograph(seed, (16, 16), "PNG")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture
