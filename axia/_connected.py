@@ -22,7 +22,23 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT", bound=Result)
 
 
-class Connected:
+class _Caller:
+    """Makes the calls of one client until it is closed."""
+
+    def __init__(self, address: str | None, timeout: float | None, api_key: str | None) -> None:
+        self.address = _call.resolve_address(address)
+        self.timeout = _call.checked_timeout(timeout)
+        self._api_key = resolve_api_key(api_key)
+        self._closed = False
+
+    def _new_call(self, timeout: float | None) -> Call:
+        if self._closed:
+            raise RuntimeError("this client is closed: make a new one")
+        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
+        return Call(self.address, limit, self._api_key)
+
+
+class Connected(_Caller):
     """Opens the connection when it is made. Arguments and errors are those of `Client`."""
 
     def __init__(
@@ -33,9 +49,7 @@ class Connected:
         tls: TLS | None = None,
         api_key: str | None = None,
     ) -> None:
-        self.address = _call.resolve_address(address)
-        self.timeout = _call.checked_timeout(timeout)
-        self._api_key = resolve_api_key(api_key)
+        super().__init__(address, timeout, api_key)
         options = _call.channel_options(self.address)
         if tls := tls or TLS.from_environment():
             self._channel = grpc.secure_channel(self.address, tls.credentials(), options=[*options, *tls.options])
@@ -43,7 +57,6 @@ class Connected:
             self._channel = grpc.insecure_channel(self.address, options=options)
         self._stub = gateway_pb2_grpc.GatewayServiceStub(self._channel)
         self._retrieval = retrieval_pb2_grpc.RetrievalServiceStub(self._channel)
-        self._closed = False
 
     def close(self) -> None:
         """Closes the connection and cancels calls that are still running."""
@@ -57,12 +70,6 @@ class Connected:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _new_call(self, timeout: float | None) -> Call:
-        if self._closed:
-            raise RuntimeError("this client is closed: make a new one")
-        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
-        return Call(self.address, limit, self._api_key)
 
     def _get(self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None) -> ResultT:
         """A call with one answer that is named as its result."""
@@ -86,7 +93,7 @@ class Connected:
             raise feed.error
 
 
-class AsyncConnected:
+class AsyncConnected(_Caller):
     """Opens the connection with the first call. Arguments and errors are those of `AsyncClient`."""
 
     def __init__(
@@ -97,14 +104,11 @@ class AsyncConnected:
         tls: TLS | None = None,
         api_key: str | None = None,
     ) -> None:
-        self.address = _call.resolve_address(address)
-        self.timeout = _call.checked_timeout(timeout)
-        self._api_key = resolve_api_key(api_key)
+        super().__init__(address, timeout, api_key)
         self._tls = tls or TLS.from_environment()
         self._credentials = self._tls.credentials() if self._tls else None
         # Made with the first call: a channel belongs to the event loop in which it is made.
         self._channel: grpc.aio.Channel | None = None
-        self._closed = False
 
     async def close(self) -> None:
         """Closes the connection and cancels calls that are still running."""
@@ -139,12 +143,6 @@ class AsyncConnected:
     @property
     def _retrieval(self) -> "RetrievalServiceAsyncStub":
         return cast("RetrievalServiceAsyncStub", retrieval_pb2_grpc.RetrievalServiceStub(self._open()))
-
-    def _new_call(self, timeout: float | None) -> Call:
-        if self._closed:
-            raise RuntimeError("this client is closed: make a new one")
-        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
-        return Call(self.address, limit, self._api_key)
 
     async def _get(
         self, method: Callable[..., Any], request: Any, result: type[ResultT], timeout: float | None
