@@ -13,7 +13,7 @@ from gateway import convert_model, metrics
 from gateway.channels import replica_options
 from gateway.model import ModelEvent, ModelInfo, Question
 from gateway.routes import Route
-from gateway.sampling import DetectionDefaults, ModelLimits
+from gateway.sampling import ModelDefaults, ModelLimits
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, DeadlineExceeded, NotFound, ResourceExhausted, ServiceError, Unavailable
 from services.serving.logs import REQUEST_ID_KEY, request_id
@@ -41,7 +41,7 @@ class GrpcBackend:
     def __init__(self, route: Route, settings: GatewaySettings) -> None:
         self.address = route.shown
         self.available = False
-        self.defaults = DetectionDefaults(**route.defaults.model_dump())
+        self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._route = route
         self._running = 0
         self._channel = grpc.aio.insecure_channel(route.target, options=replica_options(settings, SERVICE, "Generate"))
@@ -79,6 +79,7 @@ class GrpcBackend:
         return ModelLimits(
             min(model.max_samples, route.max_n or model.max_samples),
             min(model.max_tokens, route.max_tokens or model.max_tokens),
+            route.concurrency,
         )
 
     async def refresh(self, *, connecting: bool = False) -> None:

@@ -81,6 +81,8 @@ def detect(
 ) -> None:
     """Ask a model what needs attention in each picture, several times, and print what it agrees on.
 
+    The defaults are the study's where the gateway's routing table has none for the model.
+
     With --json standard output has one JSON object for each picture and nothing else. With --json --stream it has
     {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and
     {"event": "summary", "path": ..., "detection": {...}} for each picture.
