@@ -12,6 +12,7 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model, metrics
 from gateway.channels import replica_options
 from gateway.model import ModelEvent, ModelInfo, Question
+from gateway.replicas import Replica
 from gateway.routes import Route
 from gateway.sampling import ModelDefaults, ModelLimits
 from gateway.settings import GatewaySettings
@@ -50,6 +51,7 @@ class GrpcBackend:
             "inference_pb2_grpc.InferenceServiceAsyncStub", inference_pb2_grpc.InferenceServiceStub(self._channel)
         )
         self._model: ModelInfo | None = None
+        self._replicas = [Replica(own, SERVICE, lambda: self.name, settings) for own in route.addresses]
 
     @property
     def known_model(self) -> ModelInfo | None:
@@ -167,9 +169,13 @@ class GrpcBackend:
             in_flight.dec()
             call.cancel()
 
+    async def follow_replicas(self) -> None:
+        """Follows the health of each replica; never ends by itself."""
+        await asyncio.gather(*(replica.follow() for replica in self._replicas))
+
     async def close(self) -> None:
         """Closes the connections."""
-        await self._channel.close()
+        await asyncio.gather(self._channel.close(), *(replica.close() for replica in self._replicas))
 
 
 class BackendPool:
@@ -186,7 +192,10 @@ class BackendPool:
         await self._refresh()
 
     async def watch(self) -> None:
-        """Keeps asking; never ends by itself."""
+        """Keeps asking models and each of their replicas; never ends by itself."""
+        await asyncio.gather(self._keep_refreshing(), *(backend.follow_replicas() for backend in self._backends))
+
+    async def _keep_refreshing(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_s)
             await self._refresh()

@@ -132,6 +132,52 @@ def test_a_call_that_has_not_started_is_sent_to_the_other_replica(tmp_path: Path
             assert [call.result(timeout=TIMEOUT).completions_done for call in calls] == [1] * 16
 
 
+def availability(gateway: processes.Server) -> dict[str, float]:
+    """What the gateway says of each replica, by its labels."""
+    name = "axia_gateway_replica_available"
+    return {key.removeprefix(name): value for key, value in gateway.metrics().items() if key.startswith(name)}
+
+
+def wait_until_available(gateway: processes.Server, expected: dict[str, float], timeout: float = 10) -> None:
+    deadline = time.monotonic() + timeout
+    while availability(gateway) != expected:
+        assert time.monotonic() < deadline, f"{availability(gateway)} is not {expected}"
+        time.sleep(0.1)
+
+
+def test_each_replica_is_known_to_be_there_or_gone(tmp_path: Path) -> None:
+    with replicas(tmp_path) as own:
+        first, second = (
+            f'{{address="{server.address}",model="scripted"}}' for server in (own.first, own.second)
+        )  # fmt: skip
+        wait_until_available(own.gateway, {first: 1, second: 1})
+        own.first.signal_group(signal.SIGKILL)
+        wait_until_available(own.gateway, {first: 0, second: 1})
+        assert own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
+        own.first.process.wait(30)
+        own.first.start()
+        own.first.wait_for("SERVING", timeout=60)
+        wait_until_available(own.gateway, {first: 1, second: 1})
+        own.second.signal_group(signal.SIGSTOP)  # its connection stays, and a watch of its health would hear nothing
+        try:
+            wait_until_available(own.gateway, {first: 1, second: 0})
+        finally:
+            own.second.signal_group(signal.SIGCONT)
+        wait_until_available(own.gateway, {first: 1, second: 1})
+        assert own.gateway.log_text().count(f"the replica of scripted at {own.second.address} can no longer be") == 1
+
+
+def test_a_replica_whose_model_was_not_known_leaves_no_series_behind(tmp_path: Path) -> None:
+    with processes.inference(tmp_path / "inference.log") as inference:
+        inference.stop()
+        with processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=0.2) as gateway:
+            gateway.wait_for("SERVING")
+            wait_until_available(gateway, {f'{{address="{inference.address}",model=""}}': 0})
+            inference.start()
+            inference.wait_for("SERVING")
+            wait_until_available(gateway, {f'{{address="{inference.address}",model="scripted"}}': 1})
+
+
 def test_defaults_and_limits_of_the_table_hold(tmp_path: Path) -> None:
     table = "[model.defaults]\nn = 2\ntemperature = 0.5\nprompt_id = 'detect/safety'\n"
     table += "[model.limits]\nmax_n = 4\nconcurrency = 1\n"
