@@ -264,6 +264,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         if request.HasField("ground_truth"):
             scores = [reading.alignment.score for reading in response.readings]
             response.alignment = sum(scores) / len(scores)
+            response.provenance.ground_truth.CopyFrom(request.ground_truth)
         return response
 
 

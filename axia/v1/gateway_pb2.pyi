@@ -452,6 +452,7 @@ class Provenance(google.protobuf.message.Message):
     IMAGE_SHA256_FIELD_NUMBER: builtins.int
     AXIA_VERSION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    GROUND_TRUTH_FIELD_NUMBER: builtins.int
     seed: builtins.int
     """The request's seed, given or drawn."""
     top_p: builtins.float
@@ -484,6 +485,10 @@ class Provenance(google.protobuf.message.Message):
     def temperatures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """Temperature of each completion, by index."""
 
+    @property
+    def ground_truth(self) -> global___GroundTruth:
+        """The ground truth that completions were judged by, its judge filled in; unset if none was given."""
+
     def __init__(
         self,
         *,
@@ -499,9 +504,10 @@ class Provenance(google.protobuf.message.Message):
         image_sha256: builtins.str = ...,
         axia_version: builtins.str = ...,
         request_id: builtins.str = ...,
+        ground_truth: global___GroundTruth | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["model", b"model", "prompt", b"prompt", "system_prompt", b"system_prompt"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["abstain_threshold", b"abstain_threshold", "axia_version", b"axia_version", "full_text", b"full_text", "image_sha256", b"image_sha256", "max_tokens", b"max_tokens", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "system_prompt", b"system_prompt", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["ground_truth", b"ground_truth", "model", b"model", "prompt", b"prompt", "system_prompt", b"system_prompt"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["abstain_threshold", b"abstain_threshold", "axia_version", b"axia_version", "full_text", b"full_text", "ground_truth", b"ground_truth", "image_sha256", b"image_sha256", "max_tokens", b"max_tokens", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "system_prompt", b"system_prompt", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
 
 global___Provenance = Provenance
 
