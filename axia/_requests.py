@@ -215,8 +215,10 @@ def assess_preference(**options: Any) -> gateway_pb2.AssessPreferenceRequest:
     if modality := options.pop("modality", None):
         options["modality"] = _word("modality", f"MODALITY_{modality.upper()}", gateway_pb2.Modality)
     resume: Preference | None = options.pop("resume", None)
-    if resume is not None and options.get("seed") is None:
-        options["seed"] = resume.plan.seed  # drawn for the first call; another would be another plan
+    if resume is not None:
+        # Drawn or filled in for the first call; others would be another plan.
+        planned = {"seed": resume.plan.seed, **dict(resume.plan.sampling or ())}
+        options |= {name: value for name, value in planned.items() if options.get(name) is None}
     request = build(gateway_pb2.AssessPreferenceRequest, options)
     if resume is not None:
         request.resume.plan_sha256 = resume.plan.sha256

@@ -52,7 +52,8 @@ class Client(RetrievalCalls):
     def detect(self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]) -> Detection:
         """Asks a model n times what needs attention in a picture, and sums up what it says.
 
-        A call is never repeated silently: sampling costs, and may have begun.
+        A call is never repeated silently: sampling costs, and may have begun. What is not given is the model's default
+        in the gateway's routing table where there is one, or else what is said here; the provenance has what was used.
 
         Args:
             image: Path of a JPEG, PNG or WebP file, the bytes of one, or a PIL image.
@@ -154,6 +155,8 @@ class Client(RetrievalCalls):
         """Measures how much a model likes pictures of each value (arXiv 2411.11479).
 
         Gives the plan, a judgement for each picture, and the summary with the scores. Leaving the iterator cancels.
+        Where `temperature`, `top_p` or `max_tokens` is not given, the model's default in the gateway's routing table
+        holds, or else what is said here.
 
         Args:
             values: Ids of values. Default: all ten, or those of `keywords`.
@@ -168,8 +171,8 @@ class Client(RetrievalCalls):
             max_tokens: Tokens of one answer at most. Default 100.
             seed: 0 to 2^53 - 1. Default: drawn, or that of `resume`.
             confidence_level: Of intervals. Default 0.95.
-            resume: An assessment that broke off; asking goes on behind its judgements. The other arguments must be
-                those of the first call.
+            resume: An assessment that broke off; asking goes on behind its judgements, sampled as it was. The other
+                arguments must be those of the first call.
             timeout: Seconds for the whole assessment. Default: a day.
 
         Raises:

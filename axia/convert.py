@@ -41,6 +41,7 @@ from axia.results import (
     WatchEvent,
 )
 from axia.results.base import Result
+from axia.results.truth import GroundTruth
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
 
 ResultT = TypeVar("ResultT", bound=Result)
@@ -188,6 +189,7 @@ def _to_provenance(message: gateway_pb2.Provenance, request_id: str) -> Provenan
         image_sha256=message.image_sha256,
         axia_version=message.axia_version,
         request_id=message.request_id or request_id,
+        ground_truth=to_result(GroundTruth, message.ground_truth) if message.HasField("ground_truth") else None,
     )
 
 

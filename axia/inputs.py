@@ -1,15 +1,12 @@
 """What callers give beside pictures: ground truth, filters, and what is to be scored."""
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from axia.results.retrieval import ImageMetadata
 from axia.results.scoring import IsqItems
-
-Judge = Literal["lexical", "semantic", "model"]
-"""Who judges whether an answer names an element: words, sentence embeddings, or a model."""
+from axia.results.truth import GroundTruth, Judge
 
 __all__ = [
     "AlignmentItem", "GroundTruth", "ImageMetadata", "IsqItems", "Judge", "ModelScores", "PreferenceAnswer", "Rating",
@@ -19,19 +16,6 @@ __all__ = [
 
 class _Input(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class GroundTruth(_Input):
-    """What annotators named in a picture."""
-
-    element: str
-    """The element; ``none`` where nothing needs attention."""
-    accept: tuple[str, ...] = ()
-    """Other phrasings that count as well, at most 64."""
-    judge: Judge = "lexical"
-    """Who judges."""
-    judge_model: str = ""
-    """With the judge ``model``: its name. Empty: the model that answered."""
 
 
 class SearchFilter(_Input):

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from axia.prompts import PromptText, sha256_of
 from gateway.model import Question, Sample, Turn
-from gateway.sampling import DEFAULT_MAX_TOKENS, ModelLimits, completion_seed
+from gateway.sampling import NO_DEFAULTS, ModelDefaults, ModelLimits, completion_seed
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_SEED, MAX_TEMPERATURE, check_between, check_text, check_top_p
 
+DEFAULT_TEMPERATURE = 0.0
+"""The most probable answer, so that asking again gives the same."""
 MAX_TRAITS = 64
 MAX_TRAIT_CHARS = 1024
 CALL_FIELDS = frozenset({"model", "traits", "temperature", "top_p", "max_tokens", "seed"})
@@ -45,16 +47,19 @@ class AnswerSampling:
         return Question(tuple(turns), image, (Sample(seed, self.temperature),), self.top_p, self.max_tokens)
 
 
-def plan_answers(request: AnswerRequest, limits: ModelLimits) -> AnswerSampling:
-    """Fills in defaults, temperature 0 among them, and checks every field.
+def plan_answers(request: AnswerRequest, limits: ModelLimits, defaults: ModelDefaults = NO_DEFAULTS) -> AnswerSampling:
+    """Fills in the model's defaults, or those of the protocols, and checks every field.
+
+    Temperature, nucleus and length of these answers are axia's own choice, so that a model's defaults come before it;
+    the questions, and one answer to each, are the study's and no matter of defaults.
 
     Raises:
         InvalidArgument: Naming the field that is out of bounds.
     """
-    temperature = 0.0 if request.temperature is None else request.temperature
-    top_p = 1.0 if request.top_p is None else request.top_p
-    default_tokens = min(DEFAULT_MAX_TOKENS, limits.max_tokens)
-    max_tokens = default_tokens if request.max_tokens is None else request.max_tokens
+    default = DEFAULT_TEMPERATURE if defaults.temperature is None else defaults.temperature
+    temperature = default if request.temperature is None else request.temperature
+    top_p = defaults.nucleus() if request.top_p is None else request.top_p
+    max_tokens = defaults.tokens(limits) if request.max_tokens is None else request.max_tokens
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
     check_between("temperature", temperature, 0, MAX_TEMPERATURE)
     check_top_p("top_p", top_p)

@@ -12,8 +12,9 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model, metrics
 from gateway.channels import replica_options
 from gateway.model import ModelEvent, ModelInfo, Question
+from gateway.replicas import Replica
 from gateway.routes import Route
-from gateway.sampling import DetectionDefaults, ModelLimits
+from gateway.sampling import ModelDefaults, ModelLimits
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, DeadlineExceeded, NotFound, ResourceExhausted, ServiceError, Unavailable
 from services.serving.logs import REQUEST_ID_KEY, request_id
@@ -41,7 +42,7 @@ class GrpcBackend:
     def __init__(self, route: Route, settings: GatewaySettings) -> None:
         self.address = route.shown
         self.available = False
-        self.defaults = DetectionDefaults(**route.defaults.model_dump())
+        self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._route = route
         self._running = 0
         self._channel = grpc.aio.insecure_channel(route.target, options=replica_options(settings, SERVICE, "Generate"))
@@ -50,6 +51,7 @@ class GrpcBackend:
             "inference_pb2_grpc.InferenceServiceAsyncStub", inference_pb2_grpc.InferenceServiceStub(self._channel)
         )
         self._model: ModelInfo | None = None
+        self._replicas = [Replica(own, SERVICE, lambda: self.name, settings) for own in route.addresses]
 
     @property
     def known_model(self) -> ModelInfo | None:
@@ -79,6 +81,7 @@ class GrpcBackend:
         return ModelLimits(
             min(model.max_samples, route.max_n or model.max_samples),
             min(model.max_tokens, route.max_tokens or model.max_tokens),
+            route.concurrency,
         )
 
     async def refresh(self, *, connecting: bool = False) -> None:
@@ -166,9 +169,13 @@ class GrpcBackend:
             in_flight.dec()
             call.cancel()
 
+    async def follow_replicas(self) -> None:
+        """Follows the health of each replica; never ends by itself."""
+        await asyncio.gather(*(replica.follow() for replica in self._replicas))
+
     async def close(self) -> None:
         """Closes the connections."""
-        await self._channel.close()
+        await asyncio.gather(self._channel.close(), *(replica.close() for replica in self._replicas))
 
 
 class BackendPool:
@@ -185,7 +192,10 @@ class BackendPool:
         await self._refresh()
 
     async def watch(self) -> None:
-        """Keeps asking; never ends by itself."""
+        """Keeps asking models and each of their replicas; never ends by itself."""
+        await asyncio.gather(self._keep_refreshing(), *(backend.follow_replicas() for backend in self._backends))
+
+    async def _keep_refreshing(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_s)
             await self._refresh()

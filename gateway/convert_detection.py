@@ -103,6 +103,14 @@ def _from_provenance(detection: Detection, request_id: str) -> gateway_pb2.Prove
         image_sha256=detection.image.sha256,
         axia_version=__version__,
         request_id=request_id,
+        ground_truth=_from_ground_truth(detection.truth) if detection.truth else None,
+    )
+
+
+def _from_ground_truth(truth: GroundTruth) -> gateway_pb2.GroundTruth:
+    judge = scoring_pb2.Judge.Value(f"JUDGE_{truth.judge.upper()}")
+    return gateway_pb2.GroundTruth(
+        element=truth.element, accept=truth.accept, judge=judge, judge_model=truth.judge_model
     )
 
 

@@ -7,7 +7,7 @@ from axia.version import __version__
 from gateway import convert_scoring
 from gateway.convert_detection import from_item_error, from_prompt
 from gateway.convert_model import from_model_info
-from gateway.convert_preference import to_answer_request
+from gateway.convert_preference import from_answer_sampling, to_answer_request
 from gateway.interest import Interest, InterestJudgement, InterestPicture, InterestRequest
 from services.serving.errors import InvalidArgument
 
@@ -46,11 +46,12 @@ def from_interest(interest: Interest, request_id: str) -> gateway_pb2.JudgeInter
         judgements=[_from_judgement(own) for own in interest.judgements],
         model=from_model_info(interest.model),
         prompt=from_prompt(interest.prompt),
-        seed=interest.seed,
+        seed=interest.sampling.seed,
         stay_share=interest.stay_share,
         undecided=interest.undecided,
         request_id=request_id,
         axia_version=__version__,
+        sampling=from_answer_sampling(interest.sampling),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Literal, cast
 from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
 from axia.version import __version__
 from gateway import convert_scoring
-from gateway.answers import AnswerRequest
+from gateway.answers import AnswerRequest, AnswerSampling
 from gateway.convert_detection import from_item_error, from_prompt
 from gateway.convert_model import from_model_info
 from gateway.preference import PreferenceEvent, PreferenceSummary
@@ -29,6 +29,13 @@ def to_answer_request(
         top_p=request.top_p if request.HasField("top_p") else None,
         max_tokens=request.max_tokens if request.HasField("max_tokens") else None,
         seed=request.seed if request.HasField("seed") else None,
+    )
+
+
+def from_answer_sampling(sampling: AnswerSampling) -> gateway_pb2.AnswerSampling:
+    """Writes how answers are sampled; the seed has a field of its own beside it."""
+    return gateway_pb2.AnswerSampling(
+        temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens
     )
 
 
@@ -90,6 +97,7 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         short_keywords=plan.short_keywords,
         request_id=request_id,
         axia_version=__version__,
+        sampling=from_answer_sampling(plan.sampling),
     )
 
 

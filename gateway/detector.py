@@ -11,7 +11,7 @@ from gateway.detection import Completion, Consensus, summarise
 from gateway.model import Backend, Backends, Finished, ModelInfo, Question, Sample, StageTimes, Turn
 from gateway.reader import Reader
 from gateway.readings import Readings
-from gateway.sampling import DetectionRequest, SamplingPlan, plan_sampling
+from gateway.sampling import DetectionRequest, GroundTruth, SamplingPlan, plan_sampling
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded, ServiceError
 from services.serving.pictures import PictureHeader, PictureReader
@@ -32,6 +32,8 @@ class Detection:
     """Zero where the deadline came before the model's server reported them."""
     readings: Readings
     """What the scoring service says of the completions, as many of each as completions or none."""
+    truth: GroundTruth | None = None
+    """What they were judged by, if that was given."""
 
     @property
     def partial(self) -> bool:
@@ -107,6 +109,7 @@ class Detector:
             total_ms=(time.perf_counter() - began) * 1000,
             times=finished.times if finished else StageTimes(),
             readings=readings,
+            truth=request.ground_truth,
         )
         _record(detection)
         yield detection

@@ -10,7 +10,7 @@ import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model
-from gateway.backends import BackendPool
+from gateway.backends import BackendPool, GrpcBackend
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument
 
@@ -40,6 +40,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         asked = inference_pb2.GenerateRequest()
         asked.CopyFrom(request)
         asked.model = backend.model.name
+        _fill_in(asked, backend)
         remaining = context.time_remaining()
         timeout_s = self._settings.default_timeout_s if remaining is None else remaining
         async with aclosing(backend.pass_on(asked, timeout_s)) as responses:
@@ -52,3 +53,16 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Describes the default model; ListModels of the gateway describes all."""
         backend = await self._backends.find("")
         return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.model))
+
+
+def _fill_in(asked: inference_pb2.GenerateRequest, backend: GrpcBackend) -> None:
+    """Sets what a request leaves unset to the model's defaults."""
+    defaults = backend.defaults
+    if not asked.HasField("max_tokens"):
+        asked.max_tokens = defaults.tokens(backend.limits)
+    if not asked.HasField("top_p"):
+        asked.top_p = defaults.nucleus()
+    if asked.default_temperature and defaults.temperature is not None:
+        for sample in asked.samples:
+            sample.temperature = defaults.temperature
+    asked.default_temperature = False

@@ -73,7 +73,7 @@ class Interest:
     judgements: tuple[InterestJudgement, ...]
     model: ModelInfo
     prompt: PromptText
-    seed: int
+    sampling: AnswerSampling
 
     @property
     def stay_share(self) -> float | None:
@@ -133,17 +133,18 @@ class InterestJudge:
         threshold = DEFAULT_THRESHOLD if request.threshold is None else request.threshold
         check_between("threshold", threshold, 0, 100)
         backend = await self._backends.find(request.model)
-        sampling = plan_answers(request.answers, backend.limits)
+        sampling = plan_answers(request.answers, backend.limits, backend.defaults)
         template = self._prompts[PROMPTS[request.strategy]]
         prompt = with_traits(template, request.traits, self._settings.max_text_chars)
         own_round = _Round(backend, prompt, sampling, request.strategy, threshold)
-        judging = in_order(request.pictures, partial(self._judge, own_round), self._settings.protocol_concurrency)
+        width = backend.limits.side_by_side(self._settings.protocol_concurrency)
+        judging = in_order(request.pictures, partial(self._judge, own_round), width)
         async with aclosing(judging) as judgements:
             done = [judgement async for judgement in judgements]
         for judgement in done:
             decision = {True: "stay", False: "swipe", None: "none"}[judgement.stays]
             metrics.INTEREST_JUDGEMENTS.labels(backend.model.name, request.strategy, decision).inc()
-        return Interest(tuple(done), backend.model, prompt, sampling.seed)
+        return Interest(tuple(done), backend.model, prompt, sampling)
 
     def _check(self, request: InterestRequest) -> None:
         most = self._settings.max_interest_pictures

@@ -30,7 +30,16 @@ AGREEMENT = Histogram(
     registry=REGISTRY,
 )
 BACKEND_AVAILABLE = Gauge(
-    "axia_gateway_backend_available", "Whether an inference server answers: 1 or 0.", ["address"], registry=REGISTRY
+    "axia_gateway_backend_available",
+    "Whether any of a model's replicas answers: 1 or 0.",
+    ["address"],
+    registry=REGISTRY,
+)
+REPLICA_AVAILABLE = Gauge(
+    "axia_gateway_replica_available",
+    "Whether one replica of a model says SERVING at its own address: 1 or 0.",
+    ["model", "address"],
+    registry=REGISTRY,
 )
 MODEL_IN_FLIGHT = Gauge(
     "axia_gateway_model_in_flight", "Calls that a model's servers are answering.", ["model"], registry=REGISTRY

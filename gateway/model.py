@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from gateway.detection import Completion
-from gateway.sampling import DetectionDefaults, ModelLimits
+from gateway.sampling import ModelDefaults, ModelLimits
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Backend(Protocol):
         """The bounds that requests are checked against."""
 
     @property
-    def defaults(self) -> DetectionDefaults:
-        """How it is sampled where a detection doesn't say."""
+    def defaults(self) -> ModelDefaults:
+        """How it is sampled where a request doesn't say."""
 
     def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
         """Samples completions; closing the generator aborts them.

@@ -83,9 +83,8 @@ class PreferenceAssessor:
             check_resume(plan, request.resume_sha256, request.resumed)
             done = list(request.resumed)
         yield plan
-        judging = in_order(
-            plan.pictures[len(done) :], partial(self._judge, plan, backend), self._settings.protocol_concurrency
-        )
+        width = backend.limits.side_by_side(self._settings.protocol_concurrency)
+        judging = in_order(plan.pictures[len(done) :], partial(self._judge, plan, backend), width)
         async with aclosing(judging) as judgements:
             async for judgement in judgements:
                 _count(plan, judgement)
@@ -100,7 +99,7 @@ class PreferenceAssessor:
         k = DEFAULT_K if request.k is None else request.k
         check_between("k", k, 1, MAX_K)
         check_traits(request.traits, fewest=0)
-        sampling = plan_answers(request.answers, backend.limits)
+        sampling = plan_answers(request.answers, backend.limits, backend.defaults)
         prompts = choose_prompts(self._prompts, request.modality, request.traits, self._settings.max_text_chars)
         chosen = choose_keywords(await self._retrieval.lexicon(), request.values, request.keywords)
         pictures: list[PlannedPicture] = []

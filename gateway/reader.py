@@ -92,9 +92,15 @@ class Reader:
     ) -> list[str]:
         """What the judge says of each sentence; equal ones are asked about once."""
         distinct = list(dict.fromkeys(sentences))
+        places = asyncio.Semaphore(judge.limits.side_by_side(len(distinct)))
+
+        async def in_turn(sentence: str) -> str:
+            async with places:
+                return await self._judge(judge, sentence, truth, timeout_s)
+
         try:
             async with asyncio.timeout(timeout_s):
-                said = await asyncio.gather(*(self._judge(judge, own, truth, timeout_s) for own in distinct))
+                said = await asyncio.gather(*map(in_turn, distinct))
         except TimeoutError as error:
             raise DeadlineExceeded("the judge model took too long", reason="JUDGE_TOO_SLOW") from error
         by_sentence = dict(zip(distinct, said, strict=True))

@@ -4,10 +4,11 @@
 name = "llava-v1.6-34b"                              # as its servers call it
 addresses = ["10.0.0.1:50051", "10.0.0.2:50051"]     # replicas; or one host name that resolves to all of them
 default = true
-[model.defaults]                                     # of detections, where a request does not say
-temperature = 1.0
+[model.defaults]                                     # where a request does not say
+temperature = 0.7                                    # these three of every call
+top_p = 0.9
 max_tokens = 100
-n = 3
+n = 3                                                # these two of detections
 prompt_id = "detect/baseline"
 [model.limits]                                       # on top of the servers' own
 max_n = 8
@@ -49,12 +50,15 @@ class _Part(BaseModel):
 
 
 class RouteDefaults(_Part):
-    """How a model is sampled in detections that don't say; None leaves it to the study's defaults."""
+    """How a model is sampled where a request doesn't say; None leaves it to the protocol's own defaults."""
 
     temperature: float | None = Field(default=None, ge=0, le=MAX_TEMPERATURE)
+    top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=None, ge=1)
     n: int | None = Field(default=None, ge=1)
+    """Of detections alone."""
     prompt_id: str | None = None
+    """Of detections alone."""
 
 
 class RouteLimits(_Part):

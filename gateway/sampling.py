@@ -16,6 +16,7 @@ DEFAULT_TEMPERATURE = 1.0
 """Temperature of the study."""
 DEFAULT_MAX_TOKENS = 100
 """The study cuts completions at 100 tokens."""
+DEFAULT_TOP_P = 1.0
 DEFAULT_ABSTAIN_THRESHOLD = 0.5
 MAX_PHRASINGS = 64
 """Other phrasings of an element that a request may give."""
@@ -57,19 +58,37 @@ class ModelLimits:
 
     max_samples: int
     max_tokens: int
+    concurrency: int | None = None
+    """Calls that it takes at a time; None where only its servers' queues bound them."""
+
+    def side_by_side(self, most: int) -> int:
+        """How many of its own calls a protocol may have in flight, so that they don't crowd each other out."""
+        return most if self.concurrency is None else min(most, self.concurrency)
 
 
 @dataclass(frozen=True)
-class DetectionDefaults:
-    """How a model is sampled where a request doesn't say; None leaves it to the values-detector study's way."""
+class ModelDefaults:
+    """How a model is sampled where a request doesn't say; None leaves it to the protocol's own way."""
 
     n: int | None = None
+    """Of detections alone: the other protocols ask for one answer a question."""
     temperature: float | None = None
+    top_p: float | None = None
     max_tokens: int | None = None
     prompt_id: str | None = None
+    """Of detections alone: the other protocols ask the study's questions."""
+
+    def tokens(self, limits: ModelLimits) -> int:
+        """Tokens of one completion where a request doesn't say; never more than the model gives."""
+        return min(self.max_tokens or DEFAULT_MAX_TOKENS, limits.max_tokens)
+
+    def nucleus(self) -> float:
+        """The nucleus where a request doesn't say."""
+        return DEFAULT_TOP_P if self.top_p is None else self.top_p
 
 
-STUDY_DEFAULTS = DetectionDefaults()
+NO_DEFAULTS = ModelDefaults()
+"""Of a model that the routing table says nothing about."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,7 @@ def plan_sampling(
     limits: ModelLimits,
     prompts: Mapping[str, PromptText],
     max_text_chars: int,
-    defaults: DetectionDefaults = STUDY_DEFAULTS,
+    defaults: ModelDefaults = NO_DEFAULTS,
 ) -> SamplingPlan:
     """Fills in defaults and checks every field.
 
@@ -113,9 +132,8 @@ def plan_sampling(
         InvalidArgument: Naming the field that is out of bounds.
         NotFound: For a prompt id that is not known.
     """
-    default_tokens = min(defaults.max_tokens or DEFAULT_MAX_TOKENS, limits.max_tokens)
-    max_tokens = default_tokens if request.max_tokens is None else request.max_tokens
-    top_p = 1.0 if request.top_p is None else request.top_p
+    max_tokens = defaults.tokens(limits) if request.max_tokens is None else request.max_tokens
+    top_p = defaults.nucleus() if request.top_p is None else request.top_p
     threshold = DEFAULT_ABSTAIN_THRESHOLD if request.abstain_threshold is None else request.abstain_threshold
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
     temperatures = _temperatures(request, limits, defaults)
@@ -140,7 +158,7 @@ def plan_sampling(
     )
 
 
-def _temperatures(request: DetectionRequest, limits: ModelLimits, defaults: DetectionDefaults) -> tuple[float, ...]:
+def _temperatures(request: DetectionRequest, limits: ModelLimits, defaults: ModelDefaults) -> tuple[float, ...]:
     given = tuple(request.temperatures)
     n = request.n if request.n is not None else len(given) or min(defaults.n or DEFAULT_N, limits.max_samples)
     check_between("n", n, 1, limits.max_samples)

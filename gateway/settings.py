@@ -35,7 +35,7 @@ class GatewaySettings(ServerSettings):
     deadline_margin_s: float = Field(default=0.15, ge=0, le=10)
     """How long before the caller's deadline a detection is closed, so that what is done still arrives, in seconds."""
     refresh_s: float = Field(default=2.0, gt=0)
-    """How often the inference servers are asked for their model, in seconds."""
+    """How often the inference servers are asked for their model, and each replica for its health, in seconds."""
     scoring_timeout_s: float = Field(default=1.0, gt=0)
     """Time for the scoring service to read a detection's completions or one answer; what takes longer is missing."""
     scoring_reserve_s: float = Field(default=0.1, ge=0, le=10)

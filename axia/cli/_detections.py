@@ -92,10 +92,10 @@ class _Lines:
 
     def summary(self, path: str, detection: "Detection") -> None:
         figures = f"agreement {detection.agreement:.2f}, {_milliseconds(detection)} ms{_how_much(detection)}"
-        if self._judged:
+        if self._judged and _is_judged(detection):
             marks = zip(detection.completions, _marks(detection), strict=True)
             each = " ".join(f"#{completion.index} {mark}" for completion, mark in marks)
-            figures = f"alignment {_alignment(detection)}: {each}, {figures}"
+            figures = f"alignment {figure(detection.alignment)}: {each}, {figures}"
         print(f"{printable(path)}  = {_consensus(detection)}  ({figures})", flush=True)
 
     def finish(self) -> None:
@@ -136,11 +136,11 @@ class _Table:
         table.add_column("ms", justify="right", no_wrap=True)
         for path, detection in self._rows:
             said = [printable(completion.first_sentence) for completion in detection.completions]
-            if self._judged:
+            if self._judged and _is_judged(detection):
                 said = [f"{mark} {sentence}" for mark, sentence in zip(_marks(detection), said, strict=True)]
             agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
             name = Path(path).name if short else path
-            alignment = [_alignment(detection)] if self._judged else []
+            alignment = [figure(detection.alignment)] if self._judged else []
             cells = [printable(name), "\n".join(said), _consensus(detection), agreement, *alignment]
             table.add_row(*cells, _milliseconds(detection))
         console().print(table)
@@ -156,14 +156,27 @@ def _consensus(detection: "Detection") -> str:
     return ABSTAINS if detection.consensus is None else printable(detection.consensus)
 
 
+def mark(score: int | None) -> str:
+    """Whether a completion names the ground truth; None where that could not be judged."""
+    return _MARKS[score]
+
+
+def figure(alignment: float | None) -> str:
+    """An alignment as it is shown."""
+    return "—" if alignment is None else f"{alignment:.2f}"
+
+
+def _is_judged(detection: "Detection") -> bool:
+    """Whether the picture had a ground truth; a gateway of an earlier release shows it by what came of it alone."""
+    if detection.provenance.ground_truth is not None or "alignment" in detection.missing:
+        return True
+    return any(reading.alignment for reading in detection.readings)
+
+
 def _marks(detection: "Detection") -> list[str]:
     """Whether each completion names the ground truth; nothing says so where the scoring service is missing."""
     scores = [reading.alignment.score if reading.alignment else None for reading in detection.readings]
-    return [_MARKS[score] for score in scores or [None] * len(detection.completions)]
-
-
-def _alignment(detection: "Detection") -> str:
-    return "—" if detection.alignment is None else f"{detection.alignment:.2f}"
+    return [mark(score) for score in scores or [None] * len(detection.completions)]
 
 
 def _milliseconds(detection: "Detection") -> str:

@@ -1,7 +1,7 @@
 """`axia detect`: what needs attention in pictures."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from axia.cli import _detections
-from axia.cli._output import EXIT_INTERRUPTED, SUFFIXES, Address, complain, connect, console, describe
+from axia.cli import _truths as _truth_files
+from axia.cli._output import EXIT_INTERRUPTED, SUFFIXES, Address, complain, connect, console, describe, printable
 
 if TYPE_CHECKING:
     from axia.client import Client
     from axia.inputs import GroundTruth
     from axia.results import Detection
+
+    TruthOf = Callable[[str], GroundTruth | None]
 
 
 class Judge(StrEnum):
@@ -68,10 +71,18 @@ def detect(
         list[str] | None,
         typer.Option(metavar="TEXT", help="With --truth: another phrasing that counts, once for each."),
     ] = None,
+    truths: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='A truth for each picture: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
+        ),
+    ] = None,
     judge: Annotated[
         Judge | None,
         typer.Option(
-            help="With --truth: words, sentence embeddings, or the model that answered.", show_default="lexical"
+            help="With --truth or --truths: words, sentence embeddings, or the model that answered.",
+            show_default="lexical",
         ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
@@ -81,12 +92,16 @@ def detect(
 ) -> None:
     """Ask a model what needs attention in each picture, several times, and print what it agrees on.
 
+    The defaults are the study's where the gateway's routing table has none for the model.
+
     With --json standard output has one JSON object for each picture and nothing else. With --json --stream it has
     {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and
     {"event": "summary", "path": ..., "detection": {...}} for each picture.
 
     With --truth each completion is judged, for all pictures by the same text: ✓ names it, ✗ does not, ? could not be
-    judged. The alignment is the share of ✓ among those that could be judged.
+    judged. The alignment is the share of ✓ among those that could be judged. With --truths each picture has its own, in
+    rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out. A
+    picture without a row is told on standard error and not judged.
 
     Exit code: 0, 1 if any picture failed, 2 for wrong usage.
     """
@@ -97,7 +112,7 @@ def detect(
         raise typer.BadParameter("give --system or --system-text, not both")
     if n is not None and len(temperatures) > 1 and len(temperatures) != n:
         raise typer.BadParameter(f"-n is {n} and there are {len(temperatures)} temperatures: give one, or one for each")
-    ground_truth = _ground_truth(truth, accept or [], judge)
+    truth_of = _truths(truth, accept or [], truths, judge)
     options = {
         "n": n,
         "temperature": temperatures[0] if len(temperatures) == 1 else temperatures or None,
@@ -111,30 +126,56 @@ def detect(
         "max_tokens": max_tokens,
         "top_p": top_p,
         "abstain_threshold": abstain_threshold,
-        "ground_truth": ground_truth,
         "timeout": timeout,
     }
-    printer = _detections.printer(json=json, stream=stream, judged=ground_truth is not None)
+    printer = _detections.printer(json=json, stream=stream, judged=truth_of is not None)
 
     with connect(address) as client:
-        raise typer.Exit(_detect_all(client, paths, options, printer))
+        raise typer.Exit(_detect_all(client, paths, options, truth_of or _no_truth, printer))
 
 
-def _ground_truth(truth: str | None, accept: list[str], judge: Judge | None) -> "GroundTruth | None":
-    if truth is None:
+def _truths(truth: str | None, accept: list[str], truths: Path | None, judge: Judge | None) -> "TruthOf | None":
+    """What says what annotators named in a picture; None where nothing is to be judged."""
+    if truth is not None and truths is not None:
+        raise typer.BadParameter("give --truth, one for all pictures, or --truths, one for each, not both")
+    if truths is not None and accept:
+        raise typer.BadParameter(f"--accept goes with --truth: {truths} has the phrasings of each picture in its row")
+    if truth is None and truths is None:
         for given, option in ((accept, "--accept"), (judge, "--judge")):
             if given:
                 raise typer.BadParameter(
-                    f"{option} is for judging completions: give what they should name with --truth"
+                    f"{option} is for judging completions: give what they should name with --truth or --truths"
                 )
         return None
     from axia.inputs import GroundTruth
 
-    by_default = GroundTruth(element=truth, accept=tuple(accept))
-    return by_default if judge is None else by_default.model_copy(update={"judge": judge.value})
+    judged_by = {} if judge is None else {"judge": judge.value}
+    if truths is None:
+        for_all = GroundTruth.model_validate({"element": truth, "accept": accept, **judged_by})
+        return lambda picture: for_all
+    rows = _truth_files.load(truths)
+
+    def of_row(picture: str) -> "GroundTruth | None":
+        row = rows.get(Path(picture).resolve())
+        return None if row is None else GroundTruth.model_validate({**row._asdict(), **judged_by})
+
+    return of_row
 
 
-def _detect_all(client: "Client", paths: list[str], options: dict[str, Any], printer: _detections.Printer) -> int:
+def _no_truth(picture: str) -> None:
+    """Nothing is known of any picture."""
+
+
+def _tell_unjudged(pictures: list[str], truth_of: "TruthOf") -> None:
+    without = [picture for picture in pictures if truth_of(picture) is None]
+    if without:
+        have = "has" if len(without) == 1 else "have"
+        complain(f"{', '.join(map(printable, without))} {have} no row among the truths: not judged")
+
+
+def _detect_all(
+    client: "Client", paths: list[str], options: dict[str, Any], truth_of: "TruthOf", printer: _detections.Printer
+) -> int:
     """Detects in every picture, reports failures on standard error, and returns the exit code."""
     from axia.errors import AxiaError
 
@@ -145,11 +186,14 @@ def _detect_all(client: "Client", paths: list[str], options: dict[str, Any], pri
         except OSError as error:
             complain(str(error))
             failed = True
+    if truth_of is not _no_truth:
+        _tell_unjudged(pictures, truth_of)
     try:
         shown = pictures if printer.prints_at_once and sys.stdout.isatty() else _with_progress(pictures)
         for number, picture in enumerate(shown):
             try:
-                printer.summary(picture, _detect_one(client, picture, options, printer))
+                asked = {**options, "ground_truth": truth_of(picture)}
+                printer.summary(picture, _detect_one(client, picture, asked, printer))
             except BrokenPipeError:
                 raise  # who read the output is gone, and nothing is wrong with the picture
             except (AxiaError, OSError) as error:
@@ -157,7 +201,7 @@ def _detect_all(client: "Client", paths: list[str], options: dict[str, Any], pri
                 told = describe(error)
                 complain(told if picture in told else f"{picture}: {told}")
                 left = len(pictures) - number - 1
-                if left and _concerns_all(error):
+                if left and _concerns_all(error, own_truth=len(set(map(truth_of, pictures))) > 1):
                     complain(f"the other {left} would fail alike and are left out")
                     break
     except KeyboardInterrupt:
@@ -208,10 +252,16 @@ def _with_progress(pictures: list[str]) -> Iterator[str]:
         yield from progress.track(pictures, description="detecting")
 
 
-def _concerns_all(error: Exception) -> bool:
-    """Whether the next picture would meet the same error: nobody answers, or what is wrong is not the picture."""
+def _concerns_all(error: Exception, *, own_truth: bool) -> bool:
+    """Whether the next picture would meet the same error: nobody answers, or what is wrong is not the picture.
+
+    Args:
+        error: What went wrong with one picture.
+        own_truth: Whether pictures have truths of their own, which then may be what is wrong.
+    """
     from axia.errors import ConnectionFailed, InvalidRequest, NotFound, Unauthenticated
 
     if isinstance(error, InvalidRequest):
-        return bool(error.fields) and not any("image" in field.field for field in error.fields)
+        own = ("image", "ground_truth.element", "ground_truth.accept") if own_truth else ("image",)
+        return bool(error.fields) and not any(part in field.field for field in error.fields for part in own)
     return isinstance(error, ConnectionFailed | NotFound | Unauthenticated)

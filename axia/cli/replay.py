@@ -2,10 +2,11 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from axia.cli._detections import figure, mark
 from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def replay(
 ) -> None:
     """Ask again with the same picture, model, prompts, seed and temperatures, and compare completion by completion.
 
+    A record that was made with a ground truth is judged by the same, and its alignment is compared too.
+
     Exit code: 0 if all are the same, 1 if any differs or could not be asked again, 2 for wrong usage.
     """
     saved = _load(record)
@@ -41,12 +44,14 @@ def replay(
                 complain(describe(error))
                 same = False
                 continue
-            differences = _differences(before, after)
-            same = same and not differences
+            differences, alignment = _differences(before, after), _alignment(before, after)
+            is_same = not differences and (alignment is None or alignment["same"] is True)
+            same = same and is_same
             if json:
-                print_json({"same": not differences, "differences": differences, "before": before, "after": after})
+                compared = {"same": is_same, "differences": differences, "alignment": alignment}
+                print_json({**compared, "before": before, "after": after})
             else:
-                _print(before, after, differences)
+                _print(before, after, differences, alignment)
     raise typer.Exit(0 if same else 1)
 
 
@@ -95,6 +100,7 @@ def _ask_again(client: "Client", before: "Detection", picture: Path | None, time
         system_prompt_text=system.text if system else None,
         full_text=asked.full_text,
         abstain_threshold=asked.abstain_threshold,
+        ground_truth=asked.ground_truth,
         timeout=timeout,
     )
 
@@ -109,7 +115,37 @@ def _differences(before: "Detection", after: "Detection") -> list[dict[str, obje
     ]
 
 
-def _print(before: "Detection", after: "Detection", differences: list[dict[str, object]]) -> None:
+def _alignment(before: "Detection", after: "Detection") -> dict[str, object] | None:
+    """The alignments and the completions that are judged otherwise, by index; None where the record has no truth."""
+    if before.provenance.ground_truth is None:
+        if before.alignment is not None:
+            picture = printable(before.image.path or before.image.sha256)
+            complain(f"{picture}: the record has an alignment without its ground truth, so that is not compared")
+        return None
+    then, now = _scores(before), _scores(after)
+    completions = [
+        {"index": index, "before": score, "after": now.get(index)}
+        for index, score in then.items()
+        if now.get(index) != score
+    ]
+    same = not completions and before.alignment == after.alignment
+    return {"same": same, "before": before.alignment, "after": after.alignment, "completions": completions}
+
+
+def _scores(detection: "Detection") -> dict[int, int | None]:
+    """Whether each completion names the ground truth, by index; None where that could not be judged."""
+    if not detection.readings:
+        return {completion.index: None for completion in detection.completions}
+    read = zip(detection.completions, detection.readings, strict=True)
+    return {completion.index: reading.alignment.score if reading.alignment else None for completion, reading in read}
+
+
+def _print(
+    before: "Detection",
+    after: "Detection",
+    differences: list[dict[str, object]],
+    alignment: dict[str, object] | None,
+) -> None:
     differs = {difference["index"]: difference["after"] for difference in differences}
     out = console()
     out.print(printable(before.image.path or before.image.sha256), soft_wrap=True)
@@ -119,6 +155,12 @@ def _print(before: "Detection", after: "Detection", differences: list[dict[str, 
             continue
         out.print(f"  #{then.index} before   {printable(then.first_sentence)}", soft_wrap=True)
         out.print(f"     after    {printable(str(differs[then.index] or '(not done)'))}", soft_wrap=True)
+    if alignment is not None:
+        figures = [figure(detection.alignment) for detection in (before, after)]
+        out.print(f"  alignment {figures[0]}" + ("" if alignment["same"] else f", now {figures[1]}"), soft_wrap=True)
+        for judged in cast("list[dict[str, Any]]", alignment["completions"]):
+            was, is_now = mark(judged["before"]), mark(judged["after"])
+            out.print(f"  #{judged['index']} judged {was}, now {is_now}", soft_wrap=True)
     one, two = before.provenance, after.provenance
     for name, then_is, now_is in (
         ("model", f"{one.model.name} {one.model.revision}", f"{two.model.name} {two.model.revision}"),

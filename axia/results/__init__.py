@@ -32,6 +32,7 @@ from axia.results.detection import (
     WatchEvent,
 )
 from axia.results.protocols import (
+    AnswerSampling,
     Interest,
     InterestJudgement,
     Preference,
@@ -85,6 +86,7 @@ __all__ = [
     "AlignmentScore",
     "AnnotatorPair",
     "AnnotatorScore",
+    "AnswerSampling",
     "CochranTest",
     "Completion",
     "CompletionsReading",

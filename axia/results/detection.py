@@ -6,6 +6,7 @@ from pydantic import Field
 
 from axia.results.base import Result
 from axia.results.scoring import AlignmentScore, ResponseTypeScore, ValueAttribution
+from axia.results.truth import GroundTruth
 
 FinishReason = Literal["stop", "sentence", "length", "unknown"]
 """Why a completion ended: the model was done, its first sentence was complete, a length limit was reached, or the
@@ -131,6 +132,8 @@ class Provenance(Result):
     """Version of axia that the gateway runs."""
     request_id: str
     """Id of the request, under which the logs of all services have it."""
+    ground_truth: GroundTruth | None = None
+    """What the completions were judged by; None if nothing was given, or by a gateway of an earlier release."""
 
 
 class Detection(Result):

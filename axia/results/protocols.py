@@ -8,6 +8,17 @@ from axia.results.retrieval import SearchProvenance
 from axia.results.scoring import IsqScore, PreferenceScores, Verdict
 
 
+class AnswerSampling(Result):
+    """How the answers of a protocol are sampled, with all defaults filled in."""
+
+    temperature: float
+    """Temperature of every answer, 0 to 2."""
+    top_p: float
+    """Nucleus sampling, above 0 and at most 1."""
+    max_tokens: int
+    """Tokens of one answer at most."""
+
+
 class PreferencePlan(Result):
     """What an assessment will ask."""
 
@@ -29,6 +40,8 @@ class PreferencePlan(Result):
     """Id of the request, as in the logs."""
     axia_version: str
     """Version of axia that the gateway runs."""
+    sampling: AnswerSampling | None = None
+    """How answers are sampled; None from a gateway of an earlier release."""
 
 
 class PreferenceJudgement(Result):
@@ -118,3 +131,5 @@ class Interest(Result):
     """Id of the request, as in the logs."""
     axia_version: str
     """Version of axia that the gateway runs."""
+    sampling: AnswerSampling | None = None
+    """How answers are sampled; None from a gateway of an earlier release."""

@@ -117,6 +117,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             search=self._retrieval.provenance(),
             request_id=_request_id(context),
             axia_version="0",
+            sampling=_answer_sampling(request),
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
             _fake.abort(
@@ -161,6 +162,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             undecided=len(judgements) - len(decided),
             request_id=_request_id(context),
             axia_version="0",
+            sampling=_answer_sampling(request),
         )
 
     def _judge(
@@ -262,6 +264,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         if request.HasField("ground_truth"):
             scores = [reading.alignment.score for reading in response.readings]
             response.alignment = sum(scores) / len(scores)
+            response.provenance.ground_truth.CopyFrom(request.ground_truth)
         return response
 
 
@@ -273,6 +276,16 @@ def verdict(reply: str) -> scoring_pb2.PreferenceVerdict.ValueType:
     if word.startswith("yes"):
         return scoring_pb2.PREFERENCE_VERDICT_YES
     return scoring_pb2.PREFERENCE_VERDICT_NO if word.startswith("no") else scoring_pb2.PREFERENCE_VERDICT_UNPARSED
+
+
+def _answer_sampling(
+    request: gateway_pb2.AssessPreferenceRequest | gateway_pb2.JudgeInterestRequest,
+) -> gateway_pb2.AnswerSampling:
+    return gateway_pb2.AnswerSampling(
+        temperature=request.temperature,
+        top_p=request.top_p if request.HasField("top_p") else 1.0,
+        max_tokens=request.max_tokens if request.HasField("max_tokens") else 100,
+    )
 
 
 def _prompt(text: str, prompt_id: str = "", role: str = "user") -> gateway_pb2.Prompt:

@@ -97,7 +97,9 @@ global___InterestDecision = InterestDecision
 
 @typing.final
 class DetectValuesRequest(google.protobuf.message.Message):
-    """A picture and how to sample answers about it."""
+    """A picture and how to sample answers about it. Where a field is unset, the model's default in the gateway's routing
+    table holds for `n`, `temperature`, `top_p`, `max_tokens` and the prompt; where there is none, what is said here.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -450,6 +452,7 @@ class Provenance(google.protobuf.message.Message):
     IMAGE_SHA256_FIELD_NUMBER: builtins.int
     AXIA_VERSION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    GROUND_TRUTH_FIELD_NUMBER: builtins.int
     seed: builtins.int
     """The request's seed, given or drawn."""
     top_p: builtins.float
@@ -482,6 +485,10 @@ class Provenance(google.protobuf.message.Message):
     def temperatures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """Temperature of each completion, by index."""
 
+    @property
+    def ground_truth(self) -> global___GroundTruth:
+        """The ground truth that completions were judged by, its judge filled in; unset if none was given."""
+
     def __init__(
         self,
         *,
@@ -497,9 +504,10 @@ class Provenance(google.protobuf.message.Message):
         image_sha256: builtins.str = ...,
         axia_version: builtins.str = ...,
         request_id: builtins.str = ...,
+        ground_truth: global___GroundTruth | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["model", b"model", "prompt", b"prompt", "system_prompt", b"system_prompt"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["abstain_threshold", b"abstain_threshold", "axia_version", b"axia_version", "full_text", b"full_text", "image_sha256", b"image_sha256", "max_tokens", b"max_tokens", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "system_prompt", b"system_prompt", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["ground_truth", b"ground_truth", "model", b"model", "prompt", b"prompt", "system_prompt", b"system_prompt"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["abstain_threshold", b"abstain_threshold", "axia_version", b"axia_version", "full_text", b"full_text", "ground_truth", b"ground_truth", "image_sha256", b"image_sha256", "max_tokens", b"max_tokens", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "system_prompt", b"system_prompt", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
 
 global___Provenance = Provenance
 
@@ -689,7 +697,9 @@ global___ItemError = ItemError
 
 @typing.final
 class AssessPreferenceRequest(google.protobuf.message.Message):
-    """Which pictures to ask about, and how."""
+    """Which pictures to ask about, and how. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
+    gateway's routing table holds; where there is none, what is said here. The questions are the study's.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -851,6 +861,7 @@ class PreferencePlan(google.protobuf.message.Message):
     SHORT_KEYWORDS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AXIA_VERSION_FIELD_NUMBER: builtins.int
+    SAMPLING_FIELD_NUMBER: builtins.int
     pictures: builtins.int
     """Pictures in all. A picture that stands for several keywords counts for each."""
     sha256: builtins.str
@@ -879,6 +890,10 @@ class PreferencePlan(google.protobuf.message.Message):
     def short_keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Keywords for which fewer than k pictures were found."""
 
+    @property
+    def sampling(self) -> global___AnswerSampling:
+        """How answers are sampled; unset by a gateway of an earlier release."""
+
     def __init__(
         self,
         *,
@@ -891,11 +906,38 @@ class PreferencePlan(google.protobuf.message.Message):
         short_keywords: collections.abc.Iterable[builtins.str] | None = ...,
         request_id: builtins.str = ...,
         axia_version: builtins.str = ...,
+        sampling: global___AnswerSampling | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["model", b"model", "search", b"search"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords"]) -> None: ...
 
 global___PreferencePlan = PreferencePlan
+
+@typing.final
+class AnswerSampling(google.protobuf.message.Message):
+    """How the answers of a protocol are sampled, with all defaults filled in."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEMPERATURE_FIELD_NUMBER: builtins.int
+    TOP_P_FIELD_NUMBER: builtins.int
+    MAX_TOKENS_FIELD_NUMBER: builtins.int
+    temperature: builtins.float
+    """Temperature of every answer, 0 to 2."""
+    top_p: builtins.float
+    """Nucleus sampling, above 0 and at most 1."""
+    max_tokens: builtins.int
+    """Tokens of one answer at most."""
+    def __init__(
+        self,
+        *,
+        temperature: builtins.float = ...,
+        top_p: builtins.float = ...,
+        max_tokens: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_tokens", b"max_tokens", "temperature", b"temperature", "top_p", b"top_p"]) -> None: ...
+
+global___AnswerSampling = AnswerSampling
 
 @typing.final
 class PreferenceJudgement(google.protobuf.message.Message):
@@ -991,7 +1033,9 @@ global___PreferenceSummary = PreferenceSummary
 
 @typing.final
 class JudgeInterestRequest(google.protobuf.message.Message):
-    """Pictures to judge as a persona."""
+    """Pictures to judge as a persona. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
+    gateway's routing table holds; where there is none, what is said here. The questions are the study's.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1094,6 +1138,7 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     UNDECIDED_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AXIA_VERSION_FIELD_NUMBER: builtins.int
+    SAMPLING_FIELD_NUMBER: builtins.int
     seed: builtins.int
     """The seed, given or drawn."""
     stay_share: builtins.float
@@ -1116,6 +1161,10 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     def prompt(self) -> global___Prompt:
         """The question as it was sent."""
 
+    @property
+    def sampling(self) -> global___AnswerSampling:
+        """How answers were sampled; unset by a gateway of an earlier release."""
+
     def __init__(
         self,
         *,
@@ -1127,9 +1176,10 @@ class JudgeInterestResponse(google.protobuf.message.Message):
         undecided: builtins.int = ...,
         request_id: builtins.str = ...,
         axia_version: builtins.str = ...,
+        sampling: global___AnswerSampling | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "model", b"model", "prompt", b"prompt", "stay_share", b"stay_share"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "axia_version", b"axia_version", "judgements", b"judgements", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "stay_share", b"stay_share", "undecided", b"undecided"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "model", b"model", "prompt", b"prompt", "sampling", b"sampling", "stay_share", b"stay_share"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "axia_version", b"axia_version", "judgements", b"judgements", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "stay_share", b"stay_share", "undecided", b"undecided"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_stay_share", b"_stay_share"]) -> typing.Literal["stay_share"] | None: ...
 
 global___JudgeInterestResponse = JudgeInterestResponse

@@ -157,14 +157,23 @@ class GenerateRequest(google.protobuf.message.Message):
     TOP_P_FIELD_NUMBER: builtins.int
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     STOP_RULE_FIELD_NUMBER: builtins.int
+    DEFAULT_TEMPERATURE_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as GetModel gives it. Empty: whichever model this server holds."""
     top_p: builtins.float
-    """Nucleus sampling: the smallest set of tokens with this total probability is kept, above 0 and at most 1. Default 1."""
+    """Nucleus sampling: the smallest set of tokens with this total probability is kept, above 0 and at most 1. Default 1,
+    or at a gateway the model's default in its routing table.
+    """
     max_tokens: builtins.int
-    """Tokens of one completion at most, 1 to the server's `max_tokens`. Default 100."""
+    """Tokens of one completion at most, 1 to the server's `max_tokens`. Default 100, or at a gateway the model's default in
+    its routing table.
+    """
     stop_rule: global___StopRule.ValueType
     """When a completion ends early. Default: never."""
+    default_temperature: builtins.bool
+    """Whether the model's default temperature in a gateway's routing table, where there is one, takes the place of the
+    samples' own. An inference server has no such table and takes no notice.
+    """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The picture that the first user message is about. Unset: a conversation in text alone."""
@@ -187,9 +196,10 @@ class GenerateRequest(google.protobuf.message.Message):
         top_p: builtins.float | None = ...,
         max_tokens: builtins.int | None = ...,
         stop_rule: global___StopRule.ValueType = ...,
+        default_temperature: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "samples", b"samples", "stop_rule", b"stop_rule", "top_p", b"top_p"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "default_temperature", b"default_temperature", "image", b"image", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "samples", b"samples", "stop_rule", b"stop_rule", "top_p", b"top_p"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
     @typing.overload
@@ -337,8 +347,14 @@ class GenerateSummary(google.protobuf.message.Message):
     MODEL_FIELD_NUMBER: builtins.int
     PROMPT_TOKENS_FIELD_NUMBER: builtins.int
     TIMINGS_FIELD_NUMBER: builtins.int
+    TOP_P_FIELD_NUMBER: builtins.int
+    MAX_TOKENS_FIELD_NUMBER: builtins.int
     prompt_tokens: builtins.int
     """Tokens of the prompt, those of the picture included. 0: not known, as of some endpoints."""
+    top_p: builtins.float
+    """Nucleus sampling that was used; unset by a server of an earlier release."""
+    max_tokens: builtins.int
+    """Tokens of one completion at most that held; unset by a server of an earlier release."""
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
         """The picture that was used; unset without one."""
@@ -358,9 +374,15 @@ class GenerateSummary(google.protobuf.message.Message):
         model: global___Model | None = ...,
         prompt_tokens: builtins.int = ...,
         timings: global___Timings | None = ...,
+        top_p: builtins.float | None = ...,
+        max_tokens: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["image", b"image", "model", b"model", "timings", b"timings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["image", b"image", "model", b"model", "prompt_tokens", b"prompt_tokens", "timings", b"timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "timings", b"timings", "top_p", b"top_p"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "prompt_tokens", b"prompt_tokens", "timings", b"timings", "top_p", b"top_p"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_top_p", b"_top_p"]) -> typing.Literal["top_p"] | None: ...
 
 global___GenerateSummary = GenerateSummary
 

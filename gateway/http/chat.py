@@ -36,9 +36,11 @@ _ERROR_TYPES = {
 _DESCRIPTION = """Messages in text with at most one picture, in a data: address of the first message of the user.
 
 The system's message comes first; turns alternate between user and assistant. `stop` sequences, tools, log probabilities
-and penalties are not offered and refused. `max_tokens` is 100 if it isn't given. With `stream` each completion comes
-whole, as one chunk when it ends, followed by one with its finish reason: models answer by the completion, not by the
-token. Errors are problem details that also hold OpenAI's `error` object."""
+and penalties are not offered and refused. `temperature`, `top_p` and `max_tokens` that aren't given are the model's
+defaults in the gateway's routing table, or else 1, 1 and 100; `sampling` in the answer, and in the chunk that counts a
+stream's tokens, says what was used. With `stream` each completion comes whole, as one chunk when it ends, followed by
+one with its finish reason: models answer by the completion, not by the token. Errors are problem details that also hold
+OpenAI's `error` object."""
 
 
 def add_chat(app: FastAPI, context: Context) -> None:
@@ -109,7 +111,7 @@ async def _whole(
     asked: ChatRequest, generate: inference_pb2.GenerateRequest, timeout_s: float | None, context: Context
 ) -> dict[str, Any]:
     choices: list[dict[str, Any]] = []
-    tokens = 0
+    tokens, temperature = 0, 0.0
     async with aclosing(_events(asked, generate, timeout_s, context)) as events:
         async for event in events:
             if isinstance(event, inference_pb2.GenerateSummary):
@@ -117,8 +119,10 @@ async def _whole(
                 return _head("chat.completion", event.model.name) | {
                     "choices": choices,
                     "usage": _usage(event.prompt_tokens, tokens),
+                    "sampling": _sampling(event, temperature),
                 }
             tokens += event.tokens
+            temperature = event.temperature
             choices.append(
                 {
                     "index": event.index,
@@ -136,16 +140,17 @@ async def _chunks(
     head = _head("chat.completion.chunk", asked.model)
     with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     usage: dict[str, Any] = {"usage": None} if with_usage else {}
-    tokens = 0
+    tokens, temperature = 0, 0.0
     async with aclosing(_events(asked, generate, timeout_s, context)) as events:
         async for event in events:
             if isinstance(event, inference_pb2.GenerateSummary):
                 if with_usage:
                     last = {"choices": [], "usage": _usage(event.prompt_tokens, tokens)}
-                    yield json_event(None, head | last)
+                    yield json_event(None, head | last | {"sampling": _sampling(event, temperature)})
                 yield ServerSentEvent("[DONE]", sep="\n")
                 return
             tokens += event.tokens
+            temperature = event.temperature
             delta = {"role": "assistant", "content": event.text}
             yield json_event(None, head | {"choices": [_choice(event.index, delta, None)]} | usage)
             reason = _FINISH_REASONS.get(event.finish_reason, "stop")
@@ -167,6 +172,12 @@ def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
     }
+
+
+def _sampling(summary: inference_pb2.GenerateSummary, temperature: float) -> dict[str, float]:
+    """How the completions were sampled, beyond OpenAI's form; less what a server of an earlier release leaves out."""
+    known = {name: getattr(summary, name) for name in ("top_p", "max_tokens") if summary.HasField(name)}
+    return {"temperature": temperature, **known}
 
 
 def _openai_error(error: ServiceError) -> dict[str, Any]:

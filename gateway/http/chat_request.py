@@ -98,11 +98,11 @@ class ChatRequest(_Part):
     n: Annotated[int, Field(strict=True, ge=1, le=_MAX_N)] | None = None
     """Completions. Default 1."""
     temperature: _Float | None = None
-    """0 to 2. Default 1."""
+    """0 to 2. Default: the model's in the gateway's routing table, or else 1."""
     top_p: _Float | None = None
-    """Above 0 and at most 1. Default 1."""
+    """Above 0 and at most 1. Default: the model's in the gateway's routing table, or else 1."""
     max_tokens: _Count | None = None
-    """Tokens of one completion at most. Default 100."""
+    """Tokens of one completion at most. Default: the model's in the gateway's routing table, or else 100."""
     max_completion_tokens: _Count | None = None
     """The same by its newer name."""
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] | None = None
@@ -167,7 +167,9 @@ def to_generate(asked: ChatRequest) -> inference_pb2.GenerateRequest:
 
 def _add_samples(generate: inference_pb2.GenerateRequest, asked: ChatRequest, image_sha256: str) -> None:
     seed = secrets.randbelow(MAX_SEED + 1) if asked.seed is None else asked.seed
+    # Of the model's defaults the gateway knows; 1 is OpenAI's.
     temperature = 1.0 if asked.temperature is None else asked.temperature
+    generate.default_temperature = asked.temperature is None
     for index in range(asked.n or 1):
         generate.samples.add(seed=completion_seed(seed, index, image_sha256), temperature=temperature)
     if asked.top_p is not None:

@@ -77,6 +77,8 @@ def _from_summary(summary: Summary, settings: InferenceSettings) -> inference_pb
             first_token_ms=summary.first_token_s * 1000,
             generation_ms=summary.generation_s * 1000,
         ),
+        top_p=summary.sampling.top_p,
+        max_tokens=summary.sampling.max_tokens,
     )
 
 

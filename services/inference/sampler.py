@@ -40,6 +40,8 @@ class Summary:
 
     image: PictureHeader | None
     model: ModelDescription
+    sampling: Sampling
+    """Of the first completion; nucleus and length are the same for all."""
     prompt_tokens: int
     total_s: float
     decode_s: float
@@ -117,7 +119,7 @@ class Sampler:
                 if isinstance(event, Finished):
                     metrics.TOKENS.labels("prompt").inc(event.prompt_tokens - prepared.prompt_tokens)
                     # Described again: an endpoint says only with its answer which state of the model gave it.
-                    yield self._summary(event, header, self.describe(), began, decoded)
+                    yield self._summary(event, header, self.describe(), request.samplings[0], began, decoded)
                 else:
                     yield event
 
@@ -176,11 +178,18 @@ class Sampler:
             )
 
     def _summary(
-        self, finished: Finished, header: PictureHeader | None, model: ModelDescription, began: float, decoded: float
+        self,
+        finished: Finished,
+        header: PictureHeader | None,
+        model: ModelDescription,
+        sampling: Sampling,
+        began: float,
+        decoded: float,
     ) -> Summary:
         summary = Summary(
             image=header,
             model=model,
+            sampling=sampling,
             prompt_tokens=finished.prompt_tokens,
             total_s=time.perf_counter() - began,
             decode_s=decoded - began if header else 0.0,

@@ -7,7 +7,9 @@ only ever written by a child process: searches in the server read it, and deleti
 import contextlib
 import errno
 import os
+import uuid
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,10 +36,16 @@ _FULL_SCAN_KB = 10_000
 """Below this size of the points that pass a filter, they are compared one by one instead of by the graph: 5,000 of 512
 dimensions in half a millisecond."""
 _UNLIMITED_KB = 1 << 40
+_MOST_RECORDS = 8_192
+"""Of pictures found lately that are kept, under 10 MiB: reading those of a search anew takes a third of its time."""
+_READ_BYTES = 1 << 20
 _FILTERED = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
 """How the graph is searched under a filter: past points that fail it, to their neighbours. Of 50,191 vectors it found
 99.8% or more of the five nearest, whether 33% passed or 1%, in about a millisecond; a plain search of the same graph
 found 38% of them where 10% passed."""
+
+_PointId = int | uuid.UUID | str
+"""As Edge gives it."""
 
 
 class HnswOptions(NamedTuple):
@@ -69,21 +77,19 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, dimension: int, options: HnswOptions) -> None:
-        quantization = (
-            # Cold, for reading them into memory would hold the GIL for half a second at 50,191 when a shard is opened;
-            # they are mapped, and searched as fast.
-            edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Cold)
-            if options.quantization
-            else None
-        )
+        # Cold, for all else is read into memory when a shard is opened, under the GIL: half a second for the integers
+        # of 50,191 pictures, 50 ms for their vectors, 30 ms for the indexes of fields. It is mapped instead, and
+        # searched as fast once `ShardReader` has had it read.
+        cold = edge.Memory.Cold
+        quantization = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=cold)
         self._shard = edge.EdgeShard.create(
             str(path),
             edge.EdgeConfig(
-                vectors=edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Dot),
+                vectors=edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Dot, memory=cold),
                 hnsw_config=edge.HnswIndexConfig(
                     m=options.m, ef_construct=options.ef_construct, full_scan_threshold=_FULL_SCAN_KB
                 ),
-                quantization_config=quantization,
+                quantization_config=quantization if options.quantization else None,
                 optimizers=edge.EdgeOptimizersConfig(
                     indexing_threshold=1, default_segment_number=1, max_segment_size=_UNLIMITED_KB
                 ),
@@ -93,8 +99,6 @@ class ShardWriter:
                 max_search_threads=1,
             ),
         )
-        # On disk rather than in memory: loading them into memory took half of the time that a shard takes to open.
-        cold = edge.Memory.Cold
         # Without edges of the graph for each platform and source: with them every search takes twice as long, those
         # without a filter too, and `_FILTERED` finds as well.
         for field in ("platform", "source"):
@@ -143,6 +147,10 @@ class ShardReader:
         except Exception as error:  # Edge raises nothing more specific
             raise ShardError(error) from error
         self._points: int = self._shard.info().points_count  # it never changes, and asking takes as long as a search
+        self._records: dict[_PointId, PictureRecord] = {}
+        # Edge has the kernel drop from its cache what is to stay on disk. Each of the first searches would then read
+        # hundreds of pages one by one, under the GIL: 50 ms, and 700 while the disk is busy.
+        _read_files(path)
 
     def close(self) -> None:
         """Lets its files and memory go; nothing may be asked of it any more.
@@ -165,11 +173,14 @@ class ShardReader:
         while pending:
             request = edge.QueryBatchRequest([_request(queries[row], limits[row]) for row in pending])
             again = []
-            for row, points in zip(pending, self._shard.query_batch(request), strict=True):
+            batch = self._shard.query_batch(request)
+            ids = [[point.id for point in points] for points in batch]  # each is made anew when it is asked for
+            records = self._records_of(list(chain.from_iterable(ids)))
+            for row, points, own in zip(pending, batch, ids, strict=True):
                 least = queries[row].score_threshold
                 hits = [
-                    Hit(record_of(point.payload), rounded(point.score))
-                    for point in points
+                    Hit(records[picture], rounded(point.score))
+                    for picture, point in zip(own, points, strict=True)
                     if passes(point.score, least)
                 ]
                 results[row] = [hit for hit in hits if hit.record.id not in excluded]
@@ -179,6 +190,16 @@ class ShardReader:
                     again.append(row)
             pending = again
         return [ranked(hits) for hits in results]
+
+    def _records_of(self, points: Sequence[_PointId]) -> dict[_PointId, PictureRecord]:
+        """The records of points, at least; those found lately are kept, for reading one takes a tenth of a search."""
+        new = [point for point in points if point not in self._records]
+        if new:
+            read = {point.id: record_of(point.payload) for point in self._shard.retrieve(new, True, False)}
+            if len(self._records) + len(read) > _MOST_RECORDS:
+                self._records = {point: self._records[point] for point in points if point in self._records}
+            self._records.update(read)
+        return self._records
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, PictureRecord]:
         """The records of those that are here."""
@@ -203,7 +224,7 @@ def _request(query: Query, limit: int) -> edge.QueryRequest:
         query=edge.Query.Nearest(query.vector.tolist()),
         filter=condition,
         limit=limit,
-        with_payload=True,
+        with_payload=False,  # see `_records_of`
         score_threshold=loosened(query.score_threshold),
         params=edge.SearchParams(
             # A graph of vectors is searched as widely as one of integers, which takes no notice of the rest.
@@ -224,3 +245,20 @@ def _filter(condition: Filter) -> edge.Filter | None:
         interval = edge.RangeFloat(gte=condition.captured_from, lt=condition.captured_before)
         must.append(edge.FieldCondition("capture_time", range=interval))
     return edge.Filter(must=must) if must else None
+
+
+def _read_files(path: Path) -> None:
+    """Reads every file of a folder into the kernel's cache; lets other threads run meanwhile.
+
+    Raises:
+        ShardError: If one can't be read.
+    """
+    into = bytearray(_READ_BYTES)
+    try:
+        for file in path.rglob("*"):
+            if file.is_file():
+                with file.open("rb", buffering=0) as opened:
+                    while opened.readinto(into):
+                        pass
+    except OSError as error:
+        raise ShardError(error) from error

@@ -56,6 +56,11 @@ class View(NamedTuple):
         """Those that wait for one."""
         return [segment for segment in self.segments[:-1] if isinstance(segment, FlatPart)]
 
+    @property
+    def exact(self) -> int:
+        """Pictures that searches compare one by one."""
+        return sum(len(segment) for segment in self.segments if isinstance(segment, FlatPart))
+
 
 @dataclass(frozen=True)
 class StoreOptions:

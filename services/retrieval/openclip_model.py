@@ -36,8 +36,8 @@ _WEIGHTS = (
 """Names of weights, in the order in which open_clip takes them."""
 _CHARS_A_TOKEN = 64
 """Characters of a text that are tokenised for each token of the context: more than any token has."""
-_TRIAL_S = 1.0
-"""How long each number format is measured at least, unless three runs take longer."""
+_TRIAL_S = 0.5
+"""How long the number formats are measured at least, all runs together: a start waits for it."""
 _LEAST_COSINE = 0.999
 _LEAST_GAIN = 1.1
 """bfloat16 is taken where it is that much faster, so that noise alone doesn't choose it."""
@@ -104,17 +104,21 @@ class OpenClipModel:
         if dtype == "float32":
             return
         exact, exact_texts = self.encode_pictures(pictures), self.encode_texts(texts)
-        seconds = _measure(lambda: self.encode_pictures(pictures)) if dtype == "auto" else 0.0
-        full = self._model
-        self._model, self.dtype = deepcopy(full).to(torch.bfloat16), "bfloat16"
+        full, half = self._model, deepcopy(self._model).to(torch.bfloat16)
+        self._model, self.dtype = half, "bfloat16"
         if dtype == "bfloat16":
             return
+
+        def run(model: Any, number_format: Literal["float32", "bfloat16"]) -> None:
+            self._model, self.dtype = model, number_format
+            self.encode_pictures(pictures)
+
         try:
             cosine = min(
                 float((self.encode_pictures(pictures) * exact).sum(1).min()),
                 float((self.encode_texts(texts) * exact_texts).sum(1).min()),
             )
-            gain = seconds / _measure(lambda: self.encode_pictures(pictures))
+            gain = _gain(lambda: run(full, "float32"), lambda: run(half, "bfloat16"))
         except RuntimeError:  # as torch reports a layer that has no bfloat16
             cosine = gain = 0.0
         if cosine < _LEAST_COSINE or gain < _LEAST_GAIN:
@@ -130,14 +134,19 @@ class OpenClipModel:
         return vectors
 
 
-def _measure(call: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few runs: whatever else the machine does only makes a run slower."""
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < _TRIAL_S and len(times) < 50):  # noqa: PLR2004 - the least and most runs
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times)
+def _gain(plain: Callable[[], object], other: Callable[[], object]) -> float:
+    """How many times as fast the other is.
+
+    By the fastest of a few runs, for whatever else the machine does only makes a run slower, and in turns, for it may
+    do so for a while.
+    """
+    times: tuple[list[float], list[float]] = ([], [])
+    while len(times[0]) < 3 or (sum(map(sum, times)) < _TRIAL_S and len(times[0]) < 50):  # noqa: PLR2004 - runs
+        for call, own in zip((plain, other), times, strict=True):
+            began = time.perf_counter()
+            call()
+            own.append(time.perf_counter() - began)
+    return min(times[0]) / min(times[1])
 
 
 def _device(device: Device) -> str:

@@ -21,6 +21,8 @@ from services.retrieval.values import Values
 from services.serving.errors import NotFound
 from services.serving.limits import check_between, check_text
 
+_SEARCHES = {kind: metrics.SEARCHES.labels(kind) for kind in ("text", "picture", "id", "value")}
+_STAGE_SECONDS = {stage: metrics.STAGE_SECONDS.labels(stage) for stage in ("decode", "encode", "search")}
 DEFAULT_K = 5
 """Pictures a search, and a keyword, as in arXiv 2411.11479."""
 
@@ -98,7 +100,7 @@ class Searcher:
             begin = _begin(space, wanted, "text", text)
             with _timed("encode"):
                 vectors = await space.encoder.encode_texts([text])
-            metrics.SEARCHES.labels("text").inc()
+            _SEARCHES["text"].inc()
             return await self._page(space, vectors[0], wanted, begin, ("text", text))
 
     async def by_picture(self, data: bytes, wanted: Wanted) -> Page:
@@ -115,7 +117,7 @@ class Searcher:
                 prepared = await space.encoder.prepare(data)
             with _timed("encode"):
                 vectors = await space.encoder.encode_pictures([prepared])
-            metrics.SEARCHES.labels("picture").inc()
+            _SEARCHES["picture"].inc()
             return await self._page(space, vectors[0], wanted, begin, ("picture", sha256))
 
     async def by_id(self, picture_id: str, wanted: Wanted) -> Page:
@@ -135,7 +137,7 @@ class Searcher:
                     "image_id", "no stored picture has this id; take it from a hit or from IndexImages",
                     reason="PICTURE_UNKNOWN",
                 )  # fmt: skip
-            metrics.SEARCHES.labels("id").inc()
+            _SEARCHES["id"].inc()
             return await self._page(space, vector, wanted, begin, ("id", picture_id), without=picture_id)
 
     async def by_value(self, value_id: str, keywords: Sequence[str], wanted: Wanted) -> ValueHits:
@@ -151,7 +153,7 @@ class Searcher:
             provenance = self._provenance(space, self._values.sha256)
             with _timed("encode"):
                 vectors = await space.encoder.encode_texts(names)
-            metrics.SEARCHES.labels("value").inc()
+            _SEARCHES["value"].inc()
             with _timed("search"):
                 shared = await share_out(space.index, vectors, wanted)
             return ValueHits([KeywordHits(*pair) for pair in zip(names, shared, strict=True)], provenance)
@@ -270,4 +272,4 @@ def _timed(stage: str) -> Iterator[None]:
     """Measures a stage that succeeds."""
     began = time.perf_counter()
     yield
-    metrics.STAGE_SECONDS.labels(stage).observe(time.perf_counter() - began)
+    _STAGE_SECONDS[stage].observe(time.perf_counter() - began)

@@ -1,11 +1,14 @@
 """How a shard with a quantized graph is searched."""
 
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from vectors import picture_id, record, unit
 
+from services.retrieval import edge_shard
 from services.retrieval.edge_log import Added
 from services.retrieval.edge_shard import HnswOptions, ShardReader, ShardWriter
 from services.retrieval.index import Query
@@ -14,7 +17,7 @@ DIMENSION = 128
 
 
 @pytest.fixture(scope="module")
-def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShardReader]:
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Vectors that integers tell apart badly: as CLIP's, they are alike but for small differences."""
     path = tmp_path_factory.mktemp("quantized") / "shard"
     path.mkdir()
@@ -29,6 +32,11 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShardReader]:
             ]
         )
     writer.finish(path)
+    return path
+
+
+@pytest.fixture
+def shard(path: Path) -> Iterator[ShardReader]:
     reader = ShardReader(path)
     yield reader
     reader.close()
@@ -42,3 +50,22 @@ def test_what_comes_first_does_not_depend_on_how_far_is_looked(shard: ShardReade
         vector = unit(direction)
         few, more, most = (shard.search([Query(vector, k)], set())[0] for k in (5, 10, 25))
         assert [few[:5], more[:10]] == [most[:5], most[:10]]
+
+
+def test_searches_read_nothing_from_the_disk(shard: ShardReader) -> None:
+    vectors = unit(np.random.default_rng(3).standard_normal((20, DIMENSION)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    for vector in vectors:
+        shard.search([Query(vector, 5)], set())
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_majflt == before
+
+
+def test_hits_are_the_same_whether_their_records_are_kept_or_read_again(
+    shard: ShardReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [Query(vector, 5) for vector in unit(np.random.default_rng(4).standard_normal((30, DIMENSION)))]
+    kept = shard.search(queries, set())
+    monkeypatch.setattr(edge_shard, "_MOST_RECORDS", 12)
+    few = [shard.search([query], set())[0] for query in (*queries, *queries)]
+    assert few == [*kept, *kept]
+    assert {hit.record.id for hits in kept for hit in hits} <= {picture_id(number) for number in range(3_000)}

@@ -99,6 +99,8 @@ def test_a_detection_says_what_the_scoring_service_reads_in_it(world: World) -> 
     assert response.readings[0].values.at_stake
     assert response.readings[0].alignment.score == 1
     assert response.alignment == 1.0
+    truth.judge = scoring_pb2.JUDGE_LEXICAL
+    assert response.provenance.ground_truth == truth
     assert len(response.values) == 10
     assert round(sum(own.weight for own in response.values), 6) == 1
 
@@ -109,6 +111,8 @@ def test_the_other_judges_judge_as_well(world: World, judge: scoring_pb2.Judge) 
     response = world.stub.DetectValues(detection(n=2, ground_truth=truth), timeout=TIMEOUT)
     assert not response.degraded, response.missing
     assert response.readings[1].alignment.HasField("score")
+    assert response.provenance.ground_truth == truth
+    assert not world.stub.DetectValues(detection(n=1), timeout=TIMEOUT).provenance.HasField("ground_truth")
 
 
 @pytest.mark.parametrize(

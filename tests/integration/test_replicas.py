@@ -16,7 +16,8 @@ import pytest
 from pictures import photograph
 
 from axia.v1 import gateway_pb2 as gw
-from axia.v1 import gateway_pb2_grpc, image_pb2
+from axia.v1 import gateway_pb2_grpc, image_pb2, inference_pb2_grpc
+from axia.v1 import inference_pb2 as inf
 
 ANSWERS = """
 first_token_ms: 150
@@ -131,6 +132,52 @@ def test_a_call_that_has_not_started_is_sent_to_the_other_replica(tmp_path: Path
             assert [call.result(timeout=TIMEOUT).completions_done for call in calls] == [1] * 16
 
 
+def availability(gateway: processes.Server) -> dict[str, float]:
+    """What the gateway says of each replica, by its labels."""
+    name = "axia_gateway_replica_available"
+    return {key.removeprefix(name): value for key, value in gateway.metrics().items() if key.startswith(name)}
+
+
+def wait_until_available(gateway: processes.Server, expected: dict[str, float], timeout: float = 10) -> None:
+    deadline = time.monotonic() + timeout
+    while availability(gateway) != expected:
+        assert time.monotonic() < deadline, f"{availability(gateway)} is not {expected}"
+        time.sleep(0.1)
+
+
+def test_each_replica_is_known_to_be_there_or_gone(tmp_path: Path) -> None:
+    with replicas(tmp_path) as own:
+        first, second = (
+            f'{{address="{server.address}",model="scripted"}}' for server in (own.first, own.second)
+        )  # fmt: skip
+        wait_until_available(own.gateway, {first: 1, second: 1})
+        own.first.signal_group(signal.SIGKILL)
+        wait_until_available(own.gateway, {first: 0, second: 1})
+        assert own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
+        own.first.process.wait(30)
+        own.first.start()
+        own.first.wait_for("SERVING", timeout=60)
+        wait_until_available(own.gateway, {first: 1, second: 1})
+        own.second.signal_group(signal.SIGSTOP)  # its connection stays, and a watch of its health would hear nothing
+        try:
+            wait_until_available(own.gateway, {first: 1, second: 0})
+        finally:
+            own.second.signal_group(signal.SIGCONT)
+        wait_until_available(own.gateway, {first: 1, second: 1})
+        assert own.gateway.log_text().count(f"the replica of scripted at {own.second.address} can no longer be") == 1
+
+
+def test_a_replica_whose_model_was_not_known_leaves_no_series_behind(tmp_path: Path) -> None:
+    with processes.inference(tmp_path / "inference.log") as inference:
+        inference.stop()
+        with processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=0.2) as gateway:
+            gateway.wait_for("SERVING")
+            wait_until_available(gateway, {f'{{address="{inference.address}",model=""}}': 0})
+            inference.start()
+            inference.wait_for("SERVING")
+            wait_until_available(gateway, {f'{{address="{inference.address}",model="scripted"}}': 1})
+
+
 def test_defaults_and_limits_of_the_table_hold(tmp_path: Path) -> None:
     table = "[model.defaults]\nn = 2\ntemperature = 0.5\nprompt_id = 'detect/safety'\n"
     table += "[model.limits]\nmax_n = 4\nconcurrency = 1\n"
@@ -143,6 +190,54 @@ def test_defaults_and_limits_of_the_table_hold(tmp_path: Path) -> None:
         calls = [own.stub.DetectValues.future(detection(n=1), timeout=TIMEOUT) for _ in range(8)]
         codes = Counter(call.code() for call in calls)
         assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_defaults_and_limits_of_the_table_hold_for_every_protocol(tmp_path: Path) -> None:
+    table = (
+        "[model.defaults]\ntemperature = 0.5\ntop_p = 0.9\nmax_tokens = 4\n[model.limits]\nmax_n = 2\nmax_tokens = 6\n"
+    )
+    with replicas(tmp_path, table) as own:
+        used = own.stub.DetectValues(detection(full_text=True), timeout=TIMEOUT)
+        assert list(used.provenance.temperatures) == [0.5, 0.5]  # and not three: the limit is two
+        assert (used.provenance.top_p, used.provenance.max_tokens) == (0.9, 4)
+        assert [completion.tokens for completion in used.completions] == [4, 4]
+        with pytest.raises(grpc.RpcError, match="max_tokens: must be from 1 to 6"):
+            own.stub.DetectValues(detection(max_tokens=7), timeout=TIMEOUT)
+
+        config = gw.DetectValuesRequest(n=1)
+        frame = gw.WatchFrame(frame_id=1, image=image_pb2.Image(data=photograph(size=(64, 48))))
+        watch = [gw.WatchValuesRequest(config=config), gw.WatchValuesRequest(frame=frame)]
+        (outcome,) = own.stub.WatchValues(iter(watch), timeout=TIMEOUT)
+        assert (list(outcome.detection.provenance.temperatures), outcome.detection.provenance.max_tokens) == ([0.5], 4)
+        watch[0].config.n = 3
+        with pytest.raises(grpc.RpcError, match=r"config\.n: must be from 1 to 2"):
+            list(own.stub.WatchValues(iter(watch), timeout=TIMEOUT))
+
+        pictures = [gw.InterestPicture(image=image_pb2.Image(data=photograph(seed, (64, 48)))) for seed in (1, 2)]
+        judging = gw.JudgeInterestRequest(pictures=pictures, traits=["I cook."])
+        interest = own.stub.JudgeInterest(judging, timeout=TIMEOUT)
+        assert (interest.sampling.temperature, interest.sampling.top_p, interest.sampling.max_tokens) == (0.5, 0.9, 4)
+        assert [len(judgement.text.split()) for judgement in interest.judgements] == [4, 4]
+        judging.max_tokens = 7
+        with pytest.raises(grpc.RpcError, match="max_tokens: must be from 1 to 6"):
+            own.stub.JudgeInterest(judging, timeout=TIMEOUT)
+
+        with grpc.insecure_channel(own.gateway.address) as channel:
+            inference = inference_pb2_grpc.InferenceServiceStub(channel)
+            message = inf.Message(role=inf.ROLE_USER, text="What is it?")
+            asked = inf.GenerateRequest(messages=[message], samples=[inf.Sample(temperature=1.0)])
+            stated = list(inference.Generate(asked, timeout=TIMEOUT))
+            asked.default_temperature = True
+            left = list(inference.Generate(asked, timeout=TIMEOUT))
+            assert [events[-2].completion.temperature for events in (stated, left)] == [1.0, 0.5]
+            assert [(events[-1].summary.top_p, events[-1].summary.max_tokens) for events in (stated, left)] == [
+                (0.9, 4)
+            ] * 2
+            for fields, field in (({"max_tokens": 7}, "max_tokens"), ({"samples": [inf.Sample()] * 3}, "samples")):
+                beyond = inf.GenerateRequest(**{"messages": [message], "samples": [inf.Sample()], **fields})
+                with pytest.raises(grpc.RpcError, match=field) as caught:
+                    list(inference.Generate(beyond, timeout=TIMEOUT))
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_bad_table_ends_the_gateway_with_file_key_and_rule(tmp_path: Path) -> None:

@@ -224,6 +224,96 @@ def test_json_has_the_alignment_of_completions_and_picture(gateway: Any, picture
         assert detection["alignment"] == 0.5
 
 
+def rows(path: Path, *given: object) -> Path:
+    path.write_text("\n".join(own if isinstance(own, str) else json.dumps(own) for own in given))
+    return path
+
+
+def test_each_picture_is_judged_by_its_own_truth(gateway: Any, folder: Path) -> None:
+    truths = rows(
+        folder.parent / "truths.jsonl",
+        {"file": "home/a.jpg", "element": "a pot", "accept": ["a\u2028pan"]},
+        "",
+        {"file": str(folder / "b.PNG"), "element": "none"},
+        {"file": "elsewhere.jpg", "element": "a cat"},
+    )
+    result = run(folder, "--truths", truths, "--judge", "model", "--json")
+    assert result.exit_code == 0
+    assert result.stderr == f"axia: {folder / 'c.webp'} has no row among the truths: not judged\n"
+    asked = [request.ground_truth for request in gateway.requests]
+    assert [(truth.element, list(truth.accept)) for truth in asked] == [
+        ("a pot", ["a\u2028pan"]),
+        ("none", []),
+        ("", []),
+    ]
+    assert [truth.judge for truth in asked] == [scoring_pb2.JUDGE_MODEL] * 2 + [scoring_pb2.JUDGE_UNSPECIFIED]
+    assert [request.HasField("ground_truth") for request in gateway.requests] == [True, True, False]
+
+
+def test_a_picture_without_a_truth_has_no_marks_beside_others_that_have(
+    gateway: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    truths = rows(folder / "truths.jsonl", {"file": "a.jpg", "element": "pot 1"})
+    options = (folder / "a.jpg", folder / "c.webp", "--truths", truths, "--prompt-text", "A pot", "-n", 2)
+    table = run(*options).stdout
+    assert re.findall(r"(.) A pot \d", table) == ["✗", "✓", " ", " "]
+    assert re.findall(r"0\.50 +([0-9.—]+) +15", table) == ["0.50", "—"]
+    streamed = [line for line in run(*options, "--stream").stdout.splitlines() if " = " in line]
+    assert ["alignment" in line for line in streamed] == [True, False]
+
+
+def test_a_truth_that_is_refused_is_told_with_its_picture(
+    gateway: Any, fail: Callable[..., None], folder: Path
+) -> None:
+    violation = error_details_pb2.BadRequest.FieldViolation(field="ground_truth.element", description="is too long")
+    bad = error_details_pb2.BadRequest(field_violations=[violation])
+    fail("INVALID_ARGUMENT", "ground_truth.element: is too long", "TEXT_TOO_LONG", bad)
+    names = ("a.jpg", "b.PNG", "c.webp")
+    truths = rows(folder / "truths.jsonl", *({"file": name, "element": f"what is in {name}"} for name in names))
+    assert run(folder, "--truths", truths).stderr.count("is too long") == 3
+    assert "the other 2 would fail alike" in run(folder, "--truth", "x").stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ([], "has no rows: give a JSON object a line, with file, element, accept"),
+        (['{"file": "a.jpg"'], "line 1: is no JSON"),
+        (['[["file", "a.jpg"], ["element", "x"]]'], "line 1: is no JSON object"),
+        (["7"], "line 1: is no JSON object"),
+        ([{"file": "b.jpg", "element": "x"}, "", {"file": "a.jpg"}], "line 3: element is missing"),
+        ([{"element": "x"}], "line 1: file is missing"),
+        ([{"file": "a.jpg", "element": " "}], 'line 1: element must be a text, "none" where nothing'),
+        ([{"file": "a.jpg", "element": None}], "line 1: element must be a text"),
+        ([{"file": ["a.jpg"], "element": "x"}], "line 1: file must be a text"),
+        ([{"file": "a\0.jpg", "element": "x"}], "line 1: "),
+        ([{"file": "a.jpg", "element": "x", "accept": "y"}], "line 1: accept must be a list of texts"),
+        ([{"file": "a.jpg", "element": "x", "accept": ["y", ""]}], "line 1: accept must be a list of texts"),
+        ([{"file": "a.jpg", "element": "x", "accept": ["y"] * 65}], "line 1: accept has 65 texts, and at most 64"),
+        ([{"file": "a.jpg", "element": "x", "acept": ["y"]}], "line 1: 'acept' is no field: a row has file, element"),
+        (['{"file": "a.jpg", "element": "x", "element": "y"}'], "line 1: element is there twice"),
+        (
+            [{"file": "a.jpg", "element": "x"}, {"file": "./a.jpg", "element": "y"}],
+            "line 2: './a.jpg' has a row already, on line 1: leave one",
+        ),
+    ],
+)
+def test_a_bad_row_is_told_by_its_line(gateway: Any, picture: Path, given: list[object], advice: str) -> None:
+    result = run(picture, "--truths", rows(picture.parent / "t.jsonl", *given))
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert advice.replace(" ", "") in told.replace(" ", "")  # a long path may be broken over lines
+    assert gateway.requests == []
+
+
+def test_truths_that_are_not_there_or_no_text_are_told(gateway: Any, picture: Path) -> None:
+    for path in (picture.parent / "none.jsonl", picture):
+        result = run(picture, "--truths", path)
+        assert result.exit_code == 2
+        assert "can'tberead" in re.sub(r"[\s│]", "", result.stderr)
+
+
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
@@ -233,6 +323,8 @@ def test_json_has_the_alignment_of_completions_and_picture(gateway: Any, picture
         (["x.jpg", "-n", "3", "-t", "0", "-t", "1"], "give one, or one for each"),
         (["x.jpg", "--accept", "a"], "--accept is for judging completions: give what they should name with --truth"),
         (["x.jpg", "--judge", "lexical"], "--judge is for judging completions: give what they should name with"),
+        (["x.jpg", "--truth", "a", "--truths", "t.jsonl"], "--truths, one for each, not both"),
+        (["x.jpg", "--truths", "t.jsonl", "--accept", "a"], "--accept goes with --truth: t.jsonl has the phrasings"),
         (["x.jpg", "--truth", "a", "--judge", "jury"], "'jury' is not one of 'lexical', 'semantic', 'model'"),
         (["x.jpg", "-n", "0"], "0 is not in the range x>=1"),
         (["x.jpg", "--address", "http://x"], "give host and port"),

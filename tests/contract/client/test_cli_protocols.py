@@ -170,6 +170,45 @@ def test_a_replay_compares_completion_by_completion(fake: FakeGateway, folder: P
     assert differences == [{"index": 1, "before": "a fork", "after": "a knife"}]
 
 
+def test_a_replay_is_judged_by_the_same_truth(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    truth = ("--truth", "a knife", "--accept", "a blade", "--judge", "semantic")
+    detected = run("detect", folder / "0.jpg", "--json", *truth).stdout
+    record.write_text(detected)
+    assert lines(detected)[0]["provenance"]["ground_truth"] == {
+        "element": "a knife", "accept": ["a blade"], "judge": "semantic", "judge_model": "",
+    }  # fmt: skip
+    result = run("replay", record)
+    assert result.exit_code == 0, result.stderr
+    assert "  alignment 0.33\n" in result.stdout
+    first, second = (request.request.ground_truth for request in fake.received[-2:])
+    assert first == second
+    same = lines(run("replay", record, "--json").stdout)[0]
+    third = pytest.approx(1 / 3)
+    assert same["alignment"] == {"same": True, "before": third, "after": third, "completions": []}
+    record.write_text(detected.replace('"a knife","accept"', '"the stove","accept"'))
+    result = run("replay", record)
+    assert result.exit_code == 1
+    assert "  alignment 0.33, now 0.67\n  #0 judged ✗, now ✓\n  #1 judged ✓, now ✗\n" in result.stdout
+    assert "3 of 3 are the same" in result.stdout
+    told = lines(run("replay", record, "--json").stdout)[0]
+    assert (told["same"], told["differences"], told["alignment"]["same"]) == (False, [], False)
+    assert told["alignment"]["completions"][0] == {"index": 0, "before": 0, "after": 1}
+
+
+def test_a_replay_without_a_truth_compares_no_alignment(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    record.write_text(run("detect", folder / "0.jpg", "--json").stdout)
+    assert "alignment" not in run("replay", record).stdout
+    assert lines(run("replay", record, "--json").stdout)[0]["alignment"] is None
+    told = json.loads(run("detect", folder / "0.jpg", "--json", "--truth", "a knife").stdout)
+    del told["provenance"]["ground_truth"]  # as an earlier release saved it
+    record.write_text(json.dumps(told))
+    result = run("replay", record)
+    assert (result.exit_code, "alignment without its ground truth" in result.stderr) == (0, True)
+    assert not fake.received[-1].request.HasField("ground_truth")  # type: ignore[attr-defined]
+
+
 def test_a_replay_needs_the_same_picture(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     record.write_text(run("detect", folder / "0.jpg", "--json").stdout)

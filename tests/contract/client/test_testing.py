@@ -190,6 +190,22 @@ def test_an_assessment_goes_on_where_it_broke_off(fake: FakeGateway) -> None:
     assert caught.value.reason == "PLAN_CHANGED"
 
 
+def test_an_assessment_goes_on_as_it_was_sampled(fake: FakeGateway) -> None:
+    """Whatever the model's defaults at the gateway have become since."""
+    with axia.Client() as client:
+        whole = client.preference(values=["power"], k=2, seed=5, temperature=0.7, top_p=0.9)
+        assert whole.plan.sampling is not None
+        assert (whole.plan.sampling.temperature, whole.plan.sampling.top_p) == (0.7, 0.9)
+        part = axia.Preference(plan=whole.plan, judgements=whole.judgements[:7])
+        gone_on = client.preference(values=["power"], k=2, resume=part)
+        assert gone_on.plan.sampling == whole.plan.sampling
+        other = client.preference(values=["power"], k=2, resume=part, temperature=0.0)
+        assert other.plan.sampling is not None
+        assert other.plan.sampling.temperature == 0
+        earlier = axia.Preference(plan=whole.plan.model_copy(update={"sampling": None}), judgements=part.judgements)
+        assert client.preference(values=["power"], k=2, resume=earlier).judgements == whole.judgements
+
+
 @pytest.mark.parametrize(
     ("answer", "strategy", "decision"),
     [
@@ -208,6 +224,8 @@ async def test_a_persona_stays_or_swipes(answer: str, strategy: Any, decision: s
         async with axia.AsyncClient(fake.address) as client:
             again = await client.judge_interest([picture], TRAITS, image_ids=fake.retrieval.ids, strategy=strategy)
     assert [judgement.decision for judgement in interest.judgements] == [decision, decision]
+    assert interest.sampling is not None
+    assert interest.sampling.max_tokens == 100
     assert interest.undecided == (0 if decision else 2)
     assert again.judgements == interest.judgements
 

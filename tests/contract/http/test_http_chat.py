@@ -74,6 +74,27 @@ async def test_a_seed_gives_each_completion_the_designs_seed(http: Face, gateway
     assert drawn[0] != drawn[1]
 
 
+async def test_what_is_not_given_is_left_to_the_models_defaults_and_told(http: Face, gateway: FakeGateway) -> None:
+    first = {"index": 0, "text": "First.", "temperature": 0.25}
+    used = {"prompt_tokens": 11, "model": {"name": "m"}, "top_p": 0.9, "max_tokens": 40}
+    gateway.answers["Generate"] = [
+        STARTED, inference_pb2.GenerateResponse(completion=first), inference_pb2.GenerateResponse(summary=used),
+    ]  # fmt: skip
+    answer = (await chat(http)).json()
+    asked = gateway.requests[0]
+    assert asked.default_temperature
+    assert not asked.HasField("top_p")
+    assert not asked.HasField("max_tokens")
+    sampling = {"temperature": 0.25, "top_p": 0.9, "max_tokens": 40}
+    assert answer["sampling"] == sampling
+    body = question(temperature=0, stream=True, stream_options={"include_usage": True})
+    events = [data for _, data in await http.events("POST", "/v1/chat/completions", json=body)]
+    assert events[-2]["sampling"] == sampling
+    assert not gateway.requests[1].default_temperature
+    gateway.answers["Generate"] = ANSWERS
+    assert (await chat(http)).json()["sampling"] == {"temperature": 0.0}
+
+
 async def test_a_stream_sends_each_completion_whole_and_counts_on_request(http: Face, gateway: FakeGateway) -> None:
     gateway.answers["Generate"] = ANSWERS
     body = question(n=2, stream=True, stream_options={"include_usage": True})

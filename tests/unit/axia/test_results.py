@@ -11,6 +11,7 @@ from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
 MESSAGES: dict[str, tuple[Any, set[str]]] = {
     "Reading": (gateway_pb2.CompletionReading, set()),
     "ItemFailure": (gateway_pb2.ItemError, set()),
+    "AnswerSampling": (gateway_pb2.AnswerSampling, set()),
     "PreferencePlan": (gateway_pb2.PreferencePlan, set()),
     "PreferenceJudgement": (gateway_pb2.PreferenceJudgement, set()),
     "PreferenceSummary": (gateway_pb2.PreferenceSummary, set()),

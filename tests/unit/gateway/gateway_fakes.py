@@ -1,12 +1,13 @@
 """A model, a retrieval and a scoring service that do as a test says."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from gateway.detection import Completion, CompletionGroup, Consensus
 from gateway.found import Hit, LexiconValue, Message, ValueSearch
 from gateway.model import Finished, ModelEvent, ModelInfo, Question, StageTimes, Started
 from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Readings, Verdict, Weight
-from gateway.sampling import DetectionDefaults, GroundTruth, ModelLimits
+from gateway.sampling import GroundTruth, ModelDefaults, ModelLimits
 from services.serving.errors import NotFound, ServiceError, Unavailable
 
 MODEL = ModelInfo("fake", "r1", "scripted", "1", 4096, 16, 1024, accepts_images=True)
@@ -20,8 +21,11 @@ class FakeModel:
         self.asked: list[Question] = []
         self.model = MODEL
         self.limits = ModelLimits(MODEL.max_samples, MODEL.max_tokens)
-        self.defaults = DetectionDefaults()
+        self.defaults = ModelDefaults()
         self._started_first = started_first
+        self._running = 0
+        self.most_at_once = 0
+        """Most questions that were being answered at a time."""
 
     async def find(self, model: str) -> "FakeModel":
         return self
@@ -29,6 +33,10 @@ class FakeModel:
     async def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
         self.asked.append(question)
         said = self.say(question)
+        self._running += 1
+        self.most_at_once = max(self.most_at_once, self._running)
+        await asyncio.sleep(0)
+        self._running -= 1
         if self._started_first:
             yield Started()
         if isinstance(said, ServiceError):

@@ -6,10 +6,11 @@ from gateway_fakes import FakeModel, FakeRetrieval, FakeScoring
 from pictures import photograph
 
 from axia.prompts import load_prompts
+from gateway import convert_interest
 from gateway.answers import AnswerRequest
 from gateway.asking import ModelGone
 from gateway.interest import Interest, InterestJudge, InterestPicture, InterestRequest
-from gateway.sampling import completion_seed
+from gateway.sampling import ModelDefaults, ModelLimits, completion_seed
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument, Unavailable
 
@@ -41,6 +42,36 @@ async def test_each_picture_is_asked_about_as_the_persona_with_its_own_seed() ->
         PICTURE: completion_seed(3, 0, sha256(PICTURE).hexdigest()),
         b"lock-0": completion_seed(3, 0, "lock-0"),
     }
+
+
+async def test_the_models_defaults_hold_where_the_request_does_not_say() -> None:
+    model = FakeModel(lambda question: "yes")
+    model.defaults = ModelDefaults(n=5, temperature=0.7, top_p=0.9, max_tokens=30, prompt_id="detect/safety")
+    interest = await judge(REQUEST, model)
+    asked = model.asked[0]
+    assert [sample.temperature for sample in asked.samples] == [0.7]
+    assert (asked.top_p, asked.max_tokens, interest.prompt.id) == (0.9, 30, "interest/simple")
+    sent = convert_interest.from_interest(interest, "id").sampling
+    assert (sent.temperature, sent.top_p, sent.max_tokens) == (0.7, 0.9, 30)
+    said = AnswerRequest(temperature=0.0, top_p=1.0, max_tokens=5)
+    own = (await judge(replace(REQUEST, answers=said), model)).sampling
+    assert (own.temperature, own.top_p, own.max_tokens) == (0.0, 1.0, 5)
+
+
+async def test_a_limit_of_the_model_is_refused_by_the_fields_name() -> None:
+    model = FakeModel(lambda question: "yes")
+    model.limits = ModelLimits(16, 20)
+    with pytest.raises(InvalidArgument, match="from 1 to 20, and is 21") as caught:
+        await judge(replace(REQUEST, answers=AnswerRequest(max_tokens=21)), model)
+    assert caught.value.violations[0].field == "max_tokens"
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (2, 2), (None, 8)])
+async def test_a_call_has_no_more_questions_in_flight_than_the_model_takes(concurrency: int | None, most: int) -> None:
+    model = FakeModel(lambda question: "yes")
+    model.limits = ModelLimits(16, 20, concurrency)
+    await judge(replace(REQUEST, pictures=[InterestPicture(None, f"lock-{place}") for place in range(10)]), model)
+    assert model.most_at_once == most
 
 
 @pytest.mark.parametrize(("said", "stays", "reason"), [

@@ -4,12 +4,13 @@ import pytest
 from gateway_fakes import FakeModel, FakeRetrieval, FakeScoring
 
 from axia.prompts import load_prompts
+from gateway import convert_preference
 from gateway.answers import AnswerRequest
 from gateway.asking import ModelGone
 from gateway.model import Question
 from gateway.preference import PreferenceAssessor, PreferenceSummary
 from gateway.preference_plan import Judgement, PreferencePlan, PreferenceRequest
-from gateway.sampling import completion_seed
+from gateway.sampling import ModelDefaults, ModelLimits, completion_seed
 from gateway.settings import GatewaySettings
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
@@ -85,6 +86,30 @@ async def test_the_plans_hash_follows_from_what_is_asked() -> None:
     )]  # fmt: skip
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == len(hashes) - 1
+
+
+async def test_the_models_defaults_hold_where_the_request_does_not_say() -> None:
+    model = FakeModel(says)
+    model.defaults = ModelDefaults(n=5, temperature=0.7, top_p=0.9, max_tokens=30, prompt_id="detect/safety")
+    plan, judgements, _ = await run(model=model)
+    assert {len(own.samples) for own in model.asked} == {1}
+    assert {(own.samples[0].temperature, own.top_p, own.max_tokens) for own in model.asked} == {(0.7, 0.9, 30)}
+    assert [prompt.id for prompt in plan.prompts] == ["preference/like", "preference/why", "preference/describe"]
+    sent = convert_preference.from_preference_event(replace(plan, search=None), "id").plan.sampling
+    assert (sent.temperature, sent.top_p, sent.max_tokens) == (0.7, 0.9, 30)
+    assert plan.sha256 != (await run())[0].sha256
+    answers = AnswerRequest(seed=5, temperature=0.0, top_p=1.0, max_tokens=100)
+    assert (await run(replace(REQUEST, answers=answers), model))[0].sha256 == (await run())[0].sha256
+    with pytest.raises(FailedPrecondition, match="its defaults have changed"):
+        await run(replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:2])))
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (2, 2), (None, 3)])
+async def test_a_call_has_no_more_questions_in_flight_than_the_model_takes(concurrency: int | None, most: int) -> None:
+    model = FakeModel(says)
+    model.limits = ModelLimits(16, 1024, concurrency)
+    await run(model=model)
+    assert model.most_at_once == most
 
 
 async def test_it_goes_on_where_it_broke_off_and_scores_all() -> None:

@@ -9,7 +9,7 @@ from gateway.detection import Completion
 from gateway.model import ModelEvent, Question
 from gateway.reader import Reader
 from gateway.readings import Readings
-from gateway.sampling import GroundTruth
+from gateway.sampling import GroundTruth, ModelDefaults, ModelLimits
 from services.serving.errors import Unavailable
 from services.serving.metrics import REGISTRY
 
@@ -103,3 +103,14 @@ async def test_with_no_time_left_nothing_is_asked() -> None:
     scoring = FakeScoring()
     assert (await reader(scoring).read(COMPLETIONS, 0.5, None, None, -0.1)).missing
     assert scoring.calls == []
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (None, 2)])
+async def test_a_judge_is_asked_no_more_at_a_time_than_it_takes(concurrency: int | None, most: int) -> None:
+    judge = FakeModel(lambda question: "yes")
+    judge.limits = ModelLimits(16, 1024, concurrency)
+    judge.defaults = ModelDefaults(temperature=0.7, max_tokens=30)
+    readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
+    assert readings.missing == ()
+    assert judge.most_at_once == most
+    assert {(own.samples[0].temperature, own.max_tokens) for own in judge.asked} == {(0.0, 16)}

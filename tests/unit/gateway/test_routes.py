@@ -50,6 +50,7 @@ def test_replicas_may_have_ipv6_addresses(tmp_path: Path) -> None:
         (model(more="default = true") + model("b", more="default = true"), "model: only one can be the default"),
         (model(more="colour = 1"), "model.0.colour: "),
         (model(more="[model.defaults]\ntemperature = 3"), "model.0.defaults.temperature: "),
+        (model(more="[model.defaults]\ntop_p = 0"), "model.0.defaults.top_p: "),
         (model(more="[model.defaults]\nprompt_id = 'detect/system'"), "model.0.defaults.prompt_id: "),
         (model(more="[model.defaults]\nn = 5\n[model.limits]\nmax_n = 2"), "defaults.n: is 5, and the limit is 2"),
     ],
