@@ -2,7 +2,7 @@
 
 Every change is in a log before it is in memory, so what was returned survives a crash. A part with an HNSW index is
 made from sealed logs and smaller parts, which it then replaces in one replacement of the manifest. `edge_files` has the
-files. Everything here blocks; `edge_index` calls it in one thread.
+files. Everything here blocks; `edge_index` and `edge_builds` call it in one thread.
 """
 
 import logging

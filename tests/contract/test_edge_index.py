@@ -199,7 +199,7 @@ async def test_an_index_whose_closing_is_given_up_is_closed_all_the_same(
 
 
 async def test_a_build_that_is_killed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.retrieval.edge_index._FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("services.retrieval.edge_builds._FIRST_PAUSE_S", 0.05)
     index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
     await index.add(entries(250))
     os.kill(await child_of_build(), signal.SIGKILL)

@@ -1,0 +1,165 @@
+"""The builds of an open index: when one begins, the child process that does it, and what becomes of one that fails.
+
+Edge's calls hold the GIL and building an HNSW index takes minutes, so that happens in a child process
+(`edge_build`), from the logs on disk, while searches go on with what was there before.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.retrieval.edge_build import DISK_FULL, BuildJob
+from services.retrieval.edge_shard import ShardError
+from services.retrieval.edge_store import EdgeStore
+from services.serving.errors import ServiceError
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
+"""Before a build that failed is tried again; doubles."""
+
+
+class EdgeBuilds:
+    """Builds what is due, one build at a time, and everything into one part once nothing is written for a while.
+
+    Args:
+        store: What is built.
+        in_turn: Runs a call in the thread that writes to the store, between two writes.
+        settle_s: Seconds without an addition or a deletion after which everything is built into one part.
+    """
+
+    def __init__(
+        self, store: EdgeStore, in_turn: Callable[[Callable[[], Any]], Awaitable[Any]], settle_s: float
+    ) -> None:
+        self._store = store
+        self._in_turn = in_turn
+        self._settle_s = settle_s
+        self._task: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._settle: asyncio.TimerHandle | None = None
+        self._written = time.monotonic()
+        self._pause_s = _FIRST_PAUSE_S
+        self._not_before = 0.0
+        self._settle_pause_s = 0.0
+        self._closed = False
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being built."""
+        return self._task is not None
+
+    def begin(self) -> None:
+        """Builds what was left when the index was closed."""
+        self._start()
+        self._settle_later()
+
+    def after_write(self) -> None:
+        """Builds what is due now that something was added or deleted."""
+        self._written = time.monotonic()
+        self._start()
+        self._settle_later()
+
+    async def close(self) -> None:
+        """Ends a build and begins no other."""
+        self._closed = True
+        for timer in (self._retry, self._settle):
+            if timer is not None:
+                timer.cancel()
+        if self._task is not None:
+            task = self._task
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _start(self) -> None:
+        if self._may_start() and self._store.to_build():
+            self._task = asyncio.create_task(self._build_all(settling=False), name="index-build")
+
+    def _may_start(self) -> bool:
+        return self._task is None and not self._closed and time.monotonic() >= self._not_before
+
+    def _settle_later(self) -> None:
+        if self._settle is None and not self._closed and self._store.to_settle():
+            self._settle = asyncio.get_running_loop().call_later(
+                max(self._settle_s, self._settle_pause_s), self._settle_if_quiet
+            )
+
+    def _settle_if_quiet(self) -> None:
+        self._settle = None
+        quiet = time.monotonic() - self._written >= self._settle_s
+        if quiet and self._may_start() and self._store.to_settle():
+            self._task = asyncio.create_task(self._build_all(settling=True), name="index-build")
+        else:
+            self._settle_later()
+
+    async def _build_all(self, *, settling: bool) -> None:
+        try:
+            while True:
+                begin = functools.partial(self._store.begin_build, settling=settling)
+                job: BuildJob | None = await self._in_turn(begin)
+                if job is None:
+                    return
+                began = time.monotonic()
+                built = False
+                try:
+                    built = await self._run(job)
+                finally:
+                    # Also when the index closes meanwhile: it removes what was half-built.
+                    await self._in_turn(functools.partial(self._store.end_build, job, built=built))
+                if not built:
+                    self._retry_later(settling=settling)
+                    return
+                self._pause_s = _FIRST_PAUSE_S
+                if settling:
+                    self._settle_pause_s = 0.0
+                    settling = False  # what was added meanwhile waits until it is quiet again
+                _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
+        except (OSError, ShardError, ServiceError) as error:
+            _log.warning("a built index can't be put in place; it is tried again", extra={"error": str(error)})
+            self._retry_later(settling=settling)
+        finally:
+            self._task = None
+            self._settle_later()
+
+    def _retry_later(self, *, settling: bool) -> None:
+        pause_s = self._pause_s
+        if settling:
+            # Only settling waits: smaller builds need less room, and what it sealed is one of them.
+            self._settle_pause_s = min(max(2 * self._settle_pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+            pause_s = 0.0
+        else:
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._not_before = time.monotonic() + pause_s
+        if not self._closed:
+            self._retry = asyncio.get_running_loop().call_later(pause_s, self._start)
+
+    async def _run(self, job: BuildJob) -> bool:
+        if not await asyncio.to_thread(self._store.enough_space, job):
+            _log.warning("too little disk space to build an index; searches go on without one")
+            return False
+        # A program of its own rather than a fork: gRPC's threads don't survive one.
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.retrieval.edge_build", str(os.getpid())),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            process_group=0,  # signals to the server's group are for the server, which ends the child itself
+        )
+        try:
+            await child.communicate(job.to_json())
+        finally:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        if child.returncode == DISK_FULL:
+            _log.warning("the disk is too full to build an index; searches go on without one")
+        elif child.returncode:
+            _log.warning("building an index failed", extra={"returncode": child.returncode})
+        return child.returncode == 0
