@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.retrieval.edge_build import DISK_FULL, BuildJob
+from services.retrieval.edge_files import DamagedPartError
 from services.retrieval.edge_shard import ShardError
 from services.retrieval.edge_store import EdgeStore
 from services.serving.errors import ServiceError
@@ -74,8 +75,9 @@ class EdgeBuilds:
         if self._task is not None:
             task = self._task
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])  # raises nothing: whatever it ended with, the index must still be let go
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.warning("a build did not end as it should", exc_info=error)
 
     def _start(self) -> None:
         if self._may_start() and self._store.to_build():
@@ -120,8 +122,11 @@ class EdgeBuilds:
                     self._settle_pause_s = 0.0
                     settling = False  # what was added meanwhile waits until it is quiet again
                 _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
-        except (OSError, ShardError, ServiceError) as error:
+        except (OSError, ShardError, DamagedPartError, ServiceError) as error:
             _log.warning("a built index can't be put in place; it is tried again", extra={"error": str(error)})
+            self._retry_later(settling=settling)
+        except Exception:  # Edge raises nothing more specific; and a mistake here must not end builds for good
+            _log.exception("a build ended unexpectedly; it is tried again")
             self._retry_later(settling=settling)
         finally:
             self._task = None

@@ -226,6 +226,7 @@ class EdgeStore:
         Raises:
             OSError: If the manifest can't be written or the part can't be read.
             ShardError: If the part can't be opened.
+            DamagedPartError: If its summary can't be understood.
         """
         replaced, self._building = self._building, ()
         target = Path(job.target)

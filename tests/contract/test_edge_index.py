@@ -208,6 +208,77 @@ async def test_a_build_that_is_killed_is_tried_again(tmp_path: Path, monkeypatch
     await index.close()
 
 
+@pytest.mark.parametrize("summary", ["", '{"images": 250', "{}", '{"images": 250, "platforms": 4}', "[]"])
+async def test_a_build_whose_output_is_damaged_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, summary: str
+) -> None:
+    monkeypatch.setattr("services.retrieval.edge_builds._FIRST_PAUSE_S", 0.05)
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    end_build = index._store.end_build
+    damaged: list[str] = []
+
+    def ended(job: BuildJob, *, built: bool) -> None:
+        if built and not damaged:
+            damaged.append(job.target)
+            (Path(job.target) / "part.json").write_text(summary)
+        end_build(job, built=built)
+
+    monkeypatch.setattr(index._store, "end_build", ended)
+    there = entries(250)
+    await index.add(there)
+    await until_built(index, 250)
+    assert len(damaged) == 1
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "a built index can't be put in place; it is tried again"
+    ]
+    query = Query(directions(1, seed=5)[0], k=5)
+    assert ids(await index.search(query)) == ids(exact(query, there))
+    await index.close()
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it, past `except Exception`."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Panic])
+async def test_an_index_is_let_go_of_whatever_its_build_ended_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    await index.add(entries(250))
+    await child_of_build()
+
+    def failing(*_: object, **__: object) -> None:
+        raise error("the build's end fails")
+
+    monkeypatch.setattr(index._store, "end_build", failing)
+    await index.close()
+    assert children() == []
+    again = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    assert (await again.stats()).images == 250
+    await again.close()
+
+
+async def test_builds_outlive_an_error_that_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("services.retrieval.edge_builds._FIRST_PAUSE_S", 0.05)
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    enough_space = index._store.enough_space
+    answers = iter([RuntimeError("unforeseen")])
+
+    def failing_once(job: BuildJob) -> bool:
+        for error in answers:
+            raise error
+        return enough_space(job)
+
+    monkeypatch.setattr(index._store, "enough_space", failing_once)
+    await index.add(entries(250))
+    await until_built(index, 250)
+    assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True]
+    await index.close()
+
+
 async def test_a_full_disk_is_told_in_our_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = await EdgeCatalogue(tmp_path).open(ENCODER)
     await index.add(entries(2))
