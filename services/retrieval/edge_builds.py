@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Any
 
 from services.retrieval.edge_build import DISK_FULL, BuildJob
@@ -26,8 +27,19 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
 """Before a build that failed is tried again; doubles."""
 
 
+class _Outcome(Enum):
+    """How a build ended."""
+
+    BUILT = "built"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
 class EdgeBuilds:
     """Builds what is due, one build at a time, and everything into one part once nothing is written for a while.
+
+    The latter may take minutes. When so much is added meanwhile that another build is due, it makes way for that, for
+    what is in no part is compared one by one; it comes again when it is quiet again.
 
     Args:
         store: What is built.
@@ -42,6 +54,9 @@ class EdgeBuilds:
         self._in_turn = in_turn
         self._settle_s = settle_s
         self._task: asyncio.Task[None] | None = None
+        self._settling = False
+        self._interrupted = False
+        self._child: asyncio.subprocess.Process | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._settle: asyncio.TimerHandle | None = None
         self._written = time.monotonic()
@@ -63,6 +78,10 @@ class EdgeBuilds:
     def after_write(self) -> None:
         """Builds what is due now that something was added or deleted."""
         self._written = time.monotonic()
+        if self._settling and self._store.outgrown():
+            self._interrupted = True
+            if self._child is not None:
+                _kill(self._child)
         self._start()
         self._settle_later()
 
@@ -101,40 +120,49 @@ class EdgeBuilds:
             self._settle_later()
 
     async def _build_all(self, *, settling: bool) -> None:
+        self._settling, self._interrupted = settling, False
         try:
             while True:
-                begin = functools.partial(self._store.begin_build, settling=settling)
+                begin = functools.partial(self._store.begin_build, settling=self._settling)
                 job: BuildJob | None = await self._in_turn(begin)
                 if job is None:
                     return
-                began = time.monotonic()
-                built = False
-                try:
-                    built = await self._run(job)
-                finally:
-                    # Also when the index closes meanwhile: it removes what was half-built.
-                    await self._in_turn(functools.partial(self._store.end_build, job, built=built))
-                if not built:
-                    self._retry_later(settling=settling)
+                if not await self._build(job):
+                    self._retry_later()
                     return
-                self._pause_s = _FIRST_PAUSE_S
-                if settling:
-                    self._settle_pause_s = 0.0
-                    settling = False  # what was added meanwhile waits until it is quiet again
-                _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
+                # What was added meanwhile is built now if it is due; if not, it waits until it is quiet again.
+                self._settling = self._interrupted = False
         except (OSError, ShardError, DamagedPartError, ServiceError) as error:
             _log.warning("a built index can't be put in place; it is tried again", extra={"error": str(error)})
-            self._retry_later(settling=settling)
+            self._retry_later()
         except Exception:  # Edge raises nothing more specific; and a mistake here must not end builds for good
             _log.exception("a build ended unexpectedly; it is tried again")
-            self._retry_later(settling=settling)
+            self._retry_later()
         finally:
             self._task = None
+            self._settling = False
             self._settle_later()
 
-    def _retry_later(self, *, settling: bool) -> None:
+    async def _build(self, job: BuildJob) -> bool:
+        """Builds one part; returns whether builds go on."""
+        began = time.monotonic()
+        outcome = _Outcome.FAILED
+        try:
+            outcome = await self._run(job)
+        finally:
+            # Also when the index closes meanwhile: it removes what was half-built.
+            end = functools.partial(self._store.end_build, job, built=outcome is _Outcome.BUILT)
+            await self._in_turn(end)
+        if outcome is _Outcome.BUILT:
+            self._pause_s = _FIRST_PAUSE_S
+            if self._settling:
+                self._settle_pause_s = 0.0
+            _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
+        return outcome is not _Outcome.FAILED
+
+    def _retry_later(self) -> None:
         pause_s = self._pause_s
-        if settling:
+        if self._settling:
             # Only settling waits: smaller builds need less room, and what it sealed is one of them.
             self._settle_pause_s = min(max(2 * self._settle_pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
             pause_s = 0.0
@@ -144,12 +172,12 @@ class EdgeBuilds:
         if not self._closed:
             self._retry = asyncio.get_running_loop().call_later(pause_s, self._start)
 
-    async def _run(self, job: BuildJob) -> bool:
+    async def _run(self, job: BuildJob) -> _Outcome:
         if not await asyncio.to_thread(self._store.enough_space, job):
             _log.warning("too little disk space to build an index; searches go on without one")
-            return False
+            return _Outcome.FAILED
         # A program of its own rather than a fork: gRPC's threads don't survive one.
-        child = await asyncio.create_subprocess_exec(
+        child = self._child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services.retrieval.edge_build", str(os.getpid())),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
@@ -157,14 +185,26 @@ class EdgeBuilds:
             process_group=0,  # signals to the server's group are for the server, which ends the child itself
         )
         try:
+            if self._interrupted:  # before there was a child that could be ended
+                _kill(child)
             await child.communicate(job.to_json())
         finally:
+            self._child = None
             if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
+                _kill(child)
                 await child.wait()
+        if child.returncode == 0:
+            return _Outcome.BUILT
+        if self._interrupted:
+            _log.info("an index is built in parts first, for much was added while everything was built into one")
+            return _Outcome.INTERRUPTED
         if child.returncode == DISK_FULL:
             _log.warning("the disk is too full to build an index; searches go on without one")
-        elif child.returncode:
+        else:
             _log.warning("building an index failed", extra={"returncode": child.returncode})
-        return child.returncode == 0
+        return _Outcome.FAILED
+
+
+def _kill(child: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.kill()

@@ -166,6 +166,10 @@ class EdgeStore:
         """Whether there is something to build."""
         return bool(self.view.sealed) or any(map(self._much_deleted, self.view.indexed))
 
+    def outgrown(self) -> bool:
+        """Whether so much was added since a build began that another is due."""
+        return any(log not in self._building for log in self.view.sealed)
+
     def to_settle(self) -> bool:
         """Whether so much is outside the largest part that one build of everything is worth it."""
         sizes = list(map(len, self.view.segments))

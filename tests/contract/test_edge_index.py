@@ -123,6 +123,46 @@ async def test_what_is_added_while_an_index_settles_waits_until_it_is_quiet_agai
     await index.close()
 
 
+async def until_parts(index: EdgeIndex, *sizes: int) -> None:
+    async with asyncio.timeout(60):
+        while [len(part) for part in index.view.segments] != list(sizes):
+            await asyncio.sleep(0.02)
+
+
+async def test_settling_makes_way_for_a_build_that_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.5).open(ENCODER)
+    begin_build = index._store.begin_build
+    jobs: list[BuildJob | None] = []
+
+    def begun(*, settling: bool) -> BuildJob | None:
+        jobs.append(begin_build(settling=settling))
+        return jobs[-1]
+
+    monkeypatch.setattr(index._store, "begin_build", begun)
+    there = entries(1_250)
+    await index.add(there[:1_000])
+    await until_parts(index, 1_000, 0)
+    await index.add(there[1_000:1_040])
+    settling = await child_of_build()
+    os.kill(settling, signal.SIGSTOP)  # as if it took minutes
+    assert jobs[-1] is not None
+    half_built = index._store.path / jobs[-1].target
+    half_built.mkdir(exist_ok=True)
+    (half_built / "pictures.log").touch()
+    await index.add(there[1_040:1_190])
+    await asyncio.sleep(0.3)
+    assert children() == [settling]  # too little to build
+    await index.add(there[1_190:1_250])
+    await until_parts(index, 1_000, 250, 0)
+    assert settling not in children()
+    assert half_built.name not in {part.name for part in index.view.indexed}
+    assert not half_built.exists()
+    await until_parts(index, 1_250, 0)  # once it is quiet again
+    query = Query(directions(1, seed=5)[0], k=20)
+    assert ids(await index.search(query)) == ids(exact(query, there))
+    await index.close()
+
+
 async def test_an_index_without_the_room_to_settle_is_built_in_parts_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
