@@ -63,6 +63,7 @@ class EdgeBuilds:
         self._pause_s = _FIRST_PAUSE_S
         self._not_before = 0.0
         self._settle_pause_s = 0.0
+        self._settle_not_before = 0.0
         self._closed = False
 
     @property
@@ -106,18 +107,20 @@ class EdgeBuilds:
         return self._task is None and not self._closed and time.monotonic() >= self._not_before
 
     def _settle_later(self) -> None:
-        if self._settle is None and not self._closed and self._store.to_settle():
-            self._settle = asyncio.get_running_loop().call_later(
-                max(self._settle_s, self._settle_pause_s), self._settle_if_quiet
-            )
+        # While something is built nothing can begin; its end comes here again.
+        if self._settle is None and self._task is None and not self._closed and self._store.to_settle():
+            left_s = self._settle_at() - time.monotonic()
+            self._settle = asyncio.get_running_loop().call_later(max(left_s, 0.0), self._settle_if_quiet)
+
+    def _settle_at(self) -> float:
+        return max(self._written + self._settle_s, self._settle_not_before, self._not_before)
 
     def _settle_if_quiet(self) -> None:
         self._settle = None
-        quiet = time.monotonic() - self._written >= self._settle_s
-        if quiet and self._may_start() and self._store.to_settle():
+        if self._may_start() and time.monotonic() >= self._settle_at() and self._store.to_settle():
             self._task = asyncio.create_task(self._build_all(settling=True), name="index-build")
         else:
-            self._settle_later()
+            self._settle_later()  # something was written since; only what is left is waited for
 
     async def _build_all(self, *, settling: bool) -> None:
         self._settling, self._interrupted = settling, False
@@ -165,6 +168,7 @@ class EdgeBuilds:
         if self._settling:
             # Only settling waits: smaller builds need less room, and what it sealed is one of them.
             self._settle_pause_s = min(max(2 * self._settle_pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+            self._settle_not_before = time.monotonic() + self._settle_pause_s
             pause_s = 0.0
         else:
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)

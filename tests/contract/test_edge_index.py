@@ -104,6 +104,22 @@ async def test_an_index_settles_once_nothing_is_written_for_a_while(tmp_path: Pa
     await index.close()
 
 
+async def test_an_index_settles_as_soon_as_it_was_quiet_for_long_enough(tmp_path: Path) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=2.0).open(ENCODER)
+    await index.add(entries(250))
+    await until_built(index, 250)
+    await index.add(entries(20, 250))
+    await asyncio.sleep(0.4)
+    before = time.monotonic()
+    await index.add(entries(1, 270))
+    after = time.monotonic()
+    await child_of_build()
+    began = time.monotonic()
+    assert began - before >= 2.0
+    assert began - after < 3.0  # two whole intervals after the first addition would be 3.6
+    await index.close()
+
+
 async def test_what_is_added_while_an_index_settles_waits_until_it_is_quiet_again(tmp_path: Path) -> None:
     index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.8).open(ENCODER)
     there = entries(480)
