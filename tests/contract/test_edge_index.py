@@ -184,9 +184,7 @@ async def test_an_index_without_the_room_to_settle_is_built_in_parts_all_the_sam
 ) -> None:
     index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.3).open(ENCODER)
     await index.add(entries(1_000))
-    async with asyncio.timeout(60):
-        while [len(part) for part in index.view.segments] != [1_000, 0]:
-            await asyncio.sleep(0.02)
+    await until_parts(index, 1_000, 0)
     refused = asyncio.Event()
 
     def enough_space(job: BuildJob) -> bool:
@@ -202,6 +200,8 @@ async def test_an_index_without_the_room_to_settle_is_built_in_parts_all_the_sam
     await index.add(entries(250, 1_040))
     async with asyncio.timeout(8):  # less than the pause after a build that failed
         await until_built(index, 1_290)
+    assert refused.is_set()
+    assert [len(part) for part in index.view.segments] == [1_000, 290, 0]
     await index.close()
 
 
@@ -247,10 +247,14 @@ async def test_an_index_whose_closing_is_given_up_is_closed_all_the_same(
     await asyncio.sleep(0.05)
     closing.cancel()
     await asyncio.gather(closing, return_exceptions=True)
+    assert closing.cancelled()
+    with pytest.raises(Unavailable, match="open in another process"):  # still waiting for the addition
+        await EdgeCatalogue(tmp_path).open(ENCODER)
     goes_on.set()
     await catalogue.close()
-    await adding
+    assert await adding == [True]
     again = await EdgeCatalogue(tmp_path).open(ENCODER)
+    assert await again.add(entries(1)) == [True]
     await again.close()
 
 
