@@ -66,6 +66,8 @@ class ServiceChannel:
         self.service = service
         self.address = address
         self.serving = False
+        self.arrivals = 0
+        """How often it began to say SERVING: after each, it may be another release."""
         self._logger = logging.getLogger(__name__)
         self._settings = settings
         self._channel: grpc.aio.Channel | None = None
@@ -130,6 +132,7 @@ class ServiceChannel:
         metrics.SERVICE_AVAILABLE.labels(self.name).set(serving)
         if serving != self.serving:
             self.serving = serving
+            self.arrivals += serving
             self._logger.info("the %s service at %s %s", self.name, self.address, "answers" if serving else "is away")
             await changed(serving)
 

@@ -10,7 +10,7 @@ from gateway import metrics
 from gateway.asking import ask
 from gateway.detection import Completion
 from gateway.model import Backend, Question, Sample, Turn
-from gateway.readings import Readings, Scoring
+from gateway.readings import TOO_OLD, Readings, Scoring
 from gateway.sampling import GroundTruth
 from services.serving.errors import DeadlineExceeded, ServiceError
 
@@ -77,7 +77,8 @@ class Reader:
         try:
             readings = await self._scoring.read(sentences, abstain_threshold, truth, judged, timeout_s)
         except ServiceError as error:
-            logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)
+            if error.reason != TOO_OLD:  # told when it was found out; every detection would say it again
+                logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)
             readings = Readings()
         read = {
             "grouping": readings.grouping is not None and readings.grouping.by_meaning,

@@ -67,6 +67,10 @@ class IsqReading(NamedTuple):
     message: Message
 
 
+TOO_OLD = "SCORING_TOO_OLD"
+"""Reason of a service that can't read completions because its release is older; it says so in the log itself, once."""
+
+
 class Scoring(Protocol):
     """The scoring service. Every method raises ServiceError if it does not answer."""
 

@@ -9,7 +9,7 @@ import grpc
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import convert_scoring, metrics
 from gateway.channels import ServiceChannel
-from gateway.readings import IsqReading, Message, PreferenceAnswer, Readings, Verdict
+from gateway.readings import TOO_OLD, IsqReading, Message, PreferenceAnswer, Readings, Verdict
 from gateway.sampling import GroundTruth
 from services.serving.errors import Code, FailedPrecondition, ServiceError
 from services.serving.logs import REQUEST_ID_KEY, request_id
@@ -33,6 +33,8 @@ class GrpcScoring:
         self._channel = channel
         self._patience_s = patience_s
         self._opened: scoring_pb2_grpc.ScoringServiceAsyncStub | None = None
+        self._too_old_at: int | None = None
+        """The arrival of the service that was found to be too old."""
 
     @property
     def serving(self) -> bool:
@@ -75,18 +77,26 @@ class GrpcScoring:
         judge_answers: Sequence[str],
         timeout_s: float,
     ) -> Readings:
-        """What sentences say, alone and together; logs why a part can't be read."""
+        """What sentences say, alone and together; logs why a part can't be read.
+
+        Raises:
+            FailedPrecondition: With the reason TOO_OLD if the service can't; logged once each time that it came.
+        """
         request = convert_scoring.from_completions(sentences, abstain_threshold, truth, judge_answers)
         try:
             response = await self._call("ReadCompletions", request, self._stub.ReadCompletions, timeout_s)
         except ServiceError as error:
             if error.reason != "UNIMPLEMENTED":
                 raise
-            raise FailedPrecondition(
+            too_old = FailedPrecondition(
                 f"the scoring service at {self._channel.address} is of an older release than this gateway and knows no "
                 "ReadCompletions; upgrade it",
-                reason="SCORING_TOO_OLD",
-            ) from error
+                reason=TOO_OLD,
+            )
+            if self._too_old_at != self._channel.arrivals:
+                self._too_old_at = self._channel.arrivals
+                logger.warning("detections miss what scoring says: %s", too_old.message)
+            raise too_old from error
         for own in response.missing:
             logger.info("%s can't be read: %s", own.part, own.message)
         return convert_scoring.to_readings(response)

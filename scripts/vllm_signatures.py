@@ -14,14 +14,19 @@ from pathlib import Path
 
 SOURCES = {
     "v1/engine/async_llm.py": ("AsyncLLM",),
+    "v1/engine/exceptions.py": ("EngineDeadError", "EngineGenerateError"),
+    "v1/executor/uniproc_executor.py": ("UniProcExecutor",),
     "engine/arg_utils.py": ("EngineArgs", "AsyncEngineArgs"),
-    "sampling_params.py": ("SamplingParams",),
+    "exceptions.py": ("VLLMValidationError",),
+    "sampling_params.py": ("RequestOutputKind", "SamplingParams"),
     "renderers/params.py": ("ChatParams",),
     "renderers/base.py": ("BaseRenderer",),
+    "utils/torch_utils.py": ("available_cpu_count",),
     "v1/metrics/loggers.py": ("StatLoggerBase",),
     "v1/metrics/stats.py": ("RequestStateStats", "SchedulerStats"),
     "outputs.py": ("CompletionOutput",),
 }
+"""Classes and functions by the module that defines them."""
 METHODS = (
     "generate", "check_admission", "from_engine_args", "shutdown", "get_num_unfinished_requests", "get_tokenizer",
     "render_chat_async", "render_cmpl_async", "record", "log_engine_initialized", "errored",
@@ -29,14 +34,14 @@ METHODS = (
 
 
 def signatures(package: Path) -> dict[str, list[str]]:
-    """Parameters of methods and fields of classes by name, from a wheel or an unpacked vllm folder."""
+    """Fields of classes, parameters of functions and methods by name, from a wheel or an unpacked vllm folder."""
     found: dict[str, list[str]] = {}
-    for source, classes in SOURCES.items():
+    for source, names in SOURCES.items():
         for node in ast.walk(ast.parse(_read(package, source))):
-            if isinstance(node, ast.ClassDef) and node.name in classes:
-                fields = [item.target.id for item in node.body if _is_field(item)]  # type: ignore[attr-defined]
-                if fields:
-                    found[node.name] = sorted(fields)
+            if isinstance(node, ast.FunctionDef) and node.name in names:
+                found[node.name] = _parameters(node.args)
+            if isinstance(node, ast.ClassDef) and node.name in names:
+                found[node.name] = sorted(item.target.id for item in node.body if _is_field(item))  # type: ignore[attr-defined]
                 for item in node.body:
                     if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and item.name in METHODS:
                         found[f"{node.name}.{item.name}"] = _parameters(item.args)

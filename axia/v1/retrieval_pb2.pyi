@@ -256,7 +256,13 @@ class SearchByTextRequest(google.protobuf.message.Message):
     """Only pictures with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
     """Where to go on: `next_page_token` of the previous page, with the same request otherwise. INVALID_ARGUMENT with the
-    reason PAGE_TOO_DEEP beyond the pictures that all pages together may have, 10,000 by default.
+    reason PAGE_TOKEN_MISMATCH if the request is another one or the encoder was replaced since, and with PAGE_TOO_DEEP
+    beyond the pictures that all pages together may have, 10,000 by default.
+
+    A page begins behind the last picture of the previous one, in the order of scores, the highest first, and of ids
+    among equals; scores are rounded to five decimal places for that. So a picture is on one page only, whatever is
+    added or deleted meanwhile, as long as it has the same score in each of the calls. A picture that is added, or that
+    the approximate search finds, only after the pages have passed its place is on none of them.
     """
     @property
     def filter(self) -> global___SearchFilter:

@@ -268,6 +268,9 @@ def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:
 
     threads = settings.cpu_threads or max(1, available_cpu_count() - 1)
     if settings.cpu_threads or "OMP_NUM_THREADS" not in os.environ:
+        # The only way to tell the engine process, which inherits it and reads it when torch is first imported there; no
+        # argument of vLLM's says how many threads that one may have. Torch was imported here before, so here it has no
+        # effect.
         os.environ["OMP_NUM_THREADS"] = str(threads)
     # By its class: vLLM turns the name "uni" into "mp" on CPU, for its worker process counts and binds the threads.
     arguments["distributed_executor_backend"] = UniProcExecutor

@@ -40,6 +40,10 @@ class _Entry(NamedTuple):
     """File that names what was deleted from it."""
 
 
+class DamagedPartError(Exception):
+    """A part's files are not what a build writes."""
+
+
 class IndexFiles:
     """The folder of an index, which nobody else may open meanwhile.
 
@@ -130,10 +134,14 @@ class IndexFiles:
         Raises:
             OSError: If its files can't be read.
             ShardError: If its shard can't be opened, or there is no room to open one.
+            DamagedPartError: If its summary is missing or can't be understood.
         """
         if shutil.disk_usage(self.path).free < _LOAD_SPACE:
             raise ShardError(OSError(28, "No space left on device"))
-        return IndexedPart(path, deleted_file)
+        try:
+            return IndexedPart(path, deleted_file)
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:  # no JSON, or other fields or types
+            raise DamagedPartError(f"{path.name} is damaged: {error!r}") from error
 
     def next_number(self) -> int:
         """A number that no file begins with."""
@@ -148,7 +156,7 @@ class IndexFiles:
         deleted_file = self.path / entry.deleted if entry.deleted else None
         try:
             return self.open_part(self.path / entry.name, deleted_file)
-        except (ShardError, FileNotFoundError, ValueError, KeyError) as error:
+        except (ShardError, DamagedPartError) as error:
             if isinstance(error, ShardError) and error.disk_full:
                 raise
             # Damaged, or of another release of Edge. Its pictures are in its log: they are searched exactly meanwhile.

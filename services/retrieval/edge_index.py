@@ -1,7 +1,6 @@
 """One encoder's index in this process: Qdrant Edge for the bulk, exact search for what came last.
 
-Edge's calls hold the GIL and building an HNSW index takes minutes, so that happens in a child process
-(`edge_build`), from the logs on disk, while searches go on with what was there before.
+Searches and lookups read what `edge_store` shows; what is added goes there, and `edge_builds` builds it beside them.
 """
 
 import asyncio
@@ -9,9 +8,6 @@ import contextlib
 import errno
 import functools
 import logging
-import os
-import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.retrieval.batching import Batcher, LoopBatcher
-from services.retrieval.edge_build import DISK_FULL, BuildJob
+from services.retrieval.edge_builds import EdgeBuilds
 from services.retrieval.edge_shard import ShardError
 from services.retrieval.edge_store import EdgeStore, StoreOptions, View
 from services.retrieval.index import EncoderId, Entry, Hit, IndexStats, PictureRecord, Query, Vector
 from services.retrieval.points import key_of, ranked
-from services.serving.errors import ResourceExhausted, ServiceError, Unavailable
+from services.serving.errors import ResourceExhausted, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +34,6 @@ _WRITE_SLICE = 256
 """Pictures written at a time."""
 _WRITE_BATCH = 16
 _PAGE = 256
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
-"""Before a build that failed is tried again; doubles."""
 
 ResultT = TypeVar("ResultT")
 
@@ -64,14 +58,7 @@ class EdgeIndex:
         self._searches: LoopBatcher[Query, list[Hit]] = LoopBatcher(self._search, max_batch=_SEARCH_BATCH)
         self._writes: Batcher[Callable[[], Any], Any] = Batcher(_run_all, name="index-write", max_batch=_WRITE_BATCH)
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="index-read")
-        self._build: asyncio.Task[None] | None = None
-        self._retry: asyncio.TimerHandle | None = None
-        self._settle_s = settle_s
-        self._written = time.monotonic()
-        self._settle: asyncio.TimerHandle | None = None
-        self._pause_s = _FIRST_PAUSE_S
-        self._not_before = 0.0
-        self._settle_pause_s = 0.0
+        self._builds = EdgeBuilds(store, self._writes.submit, settle_s)
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -93,8 +80,7 @@ class EdgeIndex:
         """
         with translated():
             index = cls(encoder, await asyncio.to_thread(EdgeStore, path, options), settle_s, closed)
-        index._start_build()
-        index._settle_later()
+        index._builds.begin()
         return index
 
     @property
@@ -125,9 +111,7 @@ class EdgeIndex:
     async def _write(self, call: Callable[[], ResultT]) -> ResultT:
         with translated():
             result: ResultT = await self._writes.submit(call)
-        self._written = time.monotonic()
-        self._start_build()
-        self._settle_later()
+        self._builds.after_write()
         return result
 
     async def search(self, query: Query) -> list[Hit]:
@@ -190,7 +174,7 @@ class EdgeIndex:
             images=sum(map(len, view.segments)),
             indexed_images=sum(len(segment) for segment in view.indexed),
             platforms={name: count for name, count in platforms.items() if count},
-            building=self._build is not None,
+            building=self._builds.running,
         )
 
     async def check(self) -> None:
@@ -203,95 +187,6 @@ class EdgeIndex:
         with translated():
             return await asyncio.get_running_loop().run_in_executor(self._reads, call)
 
-    # Building.
-
-    def _start_build(self) -> None:
-        if self._may_build() and self._store.to_build():
-            self._build = asyncio.create_task(self._build_all(settling=False), name="index-build")
-
-    def _may_build(self) -> bool:
-        return self._build is None and not self._closed and time.monotonic() >= self._not_before
-
-    def _settle_later(self) -> None:
-        if self._settle is None and not self._closed and self._store.to_settle():
-            self._settle = asyncio.get_running_loop().call_later(
-                max(self._settle_s, self._settle_pause_s), self._settle_if_quiet
-            )
-
-    def _settle_if_quiet(self) -> None:
-        self._settle = None
-        quiet = time.monotonic() - self._written >= self._settle_s
-        if quiet and self._may_build() and self._store.to_settle():
-            self._build = asyncio.create_task(self._build_all(settling=True), name="index-build")
-        else:
-            self._settle_later()
-
-    async def _build_all(self, *, settling: bool) -> None:
-        try:
-            while True:
-                begin = functools.partial(self._store.begin_build, settling=settling)
-                job: BuildJob | None = await self._writes.submit(begin)
-                if job is None:
-                    return
-                began = time.monotonic()
-                built = False
-                try:
-                    built = await self._run_build(job)
-                finally:
-                    # Also when the index closes meanwhile: it removes what was half-built.
-                    await self._writes.submit(functools.partial(self._store.end_build, job, built=built))
-                if not built:
-                    self._retry_later(settling=settling)
-                    return
-                self._pause_s = _FIRST_PAUSE_S
-                if settling:
-                    self._settle_pause_s = 0.0
-                    settling = False  # what was added meanwhile waits until it is quiet again
-                _log.info("built an index", extra={"seconds": round(time.monotonic() - began, 1)})
-        except (OSError, ShardError, ServiceError) as error:
-            _log.warning("a built index can't be put in place; it is tried again", extra={"error": str(error)})
-            self._retry_later(settling=settling)
-        finally:
-            self._build = None
-            self._settle_later()
-
-    def _retry_later(self, *, settling: bool) -> None:
-        pause_s = self._pause_s
-        if settling:
-            # Only settling waits: smaller builds need less room, and what it sealed is one of them.
-            self._settle_pause_s = min(max(2 * self._settle_pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-            pause_s = 0.0
-        else:
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        self._not_before = time.monotonic() + pause_s
-        if not self._closed:
-            self._retry = asyncio.get_running_loop().call_later(pause_s, self._start_build)
-
-    async def _run_build(self, job: BuildJob) -> bool:
-        if not await self._read(functools.partial(self._store.enough_space, job)):
-            _log.warning("too little disk space to build an index; searches go on without one")
-            return False
-        # A program of its own rather than a fork: gRPC's threads don't survive one.
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.retrieval.edge_build", str(os.getpid())),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-            process_group=0,  # signals to the server's group are for the server, which ends the child itself
-        )
-        try:
-            await child.communicate(job.to_json())
-        finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
-                await child.wait()
-        if child.returncode == DISK_FULL:
-            _log.warning("the disk is too full to build an index; searches go on without one")
-        elif child.returncode:
-            _log.warning("building an index failed", extra={"returncode": child.returncode})
-        return child.returncode == 0
-
     async def close(self) -> None:
         """Waits for writes, ends a build and lets go of files and memory; closing twice is fine."""
         if self._closing is None:
@@ -301,14 +196,7 @@ class EdgeIndex:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        for timer in (self._retry, self._settle):
-            if timer is not None:
-                timer.cancel()
-        if self._build is not None:
-            build = self._build
-            build.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await build
+        await self._builds.close()
         self._searches.close()
         await self._writes.close()
         await asyncio.to_thread(self._reads.shutdown)

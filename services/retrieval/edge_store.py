@@ -2,7 +2,7 @@
 
 Every change is in a log before it is in memory, so what was returned survives a crash. A part with an HNSW index is
 made from sealed logs and smaller parts, which it then replaces in one replacement of the manifest. `edge_files` has the
-files. Everything here blocks; `edge_index` calls it in one thread.
+files. Everything here blocks; `edge_index` and `edge_builds` call it in one thread.
 """
 
 import logging
@@ -171,6 +171,10 @@ class EdgeStore:
         """Whether there is something to build."""
         return bool(self.view.sealed) or any(map(self._much_deleted, self.view.indexed))
 
+    def outgrown(self) -> bool:
+        """Whether so much was added since a build began that another is due."""
+        return any(log not in self._building for log in self.view.sealed)
+
     def to_settle(self) -> bool:
         """Whether so much is outside the largest part that one build of everything is worth it."""
         sizes = list(map(len, self.view.segments))
@@ -231,6 +235,7 @@ class EdgeStore:
         Raises:
             OSError: If the manifest can't be written or the part can't be read.
             ShardError: If the part can't be opened.
+            DamagedPartError: If its summary can't be understood.
         """
         replaced, self._building = self._building, ()
         target = Path(job.target)

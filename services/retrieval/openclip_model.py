@@ -224,8 +224,7 @@ def _create(spec: str, advice: str, name: str, tag: str | None) -> tuple[Any, An
         # Towers by other libraries would fetch weights of their own from a hub, to be overwritten or meant as random.
         model = open_clip.create_model(name, pretrained=tag, pretrained_text=False, require_pretrained=tag is not None)
         return model, open_clip.get_tokenizer(name)
-    except Exception as error:
-        # Reading configurations, weights and hubs fails in many types; what to do is the same.
+    except Exception as error:  # configurations, weights and hubs fail in many types; what to do is the same
         _log.warning("the encoder could not be loaded", exc_info=True)
         raise _missing(f"the encoder {spec} could not be loaded; {advice}") from error
 

@@ -181,8 +181,7 @@ def _told(url: str) -> Iterator[None]:
         yield
     except ServiceError:
         raise
-    except Exception as error:
-        # Drivers raise their own types, those of HTTP clients among them; whichever it is, the store doesn't work.
+    except Exception as error:  # drivers raise types of their own, those of HTTP clients among them
         raise _as_service_error(f"the picture store {_shown(url)}", error) from error
 
 

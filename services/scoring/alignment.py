@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from services.scoring.embedder import Embedder
 from services.scoring.lexical import Said, contradicts, says_nothing
@@ -91,6 +92,10 @@ def reader() -> Callable[[str], Said]:
     return functools.lru_cache(maxsize=128)(Said.of)
 
 
+_wants_nothing = functools.lru_cache(maxsize=8)(says_nothing)
+"""Of an element: a picture's completions have the same, and it may have thousands of words."""
+
+
 def judge_lexically(item: AlignmentItem, read: Callable[[str], Said] = Said.of) -> AlignmentVerdict:
     """LEXICAL: the best coverage over phrasings, where coverage is matched words / words of the phrasing.
 
@@ -98,28 +103,42 @@ def judge_lexically(item: AlignmentItem, read: Callable[[str], Said] = Said.of) 
         item: What to judge.
         read: Reads its texts; a `reader` for items that have some in common.
     """
-    if says_nothing(item.element):
+    if _wants_nothing(item.element):
         return _on_nothing(item, said=says_nothing(item.answer))
     answer = read(item.answer)
-    best = AlignmentVerdict(False, 0.0, "no word of the element is in the answer", item.element)
+    best: _Cover | None = None
     for phrasing in (item.element, *item.accept):
-        verdict = _cover(answer, phrasing, read(phrasing))
-        if (verdict.aligned, verdict.score) > (best.aligned, best.score):
-            best = verdict
-    return best
+        wanted = read(phrasing)
+        named = wanted.shared(answer.keys)
+        coverage = named / len(wanted.words) if named else 0.0
+        if not named or (best and best.aligned and coverage <= best.coverage):
+            continue  # it can't be the best, whether the answer denies it or not
+        aligned = coverage >= COVERAGE_THRESHOLD and not contradicts(answer, wanted)
+        if not best or (aligned, coverage) > (best.aligned, best.coverage):
+            best = _Cover(phrasing, wanted, coverage, aligned)
+        if best.aligned and best.coverage == 1:
+            break  # none is better
+    if not best:
+        return AlignmentVerdict(False, 0.0, "no word of the element is in the answer", item.element)
+    return AlignmentVerdict(best.aligned, best.coverage, _named(answer, best), best.phrasing)
 
 
-def _cover(answer: Said, phrasing: str, wanted: Said) -> AlignmentVerdict:
-    if not wanted.words:
-        return AlignmentVerdict(False, 0.0, "the phrasing holds no word that could be compared", phrasing)
-    named = [word for word in wanted.words if not word.keys.isdisjoint(answer.keys)]
-    coverage = len(named) / len(wanted.words)
-    found = f"names {len(named)} of {len(wanted.words)} words ({', '.join(word.text for word in named) or 'none'})"
-    if coverage < COVERAGE_THRESHOLD:
-        return AlignmentVerdict(False, coverage, found, phrasing)
-    if contradicts(answer, wanted):
-        return AlignmentVerdict(False, coverage, f"{found}, but denies it or states the opposite", phrasing)
-    return AlignmentVerdict(True, coverage, found, phrasing)
+class _Cover(NamedTuple):
+    """How much of a phrasing an answer names."""
+
+    phrasing: str
+    wanted: Said
+    coverage: float
+    aligned: bool
+
+
+def _named(answer: Said, cover: _Cover) -> str:
+    """Which words of the best phrasing an answer names; of the others nobody is told, and some have thousands."""
+    words = cover.wanted.words
+    texts = [word.text for word in words if not word.keys.isdisjoint(answer.keys)]
+    found = f"names {len(texts)} of {len(words)} words ({', '.join(texts)})"
+    denied = not cover.aligned and cover.coverage >= COVERAGE_THRESHOLD
+    return f"{found}, but denies it or states the opposite" if denied else found
 
 
 class SemanticJudge:
@@ -142,7 +161,7 @@ class SemanticJudge:
         read = reader()
         verdicts: dict[AlignmentItem, AlignmentVerdict] = {}
         for item in distinct:
-            if says_nothing(item.element):
+            if _wants_nothing(item.element):
                 verdicts[item] = _on_nothing(item, said=kinds[item.answer].type is ResponseType.NONE)
                 continue
             parts = parts_of[item.answer]

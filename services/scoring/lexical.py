@@ -8,6 +8,7 @@ match themselves alone.
 import functools
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 from services.scoring.readable import INVISIBLE
@@ -115,6 +116,23 @@ class Said:
         affirmed = frozenset(key for word in found if not word.negated for key in word.keys)
         negated = frozenset(key for word in found if word.negated for key in word.keys)
         return cls(found, affirmed | negated, affirmed, negated)
+
+    def shared(self, keys: frozenset[str]) -> int:
+        """How many of its words have one of these keys."""
+        alone, sets = self._counts
+        return sum(map(alone.__getitem__, alone.keys() & keys)) + sum(
+            count for own, count in sets if not own.isdisjoint(keys)
+        )
+
+    @functools.cached_property
+    def _counts(self) -> tuple[dict[str, int], list[tuple[frozenset[str], int]]]:
+        """How many words have a key and no other, and how many have a set of several.
+
+        Most words are in no set of synonyms. Counted once, a phrasing is compared with many answers.
+        """
+        counts = Counter(word.keys for word in self.words)
+        alone = {key: count for keys, count in counts.items() if len(keys) == 1 for key in keys}
+        return alone, [(keys, count) for keys, count in counts.items() if len(keys) > 1]
 
 
 def words(text: str) -> tuple[Word, ...]:

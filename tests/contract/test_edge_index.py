@@ -104,6 +104,22 @@ async def test_an_index_settles_once_nothing_is_written_for_a_while(tmp_path: Pa
     await index.close()
 
 
+async def test_an_index_settles_as_soon_as_it_was_quiet_for_long_enough(tmp_path: Path) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=2.0).open(ENCODER)
+    await index.add(entries(250))
+    await until_built(index, 250)
+    await index.add(entries(20, 250))
+    await asyncio.sleep(0.4)
+    before = time.monotonic()
+    await index.add(entries(1, 270))
+    after = time.monotonic()
+    await child_of_build()
+    began = time.monotonic()
+    assert began - before >= 2.0
+    assert began - after < 3.0  # two whole intervals after the first addition would be 3.6
+    await index.close()
+
+
 async def test_what_is_added_while_an_index_settles_waits_until_it_is_quiet_again(tmp_path: Path) -> None:
     index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.8).open(ENCODER)
     there = entries(480)
@@ -123,14 +139,52 @@ async def test_what_is_added_while_an_index_settles_waits_until_it_is_quiet_agai
     await index.close()
 
 
+async def until_parts(index: EdgeIndex, *sizes: int) -> None:
+    async with asyncio.timeout(60):
+        while [len(part) for part in index.view.segments] != list(sizes):
+            await asyncio.sleep(0.02)
+
+
+async def test_settling_makes_way_for_a_build_that_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.5).open(ENCODER)
+    begin_build = index._store.begin_build
+    jobs: list[BuildJob | None] = []
+
+    def begun(*, settling: bool) -> BuildJob | None:
+        jobs.append(begin_build(settling=settling))
+        return jobs[-1]
+
+    monkeypatch.setattr(index._store, "begin_build", begun)
+    there = entries(1_250)
+    await index.add(there[:1_000])
+    await until_parts(index, 1_000, 0)
+    await index.add(there[1_000:1_040])
+    settling = await child_of_build()
+    os.kill(settling, signal.SIGSTOP)  # as if it took minutes
+    assert jobs[-1] is not None
+    half_built = index._store.path / jobs[-1].target
+    half_built.mkdir(exist_ok=True)
+    (half_built / "pictures.log").touch()
+    await index.add(there[1_040:1_190])
+    await asyncio.sleep(0.3)
+    assert children() == [settling]  # too little to build
+    await index.add(there[1_190:1_250])
+    await until_parts(index, 1_000, 250, 0)
+    assert settling not in children()
+    assert half_built.name not in {part.name for part in index.view.indexed}
+    assert not half_built.exists()
+    await until_parts(index, 1_250, 0)  # once it is quiet again
+    query = Query(directions(1, seed=5)[0], k=20)
+    assert ids(await index.search(query)) == ids(exact(query, there))
+    await index.close()
+
+
 async def test_an_index_without_the_room_to_settle_is_built_in_parts_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = await EdgeCatalogue(tmp_path, build_threshold=200, settle_s=0.3).open(ENCODER)
     await index.add(entries(1_000))
-    async with asyncio.timeout(60):
-        while [len(part) for part in index.view.segments] != [1_000, 0]:
-            await asyncio.sleep(0.02)
+    await until_parts(index, 1_000, 0)
     refused = asyncio.Event()
 
     def enough_space(job: BuildJob) -> bool:
@@ -146,6 +200,8 @@ async def test_an_index_without_the_room_to_settle_is_built_in_parts_all_the_sam
     await index.add(entries(250, 1_040))
     async with asyncio.timeout(8):  # less than the pause after a build that failed
         await until_built(index, 1_290)
+    assert refused.is_set()
+    assert [len(part) for part in index.view.segments] == [1_000, 290, 0]
     await index.close()
 
 
@@ -191,20 +247,97 @@ async def test_an_index_whose_closing_is_given_up_is_closed_all_the_same(
     await asyncio.sleep(0.05)
     closing.cancel()
     await asyncio.gather(closing, return_exceptions=True)
+    assert closing.cancelled()
+    with pytest.raises(Unavailable, match="open in another process"):  # still waiting for the addition
+        await EdgeCatalogue(tmp_path).open(ENCODER)
     goes_on.set()
     await catalogue.close()
-    await adding
+    assert await adding == [True]
     again = await EdgeCatalogue(tmp_path).open(ENCODER)
+    assert await again.add(entries(1)) == [True]
     await again.close()
 
 
 async def test_a_build_that_is_killed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.retrieval.edge_index._FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("services.retrieval.edge_builds._FIRST_PAUSE_S", 0.05)
     index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
     await index.add(entries(250))
     os.kill(await child_of_build(), signal.SIGKILL)
     await until_built(index, 250)
     assert (await index.stats()).images == 250
+    await index.close()
+
+
+@pytest.mark.parametrize("summary", ["", '{"images": 250', "{}", '{"images": 250, "platforms": 4}', "[]"])
+async def test_a_build_whose_output_is_damaged_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, summary: str
+) -> None:
+    monkeypatch.setattr("services.retrieval.edge_builds._FIRST_PAUSE_S", 0.05)
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    end_build = index._store.end_build
+    damaged: list[str] = []
+
+    def ended(job: BuildJob, *, built: bool) -> None:
+        if built and not damaged:
+            damaged.append(job.target)
+            (Path(job.target) / "part.json").write_text(summary)
+        end_build(job, built=built)
+
+    monkeypatch.setattr(index._store, "end_build", ended)
+    there = entries(250)
+    await index.add(there)
+    await until_built(index, 250)
+    assert len(damaged) == 1
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "a built index can't be put in place; it is tried again"
+    ]
+    query = Query(directions(1, seed=5)[0], k=5)
+    assert ids(await index.search(query)) == ids(exact(query, there))
+    await index.close()
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it, past `except Exception`."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Panic])
+async def test_an_index_is_let_go_of_whatever_its_build_ended_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    await index.add(entries(250))
+    await child_of_build()
+
+    def failing(*_: object, **__: object) -> None:
+        raise error("the build's end fails")
+
+    monkeypatch.setattr(index._store, "end_build", failing)
+    await index.close()
+    assert children() == []
+    again = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    assert (await again.stats()).images == 250
+    await again.close()
+
+
+async def test_builds_outlive_an_error_that_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("services.retrieval.edge_builds._FIRST_PAUSE_S", 0.05)
+    index = await EdgeCatalogue(tmp_path, build_threshold=200).open(ENCODER)
+    enough_space = index._store.enough_space
+    answers = iter([RuntimeError("unforeseen")])
+
+    def failing_once(job: BuildJob) -> bool:
+        for error in answers:
+            raise error
+        return enough_space(job)
+
+    monkeypatch.setattr(index._store, "enough_space", failing_once)
+    await index.add(entries(250))
+    async with asyncio.timeout(20):  # less than it takes until the index settles
+        await until_built(index, 250)
+    errors = [(record.name, record.exc_info is not None) for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == [("services.retrieval.edge_builds", True)]
     await index.close()
 
 

@@ -16,6 +16,7 @@ import pytest
 from vectors import DIMENSION, directions, entries, exact, picture_id
 
 from services.retrieval import edge_build, edge_log
+from services.retrieval.edge_files import DamagedPartError
 from services.retrieval.edge_part import IndexedPart
 from services.retrieval.edge_shard import HnswOptions, ShardError
 from services.retrieval.edge_store import EdgeStore, StoreOptions
@@ -225,6 +226,29 @@ def test_a_part_that_cannot_be_opened_is_built_again_from_its_log(path: Path) ->
     store.close()
     store = EdgeStore(path, OPTIONS)
     assert held(store) == there
+    store.close()
+
+
+@pytest.mark.parametrize("summary", ["", "{}", "[]"])
+def test_a_part_with_a_damaged_summary_is_refused_when_built_and_read_from_its_log_later(
+    path: Path, summary: str
+) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(60))
+    job = store.begin_build()
+    assert job is not None
+    edge_build.build(job)
+    (Path(job.target) / "part.json").write_text(summary)
+    with pytest.raises(DamagedPartError):
+        store.end_build(job, built=True)
+    assert not Path(job.target).exists()
+    assert held(store) == ids(*range(60))
+    assert build(store)
+    (store.view.indexed[0].log.parent / "part.json").write_text(summary)
+    store.close()
+    store = EdgeStore(path, OPTIONS)
+    assert store.view.indexed == []
+    assert held(store) == ids(*range(60))
     store.close()
 
 

@@ -7,9 +7,12 @@ from typing import Any
 import grpc
 import pytest
 
+from axia.prompts import load_prompts
 from axia.v1 import scoring_pb2 as pb
 from axia.v1 import scoring_pb2_grpc
 from gateway.channels import ServiceChannel
+from gateway.detection import Completion
+from gateway.reader import Reader
 from gateway.sampling import GroundTruth
 from gateway.scoring_client import SERVICE, GrpcScoring
 from gateway.settings import GatewaySettings
@@ -109,3 +112,26 @@ async def test_an_older_release_is_named_with_what_to_do() -> None:
         with pytest.raises(FailedPrecondition, match=r"older release.*upgrade it") as caught:
             await client.read(SENTENCES, 0.5, None, (), 30)
     assert caught.value.reason == "SCORING_TOO_OLD"
+
+
+async def test_an_older_release_is_logged_once_each_time_that_it_came(caplog: pytest.LogCaptureFixture) -> None:
+    async def changed(serving: bool) -> None:
+        pass
+
+    def warnings() -> list[str]:
+        return [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+    completions = [Completion(0, "The hot stove.", "The hot stove.", "stop", 1, 0, 1.0)]
+    async with scoring(None) as client:
+        reader = Reader(client, load_prompts(), timeout_s=30, reserve_s=0.1)
+        with caplog.at_level("INFO"):
+            for _ in range(3):
+                assert (await reader.read(completions, 0.5, None, None, 30)).missing
+            assert len(warnings()) == 1
+            assert "older release than this gateway and knows no ReadCompletions; upgrade it" in warnings()[0]
+            assert "missing from a detection" not in caplog.text
+            for serving in (False, True):
+                await client._channel._note(serving, changed)
+            for _ in range(3):
+                await reader.read(completions, 0.5, None, None, 30)
+            assert len(warnings()) == 2

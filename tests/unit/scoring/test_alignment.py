@@ -1,11 +1,20 @@
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.scoring.agreement import cohen_kappa
-from services.scoring.alignment import LABELLED, AlignmentItem, SemanticJudge, judge_lexically, parse_model_verdict
+from services.scoring.alignment import (
+    COVERAGE_THRESHOLD,
+    LABELLED,
+    AlignmentItem,
+    AlignmentVerdict,
+    SemanticJudge,
+    judge_lexically,
+    parse_model_verdict,
+    reader,
+)
 from services.scoring.embedder import Embedder
-from services.scoring.lexical import lemma, says_nothing, words
+from services.scoring.lexical import Said, contradicts, lemma, says_nothing, words
 from services.scoring.response_types import ResponseTypeClassifier
 from services.scoring.train_language import read_labelled
 
@@ -175,6 +184,45 @@ def test_any_texts_get_a_lexical_verdict(answer: str, element: str, accept: list
     verdict = judge_lexically(AlignmentItem(answer, element, tuple(accept)))
     assert verdict.aligned in {True, False}
     assert 0 <= verdict.score <= 1
+
+
+def plainly(item: AlignmentItem) -> AlignmentVerdict:
+    """What `judge_lexically` says where the element is something, word by word for every phrasing."""
+    answer = Said.of(item.answer)
+    best = AlignmentVerdict(False, 0.0, "no word of the element is in the answer", item.element)
+    for phrasing in (item.element, *item.accept):
+        wanted = Said.of(phrasing)
+        named = [word for word in wanted.words if not word.keys.isdisjoint(answer.keys)]
+        coverage = len(named) / len(wanted.words) if wanted.words else 0.0
+        found = f"names {len(named)} of {len(wanted.words)} words ({', '.join(word.text for word in named)})"
+        aligned = coverage >= COVERAGE_THRESHOLD
+        if aligned and contradicts(answer, wanted):
+            aligned, found = False, f"{found}, but denies it or states the opposite"
+        if (aligned, coverage) > (best.aligned, best.score):
+            best = AlignmentVerdict(aligned, coverage, found, phrasing)
+    return best
+
+
+# Synonyms of each other, opposites, negations, ends of their scope, inflections and words of no set.
+VOCABULARY = [
+    "child", "toddler", "kid", "stove", "cooker", "hot", "cold", "open", "closed", "door", "no", "not", "without",
+    "nobody", "empty", ",", "but", "the", "lamp", "lamps",
+]  # fmt: skip
+SENTENCES = st.lists(st.sampled_from(VOCABULARY), max_size=9).map(" ".join)
+
+
+@given(st.lists(SENTENCES, min_size=1, max_size=4), SENTENCES, st.lists(SENTENCES, max_size=6))
+def test_phrasings_are_compared_as_if_word_by_word(answers: list[str], element: str, accept: list[str]) -> None:
+    assume(not says_nothing(element))
+    items = [AlignmentItem(answer, element, tuple(accept)) for answer in answers]
+    read = reader()
+    assert [judge_lexically(item, read) for item in items] == list(map(plainly, items))
+
+
+def test_labelled_answers_are_judged_as_if_word_by_word() -> None:
+    items = [item for split in ("train", "held-out") for item in labelled(split)[0] if not says_nothing(item.element)]
+    assert len(items) > 200
+    assert [judge_lexically(item) for item in items] == list(map(plainly, items))
 
 
 @given(st.text(max_size=200))
