@@ -31,7 +31,8 @@ logging.getLogger("PIL").setLevel(logging.INFO)
 # It warns about odd metadata, which is dropped anyway. warnings.catch_warnings around each call is not for threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-_SIGNATURES = ((0, b"\xff\xd8\xff"), (0, b"\x89PNG\r\n\x1a\n"), (8, b"WEBP"))
+_JPEG = b"\xff\xd8\xff"
+_SIGNATURES = ((0, _JPEG), (0, b"\x89PNG\r\n\x1a\n"), (8, b"WEBP"))
 """How files of the formats begin: offset and bytes."""
 
 _UPRIGHT = {
@@ -65,6 +66,11 @@ class PictureLimits:
             max_pixels=int(settings.max_image_megapixels * 1e6),
             max_side=settings.max_image_side,
         )
+
+
+_SMALL_BYTES = 1 << 16
+"""JPEG and still WebP up to this size have their header read at once: that and hashing takes less than handing them to
+a thread. Not so a PNG, whose compressed metadata is unpacked with its header, nor an animation, which is opened."""
 
 
 class PictureHeader(NamedTuple):
@@ -211,6 +217,8 @@ class PictureReader:
 
     async def header(self, data: bytes, field: str = "image.data") -> PictureHeader:
         """Reads the header; see `read_header`."""
+        if len(data) <= _SMALL_BYTES and (data.startswith(_JPEG) or still_size(data)):
+            return read_header(data, self.limits, field)
         return await asyncio.get_running_loop().run_in_executor(self._pool, read_header, data, self.limits, field)
 
     async def read(self, data: bytes, field: str = "image.data") -> tuple[PictureHeader, Image.Image]:

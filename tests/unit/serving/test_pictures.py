@@ -530,22 +530,28 @@ def test_a_png_with_a_moderate_text_is_served() -> None:
 # The reader.
 
 
-async def test_the_reader_reads_headers_and_pixels_off_the_event_loop() -> None:
+@pytest.mark.parametrize("side", [64, 400])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+async def test_the_reader_reads_as_the_functions_do(format_: str, side: int) -> None:
     reader = PictureReader(ServerSettings(decode_workers=1))
-    data = encode(scene(), "PNG")
+    noise = random.Random(0).randbytes(side * side * 3)
+    data = encode(Image.frombytes("RGB", (side, side), noise), format_, quality=95)
     try:
         assert await reader.header(data) == read_header(data, reader.limits)
-        assert (await reader.read(data))[1].tobytes() == scene().tobytes()
+        header, picture = await reader.read(data)
+        assert header == read_header(data, reader.limits)
+        assert picture.tobytes() == decode(data, reader.limits).tobytes()
     finally:
         reader.close()
 
 
-async def test_the_reader_refuses_as_the_functions_do_and_names_the_field() -> None:
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+async def test_the_reader_refuses_as_the_functions_do_and_names_the_field(format_: str) -> None:
     reader = PictureReader(ServerSettings(max_image_side=10))
     try:
         for read in (reader.header, reader.read):
             with pytest.raises(InvalidArgument) as caught:
-                await read(encode(scene(), "PNG"), "first.data")
+                await read(encode(scene(), format_), "first.data")
             assert caught.value.reason == "IMAGE_TOO_LARGE"
             assert caught.value.violations[0].field == "first.data"
     finally:
