@@ -1,22 +1,24 @@
 """Measures what the gateway costs beside direct calls of the inference service: python -m scripts.gateway_speed
 
-The demo model in vLLM, the scoring service and the gateway run as processes of their own. One client samples the same
-pictures with the same seeds, directly and through the gateway in turns, so that whatever else the machine does meets
-both. Prints requests a second at concurrency 32, the median latency at concurrency 1, and the gateway's memory.
+The demo model in vLLM, the scoring service, the gateway and a bare proxy (`scripts.bare_proxy`), which is what gRPC
+costs by itself, run as processes of their own. One client samples the same pictures with the same seeds, directly,
+through the gateway and through the proxy in turns, so that whatever else the machine does meets all. Prints requests a
+second at concurrency 32, the median latency at concurrency 1, processor time, and the gateway's memory.
 """
 
 import argparse
 import asyncio
+import hashlib
 import os
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import psutil
@@ -25,10 +27,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, inference_pb2_grpc
 from gateway.sampling import completion_seed
+from scripts.bare_proxy import SIZES
 
 GALLERY = Path(__file__).parent.parent / "demo" / "gallery"
 CONCURRENCY = 32
-BATCH = 128
+BATCH = 256
 """Requests of one turn at concurrency 32."""
 SINGLES = 12
 """Requests of one turn at concurrency 1."""
@@ -94,59 +97,76 @@ async def latencies(call: Call, first: int) -> list[float]:
     return taken
 
 
-async def measure(inference: str, gateway: str, gateway_pid: int, rounds: int) -> None:
-    """Prints every figure."""
+class Way(NamedTuple):
+    """One way to the model."""
+
+    name: str
+    call: Call
+    process: psutil.Process | None
+    """What is in between."""
+
+
+def ways(stack: ExitStack, inference: str, gateway: tuple[str, int]) -> list[Way]:
+    """Directly, through the gateway, and through the bare proxy, which is started."""
     pictures = [path.read_bytes() for path in sorted(GALLERY.glob("study-*.webp"))]
+    hashes = [hashlib.sha256(picture).hexdigest() for picture in pictures]
     prompt = load_prompts()[DEFAULT_DETECTION_PROMPT].text
-    sizes = [("grpc.max_receive_message_length", 2**25), ("grpc.max_send_message_length", 2**25)]
-    async with (
-        grpc.aio.insecure_channel(inference, options=sizes) as inference_channel,
-        grpc.aio.insecure_channel(gateway, options=sizes) as gateway_channel,
-    ):
-        inference_stub: Any = inference_pb2_grpc.InferenceServiceStub(inference_channel)
-        gateway_stub: Any = gateway_pb2_grpc.GatewayServiceStub(gateway_channel)
+    inference_stub: Any = inference_pb2_grpc.InferenceServiceStub(grpc.aio.insecure_channel(inference, options=SIZES))
 
-        async def direct(number: int) -> None:
-            data = pictures[number % len(pictures)]
-            sha256 = hashes[number % len(pictures)]
-            samples = [
-                inference_pb2.Sample(seed=completion_seed(number, index, sha256), temperature=1) for index in range(3)
-            ]
-            request = inference_pb2.GenerateRequest(
-                image=image_pb2.Image(data=data),
-                messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=prompt)],
-                samples=samples,
-                stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
-            )
-            async for _ in inference_stub.Generate(request):
-                pass
+    async def direct(number: int) -> None:
+        place = number % len(pictures)
+        seeds = [completion_seed(number, index, hashes[place]) for index in range(3)]
+        request = inference_pb2.GenerateRequest(
+            image=image_pb2.Image(data=pictures[place]),
+            messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=prompt)],
+            samples=[inference_pb2.Sample(seed=seed, temperature=1) for seed in seeds],
+            stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
+        )
+        async for _ in inference_stub.Generate(request):
+            pass
 
-        async def through_gateway(number: int) -> Any:
+    def through(name: str, address: str, pid: int) -> Way:
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(grpc.aio.insecure_channel(address, options=SIZES))
+
+        async def detect(number: int) -> None:
             image = image_pb2.Image(data=pictures[number % len(pictures)])
-            return await gateway_stub.DetectValues(gateway_pb2.DetectValuesRequest(image=image, seed=number))
+            await stub.DetectValues(gateway_pb2.DetectValuesRequest(image=image, seed=number), wait_for_ready=True)
 
-        hashes = [(await through_gateway(number)).provenance.image_sha256 for number in range(len(pictures))]
-        ratios: list[float] = []
-        added: list[float] = []
-        process = psutil.Process(gateway_pid)
-        spent_s = -sum(process.cpu_times()[:2])
-        for turn in range(rounds):
-            first = 1000 * (turn + 1)
-            calls = [direct, through_gateway] if turn % 2 == 0 else [through_gateway, direct]
-            rates = {call: await rate(call, first) for call in calls}
-            singles = {call: statistics.median(await latencies(call, first)) for call in calls}
-            ratios.append(rates[through_gateway] / rates[direct])
-            added.append(singles[through_gateway] - singles[direct])
-            print(
-                f"direct {rates[direct]:.1f}/s, {singles[direct]:.1f} ms; "
-                f"gateway {rates[through_gateway]:.1f}/s, {singles[through_gateway]:.1f} ms"
-            )
-    each_ms = 1000 * (spent_s + sum(process.cpu_times()[:2])) / (rounds * (BATCH + SINGLES))
-    resident = process.memory_info().rss / 2**20
-    print(f"throughput at concurrency {CONCURRENCY}: {statistics.median(ratios):.3f} of direct calls (median of turns)")
-    print(f"p50 at concurrency 1: {statistics.median(added):+.1f} ms beside direct calls (median of turns)")
-    print(f"the gateway's processor time: {each_ms:.1f} ms a request")
-    print(f"the gateway's resident memory: {resident:.0f} MiB")
+        return Way(name, detect, psutil.Process(pid))
+
+    return [
+        Way("direct", direct, None),
+        through("gateway", *gateway),
+        through("bare proxy", *start(stack, "scripts.bare_proxy", "PROXY", inference=inference)),
+    ]
+
+
+async def measure(found: Sequence[Way], rounds: int) -> None:
+    """Prints every figure."""
+    for way in found:
+        await rate(way.call, 0)
+    spent = [-sum(way.process.cpu_times()[:2]) if way.process else 0.0 for way in found]
+    rates: list[list[float]] = [[] for _ in found]
+    singles: list[list[float]] = [[] for _ in found]
+    for turn in range(rounds):
+        # Each comes first as often as last.
+        order = list(range(len(found)))[:: 1 if turn % 2 else -1]
+        for place in order:
+            rates[place].append(await rate(found[place].call, 1000 * (turn + 1)))
+            singles[place].append(statistics.median(await latencies(found[place].call, 1000 * (turn + 1))))
+        figures = zip(found, rates, singles, strict=True)
+        print("; ".join(f"{way.name} {own[-1]:.1f}/s, {single[-1]:.1f} ms" for way, own, single in figures))
+    print("Medians of the turns, beside direct calls:")
+    for way, own, single, began_s in list(zip(found, rates, singles, spent, strict=True))[1:]:
+        assert way.process  # noqa: S101 - all but the direct way have one
+        share = statistics.median(through / direct for through, direct in zip(own, rates[0], strict=True))
+        added_ms = statistics.median(through - direct for through, direct in zip(single, singles[0], strict=True))
+        each_ms = 1000 * (began_s + sum(way.process.cpu_times()[:2])) / (rounds * (BATCH + SINGLES))
+        print(
+            f"{way.name}: {share:.3f} of the throughput at concurrency {CONCURRENCY}, {added_ms:+.1f} ms in the median "
+            f"at concurrency 1, {each_ms:.1f} ms of processor time a request, "
+            f"{way.process.memory_info().rss / 2**20:.0f} MiB"
+        )
 
 
 async def run(rounds: int, *, with_scoring: bool) -> None:
@@ -154,12 +174,12 @@ async def run(rounds: int, *, with_scoring: bool) -> None:
     with ExitStack() as stack:
         inference, _ = start(stack, "services.inference", "INFERENCE")
         scoring = start(stack, "services.scoring", "SCORING")[0] if with_scoring else ""
-        gateway, pid = start(stack, "gateway", "GATEWAY", inference=inference, scoring=scoring, retrieval="")
+        gateway = start(stack, "gateway", "GATEWAY", inference=inference, scoring=scoring, retrieval="")
         await wait_until_serving(inference, "axia.v1.InferenceService")
         if scoring:
             await wait_until_serving(scoring, "axia.v1.ScoringService")
-        await wait_until_serving(gateway, "axia.v1.GatewayService")
-        await measure(inference, gateway, pid, rounds)
+        await wait_until_serving(gateway[0], "axia.v1.GatewayService")
+        await measure(ways(stack, inference, gateway), rounds)
 
 
 def main() -> None:

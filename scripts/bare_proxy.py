@@ -1,0 +1,65 @@
+"""The least that a gateway can be: python -m scripts.bare_proxy, as scripts.gateway_speed starts it for comparison.
+
+It takes DetectValues, asks the inference server of AXIA_PROXY_INFERENCE as the gateway does, reads the stream of
+completions to its end and answers with nothing: what is left of a gateway when only gRPC's own work remains.
+"""
+
+import asyncio
+import hashlib
+import os
+import signal
+from typing import Any
+
+import grpc
+
+from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2, inference_pb2_grpc
+from gateway.sampling import completion_seed
+
+SIZES = [("grpc.max_receive_message_length", 2**25), ("grpc.max_send_message_length", 2**25)]
+
+
+class BareProxy(gateway_pb2_grpc.GatewayServiceServicer):
+    """Passes detections on.
+
+    Args:
+        inference: Stub of the inference server.
+    """
+
+    def __init__(self, inference: Any) -> None:
+        self._inference = inference
+        self._prompt = load_prompts()[DEFAULT_DETECTION_PROMPT].text
+
+    async def DetectValues(  # noqa: N802 - the contract's name
+        self, request: gateway_pb2.DetectValuesRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> gateway_pb2.DetectValuesResponse:
+        """Reads three completions and says nothing of them."""
+        sha256 = hashlib.sha256(request.image.data).hexdigest()
+        seeds = [completion_seed(request.seed, index, sha256) for index in range(3)]
+        question = inference_pb2.GenerateRequest(
+            image=request.image,
+            messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=self._prompt)],
+            samples=[inference_pb2.Sample(seed=seed, temperature=1) for seed in seeds],
+            stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
+        )
+        async for _ in self._inference.Generate(question):
+            pass
+        return gateway_pb2.DetectValuesResponse()
+
+
+async def main() -> None:
+    """Serves until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with grpc.aio.insecure_channel(os.environ["AXIA_PROXY_INFERENCE"], options=SIZES) as channel:
+        server = grpc.aio.server(options=SIZES)
+        proxy = BareProxy(inference_pb2_grpc.InferenceServiceStub(channel))
+        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(proxy, server)
+        server.add_insecure_port(f"127.0.0.1:{os.environ['AXIA_PROXY_PORT']}")
+        await server.start()
+        await stop.wait()
+        await server.stop(None)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
