@@ -24,6 +24,9 @@ DEFAULT_TIMEOUT_S = 60.0
 """Seconds that a call may take."""
 
 _DEFAULT_PORT = 50050
+_HIGHEST_PORT = 65_535
+_SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
+"""How gRPC's own names of targets begin, which go to it as they are."""
 _REQUEST_ID_KEY = "x-request-id"
 
 
@@ -31,13 +34,30 @@ def resolve_address(address: str | None) -> str:
     """The address to call: as given, or from AXIA_ADDRESS, or the default; with the default port if it names none.
 
     Raises:
-        ValueError: If it is a URL.
+        ValueError: If it is a URL, or its port is none.
     """
     target = (address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).strip()
     if target.startswith(("http://", "https://", "grpc://")):
         raise ValueError(f"{target!r} is a URL: give host and port of the gateway, such as {DEFAULT_ADDRESS}")
-    has_scheme_or_port = ":" in target and not target.endswith("]")
-    return target if has_scheme_or_port else f"{target}:{_DEFAULT_PORT}"
+    if target.startswith(_SCHEMES):
+        return target
+    if _is_ipv6(target):
+        target = f"[{target}]"  # gRPC would add port 443
+    if ":" not in target or target.endswith("]"):
+        return f"{target}:{_DEFAULT_PORT}"
+    port = target.rpartition(":")[2]
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= _HIGHEST_PORT):  # gRPC would call 34463 for 99999
+        raise ValueError(
+            f"{port!r} in {target!r} is no port: give host and port of the gateway, such as {DEFAULT_ADDRESS}"
+        )
+    return target
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6  # noqa: PLR2004 - the version's own name
+    except ValueError:
+        return False
 
 
 def channel_options(address: str) -> list[tuple[str, int | str]]:

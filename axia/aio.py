@@ -45,7 +45,8 @@ class AsyncClient(AsyncRetrievalCalls):
             environment variable AXIA_API_KEY, or none.
 
     Raises:
-        ValueError: If the address is a URL, the timeout is not above 0, or the API key can't be sent.
+        ValueError: If the address is a URL or has no port that can be, the timeout is not above 0, or the API key
+            can't be sent.
         OSError: If a file of `tls` can't be read.
     """
 

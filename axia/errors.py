@@ -200,8 +200,14 @@ def _is_too_large(code: str, text: str) -> bool:
 
 
 def _no_connection(address: str, text: str) -> str:
-    """Tells apart "nobody there" and "broke in between" by the text of gRPC's core, which has no code for it."""
-    if any(sign in text for sign in ("failed to connect", "resolution", "resolve", "DNS")):
+    """Tells apart "no such host", "nobody there" and "broke in between" by the text of gRPC's core, which has no code
+    for it."""
+    if any(sign in text for sign in ("errors resolving", "lookup failed", "resolution", "resolve", "DNS")):
+        return (
+            f"no host is found for {address}: see whether the name is right and the network is up, or give another "
+            "address with --address or AXIA_ADDRESS"
+        )
+    if "failed to connect" in text:
         return (
             f"no server answers at {address}: start one with `axia up` or give another address with --address "
             "or AXIA_ADDRESS"

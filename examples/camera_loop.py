@@ -1,6 +1,6 @@
 """Watches a camera and says what needs attention, until Ctrl-C.
 
-    python examples/camera_loop.py 0              # the first camera; needs pip install 'axia[video]'
+    python examples/camera_loop.py 0              # the first camera; needs pip install opencv-python-headless
     python examples/camera_loop.py kitchen/       # pictures of a folder in its place, two a second
 
 The newest frame wins: while one is being answered, older ones are dropped and not queued.

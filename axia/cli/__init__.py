@@ -16,6 +16,12 @@ from axia.cli.up import up
 from axia.cli.watch import watch
 from axia.version import __version__
 
+
+def _filled(text: str) -> str:
+    """Text whose paragraphs are one line each: help would keep the line breaks of a docstring and add its own."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 app = typer.Typer(
     name="axia",
     help="Detects what people value in a picture, with vision-language models.",
@@ -23,16 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is
 )
-app.command()(detect)
-app.command()(watch)
-app.command()(replay)
-app.command()(index)
-app.command()(search)
-app.command()(preference)
-app.command()(interest)
-app.command()(models)
-app.command()(up)
-app.command()(down)
+for _command in (detect, watch, replay, index, search, preference, interest, models, up, down):
+    app.command(help=_filled(_command.__doc__ or ""))(_command)
 
 
 def _print_version(wanted: bool) -> None:

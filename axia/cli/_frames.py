@@ -75,7 +75,7 @@ def open_source(name: str, fps: float) -> Source:
     try:
         import cv2
     except ImportError:
-        raise SourceError("video files and cameras need OpenCV: pip install 'axia[video]'") from None
+        raise SourceError("video files and cameras need OpenCV: pip install opencv-python-headless") from None
     capture = cv2.VideoCapture(int(name) if camera else name)
     if not capture.isOpened():
         what = f"there is no camera {name}" if camera else f"{name} is no video that OpenCV can read"

@@ -1,5 +1,6 @@
 """The persona that a model plays: sentences from a file or from the command line."""
 
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,10 @@ import typer
 
 Persona = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Traits of the persona, a sentence a line; lines with # are left out."),
+    typer.Option(
+        metavar="FILE",
+        help="Traits of the persona, a sentence a line; lines with # are left out. Or TOML with a list `traits`.",
+    ),
 ]
 """The option --persona."""
 
@@ -21,14 +25,30 @@ def traits_of(persona: Path | None, traits: list[str] | None) -> list[str]:
     Raises:
         typer.BadParameter: If the file can't be read or has no trait.
     """
-    found: list[str] = []
-    if persona is not None:
-        try:
-            lines = persona.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            message = f"{persona} can't be read: give a text file with a trait a line"
-            raise typer.BadParameter(message, param_hint="--persona") from None
-        found = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        if not found:
-            raise typer.BadParameter(f"{persona} has no trait: write one a line", param_hint="--persona")
-    return found + list(traits or [])
+    return [*(_read(persona) if persona is not None else ()), *(traits or ())]
+
+
+def _read(persona: Path) -> list[str]:
+    try:
+        text = persona.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        message = f"{persona} can't be read: give a text file with a trait a line"
+        raise typer.BadParameter(message, param_hint="--persona") from None
+    if persona.suffix.lower() == ".toml":
+        return _from_toml(persona, text)
+    found = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not found:
+        raise typer.BadParameter(f"{persona} has no trait: write one a line", param_hint="--persona")
+    return found
+
+
+def _from_toml(persona: Path, text: str) -> list[str]:
+    """The list `traits`, as the demo's personas have it; whatever else the file says is not for the model."""
+    try:
+        traits = tomllib.loads(text).get("traits")
+    except tomllib.TOMLDecodeError:
+        traits = None
+    if not isinstance(traits, list) or not traits or not all(isinstance(trait, str) for trait in traits):
+        message = f'{persona} has no traits: write them as TOML, such as traits = ["I plant trees."], or as plain text'
+        raise typer.BadParameter(f"{message}, one a line", param_hint="--persona")
+    return traits

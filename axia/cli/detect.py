@@ -64,7 +64,8 @@ def detect(
     truth: Annotated[
         str | None,
         typer.Option(
-            metavar="TEXT", help='What annotators named, "none" where nothing needs attention: says who names it too.'
+            metavar="TEXT",
+            help='What annotators named, or "none" where nothing needs attention; marks completions that name it too.',
         ),
     ] = None,
     accept: Annotated[

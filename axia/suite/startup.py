@@ -135,7 +135,7 @@ def _health_stub() -> _Health:
         from grpc_health.v1 import health_pb2, health_pb2_grpc
     except ImportError as error:
         raise SuiteError(
-            "grpcio-health-checking is not installed: run `make setup`, or install the extra `axia[serving]`"
+            "grpcio-health-checking is not installed: run `make setup`, and then `.venv/bin/axia up`"
         ) from error
     return _Health(health_pb2_grpc.HealthStub, health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse.SERVING)
 

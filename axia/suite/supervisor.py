@@ -84,7 +84,7 @@ class Supervisor:
             SuiteError: If it runs already, circus is not installed, or a port is taken.
         """
         if find_spec("circus") is None:
-            raise SuiteError("circus is not installed: run `make setup`, or install the extra `axia[serving]`")
+            raise SuiteError("circus is not installed: run `make setup`, and then `.venv/bin/axia up`")
         self.logs.mkdir(parents=True, exist_ok=True)
         self._state.chmod(0o700)  # whoever reaches the sockets of circus can run programs as its user
         with self._lock() as lock:

@@ -1,5 +1,6 @@
 """`axia detect` against a real server."""
 
+import itertools
 import json
 import os
 import pty
@@ -374,3 +375,11 @@ def test_help_and_version() -> None:
     runner = CliRunner()
     assert "detect" in runner.invoke(app, ["--help"]).stdout
     assert re.fullmatch(r"axia \d+\.\d+\.\d+\S*\n", runner.invoke(app, ["--version"]).stdout)
+
+
+def test_help_fills_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = CliRunner().invoke(app, ["detect", "--help"]).stdout.splitlines()
+    prose = [line.rstrip() for line in lines[: lines.index(next(line for line in lines if "Arguments" in line))]]
+    short = [line for line, following in itertools.pairwise(prose) if 0 < len(line) < 70 and following]
+    assert short == []

@@ -102,6 +102,24 @@ def test_interest_takes_a_persona_from_a_file(fake: FakeGateway, folder: Path, t
     assert list(request.traits) == ["I cook.", "I like knives.", "I sing."]
 
 
+def test_a_persona_of_the_demo_gives_its_traits_alone(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    persona = tmp_path / "cook.toml"
+    persona.write_text('id = "cook"  # no trait\ntraits = ["I cook.", "I like knives."]\n[weights]\npower = 1\n')
+    result = run("interest", folder / "0.jpg", "--persona", persona)
+    assert result.exit_code == 0, result.stderr
+    request: Any = fake.received[-1].request
+    assert list(request.traits) == ["I cook.", "I like knives."]
+
+
+@pytest.mark.parametrize("text", ["I cook.\n", "", "traits = []", "traits = [1]", 'traits = "I cook."'])
+def test_a_persona_without_traits_says_how_to_write_them(folder: Path, tmp_path: Path, text: str) -> None:
+    persona = tmp_path / "cook.toml"
+    persona.write_text(text)
+    result = run("interest", folder / "0.jpg", "--persona", persona)
+    assert result.exit_code == 2
+    assert "has no traits: write them as TOML" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
@@ -150,7 +168,7 @@ def test_sources_that_cannot_be_watched(fake: FakeGateway, tmp_path: Path, monke
     (tmp_path / "x.mp4").write_bytes(b"no video")
     monkeypatch.setitem(sys.modules, "cv2", None)
     missing = run("watch", tmp_path / "x.mp4")
-    assert (missing.exit_code, "pip install 'axia[video]'" in missing.stderr) == (1, True)
+    assert (missing.exit_code, "pip install opencv-python-headless" in missing.stderr) == (1, True)
 
 
 def test_a_replay_compares_completion_by_completion(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Every status of a server becomes one error of the tree, and none stays gRPC's."""
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,6 +125,15 @@ async def test_nobody_at_the_address_says_how_to_start_somebody(picture: Path) -
     async with AsyncClient(NOBODY) as client:
         with pytest.raises(ConnectionFailed, match=advice):
             await client.models()
+
+
+def test_a_host_that_does_not_exist_is_named(picture: Path) -> None:
+    nobody = "no..host:50050"  # no name server has to be asked to know that nobody is called so
+    with (
+        Client(nobody) as client,
+        pytest.raises(ConnectionFailed, match=rf"^no host is found for {re.escape(nobody)}: see whether the name is"),
+    ):
+        client.detect(picture)
 
 
 def test_errors_survive_pickling_as_worker_pools_need() -> None:

@@ -21,6 +21,7 @@ from axia._call import channel_options, resolve_address
         ("shelf", None, "shelf:50050"),
         ("[::1]", None, "[::1]:50050"),
         ("[::1]:7", None, "[::1]:7"),
+        ("::1", None, "[::1]:50050"),
         ("unix:/run/axia.sock", None, "unix:/run/axia.sock"),
         ("dns:///gateway:50050", None, "dns:///gateway:50050"),
     ],
@@ -35,6 +36,12 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch, given: str | None, environme
 def test_a_url_is_no_address() -> None:
     with pytest.raises(ValueError, match="give host and port of the gateway"):
         Client("http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "http", ""])
+def test_a_port_that_cannot_be_is_named(port: str) -> None:
+    with pytest.raises(ValueError, match=f"^'{port}' in 'robot:{port}' is no port: give host and port of the gateway"):
+        Client(f"robot:{port}")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
