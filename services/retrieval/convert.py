@@ -1,5 +1,7 @@
 """Maps between the contract (axia.v1) and the retrieval service's own types."""
 
+from functools import lru_cache
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from axia.v1 import image_pb2, retrieval_pb2
@@ -114,9 +116,15 @@ def from_value_hits(value: str, found: ValueHits, request_id: str) -> retrieval_
 
 
 def _from_hit(hit: Hit) -> retrieval_pb2.SearchHit:
-    return retrieval_pb2.SearchHit(
-        id=hit.record.id, score=hit.score, info=_from_info(hit.record), metadata=_from_metadata(hit.record)
-    )
+    message = retrieval_pb2.SearchHit()
+    message.CopyFrom(_without_score(hit.record))
+    message.score = hit.score
+    return message
+
+
+@lru_cache(maxsize=4096)
+def _without_score(record: PictureRecord) -> retrieval_pb2.SearchHit:
+    return retrieval_pb2.SearchHit(id=record.id, info=_from_info(record), metadata=_from_metadata(record))
 
 
 def _from_info(record: PictureRecord) -> image_pb2.ImageInfo:

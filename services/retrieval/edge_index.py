@@ -122,12 +122,10 @@ class EdgeIndex:
             return self._search([query])[0]
 
     def _search(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        found: list[list[Hit]] = [[] for _ in queries]
-        for segment in self._store.view.segments:
-            if len(segment):
-                for hits, more in zip(found, segment.search(queries), strict=True):
-                    hits.extend(more)
-        return [ranked(hits)[: query.k] for query, hits in zip(queries, found, strict=True)]
+        found = [segment.search(queries) for segment in self._store.view.segments if len(segment)]
+        if len(found) == 1:
+            return [hits[: query.k] for query, hits in zip(queries, found[0], strict=True)]
+        return [ranked([hit for own in found for hit in own[row]])[: query.k] for row, query in enumerate(queries)]
 
     async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
         """The records by id, None where there is none."""

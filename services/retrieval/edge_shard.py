@@ -183,7 +183,7 @@ class ShardReader:
                     for picture, point in zip(own, points, strict=True)
                     if passes(point.score, least)
                 ]
-                results[row] = [hit for hit in hits if hit.record.id not in excluded]
+                results[row] = [hit for hit in hits if hit.record.id not in excluded] if excluded else hits
                 more = len(points) == limits[row] < self._points and len(hits) == len(points)
                 if more and not is_enough(queries[row], results[row], hits[-1].score):
                     limits[row] *= 2
