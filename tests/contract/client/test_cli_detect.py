@@ -71,6 +71,20 @@ def test_a_table_has_completions_consensus_agreement_and_time(gateway: Any, pict
     assert result.stderr == ""
 
 
+def test_the_next_line_of_a_long_completion_does_not_look_like_another(
+    gateway: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    result = run(picture, "--prompt-text", "A pot boils over in the kitchen.", "-n", 2)
+    body = [line.removeprefix("  kitchen.jpg") for line in result.stdout.splitlines()[3:] if line.strip()]
+    columns = [len(line) - len(line.lstrip()) for line in body]
+    begins = [column for column, line in zip(columns, body, strict=True) if "·" in line]
+    assert len(begins) == 2
+    assert "· A pot" in result.stdout
+    assert len(body) > 2
+    assert all(column > max(begins) for column, line in zip(columns[1:], body[1:], strict=True) if "·" not in line)
+
+
 def test_a_table_fits_80_columns_where_there_is_no_terminal(
     gateway: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +161,7 @@ def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway:
     assert result.exit_code == 1
     assert [Path(detection["image"]["path"]).name for detection in lines(result)] == ["a.jpg", "c.webp"]
     bad, gone = result.stderr.splitlines()
-    assert bad.startswith(f"axia: {folder / 'b.PNG'}: image.data: is no picture [request ")
+    assert bad.startswith(f"axia: {folder / 'b.PNG'}: is no picture [request ")
     assert "there is no picture at" in gone
 
 
@@ -260,7 +274,7 @@ def test_a_picture_without_a_truth_has_no_marks_beside_others_that_have(
     table = run(*options).stdout
     assert re.findall(r"(.) A pot \d", table) == ["✗", "✓", " ", " "]
     assert re.findall(r"0\.50 +([0-9.—]+) +15", table) == ["0.50", "—"]
-    streamed = [line for line in run(*options, "--stream").stdout.splitlines() if " = " in line]
+    streamed = [line for line in run(*options, "--stream").stdout.splitlines() if " consensus: " in line]
     assert ["alignment" in line for line in streamed] == [True, False]
 
 
