@@ -131,8 +131,7 @@ class _Table:
         names = [Path(path).name for path, _ in self._rows]
         short = len(set(names)) == len(names)  # the folders would only repeat what the caller typed
         table.add_column("picture", overflow="fold")
-        table.add_column("completions", overflow="fold")
-        table.add_column("consensus", overflow="fold")
+        table.add_column("completions, = consensus", overflow="fold")
         table.add_column("agreement", justify="right", no_wrap=True)
         if self._judged:
             table.add_column("alignment", justify="right", no_wrap=True)
@@ -147,10 +146,12 @@ class _Table:
                 beginnings = _marks(detection)
             for beginning, completion in zip(beginnings, detection.completions, strict=True):
                 said.add_row(beginning, printable(completion.first_sentence))
+            # Below the completions and not beside them, which would halve the width of both.
+            said.add_row("=", _consensus(detection), style="bold")
             agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
             name = Path(path).name if short else path
             alignment = [figure(detection.alignment)] if self._judged else []
-            table.add_row(printable(name), said, _consensus(detection), agreement, *alignment, _milliseconds(detection))
+            table.add_row(printable(name), said, agreement, *alignment, _milliseconds(detection))
         console().print(table)
 
 

@@ -74,15 +74,18 @@ def test_a_table_has_completions_consensus_agreement_and_time(gateway: Any, pict
 def test_the_next_line_of_a_long_completion_does_not_look_like_another(
     gateway: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("COLUMNS", "50")
     result = run(picture, "--prompt-text", "A pot boils over in the kitchen.", "-n", 2)
-    body = [line.removeprefix("  kitchen.jpg") for line in result.stdout.splitlines()[3:] if line.strip()]
+    below = itertools.dropwhile(lambda line: "──" not in line, result.stdout.splitlines())
+    body = [line.removeprefix("  kitchen.jpg") for line in list(below)[1:] if line.strip()]
     columns = [len(line) - len(line.lstrip()) for line in body]
-    begins = [column for column, line in zip(columns, body, strict=True) if "·" in line]
-    assert len(begins) == 2
+    begins = [column for column, line in zip(columns, body, strict=True) if re.search("[·=]", line)]
+    assert len(begins) == 3
     assert "· A pot" in result.stdout
-    assert len(body) > 2
-    assert all(column > max(begins) for column, line in zip(columns[1:], body[1:], strict=True) if "·" not in line)
+    assert len(body) > 3
+    assert "= —  (abstains)" in body[-1]
+    further = [column for column, line in zip(columns, body, strict=True) if not re.search("[·=]", line)]
+    assert min(further) > max(begins[1:])
 
 
 def test_a_table_fits_80_columns_where_there_is_no_terminal(
