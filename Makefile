@@ -25,7 +25,7 @@ $(PY):
 	$(PY) -m pip install --quiet --upgrade "pip>=25"
 
 $(VENV)/.axia-cpu: $(PY) requirements/cpu.txt requirements/torch-cpu.txt scripts/install-torch-cpu.sh
-	@echo "Installing the suite for machines without a GPU (once; about 2 GB)"
+	@echo "Installing the suite for machines without a GPU (once; about 4 GB)"
 	@date +%s > $(VENV)/.axia-began
 	scripts/install-torch-cpu.sh $(PY)
 	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements/cpu.txt

@@ -26,7 +26,7 @@ from demo.tour.scenes import detect_study_scenes
 STATE = find_checkout() / ".axia" / "demo"
 """Where the demo keeps its index and writes its contact sheet."""
 
-PUBLISHED = {"LLaVA 34B, the best model": 0.42, "LLaVA Mistral 7B, the lowest": 0.14, "people": 0.78}
+PUBLISHED = {"LLaVA 34B (the best model)": 0.42, "LLaVA Mistral 7B (the lowest)": 0.14, "people": 0.78}
 """Mean alignment in the values-detector study (arXiv 2501.03957)."""
 
 
@@ -34,11 +34,12 @@ def main() -> None:
     """Runs the demo."""
     out = Console(highlight=False)
     began = time.monotonic()
-    with _suite(), axia.Client() as client:
+    with _suite(out), axia.Client() as client:
         ready = time.monotonic()
         scores = detect_study_scenes(client, out)
         published = ", ".join(f"{who} {score:.2f}" for who, score in PUBLISHED.items())
-        out.print(f"Mean alignment of the demo model on these demo pictures: {statistics.mean(scores):.2f}.")
+        mean = statistics.mean(scores)
+        out.print(f"Mean alignment, the share of ✓, of the demo model on these demo pictures: {mean:.2f}.")
         out.print(f"Published, of real models and people on other pictures: {published} (arXiv 2501.03957).")
         out.print("The demo model was trained on pictures like these: its figure says that the suite works, no more.\n")
         index_gallery(client, out)
@@ -50,9 +51,10 @@ def main() -> None:
 
 
 @contextmanager
-def _suite() -> Iterator[None]:
+def _suite(out: Console) -> Iterator[None]:
     """The suite, started and stopped here unless it runs already."""
     if Supervisor(find_checkout()).running:
+        out.print("The suite that runs already is used and left running. The gallery's pictures go into its index.")
         yield
         return
     command = [sys.executable, "-m", "axia"]

@@ -42,6 +42,8 @@ def main(folder: str, table: str, address: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.argv[2:]:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except (axia.AxiaError, OSError) as error:

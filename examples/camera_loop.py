@@ -14,12 +14,13 @@ from pathlib import Path
 import axia
 
 PERIOD_S = 0.5
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def frames(source: str) -> Iterator[Path | bytes]:
     """Frames of a camera as JPEG, or pictures of a folder, each half a second after the one before."""
     if not source.isdecimal():
-        for path in sorted(Path(source).glob("*.jpg")):
+        for path in sorted(path for path in Path(source).iterdir() if path.suffix.lower() in ENDINGS):
             yield path
             time.sleep(PERIOD_S)
         return

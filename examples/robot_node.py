@@ -47,6 +47,8 @@ async def main(picture: str, address: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
     try:
         asyncio.run(main(*sys.argv[1:]))
     except (axia.AxiaError, OSError) as error:

@@ -12,6 +12,8 @@ ABSTAINS = "—  (abstains)"
 """Stands where a consensus would if there were one."""
 _MARKS = {1: "✓", 0: "✗", None: "?"}
 """How a completion's alignment is shown; None where it could not be judged."""
+_BULLET = "·"
+"""Begins a completion where none is judged."""
 
 
 class Printer(Protocol):
@@ -87,8 +89,9 @@ class _Lines:
         self._judged = judged
 
     def completion(self, path: str, completion: "Completion") -> None:
-        numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed} {completion.finish_reason}"
-        print(f"{printable(path)}  {printable(completion.first_sentence)}  ({numbers})", flush=True)
+        numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed}"
+        how = f"ended by {completion.finish_reason}"
+        print(f"{printable(path)}  {printable(completion.first_sentence)}  ({numbers} {how})", flush=True)
 
     def summary(self, path: str, detection: "Detection") -> None:
         figures = f"agreement {detection.agreement:.2f}, {_milliseconds(detection)} ms{_how_much(detection)}"
@@ -96,7 +99,7 @@ class _Lines:
             marks = zip(detection.completions, _marks(detection), strict=True)
             each = " ".join(f"#{completion.index} {mark}" for completion, mark in marks)
             figures = f"alignment {figure(detection.alignment)}: {each}, {figures}"
-        print(f"{printable(path)}  = {_consensus(detection)}  ({figures})", flush=True)
+        print(f"{printable(path)}  consensus: {_consensus(detection)}  ({figures})", flush=True)
 
     def finish(self) -> None:
         pass
@@ -128,21 +131,27 @@ class _Table:
         names = [Path(path).name for path, _ in self._rows]
         short = len(set(names)) == len(names)  # the folders would only repeat what the caller typed
         table.add_column("picture", overflow="fold")
-        table.add_column("completions", overflow="fold")
-        table.add_column("consensus", overflow="fold")
+        table.add_column("completions, = consensus", overflow="fold")
         table.add_column("agreement", justify="right", no_wrap=True)
         if self._judged:
             table.add_column("alignment", justify="right", no_wrap=True)
         table.add_column("ms", justify="right", no_wrap=True)
         for path, detection in self._rows:
-            said = [printable(completion.first_sentence) for completion in detection.completions]
+            # In a grid of its own the second line of a long completion does not look like the next completion.
+            said = Table.grid(padding=(0, 1))
+            said.add_column(no_wrap=True)
+            said.add_column(overflow="fold")
+            beginnings = [" " if self._judged else _BULLET] * len(detection.completions)
             if self._judged and _is_judged(detection):
-                said = [f"{mark} {sentence}" for mark, sentence in zip(_marks(detection), said, strict=True)]
+                beginnings = _marks(detection)
+            for beginning, completion in zip(beginnings, detection.completions, strict=True):
+                said.add_row(beginning, printable(completion.first_sentence))
+            # Below the completions and not beside them, which would halve the width of both.
+            said.add_row("=", _consensus(detection), style="bold")
             agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
             name = Path(path).name if short else path
             alignment = [figure(detection.alignment)] if self._judged else []
-            cells = [printable(name), "\n".join(said), _consensus(detection), agreement, *alignment]
-            table.add_row(*cells, _milliseconds(detection))
+            table.add_row(printable(name), said, agreement, *alignment, _milliseconds(detection))
         console().print(table)
 
 

@@ -1,5 +1,6 @@
 """Frames of a folder, a video file or a camera."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from axia.cli._output import SUFFIXES
+
+WHAT_TO_GIVE = "give a video file, a folder with pictures or a camera's number"
+"""What ends a message about a source."""
 
 _POLL_S = 0.2
 
@@ -71,7 +75,10 @@ def open_source(name: str, fps: float) -> Source:
         return Source(iter(pictures), live=False)
     camera = name.isdecimal() and not path.exists()
     if not camera and not path.is_file():
-        raise SourceError(f"there is nothing at {name}: give a video file, a folder with pictures or a camera's number")
+        raise SourceError(f"there is nothing at {name}: {WHAT_TO_GIVE}")
+    # What OpenCV and FFmpeg say of a file that they can't read is ours to say.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
     except ImportError:
@@ -79,7 +86,7 @@ def open_source(name: str, fps: float) -> Source:
     capture = cv2.VideoCapture(int(name) if camera else name)
     if not capture.isOpened():
         what = f"there is no camera {name}" if camera else f"{name} is no video that OpenCV can read"
-        raise SourceError(f"{what}: give a video file, a folder with pictures or a camera's number")
+        raise SourceError(f"{what}: {WHAT_TO_GIVE}")
     return Source(_captured(cv2, capture, None if camera else fps), live=camera)
 
 

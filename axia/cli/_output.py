@@ -74,10 +74,15 @@ def complain(message: str) -> None:
     print(f"axia: {message}", file=sys.stderr)
 
 
+def fault_of(message: str) -> str:
+    """What a server says is wrong with a picture, without the request's field: who reads it knows the file's name."""
+    return printable(message).removeprefix("image.data: ")
+
+
 def describe(error: Exception) -> str:
     """An error as a person should read it, with the id under which the logs have the request."""
     request_id = getattr(error, "request_id", "")
     # Nothing in the logs where the server never saw the request; local errors have no id or no reason.
     if getattr(error, "reason", "") and request_id:
-        return f"{printable(str(error))} [request {printable(request_id)}]"
-    return printable(str(error))
+        return f"{fault_of(str(error))} [request {printable(request_id)}]"
+    return fault_of(str(error))

@@ -11,7 +11,8 @@ import typer
 
 from axia.cli import _detections
 from axia.cli import _truths as _truth_files
-from axia.cli._output import EXIT_INTERRUPTED, SUFFIXES, Address, complain, connect, console, describe, printable
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, printable
+from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
     from axia.client import Client
@@ -183,7 +184,7 @@ def _detect_all(
     pictures, failed = [], False
     for path in paths:
         try:
-            pictures.extend(_expand(path))
+            pictures.extend(pictures_at(path))
         except OSError as error:
             complain(str(error))
             failed = True
@@ -223,21 +224,6 @@ def _detect_one(client: "Client", picture: str, options: dict[str, Any], printer
                 return event
             printer.completion(picture, event)
     raise AssertionError("a stream ends with a detection or an error")
-
-
-def _expand(path: str) -> list[str]:
-    """A picture's path as it is; for a folder, the paths of the pictures right in it, sorted."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return [path]
-    found = sorted(
-        str(file)
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
-    if not found:
-        raise FileNotFoundError(f"{path}: there is no JPEG, PNG or WebP picture in this folder: give one that has some")
-    return found
 
 
 def _with_progress(pictures: list[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from axia.cli._output import (
     connect,
     console,
     describe,
+    fault_of,
     print_json,
     printable,
 )
@@ -247,14 +248,16 @@ def _print(report: _Report, *, json: bool) -> None:
         )
         return
     out = console()
-    parts = [f"{report.indexed} indexed", f"{report.known} were there already"]
+    parts = [f"{report.indexed} indexed", f"{report.known} {'was' if report.known == 1 else 'were'} there already"]
     if report.skipped:
         parts.append(f"{report.skipped} acknowledged before")
     parts.append(f"{len(report.rejected)} refused")
     out.print(", ".join(parts), soft_wrap=True)
     for reason, count in Counter(reason for _, reason, _ in report.rejected).most_common():
         complain(f"{count} refused with {reason}:")
-        _lines([f"  {path}: {message}" for path, why, message in report.rejected if why == reason], error=True)
+        _lines(
+            [f"  {path}: {fault_of(message)}" for path, why, message in report.rejected if why == reason], error=True
+        )
     if exact:
         out.print(f"copies of the same file: {sum(len(paths) - 1 for paths in exact)}", soft_wrap=True)
         _lines(["  " + " = ".join(paths) for paths in exact])

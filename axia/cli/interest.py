@@ -3,15 +3,42 @@
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, print_json, printable
+from axia.cli._output import (
+    EXIT_INTERRUPTED,
+    Address,
+    complain,
+    connect,
+    console,
+    describe,
+    fault_of,
+    print_json,
+    printable,
+)
+from axia.cli._paths import pictures_at
 from axia.cli._personas import Persona, Traits, traits_of
 
 if TYPE_CHECKING:
     from axia.results import InterestJudgement
+
+
+class _Item(NamedTuple):
+    short: str
+    name: str
+
+
+_ITEMS = (
+    _Item("VA", "visual_attractiveness"),
+    _Item("CS", "curiosity_stimulation"),
+    _Item("EE", "emotional_engagement"),
+    _Item("VE", "value_expectation"),
+    _Item("PA", "preference_alignment"),
+    _Item("AD", "action_desire"),
+)
+"""The questionnaire's items, as columns."""
 
 _PICTURES_PER_CALL = 16
 _BYTES_PER_CALL = 24 * 2**20
@@ -25,7 +52,7 @@ class Strategy(StrEnum):
 
 
 def interest(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Pictures.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders with pictures in them.")],
     persona: Persona = None,
     trait: Traits = None,
     strategy: Annotated[
@@ -52,6 +79,13 @@ def interest(
         raise typer.BadParameter("give the persona with --persona FILE or --trait TEXT")
     judged: list[tuple[Path, InterestJudgement]] = []
     failed = False
+    pictures: list[Path] = []
+    for path in paths:
+        try:
+            pictures.extend(map(Path, pictures_at(path)))
+        except OSError as error:
+            complain(str(error))
+            failed = True
     with connect(address) as client:
         from axia.errors import AxiaError
 
@@ -60,15 +94,17 @@ def interest(
                 result = client.judge_interest(
                     some, traits, strategy=strategy.value, threshold=threshold, model=model, seed=seed, timeout=timeout
                 )
-                for path, judgement in zip(some, result.judgements, strict=True):
-                    judged.append((path, judgement))
+                for picture, judgement in zip(some, result.judgements, strict=True):
+                    judged.append((picture, judgement))
                     if judgement.error is not None:
                         failed = True
-                        complain(f"{path}: {printable(judgement.error.message)}")
+                        complain(f"{picture}: {fault_of(judgement.error.message)}")
                     if json:
-                        print_json({"path": str(path), "judgement": judgement})
+                        print_json({"path": str(picture), "judgement": judgement})
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # who read the output is gone, and nothing is wrong with the pictures
         except (AxiaError, OSError) as error:
             complain(describe(error))
             failed = True
@@ -88,7 +124,16 @@ def _batches(pictures: list[Path]) -> Iterator[list[Path]]:
             some, size = [], 0
         some.append(path)
         size += own
-    yield some
+    if some:
+        yield some
+
+
+def _figures(judgement: "InterestJudgement") -> list[str]:
+    """S% and the items, as far as the model's text gives them."""
+    percent = judgement.isq.percent if judgement.isq else None
+    items = judgement.isq.items if judgement.isq else None
+    read = [None if items is None else getattr(items, item.name) for item in _ITEMS]
+    return ["—" if percent is None else f"{percent:.1f}", *("—" if item is None else f"{item:g}" for item in read)]
 
 
 def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -> None:
@@ -99,13 +144,17 @@ def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -
     table.add_column("picture", overflow="fold")
     table.add_column("decision", no_wrap=True)
     if isq:
-        table.add_column("S%", justify="right", no_wrap=True)
-    table.add_column("answer", overflow="fold")
+        for name in ("S%", *(item.short for item in _ITEMS)):
+            table.add_column(name, justify="right", no_wrap=True)
+    else:
+        table.add_column("answer", overflow="fold")
     for path, judgement in judged:
-        percent = judgement.isq.percent if judgement.isq else None
-        score = ["—" if percent is None else f"{percent:.1f}"] if isq else []
-        table.add_row(printable(path.name), judgement.decision or "—", *score, printable(judgement.text))
+        said = _figures(judgement) if isq else [printable(judgement.text)]
+        table.add_row(printable(path.name), judgement.decision or "—", *said)
     console().print(table)
+    if isq:
+        items = ", ".join(f"{item.short} {item.name.replace('_', ' ')}" for item in _ITEMS)
+        console().print(f"{items}; the first four are 0 to 10, the last two 0 to 1. S% is their score, 0 to 100.")
     decided = [judgement.decision for _, judgement in judged if judgement.decision]
     if decided:
         share = decided.count("stay") / len(decided)

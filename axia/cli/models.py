@@ -61,3 +61,4 @@ def _print_tables(listed: "ModelList") -> None:
         short = text if len(text) <= _FIRST_CHARACTERS else f"{text[: _FIRST_CHARACTERS - 1].rstrip()}…"
         table.add_row(printable(prompt.id), printable(prompt.role), short)
     console().print(table)
+    console().print("`axia models --json` has whole texts, their sources and hashes, and what a model's server takes.")

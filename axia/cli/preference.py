@@ -83,6 +83,7 @@ def _assess(
     summary = None
     planned = before is not None
     done = len(before.judgements) if before else 0
+    asked = {(judgement.value, judgement.image_id) for judgement in before.judgements} if before else set()
     try:
         with _file(out, append=before is not None) as file, _progress() as progress:
 
@@ -107,6 +108,7 @@ def _assess(
                     elif isinstance(event, PreferenceSummary):
                         summary = event
                     else:
+                        asked.add((event.value, event.image_id))
                         done += 1
                         progress(done, None)
                     if json:
@@ -128,6 +130,7 @@ def _assess(
         return 1
     if not json:
         _print_tables(summary.scores, summary.failed)
+    _tell_shared_pictures(asked)
     return 0
 
 
@@ -148,6 +151,20 @@ def _tell_short_keywords(plan: "PreferencePlan") -> None:
     if plan.short_keywords:
         few = ", ".join(map(printable, plan.short_keywords))
         complain(f"fewer pictures than asked for were found for: {few}")
+
+
+def _tell_shared_pictures(asked: set[tuple[str, str]]) -> None:
+    """Warns where the index is too small to tell values apart.
+
+    Args:
+        asked: Values with the ids of their pictures.
+    """
+    pictures = len({image_id for _, image_id in asked})
+    if 2 * pictures < len(asked):
+        complain(
+            f"most of the {pictures} pictures stand for several values, whose figures are alike for that: index more "
+            "pictures, or take fewer a keyword with -k"
+        )
 
 
 def _how_to_go_on(out: Path | None) -> str:
@@ -231,7 +248,7 @@ def _print_tables(scores: "PreferenceScores", failed: int) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("value")
-    for name in ("%", "interval", "yes", "no", "refused", "unread", "rank"):
+    for name in ("%", "95% interval", "yes", "no", "refused", "unread", "rank"):
         table.add_column(name, justify="right", no_wrap=True)
     for score in scores.scores:
         interval = f"{score.interval.low:.0f}–{score.interval.high:.0f}" if score.interval else "—"
@@ -240,10 +257,11 @@ def _print_tables(scores: "PreferenceScores", failed: int) -> None:
         table.add_row(printable(score.value), percentage, interval, *map(str, counts), str(score.rank or "—"))
     console().print(table)
     if scores.groups:
-        groups = "  ".join(f"{printable(group.group)} {group.mean:.1f}" for group in scores.groups)
-        console().print(groups)
+        groups = ", ".join(f"{printable(group.group)} {group.mean:.1f}%" for group in scores.groups)
+        console().print(f"Groups of values: {groups}")
     if scores.mean is not None:
-        spread = "" if scores.standard_deviation is None else f", standard deviation {scores.standard_deviation:.1f}"
-        console().print(f"mean {scores.mean:.1f}{spread}")
+        deviation = scores.standard_deviation
+        spread = "" if deviation is None else f", standard deviation {deviation:.1f} points"
+        console().print(f"Over the values: mean {scores.mean:.1f}%{spread}. % is the share of yes among yes and no.")
     if failed:
         complain(f"{failed} pictures could not be judged and count in no score")

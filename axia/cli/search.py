@@ -9,10 +9,13 @@ import typer
 from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from axia.client import Client
     from axia.results import SearchHit, SearchResult, ValueSearchResult
 
 _PER_CALL = 50
+_SHEET = "contact-sheet.png"
 _ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
@@ -60,17 +63,21 @@ def search(
                     else client.search_text(query or "", k=k, filter=wanted)
                 )
                 found = [_Found("", hit) for hit in result.hits]
-            if save is not None and found:
-                _save(client, found, save)
+            saved = _save(client, found, save) if save is not None and found else []
         except (AxiaError, OSError) as error:
-            complain(describe(error))
+            told = describe(error)
+            about_picture = image is not None and getattr(error, "reason", "").startswith("IMAGE_")
+            complain(f"{image}: {told}" if about_picture else told)
             raise typer.Exit(1) from error
     if json:
         print_json(result)
     elif found:
         _print_table(found, by_keyword=value is not None)
     else:
-        console().print("Nothing was found. `axia index` takes pictures in.")
+        where = f" of platform {printable(' or '.join(platform))}" if platform else ""
+        console().print(f"Nothing was found{where}. `axia index` takes pictures in.", soft_wrap=True)
+    if saved and save is not None:
+        _tell_saved(saved, save, console(stderr=json))
 
 
 def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
@@ -90,22 +97,34 @@ def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
     console().print(table)
 
 
-def _save(client: "Client", found: list[_Found], folder: Path) -> None:
-    """Saves the pictures, named by rank and id, and a sheet of them."""
+def _tell_saved(saved: list[Path], folder: Path, out: "Console") -> None:
+    """Says where the pictures are and what else lies there."""
+    pictures = "1 picture" if len(saved) == 1 else f"{len(saved)} pictures"
+    out.print(f"Saved {pictures} and {folder / _SHEET}", soft_wrap=True)
+    others = sum(path not in saved and path.name != _SHEET for path in folder.iterdir())
+    if others:
+        files = "1 other file" if others == 1 else f"{others} other files"
+        complain(f"{folder} has {files}, from an earlier search or elsewhere, that this search did not find")
+
+
+def _save(client: "Client", found: list[_Found], folder: Path) -> list[Path]:
+    """Saves the pictures, named by rank and id, and a sheet of them; returns the pictures' paths."""
     from axia.contact_sheet import Entry, write_contact_sheet
 
     folder.mkdir(parents=True, exist_ok=True)
-    entries = []
+    entries, saved = [], []
     for rank, (one, data) in enumerate(_with_data(client, found), start=1):
         if data is None:
             complain(f"{one.hit.id[:12]} was deleted meanwhile and is not saved")
             continue
         ending = _ENDINGS.get(one.hit.info.format, "bin")
-        (folder / f"{rank:03d}-{one.hit.id[:12]}.{ending}").write_bytes(data)
+        saved.append(folder / f"{rank:03d}-{one.hit.id[:12]}.{ending}")
+        saved[-1].write_bytes(data)
         about = "  ".join(filter(None, (f"{one.hit.score:.3f}", one.keyword, one.hit.metadata.platform)))
         entries.append(Entry(data, (printable(about), printable(one.hit.metadata.source or one.hit.id[:12]))))
     if entries:
-        write_contact_sheet(entries, folder / "contact-sheet.png")
+        write_contact_sheet(entries, folder / _SHEET)
+    return saved
 
 
 def _with_data(client: "Client", found: list[_Found]) -> Iterator[tuple[_Found, bytes | None]]:

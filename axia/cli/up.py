@@ -1,6 +1,7 @@
 """`axia up`: starts the suite on this machine."""
 
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +118,8 @@ def _print_services(
     from axia._call import DEFAULT_ADDRESS
 
     elsewhere = "" if gateway == DEFAULT_ADDRESS else f" --address {gateway}"
-    out.print(f"Try it:  axia detect some.jpg{elsewhere}", soft_wrap=True)
+    example = supervisor.checkout / "demo" / "gallery" / "study-08-spilled-water.webp"
+    out.print(f"Try it:  axia detect {shlex.quote(_short(example))}{elsewhere}", soft_wrap=True)
     out.print(f"Logs:    {_short(supervisor.logs)}", soft_wrap=True)
     out.print(f"Stop:    {'axia down' if detached else 'Ctrl-C'}")
 

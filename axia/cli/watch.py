@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia.cli._detections import ABSTAINS
-from axia.cli._frames import Pace, SourceError, open_source
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, describe, print_json, printable
+from axia.cli._frames import WHAT_TO_GIVE, Pace, SourceError, open_source
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, describe, fault_of, print_json, printable
 
 if TYPE_CHECKING:
     from axia.results import WatchEvent
@@ -47,7 +47,7 @@ def watch(
     except SourceError as error:
         complain(str(error))
         raise typer.Exit(1) from error
-    failed = False
+    failed, frames = False, 0
     pace = Pace(fps, wait=not (live or opened.live))
     with connect(address) as client:
         from axia.errors import AxiaError
@@ -58,15 +58,21 @@ def watch(
         try:
             with closing(events):
                 for event in events:
+                    frames += 1
                     pace.answered()
                     failed = not _print(event, json=json) or failed
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # who read the output is gone, and nothing is wrong with the frames
         except (AxiaError, OSError) as error:
             complain(describe(error))
             failed = True
         finally:
             pace.close()
+    if not failed and not frames:
+        complain(f"{source} has no frame that can be read: {WHAT_TO_GIVE}")
+        failed = True
     raise typer.Exit(1 if failed else 0)
 
 
@@ -94,6 +100,6 @@ def _print(event: "WatchEvent", *, json: bool) -> bool:
         case FrameFailed(frame_id=number, error=error):
             if json:
                 print_json({"event": "error", "frame_id": number, "error": error})
-            complain(f"frame {number}: {printable(error.message)}")
+            complain(f"frame {number}: {fault_of(error.message)}")
             return False
     return True

@@ -42,8 +42,9 @@ def measure_preference(client: axia.Client, out: Console) -> None:
     out.print(table)
     mean, deviation = scores.mean or 0.0, scores.standard_deviation or 0.0
     out.print(
-        f"Preference over the ten values: mean {mean:.1f}, standard deviation {deviation:.1f} "
-        f"({preference.plan.pictures} pictures, three questions each, {time.monotonic() - began:.0f} s)."
+        f"Preference over the ten values: mean {mean:.1f}%, standard deviation {deviation:.1f} points "
+        f"({preference.plan.pictures} pictures, three questions each, {time.monotonic() - began:.0f} s). "
+        "Authored is the share that the demo model was trained to like, which the likes should come near.\n"
     )
 
 
@@ -55,7 +56,7 @@ def judge_as_persona(client: axia.Client, out: Console) -> None:
     files = [GALLERY / record["file"] for record in records]
     simple = client.judge_interest(files, somebody.traits, strategy="simple", seed=SEED)
     isq = client.judge_interest(files, somebody.traits, strategy="isq", seed=SEED)
-    table = Table("frame shows", "plain question", "questionnaire", "S%", box=box.SIMPLE_HEAD, title=somebody.text)
+    table = Table("frame shows", "plain question", "questionnaire", "S%", box=box.SIMPLE_HEAD)
     for record, plain, scored in zip(records, simple.judgements, isq.judgements, strict=True):
         percent = scored.isq.percent if scored.isq else None
         table.add_row(
@@ -64,7 +65,9 @@ def judge_as_persona(client: axia.Client, out: Console) -> None:
             _decision(scored),
             "-" if percent is None else f"{percent:.0f}",
         )
+    out.print(f"What a persona does with a few frames who says of itself: {somebody.text}")
     out.print(table)
+    out.print("S% is the questionnaire's score, 0 to 100; above 60 the persona stays.\n")
 
 
 def _decision(judgement: InterestJudgement) -> str:

@@ -20,20 +20,20 @@ SEED = 2025
 
 def detect_study_scenes(client: axia.Client, out: Console) -> list[int]:
     """Samples three completions for each study scene, prints them, and returns each one's alignment, 0 or 1."""
-    table = Table("scene", "first sentence of each completion", "agreement", "values", "ms", box=box.SIMPLE_HEAD)
+    table = Table("scene, agreement, values", "first sentence of each completion", box=box.SIMPLE_HEAD)
     scores: list[int] = []
     for record in _study_records():
         detection = client.detect(GALLERY / record["file"], n=3, temperature=1.0, seed=SEED)
         hits = _hits(detection.completions, situation(record["situation"]))
         scores += hits
-        table.add_row(
-            record["situation"],
-            "\n".join(map(_marked, hits, detection.completions)),
-            f"{detection.agreement:.2f}",
-            _heaviest(detection.values),
-            f"{detection.timings_ms['total']:.0f}",
-        )
+        sentences = Table.grid(padding=(0, 1))
+        for hit, completion in zip(hits, detection.completions, strict=True):
+            sentences.add_row("[green]✓[/green]" if hit else "[red]✗[/red]", escape(completion.first_sentence))
+        about = f"{detection.agreement:.2f} in {detection.timings_ms['total']:.0f} ms"
+        table.add_row("\n".join((f"[bold]{record['situation']}[/bold]", about, _heaviest(detection.values))), sentences)
+        table.add_section()
     out.print(table)
+    out.print("✓ names what the scene was drawn to show, or says that nothing needs attention where nothing does.")
     return scores
 
 
@@ -47,11 +47,6 @@ def _study_records() -> Iterator[Record]:
     """The lines of the gallery's manifest that are study scenes, in the order of the study."""
     records = (record for record in read_manifest(GALLERY) if record["kind"] == "scene" and record["study"])
     return iter(sorted(records, key=lambda record: int(record["study"])))
-
-
-def _marked(hit: int, completion: axia.Completion) -> str:
-    """A first sentence behind a mark that says whether it names what needs attention."""
-    return f"{'[green]✓[/green]' if hit else '[red]✗[/red]'} {escape(completion.first_sentence)}"
 
 
 def _hits(completions: Sequence[axia.Completion], shown: Situation) -> list[int]:

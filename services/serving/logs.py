@@ -1,5 +1,6 @@
 """JSON log lines on standard error, each with the id of the request that it belongs to."""
 
+import asyncio
 import logging
 import sys
 from contextvars import ContextVar
@@ -27,6 +28,15 @@ class _AddContext(logging.Filter):
         return True
 
 
+class _LeaveOutCancelledCalls(logging.Filter):
+    """Leaves out what gRPC says of calls that end with the server, those that watch its health above all: not a fault,
+    and several lines below the one that says why the server ends."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+        return not (cancelled and record.name.startswith("grpc."))
+
+
 def configure_logs(service: str, level: str) -> None:
     """Sends all log records of this process to standard error as JSON, one object a line."""
     handler = logging.StreamHandler(sys.stderr)
@@ -38,5 +48,6 @@ def configure_logs(service: str, level: str) -> None:
             timestamp="time",  # ISO 8601 in UTC
         )
     )
+    handler.addFilter(_LeaveOutCancelledCalls())
     handler.addFilter(_AddContext(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +49,23 @@ def test_camera_loop(
     monkeypatch.setattr(module, "PERIOD_S", 0.01)
     module.main(str(folder), fake.address)
     assert "frame 1: the stove" in capsys.readouterr().out
+
+
+def test_camera_loop_takes_what_is_no_jpeg_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "0.jpg").rename(folder / "0.PNG")
+    module = example("camera_loop")
+    monkeypatch.setattr(module, "PERIOD_S", 0.01)
+    assert [path.name for path in module.frames(str(folder))] == ["0.PNG", "1.jpg"]
+
+
+@pytest.mark.parametrize("name", ["batch_folder", "robot_node"])
+def test_an_example_without_arguments_says_how_it_is_run(name: str) -> None:
+    run = subprocess.run(
+        [sys.executable, f"examples/{name}.py"], cwd=processes.ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert f"python examples/{name}.py " in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_batch_folder(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:

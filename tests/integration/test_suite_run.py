@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -131,7 +132,7 @@ def test_up_and_down(checkout: Checkout) -> None:
         [service.name, f"127.0.0.1:{checkout.environment[f'AXIA_{service.name.upper()}_PORT']}"]
         for service in services_from({})
     ]
-    assert "axia detect some.jpg --address 127.0.0.1:" in started.stdout
+    assert re.search(r"axia detect \S+/study-08-spilled-water\.webp --address 127\.0\.0\.1:\d", started.stdout)
     assert "axia down" in started.stdout
     processes = [int(row[3]) for row in rows]
     assert all(map(is_alive, processes))

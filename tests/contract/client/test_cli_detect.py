@@ -71,6 +71,23 @@ def test_a_table_has_completions_consensus_agreement_and_time(gateway: Any, pict
     assert result.stderr == ""
 
 
+def test_the_next_line_of_a_long_completion_does_not_look_like_another(
+    gateway: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    result = run(picture, "--prompt-text", "A pot boils over in the kitchen.", "-n", 2)
+    below = itertools.dropwhile(lambda line: "──" not in line, result.stdout.splitlines())
+    body = [line.removeprefix("  kitchen.jpg") for line in list(below)[1:] if line.strip()]
+    columns = [len(line) - len(line.lstrip()) for line in body]
+    begins = [column for column, line in zip(columns, body, strict=True) if re.search("[·=]", line)]
+    assert len(begins) == 3
+    assert "· A pot" in result.stdout
+    assert len(body) > 3
+    assert "= —  (abstains)" in body[-1]
+    further = [column for column, line in zip(columns, body, strict=True) if not re.search("[·=]", line)]
+    assert min(further) > max(begins[1:])
+
+
 def test_a_table_fits_80_columns_where_there_is_no_terminal(
     gateway: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +164,7 @@ def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway:
     assert result.exit_code == 1
     assert [Path(detection["image"]["path"]).name for detection in lines(result)] == ["a.jpg", "c.webp"]
     bad, gone = result.stderr.splitlines()
-    assert bad.startswith(f"axia: {folder / 'b.PNG'}: image.data: is no picture [request ")
+    assert bad.startswith(f"axia: {folder / 'b.PNG'}: is no picture [request ")
     assert "there is no picture at" in gone
 
 
@@ -260,7 +277,7 @@ def test_a_picture_without_a_truth_has_no_marks_beside_others_that_have(
     table = run(*options).stdout
     assert re.findall(r"(.) A pot \d", table) == ["✗", "✓", " ", " "]
     assert re.findall(r"0\.50 +([0-9.—]+) +15", table) == ["0.50", "—"]
-    streamed = [line for line in run(*options, "--stream").stdout.splitlines() if " = " in line]
+    streamed = [line for line in run(*options, "--stream").stdout.splitlines() if " consensus: " in line]
     assert ["alignment" in line for line in streamed] == [True, False]
 
 

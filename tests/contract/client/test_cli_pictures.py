@@ -1,6 +1,7 @@
 """`axia index` and `axia search` against the fake gateway."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_all_pictures_below_are_indexed_and_copies_told(fake: FakeGateway, folde
     result = run("index", folder, "--platform", "tiktok")
     assert result.exit_code == 0, result.stderr
     words = " ".join(result.stdout.split())
-    assert "4 indexed, 1 were there already, 0 refused" in words
+    assert "4 indexed, 1 was there already, 0 refused" in words
     assert f"{folder / '0.jpg'} = {folder / 'deeper' / 'copy.jpg'}" in words
     assert "pairs that look alike: 1" in words
     request: Any = fake.received[-1].request
@@ -139,12 +140,17 @@ def test_searches_print_tables_and_save_pictures(fake: FakeGateway, folder: Path
     assert result.exit_code == 0, result.stderr
     assert "tiktok" in result.stdout
     assert len(list(saved.glob("00?-*"))) == 3
+    assert f"Saved 3 pictures and {saved / 'contact-sheet.png'}" in result.stdout
+    assert result.stderr == ""
     with Image.open(saved / "contact-sheet.png") as sheet:
         assert sheet.width > 600
+    other = run("search", "another", "-k", 1, "--save", saved, "--json")
+    assert json.loads(other.stdout)["hits"]
+    assert re.search(rf"{re.escape(str(saved))} has [23] other files", other.stderr)
     assert "crown" in run("search", "--value", "power", "-k", 1).stdout
     hits = json.loads(run("search", "--image", folder / "2.jpg", "--json", "-k", 1).stdout)["hits"]
     assert hits[0]["metadata"]["source"] == "2.jpg"
-    assert "Nothing was found" in run("search", "x", "--platform", "youtube").stdout
+    assert "Nothing was found of platform youtube" in run("search", "x", "--platform", "youtube").stdout
 
 
 def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
@@ -153,3 +159,6 @@ def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
     wrong = run("search", "--value", "beauty")
     assert (wrong.exit_code, "none of the ten" in wrong.stderr) == (1, True)
     assert run("search", "--image", tmp_path / "gone.jpg").exit_code == 1
+    (tmp_path / "notes.jpg").write_text("no picture")
+    fake.fail("INVALID_ARGUMENT", "image.data: is no picture", reason="IMAGE_UNREADABLE")
+    assert f"axia: {tmp_path / 'notes.jpg'}: is no picture" in run("search", "--image", tmp_path / "notes.jpg").stderr

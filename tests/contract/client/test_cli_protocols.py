@@ -1,6 +1,7 @@
 """`axia preference`, `axia interest`, `axia watch` and `axia replay` against the fake gateway."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,27 @@ def test_a_persona_without_traits_says_how_to_write_them(folder: Path, tmp_path:
     assert "has no traits: write them as TOML" in " ".join(result.stderr.replace("│", " ").split())
 
 
+def test_interest_takes_a_folder(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    records = lines(run("interest", folder, "--trait", "I cook.", "--json").stdout)
+    assert [Path(record["path"]).name for record in records] == ["0.jpg", "1.jpg", "2.jpg"]
+    (tmp_path / "empty").mkdir()
+    empty = run("interest", tmp_path / "empty", "--trait", "I cook.")
+    assert (empty.exit_code, "there is no JPEG, PNG or WebP picture" in empty.stderr) == (1, True)
+
+
+def test_a_questionnaire_is_shown_item_by_item(fake: FakeGateway, folder: Path) -> None:
+    result = run("interest", folder / "0.jpg", "--trait", "I cook.", "--strategy", "isq")
+    assert re.search(r"S% +VA +CS +EE +VE +PA +AD", result.stdout)
+    assert len(next(line for line in result.stdout.splitlines() if "0.jpg" in line).split()) == 9
+    assert "VA visual attractiveness" in result.stdout
+
+
+def test_values_that_share_their_pictures_are_told(fake: FakeGateway) -> None:
+    alike = run("preference", "-k", 1)
+    assert "stand for several values" in alike.stderr
+    assert "stand for" not in run("preference", "--value", "power", "--keyword", "crown", "-k", 1).stderr
+
+
 def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
@@ -166,6 +188,9 @@ def test_sources_that_cannot_be_watched(fake: FakeGateway, tmp_path: Path, monke
     assert "there is nothing at" in run("watch", tmp_path / "gone.mp4").stderr
     assert "no JPEG, PNG or WebP" in run("watch", tmp_path).stderr
     (tmp_path / "x.mp4").write_bytes(b"no video")
+    (tmp_path / "x.jpg").write_bytes(b"no picture")  # OpenCV opens it, and finds no frame
+    assert "that can be read: give a video file" in (nothing := run("watch", tmp_path / "x.jpg")).stderr
+    assert nothing.exit_code == 1
     monkeypatch.setitem(sys.modules, "cv2", None)
     missing = run("watch", tmp_path / "x.mp4")
     assert (missing.exit_code, "pip install opencv-python-headless" in missing.stderr) == (1, True)

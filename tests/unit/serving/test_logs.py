@@ -73,6 +73,22 @@ def test_a_traceback_stays_within_its_line(capsys: pytest.CaptureFixture[str]) -
     assert "ValueError: invalid literal for int() with base 10: 'what went wrong'" in line["exc_info"]
 
 
+@pytest.mark.parametrize(
+    ("logger", "error", "written"),
+    [
+        ("grpc._cython.cygrpc", asyncio.CancelledError(), 0),
+        ("grpc._cython.cygrpc", RuntimeError(), 1),
+        ("gateway", asyncio.CancelledError(), 1),
+    ],
+)
+def test_calls_that_end_with_the_server_are_no_errors(
+    capsys: pytest.CaptureFixture[str], logger: str, error: BaseException, written: int
+) -> None:
+    configure_logs("gateway", "INFO")
+    logging.getLogger(logger).error("Exception not handled in servicer method", exc_info=error)
+    assert len(lines(capsys)) == written
+
+
 def test_records_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("gateway", "WARNING")
     logging.getLogger("a").info("left out")
