@@ -13,7 +13,7 @@ from axia.cli._personas import Persona, Traits, traits_of
 
 if TYPE_CHECKING:
     from axia.client import Client
-    from axia.results import Preference, PreferenceEvent, PreferencePlan
+    from axia.results import Preference, PreferenceEvent, PreferencePlan, PreferenceSummary
     from axia.results.scoring import PreferenceScores
 
 
@@ -119,19 +119,28 @@ def _assess(
     except FileExistsError:
         complain(f"{out} is there already: go on with it by --resume {out}, or give another name")
         return 1
+    except BrokenPipeError:
+        raise  # who read the output is gone, and nothing is wrong with the assessment
     except (AxiaError, OSError) as error:
         complain(describe(error) + (_how_to_go_on(out) if done else ""))
         return 1
+    if not _print_scores(summary, json=json):
+        return 1
+    _tell_shared_pictures(asked)
+    return 0
+
+
+def _print_scores(summary: "PreferenceSummary | None", *, json: bool) -> bool:
+    """Whether there are scores; prints them, unless they were printed as JSON, or says why there are none."""
     if summary is None or summary.scores is None:
         complain(
             "there are no scores: "
             + ("no picture could be judged" if summary and summary.failed else "the scoring service did not answer")
         )
-        return 1
+        return False
     if not json:
         _print_tables(summary.scores, summary.failed)
-    _tell_shared_pictures(asked)
-    return 0
+    return True
 
 
 def _record(event: "PreferenceEvent") -> dict[str, object]:

@@ -1,9 +1,11 @@
 """`axia preference`, `axia interest`, `axia watch` and `axia replay` against the fake gateway."""
 
 import json
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +262,25 @@ def test_a_replay_needs_the_same_picture(fake: FakeGateway, folder: Path, tmp_pa
     assert run("replay", record, "--picture", moved).exit_code == 0
     assert "is not the picture of the record" in run("replay", record, "--picture", folder / "1.jpg").stderr
     assert run("replay", folder / "1.jpg").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("preference", "--value", "power", "-k", "1"), ("watch", "{folder}"), ("detect", "{folder}"),
+     ("interest", "{folder}", "--trait", "I like art.")],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_an_output_that_nobody_reads_any_more_ends_a_command_without_a_word(
+    fake: FakeGateway, folder: Path, command: Sequence[str]
+) -> None:
+    arguments = [part.format(folder=folder) for part in command]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from axia.cli import main; main()", *arguments, "--json"],
+            check=False, stdout=writing, stderr=subprocess.PIPE, timeout=30,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr.decode()) == (1, "")
