@@ -146,11 +146,15 @@ class ShardReader:
             self._shard = edge.EdgeShard.load(str(path))
         except Exception as error:  # Edge raises nothing more specific
             raise ShardError(error) from error
-        self._points: int = self._shard.info().points_count  # it never changes, and asking takes as long as a search
         self._records: dict[_PointId, PictureRecord] = {}
-        # Edge has the kernel drop from its cache what is to stay on disk. Each of the first searches would then read
-        # hundreds of pages one by one, under the GIL: 50 ms, and 700 while the disk is busy.
-        _read_files(path)
+        try:
+            self._points: int = self._shard.info().points_count  # never changes, and asking takes as long as a search
+            # Edge has the kernel drop from its cache what is to stay on disk. Each of the first searches would then
+            # read hundreds of pages one by one, under the GIL: 50 ms, and 700 while the disk is busy.
+            _read_files(path)
+        except BaseException:  # whatever it is, nobody else can close it
+            self.close()
+            raise
 
     def close(self) -> None:
         """Lets its files and memory go; nothing may be asked of it any more.
