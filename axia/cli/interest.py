@@ -45,6 +45,8 @@ def interest(
 ) -> None:
     """Judge as a persona whether pictures are interesting (arXiv 2411.11479).
 
+    With --json each picture has the judgement and what produced it: model, prompt, seed, sampling, request and version.
+
     Exit code: 0, 1 if any picture could not be judged, 2 for wrong usage, 130 after Ctrl-C.
     """
     traits = traits_of(persona, trait)
@@ -60,13 +62,14 @@ def interest(
                 result = client.judge_interest(
                     some, traits, strategy=strategy.value, threshold=threshold, model=model, seed=seed, timeout=timeout
                 )
+                asked = result.model_dump(exclude={"judgements", "stay_share", "undecided"})
                 for path, judgement in zip(some, result.judgements, strict=True):
                     judged.append((path, judgement))
                     if judgement.error is not None:
                         failed = True
                         complain(f"{path}: {printable(judgement.error.message)}")
                     if json:
-                        print_json({"path": str(path), "judgement": judgement})
+                        print_json({"path": str(path), "judgement": judgement, **asked})
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except (AxiaError, OSError) as error:

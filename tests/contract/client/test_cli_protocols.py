@@ -102,6 +102,23 @@ def test_interest_takes_a_persona_from_a_file(fake: FakeGateway, folder: Path, t
     assert list(request.traits) == ["I cook.", "I like knives.", "I sing."]
 
 
+def test_a_record_of_interest_says_what_produced_it(fake: FakeGateway, folder: Path) -> None:
+    paths = [folder / f"{seed}.jpg" for seed in range(3)] * 6  # more than one call takes
+    records = lines(run("interest", *paths, "--trait", "I cook.", "--json").stdout)
+    assert [record["path"] for record in records] == list(map(str, paths))
+    calls = [received.request for received in fake.received]
+    assert len(calls) == 2
+    assert {record["request_id"] for record in records[:16]} != {records[-1]["request_id"]}
+    for record in records:
+        assert {"judgements", "stay_share", "undecided"}.isdisjoint(record)  # which are of a call's pictures
+        assert record["model"]["name"]
+        assert record["prompt"]["text"]
+        assert record["sampling"] == {"temperature": 0.0, "top_p": 1.0, "max_tokens": 100}
+        assert record["axia_version"]
+    seeded = lines(run("interest", paths[0], "--trait", "I cook.", "--seed", 7, "--json").stdout)
+    assert [record["seed"] for record in seeded] == [7]
+
+
 def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
