@@ -1280,7 +1280,9 @@ class ModelStatus(google.protobuf.message.Message):
     """Addresses of its servers, host and port, separated by commas."""
     @property
     def model(self) -> axia.v1.inference_pb2.Model:
-        """The model, as its server last described it. Unset if the server has not answered yet."""
+        """The model, as its server last described it, with the limits of the gateway's routing table where they are smaller.
+        Unset if the server has not answered yet.
+        """
 
     def __init__(
         self,
