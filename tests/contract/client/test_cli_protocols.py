@@ -72,6 +72,21 @@ def test_a_saved_assessment_goes_on(fake: FakeGateway, tmp_path: Path) -> None:
     ]
 
 
+def test_a_saved_assessment_goes_on_after_replies_of_any_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answers = {"Do you like": ["Yes.\u2028Très."]}
+    whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
+    with FakeGateway(images=[pictures.photograph(seed) for seed in range(3)], answers=answers) as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        assert run("preference", "--value", "power", "-k", 2, "--out", whole).exit_code == 0
+        assert "is complete" in run("preference", "--resume", whole).stderr
+        rows = whole.read_bytes().splitlines(keepends=True)
+        part.write_bytes(b"".join(rows[:6]) + rows[6][: rows[6].index("è".encode()) + 1])  # killed within a letter
+        result = run("preference", "--resume", part, "--json")
+    assert result.exit_code == 0, result.stderr
+    events = [json.loads(row) for row in result.stdout.split("\n") if row]
+    assert [event["judgement"]["position"] for event in events if event["event"] == "judgement"] == list(range(4, 20))
+
+
 def test_what_cannot_be_resumed_is_wrong_usage(fake: FakeGateway, tmp_path: Path) -> None:
     complete = tmp_path / "complete.jsonl"
     run("preference", "--value", "power", "-k", 1, "--out", complete)
@@ -185,6 +200,16 @@ def test_a_replay_compares_completion_by_completion(fake: FakeGateway, folder: P
     assert "2 of 3 are the same" in result.stdout
     differences = lines(run("replay", record, "--json").stdout)[0]["differences"]
     assert differences == [{"index": 1, "before": "a fork", "after": "a knife"}]
+
+
+def test_a_replay_reads_records_with_any_text(monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    with FakeGateway(answers={"needs attention": ["the\u2028stove\u0085"]}) as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        record.write_bytes(run("detect", folder / "0.jpg", folder / "1.jpg", "--json").stdout_bytes)
+        result = run("replay", record)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("3 of 3 are the same") == 2
 
 
 def test_a_replay_is_judged_by_the_same_truth(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
