@@ -37,7 +37,8 @@ _FULL_SCAN_KB = 10_000
 dimensions in half a millisecond."""
 _UNLIMITED_KB = 1 << 40
 _MOST_RECORDS = 8_192
-"""Of pictures found lately that are kept, under 10 MiB: reading those of a search anew takes a third of its time."""
+"""Of pictures found lately that are kept of a shard, under 10 MiB unless their sources are long texts: reading those of
+a search anew takes a third of its time."""
 _READ_BYTES = 1 << 20
 _FILTERED = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
 """How the graph is searched under a filter: past points that fail it, to their neighbours. Of 50,191 vectors it found
@@ -198,12 +199,15 @@ class ShardReader:
     def _records_of(self, points: Sequence[_PointId]) -> dict[_PointId, PictureRecord]:
         """The records of points, at least; those found lately are kept, for reading one takes a tenth of a search."""
         new = [point for point in points if point not in self._records]
-        if new:
-            read = {point.id: record_of(point.payload) for point in self._shard.retrieve(new, True, False)}
-            if len(self._records) + len(read) > _MOST_RECORDS:
-                self._records = {point: self._records[point] for point in points if point in self._records}
+        if not new:
+            return self._records
+        read = {point.id: record_of(point.payload) for point in self._shard.retrieve(new, True, False)}
+        if len(self._records) + len(read) <= _MOST_RECORDS:
             self._records.update(read)
-        return self._records
+            return self._records
+        found = {point: self._records[point] for point in points if point in self._records} | read
+        self._records = found if len(found) <= _MOST_RECORDS else {}  # one search may find many times as many
+        return found
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, PictureRecord]:
         """The records of those that are here."""
