@@ -750,7 +750,9 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def resume(self) -> global___PreferenceResume:
-        """Where to go on after a call that broke off."""
+        """Where to go on after a call that broke off: with the same request otherwise, and the seed and the sampling that its
+        plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now.
+        """
 
     def __init__(
         self,
