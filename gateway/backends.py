@@ -1,6 +1,7 @@
 """The models behind the gateway, each with its replicas, reached over gRPC."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -33,6 +34,7 @@ class BackendState(NamedTuple):
 
     address: str
     model: ModelInfo | None
+    """With the limits that hold for callers."""
     available: bool
 
 
@@ -73,6 +75,14 @@ class GrpcBackend:
                 retry_after_s=2.0,
             )
         return self._model
+
+    @property
+    def offered(self) -> ModelInfo | None:
+        """The model with the limits that hold for callers; None if no server has ever answered."""
+        if self._model is None:
+            return None
+        limits = self.limits
+        return dataclasses.replace(self._model, max_samples=limits.max_samples, max_tokens=limits.max_tokens)
 
     @property
     def limits(self) -> ModelLimits:
@@ -239,7 +249,7 @@ class BackendPool:
     async def states(self) -> list[BackendState]:
         """Each model, its servers asked now."""
         await self._refresh()
-        return [BackendState(backend.address, backend.known_model, backend.available) for backend in self._backends]
+        return [BackendState(backend.address, backend.offered, backend.available) for backend in self._backends]
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -50,9 +50,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def GetModel(
         self, request: inference_pb2.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> inference_pb2.GetModelResponse:
-        """Describes the default model; ListModels of the gateway describes all."""
+        """Describes the default model, with the limits that hold here; ListModels of the gateway describes all."""
         backend = await self._backends.find("")
-        return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.model))
+        return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.offered or backend.model))
 
 
 def _fill_in(asked: inference_pb2.GenerateRequest, backend: GrpcBackend) -> None:

@@ -167,8 +167,8 @@ def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Ju
     if plan_sha256 != plan.sha256:
         raise FailedPrecondition(
             f"the plan has changed: it was {plan_sha256}, and is {plan.sha256} now. Send the same request with "
-            "the seed that the first plan reported; if the index, the model or its defaults have changed, begin "
-            "without resume",
+            "the seed that the first plan reported, and with its sampling if the model is the same and its defaults "
+            "have changed; if the index or the model has changed, begin without resume",
             reason="PLAN_CHANGED",
         )
     for index, judgement in enumerate(judgements):

@@ -7,7 +7,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import typer
 
@@ -52,10 +52,11 @@ def load(path: Path) -> Mapping[Path, Truth]:
 
 def _parse(row: str) -> tuple[str, Truth]:
     try:
-        pairs: Any = json.loads(row, object_pairs_hook=list)
-    except ValueError:
+        parsed: Any = json.loads(row, object_pairs_hook=tuple)  # so that lists are told from objects
+    except (ValueError, RecursionError):
         raise ValueError("is no JSON: give one object on each line") from None
-    if not row.lstrip().startswith("{"):
+    pairs = parsed if isinstance(parsed, tuple) else None
+    if pairs is None:
         raise ValueError("is no JSON object: give file, element and, if there are any, accept")
     fields: dict[str, Any] = {}
     for name, value in pairs:
@@ -65,7 +66,7 @@ def _parse(row: str) -> tuple[str, Truth]:
             raise ValueError(f"{name} is there twice")
         fields[name] = value
     file, element, accept = (_text(fields, "file"), _text(fields, "element"), fields.get("accept", []))
-    if not isinstance(accept, list) or not all(isinstance(own, str) and own.strip() for own in accept):
+    if not isinstance(accept, list) or not all(map(_is_text, accept)):
         raise ValueError("accept must be a list of texts")
     if len(accept) > _MAX_ACCEPT:
         raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are taken")
@@ -76,10 +77,15 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     if name not in fields:
         raise ValueError(f"{name} is missing")
     value = fields[name]
-    if not isinstance(value, str) or not value.strip():
+    if not _is_text(value):
         hint = ', "none" where nothing needs attention' if name == "element" else ""
         raise ValueError(f"{name} must be a text{hint}")
-    return value
+    return cast("str", value)
+
+
+def _is_text(value: object) -> bool:
+    """Whether there is something to read, and no half of a character, as JSON can spell it."""
+    return isinstance(value, str) and bool(value.strip()) and not any("\ud800" <= own <= "\udfff" for own in value)
 
 
 def _bad(message: str) -> typer.BadParameter:

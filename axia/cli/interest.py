@@ -72,6 +72,8 @@ def interest(
 ) -> None:
     """Judge as a persona whether pictures are interesting (arXiv 2411.11479).
 
+    With --json each picture has the judgement and what produced it: model, prompt, seed, sampling, request and version.
+
     Exit code: 0, 1 if any picture could not be judged, 2 for wrong usage, 130 after Ctrl-C.
     """
     traits = traits_of(persona, trait)
@@ -94,13 +96,14 @@ def interest(
                 result = client.judge_interest(
                     some, traits, strategy=strategy.value, threshold=threshold, model=model, seed=seed, timeout=timeout
                 )
+                asked = result.model_dump(exclude={"judgements", "stay_share", "undecided"})
                 for picture, judgement in zip(some, result.judgements, strict=True):
                     judged.append((picture, judgement))
                     if judgement.error is not None:
                         failed = True
                         complain(f"{picture}: {fault_of(judgement.error.message)}")
                     if json:
-                        print_json({"path": str(picture), "judgement": judgement})
+                        print_json({"path": str(picture), "judgement": judgement, **asked})
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:

@@ -206,7 +206,7 @@ def _load(path: Path) -> "tuple[dict[str, Any], Preference]":
     options: dict[str, Any] = {}
     plan, judgements = None, []
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().split(b"\n"):  # replies may have line breaks of other kinds
             try:
                 record = json_module.loads(line)
             except ValueError:

@@ -65,7 +65,8 @@ def _load(path: Path) -> "list[Detection]":
         try:
             return [Detection.model_validate_json(text)]  # also one that is spread over lines
         except ValidationError:
-            found = [Detection.model_validate_json(line) for line in text.splitlines() if line.strip()]
+            rows = text.split("\n")  # completions may have line breaks of other kinds
+            found = [Detection.model_validate_json(row) for row in rows if row.strip()]
     except (OSError, ValueError):
         found = []
     if not found:

@@ -1,8 +1,9 @@
 """Detections, watches, and the models and prompts behind a gateway."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from axia.results.base import Result
 from axia.results.scoring import AlignmentScore, ResponseTypeScore, ValueAttribution
@@ -134,6 +135,14 @@ class Provenance(Result):
     """Id of the request, under which the logs of all services have it."""
     ground_truth: GroundTruth | None = None
     """What the completions were judged by; None if nothing was given, or by a gateway of an earlier release."""
+
+    @field_validator("ground_truth", mode="before")
+    @classmethod
+    def _leave_out_unknown_fields(cls, value: object) -> object:
+        # A slip of a caller's is refused there; a record of a later release is read here like all else of it.
+        if not isinstance(value, Mapping):
+            return value
+        return {name: own for name, own in value.items() if name in GroundTruth.model_fields}
 
 
 class Detection(Result):

@@ -750,7 +750,9 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def resume(self) -> global___PreferenceResume:
-        """Where to go on after a call that broke off."""
+        """Where to go on after a call that broke off: with the same request otherwise, and the seed and the sampling that its
+        plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now.
+        """
 
     def __init__(
         self,
@@ -1280,7 +1282,9 @@ class ModelStatus(google.protobuf.message.Message):
     """Addresses of its servers, host and port, separated by commas."""
     @property
     def model(self) -> axia.v1.inference_pb2.Model:
-        """The model, as its server last described it. Unset if the server has not answered yet."""
+        """The model, as its server last described it, with the limits of the gateway's routing table where they are smaller.
+        Unset if the server has not answered yet.
+        """
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ manifest.json   names the segments that live; replaced atomically; everything th
 000006-000009.deleted   what was deleted from a part before the logs that said so were dropped
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -88,17 +89,22 @@ class IndexFiles:
         content = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
         entries = [_Entry(entry["name"], entry["deleted"]) for entry in content["segments"]]
         self._remove_leftovers(entries)
-        segments: list[Segment] = []
-        end = 0
-        for entry in entries:
-            if not entry.name.endswith(".log"):
-                segments.append(self._load_part(entry))
-                continue
-            flat = self._flat(entry.name, self.path / entry.name)
-            end = self._read_log(flat, is_active=entry is entries[-1])
-            forget(flat.tombstones, segments)
-            segments.append(flat)
-        return LogWriter(self.path / entries[-1].name, self._dimension, end), tuple(segments)
+        with contextlib.ExitStack() as opened:  # closed again if any of them can't be read
+            segments: list[Segment] = []
+            end = 0
+            for entry in entries:
+                if not entry.name.endswith(".log"):
+                    segments.append(part := self._load_part(entry))
+                    if isinstance(part, IndexedPart):
+                        opened.callback(part.close)
+                    continue
+                flat = self._flat(entry.name, self.path / entry.name)
+                end = self._read_log(flat, is_active=entry is entries[-1])
+                forget(flat.tombstones, segments)
+                segments.append(flat)
+            writer = LogWriter(self.path / entries[-1].name, self._dimension, end)
+            opened.pop_all()
+        return writer, tuple(segments)
 
     def write_manifest(self, segments: Sequence[Segment]) -> None:
         """Makes these the segments that live.

@@ -194,12 +194,14 @@ class EdgeIndex:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        await self._builds.close()
-        self._searches.close()
-        await self._writes.close()
-        await asyncio.to_thread(self._reads.shutdown)
-        await asyncio.to_thread(self._store.close)
-        self._tell_closed(self)
+        try:
+            await self._builds.close()
+            self._searches.close()
+            await self._writes.close()
+            await asyncio.to_thread(self._reads.shutdown)
+            await asyncio.to_thread(self._store.close)
+        finally:
+            self._tell_closed(self)
 
 
 def _run_all(calls: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -48,7 +48,11 @@ class IndexedPart:
         self._shard = ShardReader(path / SHARD)
         self._deleted: set[str] = set()
         self._saved = 0
-        self.delete(read_deleted(deleted_file))
+        try:
+            self.delete(read_deleted(deleted_file))
+        except BaseException:  # whatever it is, nobody else can close it
+            self.close()
+            raise
         self._saved = len(self._deleted)
 
     def __len__(self) -> int:

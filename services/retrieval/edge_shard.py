@@ -37,7 +37,8 @@ _FULL_SCAN_KB = 10_000
 dimensions in half a millisecond."""
 _UNLIMITED_KB = 1 << 40
 _MOST_RECORDS = 8_192
-"""Of pictures found lately that are kept, under 10 MiB: reading those of a search anew takes a third of its time."""
+"""Of pictures found lately that are kept of a shard, under 10 MiB unless their sources are long texts: reading those of
+a search anew takes a third of its time."""
 _READ_BYTES = 1 << 20
 _FILTERED = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
 """How the graph is searched under a filter: past points that fail it, to their neighbours. Of 50,191 vectors it found
@@ -146,11 +147,15 @@ class ShardReader:
             self._shard = edge.EdgeShard.load(str(path))
         except Exception as error:  # Edge raises nothing more specific
             raise ShardError(error) from error
-        self._points: int = self._shard.info().points_count  # it never changes, and asking takes as long as a search
         self._records: dict[_PointId, PictureRecord] = {}
-        # Edge has the kernel drop from its cache what is to stay on disk. Each of the first searches would then read
-        # hundreds of pages one by one, under the GIL: 50 ms, and 700 while the disk is busy.
-        _read_files(path)
+        try:
+            self._points: int = self._shard.info().points_count  # never changes, and asking takes as long as a search
+            # Edge has the kernel drop from its cache what is to stay on disk. Each of the first searches would then
+            # read hundreds of pages one by one, under the GIL: 50 ms, and 700 while the disk is busy.
+            _read_files(path)
+        except BaseException:  # whatever it is, nobody else can close it
+            self.close()
+            raise
 
     def close(self) -> None:
         """Lets its files and memory go; nothing may be asked of it any more.
@@ -194,12 +199,15 @@ class ShardReader:
     def _records_of(self, points: Sequence[_PointId]) -> dict[_PointId, PictureRecord]:
         """The records of points, at least; those found lately are kept, for reading one takes a tenth of a search."""
         new = [point for point in points if point not in self._records]
-        if new:
-            read = {point.id: record_of(point.payload) for point in self._shard.retrieve(new, True, False)}
-            if len(self._records) + len(read) > _MOST_RECORDS:
-                self._records = {point: self._records[point] for point in points if point in self._records}
+        if not new:
+            return self._records
+        read = {point.id: record_of(point.payload) for point in self._shard.retrieve(new, True, False)}
+        if len(self._records) + len(read) <= _MOST_RECORDS:
             self._records.update(read)
-        return self._records
+            return self._records
+        found = {point: self._records[point] for point in points if point in self._records} | read
+        self._records = found if len(found) <= _MOST_RECORDS else {}  # one search may find many times as many
+        return found
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, PictureRecord]:
         """The records of those that are here."""

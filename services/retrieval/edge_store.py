@@ -5,6 +5,7 @@ made from sealed logs and smaller parts, which it then replaces in one replaceme
 files. Everything here blocks; `edge_index` and `edge_builds` call it in one thread.
 """
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Sequence
@@ -248,12 +249,19 @@ class EdgeStore:
 
     def _swap(self, replaced: tuple[Segment, ...], target: Path) -> None:
         part = self._files.open_part(target)
+        try:
+            self._replace(replaced, part)
+        finally:
+            if part not in self.view.segments:
+                part.close()
+
+    def _replace(self, replaced: tuple[Segment, ...], part: IndexedPart) -> None:
         kept = [segment for segment in self.view.segments if segment not in replaced]
         for segment in kept:
             if isinstance(segment, FlatPart):
                 part.delete(segment.tombstones)  # deletions since, which the build didn't see
         # The logs that are dropped may say what was deleted from parts that stay.
-        self._save_deleted(kept, target.name)
+        self._save_deleted(kept, part.name)
         first_log = next(place for place, segment in enumerate(kept) if isinstance(segment, FlatPart))
         segments: list[Segment] = [*kept[:first_log], *([part] if len(part) else []), *kept[first_log:]]
         self._files.write_manifest(segments)
@@ -266,10 +274,14 @@ class EdgeStore:
                 segment.save_deleted(self.path / f"{segment.name}-{number}.deleted")
 
     def close(self) -> None:
-        """Lets go of the parts, the log and at last the lock. Nothing may be asked of it any more."""
+        """Lets go of the parts, the log and at last the lock, each whatever becomes of the others.
+
+        Nothing may be asked of it any more.
+        """
         view, self.view = self.view, View(())
         self._building = ()
-        for part in view.indexed:
-            part.close()
-        self._writer.close()
-        self._files.close()
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(self._files.close)
+            last_first.callback(self._writer.close)
+            for part in view.indexed:
+                last_first.callback(part.close)

@@ -1,6 +1,7 @@
 """Vector indexes on disk in this process, by Qdrant Edge."""
 
 import asyncio
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -137,9 +138,10 @@ class EdgeCatalogue:
             os.close(lock)
 
     async def close(self) -> None:
-        """Closes every index that was opened here."""
-        for index in list(self._open):
-            await index.close()
+        """Closes every index that was opened here, each whatever becomes of the others."""
+        async with contextlib.AsyncExitStack() as stack:
+            for index in self._open:
+                stack.push_async_callback(index.close)
 
 
 def _read_encoder(path: Path) -> EncoderId | None:

@@ -103,26 +103,29 @@ class OpenClipModel:
 
         if dtype == "float32":
             return
-        exact, exact_texts = self.encode_pictures(pictures), self.encode_texts(texts)
-        full, half = self._model, deepcopy(self._model).to(torch.bfloat16)
-        self._model, self.dtype = half, "bfloat16"
         if dtype == "bfloat16":
+            self._model, self.dtype = self._model.to(torch.bfloat16), "bfloat16"
             return
+        exact, exact_texts = self.encode_pictures(pictures), self.encode_texts(texts)
+        full = half = self._model
+        cosine = gain = 0.0
 
-        def run(model: Any, number_format: Literal["float32", "bfloat16"]) -> None:
+        def run(model: Any, number_format: Literal["float32", "bfloat16"]) -> Vectors:
             self._model, self.dtype = model, number_format
-            self.encode_pictures(pictures)
+            return self.encode_pictures(pictures)
 
         try:
+            half = deepcopy(full).to(torch.bfloat16)
             cosine = min(
-                float((self.encode_pictures(pictures) * exact).sum(1).min()),
+                float((run(half, "bfloat16") * exact).sum(1).min()),
                 float((self.encode_texts(texts) * exact_texts).sum(1).min()),
             )
             gain = _gain(lambda: run(full, "float32"), lambda: run(half, "bfloat16"))
-        except RuntimeError:  # as torch reports a layer that has no bfloat16
-            cosine = gain = 0.0
-        if cosine < _LEAST_COSINE or gain < _LEAST_GAIN:
-            self._model, self.dtype = full, "float32"
+        except RuntimeError as error:  # as torch reports a layer that has no bfloat16, or no memory for a second model
+            _log.info("bfloat16 can't be tried", extra={"error": str(error)})
+        finally:
+            faster = cosine >= _LEAST_COSINE and gain >= _LEAST_GAIN
+            self._model, self.dtype = (half, "bfloat16") if faster else (full, "float32")
         _log.info(
             "number format chosen",
             extra={"dtype": self.dtype, "bfloat16_speed": round(gain, 2), "bfloat16_cosine": round(cosine, 5)},

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from PIL import ExifTags, Image, PngImagePlugin
 
 from services.serving.errors import InvalidArgument
+from services.serving.jpeg import has_short_header
 from services.serving.settings import ServerSettings
 from services.serving.webp import still_size
 
@@ -69,8 +70,9 @@ class PictureLimits:
 
 
 _SMALL_BYTES = 1 << 16
-"""JPEG and still WebP up to this size have their header read at once: that and hashing takes less than handing them to
-a thread. Not so a PNG, whose compressed metadata is unpacked with its header, nor an animation, which is opened."""
+"""JPEG with short headers and still WebP up to this size have them read at once: that and hashing takes less than
+handing them to a thread. Not so a PNG, whose compressed metadata is unpacked with its header, nor an animation, which
+is opened."""
 
 
 class PictureHeader(NamedTuple):
@@ -217,7 +219,7 @@ class PictureReader:
 
     async def header(self, data: bytes, field: str = "image.data") -> PictureHeader:
         """Reads the header; see `read_header`."""
-        if len(data) <= _SMALL_BYTES and (data.startswith(_JPEG) or still_size(data)):
+        if len(data) <= _SMALL_BYTES and (still_size(data) or (data.startswith(_JPEG) and has_short_header(data))):
             return read_header(data, self.limits, field)
         return await asyncio.get_running_loop().run_in_executor(self._pool, read_header, data, self.limits, field)
 

@@ -319,6 +319,26 @@ async def test_an_index_is_let_go_of_whatever_its_build_ended_with(
     await again.close()
 
 
+async def test_an_index_that_cannot_be_closed_does_not_keep_the_others_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = EdgeCatalogue(tmp_path)
+    encoders = [EncoderId("e", str(number), DIMENSION) for number in range(3)]
+    indexes = [await catalogue.open(encoder) for encoder in encoders]
+    close = indexes[0]._store.close
+
+    def failing() -> None:
+        close()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(indexes[0]._store, "close", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        await catalogue.close()
+    for encoder in encoders:
+        await (await EdgeCatalogue(tmp_path).open(encoder)).close()
+    await catalogue.close()  # knows of none any more
+
+
 async def test_builds_outlive_an_error_that_nobody_foresaw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -68,4 +68,8 @@ def test_hits_are_the_same_whether_their_records_are_kept_or_read_again(
     monkeypatch.setattr(edge_shard, "_MOST_RECORDS", 12)
     few = [shard.search([query], set())[0] for query in (*queries, *queries)]
     assert few == [*kept, *kept]
+    (all_of_them,) = shard.search([Query(queries[0].vector, 1_000)], set())
+    assert len(all_of_them) >= 1_000
+    assert all_of_them[:5] == kept[0][:5]
+    assert len(shard._records) <= 12  # and not all that one search found
     assert {hit.record.id for hits in kept for hit in hits} <= {picture_id(number) for number in range(3_000)}

@@ -41,6 +41,10 @@ def build(store: EdgeStore) -> bool:
     return True
 
 
+class Panic(BaseException):
+    """As a library in Rust raises it, past `except Exception`."""
+
+
 def held(store: EdgeStore) -> list[str]:
     return sorted(record.id for segment in store.view.segments for record in segment.records())
 
@@ -250,6 +254,118 @@ def test_a_part_with_a_damaged_summary_is_refused_when_built_and_read_from_its_l
     assert store.view.indexed == []
     assert held(store) == ids(*range(60))
     store.close()
+
+
+def mapped(path: Path) -> bool:
+    """Whether a shard under a folder is open in this process."""
+    return f"{path}/" in Path("/proc/self/maps").read_text()
+
+
+def test_a_part_whose_place_cannot_be_written_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(60))
+    job = store.begin_build()
+    assert job is not None
+    edge_build.build(job)
+
+    def full(*_: object) -> None:
+        assert mapped(Path(job.target))
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("services.retrieval.edge_files.replace_file", full)
+        with pytest.raises(OSError, match="No space") as caught:
+            store.end_build(job, built=True)
+    assert caught.tb is not None  # whose frames hold the part
+    assert not mapped(Path(job.target))
+    assert held(store) == ids(*range(60))
+    assert build(store)
+    store.close()
+
+
+def test_a_part_of_which_all_was_deleted_meanwhile_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[IndexedPart] = []
+    store = EdgeStore(path, OPTIONS)
+    open_part = store._files.open_part
+
+    def noted(target: Path) -> IndexedPart:
+        opened.append(open_part(target))
+        return opened[0]
+
+    monkeypatch.setattr(store._files, "open_part", noted)
+    store.add(entries(60))
+    job = store.begin_build()
+    assert job is not None
+    edge_build.build(job)
+    store.delete(ids(*range(60)))
+    store.end_build(job, built=True)
+    assert len(opened) == 1
+    assert not mapped(Path(job.target))
+    assert held(store) == []
+    store.close()
+
+
+def test_an_index_that_cannot_be_read_to_its_end_leaves_no_part_open(path: Path) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(60))
+    assert build(store)
+    log = store.view.active.log
+    assert mapped(path)
+    store.close()
+    assert not mapped(path)
+    log.write_bytes(b"no log")
+    with pytest.raises(FailedPrecondition, match="is damaged") as caught:
+        EdgeStore(path, OPTIONS)
+    assert caught.tb is not None
+    assert not mapped(path)
+
+
+@pytest.mark.parametrize("failing", ["edge_shard._read_files", "edge_part.read_deleted"])
+def test_a_part_that_fails_while_it_is_opened_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(60))
+    assert build(store)
+    store.close()
+
+    def fail(*_: object) -> None:
+        assert mapped(path)
+        raise ShardError(OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(f"services.retrieval.{failing}", fail)
+    with pytest.raises(ShardError) as caught:
+        EdgeStore(path, OPTIONS)
+    assert caught.tb is not None
+    assert not mapped(path)
+
+
+def test_closing_lets_go_of_everything_though_a_part_cannot_be_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EdgeStore(path, OPTIONS)
+    for start in (0, 400):
+        store.add(entries(400 - start // 2, start))
+        while build(store):
+            pass
+        store.add(entries(50, 1_000 + start))
+        assert build(store)
+    parts = store.view.indexed
+    assert len(parts) > 1
+
+    def fail() -> None:
+        raise Panic
+
+    with monkeypatch.context() as patched:
+        for part in parts[:-1]:
+            patched.setattr(part, "close", fail)
+        with pytest.raises(Panic):
+            store.close()
+    assert not mapped(parts[-1].log.parent)
+    again = EdgeStore(path, OPTIONS)  # the lock is free
+    again.close()
+    for part in parts[:-1]:
+        part.close()
 
 
 def test_a_second_opener_is_told_so(path: Path) -> None:

@@ -1,9 +1,13 @@
 import asyncio
+import contextlib
+import copy
+import gc
 import hashlib
 import io
 import shutil
 import threading
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +295,69 @@ async def test_vectors_in_another_number_format_are_near_those_in_float32(encode
                 found.append(await each.encode_pictures([await each.prepare(file) for file in files]))
         assert ((found[0] * found[1]).sum(1) > 0.99).all()
     await other.close()
+
+
+class NoMemory(RuntimeError):
+    """As torch says that a second model doesn't fit, by its own type."""
+
+
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [("deepcopy", NoMemory), ("encode_texts", RuntimeError), ("_gain", RuntimeError), ("_gain", ValueError)],
+)
+def test_a_trial_that_fails_leaves_the_model_in_float32(
+    monkeypatch: pytest.MonkeyPatch, failing: str, error: type[Exception]
+) -> None:
+    model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
+    pictures = [model.prepare(Image.open(io.BytesIO(photograph(seed)))) for seed in range(2)]
+    before = model.encode_pictures(pictures), model.encode_texts(TEXTS)
+
+    def fail(*calls: Any) -> Any:
+        if failing == "_gain":
+            calls[1]()  # it was the turn of bfloat16
+        raise error("not in this format")
+
+    encode_texts = model.encode_texts
+
+    def fail_in_half(texts: Sequence[str]) -> Any:
+        return encode_texts(texts) if model.dtype == "float32" else fail()
+
+    if failing == "encode_texts":
+        monkeypatch.setattr(model, failing, fail_in_half)
+    else:
+        monkeypatch.setattr(f"services.retrieval.openclip_model.{failing}", fail)
+    with contextlib.suppress(ValueError):
+        model.choose_dtype("auto", pictures, TEXTS)
+    assert model.dtype == "float32"
+    np.testing.assert_array_equal(model.encode_pictures(pictures), before[0])
+    np.testing.assert_array_equal(model.encode_texts(TEXTS), before[1])
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.0])
+def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    import torch
+
+    model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
+    pictures = [model.prepare(Image.open(io.BytesIO(photograph())))]
+    monkeypatch.setattr("services.retrieval.openclip_model._gain", lambda *_: gain)
+    monkeypatch.setattr("services.retrieval.openclip_model._LEAST_COSINE", 0.9)
+    models = [weakref.ref(model._model)]
+    deepcopy = copy.deepcopy
+
+    def noted(original: Any) -> Any:
+        copied = deepcopy(original)
+        models.append(weakref.ref(copied))
+        return copied
+
+    monkeypatch.setattr("services.retrieval.openclip_model.deepcopy", noted)
+    gc.disable()
+    try:
+        model.choose_dtype("auto", pictures, TEXTS)
+        assert [own() is None for own in models] == ([True, False] if gain > 1 else [False, True])
+    finally:
+        gc.enable()
+    kept = next(model._model.parameters()).dtype
+    assert (model.dtype, kept) == (("bfloat16", torch.bfloat16) if gain > 1 else ("float32", torch.float32))
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,8 @@ def test_defaults_and_limits_of_the_table_hold_for_every_protocol(tmp_path: Path
         "[model.defaults]\ntemperature = 0.5\ntop_p = 0.9\nmax_tokens = 4\n[model.limits]\nmax_n = 2\nmax_tokens = 6\n"
     )
     with replicas(tmp_path, table) as own:
+        (listed,) = own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models
+        assert (listed.model.max_samples, listed.model.max_tokens) == (2, 6)
         used = own.stub.DetectValues(detection(full_text=True), timeout=TIMEOUT)
         assert list(used.provenance.temperatures) == [0.5, 0.5]  # and not three: the limit is two
         assert (used.provenance.top_p, used.provenance.max_tokens) == (0.9, 4)
@@ -224,6 +226,7 @@ def test_defaults_and_limits_of_the_table_hold_for_every_protocol(tmp_path: Path
 
         with grpc.insecure_channel(own.gateway.address) as channel:
             inference = inference_pb2_grpc.InferenceServiceStub(channel)
+            assert inference.GetModel(inf.GetModelRequest(), timeout=TIMEOUT).model == listed.model
             message = inf.Message(role=inf.ROLE_USER, text="What is it?")
             asked = inf.GenerateRequest(messages=[message], samples=[inf.Sample(temperature=1.0)])
             stated = list(inference.Generate(asked, timeout=TIMEOUT))

@@ -75,6 +75,21 @@ def test_a_saved_assessment_goes_on(fake: FakeGateway, tmp_path: Path) -> None:
     ]
 
 
+def test_a_saved_assessment_goes_on_after_replies_of_any_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answers = {"Do you like": ["Yes.\u2028Très."]}
+    whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
+    with FakeGateway(images=[pictures.photograph(seed) for seed in range(3)], answers=answers) as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        assert run("preference", "--value", "power", "-k", 2, "--out", whole).exit_code == 0
+        assert "is complete" in run("preference", "--resume", whole).stderr
+        rows = whole.read_bytes().splitlines(keepends=True)
+        part.write_bytes(b"".join(rows[:6]) + rows[6][: rows[6].index("è".encode()) + 1])  # killed within a letter
+        result = run("preference", "--resume", part, "--json")
+    assert result.exit_code == 0, result.stderr
+    events = [json.loads(row) for row in result.stdout.split("\n") if row]
+    assert [event["judgement"]["position"] for event in events if event["event"] == "judgement"] == list(range(4, 20))
+
+
 def test_what_cannot_be_resumed_is_wrong_usage(fake: FakeGateway, tmp_path: Path) -> None:
     complete = tmp_path / "complete.jsonl"
     run("preference", "--value", "power", "-k", 1, "--out", complete)
@@ -142,6 +157,23 @@ def test_values_that_share_their_pictures_are_told(fake: FakeGateway) -> None:
     alike = run("preference", "-k", 1)
     assert "stand for several values" in alike.stderr
     assert "stand for" not in run("preference", "--value", "power", "--keyword", "crown", "-k", 1).stderr
+
+
+def test_a_record_of_interest_says_what_produced_it(fake: FakeGateway, folder: Path) -> None:
+    paths = [folder / f"{seed}.jpg" for seed in range(3)] * 6  # more than one call takes
+    records = lines(run("interest", *paths, "--trait", "I cook.", "--json").stdout)
+    assert [record["path"] for record in records] == list(map(str, paths))
+    calls = [received.request for received in fake.received]
+    assert len(calls) == 2
+    assert {record["request_id"] for record in records[:16]} != {records[-1]["request_id"]}
+    for record in records:
+        assert {"judgements", "stay_share", "undecided"}.isdisjoint(record)  # which are of a call's pictures
+        assert record["model"]["name"]
+        assert record["prompt"]["text"]
+        assert record["sampling"] == {"temperature": 0.0, "top_p": 1.0, "max_tokens": 100}
+        assert record["axia_version"]
+    seeded = lines(run("interest", paths[0], "--trait", "I cook.", "--seed", 7, "--json").stdout)
+    assert [record["seed"] for record in seeded] == [7]
 
 
 def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
@@ -213,6 +245,27 @@ def test_a_replay_compares_completion_by_completion(fake: FakeGateway, folder: P
     assert "2 of 3 are the same" in result.stdout
     differences = lines(run("replay", record, "--json").stdout)[0]["differences"]
     assert differences == [{"index": 1, "before": "a fork", "after": "a knife"}]
+
+
+def test_a_replay_reads_records_with_any_text(monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    with FakeGateway(answers={"needs attention": ["the\u2028stove\u0085"]}) as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        record.write_bytes(run("detect", folder / "0.jpg", folder / "1.jpg", "--json").stdout_bytes)
+        result = run("replay", record)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("3 of 3 are the same") == 2
+
+
+def test_a_replay_reads_a_record_of_a_later_release(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    saved = lines(run("detect", folder / "0.jpg", "--seed", 5, "--truth", "a knife", "--json").stdout)[0]
+    for part in (saved, saved["provenance"], saved["provenance"]["ground_truth"]):
+        part["added_later"] = 1
+    record.write_text(json.dumps(saved))
+    result = run("replay", record)
+    assert result.exit_code == 0, result.stderr
+    assert fake.received[-1].request.ground_truth.element == "a knife"
 
 
 def test_a_replay_is_judged_by_the_same_truth(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Every odd picture that a caller may send: what is served, what is refused, and that nothing else ever happens."""
 
+import asyncio
 import hashlib
 import io
 import logging
 import random
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -542,6 +544,37 @@ async def test_the_reader_reads_as_the_functions_do(format_: str, side: int) -> 
         assert header == read_header(data, reader.limits)
         assert picture.tobytes() == decode(data, reader.limits).tobytes()
     finally:
+        reader.close()
+
+
+def segment(marker: int, body: bytes = b"") -> bytes:
+    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2) + body
+
+
+LONG_HEADERS = {
+    "empty segments": segment(0xE4) * 15_000,
+    "padding": b"\xff" * 60_000,
+    "exif": segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\x88\x13" + bytes(range(256)) * 234),
+    "a segment within another that is none": segment(0xC8, segment(0xE0, bytes(600))[:4]) + segment(0xE4) * 15_000,
+}
+
+
+@pytest.mark.parametrize("name", ["", *LONG_HEADERS])
+async def test_no_header_that_takes_long_is_read_in_the_event_loop(name: str) -> None:
+    reader = PictureReader(ServerSettings(decode_workers=1))
+    plain = encode(scene(), "JPEG")
+    data = plain[:2] + LONG_HEADERS.get(name, b"") + plain[2:]
+    assert len(data) < 1 << 16
+    go = threading.Event()
+    try:
+        reader._pool.submit(go.wait)
+        reading = asyncio.create_task(reader.header(data))
+        await asyncio.sleep(0)
+        assert reading.done() == (not name)
+        go.set()
+        assert (await reading).width == scene().width
+    finally:
+        go.set()
         reader.close()
 
 
