@@ -42,6 +42,10 @@ class FlatPart:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def contents(self) -> list[object]:
+        """Everything that it holds one by one. Who keeps this can let go of a large part a little at a time."""
+        return [*self._records, *self._rows]
+
     @property
     def written(self) -> int:
         """Pictures that were ever added, the deleted ones too."""
