@@ -283,6 +283,26 @@ def test_a_part_whose_place_cannot_be_written_is_closed(path: Path, monkeypatch:
     store.close()
 
 
+def test_replaced_parts_are_closed_before_their_files_are_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EdgeStore(path, OPTIONS)
+    store.add(entries(60))
+    assert build(store)
+    (old,) = [Path(part.log).parent for part in store.view.indexed]
+    store.add(entries(60, 60))
+    removed: dict[Path, bool] = {}
+    remove = shutil.rmtree
+
+    def rmtree(folder: Path, **options: bool) -> None:
+        removed[folder] = mapped(folder)
+        remove(folder, **options)
+
+    monkeypatch.setattr("services.retrieval.edge_files.shutil.rmtree", rmtree)
+    assert build(store)
+    assert removed[old] is False
+    assert held(store) == ids(*range(120))
+    store.close()
+
+
 def test_a_part_of_which_all_was_deleted_meanwhile_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[IndexedPart] = []
     store = EdgeStore(path, OPTIONS)
