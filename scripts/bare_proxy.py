@@ -13,10 +13,21 @@ from typing import Any
 import grpc
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
-from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2, inference_pb2_grpc
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, inference_pb2_grpc
 from gateway.sampling import completion_seed
 
 SIZES = [("grpc.max_receive_message_length", 2**25), ("grpc.max_send_message_length", 2**25)]
+
+
+def question(image: image_pb2.Image, seed: int, sha256: str, prompt: str) -> inference_pb2.GenerateRequest:
+    """What the gateway asks the inference server for a detection, by its defaults."""
+    seeds = [completion_seed(seed, index, sha256) for index in range(3)]
+    return inference_pb2.GenerateRequest(
+        image=image,
+        messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=prompt)],
+        samples=[inference_pb2.Sample(seed=own, temperature=1) for own in seeds],
+        stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
+    )
 
 
 class BareProxy(gateway_pb2_grpc.GatewayServiceServicer):
@@ -35,14 +46,7 @@ class BareProxy(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> gateway_pb2.DetectValuesResponse:
         """Reads three completions and says nothing of them."""
         sha256 = hashlib.sha256(request.image.data).hexdigest()
-        seeds = [completion_seed(request.seed, index, sha256) for index in range(3)]
-        question = inference_pb2.GenerateRequest(
-            image=request.image,
-            messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=self._prompt)],
-            samples=[inference_pb2.Sample(seed=seed, temperature=1) for seed in seeds],
-            stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
-        )
-        async for _ in self._inference.Generate(question):
+        async for _ in self._inference.Generate(question(request.image, request.seed, sha256, self._prompt)):
             pass
         return gateway_pb2.DetectValuesResponse()
 

@@ -25,9 +25,8 @@ import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
-from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, inference_pb2_grpc
-from gateway.sampling import completion_seed
-from scripts.bare_proxy import SIZES
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2_grpc
+from scripts.bare_proxy import SIZES, question
 
 GALLERY = Path(__file__).parent.parent / "demo" / "gallery"
 CONCURRENCY = 32
@@ -115,13 +114,7 @@ def ways(stack: ExitStack, inference: str, gateway: tuple[str, int]) -> list[Way
 
     async def direct(number: int) -> None:
         place = number % len(pictures)
-        seeds = [completion_seed(number, index, hashes[place]) for index in range(3)]
-        request = inference_pb2.GenerateRequest(
-            image=image_pb2.Image(data=pictures[place]),
-            messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=prompt)],
-            samples=[inference_pb2.Sample(seed=seed, temperature=1) for seed in seeds],
-            stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
-        )
+        request = question(image_pb2.Image(data=pictures[place]), number, hashes[place], prompt)
         async for _ in inference_stub.Generate(request):
             pass
 

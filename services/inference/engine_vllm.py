@@ -172,7 +172,7 @@ class VllmEngine:
         """Asks vLLM's own admission control, before any picture is processed."""
         try:
             self._engine.check_admission(completions)
-        except Exception as error:  # mapped by its class
+        except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
             raise _as_service_error(error) from error
 
     async def prepare(self, conversation: Conversation) -> Prepared:
@@ -194,7 +194,7 @@ class VllmEngine:
                     chat_template_kwargs={"add_generation_prompt": True},
                 )
                 _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params)
-        except Exception as error:  # mapped by its class
+        except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
             raise _as_service_error(error) from error
         return Prepared(len(rendered["prompt_token_ids"]), rendered)
 
@@ -229,7 +229,7 @@ class VllmEngine:
                 first = False
         except ServiceError:
             raise
-        except Exception as error:  # mapped by its class
+        except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
             raise _as_service_error(error) from error
         finally:
             await outputs.aclose()

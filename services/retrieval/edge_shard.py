@@ -38,7 +38,7 @@ dimensions in half a millisecond."""
 _UNLIMITED_KB = 1 << 40
 _MOST_RECORDS = 8_192
 """Of pictures found lately that are kept of a shard, under 10 MiB unless their sources are long texts: reading those of
-a search anew takes a third of its time."""
+a search anew takes a quarter of its time."""
 _READ_BYTES = 1 << 20
 _FILTERED = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
 """How the graph is searched under a filter: past points that fail it, to their neighbours. Of 50,191 vectors it found
@@ -79,8 +79,8 @@ class ShardWriter:
 
     def __init__(self, path: Path, dimension: int, options: HnswOptions) -> None:
         # Cold, for all else is read into memory when a shard is opened, under the GIL: half a second for the integers
-        # of 50,191 pictures, 50 ms for their vectors, 30 ms for the indexes of fields. It is mapped instead, and
-        # searched as fast once `ShardReader` has had it read.
+        # of 50,191 pictures, 50 ms for their vectors. It is mapped instead, and searched as fast once `ShardReader` has
+        # had it read.
         cold = edge.Memory.Cold
         quantization = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=cold)
         self._shard = edge.EdgeShard.create(
@@ -197,7 +197,7 @@ class ShardReader:
         return [ranked(hits) for hits in results]
 
     def _records_of(self, points: Sequence[_PointId]) -> dict[_PointId, PictureRecord]:
-        """The records of points, at least; those found lately are kept, for reading one takes a tenth of a search."""
+        """The records of points, at least; those found lately are kept."""
         new = [point for point in points if point not in self._records]
         if not new:
             return self._records

@@ -193,7 +193,8 @@ def _as_service_error(store: str, error: Exception) -> ServiceError:
             reason="PICTURE_STORE_FULL",
             retry_after_s=_RETRY_S,
         )
-    # Some drivers have types of their own where credentials are missing, which share no base class.
+    # fsspec raises NotImplementedError for what a driver can't do, as those that only read. Some have types of
+    # their own where credentials are missing, which share no base class.
     if (
         number in _REFUSED
         or isinstance(error, (PermissionError, NotImplementedError))

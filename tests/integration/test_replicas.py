@@ -175,7 +175,9 @@ def test_a_replica_whose_model_was_not_known_leaves_no_series_behind(tmp_path: P
             wait_until_available(gateway, {f'{{address="{inference.address}",model=""}}': 0})
             inference.start()
             inference.wait_for("SERVING")
-            wait_until_available(gateway, {f'{{address="{inference.address}",model="scripted"}}': 1})
+            known = {f'{{address="{inference.address}",model="scripted"}}': 1.0}
+            wait_until_available(gateway, known)
+            assert availability(gateway) == known  # and no series of a model without a name
 
 
 def test_defaults_and_limits_of_the_table_hold(tmp_path: Path) -> None:
