@@ -1,13 +1,14 @@
 """`axia preference`: how much a model likes pictures of each value."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from axia.cli._assessment import assessment_file, load_assessment
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, print_json, printable
 from axia.cli._personas import Persona, Traits, traits_of
 
@@ -47,7 +48,7 @@ def preference(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Go on with what --out saved; the other options come from there."),
+        typer.Option(metavar="FILE", help="Go on with what --out saved, or show its scores; options come from there."),
     ] = None,
     address: Address = None,
 ) -> None:
@@ -68,7 +69,10 @@ def preference(
     if resume is not None:
         if out is not None or any(options[name] for name in options if name != "modality"):
             raise typer.BadParameter("--resume takes its options from the file: give it alone")
-        options, before = _load(resume)
+        options, before = load_assessment(resume)
+        if before.summary is not None:
+            complain(f"{resume} is complete: nothing is asked, and its scores are shown")
+            raise typer.Exit(_show(before, before.summary, json=json))
     with connect(address) as client:
         raise typer.Exit(_assess(client, options, before, out or resume, json=json))
 
@@ -85,7 +89,7 @@ def _assess(
     done = len(before.judgements) if before else 0
     asked = {(judgement.value, judgement.image_id) for judgement in before.judgements} if before else set()
     try:
-        with _file(out, append=before is not None) as file, _progress() as progress:
+        with assessment_file(out, append=before is not None) as file, _progress() as progress:
 
             def write(event: object) -> None:
                 if file is not None:
@@ -124,23 +128,36 @@ def _assess(
     except (AxiaError, OSError) as error:
         complain(describe(error) + (_how_to_go_on(out) if done else ""))
         return 1
-    if not _print_scores(summary, json=json):
+    if summary is not None and "scores" in summary.missing:
+        complain("there are no scores, for the scoring service did not answer" + _how_to_go_on(out))
         return 1
-    _tell_shared_pictures(asked)
-    return 0
+    return _print_scores(summary, asked, json=json)
 
 
-def _print_scores(summary: "PreferenceSummary | None", *, json: bool) -> bool:
-    """Whether there are scores; prints them, unless they were printed as JSON, or says why there are none."""
+def _show(assessment: "Preference", summary: "PreferenceSummary", *, json: bool) -> int:
+    """Prints what a saved assessment came to, as one that goes on does at its end, and returns the exit code."""
+    asked = {(judgement.value, judgement.image_id) for judgement in assessment.judgements}
+    if json:
+        print_json(_record(assessment.plan))
+        print_json(_record(summary))
+    return _print_scores(summary, asked, json=json)
+
+
+def _print_scores(summary: "PreferenceSummary | None", asked: set[tuple[str, str]], *, json: bool) -> int:
+    """Prints the scores, unless they were printed as JSON, or says why there are none; returns the exit code.
+
+    Args:
+        summary: The end of the assessment.
+        asked: Values with the ids of their pictures.
+        json: Whether the summary was printed as JSON.
+    """
     if summary is None or summary.scores is None:
-        complain(
-            "there are no scores: "
-            + ("no picture could be judged" if summary and summary.failed else "the scoring service did not answer")
-        )
-        return False
+        complain("there are no scores: no picture could be judged")
+        return 1
     if not json:
         _print_tables(summary.scores, summary.failed)
-    return True
+    _tell_shared_pictures(asked)
+    return 0
 
 
 def _record(event: "PreferenceEvent") -> dict[str, object]:
@@ -178,62 +195,6 @@ def _tell_shared_pictures(asked: set[tuple[str, str]]) -> None:
 
 def _how_to_go_on(out: Path | None) -> str:
     return f": go on with --resume {out}" if out is not None else ": with --out FILE it could have gone on from there"
-
-
-@contextmanager
-def _file(path: Path | None, *, append: bool) -> "Iterator[IO[str] | None]":
-    """The file to write to; a new one that has no more than the request when all ends is removed again."""
-    if append and path is not None:
-        _cut_half_a_line(path)
-    with nullcontext() if path is None else path.open("a" if append else "x", encoding="utf-8") as file:
-        try:
-            yield file
-        finally:
-            if path is not None and not append and path.read_text(encoding="utf-8").count("\n") <= 1:
-                path.unlink()
-
-
-def _load(path: Path) -> "tuple[dict[str, Any], Preference]":
-    """The options and events that --out saved.
-
-    Raises:
-        typer.BadParameter: If they can't be gone on with.
-    """
-    import json as json_module
-
-    from axia.results import Preference, PreferenceJudgement, PreferencePlan
-
-    options: dict[str, Any] = {}
-    plan, judgements = None, []
-    try:
-        for line in path.read_bytes().split(b"\n"):  # replies may have line breaks of other kinds
-            try:
-                record = json_module.loads(line)
-            except ValueError:
-                break  # half a line, from a run that was killed: that picture is asked about again
-            match record["event"]:
-                case "request":
-                    options = record["request"]
-                case "plan":
-                    plan = PreferencePlan.model_validate(record["plan"])
-                case "judgement":
-                    judgements.append(PreferenceJudgement.model_validate(record["judgement"]))
-                case "summary":
-                    raise typer.BadParameter(f"{path} is complete: there is nothing to go on with")
-    except (OSError, ValueError, KeyError, TypeError):
-        raise typer.BadParameter(f"{path} can't be read: give a file that --out wrote") from None
-    if plan is None:
-        raise typer.BadParameter(f"{path} broke off before there was a plan: begin anew without --resume")
-    ordered = sorted({judgement.position: judgement for judgement in judgements}.items())
-    unbroken = [judgement for number, (position, judgement) in enumerate(ordered) if number == position]
-    return options, Preference(plan=plan, judgements=tuple(unbroken))
-
-
-def _cut_half_a_line(path: Path) -> None:
-    """Removes what a killed run left behind the last line's end."""
-    data = path.read_bytes()
-    if not data.endswith(b"\n"):
-        path.write_bytes(data[: data.rfind(b"\n") + 1])
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from axia.cli import app
+from axia.client import Client
+from axia.results import PreferenceEvent, PreferenceSummary
 from axia.testing import FakeGateway
 
 
@@ -90,10 +92,44 @@ def test_a_saved_assessment_goes_on_after_replies_of_any_text(monkeypatch: pytes
     assert [event["judgement"]["position"] for event in events if event["event"] == "judgement"] == list(range(4, 20))
 
 
+def test_a_complete_assessment_shows_its_scores_again(fake: FakeGateway, tmp_path: Path) -> None:
+    complete = tmp_path / "complete.jsonl"
+    first = run("preference", "--value", "power", "-k", 1, "--out", complete)
+    saved, asked = complete.read_bytes(), len(fake.received)
+    again = run("preference", "--resume", complete)
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert "is complete" in again.stderr
+    events = lines(run("preference", "--resume", complete, "--json").stdout)
+    assert [event["event"] for event in events] == ["plan", "summary"]
+    assert (complete.read_bytes(), len(fake.received)) == (saved, asked)
+
+
+def test_an_assessment_without_scores_is_scored_when_it_goes_on(
+    fake: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, whole = tmp_path / "file.jsonl", Client.assess_preference
+
+    def unscored(client: Client, **options: Any) -> Iterator[PreferenceEvent]:
+        for event in whole(client, **options):
+            missing = {"scores": None, "degraded": True, "missing": ("scores",)}
+            yield event.model_copy(update=missing) if isinstance(event, PreferenceSummary) else event
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "assess_preference", unscored)
+        first = run("preference", "--value", "power", "-k", 1, "--out", file)
+    assert first.exit_code == 1
+    assert f"the scoring service did not answer: go on with --resume {file}" in first.stderr
+    again = run("preference", "--resume", file, "--json")
+    assert again.exit_code == 0, again.stderr
+    events = lines(again.stdout)
+    assert [event["event"] for event in events] == ["plan", "summary"]
+    assert events[-1]["summary"]["scores"]["scores"][0]["value"] == "power"
+    assert "is complete" in run("preference", "--resume", file).stderr
+
+
 def test_what_cannot_be_resumed_is_wrong_usage(fake: FakeGateway, tmp_path: Path) -> None:
     complete = tmp_path / "complete.jsonl"
     run("preference", "--value", "power", "-k", 1, "--out", complete)
-    assert "is complete" in run("preference", "--resume", complete).stderr
     assert run("preference", "--resume", tmp_path / "gone").exit_code == 2
     assert run("preference", "--resume", complete, "--value", "power").exit_code == 2
     # A record is never overwritten.

@@ -112,12 +112,13 @@ async def test_a_call_has_no_more_questions_in_flight_than_the_model_takes(concu
     assert model.most_at_once == most
 
 
-async def test_it_goes_on_where_it_broke_off_and_scores_all() -> None:
+@pytest.mark.parametrize("done", [0, 6, 8])
+async def test_it_goes_on_where_it_broke_off_and_scores_all(done: int) -> None:
     plan, judgements, _ = await run()
     model, scoring = FakeModel(says), FakeScoring()
-    request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:6]))
+    request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:done]))
     _, rest, _ = await run(request, model, scoring=scoring)
-    assert [own.picture.position for own in rest] == [6, 7]
+    assert [own.picture.position for own in rest] == list(range(done, 8))
     assert len(scoring.table) == 8
 
 
