@@ -84,7 +84,7 @@ def elsewhere() -> Iterator[dict[str, str]]:
         "AXIA_INFERENCE_ANSWERS": str(processes.ANSWERS),
         **{
             f"AXIA_{part}_{port}": str(processes.free_port())
-            for part in ("GATEWAY", "INFERENCE")
+            for part in ("GATEWAY", "HTTP", "INFERENCE", "RETRIEVAL", "SCORING")
             for port in ("PORT", "METRICS_PORT")
         },
     }
