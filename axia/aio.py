@@ -95,8 +95,8 @@ class AsyncClient(AsyncRetrievalCalls):
             yield gateway_pb2.WatchValuesRequest(config=config)
             frame_id = 0
             async for frame in each(frames):
-                image, paths[frame_id] = await asyncio.to_thread(_requests.picture, frame)
-                yield gateway_pb2.WatchValuesRequest(frame=gateway_pb2.WatchFrame(frame_id=frame_id, image=image))
+                request, paths[frame_id] = await asyncio.to_thread(_requests.frame, frame, frame_id)
+                yield request
                 frame_id += 1
 
         call = self._new_call(timeout)

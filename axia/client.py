@@ -139,8 +139,8 @@ class Client(RetrievalCalls):
         def requests() -> Iterator[gateway_pb2.WatchValuesRequest]:
             yield gateway_pb2.WatchValuesRequest(config=config)
             for frame_id, frame in enumerate(frames):
-                image, paths[frame_id] = _requests.picture(frame)
-                yield gateway_pb2.WatchValuesRequest(frame=gateway_pb2.WatchFrame(frame_id=frame_id, image=image))
+                request, paths[frame_id] = _requests.frame(frame, frame_id)
+                yield request
 
         call = self._new_call(timeout)
         feed = Feed(requests(), window=_requests.WATCH_WINDOW)

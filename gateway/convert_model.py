@@ -2,7 +2,7 @@
 
 import re
 
-from axia.v1 import image_pb2, inference_pb2
+from axia.v1 import inference_pb2
 from gateway.detection import Completion
 from gateway.model import Finished, ModelEvent, ModelInfo, Question, StageTimes, Started
 
@@ -22,9 +22,8 @@ _MESSAGE_FIELD = re.compile(r"messages(?:\[(\d+)\])?(?:\.\w+)?$")
 
 def from_question(question: Question, model: str) -> inference_pb2.GenerateRequest:
     """Writes the request that an inference server gets."""
-    return inference_pb2.GenerateRequest(
+    request = inference_pb2.GenerateRequest(
         model=model,
-        image=None if question.image is None else image_pb2.Image(data=question.image),
         messages=[inference_pb2.Message(role=_ROLES[turn.role], text=turn.text) for turn in question.turns],
         samples=[inference_pb2.Sample(**sample._asdict()) for sample in question.samples],
         top_p=question.top_p,
@@ -33,6 +32,9 @@ def from_question(question: Question, model: str) -> inference_pb2.GenerateReque
             inference_pb2.STOP_RULE_FIRST_SENTENCE if question.first_sentence_only else inference_pb2.STOP_RULE_NONE
         ),
     )
+    if question.image is not None:
+        request.image.data = question.image  # in place: a message handed to a constructor is copied, 2 ms a megabyte
+    return request
 
 
 def callers_field(field: str, question: Question) -> str:

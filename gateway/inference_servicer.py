@@ -37,13 +37,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             )
         if request.HasField("max_tokens") and request.max_tokens > limits.max_tokens:
             raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
-        asked = inference_pb2.GenerateRequest()
-        asked.CopyFrom(request)
-        asked.model = backend.model.name
-        _fill_in(asked, backend)
+        request.model = backend.model.name
+        _fill_in(request, backend)
         remaining = context.time_remaining()
         timeout_s = self._settings.default_timeout_s if remaining is None else remaining
-        async with aclosing(backend.pass_on(asked, timeout_s)) as responses:
+        async with aclosing(backend.pass_on(request, timeout_s)) as responses:
             async for response in responses:
                 yield response
 
@@ -55,14 +53,14 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.offered or backend.model))
 
 
-def _fill_in(asked: inference_pb2.GenerateRequest, backend: GrpcBackend) -> None:
+def _fill_in(request: inference_pb2.GenerateRequest, backend: GrpcBackend) -> None:
     """Sets what a request leaves unset to the model's defaults."""
     defaults = backend.defaults
-    if not asked.HasField("max_tokens"):
-        asked.max_tokens = defaults.tokens(backend.limits)
-    if not asked.HasField("top_p"):
-        asked.top_p = defaults.nucleus()
-    if asked.default_temperature and defaults.temperature is not None:
-        for sample in asked.samples:
+    if not request.HasField("max_tokens"):
+        request.max_tokens = defaults.tokens(backend.limits)
+    if not request.HasField("top_p"):
+        request.top_p = defaults.nucleus()
+    if request.default_temperature and defaults.temperature is not None:
+        for sample in request.samples:
             sample.temperature = defaults.temperature
-    asked.default_temperature = False
+    request.default_temperature = False

@@ -6,9 +6,8 @@ import sys
 from http import HTTPStatus
 from typing import Any, Literal
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -39,14 +38,12 @@ class InMemoryParser(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
-async def read_message(
-    request: Request, descriptor: Descriptor, context: Context, pictures: Pictures | None = None
-) -> Any:
-    """The message of the contract that a request's body holds.
+async def read_message(request: Request, message: Message, context: Context, pictures: Pictures | None = None) -> None:
+    """Reads a request's body into a message of the contract.
 
     Args:
         request: The request.
-        descriptor: The message's type.
+        message: To be filled in place: a message that is copied into another takes 2 ms a megabyte of picture.
         context: Where the body is read.
         pictures: Where the files of a form go; None takes JSON alone.
 
@@ -54,13 +51,14 @@ async def read_message(
         ServiceError: Naming the fields that are wrong.
         HttpError: For another media type.
     """
-    model = request_model(descriptor)
+    model = request_model(message.DESCRIPTOR)
     kind = media_type(request)
     if kind == "multipart/form-data" and pictures:
-        fields = await _read_form(request, descriptor, pictures)
-        return await context.in_worker(_from_fields, fields, model, descriptor)
-    body = await json_body(request, ["application/json", *(["multipart/form-data"] if pictures else [])])
-    return await context.in_worker(_from_json, body, model, descriptor)
+        fields = await _read_form(request, message, pictures)
+        await context.in_worker(_from_fields, fields, model, message)
+    else:
+        body = await json_body(request, ["application/json", *(["multipart/form-data"] if pictures else [])])
+        await context.in_worker(_from_json, body, model, message)
 
 
 async def json_body(request: Request, taken: list[str]) -> bytes:
@@ -152,31 +150,25 @@ async def parse_form(request: Request, parser: type[MultiPartParser], max_files:
         ) from error
 
 
-def _from_json(body: bytes, model: type[BaseModel], descriptor: Descriptor) -> Message:
-    return _filled(read_json(body, model), descriptor)
+def _from_json(body: bytes, model: type[BaseModel], message: Message) -> None:
+    to_message(read_json(body, model), message)
 
 
-def _from_fields(fields: dict[str, Any], model: type[BaseModel], descriptor: Descriptor) -> Message:
+def _from_fields(fields: dict[str, Any], model: type[BaseModel], message: Message) -> None:
     try:
-        return _filled(model.model_validate(fields), descriptor)
+        to_message(model.model_validate(fields), message)
     except ValidationError as error:
         raise from_validation(error, model) from error
 
 
-def _filled(model: BaseModel, descriptor: Descriptor) -> Message:
-    message = GetMessageClass(descriptor)()
-    to_message(model, message)
-    return message
-
-
-async def _read_form(request: Request, descriptor: Descriptor, pictures: Pictures) -> dict[str, Any]:
+async def _read_form(request: Request, message: Message, pictures: Pictures) -> dict[str, Any]:
     """A message's fields from a form: files named `image`, and either `request` in JSON or a field each."""
     form = await parse_form(request, InMemoryParser, 1 if pictures == "image" else _MAX_PICTURES)
     try:
         files, texts = await _parts(form)
     finally:
         await form.close()
-    fields = _from_texts(texts, descriptor)
+    fields = _from_texts(texts, message)
     if files:
         if pictures in fields:
             raise InvalidArgument(pictures, "is both in a file and in the fields; send it once", reason="PICTURE_TWICE")
@@ -200,9 +192,9 @@ async def _parts(form: FormData) -> tuple[list[bytes], dict[str, list[str]]]:
     return files, texts
 
 
-def _from_texts(texts: dict[str, list[str]], descriptor: Descriptor) -> dict[str, Any]:
+def _from_texts(texts: dict[str, list[str]], message: Message) -> dict[str, Any]:
     if "request" not in texts:
-        return {name: _field(values, descriptor.fields_by_name.get(name)) for name, values in texts.items()}
+        return {name: _field(values, message.DESCRIPTOR.fields_by_name.get(name)) for name, values in texts.items()}
     if len(texts) > 1 or len(texts["request"]) > 1:
         raise InvalidArgument("request", "holds all fields in JSON; send no other", reason="FIELDS_TWICE")
     try:
@@ -214,7 +206,7 @@ def _from_texts(texts: dict[str, list[str]], descriptor: Descriptor) -> dict[str
     return fields
 
 
-def _field(values: list[str], field: FieldDescriptor | None) -> Any:
+def _field(values: list[str], field: Any) -> Any:
     if field is None:
         return values[-1]  # refused by the model, by name
     read = [_scalar(value, field) for value in values]

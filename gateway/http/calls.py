@@ -131,8 +131,9 @@ def _stream(call: Call, context: Context) -> Callable[[Request], Any]:
 async def _message(call: Call, request: Request, context: Context) -> Any:
     message = GetMessageClass(call.method.input_type)()
     if call.body is not None:
-        body = await read_message(request, call.body, context, call.pictures)
-        (getattr(message, call.inner) if call.inner else message).CopyFrom(body)
+        filled = getattr(message, call.inner) if call.inner else message
+        filled.SetInParent()
+        await read_message(request, filled, context, call.pictures)
     if call.path_field is not None:
         setattr(message, call.path_field, request.path_params[call.path_field])
     return message

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from axia.v1 import image_pb2, inference_pb2
+from axia.v1 import inference_pb2
 from gateway.sampling import completion_seed
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_SEED
@@ -160,7 +160,7 @@ def to_generate(asked: ChatRequest) -> inference_pb2.GenerateRequest:
             picture = _decoded(part.image_url.url, f"{field}.image_url.url")
         generate.messages.add(role=_ROLES[message.role], text="\n".join(texts))
     if picture:
-        generate.image.CopyFrom(image_pb2.Image(data=picture))
+        generate.image.data = picture
     _add_samples(generate, asked, hashlib.sha256(picture).hexdigest() if picture else "")
     return generate
 

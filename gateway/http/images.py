@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.responses import JSONResponse, Response
 
-from axia.v1 import image_pb2, retrieval_pb2
+from axia.v1 import retrieval_pb2
 from gateway.http import openapi
 from gateway.http.body import media_type, parse_form, read_message, read_timeout, wrong_media_type
 from gateway.http.calls import RETRIEVAL
@@ -141,7 +141,9 @@ async def _requests(request: Request, context: Context) -> tuple[FormData, Async
     """The form of a body, which has been read when this returns, and a request for each of its pictures."""
     kind = media_type(request)
     if kind == "application/json":
-        return FormData(), _given(await read_message(request, _INDEX.input_type, context))
+        message = retrieval_pb2.IndexImagesRequest()
+        await read_message(request, message, context)
+        return FormData(), _given(message)
     if kind != "multipart/form-data":
         raise wrong_media_type(["multipart/form-data", "application/json"])
     form = await parse_form(request, SpoolingParser, context.settings.max_upload_files)
@@ -188,5 +190,7 @@ async def _given(request: Any) -> AsyncIterator[Any]:
 async def _read(files: list[UploadFile], metadata: Any) -> AsyncIterator[Any]:
     for tag, file in enumerate(files):
         data = await file.read()
-        yield retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=data), metadata=metadata, tag=tag)
+        message = retrieval_pb2.IndexImagesRequest(metadata=metadata, tag=tag)
+        message.image.data = data
+        yield message
         await file.close()
