@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -16,12 +16,18 @@ from services.serving.errors import Unavailable
 _ASK_HEALTH_AGAIN_S = 1.0
 
 
-def replica_options(settings: GatewaySettings, service: str, method: str) -> list[tuple[str, int | str]]:
+def replica_options(settings: GatewaySettings, service: str, methods: Sequence[str]) -> list[tuple[str, int | str]]:
     """Options of a channel to a model's replicas.
 
     Calls go round robin to the replicas whose health says SERVING. One that ends with UNAVAILABLE before a response
-    came is sent again to another: gRPC's own retry, which counts headers as a response, and servers of the suite send
-    none before their first message. That message is Started, so nothing is repeated after it.
+    came is sent again to another: gRPC's own retry, which counts headers as a response. Servers of the suite send them
+    with their first message, which is Started, or by themselves once there is a first token: nothing is repeated after
+    that.
+
+    Args:
+        settings: The gateway's.
+        service: Full name of the service.
+        methods: Those whose calls may be sent again.
     """
     options: list[tuple[str, int | str]] = list(channel_options(settings))
     size = next(value for name, value in options if name == "grpc.max_send_message_length")
@@ -32,7 +38,7 @@ def replica_options(settings: GatewaySettings, service: str, method: str) -> lis
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    method_config: dict[str, object] = {"name": [{"service": service, "method": method}]}
+    method_config: dict[str, object] = {"name": [{"service": service, "method": method} for method in methods]}
     if settings.model_attempts > 1:
         method_config["retryPolicy"] = retry
     config = {

@@ -7,7 +7,7 @@ import grpc
 
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2_grpc, inference_pb2_grpc, retrieval_pb2, scoring_pb2
-from gateway import backends, retrieval_client, scoring_client
+from gateway import grpc_backend, retrieval_client, scoring_client
 from gateway.backends import BackendPool
 from gateway.channels import ServiceChannel
 from gateway.detector import Detector
@@ -28,7 +28,7 @@ class GatewayComponent:
     """The gateway."""
 
     name = "gateway"
-    services = (SERVICE, backends.SERVICE)
+    services = (SERVICE, grpc_backend.SERVICE)
 
     def __init__(self, settings: GatewaySettings, routes: Sequence[Route], prompts: Mapping[str, PromptText]) -> None:
         self._backends = BackendPool(routes, settings)

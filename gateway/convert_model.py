@@ -1,10 +1,11 @@
 """Maps between inference servers' part of the contract (axia.v1) and the gateway's own types."""
 
 import re
+from functools import lru_cache
 
 from axia.v1 import inference_pb2
 from gateway.detection import Completion
-from gateway.model import Finished, ModelEvent, ModelInfo, Question, StageTimes, Started
+from gateway.model import Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
 
 _FINISH_REASONS = {
     inference_pb2.FINISH_REASON_STOP: "stop",
@@ -17,24 +18,29 @@ _ROLES = {
     "user": inference_pb2.ROLE_USER,
     "assistant": inference_pb2.ROLE_ASSISTANT,
 }
-_MESSAGE_FIELD = re.compile(r"messages(?:\[(\d+)\])?(?:\.\w+)?$")
+_MESSAGE_FIELD = re.compile(r"(?:generation\.)?messages(?:\[(\d+)\])?(?:\.\w+)?$")
 
 
-def from_question(question: Question, model: str) -> inference_pb2.GenerateRequest:
-    """Writes the request that an inference server gets."""
-    request = inference_pb2.GenerateRequest(
-        model=model,
-        messages=[inference_pb2.Message(role=_ROLES[turn.role], text=turn.text) for turn in question.turns],
-        samples=[inference_pb2.Sample(**sample._asdict()) for sample in question.samples],
-        top_p=question.top_p,
-        max_tokens=question.max_tokens,
-        stop_rule=(
-            inference_pb2.STOP_RULE_FIRST_SENTENCE if question.first_sentence_only else inference_pb2.STOP_RULE_NONE
-        ),
-    )
+def write_question(question: Question, model: str, request: inference_pb2.GenerateRequest) -> None:
+    """Writes what an inference server is asked.
+
+    Args:
+        question: The question.
+        model: Name of the model.
+        request: Filled in place: a message handed to a constructor is copied, 2 ms a megabyte of picture.
+    """
+    request.model = model
     if question.image is not None:
-        request.image.data = question.image  # in place: a message handed to a constructor is copied, 2 ms a megabyte
-    return request
+        request.image.data = question.image
+    for turn in question.turns:
+        request.messages.add(role=_ROLES[turn.role], text=turn.text)
+    for sample in question.samples:
+        request.samples.add(seed=sample.seed, temperature=sample.temperature)
+    request.top_p = question.top_p
+    request.max_tokens = question.max_tokens
+    request.stop_rule = (
+        inference_pb2.STOP_RULE_FIRST_SENTENCE if question.first_sentence_only else inference_pb2.STOP_RULE_NONE
+    )
 
 
 def callers_field(field: str, question: Question) -> str:
@@ -42,28 +48,41 @@ def callers_field(field: str, question: Question) -> str:
     if message := _MESSAGE_FIELD.match(field):
         index = int(message.group(1) or len(question.turns) - 1)
         return question.turns[index].field or field
-    return field
+    return field.removeprefix("generation.")
 
 
 def to_model_event(response: inference_pb2.GenerateResponse) -> ModelEvent:
     """Reads an event of a generation."""
     kind = response.WhichOneof("event")
     if kind == "completion":
-        completion = response.completion
-        return Completion(
-            index=completion.index,
-            first_sentence=completion.first_sentence,
-            text=completion.text,
-            finish_reason=_FINISH_REASONS[completion.finish_reason],
-            tokens=completion.tokens,
-            seed=completion.seed,
-            temperature=completion.temperature,
-        )
+        return _to_completion(response.completion)
     if kind == "summary":
-        timings = response.summary.timings
-        times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
-        return Finished(to_model_info(response.summary.model), times)
+        return _to_finished(response.summary)
     return Started()
+
+
+def to_generated(response: inference_pb2.GenerateAllResponse) -> Generated:
+    """Reads all of a generation."""
+    finished = _to_finished(response.summary) if response.HasField("summary") else None
+    return Generated(tuple(map(_to_completion, response.completions)), finished)
+
+
+def _to_completion(completion: inference_pb2.Completion) -> Completion:
+    return Completion(
+        index=completion.index,
+        first_sentence=completion.first_sentence,
+        text=completion.text,
+        finish_reason=_FINISH_REASONS[completion.finish_reason],
+        tokens=completion.tokens,
+        seed=completion.seed,
+        temperature=completion.temperature,
+    )
+
+
+def _to_finished(summary: inference_pb2.GenerateSummary) -> Finished:
+    timings = summary.timings
+    times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
+    return Finished(to_model_info(summary.model), times)
 
 
 def from_completion(completion: Completion) -> inference_pb2.Completion:
@@ -86,4 +105,11 @@ def from_model_info(model: ModelInfo) -> inference_pb2.Model:
 
 def to_model_info(model: inference_pb2.Model) -> ModelInfo:
     """Reads the description of a model."""
+    return _model_info(model.SerializeToString())
+
+
+@lru_cache(maxsize=256)
+def _model_info(serialized: bytes) -> ModelInfo:
+    # Every answer describes its model, and it is nearly always the one before.
+    model = inference_pb2.Model.FromString(serialized)
     return ModelInfo(**{field.name: getattr(model, field.name) for field in model.DESCRIPTOR.fields})

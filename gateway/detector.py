@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from axia.prompts import PromptText
 from gateway import metrics
@@ -14,6 +15,7 @@ from gateway.readings import Readings
 from gateway.sampling import DetectionRequest, GroundTruth, SamplingPlan, plan_sampling
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded, ServiceError
+from services.serving.metrics import series
 from services.serving.pictures import PictureHeader, PictureReader
 
 
@@ -41,6 +43,20 @@ class Detection:
         return len(self.completions) < len(self.plan.temperatures)
 
 
+class _Asked(NamedTuple):
+    """A detection on its way."""
+
+    began: float
+    due: float
+    """When the answer has to be ready, by the same clock."""
+    backend: Backend
+    plan: SamplingPlan
+    judge: Backend | None
+    header: PictureHeader
+    question: Question
+    truth: GroundTruth | None
+
+
 class Detector:
     """Answers detection requests with the models behind the gateway."""
 
@@ -61,10 +77,8 @@ class Detector:
         """Refuses what `detect` would refuse whatever the picture."""
         await self._prepare(request)
 
-    async def detect(
-        self, request: DetectionRequest, time_remaining_s: float | None
-    ) -> AsyncGenerator[Completion | Detection, None]:
-        """Yields each completion when it ends, then the detection.
+    async def detect(self, request: DetectionRequest, time_remaining_s: float | None) -> Detection:
+        """Answers when all completions are done, or with those that are.
 
         Args:
             request: What to sample.
@@ -74,18 +88,20 @@ class Detector:
             DeadlineExceeded: If not one completion was done a margin before the deadline.
             ServiceError: If the request is refused or the model can't be asked.
         """
-        began = time.perf_counter()
-        # When the answer has to be ready, by the same clock.
-        due = began + self._settings.default_timeout_s
-        if time_remaining_s is not None:
-            due = began + time_remaining_s - self._settings.deadline_margin_s
-        backend, plan, judge = await self._prepare(request)
-        header = await self._pictures.header(request.image)
-        question = as_question(plan, request.image, header.sha256)
+        asked = await self._ask(request, time_remaining_s)
+        timeout_s = self._time_for_model(asked.due)
+        completions, finished = await asked.backend.generate_all(asked.question, timeout_s)
+        return await self._conclude(asked, completions, finished)
+
+    async def stream(
+        self, request: DetectionRequest, time_remaining_s: float | None
+    ) -> AsyncGenerator[Completion | Detection, None]:
+        """Yields each completion when it ends, then the detection; see `detect`."""
+        asked = await self._ask(request, time_remaining_s)
         completions: list[Completion] = []
         finished: Finished | None = None
         try:
-            async with aclosing(backend.generate(question, self._time_for_model(due))) as events:
+            async with aclosing(asked.backend.generate(asked.question, self._time_for_model(asked.due))) as events:
                 async for event in events:
                     if isinstance(event, Completion):
                         completions.append(event)
@@ -96,23 +112,35 @@ class Detector:
             if not completions:
                 raise
         completions.sort(key=lambda completion: completion.index)
-        time_left_s = due - time.perf_counter()
-        readings = await self._reader.read(
-            completions, plan.abstain_threshold, request.ground_truth, judge, time_left_s
-        )
+        yield await self._conclude(asked, completions, finished)
+
+    async def _ask(self, request: DetectionRequest, time_remaining_s: float | None) -> _Asked:
+        began = time.perf_counter()
+        due = began + self._settings.default_timeout_s
+        if time_remaining_s is not None:
+            due = began + time_remaining_s - self._settings.deadline_margin_s
+        backend, plan, judge = await self._prepare(request)
+        header = await self._pictures.header(request.image)
+        question = as_question(plan, request.image, header.sha256)
+        return _Asked(began, due, backend, plan, judge, header, question, request.ground_truth)
+
+    async def _conclude(self, asked: _Asked, completions: Sequence[Completion], finished: Finished | None) -> Detection:
+        plan = asked.plan
+        time_left_s = asked.due - time.perf_counter()
+        readings = await self._reader.read(completions, plan.abstain_threshold, asked.truth, asked.judge, time_left_s)
         detection = Detection(
-            image=header,
-            model=finished.model if finished else backend.model,
+            image=asked.header,
+            model=finished.model if finished else asked.backend.model,
             plan=plan,
             completions=tuple(completions),
             consensus=_consensus(completions, plan, readings),
-            total_ms=(time.perf_counter() - began) * 1000,
+            total_ms=(time.perf_counter() - asked.began) * 1000,
             times=finished.times if finished else StageTimes(),
             readings=readings,
-            truth=request.ground_truth,
+            truth=asked.truth,
         )
         _record(detection)
-        yield detection
+        return detection
 
     async def _prepare(self, request: DetectionRequest) -> tuple[Backend, SamplingPlan, Backend | None]:
         """The model, what to sample, and the model that judges if one is asked for."""
@@ -166,24 +194,15 @@ def _consensus(completions: Sequence[Completion], plan: SamplingPlan, readings: 
     return replace(consensus, groups=groups)
 
 
-async def last(events: AsyncGenerator[Completion | Detection, None]) -> Detection:
-    """The detection at the end of a stream, for callers who don't want its parts."""
-    async with aclosing(events) as open_events:
-        async for event in open_events:
-            if isinstance(event, Detection):
-                return event
-    raise RuntimeError("a detection ended without its summary")
-
-
 def _record(detection: Detection) -> None:
     model = detection.model.name
     stages: Sequence[tuple[str, float]] = [("total_ms", detection.total_ms), *detection.times._asdict().items()]
     for stage, milliseconds in stages:
-        metrics.STAGE_SECONDS.labels(model, stage.removesuffix("_ms")).observe(milliseconds / 1000)
+        series(metrics.STAGE_SECONDS, model, stage.removesuffix("_ms")).observe(milliseconds / 1000)
     for completion in detection.completions:
-        metrics.COMPLETIONS.labels(model, completion.finish_reason).inc()
-        metrics.TOKENS.labels(model).inc(completion.tokens)
-    metrics.AGREEMENT.labels(model).observe(detection.consensus.agreement)
-    metrics.DETECTIONS.labels(model, "abstained" if detection.consensus.abstain else "agreed").inc()
+        series(metrics.COMPLETIONS, model, completion.finish_reason).inc()
+    series(metrics.TOKENS, model).inc(sum(completion.tokens for completion in detection.completions))
+    series(metrics.AGREEMENT, model).observe(detection.consensus.agreement)
+    series(metrics.DETECTIONS, model, "abstained" if detection.consensus.abstain else "agreed").inc()
     if detection.partial:
-        metrics.PARTIAL.labels(model).inc()
+        series(metrics.PARTIAL, model).inc()

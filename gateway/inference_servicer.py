@@ -10,9 +10,10 @@ import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model
-from gateway.backends import BackendPool, GrpcBackend
+from gateway.backends import BackendPool
+from gateway.grpc_backend import GrpcBackend
 from gateway.settings import GatewaySettings
-from services.serving.errors import InvalidArgument
+from services.serving.errors import InvalidArgument, ServiceError
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -29,6 +30,23 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.GenerateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[inference_pb2.GenerateResponse]:
         """Samples completions of a conversation with the model that the request names, or with the default model."""
+        backend = await self._prepared(request)
+        async with aclosing(backend.pass_on(request, self._time_for(context))) as responses:
+            async for response in responses:
+                yield response
+
+    async def GenerateAll(
+        self, request: inference_pb2.GenerateAllRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> inference_pb2.GenerateAllResponse:
+        """The same in one message."""
+        try:
+            backend = await self._prepared(request.generation)
+        except ServiceError as error:
+            raise error.renamed(lambda field: f"generation.{field}") from error
+        return await backend.pass_on_all(request, self._time_for(context))
+
+    async def _prepared(self, request: inference_pb2.GenerateRequest) -> GrpcBackend:
+        """The backend of a request, which is checked against its limits and gets its defaults."""
         backend = await self._backends.find(request.model)
         limits = backend.limits
         if len(request.samples) > limits.max_samples:
@@ -39,11 +57,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
         request.model = backend.model.name
         _fill_in(request, backend)
+        return backend
+
+    def _time_for(self, context: grpc.aio.ServicerContext[Any, Any]) -> float:
         remaining = context.time_remaining()
-        timeout_s = self._settings.default_timeout_s if remaining is None else remaining
-        async with aclosing(backend.pass_on(request, timeout_s)) as responses:
-            async for response in responses:
-                yield response
+        return self._settings.default_timeout_s if remaining is None else remaining
 
     async def GetModel(
         self, request: inference_pb2.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -47,6 +47,15 @@ class Finished:
 ModelEvent = Started | Completion | Finished
 
 
+class Generated(NamedTuple):
+    """All that came of a question."""
+
+    completions: tuple[Completion, ...]
+    """Those that were done in time, at least one, by index."""
+    finished: Finished | None
+    """None where time ran out first."""
+
+
 class Turn(NamedTuple):
     """One message of a conversation."""
 
@@ -97,6 +106,14 @@ class Backend(Protocol):
         Raises:
             DeadlineExceeded: After `timeout_s` seconds, or the model's own limit if that is less.
             ServiceError: As the model's server tells it, with the caller's names of fields.
+        """
+
+    async def generate_all(self, question: Question, timeout_s: float) -> Generated:
+        """Samples completions and waits for all, or for those that are done when time runs out.
+
+        Raises:
+            DeadlineExceeded: If not one was done after `timeout_s` seconds, or the model's own limit if that is less.
+            ServiceError: As `generate` does.
         """
 
 

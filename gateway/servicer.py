@@ -20,7 +20,7 @@ from gateway import (
     metrics,
 )  # fmt: skip
 from gateway.backends import BackendPool, BackendState
-from gateway.detector import Detection, Detector, last
+from gateway.detector import Detection, Detector
 from gateway.interest import InterestJudge
 from gateway.preference import PreferenceAssessor
 from gateway.sampling import DetectionRequest
@@ -62,8 +62,9 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         self, request: gateway_pb2.DetectValuesRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> gateway_pb2.DetectValuesResponse:
         """Detects values and answers once."""
-        events = self._detector.detect(convert_detection.to_detection_request(request), context.time_remaining())
-        return convert_detection.from_detection(await last(events), request_id.get())
+        asked = convert_detection.to_detection_request(request)
+        detection = await self._detector.detect(asked, context.time_remaining())
+        return convert_detection.from_detection(detection, request_id.get())
 
     async def StreamDetectValues(
         self, request: gateway_pb2.StreamDetectValuesRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -71,7 +72,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         """Detects values and sends each completion when it ends."""
         try:
             detection = convert_detection.to_detection_request(request.detection)
-            async with aclosing(self._detector.detect(detection, context.time_remaining())) as events:
+            async with aclosing(self._detector.stream(detection, context.time_remaining())) as events:
                 async for event in events:
                     if isinstance(event, Detection):
                         summary = convert_detection.from_detection(event, request_id.get())
@@ -95,7 +96,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         await self._check_config(config)
 
         async def answer(frame: Frame) -> Detection:
-            return await last(self._detector.detect(replace(config, image=frame.image), context.time_remaining()))
+            return await self._detector.detect(replace(config, image=frame.image), context.time_remaining())
 
         frames = convert_watch.to_frames(requests)
         outcomes = answer_frames(frames, answer, self._settings.watch_freshness_s, _is_configs)

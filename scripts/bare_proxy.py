@@ -1,7 +1,7 @@
 """The least that a gateway can be: python -m scripts.bare_proxy, as scripts.gateway_speed starts it for comparison.
 
-It takes DetectValues, asks the inference server of AXIA_PROXY_INFERENCE as the gateway does, reads the stream of
-completions to its end and answers with nothing: what is left of a gateway when only gRPC's own work remains.
+It takes DetectValues, asks the inference server of AXIA_PROXY_INFERENCE as the gateway does and answers with nothing:
+what is left of a gateway when only gRPC's own work remains.
 """
 
 import asyncio
@@ -13,21 +13,22 @@ from typing import Any
 import grpc
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
-from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, inference_pb2_grpc
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2, inference_pb2_grpc
 from gateway.sampling import completion_seed
 
 SIZES = [("grpc.max_receive_message_length", 2**25), ("grpc.max_send_message_length", 2**25)]
 
 
-def question(image: image_pb2.Image, seed: int, sha256: str, prompt: str) -> inference_pb2.GenerateRequest:
+def question(image: bytes, seed: int, sha256: str, prompt: str) -> inference_pb2.GenerateAllRequest:
     """What the gateway asks the inference server for a detection, by its defaults."""
-    seeds = [completion_seed(seed, index, sha256) for index in range(3)]
-    return inference_pb2.GenerateRequest(
-        image=image,
-        messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text=prompt)],
-        samples=[inference_pb2.Sample(seed=own, temperature=1) for own in seeds],
-        stop_rule=inference_pb2.STOP_RULE_FIRST_SENTENCE,
-    )
+    request = inference_pb2.GenerateAllRequest()
+    generation = request.generation
+    generation.image.data = image
+    generation.messages.add(role=inference_pb2.ROLE_USER, text=prompt)
+    for index in range(3):
+        generation.samples.add(seed=completion_seed(seed, index, sha256), temperature=1)
+    generation.stop_rule = inference_pb2.STOP_RULE_FIRST_SENTENCE
+    return request
 
 
 class BareProxy(gateway_pb2_grpc.GatewayServiceServicer):
@@ -44,10 +45,9 @@ class BareProxy(gateway_pb2_grpc.GatewayServiceServicer):
     async def DetectValues(  # noqa: N802 - the contract's name
         self, request: gateway_pb2.DetectValuesRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> gateway_pb2.DetectValuesResponse:
-        """Reads three completions and says nothing of them."""
+        """Gets three completions and says nothing of them."""
         sha256 = hashlib.sha256(request.image.data).hexdigest()
-        async for _ in self._inference.Generate(question(request.image, request.seed, sha256, self._prompt)):
-            pass
+        await self._inference.GenerateAll(question(request.image.data, request.seed, sha256, self._prompt))
         return gateway_pb2.DetectValuesResponse()
 
 

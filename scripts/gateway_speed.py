@@ -33,7 +33,7 @@ CONCURRENCY = 32
 BATCH = 256
 """Requests of one turn at concurrency 32."""
 SINGLES = 12
-"""Requests of one turn at concurrency 1."""
+"""Requests of one turn at concurrency 1: one each way, then the next."""
 LOADING_S = 240.0
 
 Call = Callable[[int], Awaitable[Any]]
@@ -86,14 +86,11 @@ async def rate(call: Call, first: int) -> float:
     return BATCH / (time.perf_counter() - began)
 
 
-async def latencies(call: Call, first: int) -> list[float]:
-    """Milliseconds of each request, one at a time."""
-    taken = []
-    for number in range(first, first + SINGLES):
-        began = time.perf_counter()
-        await call(number)
-        taken.append((time.perf_counter() - began) * 1000)
-    return taken
+async def latency(call: Call, number: int) -> float:
+    """Milliseconds of one request by itself."""
+    began = time.perf_counter()
+    await call(number)
+    return (time.perf_counter() - began) * 1000
 
 
 class Way(NamedTuple):
@@ -114,9 +111,7 @@ def ways(stack: ExitStack, inference: str, gateway: tuple[str, int]) -> list[Way
 
     async def direct(number: int) -> None:
         place = number % len(pictures)
-        request = question(image_pb2.Image(data=pictures[place]), number, hashes[place], prompt)
-        async for _ in inference_stub.Generate(request):
-            pass
+        await inference_stub.GenerateAll(question(pictures[place], number, hashes[place], prompt))
 
     def through(name: str, address: str, pid: int) -> Way:
         stub: Any = gateway_pb2_grpc.GatewayServiceStub(grpc.aio.insecure_channel(address, options=SIZES))
@@ -144,16 +139,24 @@ async def measure(found: Sequence[Way], rounds: int) -> None:
     for turn in range(rounds):
         # Each comes first as often as last.
         order = list(range(len(found)))[:: 1 if turn % 2 else -1]
+        first = 1000 * (turn + 1)
         for place in order:
-            rates[place].append(await rate(found[place].call, 1000 * (turn + 1)))
-            singles[place].append(statistics.median(await latencies(found[place].call, 1000 * (turn + 1))))
+            rates[place].append(await rate(found[place].call, first))
+        for number in range(first, first + SINGLES):
+            for place in order:
+                singles[place].append(await latency(found[place].call, number))
         figures = zip(found, rates, singles, strict=True)
-        print("; ".join(f"{way.name} {own[-1]:.1f}/s, {single[-1]:.1f} ms" for way, own, single in figures))
-    print("Medians of the turns, beside direct calls:")
+        print(
+            "; ".join(
+                f"{way.name} {own[-1]:.1f}/s, {statistics.median(single[-SINGLES:]):.1f} ms"
+                for way, own, single in figures
+            )
+        )
+    print("Throughput, the median of the turns' ratios, and latency, the medians of all requests, beside direct calls:")
     for way, own, single, began_s in list(zip(found, rates, singles, spent, strict=True))[1:]:
         assert way.process  # noqa: S101 - all but the direct way have one
         share = statistics.median(through / direct for through, direct in zip(own, rates[0], strict=True))
-        added_ms = statistics.median(through - direct for through, direct in zip(single, singles[0], strict=True))
+        added_ms = statistics.median(single) - statistics.median(singles[0])
         each_ms = 1000 * (began_s + sum(way.process.cpu_times()[:2])) / (rounds * (BATCH + SINGLES))
         print(
             f"{way.name}: {share:.3f} of the throughput at concurrency {CONCURRENCY}, {added_ms:+.1f} ms in the median "

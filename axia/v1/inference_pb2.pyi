@@ -304,6 +304,60 @@ class Completion(google.protobuf.message.Message):
 global___Completion = Completion
 
 @typing.final
+class GenerateAllRequest(google.protobuf.message.Message):
+    """Asks for a generation in one message."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: builtins.int
+    DEADLINE_MARGIN_MS_FIELD_NUMBER: builtins.int
+    deadline_margin_ms: builtins.int
+    """How long before the call's deadline the completions that are done are sent and the others aborted, in milliseconds,
+    0 to 10,000. 0: never; if the deadline comes first, nothing is sent.
+    """
+    @property
+    def generation(self) -> global___GenerateRequest:
+        """The conversation and the completions to sample."""
+
+    def __init__(
+        self,
+        *,
+        generation: global___GenerateRequest | None = ...,
+        deadline_margin_ms: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["generation", b"generation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deadline_margin_ms", b"deadline_margin_ms", "generation", b"generation"]) -> None: ...
+
+global___GenerateAllRequest = GenerateAllRequest
+
+@typing.final
+class GenerateAllResponse(google.protobuf.message.Message):
+    """All that came of a generation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPLETIONS_FIELD_NUMBER: builtins.int
+    SUMMARY_FIELD_NUMBER: builtins.int
+    @property
+    def completions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Completion]:
+        """The completions, by index. Fewer than `samples` where the deadline came first."""
+
+    @property
+    def summary(self) -> global___GenerateSummary:
+        """The end of the generation; unset where the deadline came first."""
+
+    def __init__(
+        self,
+        *,
+        completions: collections.abc.Iterable[global___Completion] | None = ...,
+        summary: global___GenerateSummary | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["summary", b"summary"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["completions", b"completions", "summary", b"summary"]) -> None: ...
+
+global___GenerateAllResponse = GenerateAllResponse
+
+@typing.final
 class Timings(google.protobuf.message.Message):
     """Time spent in each stage of a request, in milliseconds of wall-clock time. A stage that did not happen is 0."""
 

@@ -40,6 +40,11 @@ class InferenceServiceStub(object):
                 request_serializer=axia_dot_v1_dot_inference__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=axia_dot_v1_dot_inference__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.GenerateAll = channel.unary_unary(
+                '/axia.v1.InferenceService/GenerateAll',
+                request_serializer=axia_dot_v1_dot_inference__pb2.GenerateAllRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_inference__pb2.GenerateAllResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/axia.v1.InferenceService/GetModel',
                 request_serializer=axia_dot_v1_dot_inference__pb2.GetModelRequest.SerializeToString,
@@ -63,6 +68,17 @@ class InferenceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GenerateAll(self, request, context):
+        """The same in one message, for callers that have no use for a completion before the last is done: a message for each
+        costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
+        whose client has none may be repeated.
+
+        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModel(self, request, context):
         """Describes the model, the engine and the limits of this server.
         """
@@ -77,6 +93,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Generate,
                     request_deserializer=axia_dot_v1_dot_inference__pb2.GenerateRequest.FromString,
                     response_serializer=axia_dot_v1_dot_inference__pb2.GenerateResponse.SerializeToString,
+            ),
+            'GenerateAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.GenerateAll,
+                    request_deserializer=axia_dot_v1_dot_inference__pb2.GenerateAllRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_inference__pb2.GenerateAllResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -112,6 +133,33 @@ class InferenceService(object):
             '/axia.v1.InferenceService/Generate',
             axia_dot_v1_dot_inference__pb2.GenerateRequest.SerializeToString,
             axia_dot_v1_dot_inference__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.InferenceService/GenerateAll',
+            axia_dot_v1_dot_inference__pb2.GenerateAllRequest.SerializeToString,
+            axia_dot_v1_dot_inference__pb2.GenerateAllResponse.FromString,
             options,
             channel_credentials,
             insecure,

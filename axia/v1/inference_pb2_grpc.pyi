@@ -33,6 +33,17 @@ class InferenceServiceStub:
     RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
     """
 
+    GenerateAll: grpc.UnaryUnaryMultiCallable[
+        axia.v1.inference_pb2.GenerateAllRequest,
+        axia.v1.inference_pb2.GenerateAllResponse,
+    ]
+    """The same in one message, for callers that have no use for a completion before the last is done: a message for each
+    costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
+    whose client has none may be repeated.
+
+    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
+    """
+
     GetModel: grpc.UnaryUnaryMultiCallable[
         axia.v1.inference_pb2.GetModelRequest,
         axia.v1.inference_pb2.GetModelResponse,
@@ -52,6 +63,17 @@ class InferenceServiceAsyncStub:
 
     Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name,
     RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
+    """
+
+    GenerateAll: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.inference_pb2.GenerateAllRequest,
+        axia.v1.inference_pb2.GenerateAllResponse,
+    ]
+    """The same in one message, for callers that have no use for a completion before the last is done: a message for each
+    costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
+    whose client has none may be repeated.
+
+    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
     """
 
     GetModel: grpc.aio.UnaryUnaryMultiCallable[
@@ -75,6 +97,19 @@ class InferenceServiceServicer(metaclass=abc.ABCMeta):
 
         Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name,
         RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
+        """
+
+    @abc.abstractmethod
+    def GenerateAll(
+        self,
+        request: axia.v1.inference_pb2.GenerateAllRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.inference_pb2.GenerateAllResponse, collections.abc.Awaitable[axia.v1.inference_pb2.GenerateAllResponse]]:
+        """The same in one message, for callers that have no use for a completion before the last is done: a message for each
+        costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
+        whose client has none may be repeated.
+
+        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
         """
 
     @abc.abstractmethod

@@ -1,15 +1,17 @@
 """What the inference service does: checks a request, reads its picture, samples its completions."""
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.inference import metrics
 from services.inference.engine import Conversation, Engine, Message, ModelDescription, Picture, Prepared, Role, Sampling
 from services.inference.generation import Completion, Finished, Started, generate
 from services.inference.settings import InferenceSettings
-from services.serving.errors import InvalidArgument, NotFound, Unavailable
+from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from services.serving.limits import (
     MAX_SEED,
     MAX_TEMPERATURE,
@@ -48,6 +50,15 @@ class Summary:
     queue_s: float
     first_token_s: float
     generation_s: float
+
+
+class Sampled(NamedTuple):
+    """All that came of a request."""
+
+    completions: Sequence[Completion]
+    """Those that were done in time, by index."""
+    summary: Summary | None
+    """None where time ran out first."""
 
 
 class Sampler:
@@ -122,6 +133,41 @@ class Sampler:
                     yield self._summary(event, header, self.describe(), request.samplings[0], began, decoded)
                 else:
                     yield event
+
+    async def sample_all(
+        self, request: SampleRequest, within_s: float | None, started: Callable[[], Awaitable[None]]
+    ) -> Sampled:
+        """Samples the completions of a request and returns them together.
+
+        Args:
+            request: What to sample.
+            within_s: Seconds after which those that are done are returned and the others aborted; None to wait for all.
+            started: Awaited once the first token exists.
+
+        Raises:
+            DeadlineExceeded: If not one is done by then.
+        """
+        completions: list[Completion] = []
+        summary = None
+        limit = asyncio.timeout(within_s)
+        try:
+            async with limit, aclosing(self.sample(request)) as events:
+                async for event in events:
+                    if isinstance(event, Completion):
+                        completions.append(event)
+                    elif isinstance(event, Summary):
+                        summary = event
+                    else:
+                        await started()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            if not completions:
+                raise DeadlineExceeded(
+                    "not one completion was done in time; allow the call more time or ask for fewer tokens",
+                    reason="DEADLINE_EXCEEDED",
+                ) from error
+        return Sampled(sorted(completions, key=lambda completion: completion.index), summary)
 
     async def _read(self, image: bytes | None) -> tuple[PictureHeader | None, Picture | None]:
         if image is None:

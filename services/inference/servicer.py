@@ -11,6 +11,7 @@ import grpc
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from services.inference import convert
 from services.inference.sampler import Sampler
+from services.serving.errors import ServiceError
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
@@ -28,6 +29,22 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         async with aclosing(self._sampler.sample(convert.to_sample_request(request))) as events:
             async for event in events:
                 yield convert.from_event(event, self._sampler.settings)
+
+    async def GenerateAll(  # noqa: N802 - the contract's name
+        self, request: inference_pb2.GenerateAllRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> inference_pb2.GenerateAllResponse:
+        """Samples the completions of a conversation and sends them together."""
+        within_s = convert.to_time_for_all(request.deadline_margin_ms, context.time_remaining())
+
+        async def started() -> None:
+            await context.send_initial_metadata(())
+
+        try:
+            asked = convert.to_sample_request(request.generation)
+            sampled = await self._sampler.sample_all(asked, within_s, started)
+        except ServiceError as error:
+            raise error.renamed(lambda field: f"generation.{field}") from error
+        return convert.from_sampled(sampled, self._sampler.settings)
 
     async def GetModel(  # noqa: N802 - the contract's name
         self, request: inference_pb2.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -18,10 +18,13 @@ from pictures import photograph
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
+from gateway.channels import replica_options
+from gateway.grpc_backend import SERVICE
+from gateway.settings import GatewaySettings
 
 ANSWERS = """
 first_token_ms: {first_token_ms}
-token_ms: 10
+token_ms: {token_ms}
 answers:
   - say: ["The smoke rises from the pan while nobody looks at the stove at all."]
 """
@@ -37,9 +40,9 @@ class Replicas(NamedTuple):
 
 
 @contextmanager
-def replicas(folder: Path, table: str = "", first_token_ms: int = 150) -> Iterator[Replicas]:
+def replicas(folder: Path, table: str = "", first_token_ms: int = 150, token_ms: int = 10) -> Iterator[Replicas]:
     answers = folder / "answers.yaml"
-    answers.write_text(ANSWERS.format(first_token_ms=first_token_ms))
+    answers.write_text(ANSWERS.format(first_token_ms=first_token_ms, token_ms=token_ms))
     engine: dict[str, object] = {"engine": "scripted", "answers": answers, "max_running": 256, "max_queue": 1000}
     with (
         processes.inference(folder / "first.log", **engine) as first,
@@ -125,6 +128,31 @@ def test_a_call_that_has_not_started_is_sent_to_the_other_replica(tmp_path: Path
                 time.sleep(0.02)
             own.first.signal_group(signal.SIGKILL)
             assert [call.result(timeout=TIMEOUT).completions_done for call in calls] == [1] * 16
+
+
+def test_a_call_that_has_started_is_not_sent_to_the_other_replica(tmp_path: Path) -> None:
+    """Headers tell gRPC that it has started; they come with the first token, also where all comes in one message."""
+    with replicas(tmp_path, first_token_ms=1, token_ms=2000) as own:
+        servers = {server.address: server for server in (own.first, own.second)}
+        options = replica_options(GatewaySettings(), SERVICE, ["GenerateAll"])
+        with grpc.insecure_channel(f"ipv4:{','.join(servers)}", options=options) as channel:
+            # As a stream of one message: gRPC's own unary call shows headers only with the message.
+            generate_all = channel.unary_stream(
+                f"/{SERVICE}/GenerateAll",
+                request_serializer=inf.GenerateAllRequest.SerializeToString,
+                response_deserializer=inf.GenerateAllResponse.FromString,
+            )
+            message = inf.Message(role=inf.ROLE_USER, text="What is it?")
+            asked = inf.GenerateRequest(messages=[message], samples=[inf.Sample()])
+            call = generate_all(inf.GenerateAllRequest(generation=asked), timeout=TIMEOUT, wait_for_ready=True)
+            call.initial_metadata()  # waits for them
+            (busy,) = [server for server in servers.values() if server.metrics()["axia_inference_running"]]
+            (idle,) = [server for server in servers.values() if server is not busy]
+            busy.signal_group(signal.SIGKILL)
+            with pytest.raises(grpc.RpcError) as caught:
+                next(call)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert idle.metrics()["axia_inference_running"] == 0
 
 
 def availability(gateway: processes.Server) -> dict[str, float]:
@@ -238,6 +266,11 @@ def test_defaults_and_limits_of_the_table_hold_for_every_protocol(tmp_path: Path
                 with pytest.raises(grpc.RpcError, match=field) as caught:
                     list(inference.Generate(beyond, timeout=TIMEOUT))
                 assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+                with pytest.raises(grpc.RpcError, match=rf"generation\.{field}") as caught:
+                    inference.GenerateAll(inf.GenerateAllRequest(generation=beyond), timeout=TIMEOUT)
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            together = inference.GenerateAll(inf.GenerateAllRequest(generation=asked), timeout=TIMEOUT)
+            assert (together.completions[0].temperature, together.summary.max_tokens) == (0.5, 4)
 
 
 def test_a_bad_table_ends_the_gateway_with_file_key_and_rule(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from pictures import encode, photograph
 from PIL import Image
+from processes import Suite
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, inference_pb2_grpc
@@ -182,6 +183,35 @@ def test_a_bad_field_of_a_generation_is_named(
         list(inference_stub.Generate(generate_request(**fields), timeout=30))
     assert caught.value.code().name == code
     assert violations(caught.value) == [field]
+    with pytest.raises(grpc.RpcError) as caught:
+        inference_stub.GenerateAll(inf.GenerateAllRequest(generation=generate_request(**fields)), timeout=30)
+    assert caught.value.code().name == code
+    assert violations(caught.value) == [f"generation.{field}"]
+
+
+@pytest.mark.parametrize("margin_ms", [-1, 10_001])
+def test_a_margin_out_of_range_is_refused(margin_ms: int, suite: Suite) -> None:
+    request = inf.GenerateAllRequest(generation=generate_request(), deadline_margin_ms=margin_ms)
+    for server in suite:  # the gateway serves every model by the same method
+        with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
+            inference_pb2_grpc.InferenceServiceStub(channel).GenerateAll(request, timeout=30)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert violations(caught.value) == ["deadline_margin_ms"]
+
+
+def test_all_completions_in_one_message_are_those_of_the_stream(suite: Suite) -> None:
+    asked = generate_request(samples=[inf.Sample(seed=seed, temperature=1) for seed in range(8)])
+    asked.image.data = photograph()
+    for server in suite:
+        with grpc.insecure_channel(server.address) as channel:
+            stub = inference_pb2_grpc.InferenceServiceStub(channel)
+            events = list(stub.Generate(asked, timeout=30))
+            answer = stub.GenerateAll(inf.GenerateAllRequest(generation=asked, deadline_margin_ms=100), timeout=30)
+        streamed = sorted((event.completion for event in events[1:-1]), key=lambda completion: completion.index)
+        assert list(answer.completions) == streamed
+        for summary in (answer.summary, events[-1].summary):
+            summary.ClearField("timings")
+        assert answer.summary == events[-1].summary
 
 
 def test_a_message_beyond_the_size_limit_is_refused_and_the_server_lives(

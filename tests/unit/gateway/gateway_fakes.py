@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from gateway.detection import Completion, CompletionGroup, Consensus
 from gateway.found import Hit, LexiconValue, Message, ValueSearch
-from gateway.model import Finished, ModelEvent, ModelInfo, Question, StageTimes, Started
+from gateway.model import Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
 from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Readings, Verdict, Weight
 from gateway.sampling import GroundTruth, ModelDefaults, ModelLimits
 from services.serving.errors import NotFound, ServiceError, Unavailable
@@ -45,6 +45,11 @@ class FakeModel:
         for index, sample in enumerate(question.samples):
             yield Completion(index, said, said, "stop", 1, sample.seed, sample.temperature)
         yield Finished(MODEL, StageTimes())
+
+    async def generate_all(self, question: Question, timeout_s: float) -> Generated:
+        events = [event async for event in self.generate(question, timeout_s)]
+        completions = tuple(event for event in events if isinstance(event, Completion))
+        return Generated(completions, next(event for event in events if isinstance(event, Finished)))
 
 
 class FakeRetrieval:

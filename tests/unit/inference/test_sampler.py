@@ -1,0 +1,103 @@
+"""All completions of a request together, and those that are done when time runs out."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from services.inference.engine import Message, Role, Sampling
+from services.inference.engine_scripted import ScriptedEngine
+from services.inference.sampler import Sampler, SampleRequest
+from services.inference.settings import InferenceSettings
+from services.serving.errors import DeadlineExceeded
+
+ANSWERS = """
+first_token_ms: 1
+token_ms: {token_ms}
+answers:
+  - when: uneven
+    say: [Short, A longer answer of a great many words that go on and on for quite a while until they are over at last]
+  - say: ["The child is near the stove."]
+"""
+UNEVEN_SEEDS = (1, 2, 3, 4, 5, 6)
+"""Some of them give the short answer, others the long one."""
+
+
+async def sampler(tmp_path: Path, *, token_ms: float = 0.0) -> Sampler:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(ANSWERS.format(token_ms=token_ms))
+    settings = InferenceSettings(engine="scripted", answers=answers)
+    made = Sampler(ScriptedEngine(settings), settings)
+    await made.start()
+    return made
+
+
+def request(text: str, seeds: tuple[int, ...] = (1, 2, 3)) -> SampleRequest:
+    samplings = [Sampling(seed, 1.0, 1.0, 100) for seed in seeds]
+    return SampleRequest("", None, [Message(Role.USER, text)], samplings, first_sentence_only=False)
+
+
+class Starts:
+    """Counts how often a generation said that it started."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self) -> None:
+        self.count += 1
+
+
+async def test_all_completions_come_by_index_with_the_summary(tmp_path: Path) -> None:
+    starts = Starts()
+    completions, summary = await (await sampler(tmp_path)).sample_all(request("uneven", UNEVEN_SEEDS), None, starts)
+    assert [(own.index, own.sampling.seed) for own in completions] == list(enumerate(UNEVEN_SEEDS))
+    assert {own.text.split()[0] for own in completions} == {"Short", "A"}
+    assert summary is not None
+    assert starts.count == 1
+
+
+async def test_what_is_done_when_time_runs_out_comes_without_the_summary_and_the_rest_is_aborted(
+    tmp_path: Path,
+) -> None:
+    made, starts = await sampler(tmp_path, token_ms=500), Starts()
+    completions, summary = await made.sample_all(request("uneven", UNEVEN_SEEDS), 2.0, starts)
+    assert {own.text for own in completions} == {"Short"}
+    assert len(completions) < len(UNEVEN_SEEDS)
+    assert summary is None
+    assert starts.count == 1
+    assert made._engine.load().running == 0
+
+
+async def test_it_fails_if_nothing_is_done_when_time_runs_out(tmp_path: Path) -> None:
+    made = await sampler(tmp_path, token_ms=1000)
+    with pytest.raises(DeadlineExceeded, match="not one completion was done in time"):
+        await made.sample_all(request("what"), 0.05, Starts())
+    assert made._engine.load().running == 0
+
+
+async def test_another_time_limit_than_its_own_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await sampler(tmp_path)
+
+    async def failing(_: SampleRequest) -> AsyncGenerator[object, None]:
+        raise TimeoutError("of a library")
+        yield
+
+    monkeypatch.setattr(made, "sample", failing)
+    with pytest.raises(TimeoutError, match="of a library"):
+        await made.sample_all(request("what"), 60.0, Starts())
+
+
+async def test_a_cancelled_caller_frees_the_engine(tmp_path: Path) -> None:
+    made, started = await sampler(tmp_path, token_ms=1000), asyncio.Event()
+
+    async def start() -> None:
+        started.set()
+
+    task = asyncio.create_task(made.sample_all(request("what"), 60.0, start))
+    await started.wait()
+    assert made._engine.load().running == 3
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert made._engine.load().running == 0
