@@ -43,7 +43,7 @@ class Detection:
         return len(self.completions) < len(self.plan.temperatures)
 
 
-class _Asked(NamedTuple):
+class _Pending(NamedTuple):
     """A detection on its way."""
 
     began: float
@@ -88,20 +88,21 @@ class Detector:
             DeadlineExceeded: If not one completion was done a margin before the deadline.
             ServiceError: If the request is refused or the model can't be asked.
         """
-        asked = await self._ask(request, time_remaining_s)
-        timeout_s = self._time_for_model(asked.due)
-        completions, finished = await asked.backend.generate_all(asked.question, timeout_s)
-        return await self._conclude(asked, completions, finished)
+        pending = await self._begin(request, time_remaining_s)
+        timeout_s = self._time_for_model(pending.due)
+        completions, finished = await pending.backend.generate_all(pending.question, timeout_s)
+        return await self._conclude(pending, completions, finished)
 
     async def stream(
         self, request: DetectionRequest, time_remaining_s: float | None
     ) -> AsyncGenerator[Completion | Detection, None]:
         """Yields each completion when it ends, then the detection; see `detect`."""
-        asked = await self._ask(request, time_remaining_s)
+        pending = await self._begin(request, time_remaining_s)
+        timeout_s = self._time_for_model(pending.due)
         completions: list[Completion] = []
         finished: Finished | None = None
         try:
-            async with aclosing(asked.backend.generate(asked.question, self._time_for_model(asked.due))) as events:
+            async with aclosing(pending.backend.generate(pending.question, timeout_s)) as events:
                 async for event in events:
                     if isinstance(event, Completion):
                         completions.append(event)
@@ -112,9 +113,9 @@ class Detector:
             if not completions:
                 raise
         completions.sort(key=lambda completion: completion.index)
-        yield await self._conclude(asked, completions, finished)
+        yield await self._conclude(pending, completions, finished)
 
-    async def _ask(self, request: DetectionRequest, time_remaining_s: float | None) -> _Asked:
+    async def _begin(self, request: DetectionRequest, time_remaining_s: float | None) -> _Pending:
         began = time.perf_counter()
         due = began + self._settings.default_timeout_s
         if time_remaining_s is not None:
@@ -122,22 +123,24 @@ class Detector:
         backend, plan, judge = await self._prepare(request)
         header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)
-        return _Asked(began, due, backend, plan, judge, header, question, request.ground_truth)
+        return _Pending(began, due, backend, plan, judge, header, question, request.ground_truth)
 
-    async def _conclude(self, asked: _Asked, completions: Sequence[Completion], finished: Finished | None) -> Detection:
-        plan = asked.plan
-        time_left_s = asked.due - time.perf_counter()
-        readings = await self._reader.read(completions, plan.abstain_threshold, asked.truth, asked.judge, time_left_s)
+    async def _conclude(
+        self, pending: _Pending, completions: Sequence[Completion], finished: Finished | None
+    ) -> Detection:
+        plan, truth = pending.plan, pending.truth
+        time_left_s = pending.due - time.perf_counter()
+        readings = await self._reader.read(completions, plan.abstain_threshold, truth, pending.judge, time_left_s)
         detection = Detection(
-            image=asked.header,
-            model=finished.model if finished else asked.backend.model,
+            image=pending.header,
+            model=finished.model if finished else pending.backend.model,
             plan=plan,
             completions=tuple(completions),
             consensus=_consensus(completions, plan, readings),
-            total_ms=(time.perf_counter() - asked.began) * 1000,
+            total_ms=(time.perf_counter() - pending.began) * 1000,
             times=finished.times if finished else StageTimes(),
             readings=readings,
-            truth=asked.truth,
+            truth=truth,
         )
         _record(detection)
         return detection

@@ -21,6 +21,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from services.inference.engine import (
@@ -60,6 +61,14 @@ def _prepare_environment(settings: InferenceSettings) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+def _own_sockets() -> TemporaryDirectory[str]:
+    """A folder for the sockets between vLLM's processes, which vLLM leaves behind where it makes them."""
+    given = os.environ.get("VLLM_RPC_BASE_PATH")
+    folder = TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True)
+    os.environ["VLLM_RPC_BASE_PATH"] = folder.name
+    return folder
+
+
 class VllmEngine:
     """One model in one vLLM engine."""
 
@@ -68,6 +77,7 @@ class VllmEngine:
         self._llm: AsyncLLM | None = None
         self._ids = itertools.count()
         self._counts = _Counts()
+        self._sockets: TemporaryDirectory[str] | None = None
 
     async def start(self) -> None:
         """Loads the model, which takes tens of seconds, and has it answer once."""
@@ -80,6 +90,7 @@ class VllmEngine:
                 reason="MODEL_UNREADABLE",
             )
         self._chat_template = template_text(self._settings.chat_template)
+        self._sockets = _own_sockets()
         logger.info("loading %s", self._settings.model)
         self._llm = await in_lasting_thread(self._load)
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
@@ -255,6 +266,8 @@ class VllmEngine:
         """Ends vLLM's processes."""
         if self._llm is not None:
             await asyncio.to_thread(self._llm.shutdown)
+        if self._sockets is not None:
+            await asyncio.to_thread(self._sockets.cleanup)
 
 
 def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import signal
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -301,7 +302,15 @@ def command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
-def test_a_model_without_a_chat_template_is_asked_by_a_plain_one(tmp_path: Path) -> None:
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files whose path leaves room for a socket's name, which tmp_path does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+def test_a_model_without_a_chat_template_is_asked_by_a_plain_one(tmp_path: Path, temporary: Path) -> None:
     checkpoint = make_untrained_llava(tmp_path / "no-template", seed=3)
     (checkpoint / "chat_template.jinja").unlink()
     settings = {"completion_template": "Question: {prompt} Answer:", "image_placeholder": "<image>\n"}
@@ -313,6 +322,8 @@ def test_a_model_without_a_chat_template_is_asked_by_a_plain_one(tmp_path: Path)
             assert len(texts) > 1  # the picture is really in the prompt
             events = list(stub.Generate(request([1, 2]), timeout=60))
             assert events[0].started.prompt_tokens > 64
+            assert list(temporary.rglob("*"))
+    assert not [path for path in temporary.rglob("*") if path.is_socket()]  # nothing of it is left behind
 
 
 def test_a_checkpoint_that_is_named_drains_when_its_group_is_signalled(
