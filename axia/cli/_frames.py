@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ class Source(NamedTuple):
     frames: "Iterator[Path | bytes]"
     live: bool
     """Whether frames come at their own pace."""
+    seconds: Sequence[float] = ()
+    """Of a video file: where in it each frame is that was read, from its beginning."""
 
 
 class SourceError(Exception):
@@ -87,20 +89,39 @@ def open_source(name: str, fps: float) -> Source:
     if not capture.isOpened():
         what = f"there is no camera {name}" if camera else f"{name} is no video that OpenCV can read"
         raise SourceError(f"{what}: {WHAT_TO_GIVE}")
-    return Source(_captured(cv2, capture, None if camera else fps), live=camera)
+    if camera:
+        return Source(_captured(cv2, capture), live=True)
+    seconds: list[float] = []
+    return Source(_sampled(cv2, capture, fps, seconds), live=False, seconds=seconds)
 
 
-def _captured(cv2: Any, capture: Any, fps: float | None) -> Iterator[bytes]:
-    """Frames as JPEG; of a file only those that `fps` needs, the others are not decoded."""
-    step = max(1.0, (capture.get(cv2.CAP_PROP_FPS) or 25.0) / fps) if fps else 1.0
+def _captured(cv2: Any, capture: Any) -> Iterator[bytes]:
+    """A camera's frames as JPEG."""
+    try:
+        while capture.grab():
+            yield from _retrieved(cv2, capture)
+    finally:
+        capture.release()
+
+
+def _sampled(cv2: Any, capture: Any, fps: float, seconds: list[float]) -> Iterator[bytes]:
+    """A file's frames as JPEG, only those that `fps` needs; the others are not decoded. Notes where each is."""
+    own_fps = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    step = max(1.0, own_fps / fps)
     number, due = 0, 0.0
     try:
         while capture.grab():
             if number >= due:
                 due += step
-                fine, pixels = capture.retrieve()
-                if fine:
-                    yield cv2.imencode(".jpg", pixels)[1].tobytes()
+                for frame in _retrieved(cv2, capture):
+                    seconds.append(number / own_fps)
+                    yield frame
             number += 1
     finally:
         capture.release()
+
+
+def _retrieved(cv2: Any, capture: Any) -> list[bytes]:
+    """The frame that was grabbed, if it can be decoded."""
+    fine, pixels = capture.retrieve()
+    return [cv2.imencode(".jpg", pixels)[1].tobytes()] if fine else []

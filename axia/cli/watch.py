@@ -10,6 +10,8 @@ from axia.cli._frames import WHAT_TO_GIVE, Pace, SourceError, open_source
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, describe, fault_of, print_json, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from axia.results import WatchEvent
 
 
@@ -60,7 +62,7 @@ def watch(
                 for event in events:
                     frames += 1
                     pace.answered()
-                    failed = not _print(event, json=json) or failed
+                    failed = not _print(event, opened.seconds, json=json) or failed
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
@@ -76,30 +78,40 @@ def watch(
     raise typer.Exit(1 if failed else 0)
 
 
-def _print(event: "WatchEvent", *, json: bool) -> bool:
-    """Prints what became of a frame; whether it did not fail."""
+def _print(event: "WatchEvent", seconds: "Sequence[float]", *, json: bool) -> bool:
+    """Prints what became of a frame; whether it did not fail.
+
+    Args:
+        event: What became of it.
+        seconds: Of a video file: where in it each frame is.
+        json: Whether to print JSON.
+    """
     from axia.results import FrameDetection, FrameFailed, FrameSuperseded
 
+    at = seconds[event.frame_id] if seconds else None
+    tenths = round(10 * (at or 0.0))
+    place = "" if at is None else f"  {tenths // 600}:{tenths % 600 / 10:04.1f}"
+    head = {"frame_id": event.frame_id, "video_s": at}
     match event:
         case FrameDetection(frame_id=number, detection=detection):
             if json:
-                print_json({"event": "detection", "frame_id": number, "detection": detection})
+                print_json({"event": "detection", **head, "detection": detection})
             else:
                 said = ABSTAINS if detection.consensus is None else printable(detection.consensus)
                 name = f"  {printable(detection.image.path)}" if detection.image.path else ""
                 print(
-                    f"#{number}{name}  {said}  (agreement {detection.agreement:.2f}, "
+                    f"#{number}{place}{name}  {said}  (agreement {detection.agreement:.2f}, "
                     f"{detection.timings_ms['total']:.0f} ms)",
                     flush=True,
                 )
         case FrameSuperseded(frame_id=number, by_frame_id=newer):
             if json:
-                print_json({"event": "superseded", "frame_id": number, "by_frame_id": newer})
+                print_json({"event": "superseded", **head, "by_frame_id": newer})
             else:
-                print(f"#{number}  superseded by #{newer}", flush=True)
+                print(f"#{number}{place}  superseded by #{newer}", flush=True)
         case FrameFailed(frame_id=number, error=error):
             if json:
-                print_json({"event": "error", "frame_id": number, "error": error})
-            complain(f"frame {number}: {fault_of(error.message)}")
+                print_json({"event": "error", **head, "error": error})
+            complain(f"frame {number}{place}: {fault_of(error.message)}")
             return False
     return True

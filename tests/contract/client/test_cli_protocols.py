@@ -251,7 +251,10 @@ def test_a_video_file_is_watched_at_the_rate(fake: FakeGateway, tmp_path: Path) 
     writer.release()
     result = run("watch", video, "--fps", 2, "--json")
     assert result.exit_code == 0, result.stderr
-    assert len(lines(result.stdout)) == 4
+    assert [event["video_s"] for event in lines(result.stdout)] == [0.0, 0.5, 1.0, 1.5]
+    assert [line.split()[1] for line in run("watch", video, "--fps", 2).stdout.splitlines()] == [
+        "0:00.0", "0:00.5", "0:01.0", "0:01.5",
+    ]  # fmt: skip
 
 
 def test_sources_that_cannot_be_watched(fake: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
