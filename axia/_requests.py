@@ -195,7 +195,7 @@ def frame(image: Picture, frame_id: int) -> Frame:
     data, path = read(image)
     request.frame.frame_id = frame_id
     request.frame.image.data = data  # in place: a message handed to a constructor is copied, 2 ms a megabyte
-    return Frame(request, path)
+    return Frame(limited(request), path)
 
 
 def limited(request: MessageT) -> MessageT:

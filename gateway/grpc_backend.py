@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import cast
@@ -17,7 +18,15 @@ from gateway.replicas import Replica
 from gateway.routes import Route
 from gateway.sampling import ModelDefaults, ModelLimits
 from gateway.settings import GatewaySettings
-from services.serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
+from services.serving.errors import (
+    Code,
+    DeadlineExceeded,
+    FailedPrecondition,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
+from services.serving.limits import MAX_WITHIN_S
 from services.serving.logs import REQUEST_ID_KEY, request_id
 from services.serving.metrics import series
 from services.serving.status import from_rpc_error
@@ -26,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 _GENERATING = ("Generate", "GenerateAll")
-_LEAST_MARGIN_S = 0.05
+_LEAST_TRANSIT_S = 0.025
 _DESCRIBE_TIMEOUT_S = 1.0
 _CONNECT_TIMEOUT_S = 2.5
 """A little more than the longest pause between two attempts to connect (`channel_options`)."""
@@ -140,12 +149,14 @@ class GrpcBackend:
 
         Raises:
             ResourceExhausted: If the route's calls or the model's queue are full.
-            DeadlineExceeded: If not one completion was done in time.
+            DeadlineExceeded: If it was not done in time.
             Unavailable: If no replica answers.
+            FailedPrecondition: If the replica is too old to know the method.
             ServiceError: What the replica refuses.
         """
         with self._asking():
-            call = self._stub.Generate(request, timeout=self._bounded(timeout_s), metadata=_metadata())
+            timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
+            call = self._stub.Generate(request, timeout=timeout_s, metadata=_metadata())
             try:
                 async for response in call:
                     yield response
@@ -154,12 +165,10 @@ class GrpcBackend:
 
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
         """Samples completions and waits for all; see `gateway.model.Backend`."""
-        # What is done when time runs out needs some more to arrive.
-        margin_s = max(self._settings.deadline_margin_s, _LEAST_MARGIN_S)
-        request = inference_pb2.GenerateAllRequest(deadline_margin_ms=round(margin_s * 1000))
+        request = inference_pb2.GenerateAllRequest(within_ms=_milliseconds(timeout_s))
         convert_model.write_question(question, self.model.name, request.generation)
         try:
-            response = await self._pass_on_all(request, self._bounded(timeout_s) + margin_s)
+            response = await self.pass_on_all(request, timeout_s + self._transit_s)
         except ServiceError as error:
             raise error.renamed(lambda field: convert_model.callers_field(field, question)) from error
         return convert_model.to_generated(response)
@@ -167,17 +176,20 @@ class GrpcBackend:
     async def pass_on_all(
         self, request: inference_pb2.GenerateAllRequest, timeout_s: float
     ) -> inference_pb2.GenerateAllResponse:
-        """Lets a replica answer a request in one message; see `pass_on`."""
-        return await self._pass_on_all(request, self._bounded(timeout_s))
-
-    async def _pass_on_all(
-        self, request: inference_pb2.GenerateAllRequest, timeout_s: float
-    ) -> inference_pb2.GenerateAllResponse:
+        """Lets a replica answer a request in one message, what is done in time included; see `pass_on`."""
+        timeout_s = min(timeout_s, (self._route.limits.timeout_s or math.inf) + self._transit_s)
+        if request.within_ms > 0:
+            request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s))
         with self._asking():
             return await self._stub.GenerateAll(request, timeout=timeout_s, metadata=_metadata())
 
-    def _bounded(self, timeout_s: float) -> float:
-        return min(timeout_s, self._route.limits.timeout_s or timeout_s)
+    @property
+    def _transit_s(self) -> float:
+        """Time that an answer has to arrive which was sent when time ran out.
+
+        Half of the margin before a caller's deadline: the other half is left to say that nothing came.
+        """
+        return max(self._settings.deadline_margin_s / 2, _LEAST_TRANSIT_S)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -198,8 +210,14 @@ class GrpcBackend:
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(
-                    "not one completion was done in time; allow the call more time or ask for fewer tokens",
+                    "the model was not done in time; allow the call more time or ask for fewer tokens",
                     reason="DEADLINE_EXCEEDED",
+                ) from error
+            if failure.reason == "UNIMPLEMENTED":
+                raise FailedPrecondition(
+                    f"an inference server at {self.address} is of an older release than this gateway and doesn't know "
+                    "all that it asks; upgrade it",
+                    reason="INFERENCE_TOO_OLD",
                 ) from error
             if failure.code is Code.UNAVAILABLE and failure.reason == "UNAVAILABLE":
                 raise unreachable(self.address) from error
@@ -215,6 +233,10 @@ class GrpcBackend:
     async def close(self) -> None:
         """Closes the connections."""
         await asyncio.gather(self._channel.close(), *(replica.close() for replica in self._replicas))
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * min(max(seconds, 0.001), MAX_WITHIN_S))
 
 
 def _metadata() -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from gateway.backends import BackendPool
 from gateway.grpc_backend import GrpcBackend
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument, ServiceError
+from services.serving.limits import MAX_WITHIN_S, check_between
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -39,6 +40,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.GenerateAllRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> inference_pb2.GenerateAllResponse:
         """The same in one message."""
+        check_between("within_ms", request.within_ms, 0, 1000 * MAX_WITHIN_S)
         try:
             backend = await self._prepared(request.generation)
         except ServiceError as error:

@@ -112,7 +112,8 @@ class Backend(Protocol):
         """Samples completions and waits for all, or for those that are done when time runs out.
 
         Raises:
-            DeadlineExceeded: If not one was done after `timeout_s` seconds, or the model's own limit if that is less.
+            DeadlineExceeded: If not one was done after `timeout_s` seconds, or the model's own limit if that is less; a
+                little later, for the answer has to arrive.
             ServiceError: As `generate` does.
         """
 

@@ -33,7 +33,10 @@ class GatewaySettings(ServerSettings):
     default_timeout_s: float = Field(default=120.0, gt=0)
     """Time for a call whose caller set no deadline, and for one question of a protocol, in seconds."""
     deadline_margin_s: float = Field(default=0.15, ge=0, le=10)
-    """How long before the caller's deadline a detection is closed, so that what is done still arrives, in seconds."""
+    """How long before the caller's deadline a detection is closed, so that what is done still arrives, in seconds.
+
+    Beside it 4% of the caller's time are left, for gRPC may tell a server a deadline that much too late.
+    """
     refresh_s: float = Field(default=2.0, gt=0)
     """How often the inference servers are asked for their model, and each replica for its health, in seconds."""
     scoring_timeout_s: float = Field(default=1.0, gt=0)

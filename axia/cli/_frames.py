@@ -106,15 +106,14 @@ def _captured(cv2: Any, capture: Any) -> Iterator[bytes]:
 
 def _sampled(cv2: Any, capture: Any, fps: float, seconds: list[float]) -> Iterator[bytes]:
     """A file's frames as JPEG, only those that `fps` needs; the others are not decoded. Notes where each is."""
-    own_fps = capture.get(cv2.CAP_PROP_FPS) or 25.0
-    step = max(1.0, own_fps / fps)
+    step = max(1.0, (capture.get(cv2.CAP_PROP_FPS) or 25.0) / fps)
     number, due = 0, 0.0
     try:
         while capture.grab():
             if number >= due:
                 due += step
                 for frame in _retrieved(cv2, capture):
-                    seconds.append(number / own_fps)
+                    seconds.append(max(0.0, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000))
                     yield frame
             number += 1
     finally:

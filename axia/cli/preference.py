@@ -71,7 +71,7 @@ def preference(
             raise typer.BadParameter("--resume takes its options from the file: give it alone")
         options, before = load_assessment(resume)
         if before.summary is not None:
-            complain(f"{resume} is complete: nothing is asked, and its scores are shown")
+            complain(f"{resume} is complete: nothing is asked")
             raise typer.Exit(_show(before, before.summary, json=json))
     with connect(address) as client:
         raise typer.Exit(_assess(client, options, before, out or resume, json=json))
@@ -128,7 +128,7 @@ def _assess(
     except (AxiaError, OSError) as error:
         complain(describe(error) + (_how_to_go_on(out) if done else ""))
         return 1
-    if summary is not None and "scores" in summary.missing:
+    if summary is None or "scores" in summary.missing:
         complain("there are no scores, for the scoring service did not answer" + _how_to_go_on(out))
         return 1
     return _print_scores(summary, asked, json=json)
@@ -143,7 +143,7 @@ def _show(assessment: "Preference", summary: "PreferenceSummary", *, json: bool)
     return _print_scores(summary, asked, json=json)
 
 
-def _print_scores(summary: "PreferenceSummary | None", asked: set[tuple[str, str]], *, json: bool) -> int:
+def _print_scores(summary: "PreferenceSummary", asked: set[tuple[str, str]], *, json: bool) -> int:
     """Prints the scores, unless they were printed as JSON, or says why there are none; returns the exit code.
 
     Args:
@@ -151,7 +151,7 @@ def _print_scores(summary: "PreferenceSummary | None", asked: set[tuple[str, str
         asked: Values with the ids of their pictures.
         json: Whether the summary was printed as JSON.
     """
-    if summary is None or summary.scores is None:
+    if summary.scores is None:
         complain("there are no scores: no picture could be judged")
         return 1
     if not json:

@@ -310,10 +310,11 @@ class GenerateAllRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     GENERATION_FIELD_NUMBER: builtins.int
-    DEADLINE_MARGIN_MS_FIELD_NUMBER: builtins.int
-    deadline_margin_ms: builtins.int
-    """How long before the call's deadline the completions that are done are sent and the others aborted, in milliseconds,
-    0 to 10,000. 0: never; if the deadline comes first, nothing is sent.
+    WITHIN_MS_FIELD_NUMBER: builtins.int
+    within_ms: builtins.int
+    """When the completions that are done are sent and the others aborted, in milliseconds after the call arrived, 0 to
+    86,400,000. Leave some time until the call's deadline, which gRPC may tell the server a few percent too late. 0: never;
+    completions come together or, if the deadline is first, not at all.
     """
     @property
     def generation(self) -> global___GenerateRequest:
@@ -323,10 +324,10 @@ class GenerateAllRequest(google.protobuf.message.Message):
         self,
         *,
         generation: global___GenerateRequest | None = ...,
-        deadline_margin_ms: builtins.int = ...,
+        within_ms: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["generation", b"generation"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["deadline_margin_ms", b"deadline_margin_ms", "generation", b"generation"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["generation", b"generation", "within_ms", b"within_ms"]) -> None: ...
 
 global___GenerateAllRequest = GenerateAllRequest
 
@@ -340,11 +341,11 @@ class GenerateAllResponse(google.protobuf.message.Message):
     SUMMARY_FIELD_NUMBER: builtins.int
     @property
     def completions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Completion]:
-        """The completions, by index. Fewer than `samples` where the deadline came first."""
+        """The completions, by index. Fewer than `samples` where `within_ms` was over first."""
 
     @property
     def summary(self) -> global___GenerateSummary:
-        """The end of the generation; unset where the deadline came first."""
+        """The end of the generation; unset where `within_ms` was over first."""
 
     def __init__(
         self,

@@ -70,10 +70,10 @@ class InferenceServiceServicer(object):
 
     def GenerateAll(self, request, context):
         """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-        costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
-        whose client has none may be repeated.
+        costs both sides more than all of them in one. An inference server sends response headers when the first token
+        exists, so that gRPC repeats no call after it; a gateway sends them with the message.
 
-        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
+        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,10 +38,10 @@ class InferenceServiceStub:
         axia.v1.inference_pb2.GenerateAllResponse,
     ]
     """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-    costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
-    whose client has none may be repeated.
+    costs both sides more than all of them in one. An inference server sends response headers when the first token
+    exists, so that gRPC repeats no call after it; a gateway sends them with the message.
 
-    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
+    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
     """
 
     GetModel: grpc.UnaryUnaryMultiCallable[
@@ -70,10 +70,10 @@ class InferenceServiceAsyncStub:
         axia.v1.inference_pb2.GenerateAllResponse,
     ]
     """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-    costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
-    whose client has none may be repeated.
+    costs both sides more than all of them in one. An inference server sends response headers when the first token
+    exists, so that gRPC repeats no call after it; a gateway sends them with the message.
 
-    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
+    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
     """
 
     GetModel: grpc.aio.UnaryUnaryMultiCallable[
@@ -106,10 +106,10 @@ class InferenceServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.inference_pb2.GenerateAllResponse, collections.abc.Awaitable[axia.v1.inference_pb2.GenerateAllResponse]]:
         """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-        costs both sides more than all of them in one. Response headers are sent when the first token exists, so that a call
-        whose client has none may be repeated.
+        costs both sides more than all of them in one. An inference server sends response headers when the first token
+        exists, so that gRPC repeats no call after it; a gateway sends them with the message.
 
-        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done in time.
+        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
         """
 
     @abc.abstractmethod

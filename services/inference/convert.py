@@ -6,11 +6,10 @@ from services.inference.generation import Completion, FinishReason, Started
 from services.inference.sampler import Sampled, SampleRequest, Summary
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
-from services.serving.limits import check_between
+from services.serving.limits import MAX_WITHIN_S, check_between
 
 _DEFAULT_TOP_P = 1.0
 _DEFAULT_MAX_TOKENS = 100
-_MAX_DEADLINE_MARGIN_MS = 10_000
 
 _ROLES = {
     inference_pb2.ROLE_SYSTEM: Role.SYSTEM,
@@ -54,17 +53,10 @@ def from_event(event: Started | Completion | Summary, settings: InferenceSetting
     return inference_pb2.GenerateResponse(summary=_from_summary(event, settings))
 
 
-def to_time_for_all(margin_ms: int, remaining_s: float | None) -> float | None:
-    """Seconds after which what is done is to be sent; None if that is when all is done.
-
-    Args:
-        margin_ms: As the caller sent it.
-        remaining_s: Until the call's deadline; None if there is none.
-    """
-    check_between("deadline_margin_ms", margin_ms, 0, _MAX_DEADLINE_MARGIN_MS)
-    if remaining_s is None or not margin_ms:
-        return None
-    return max(remaining_s - margin_ms / 1000, 0.0)
+def to_time_for_all(request: inference_pb2.GenerateAllRequest) -> float | None:
+    """Seconds after which what is done is to be sent; None if that is when all is done."""
+    check_between("within_ms", request.within_ms, 0, 1000 * MAX_WITHIN_S)
+    return request.within_ms / 1000 or None
 
 
 def from_sampled(sampled: Sampled, settings: InferenceSettings) -> inference_pb2.GenerateAllResponse:

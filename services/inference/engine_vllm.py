@@ -18,7 +18,8 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,12 +62,19 @@ def _prepare_environment(settings: InferenceSettings) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def _own_sockets() -> TemporaryDirectory[str]:
-    """A folder for the sockets between vLLM's processes, which vLLM leaves behind where it makes them."""
+@contextmanager
+def _own_sockets() -> Iterator[None]:
+    """Puts the sockets between vLLM's processes into a folder that goes at the end; vLLM leaves them behind."""
     given = os.environ.get("VLLM_RPC_BASE_PATH")
-    folder = TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True)
-    os.environ["VLLM_RPC_BASE_PATH"] = folder.name
-    return folder
+    with TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True) as folder:
+        os.environ["VLLM_RPC_BASE_PATH"] = folder
+        try:
+            yield
+        finally:
+            if given is None:
+                del os.environ["VLLM_RPC_BASE_PATH"]
+            else:
+                os.environ["VLLM_RPC_BASE_PATH"] = given
 
 
 class VllmEngine:
@@ -77,7 +85,7 @@ class VllmEngine:
         self._llm: AsyncLLM | None = None
         self._ids = itertools.count()
         self._counts = _Counts()
-        self._sockets: TemporaryDirectory[str] | None = None
+        self._until_closed = ExitStack()
 
     async def start(self) -> None:
         """Loads the model, which takes tens of seconds, and has it answer once."""
@@ -90,7 +98,7 @@ class VllmEngine:
                 reason="MODEL_UNREADABLE",
             )
         self._chat_template = template_text(self._settings.chat_template)
-        self._sockets = _own_sockets()
+        self._until_closed.enter_context(_own_sockets())
         logger.info("loading %s", self._settings.model)
         self._llm = await in_lasting_thread(self._load)
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
@@ -264,10 +272,11 @@ class VllmEngine:
 
     async def close(self) -> None:
         """Ends vLLM's processes."""
-        if self._llm is not None:
-            await asyncio.to_thread(self._llm.shutdown)
-        if self._sockets is not None:
-            await asyncio.to_thread(self._sockets.cleanup)
+        try:
+            if self._llm is not None:
+                await asyncio.to_thread(self._llm.shutdown)
+        finally:
+            await asyncio.to_thread(self._until_closed.close)
 
 
 def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -134,15 +134,13 @@ class Sampler:
                 else:
                     yield event
 
-    async def sample_all(
-        self, request: SampleRequest, within_s: float | None, started: Callable[[], Awaitable[None]]
-    ) -> Sampled:
+    async def sample_all(self, request: SampleRequest, within_s: float | None, started: Callable[[], None]) -> Sampled:
         """Samples the completions of a request and returns them together.
 
         Args:
             request: What to sample.
             within_s: Seconds after which those that are done are returned and the others aborted; None to wait for all.
-            started: Awaited once the first token exists.
+            started: Called once the first token exists.
 
         Raises:
             DeadlineExceeded: If not one is done by then.
@@ -158,7 +156,7 @@ class Sampler:
                     elif isinstance(event, Summary):
                         summary = event
                     else:
-                        await started()
+                        started()
         except TimeoutError as error:
             if not limit.expired():
                 raise

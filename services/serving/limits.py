@@ -8,6 +8,8 @@ from services.serving.errors import InvalidArgument
 MAX_SEED = 2**53 - 1
 """Largest seed: every JSON reader keeps integers up to here exactly."""
 MAX_TEMPERATURE = 2.0
+MAX_WITHIN_S = 86_400
+"""Longest time that a call may state for its answer, in seconds."""
 
 
 def check_between(field: str, value: float, low: float, high: float) -> None:

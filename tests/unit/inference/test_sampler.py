@@ -44,7 +44,7 @@ class Starts:
     def __init__(self) -> None:
         self.count = 0
 
-    async def __call__(self) -> None:
+    def __call__(self) -> None:
         self.count += 1
 
 
@@ -91,10 +91,7 @@ async def test_another_time_limit_than_its_own_is_an_error(tmp_path: Path, monke
 async def test_a_cancelled_caller_frees_the_engine(tmp_path: Path) -> None:
     made, started = await sampler(tmp_path, token_ms=1000), asyncio.Event()
 
-    async def start() -> None:
-        started.set()
-
-    task = asyncio.create_task(made.sample_all(request("what"), 60.0, start))
+    task = asyncio.create_task(made.sample_all(request("what"), 60.0, started.set))
     await started.wait()
     assert made._engine.load().running == 3
     task.cancel()

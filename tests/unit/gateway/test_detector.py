@@ -1,0 +1,65 @@
+"""How much of a caller's time a model gets, and what becomes of completions that were not done."""
+
+import pictures
+import pytest
+from gateway_fakes import MODEL, FakeModel, FakeScoring
+
+from axia.prompts import load_prompts
+from gateway.detector import Detector
+from gateway.model import Generated, Question
+from gateway.reader import Reader
+from gateway.sampling import DetectionRequest
+from gateway.settings import GatewaySettings
+from services.serving.errors import DeadlineExceeded
+
+REQUEST = DetectionRequest(pictures.photograph(size=(64, 48)), n=3)
+
+
+class HurriedModel(FakeModel):
+    """Has all but one completion when time is up, and keeps how much it was given."""
+
+    timeout_s = 0.0
+
+    async def generate_all(self, question: Question, timeout_s: float) -> Generated:
+        self.timeout_s = timeout_s
+        whole = await super().generate_all(question, timeout_s)
+        return Generated(whole.completions[1:], None)
+
+
+def detector(model: FakeModel, *, scoring: bool, **settings: float) -> Detector:
+    prompts = load_prompts()
+    reader = Reader(FakeScoring(serving=scoring), prompts, timeout_s=1, reserve_s=0.1)
+    return Detector(model, prompts, GatewaySettings(**settings), reader)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "scoring", "expected_s"),
+    [
+        (None, False, 120.0),
+        (None, True, 119.9),
+        (2.0, False, 1.77),  # 4% by which gRPC may be wrong, and the margin
+        (2.0, True, 1.67),
+        (100.0, False, 95.85),
+    ],
+)
+async def test_a_model_gets_the_time_that_is_left_for_sure(
+    left_s: float | None, scoring: bool, expected_s: float
+) -> None:
+    model = HurriedModel(lambda _: "a knife")
+    own = detector(model, scoring=scoring)
+    detection = await own.detect(REQUEST, left_s)
+    assert expected_s - 1 < model.timeout_s <= expected_s
+    assert detection.partial
+    assert [completion.index for completion in detection.completions] == [1, 2]
+    assert detection.consensus.groups[0].members == (1, 2)
+    assert (detection.model, detection.times.first_token_ms) == (MODEL, 0.0)
+    own.close()
+
+
+async def test_without_time_beyond_the_margin_nothing_is_asked() -> None:
+    model = HurriedModel(lambda _: "a knife")
+    own = detector(model, scoring=False, deadline_margin_s=1.0)
+    with pytest.raises(DeadlineExceeded, match="leaves no time beyond the margin of 1 s"):
+        await own.detect(REQUEST, 1.0)
+    assert not model.asked
+    own.close()
