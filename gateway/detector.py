@@ -15,15 +15,9 @@ from gateway.readings import Readings
 from gateway.sampling import DetectionRequest, GroundTruth, SamplingPlan, plan_sampling
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded, ServiceError
+from services.serving.limits import TOLD_TOO_LATE
 from services.serving.metrics import series
 from services.serving.pictures import PictureHeader, PictureReader
-
-_TOLD_TOO_LATE = 0.04
-"""Share of the time left by which gRPC may tell a server a deadline too late.
-
-It rounds the time up by as much as 1%, and where it is less than 3% shorter than that of a call before on the same
-connection it sends the longer one again (`TimeoutCompressorImpl` in gRPC's C core).
-"""
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ class Detector:
         began = time.perf_counter()
         due = began + self._settings.default_timeout_s
         if time_remaining_s is not None:
-            due = began + time_remaining_s * (1 - _TOLD_TOO_LATE) - self._settings.deadline_margin_s
+            due = began + time_remaining_s * (1 - TOLD_TOO_LATE) - self._settings.deadline_margin_s
         backend, plan, judge = await self._prepare(request)
         header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)

@@ -313,8 +313,9 @@ class GenerateAllRequest(google.protobuf.message.Message):
     WITHIN_MS_FIELD_NUMBER: builtins.int
     within_ms: builtins.int
     """When the completions that are done are sent and the others aborted, in milliseconds after the call arrived, 0 to
-    86,400,000. Leave some time until the call's deadline, which gRPC may tell the server a few percent too late. 0: never;
-    completions come together or, if the deadline is first, not at all.
+    86,400,000; or shortly before the call's deadline, if gRPC tells the server one that is earlier. Leave some time
+    until then: gRPC may tell it a few percent too late. 0: never; completions come together or, if the deadline is
+    first, not at all.
     """
     @property
     def generation(self) -> global___GenerateRequest:

@@ -6,10 +6,12 @@ from services.inference.generation import Completion, FinishReason, Started
 from services.inference.sampler import Sampled, SampleRequest, Summary
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
-from services.serving.limits import MAX_WITHIN_S, check_between
+from services.serving.limits import MAX_WITHIN_S, TOLD_TOO_LATE, check_between
 
 _DEFAULT_TOP_P = 1.0
 _DEFAULT_MAX_TOKENS = 100
+_TRANSIT_S = 0.025
+"""Time that an answer has to arrive before the call's deadline."""
 
 _ROLES = {
     inference_pb2.ROLE_SYSTEM: Role.SYSTEM,
@@ -53,10 +55,21 @@ def from_event(event: Started | Completion | Summary, settings: InferenceSetting
     return inference_pb2.GenerateResponse(summary=_from_summary(event, settings))
 
 
-def to_time_for_all(request: inference_pb2.GenerateAllRequest) -> float | None:
-    """Seconds after which what is done is to be sent; None if that is when all is done."""
+def to_time_for_all(request: inference_pb2.GenerateAllRequest, remaining_s: float | None) -> float | None:
+    """Seconds after which what is done is to be sent; None if that is when all is done.
+
+    Args:
+        request: The request.
+        remaining_s: Until the call's deadline, as gRPC tells it; None if there is none.
+    """
     check_between("within_ms", request.within_ms, 0, 1000 * MAX_WITHIN_S)
-    return request.within_ms / 1000 or None
+    if not request.within_ms:
+        return None
+    within_s = request.within_ms / 1000
+    if remaining_s is None or within_s <= remaining_s:
+        return within_s
+    # The request was long on its way, or at another replica before, and its time counts from its arrival here.
+    return max(remaining_s * (1 - TOLD_TOO_LATE) - _TRANSIT_S, 0.001)
 
 
 def from_sampled(sampled: Sampled, settings: InferenceSettings) -> inference_pb2.GenerateAllResponse:

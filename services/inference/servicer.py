@@ -38,7 +38,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.GenerateAllRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> inference_pb2.GenerateAllResponse:
         """Samples the completions of a conversation and sends them together."""
-        within_s = convert.to_time_for_all(request)
+        within_s = convert.to_time_for_all(request, context.time_remaining())
         headers = _Headers(context)
         try:
             asked = convert.to_sample_request(request.generation)

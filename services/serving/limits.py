@@ -11,6 +11,13 @@ MAX_TEMPERATURE = 2.0
 MAX_WITHIN_S = 86_400
 """Longest time that a call may state for its answer, in seconds."""
 
+TOLD_TOO_LATE = 0.04
+"""Share of the time left by which gRPC may tell a server a deadline too late.
+
+It rounds the time up by as much as 1%, and where it is less than 3% shorter than that of a call before on the same
+connection it sends the longer one again (`TimeoutCompressorImpl` in gRPC's C core).
+"""
+
 
 def check_between(field: str, value: float, low: float, high: float) -> None:
     """Refuses a number outside low..high, or that is not a number at all."""

@@ -3,7 +3,7 @@
 import grpc
 import wire
 
-from gateway.detector import _TOLD_TOO_LATE
+from services.serving.limits import TOLD_TOO_LATE
 
 
 async def test_a_deadline_is_told_a_few_percent_too_late_at_most() -> None:
@@ -19,5 +19,5 @@ async def test_a_deadline_is_told_a_few_percent_too_late_at_most() -> None:
             told = float(await server.unary("Remaining", timeout=timeout_s))
             told_late.append((told - timeout_s) / timeout_s)
             timeout_s *= 0.993
-    assert max(told_late) < _TOLD_TOO_LATE
+    assert max(told_late) < TOLD_TOO_LATE
     assert max(told_late) > 0.01  # or the allowance could go
