@@ -176,16 +176,8 @@ def detect(image: Picture, **options: Any) -> Detect:
     return Detect(limited(request), path)
 
 
-class Frame(NamedTuple):
-    """The message of a watch's frame with what its answer does not repeat."""
-
-    request: gateway_pb2.WatchValuesRequest
-    path: str | None
-    """The picture's path as given; None if it was given as bytes or as a PIL image."""
-
-
-def frame(image: Picture, frame_id: int) -> Frame:
-    """Builds the message of one frame.
+def frame(image: Picture, frame_id: int) -> tuple[gateway_pb2.WatchValuesRequest, str | None]:
+    """Builds the message of one frame of a watch, and gives its path.
 
     Raises:
         InvalidRequest: If it is larger than a call carries.
@@ -194,8 +186,8 @@ def frame(image: Picture, frame_id: int) -> Frame:
     request = gateway_pb2.WatchValuesRequest()
     data, path = read(image)
     request.frame.frame_id = frame_id
-    request.frame.image.data = data  # in place: a message handed to a constructor is copied, 2 ms a megabyte
-    return Frame(limited(request), path)
+    request.frame.image.data = data  # in place: a message handed to a constructor is copied
+    return limited(request), path
 
 
 def limited(request: MessageT) -> MessageT:

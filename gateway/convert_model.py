@@ -27,7 +27,7 @@ def write_question(question: Question, model: str, request: inference_pb2.Genera
     Args:
         question: The question.
         model: Name of the model.
-        request: Filled in place: a message handed to a constructor is copied, 2 ms a megabyte of picture.
+        request: Filled in place: a message handed to a constructor is copied, with its picture.
     """
     request.model = model
     if question.image is not None:

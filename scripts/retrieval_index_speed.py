@@ -35,7 +35,6 @@ DIMENSION = 512
 K = 5
 QUERIES = 1_000
 MIB = 1 << 20
-PROBE_S = 0.1
 
 
 def clustered(count: int, centres: int, seed: int) -> NDArray[np.float32]:
@@ -64,16 +63,21 @@ def entry(number: int, vector: NDArray[np.float32]) -> Entry:
 
 
 class Probe:
-    """Asks every 100 ms whether the event loop answers; keeps the longest delay in seconds."""
+    """Asks again and again whether the event loop answers; keeps the longest delay in seconds.
 
-    def __init__(self) -> None:
+    Args:
+        period_s: Between two looks, in seconds.
+    """
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
         self.longest = 0.0
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            due = time.perf_counter() + PROBE_S
-            await asyncio.sleep(PROBE_S)
+            due = time.perf_counter() + self._period_s
+            await asyncio.sleep(self._period_s)
             self.longest = max(self.longest, time.perf_counter() - due)
 
 
@@ -104,9 +108,11 @@ async def _beside(*jobs: Callable[[], Awaitable[None]]) -> Any:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def fill(index: EdgeIndex, vectors: NDArray[np.float32], memory: Memory, batch: int = 64) -> dict[str, float]:
+async def fill(
+    index: EdgeIndex, vectors: NDArray[np.float32], memory: Memory, probe_s: float, batch: int = 64
+) -> dict[str, float]:
     """Adds everything, waits until nothing is built; seconds of both, and the longest delays."""
-    ingest, build = Probe(), Probe()
+    ingest, build = Probe(probe_s), Probe(probe_s)
     began = time.perf_counter()
     async with _beside(memory.run):
         async with _beside(ingest.run):
@@ -235,7 +241,7 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     before = process.memory_info().rss
 
     index = await EdgeCatalogue(root / "small", build_threshold=arguments.build_threshold).open(encoder)
-    times = await fill(index, vectors, memory)
+    times = await fill(index, vectors, memory, arguments.probe)
     parts = ", ".join(f"{len(segment):,}" for segment in index.view.segments)
     table.add_row("ingest", f"{arguments.images / times['added']:,.0f} pictures/s", "")
     table.add_row("ingest and build", f"{times['built']:.0f} s; parts of {parts}", "")
@@ -288,7 +294,7 @@ async def measure_larger(
     catalogue = EdgeCatalogue(root / "large", build_threshold=arguments.build_threshold)
     index = await catalogue.open(EncoderId("speed", "1", DIMENSION))
     vectors = clustered(arguments.larger, arguments.images // 100, seed=3)
-    times = await fill(index, vectors, Memory())
+    times = await fill(index, vectors, Memory(), arguments.probe)
     await latencies(index, queries[:200])
     large = statistics.median(await latencies(index, queries))
     parts = ", ".join(f"{len(segment):,}" for segment in index.view.segments)
@@ -308,6 +314,7 @@ def main() -> None:
     parser.add_argument("--larger", type=int, default=0, help="a second size to compare with")
     parser.add_argument("--build-threshold", type=int, default=4_000)
     parser.add_argument("--rate", type=float, default=200.0, help="pictures a second while searches are timed")
+    parser.add_argument("--probe", type=float, default=0.1, help="seconds between two looks for stalls")
     parser.add_argument("--no-local-mode", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:

