@@ -11,7 +11,7 @@ export BENTOML_DO_NOT_TRACK := True
 export VLLM_NO_USAGE_STATS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models up test test-unit check format proto lock clean
+.PHONY: help setup demo demo-models reader-model up test test-unit check format proto lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ demo: setup ## Start the suite, detect values in twelve scenes, print what came 
 demo-models: setup ## Train the demo models again from their seeds (an hour or two; goes on where it stopped)
 	$(PY) -m demo.train.clip
 	$(PY) -m demo.train.vlm
+
+reader-model: $(VENV)/.axia-dev ## Train the reader of answers again from its seed (up to two hours)
+	$(PY) -m training.reading.train --out .axia/reader-model
+	$(PY) -m training.reading.export --weights .axia/reader-model --out services/scoring/data/reader
+	$(PY) -m training.reading.calibrate --model services/scoring/data/reader
+	$(PY) -m training.reading.card
 
 up: setup ## Start the suite and keep it running until Ctrl-C
 	@$(AXIA) up

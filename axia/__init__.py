@@ -10,9 +10,9 @@ Clients
     Client, AsyncClient, TLS
 Results
     Completion, Deleted, Detection, FrameDetection, FrameFailed, FrameSuperseded, Group, ImageInfo, ImageMetadata,
-    IndexStats, Indexed, Interest, InterestJudgement, ItemFailure, ModelInfo, ModelList, ModelStatus, Preference,
-    PreferenceJudgement, PreferencePlan, PreferenceSummary, Prompt, Provenance, Reading, Reindex, Rejected, SearchHit,
-    SearchResult, StoredImage, ValueList, ValueSearchResult
+    IndexStats, Indexed, Interest, InterestJudgement, ItemFailure, JudgedAnswer, JudgedAnswers, ModelInfo, ModelList,
+    ModelStatus, Preference, PreferenceJudgement, PreferencePlan, PreferenceSummary, Prompt, Provenance, Reading,
+    Reindex, Rejected, SearchHit, SearchResult, StoredImage, ValueList, ValueSearchResult
 What calls take beside pictures
     AlignmentItem, GroundTruth, IsqItems, ModelScores, PreferenceAnswer, Rating, SearchFilter
 Errors, drawn as a tree in `axia.errors`
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
         Interest,
         InterestJudgement,
         ItemFailure,
+        JudgedAnswer,
+        JudgedAnswers,
         ModelInfo,
         ModelList,
         ModelStatus,
@@ -110,6 +112,8 @@ __all__ = [
     "InvalidRequest",
     "IsqItems",
     "ItemFailure",
+    "JudgedAnswer",
+    "JudgedAnswers",
     "ModelInfo",
     "ModelList",
     "ModelScores",
@@ -180,6 +184,8 @@ _MODULES = {
         "Interest",
         "InterestJudgement",
         "ItemFailure",
+        "JudgedAnswer",
+        "JudgedAnswers",
         "ModelInfo",
         "ModelList",
         "ModelStatus",

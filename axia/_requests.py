@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from axia._connection import MAX_MESSAGE_BYTES
 from axia._pictures import Picture, read, too_large
 from axia.errors import InvalidRequest, ServerError
-from axia.inputs import GroundTruth, SearchFilter
+from axia.inputs import AlignmentItem, GroundTruth, SearchFilter
 from axia.results import (
     ImageMetadata,
     Preference,
@@ -21,7 +21,7 @@ from axia.results import (
     PreferencePlan,
     PreferenceSummary,
 )
-from axia.v1 import gateway_pb2, retrieval_pb2
+from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2
 
 ASSESSMENT_TIMEOUT_S = 86_400.0
 """Seconds that an assessment may take: a slow model asks for hours about 500 pictures."""
@@ -31,6 +31,11 @@ WATCH_WINDOW = 16
 
 INDEX_WINDOW = 256
 """Pictures without an acknowledgement at most."""
+
+_SENTENCE_RULES = {
+    "answer": inference_pb2.SENTENCE_RULE_ANSWER,
+    "literal": inference_pb2.SENTENCE_RULE_LITERAL,
+}
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -51,6 +56,7 @@ class DetectOptions(TypedDict, total=False):
     full_text: bool
     abstain_threshold: float | None
     ground_truth: GroundTruth | None
+    sentence_rule: Literal["answer", "literal"] | None
 
 
 class SearchOptions(TypedDict, total=False):
@@ -81,6 +87,7 @@ class PreferenceOptions(SamplingOptions, total=False):
     modality: Literal["picture", "description"]
     traits: Sequence[str]
     confidence_level: float | None
+    structured: bool
     resume: Preference | None
 
 
@@ -90,6 +97,7 @@ class InterestOptions(SamplingOptions, total=False):
     image_ids: Sequence[str]
     strategy: Literal["simple", "isq"]
     threshold: float | None
+    structured: bool
 
 
 def build(message: type[MessageT], fields: Mapping[str, object]) -> MessageT:
@@ -146,6 +154,10 @@ def detect_config(**options: Any) -> gateway_pb2.DetectValuesRequest:
         options["temperatures"] = list(options.pop("temperature"))
     if truth := options.pop("ground_truth", None):
         options["ground_truth"] = ground_truth(truth)
+    if (rule := options.get("sentence_rule")) is not None:
+        if rule not in _SENTENCE_RULES:
+            raise InvalidRequest.of("sentence_rule", f'{rule!r} is no rule: give "answer" or "literal"')
+        options["sentence_rule"] = _SENTENCE_RULES[rule]
     return build(gateway_pb2.DetectValuesRequest, options)
 
 
@@ -259,6 +271,14 @@ def judge_interest(
     for image_id in image_ids:
         request.pictures.add(image_id=image_id)
     return request
+
+
+def judge_alignment(
+    items: Iterable[AlignmentItem], model: str | None, samples: int | None, structured: bool
+) -> gateway_pb2.JudgeAlignmentRequest:
+    """Builds the request of a model's judgements of answers."""
+    fields = {"items": list(items), "model": model, "samples": samples, "structured": structured}
+    return limited(build(gateway_pb2.JudgeAlignmentRequest, fields))
 
 
 def search_text(query: str, page_token: str, **options: Any) -> retrieval_pb2.SearchByTextRequest:

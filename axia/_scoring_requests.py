@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from axia import _requests
 from axia.errors import InvalidRequest
 from axia.inputs import AlignmentItem, GroundTruth, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.results.scoring import Question
 from axia.v1 import scoring_pb2
 
 
@@ -59,6 +60,15 @@ def alignment(
         "confidence_level": confidence_level,
     }
     return _requests.build(scoring_pb2.ScoreAlignmentRequest, fields)
+
+
+def verdicts(question: Question, answers: Sequence[str]) -> scoring_pb2.ReadVerdictsRequest:
+    """The request of ReadVerdicts."""
+    name = f"QUESTION_{question.upper()}"
+    if name not in scoring_pb2.Question.keys():  # noqa: SIM118 - an enum's wrapper is no mapping
+        raise InvalidRequest.of("question", "must be like, interest or judge")
+    fields = {"question": name, "answers": _requests.texts("answers", answers)}
+    return _requests.build(scoring_pb2.ReadVerdictsRequest, fields)
 
 
 def preference(

@@ -13,10 +13,12 @@ from axia._pictures import Picture
 from axia._requests import DetectOptions, InterestOptions, PreferenceOptions
 from axia._retrieval import AsyncRetrievalCalls
 from axia._streams import AsyncFeed, each
+from axia.inputs import AlignmentItem
 from axia.results import (
     Completion,
     Detection,
     Interest,
+    JudgedAnswers,
     ModelList,
     Preference,
     PreferenceEvent,
@@ -146,6 +148,19 @@ class AsyncClient(AsyncRetrievalCalls):
         """See `Client.judge_interest`."""
         request = await asyncio.to_thread(_requests.judge_interest, pictures, traits, **options)
         return await self._get(self._stub.JudgeInterest, request, Interest, timeout)
+
+    async def judge_alignment(
+        self,
+        items: Iterable[AlignmentItem],
+        *,
+        model: str | None = None,
+        samples: int | None = None,
+        structured: bool = False,
+        timeout: float | None = None,
+    ) -> JudgedAnswers:
+        """See `Client.judge_alignment`."""
+        request = _requests.judge_alignment(items, model, samples, structured)
+        return await self._get(self._stub.JudgeAlignment, request, JudgedAnswers, timeout)
 
     async def models(self, *, timeout: float | None = None) -> ModelList:
         """See `Client.models`."""

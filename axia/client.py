@@ -14,10 +14,12 @@ from axia._pictures import Picture
 from axia._requests import DetectOptions, InterestOptions, PreferenceOptions
 from axia._retrieval import RetrievalCalls
 from axia._streams import Feed
+from axia.inputs import AlignmentItem
 from axia.results import (
     Completion,
     Detection,
     Interest,
+    JudgedAnswers,
     ModelList,
     Preference,
     PreferenceEvent,
@@ -72,6 +74,9 @@ class Client(RetrievalCalls):
             full_text: Let each completion run to its end instead of stopping it after its first sentence.
             abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
             ground_truth: What annotators named in this picture; then `readings` and `alignment` say who named it too.
+            sentence_rule: Which sentence of a completion is its first: ``answer`` for that of the answer itself,
+                without headings, "Sure!" and the like before it, or ``literal`` for that of the text, as the study has
+                it. Default ``answer``.
             timeout: Seconds for this call; `math.inf` for no limit. Default: the client's. Shortly before it runs
                 out, the completions that are done come back, with `partial` set.
 
@@ -172,6 +177,8 @@ class Client(RetrievalCalls):
             max_tokens: Tokens of one answer at most. Default 100.
             seed: 0 to 2^53 - 1. Default: drawn, or that of `resume`.
             confidence_level: Of intervals. Default 0.95.
+            structured: Hold the answer to the first question to "yes" and "no". This takes refusals away, so compare
+                figures with those of free answers before you rely on them: `axia compare`.
             resume: An assessment that broke off; asking goes on behind its judgements, sampled as it was. The other
                 arguments must be those of the first call.
             timeout: Seconds for the whole assessment. Default: a day.
@@ -219,8 +226,11 @@ class Client(RetrievalCalls):
             image_ids: Ids of stored pictures, judged after `pictures`.
             strategy: ``simple``, a plain question, or ``isq``, the six items of the inductive scoring questionnaire.
             threshold: With ``isq``: S% above this is a match, 0 to 100. Default 60.
+            structured: Hold answers to "yes" and "no", or with ``isq`` to JSON with the six items. This takes refusals
+                away.
             timeout: Seconds for this call. Default: the client's.
-            options: `model`, `temperature`, `top_p`, `max_tokens` and `seed`, as in `assess_preference`.
+            options: `model`, `temperature`, `top_p`, `max_tokens` and `seed`, as in `assess_preference`. With ``isq``
+                `max_tokens` is 256 by default, or more where the routing table says so.
 
         Raises:
             AxiaError: As `detect`. A picture that can't be judged has an `error` of its own instead.
@@ -228,6 +238,31 @@ class Client(RetrievalCalls):
         """
         request = _requests.judge_interest(pictures, traits, **options)
         return self._get(self._stub.JudgeInterest, request, Interest, timeout)
+
+    def judge_alignment(
+        self,
+        items: Iterable[AlignmentItem],
+        *,
+        model: str | None = None,
+        samples: int | None = None,
+        structured: bool = False,
+        timeout: float | None = None,
+    ) -> JudgedAnswers:
+        """Asks a model whether answers name what annotators named; `scoring.score_alignment` judges without a model.
+
+        Args:
+            items: 1 to 1,024 answers with what they should name; pictures are not looked at.
+            model: Name of the model. Default: the gateway's default model.
+            samples: How many times it is asked about each answer, 1 to 25. Asked once, it answers at temperature 0;
+                more often, at temperature 1, and the majority of what can be read counts. Default 1.
+            structured: Hold it to the answers "yes" and "no".
+            timeout: Seconds for this call. Default: the client's.
+
+        Raises:
+            AxiaError: As `detect`. An answer that can't be judged has an `error` of its own instead.
+        """
+        request = _requests.judge_alignment(items, model, samples, structured)
+        return self._get(self._stub.JudgeAlignment, request, JudgedAnswers, timeout)
 
     def models(self, *, timeout: float | None = None) -> ModelList:
         """Lists the models behind the gateway and the prompts that it knows.

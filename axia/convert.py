@@ -1,7 +1,7 @@
 """Turns messages into results: the one place that knows both."""
 
 from datetime import UTC
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
@@ -41,6 +41,7 @@ from axia.results import (
     WatchEvent,
 )
 from axia.results.base import Result
+from axia.results.scoring import AbstainReason
 from axia.results.truth import GroundTruth
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
 
@@ -50,6 +51,7 @@ _FINISH_REASONS: dict[int, FinishReason] = {
     inference_pb2.FINISH_REASON_STOP: "stop",
     inference_pb2.FINISH_REASON_SENTENCE: "sentence",
     inference_pb2.FINISH_REASON_LENGTH: "length",
+    inference_pb2.FINISH_REASON_REASONING: "reasoning",
 }
 
 
@@ -63,6 +65,8 @@ def to_completion(message: inference_pb2.Completion) -> Completion:
         temperature=message.temperature,
         finish_reason=_FINISH_REASONS.get(message.finish_reason, "unknown"),
         tokens=message.tokens,
+        omitted=message.omitted,
+        reasoning=message.reasoning,
     )
 
 
@@ -78,14 +82,14 @@ def to_detection(message: gateway_pb2.DetectValuesResponse, *, path: str | None,
         ),
         model=message.model,
         completions=tuple(to_completion(completion) for completion in message.completions),
-        groups=tuple(
-            Group(representative=group.representative, members=tuple(group.members), share=group.share)
-            for group in message.groups
-        ),
+        groups=tuple(to_result(Group, group) for group in message.groups),
         consensus=None if message.abstain else message.consensus,
         agreement=message.agreement,
         entropy=message.entropy,
         abstain=message.abstain,
+        abstain_reason=cast(
+            "AbstainReason | None", _word(message.abstain_reason, scoring_pb2.AbstainReason.DESCRIPTOR)
+        ),
         partial=message.partial,
         completions_requested=message.completions_requested,
         completions_done=message.completions_done,
@@ -168,6 +172,7 @@ def _to_model(message: inference_pb2.Model) -> ModelInfo:
         max_samples=message.max_samples,
         max_tokens=message.max_tokens,
         accepts_images=message.accepts_images,
+        structured_answers=message.structured_answers,
     )
 
 
@@ -190,6 +195,7 @@ def _to_provenance(message: gateway_pb2.Provenance, request_id: str) -> Provenan
         axia_version=message.axia_version,
         request_id=message.request_id or request_id,
         ground_truth=to_result(GroundTruth, message.ground_truth) if message.HasField("ground_truth") else None,
+        sentence_rule=message.sentence_rule,
     )
 
 

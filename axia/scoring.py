@@ -18,9 +18,11 @@ from axia.results import (
     ModelComparison,
     PreferenceComparison,
     PreferenceScores,
+    ReadVerdict,
     ResponseTypeScore,
 )
 from axia.results.base import Result
+from axia.results.scoring import Question
 from axia.v1 import scoring_pb2_grpc
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Scoring:
 
     Raises:
         InvalidRequest: If an argument is wrong; `fields` says which.
-        ServerError: If a judge needs the sentence model and the server has none; the message says what to install.
+        ServerError: If the reader model is needed and the server has none; the message says what to install.
     """
 
     def __init__(self, channel: grpc.Channel, new_call: NewCall) -> None:
@@ -84,7 +86,7 @@ class Scoring:
         self,
         items: Sequence[AlignmentItem],
         *,
-        judge: Judge = "lexical",
+        judge: Judge = "semantic",
         model_answers: Sequence[str] = (),
         human_labels: Sequence[int] = (),
         confidence_level: float | None = None,
@@ -102,6 +104,19 @@ class Scoring:
         """
         request = _scoring_requests.alignment(items, judge, model_answers, human_labels, confidence_level)
         return self._get(self._stub.ScoreAlignment, request, Alignment, timeout)
+
+    def read_verdicts(
+        self, question: Question, answers: Sequence[str], *, timeout: float | None = None
+    ) -> tuple[ReadVerdict, ...]:
+        """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither.
+
+        Args:
+            question: What was asked: ``like``, ``interest`` or ``judge``.
+            answers: The answers as the model gave them.
+            timeout: Seconds for this call.
+        """
+        response = self._ask(self._stub.ReadVerdicts, _scoring_requests.verdicts(question, answers), timeout)
+        return tuple(convert.to_result(ReadVerdict, own) for own in response.verdicts)
 
     def score_preference(
         self,
@@ -225,7 +240,7 @@ class AsyncScoring:
         self,
         items: Sequence[AlignmentItem],
         *,
-        judge: Judge = "lexical",
+        judge: Judge = "semantic",
         model_answers: Sequence[str] = (),
         human_labels: Sequence[int] = (),
         confidence_level: float | None = None,
@@ -234,6 +249,13 @@ class AsyncScoring:
         """See `Scoring.score_alignment`."""
         request = _scoring_requests.alignment(items, judge, model_answers, human_labels, confidence_level)
         return await self._get(self._stub.ScoreAlignment, request, Alignment, timeout)
+
+    async def read_verdicts(
+        self, question: Question, answers: Sequence[str], *, timeout: float | None = None
+    ) -> tuple[ReadVerdict, ...]:
+        """See `Scoring.read_verdicts`."""
+        response = await self._ask(self._stub.ReadVerdicts, _scoring_requests.verdicts(question, answers), timeout)
+        return tuple(convert.to_result(ReadVerdict, own) for own in response.verdicts)
 
     async def score_preference(
         self,

@@ -1,19 +1,43 @@
-"""Puts one question of a protocol to a model and waits for the whole answer, with patience where that is asked for."""
+"""Puts one question of a protocol to a model and waits for the whole answers, with patience where that is asked for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gateway import metrics
 from gateway.detection import Completion
 from gateway.model import Backend, Question, Started
-from services.serving.errors import Code, ServiceError
+from services.serving.errors import Code, FailedPrecondition, ServiceError
 
 _LONGEST_PAUSE_S = 10.0
 _TRY_AGAIN = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
 ResultT = TypeVar("ResultT")
+
+
+class Answer(NamedTuple):
+    """What a model says to a question."""
+
+    text: str
+    """Without white space around it."""
+    reasoning: str = ""
+    """What it thought before; never read as an answer."""
+    only_reasoned: bool = False
+    """Whether its tokens ran out while it was still thinking, so that there is no answer."""
+
+    def require_answer(self, max_tokens: int) -> None:
+        """Refuses one that ran out of tokens before it began.
+
+        Raises:
+            FailedPrecondition: Saying what to raise.
+        """
+        if self.only_reasoned:
+            raise FailedPrecondition(
+                f"all {max_tokens:,} tokens went into the model's reasoning, and none was left for its answer; raise "
+                "max_tokens",
+                reason="ANSWER_ONLY_REASONING",
+            )
 
 
 @dataclass(frozen=True)
@@ -76,26 +100,27 @@ class _Asked:
         self._timeout_s = timeout_s
         self.started = False
 
-    async def answer(self) -> str:
-        text = ""
+    async def answers(self) -> list[Answer]:
+        said: dict[int, Answer] = {}
         async with aclosing(self._backend.generate(self._question, self._timeout_s)) as events:
             async for event in events:
                 self.started = self.started or isinstance(event, Started)
                 if isinstance(event, Completion):
-                    text = event.text.strip()
-        return text
+                    only_reasoned = event.finish_reason == "reasoning"
+                    said[event.index] = Answer(event.text.strip(), event.reasoning, only_reasoned)
+        return [said.get(index, Answer("")) for index in range(len(self._question.samples))]
 
 
-async def ask(backend: Backend, question: Question, timeout_s: float) -> str:
-    """The text of a question's one completion.
+async def ask(backend: Backend, question: Question, timeout_s: float) -> list[Answer]:
+    """The answers to a question, one for each of its samples.
 
     Raises:
         ServiceError: As `Backend.generate` does.
     """
-    return await _Asked(backend, question, timeout_s).answer()
+    return await _Asked(backend, question, timeout_s).answers()
 
 
-async def ask_patiently(backend: Backend, question: Question, timeout_s: float, patience: Patience) -> str:
+async def ask_patiently(backend: Backend, question: Question, timeout_s: float, patience: Patience) -> list[Answer]:
     """The same, tried again while the model is busy or away and has not started.
 
     Raises:
@@ -106,7 +131,7 @@ async def ask_patiently(backend: Backend, question: Question, timeout_s: float, 
     again = metrics.ASKED_AGAIN.labels
     try:
         return await patiently(
-            asked.answer,
+            asked.answers,
             patience,
             may_repeat=lambda: not asked.started,
             again=lambda error: again(backend.model.name, error.reason).inc(),

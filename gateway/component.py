@@ -8,6 +8,7 @@ import grpc
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2_grpc, inference_pb2_grpc, retrieval_pb2, scoring_pb2
 from gateway import grpc_backend, retrieval_client, scoring_client
+from gateway.alignment_judge import AlignmentJudge
 from gateway.backends import BackendPool
 from gateway.channels import ServiceChannel
 from gateway.detector import Detector
@@ -47,6 +48,7 @@ class GatewayComponent:
             Detector(self._backends, prompts, settings, reader),
             PreferenceAssessor(self._backends, find, score, prompts, settings),
             InterestJudge(self._backends, find, score, prompts, settings),
+            AlignmentJudge(self._backends, score, prompts, settings),
         )
         self._servicer = GatewayServicer(self._protocols, self._backends, prompts, settings)
         self._inference = InferenceServicer(self._backends, settings)

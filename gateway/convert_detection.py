@@ -6,17 +6,26 @@ from axia.prompts import PromptText
 from axia.v1 import gateway_pb2, image_pb2, inference_pb2, scoring_pb2
 from axia.version import __version__
 from gateway.convert_model import from_completion, from_model_info
+from gateway.convert_scoring import ABSTAIN_REASONS
 from gateway.detection import CompletionGroup
 from gateway.detector import Detection
 from gateway.readings import Readings
-from gateway.sampling import DetectionRequest, GroundTruth
+from gateway.sampling import DetectionRequest, GroundTruth, SentenceRule
 from services.serving.errors import InvalidArgument, ServiceError
 
 _JUDGES: dict[int, Literal["lexical", "semantic", "model"]] = {
-    scoring_pb2.JUDGE_UNSPECIFIED: "lexical",
+    scoring_pb2.JUDGE_UNSPECIFIED: "semantic",
     scoring_pb2.JUDGE_LEXICAL: "lexical",
     scoring_pb2.JUDGE_SEMANTIC: "semantic",
     scoring_pb2.JUDGE_MODEL: "model",
+}
+_SENTENCE_RULES: dict[int, SentenceRule] = {
+    inference_pb2.SENTENCE_RULE_UNSPECIFIED: "answer",
+    inference_pb2.SENTENCE_RULE_ANSWER: "answer",
+    inference_pb2.SENTENCE_RULE_LITERAL: "literal",
+}
+_ABSTAIN_REASONS = {None: scoring_pb2.ABSTAIN_REASON_UNSPECIFIED} | {
+    name: value for value, name in ABSTAIN_REASONS.items()
 }
 
 
@@ -35,15 +44,30 @@ def to_detection_request(request: gateway_pb2.DetectValuesRequest) -> DetectionR
         model=request.model,
         full_text=request.full_text,
         ground_truth=_to_ground_truth(request.ground_truth) if request.HasField("ground_truth") else None,
+        sentence_rule=_to_sentence_rule(request.sentence_rule),
         **optional,
     )
+
+
+def _to_sentence_rule(rule: int) -> SentenceRule:
+    known = _SENTENCE_RULES.get(rule)
+    if known is None:
+        raise InvalidArgument("sentence_rule", "is no rule of this release", reason="SENTENCE_RULE_UNKNOWN")
+    return known
 
 
 def _to_ground_truth(truth: gateway_pb2.GroundTruth) -> GroundTruth:
     judge = _JUDGES.get(truth.judge)
     if judge is None:
         raise InvalidArgument("ground_truth.judge", "is no judge of this release", reason="JUDGE_UNKNOWN")
-    return GroundTruth(truth.element, tuple(truth.accept), judge, truth.judge_model)
+    return GroundTruth(
+        truth.element,
+        tuple(truth.accept),
+        judge,
+        truth.judge_model,
+        truth.judge_samples or 1,
+        truth.judge_structured,
+    )
 
 
 def from_detection(detection: Detection, request_id: str) -> gateway_pb2.DetectValuesResponse:
@@ -58,6 +82,7 @@ def from_detection(detection: Detection, request_id: str) -> gateway_pb2.DetectV
         agreement=consensus.agreement,
         entropy=consensus.entropy_bits,
         abstain=consensus.abstain,
+        abstain_reason=_ABSTAIN_REASONS[consensus.abstain_reason],
         completions_requested=len(detection.plan.temperatures),
         completions_done=len(detection.completions),
         partial=detection.partial,
@@ -85,7 +110,12 @@ def _from_readings(readings: Readings, completions: int) -> list[gateway_pb2.Com
 
 
 def _from_group(group: CompletionGroup) -> gateway_pb2.CompletionGroup:
-    return gateway_pb2.CompletionGroup(representative=group.representative, members=group.members, share=group.share)
+    return gateway_pb2.CompletionGroup(
+        representative=group.representative,
+        members=group.members,
+        share=group.share,
+        type=scoring_pb2.ResponseType.ValueType(group.type),
+    )
 
 
 def _from_provenance(detection: Detection, request_id: str) -> gateway_pb2.Provenance:
@@ -104,13 +134,19 @@ def _from_provenance(detection: Detection, request_id: str) -> gateway_pb2.Prove
         axia_version=__version__,
         request_id=request_id,
         ground_truth=_from_ground_truth(detection.truth) if detection.truth else None,
+        sentence_rule=detection.sentence_rule,
     )
 
 
 def _from_ground_truth(truth: GroundTruth) -> gateway_pb2.GroundTruth:
     judge = scoring_pb2.Judge.Value(f"JUDGE_{truth.judge.upper()}")
     return gateway_pb2.GroundTruth(
-        element=truth.element, accept=truth.accept, judge=judge, judge_model=truth.judge_model
+        element=truth.element,
+        accept=truth.accept,
+        judge=judge,
+        judge_model=truth.judge_model,
+        judge_samples=truth.judge_samples,
+        judge_structured=truth.judge_structured,
     )
 
 

@@ -37,6 +37,7 @@ def to_interest_request(request: gateway_pb2.JudgeInterestRequest) -> InterestRe
         threshold=request.threshold if request.HasField("threshold") else None,
         model=request.model,
         answers=to_answer_request(request),
+        structured=request.structured,
     )
 
 
@@ -52,6 +53,7 @@ def from_interest(interest: Interest, request_id: str) -> gateway_pb2.JudgeInter
         request_id=request_id,
         axia_version=__version__,
         sampling=from_answer_sampling(interest.sampling),
+        structured=interest.structured,
     )
 
 
@@ -63,4 +65,5 @@ def _from_judgement(judgement: InterestJudgement) -> gateway_pb2.InterestJudgeme
         verdict=convert_scoring.from_verdict(judgement.verdict),
         isq=cast("scoring_pb2.IsqScore | None", judgement.isq),
         error=from_item_error(judgement.error) if judgement.error else None,
+        reasoning=judgement.reasoning,
     )

@@ -5,14 +5,19 @@ from functools import lru_cache
 
 from axia.v1 import inference_pb2
 from gateway.detection import Completion
-from gateway.model import Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
+from gateway.model import AnswerFormat, Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
 
 _FINISH_REASONS = {
     inference_pb2.FINISH_REASON_STOP: "stop",
     inference_pb2.FINISH_REASON_SENTENCE: "sentence",
     inference_pb2.FINISH_REASON_LENGTH: "length",
+    inference_pb2.FINISH_REASON_REASONING: "reasoning",
 }
 _FINISH_REASON_VALUES = {name: value for value, name in _FINISH_REASONS.items()}
+_SENTENCE_RULES = {
+    "answer": inference_pb2.SENTENCE_RULE_ANSWER,
+    "literal": inference_pb2.SENTENCE_RULE_LITERAL,
+}
 _ROLES = {
     "system": inference_pb2.ROLE_SYSTEM,
     "user": inference_pb2.ROLE_USER,
@@ -41,6 +46,16 @@ def write_question(question: Question, model: str, request: inference_pb2.Genera
     request.stop_rule = (
         inference_pb2.STOP_RULE_FIRST_SENTENCE if question.first_sentence_only else inference_pb2.STOP_RULE_NONE
     )
+    request.sentence_rule = _SENTENCE_RULES[question.sentence_rule]
+    if question.answer_format is not None:
+        _write_answer_format(question.answer_format, request)
+
+
+def _write_answer_format(asked: AnswerFormat, request: inference_pb2.GenerateRequest) -> None:
+    if asked.json_schema:
+        request.answer_format.json_schema = asked.json_schema
+    else:
+        request.answer_format.choices.texts.extend(asked.choices)
 
 
 def callers_field(field: str, question: Question) -> str:
@@ -48,7 +63,10 @@ def callers_field(field: str, question: Question) -> str:
     if message := _MESSAGE_FIELD.match(field):
         index = int(message.group(1) or len(question.turns) - 1)
         return question.turns[index].field or field
-    return field.removeprefix("generation.")
+    field = field.removeprefix("generation.")
+    if question.answer_format and field.startswith("answer_format"):
+        return question.answer_format.field or field
+    return field
 
 
 def to_model_event(response: inference_pb2.GenerateResponse) -> ModelEvent:
@@ -76,13 +94,15 @@ def _to_completion(completion: inference_pb2.Completion) -> Completion:
         tokens=completion.tokens,
         seed=completion.seed,
         temperature=completion.temperature,
+        omitted=completion.omitted,
+        reasoning=completion.reasoning,
     )
 
 
 def _to_finished(summary: inference_pb2.GenerateSummary) -> Finished:
     timings = summary.timings
     times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
-    return Finished(to_model_info(summary.model), times)
+    return Finished(to_model_info(summary.model), times, summary.sentence_rule)
 
 
 def from_completion(completion: Completion) -> inference_pb2.Completion:
@@ -95,6 +115,8 @@ def from_completion(completion: Completion) -> inference_pb2.Completion:
         tokens=completion.tokens,
         seed=completion.seed,
         temperature=completion.temperature,
+        omitted=completion.omitted,
+        reasoning=completion.reasoning,
     )
 
 

@@ -54,6 +54,7 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
         traits=tuple(request.traits),
         answers=to_answer_request(request),
         confidence_level=request.confidence_level if request.HasField("confidence_level") else None,
+        structured=request.structured,
         resume_sha256=request.resume.plan_sha256 if request.HasField("resume") else None,
         resumed=tuple(_to_judgement(own) for own in request.resume.judgements),
     )
@@ -68,6 +69,7 @@ def _to_judgement(judgement: gateway_pb2.PreferenceJudgement) -> Judgement:
         replies=tuple(judgement.replies),
         error=_to_error(judgement.error) if judgement.HasField("error") else None,
         description=judgement.description,
+        reasoning=tuple(judgement.reasoning),
     )
 
 
@@ -98,6 +100,7 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         request_id=request_id,
         axia_version=__version__,
         sampling=from_answer_sampling(plan.sampling),
+        structured=plan.structured,
     )
 
 
@@ -108,6 +111,7 @@ def _from_judgement(judgement: Judgement) -> gateway_pb2.PreferenceJudgement:
         verdict=convert_scoring.from_verdict(judgement.verdict),
         error=from_item_error(judgement.error) if judgement.error else None,
         description=judgement.description,
+        reasoning=judgement.reasoning,
     )
 
 

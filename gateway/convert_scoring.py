@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from axia.v1 import scoring_pb2
-from gateway.detection import CompletionGroup, Consensus
-from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Readings, Verdict, Weight
+from gateway.detection import AbstainReason, CompletionGroup, Consensus
+from gateway.readings import (
+    Alignment,
+    Attribution,
+    Grouping,
+    IsqReading,
+    PreferenceAnswer,
+    Question,
+    Readings,
+    Verdict,
+    Weight,
+)
 from gateway.sampling import GroundTruth
 
 _JUDGES = {
@@ -19,6 +29,18 @@ _VERDICTS: dict[scoring_pb2.PreferenceVerdict.ValueType, Verdict] = {
     scoring_pb2.PREFERENCE_VERDICT_NO: "no",
     scoring_pb2.PREFERENCE_VERDICT_REFUSAL: "refusal",
     scoring_pb2.PREFERENCE_VERDICT_UNPARSED: "unparsed",
+}
+ABSTAIN_REASONS: dict[scoring_pb2.AbstainReason.ValueType, AbstainReason] = {
+    scoring_pb2.ABSTAIN_REASON_LOW_AGREEMENT: "low_agreement",
+    scoring_pb2.ABSTAIN_REASON_TIE: "tie",
+    scoring_pb2.ABSTAIN_REASON_NO_ANSWER: "no_answer",
+    scoring_pb2.ABSTAIN_REASON_REFUSED: "refused",
+    scoring_pb2.ABSTAIN_REASON_NONE_IN_MINORITY: "none_in_minority",
+}
+_QUESTIONS: dict[Question, scoring_pb2.Question.ValueType] = {
+    "like": scoring_pb2.QUESTION_LIKE,
+    "interest": scoring_pb2.QUESTION_INTEREST,
+    "judge": scoring_pb2.QUESTION_JUDGE,
 }
 _VERDICT_VALUES = {name: value for value, name in _VERDICTS.items()}
 
@@ -48,9 +70,17 @@ def to_readings(response: scoring_pb2.ReadCompletionsResponse) -> Readings:
 
 def _to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
     groups = tuple(
-        CompletionGroup(group.representative, tuple(group.members), group.share) for group in response.groups
+        CompletionGroup(group.representative, tuple(group.members), group.share, group.type)
+        for group in response.groups
     )
-    consensus = Consensus(groups, response.consensus, response.agreement, response.entropy, response.abstain)
+    consensus = Consensus(
+        groups,
+        response.consensus,
+        response.agreement,
+        response.entropy,
+        response.abstain,
+        ABSTAIN_REASONS.get(response.abstain_reason),
+    )
     return Grouping(consensus, by_meaning=bool(response.sentence_model))
 
 
@@ -72,6 +102,11 @@ def to_verdict(verdict: scoring_pb2.PreferenceVerdict.ValueType) -> Verdict:
     return _VERDICTS.get(verdict, "unparsed")
 
 
+def from_question(question: Question, answers: Sequence[str]) -> scoring_pb2.ReadVerdictsRequest:
+    """Writes answers to a question for yes or no."""
+    return scoring_pb2.ReadVerdictsRequest(question=_QUESTIONS[question], answers=answers)
+
+
 def from_verdict(verdict: Verdict | None) -> scoring_pb2.PreferenceVerdict.ValueType:
     """Writes what an answer says; None is one that nobody read."""
     return _VERDICT_VALUES[verdict] if verdict else scoring_pb2.PREFERENCE_VERDICT_UNSPECIFIED
@@ -79,4 +114,4 @@ def from_verdict(verdict: Verdict | None) -> scoring_pb2.PreferenceVerdict.Value
 
 def to_isq(score: scoring_pb2.IsqScore) -> IsqReading:
     """Reads the score of a questionnaire."""
-    return IsqReading(score.match if score.HasField("match") else None, tuple(score.missing), score)
+    return IsqReading(score.match if score.HasField("match") else None, tuple(score.missing), score, score.error)

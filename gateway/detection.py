@@ -5,6 +5,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+AbstainReason = Literal["low_agreement", "tie", "no_answer", "refused", "none_in_minority"]
+"""Why completions have no consensus, as the scoring service's contract names the reasons."""
 
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
@@ -17,10 +21,14 @@ class Completion:
     first_sentence: str
     text: str
     finish_reason: str
-    """stop, sentence or length."""
+    """stop, sentence, length or reasoning."""
     tokens: int
     seed: int
     temperature: float
+    omitted: str = ""
+    """What comes before the first sentence and is no part of the answer."""
+    reasoning: str = ""
+    """What the model thought before it answered; never read as an answer."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class CompletionGroup:
     """Indexes, ascending."""
     share: float
     """Of all completions, above 0 and at most 1."""
+    type: int = 0
+    """Kind of answer of the representative, as the contract numbers it; 0 where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Consensus:
     entropy_bits: float
     """Shannon entropy of the shares, 0 to log2 of the number of completions."""
     abstain: bool
+    abstain_reason: AbstainReason | None = None
+    """None where there is a consensus."""
 
 
 def normalise(sentence: str) -> str:
@@ -88,11 +100,18 @@ def summarise(completions: Sequence[Completion], abstain_threshold: float) -> Co
     )
     largest = groups[0]
     tied = len(groups) > 1 and len(groups[1].members) == len(largest.members)
-    abstain = largest.share < abstain_threshold or tied or not normalise(largest.representative)
+    reason: AbstainReason | None = None
+    if not normalise(largest.representative):
+        reason = "no_answer"
+    elif tied:
+        reason = "tie"
+    elif largest.share < abstain_threshold:
+        reason = "low_agreement"
     return Consensus(
         groups=groups,
-        element="" if abstain else largest.representative,
+        element="" if reason else largest.representative,
         agreement=largest.share,
         entropy_bits=abs(sum(-group.share * math.log2(group.share) for group in groups)),
-        abstain=abstain,
+        abstain=reason is not None,
+        abstain_reason=reason,
     )

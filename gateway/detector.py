@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from axia.prompts import PromptText
 from gateway import metrics
+from gateway.answers import check_structured
 from gateway.detection import Completion, Consensus, summarise
 from gateway.model import Backend, Backends, Finished, ModelInfo, Question, Sample, StageTimes, Turn
 from gateway.reader import Reader
@@ -37,6 +38,8 @@ class Detection:
     """What the scoring service says of the completions, as many of each as completions or none."""
     truth: GroundTruth | None = None
     """What they were judged by, if that was given."""
+    sentence_rule: str = ""
+    """The rule that told the first sentences, with its version; empty where the model's server didn't tell it."""
 
     @property
     def partial(self) -> bool:
@@ -142,6 +145,7 @@ class Detector:
             times=finished.times if finished else StageTimes(),
             readings=readings,
             truth=truth,
+            sentence_rule=finished.sentence_rule if finished else "",
         )
         _record(detection)
         return detection
@@ -153,12 +157,15 @@ class Detector:
         truth = request.ground_truth
         if truth is None or truth.judge != "model":
             return backend, plan, None
-        if not truth.judge_model:
-            return backend, plan, backend
-        try:
-            return backend, plan, await self._backends.find(truth.judge_model)
-        except ServiceError as error:
-            raise error.renamed(lambda field: f"ground_truth.judge_{field}") from error
+        judge: Backend = backend
+        if truth.judge_model:
+            try:
+                judge = await self._backends.find(truth.judge_model)
+            except ServiceError as error:
+                raise error.renamed(lambda field: f"ground_truth.judge_{field}") from error
+        if truth.judge_structured:
+            check_structured(judge.model, "ground_truth.judge_structured")
+        return backend, plan, judge
 
     def _time_for_model(self, due: float) -> float:
         reserve_s = self._settings.scoring_reserve_s if self._reader.available else 0.0
@@ -184,6 +191,7 @@ def as_question(plan: SamplingPlan, image: bytes, image_sha256: str) -> Question
         top_p=plan.top_p,
         max_tokens=plan.max_tokens,
         first_sentence_only=not plan.full_text,
+        sentence_rule=plan.sentence_rule,
     )
 
 

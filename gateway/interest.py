@@ -9,13 +9,24 @@ from typing import Literal, NamedTuple
 
 from axia.prompts import PromptText
 from gateway import metrics
-from gateway.answers import UNSET, AnswerRequest, AnswerSampling, check_traits, plan_answers, with_traits
+from gateway.answers import (
+    QUESTIONNAIRE,
+    QUESTIONNAIRE_TOKENS,
+    UNSET,
+    YES_OR_NO,
+    AnswerRequest,
+    AnswerSampling,
+    check_structured,
+    check_traits,
+    plan_answers,
+    with_traits,
+)
 from gateway.asking import ModelGone, Patience, ask_patiently, gone, patiently
 from gateway.found import Retrieval
 from gateway.model import Backend, Backends, ModelInfo, Turn
 from gateway.ordered import in_order
 from gateway.preference import concerns_call
-from gateway.readings import Message, PreferenceAnswer, Scoring, Verdict
+from gateway.readings import Message, Scoring, Verdict
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, FailedPrecondition, InvalidArgument, ServiceError
 from services.serving.limits import check_between
@@ -26,8 +37,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_THRESHOLD = 60.0
 """S% of the study above which a picture is a match."""
 PROMPTS = {"simple": "interest/simple", "isq": "interest/isq"}
-_ANY_VALUE = "self-direction"
-"""The scoring service reads yes and no per value; which one does not matter to what an answer says."""
 _UNDECIDED = {
     "refusal": "the model declines to say; its text has its words",
     "unparsed": "neither yes nor no can be read from the model's answer",
@@ -51,6 +60,7 @@ class InterestRequest:
     threshold: float | None = None
     model: str = ""
     answers: AnswerRequest = UNSET
+    structured: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class InterestJudgement:
     verdict: Verdict | None = None
     isq: Message | None = None
     error: ServiceError | None = None
+    reasoning: str = ""
+    """What the model thought before it answered."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,7 @@ class Interest:
     model: ModelInfo
     prompt: PromptText
     sampling: AnswerSampling
+    structured: bool = False
 
     @property
     def stay_share(self) -> float | None:
@@ -96,6 +109,7 @@ class _Round:
     sampling: AnswerSampling
     strategy: Literal["simple", "isq"]
     threshold: float
+    structured: bool
 
 
 class InterestJudge:
@@ -133,10 +147,13 @@ class InterestJudge:
         threshold = DEFAULT_THRESHOLD if request.threshold is None else request.threshold
         check_between("threshold", threshold, 0, 100)
         backend = await self._backends.find(request.model)
-        sampling = plan_answers(request.answers, backend.limits, backend.defaults)
+        if request.structured:
+            check_structured(backend.model, "structured")
+        least_tokens = QUESTIONNAIRE_TOKENS if request.strategy == "isq" else 0
+        sampling = plan_answers(request.answers, backend.limits, backend.defaults, least_tokens)
         template = self._prompts[PROMPTS[request.strategy]]
         prompt = with_traits(template, request.traits, self._settings.max_text_chars)
-        own_round = _Round(backend, prompt, sampling, request.strategy, threshold)
+        own_round = _Round(backend, prompt, sampling, request.strategy, threshold, request.structured)
         width = backend.limits.side_by_side(self._settings.protocol_concurrency)
         judging = in_order(request.pictures, partial(self._judge, own_round), width)
         async with aclosing(judging) as judgements:
@@ -144,7 +161,7 @@ class InterestJudge:
         for judgement in done:
             decision = {True: "stay", False: "swipe", None: "none"}[judgement.stays]
             metrics.INTEREST_JUDGEMENTS.labels(backend.model.name, request.strategy, decision).inc()
-        return Interest(tuple(done), backend.model, prompt, sampling)
+        return Interest(tuple(done), backend.model, prompt, sampling, request.structured)
 
     def _check(self, request: InterestRequest) -> None:
         most = self._settings.max_interest_pictures
@@ -167,9 +184,13 @@ class InterestJudge:
                 header = await self._pictures.header(image)
                 judgement = replace(judgement, image_sha256=header.sha256)
             turn = Turn("user", own_round.prompt.text, "traits")
-            question = own_round.sampling.question([turn], image, 0, judgement.image_sha256)
-            text = await ask_patiently(own_round.backend, question, self._settings.default_timeout_s, self._patience)
-            judgement = replace(judgement, text=text)
+            form = YES_OR_NO if own_round.strategy == "simple" else QUESTIONNAIRE
+            held = form if own_round.structured else None
+            question = own_round.sampling.question([turn], image, 0, judgement.image_sha256, held)
+            timeout_s = self._settings.default_timeout_s
+            (answer,) = await ask_patiently(own_round.backend, question, timeout_s, self._patience)
+            judgement = replace(judgement, text=answer.text, reasoning=answer.reasoning)
+            answer.require_answer(question.max_tokens)
             return await self._decide(own_round, judgement)
         except ModelGone:
             raise
@@ -189,7 +210,7 @@ class InterestJudge:
     async def _decide(self, own_round: _Round, judgement: InterestJudgement) -> InterestJudgement:
         timeout_s = self._settings.scoring_timeout_s
         if own_round.strategy == "simple":
-            (verdict,) = await self._scoring.verdicts([PreferenceAnswer(_ANY_VALUE, judgement.text)], timeout_s)
+            (verdict,) = await self._scoring.read_verdicts("interest", [judgement.text], timeout_s)
             judgement = replace(judgement, verdict=verdict)
             if verdict in _UNDECIDED:
                 return replace(judgement, error=_undecided(_UNDECIDED[verdict], f"ANSWER_{verdict.upper()}"))
@@ -198,6 +219,8 @@ class InterestJudge:
             return replace(judgement, error=_undecided("the model said nothing", "ANSWER_EMPTY"))
         reading = await self._scoring.isq(judgement.text, own_round.threshold, timeout_s)
         judgement = replace(judgement, isq=reading.message)
+        if reading.error:
+            return replace(judgement, error=_undecided(f"the model's answer: {reading.error}", "OUT_OF_RANGE"))
         if reading.match is None:
             missing = f"the model's answer does not give {', '.join(reading.missing)}"
             return replace(judgement, error=_undecided(missing, "ISQ_INCOMPLETE"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from gateway.detection import Completion
-from gateway.sampling import ModelDefaults, ModelLimits
+from gateway.sampling import ModelDefaults, ModelLimits, SentenceRule
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class ModelInfo:
     max_samples: int
     max_tokens: int
     accepts_images: bool
+    structured_answers: bool = False
+    """Whether it can be held to an answer format; never by a server of an earlier release."""
 
 
 class StageTimes(NamedTuple):
@@ -42,6 +44,8 @@ class Finished:
 
     model: ModelInfo
     times: StageTimes
+    sentence_rule: str = ""
+    """The rule that told the first sentences, with its version; empty by a server of an earlier release."""
 
 
 ModelEvent = Started | Completion | Finished
@@ -72,6 +76,17 @@ class Sample(NamedTuple):
     temperature: float
 
 
+class AnswerFormat(NamedTuple):
+    """The only answers that a model may give. One of the first two is set."""
+
+    choices: tuple[str, ...] = ()
+    """Texts to choose from."""
+    json_schema: str = ""
+    """A JSON Schema, as JSON."""
+    field: str = ""
+    """The caller's name of what asks for it, for errors about it."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What a model is asked: a conversation that ends with the user, and how to sample."""
@@ -83,6 +98,9 @@ class Question:
     top_p: float
     max_tokens: int
     first_sentence_only: bool = False
+    answer_format: AnswerFormat | None = None
+    """None for any text; not together with `first_sentence_only`."""
+    sentence_rule: SentenceRule = "answer"
 
 
 class Backend(Protocol):

@@ -8,8 +8,8 @@ from functools import partial
 
 from axia.prompts import PromptText
 from gateway import metrics
-from gateway.answers import CALL_FIELDS, check_traits, plan_answers
-from gateway.asking import ModelGone, Patience, ask_patiently, gone, patiently
+from gateway.answers import CALL_FIELDS, YES_OR_NO, check_structured, check_traits, plan_answers
+from gateway.asking import Answer, ModelGone, Patience, ask_patiently, gone, patiently
 from gateway.found import Hit, Retrieval
 from gateway.model import Backend, Backends, Turn
 from gateway.ordered import in_order
@@ -99,6 +99,8 @@ class PreferenceAssessor:
         k = DEFAULT_K if request.k is None else request.k
         check_between("k", k, 1, MAX_K)
         check_traits(request.traits, fewest=0)
+        if request.structured:
+            check_structured(backend.model, "structured")
         sampling = plan_answers(request.answers, backend.limits, backend.defaults)
         prompts = choose_prompts(self._prompts, request.modality, request.traits, self._settings.max_text_chars)
         chosen = choose_keywords(await self._retrieval.lexicon(), request.values, request.keywords)
@@ -124,7 +126,14 @@ class PreferenceAssessor:
                 reason="NOTHING_FOUND" if images else "NOTHING_INDEXED",
             )
         return PreferencePlan(
-            tuple(pictures), request.modality, prompts, backend.model, sampling, provenance, tuple(short)
+            tuple(pictures),
+            request.modality,
+            prompts,
+            backend.model,
+            sampling,
+            provenance,
+            tuple(short),
+            request.structured,
         )
 
     async def _judge(self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture) -> Judgement:
@@ -152,31 +161,31 @@ class PreferenceAssessor:
     async def _about_picture(
         self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture, image: bytes
     ) -> Judgement:
-        replies: list[str] = []
+        answers: list[Answer] = []
         history: list[Turn] = []
         for position, prompt in enumerate(plan.prompts):
             turn = Turn("user", prompt.text, "traits" if position == 0 and "+" in prompt.id else "")
-            replies.append(await self._ask(plan, backend, [*history, turn], image, position, picture))
-            history += _exchange(turn, replies[-1])
-        return Judgement(picture, tuple(replies))
+            answers.append(await self._ask(plan, backend, [*history, turn], image, position, picture))
+            history += _exchange(turn, answers[-1].text)
+        return _judgement(picture, *answers)
 
     async def _about_description(
         self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture, image: bytes
     ) -> Judgement:
         like, why, describe = plan.prompts
         description = await self._ask(plan, backend, [Turn("user", describe.text)], image, 2, picture)
-        if not description:
+        if not description.text:
             raise FailedPrecondition(
                 "the model said nothing when asked to describe the picture, so there is no description to ask about",
                 reason="DESCRIPTION_EMPTY",
             )
-        asked = Turn("user", like.text.replace("{description}", description), "description")
+        asked = Turn("user", like.text.replace("{description}", description.text), "description")
         first = await self._ask(plan, backend, [asked], None, 0, picture)
-        history = _exchange(asked, first)
+        history = _exchange(asked, first.text)
         if not history:  # without its exchange the second question would be about nothing
-            return Judgement(picture, (first, "", description), description=description)
+            return _judgement(picture, first, Answer(""), description, description=description.text)
         second = await self._ask(plan, backend, [*history, Turn("user", why.text)], None, 1, picture)
-        return Judgement(picture, (first, second, description), description=description)
+        return _judgement(picture, first, second, description, description=description.text)
 
     async def _ask(
         self,
@@ -186,9 +195,12 @@ class PreferenceAssessor:
         image: bytes | None,
         position: int,
         picture: PlannedPicture,
-    ) -> str:
-        question = plan.sampling.question(turns, image, position, picture.image_id)
-        return await ask_patiently(backend, question, self._settings.default_timeout_s, self._patience)
+    ) -> Answer:
+        held = YES_OR_NO if plan.structured and position == 0 else None
+        question = plan.sampling.question(turns, image, position, picture.image_id, held)
+        (answer,) = await ask_patiently(backend, question, self._settings.default_timeout_s, self._patience)
+        answer.require_answer(question.max_tokens)
+        return answer
 
     async def _read(self, judgement: Judgement) -> Verdict | None:
         """The verdict of one judgement; None where the scoring service is away, which the summary will say."""
@@ -219,6 +231,13 @@ def concerns_call(error: ServiceError) -> bool:
     if error.code not in (Code.INVALID_ARGUMENT, Code.NOT_FOUND):
         return False
     return any(violation.field.partition("[")[0] in CALL_FIELDS for violation in error.violations)
+
+
+def _judgement(picture: PlannedPicture, *answers: Answer, description: str = "") -> Judgement:
+    """A judgement of a picture by the answers to the plan's prompts, in their order."""
+    thoughts = tuple(answer.reasoning for answer in answers)
+    replies = tuple(answer.text for answer in answers)
+    return Judgement(picture, replies, description=description, reasoning=thoughts if any(thoughts) else ())
 
 
 def _exchange(turn: Turn, reply: str) -> list[Turn]:

@@ -47,6 +47,8 @@ class Judgement:
     """What the first reply says; None where nobody read it."""
     error: ServiceError | None = None
     description: str = ""
+    reasoning: tuple[str, ...] = ()
+    """What the model thought before each reply; empty where it gave no reasoning at all."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class PreferenceRequest:
     traits: tuple[str, ...] = ()
     answers: AnswerRequest = UNSET
     confidence_level: float | None = None
+    structured: bool = False
     resume_sha256: str | None = None
     resumed: tuple[Judgement, ...] = ()
 
@@ -80,6 +83,8 @@ class PreferencePlan:
     """What found the pictures."""
     short_keywords: tuple[str, ...]
     """Those with fewer than k pictures."""
+    structured: bool = False
+    """Whether the answer to the first question is held to "yes" and "no"."""
 
     @property
     def sha256(self) -> str:
@@ -91,6 +96,7 @@ class PreferencePlan:
             "prompts": [prompt.sha256 for prompt in self.prompts],
             "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens],
             "seed": self.sampling.seed,
+            **({"structured": True} if self.structured else {}),  # so that hashes of earlier releases hold
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

@@ -7,17 +7,14 @@ from dataclasses import replace
 
 from axia.prompts import PromptText
 from gateway import metrics
-from gateway.asking import ask
+from gateway.alignment_judge import Item, JudgeModel, Votes
 from gateway.detection import Completion
-from gateway.model import Backend, Question, Sample, Turn
+from gateway.model import Backend
 from gateway.readings import TOO_OLD, Readings, Scoring
 from gateway.sampling import GroundTruth
 from services.serving.errors import DeadlineExceeded, ServiceError
 
 logger = logging.getLogger(__name__)
-
-JUDGE_PROMPT = "judge/names-element"
-_JUDGE_TOKENS = 16
 
 
 class Reader:
@@ -32,7 +29,7 @@ class Reader:
 
     def __init__(self, scoring: Scoring, prompts: Mapping[str, PromptText], timeout_s: float, reserve_s: float) -> None:
         self._scoring = scoring
-        self._prompt = prompts[JUDGE_PROMPT]
+        self._judge_model = JudgeModel(scoring, prompts)
         self._timeout_s = timeout_s
         self._reserve_s = reserve_s
 
@@ -67,9 +64,8 @@ class Reader:
         judged: Sequence[str] = ()
         if truth and judge:
             try:
-                judged = await self._judge_all(
-                    judge, sentences, truth, time_left_s - min(self._reserve_s, time_left_s / 2)
-                )
+                time_for_judge_s = time_left_s - min(self._reserve_s, time_left_s / 2)
+                judged = await self._judge_all(judge, sentences, truth, time_for_judge_s)
             except ServiceError as error:
                 logger.info("alignment is missing from a detection: %s", error.message)
                 truth = None  # the rest is read all the same
@@ -91,29 +87,30 @@ class Reader:
     async def _judge_all(
         self, judge: Backend, sentences: Sequence[str], truth: GroundTruth, timeout_s: float
     ) -> list[str]:
-        """What the judge says of each sentence; equal ones are asked about once."""
+        """What the judge says of each sentence, or its majority; equal ones are asked about once."""
         distinct = list(dict.fromkeys(sentences))
         places = asyncio.Semaphore(judge.limits.side_by_side(len(distinct)))
+        votes = Votes(truth.judge_samples, truth.judge_structured)
+        fields = ("ground_truth.element", "ground_truth.judge_structured")
 
-        async def in_turn(sentence: str) -> str:
+        async def in_turn(sentence: str) -> list[str]:
+            item = Item(sentence, (truth.element, *truth.accept))
             async with places:
-                return await self._judge(judge, sentence, truth, timeout_s)
+                answers = await self._judge_model.ask(judge, item, votes, timeout_s, fields=fields)
+            return [answer.text for answer in answers]
 
         try:
             async with asyncio.timeout(timeout_s):
-                said = await asyncio.gather(*map(in_turn, distinct))
+                asked = await asyncio.gather(*map(in_turn, distinct))
+                # A single vote is read with all else, in one call.
+                said = [own[0] for own in asked] if votes.samples == 1 else await self._count(asked)
         except TimeoutError as error:
             raise DeadlineExceeded("the judge model took too long", reason="JUDGE_TOO_SLOW") from error
         by_sentence = dict(zip(distinct, said, strict=True))
         return [by_sentence[sentence] for sentence in sentences]
 
-    async def _judge(self, judge: Backend, sentence: str, truth: GroundTruth, timeout_s: float) -> str:
-        phrasings = "; ".join((truth.element, *truth.accept))
-        text = self._prompt.text.replace("{element}", phrasings).replace("{answer}", sentence)
-        turn = Turn("user", text, "ground_truth.element")
-        tokens = min(_JUDGE_TOKENS, judge.limits.max_tokens)
-        question = Question((turn,), None, (Sample(0, 0.0),), top_p=1.0, max_tokens=tokens)
-        return await ask(judge, question, timeout_s)
+    async def _count(self, votes: Sequence[Sequence[str]]) -> list[str]:
+        return [tally.text for tally in await self._judge_model.count(votes, self._timeout_s)]
 
 
 def _counted(missing: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,10 @@ Verdict = Literal["yes", "no", "refusal", "unparsed"]
 """What an answer to a question for yes or no says."""
 
 
+Question = Literal["like", "interest", "judge"]
+"""What was asked for yes or no: whether a picture is liked or interesting, or whether an answer names an element."""
+
+
 class Weight(NamedTuple):
     """A value and its weight, 0 to 1."""
 
@@ -46,7 +50,7 @@ class Grouping(NamedTuple):
 
     consensus: Consensus
     by_meaning: bool
-    """False where there is no sentence model, so that words alone were compared."""
+    """False where there is no reader model, so that words alone were compared."""
 
 
 class PreferenceAnswer(NamedTuple):
@@ -62,9 +66,11 @@ class IsqReading(NamedTuple):
     """What an answer to the questionnaire says."""
 
     match: bool | None
-    """None where an item is missing from the text."""
+    """None where an item is missing from the text, or the items can't be used."""
     missing: tuple[str, ...]
     message: Message
+    error: str = ""
+    """Why the items can't be used, such as one that is out of its range; empty otherwise."""
 
 
 TOO_OLD = "SCORING_TOO_OLD"
@@ -102,13 +108,19 @@ class Scoring(Protocol):
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""
 
+    async def read_verdicts(self, question: Question, answers: Sequence[str], timeout_s: float) -> list[Verdict]:
+        """What each answer to this question says."""
+
     async def preference_table(
         self, answers: Sequence[PreferenceAnswer], confidence_level: float, timeout_s: float
     ) -> Message:
         """Preference by value."""
 
     async def isq(self, text: str, threshold: float, timeout_s: float) -> IsqReading:
-        """Reads and scores one questionnaire. Raises InvalidArgument where an item is out of range."""
+        """Reads and scores one questionnaire.
+
+        A scoring service of an earlier release raises InvalidArgument where an item is out of range.
+        """
 
 
 @dataclass(frozen=True)

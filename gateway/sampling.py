@@ -20,6 +20,12 @@ DEFAULT_TOP_P = 1.0
 DEFAULT_ABSTAIN_THRESHOLD = 0.5
 MAX_PHRASINGS = 64
 """Other phrasings of an element that a request may give."""
+MAX_VOTES = 25
+"""Times that a model as judge may be asked about one answer."""
+
+
+SentenceRule = Literal["answer", "literal"]
+"""Which sentence of a completion is its first: that of the answer itself, or that of the text."""
 
 
 class GroundTruth(NamedTuple):
@@ -27,8 +33,12 @@ class GroundTruth(NamedTuple):
 
     element: str
     accept: tuple[str, ...] = ()
-    judge: Literal["lexical", "semantic", "model"] = "lexical"
+    judge: Literal["lexical", "semantic", "model"] = "semantic"
     judge_model: str = ""
+    judge_samples: int = 1
+    """Of a model as judge: how often it is asked about each answer."""
+    judge_structured: bool = False
+    """Of a model as judge: whether it is held to "yes" and "no"."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class DetectionRequest:
     full_text: bool = False
     abstain_threshold: float | None = None
     ground_truth: GroundTruth | None = None
+    sentence_rule: SentenceRule = "answer"
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,7 @@ class SamplingPlan:
     max_tokens: int
     full_text: bool
     abstain_threshold: float
+    sentence_rule: SentenceRule = "answer"
 
     def completion_seeds(self, image_sha256: str) -> list[int]:
         """The seed of each completion for a picture; see `completion_seed`."""
@@ -155,6 +167,7 @@ def plan_sampling(
         max_tokens=max_tokens,
         full_text=request.full_text,
         abstain_threshold=threshold,
+        sentence_rule=request.sentence_rule,
     )
 
 
@@ -187,10 +200,20 @@ def _check_ground_truth(truth: GroundTruth, max_text_chars: int) -> None:
     check_between("ground_truth.accept", len(truth.accept), 0, MAX_PHRASINGS)
     for index, phrasing in enumerate(truth.accept):
         check_text(f"ground_truth.accept[{index}]", phrasing, max_text_chars)
-    if truth.judge_model and truth.judge != "model":
-        raise InvalidArgument(
-            "ground_truth.judge_model", "names a model, and the judge is not JUDGE_MODEL", reason="JUDGE_NOT_A_MODEL"
-        )
+    check_between("ground_truth.judge_samples", truth.judge_samples, 1, MAX_VOTES)
+    if truth.judge == "model":
+        return
+    for field, given in (
+        ("judge_model", truth.judge_model),
+        ("judge_samples", truth.judge_samples > 1),
+        ("judge_structured", truth.judge_structured),
+    ):
+        if given:
+            raise InvalidArgument(
+                f"ground_truth.{field}",
+                "is for a model as judge, and the judge is not JUDGE_MODEL",
+                reason="JUDGE_NOT_A_MODEL",
+            )
 
 
 def _prompt(

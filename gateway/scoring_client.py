@@ -9,7 +9,7 @@ import grpc
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import convert_scoring, metrics
 from gateway.channels import ServiceChannel
-from gateway.readings import TOO_OLD, IsqReading, Message, PreferenceAnswer, Readings, Verdict
+from gateway.readings import TOO_OLD, IsqReading, Message, PreferenceAnswer, Question, Readings, Verdict
 from gateway.sampling import GroundTruth
 from services.serving.errors import Code, FailedPrecondition, ServiceError
 from services.serving.logs import REQUEST_ID_KEY, request_id
@@ -88,11 +88,7 @@ class GrpcScoring:
         except ServiceError as error:
             if error.reason != "UNIMPLEMENTED":
                 raise
-            too_old = FailedPrecondition(
-                f"the scoring service at {self._channel.address} is of an older release than this gateway and knows no "
-                "ReadCompletions; upgrade it",
-                reason=TOO_OLD,
-            )
+            too_old = self._too_old("ReadCompletions")
             if self._too_old_at != self._channel.arrivals:
                 self._too_old_at = self._channel.arrivals
                 logger.warning("detections miss what scoring says: %s", too_old.message)
@@ -100,6 +96,26 @@ class GrpcScoring:
         for own in response.missing:
             logger.info("%s can't be read: %s", own.part, own.message)
         return convert_scoring.to_readings(response)
+
+    def _too_old(self, method: str) -> FailedPrecondition:
+        return FailedPrecondition(
+            f"the scoring service at {self._channel.address} is of an older release than this gateway and knows no "
+            f"{method}; upgrade it",
+            reason=TOO_OLD,
+        )
+
+    async def read_verdicts(self, question: Question, answers: Sequence[str], timeout_s: float) -> list[Verdict]:
+        """What each answer to this question says.
+
+        Raises:
+            FailedPrecondition: With the reason TOO_OLD if the service can't.
+        """
+        request = convert_scoring.from_question(question, answers)
+        try:
+            response = await self._call("ReadVerdicts", request, self._stub.ReadVerdicts, timeout_s)
+        except ServiceError as error:
+            raise self._too_old("ReadVerdicts") if error.reason == "UNIMPLEMENTED" else error from error
+        return [convert_scoring.to_verdict(own.verdict) for own in response.verdicts]
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""

@@ -12,6 +12,7 @@ import grpc
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2
 from gateway import (
+    convert_alignment,
     convert_detection,
     convert_interest,
     convert_model,
@@ -19,6 +20,7 @@ from gateway import (
     convert_watch,
     metrics,
 )  # fmt: skip
+from gateway.alignment_judge import AlignmentJudge
 from gateway.backends import BackendPool, BackendState
 from gateway.detector import Detection, Detector
 from gateway.interest import InterestJudge
@@ -38,6 +40,7 @@ class Protocols(NamedTuple):
     detector: Detector
     preference: PreferenceAssessor
     interest: InterestJudge
+    alignment: AlignmentJudge
 
 
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
@@ -50,7 +53,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         prompts: Mapping[str, PromptText],
         settings: GatewaySettings,
     ) -> None:
-        self._detector, self._preference, self._interest = protocols
+        self._detector, self._preference, self._interest, self._alignment = protocols
         self._backends = backends
         self._prompts = prompts
         self._settings = settings
@@ -131,6 +134,13 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         """Judges as a persona whether pictures are interesting."""
         interest = await self._interest.judge(convert_interest.to_interest_request(request))
         return convert_interest.from_interest(interest, request_id.get())
+
+    async def JudgeAlignment(
+        self, request: gateway_pb2.JudgeAlignmentRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> gateway_pb2.JudgeAlignmentResponse:
+        """Asks a model whether answers name what annotators named."""
+        judgements = await self._alignment.judge(convert_alignment.to_judge_request(request))
+        return convert_alignment.from_judgements(judgements)
 
     async def ListModels(
         self, request: gateway_pb2.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -44,7 +44,8 @@ class GatewaySettings(ServerSettings):
     scoring_reserve_s: float = Field(default=0.1, ge=0, le=10)
     """How much earlier a deadline ends a detection's sampling or a judge model so that scoring fits in, in seconds."""
     table_timeout_s: float = Field(default=60.0, gt=0)
-    """Time for the scoring service to compute a table of preference, in seconds."""
+    """Time for the scoring service to compute a table of preference, or to read what a judge model says of many
+    answers, in seconds."""
 
     model_attempts: int = Field(default=4, ge=1, le=5)
     """How often one call is tried on a model's replicas before it started, the first time included."""
@@ -53,7 +54,8 @@ class GatewaySettings(ServerSettings):
     ask_pause_s: float = Field(default=0.5, ge=0, le=60)
     """Pause before the second of these attempts, in seconds; it doubles each time, up to 10 seconds."""
     protocol_concurrency: int = Field(default=8, ge=1, le=256)
-    """Pictures of one preference or interest call that are asked about, or kept for their turn, at the same time."""
+    """Pictures of one preference or interest call, or answers of a judge's, that are asked about, or kept for their
+    turn, at the same time."""
     max_interest_pictures: int = Field(default=64, ge=1, le=1024)
     """Pictures that one JudgeInterest call may have."""
     max_passed_calls: int = Field(default=256, ge=1)

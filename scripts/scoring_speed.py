@@ -1,4 +1,4 @@
-"""Measures the scoring service beside gRPC's own floor: python -m scripts.scoring_speed [--sentence-model NAME]
+"""Measures the scoring service beside gRPC's own floor: python -m scripts.scoring_speed [--reader NAME]
 
 A raw grpc.aio echo and a scoring server run as processes of their own, and one client calls them in turns, so that
 whatever else the machine does meets both. Prints calls a second, their ratio, the batch calls' times and the server's
@@ -27,6 +27,7 @@ from services.scoring.schwartz import VALUES
 CONCURRENCY = 32
 CALLS = 1280
 ROUNDS = 15
+ANSWERS = 1_000
 ECHO = "/axia.speed.Echo/Echo"
 SIZES = [("grpc.max_send_message_length", 2**26), ("grpc.max_receive_message_length", 2**26)]
 REPLIES = (
@@ -75,7 +76,7 @@ def processor_us(pid: int) -> float:
     return (spent.user + spent.system) * 1e6
 
 
-async def measure(port: int, pids: tuple[int, int], sentence_model: str) -> None:
+async def measure(port: int, pids: tuple[int, int], reader: str) -> None:
     """Prints every figure."""
     async with (
         grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=SIZES) as channel,
@@ -106,12 +107,12 @@ async def measure(port: int, pids: tuple[int, int], sentence_model: str) -> None
             scoring_pb2.PreferenceAnswer(
                 value=VALUES[index % 10], answer=f"{REPLIES[index % len(REPLIES)]} {index}", keyword=f"k{index % 50}"
             )
-            for index in range(100_000)
+            for index in range(ANSWERS if reader else 0)
         ]
-        began = time.perf_counter()
-        await stub.ScorePreference(scoring_pb2.ScorePreferenceRequest(answers=answers))
-        print(f"100,000 preference answers in one call: {time.perf_counter() - began:.2f} s")
-        if sentence_model:
+        if reader:
+            began = time.perf_counter()
+            await stub.ScorePreference(scoring_pb2.ScorePreferenceRequest(answers=answers))
+            print(f"{ANSWERS:,} preference answers in one call, all new: {time.perf_counter() - began:.2f} s")
             sentences = [f"The {REPLIES[6][10:]} A child is near a hot stove in room {index}." for index in range(1000)]
             began = time.perf_counter()
             await stub.AttributeValues(scoring_pb2.AttributeValuesRequest(sentences=sentences))
@@ -130,13 +131,13 @@ def main() -> None:
     """Starts both servers, measures, ends them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=50953)
-    parser.add_argument("--sentence-model", default="", help="as AXIA_SCORING_SENTENCE_MODEL; empty for none")
+    parser.add_argument("--reader", default="packaged", help="as AXIA_SCORING_READER; empty for none")
     parser.add_argument("--echo", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.echo:
         asyncio.run(serve_echo(options.port))
         return
-    settings = {"PORT": str(options.port), "METRICS_PORT": "0", "SENTENCE_MODEL": options.sentence_model}
+    settings = {"PORT": str(options.port), "METRICS_PORT": "0", "READER": options.reader}
     environment = os.environ | {f"AXIA_SCORING_{name}": value for name, value in settings.items()}
     echo = [sys.executable, "-m", "scripts.scoring_speed", "--echo", "--port", str(options.port + 1)]
     servers = [
@@ -144,7 +145,7 @@ def main() -> None:
         subprocess.Popen(echo),
     ]
     try:
-        asyncio.run(measure(options.port, (servers[0].pid, servers[1].pid), options.sentence_model))
+        asyncio.run(measure(options.port, (servers[0].pid, servers[1].pid), options.reader))
     finally:
         for server in servers:
             server.terminate()

@@ -16,9 +16,12 @@ SOURCES = {
     "v1/engine/async_llm.py": ("AsyncLLM",),
     "v1/engine/exceptions.py": ("EngineDeadError", "EngineGenerateError"),
     "v1/executor/uniproc_executor.py": ("UniProcExecutor",),
+    "config/structured_outputs.py": ("StructuredOutputsConfig",),
     "engine/arg_utils.py": ("EngineArgs", "AsyncEngineArgs"),
     "exceptions.py": ("VLLMValidationError",),
-    "sampling_params.py": ("RequestOutputKind", "SamplingParams"),
+    "sampling_params.py": ("RequestOutputKind", "SamplingParams", "StructuredOutputsParams"),
+    "parser/engine/adapters.py": ("ParserEngineReasoningAdapter",),
+    "reasoning/abs_reasoning_parsers.py": ("ReasoningParser", "ReasoningParserManager"),
     "renderers/params.py": ("ChatParams",),
     "renderers/base.py": ("BaseRenderer",),
     "utils/torch_utils.py": ("available_cpu_count",),
@@ -30,6 +33,8 @@ SOURCES = {
 METHODS = (
     "generate", "check_admission", "from_engine_args", "shutdown", "get_num_unfinished_requests", "get_tokenizer",
     "render_chat_async", "render_cmpl_async", "record", "log_engine_initialized", "errored",
+    "get_reasoning_parser", "is_reasoning_end", "is_reasoning_end_streaming", "adjust_initial_state_from_prompt",
+    "extract_reasoning_streaming", "has_engine_confirmed_reasoning_end", "finish_streaming",
 )  # fmt: skip
 
 

@@ -122,8 +122,8 @@ def inference(log: Path, **settings: object) -> Iterator[Server]:
 
 @contextmanager
 def scoring(log: Path, **settings: object) -> Iterator[Server]:
-    """A scoring server; by default without a sentence model, which takes seconds to load."""
-    settings = {"sentence_model": "", **settings}
+    """A scoring server; by default without the reader model."""
+    settings = {"reader": "", **settings}
     server = Server("services.scoring", "AXIA_SCORING_", "axia.v1.ScoringService", log, **settings)
     try:
         yield server

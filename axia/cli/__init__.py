@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
+from axia.cli.compare import compare
 from axia.cli.detect import detect
 from axia.cli.down import down
 from axia.cli.index import index
 from axia.cli.interest import interest
+from axia.cli.judges import audit, table
 from axia.cli.models import models
 from axia.cli.preference import preference
 from axia.cli.replay import replay
@@ -29,8 +31,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is
 )
-for _command in (detect, watch, replay, index, search, preference, interest, models, up, down):
+for _command in (detect, watch, replay, index, search, preference, compare, interest, models, up, down):
     app.command(help=_filled(_command.__doc__ or ""))(_command)
+judges = typer.Typer(no_args_is_help=True)
+for _of_judges in (audit, table):
+    judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)
+app.add_typer(judges, name="judges", help="How far judges of alignment agree with people, and what they say.")
 
 
 def _print_version(wanted: bool) -> None:

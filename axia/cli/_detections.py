@@ -1,15 +1,21 @@
 """How `axia detect` prints: a table, lines as they come, or JSON."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from axia.cli._output import console, printable
 
 if TYPE_CHECKING:
+    from axia.judges.card import JudgeFigures
     from axia.results import Completion, Detection
 
-ABSTAINS = "—  (abstains)"
-"""Stands where a consensus would if there were one."""
+_ABSTAINS: Mapping[str, str] = {
+    "refused": "—  (abstains: the model declines)",
+    "no_answer": "—  (abstains: no answer)",
+    "none_in_minority": "—  (abstains: some say none, others name something)",
+}
+"""Stands where a consensus would if there were one, by the reason; the others say no more than the groups beside it."""
 _MARKS = {1: "✓", 0: "✗", None: "?"}
 """How a completion's alignment is shown; None where it could not be judged."""
 _BULLET = "·"
@@ -23,6 +29,8 @@ class Printer(Protocol):
     """Whether it wants each completion when it ends."""
     prints_at_once: bool
     """Whether it prints before `finish`."""
+    judge: "JudgeFigures | None"
+    """How far the judge agrees with people, to print beside its numbers; None where no card says it."""
 
     def completion(self, path: str, completion: "Completion") -> None:
         """One completion ended; called only where `streams` is set."""
@@ -52,12 +60,16 @@ class _Json:
 
     streams = False
     prints_at_once = True
+    judge: "JudgeFigures | None" = None
 
     def completion(self, path: str, completion: "Completion") -> None:
         pass
 
     def summary(self, path: str, detection: "Detection") -> None:
-        print(detection.model_dump_json(), flush=True)
+        if self.judge is None:
+            print(detection.model_dump_json(), flush=True)
+        else:
+            _print_json({**dict(detection), "judge_card": self.judge})
 
     def finish(self) -> None:
         pass
@@ -68,12 +80,14 @@ class _JsonEvents:
 
     streams = True
     prints_at_once = True
+    judge: "JudgeFigures | None" = None
 
     def completion(self, path: str, completion: "Completion") -> None:
         _print_json({"event": "completion", "path": path, "completion": completion})
 
     def summary(self, path: str, detection: "Detection") -> None:
-        _print_json({"event": "summary", "path": path, "detection": detection})
+        card = {} if self.judge is None else {"judge_card": self.judge}
+        _print_json({"event": "summary", "path": path, "detection": detection, **card})
 
     def finish(self) -> None:
         pass
@@ -84,9 +98,11 @@ class _Lines:
 
     streams = True
     prints_at_once = True
+    judge: "JudgeFigures | None" = None
 
     def __init__(self, judged: bool) -> None:
         self._judged = judged
+        self._scores: list[int] = []
 
     def completion(self, path: str, completion: "Completion") -> None:
         numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed}"
@@ -99,10 +115,12 @@ class _Lines:
             marks = zip(detection.completions, _marks(detection), strict=True)
             each = " ".join(f"#{completion.index} {mark}" for completion, mark in marks)
             figures = f"alignment {figure(detection.alignment)}: {each}, {figures}"
-        print(f"{printable(path)}  consensus: {_consensus(detection)}  ({figures})", flush=True)
+        print(f"{printable(path)}  consensus: {consensus_of(detection)}  ({figures})", flush=True)
+        self._scores += _scores(detection)
 
     def finish(self) -> None:
-        pass
+        if self.judge is not None:
+            print(_alignment(self._scores, self.judge), flush=True)
 
 
 class _Table:
@@ -110,6 +128,7 @@ class _Table:
 
     streams = False
     prints_at_once = False
+    judge: "JudgeFigures | None" = None
 
     def __init__(self, judged: bool) -> None:
         self._judged = judged
@@ -147,12 +166,15 @@ class _Table:
             for beginning, completion in zip(beginnings, detection.completions, strict=True):
                 said.add_row(beginning, printable(completion.first_sentence))
             # Below the completions and not beside them, which would halve the width of both.
-            said.add_row("=", _consensus(detection), style="bold")
+            said.add_row("=", consensus_of(detection), style="bold")
             agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
             name = Path(path).name if short else path
             alignment = [figure(detection.alignment)] if self._judged else []
             table.add_row(printable(name), said, agreement, *alignment, _milliseconds(detection))
         console().print(table)
+        if self.judge is not None:
+            scores = [score for _, detection in self._rows for score in _scores(detection)]
+            console().print(_alignment(scores, self.judge))
 
 
 def _print_json(event: dict[str, object]) -> None:
@@ -161,8 +183,11 @@ def _print_json(event: dict[str, object]) -> None:
     print(to_json(event).decode(), flush=True)
 
 
-def _consensus(detection: "Detection") -> str:
-    return ABSTAINS if detection.consensus is None else printable(detection.consensus)
+def consensus_of(detection: "Detection") -> str:
+    """The consensus, or that there is none."""
+    if detection.consensus is None:
+        return _ABSTAINS.get(detection.abstain_reason or "", "—  (abstains)")
+    return printable(detection.consensus)
 
 
 def mark(score: int | None) -> str:
@@ -173,6 +198,18 @@ def mark(score: int | None) -> str:
 def figure(alignment: float | None) -> str:
     """An alignment as it is shown."""
     return "—" if alignment is None else f"{alignment:.2f}"
+
+
+def _scores(detection: "Detection") -> list[int]:
+    """The scores of the completions that could be judged."""
+    alignments = [reading.alignment for reading in detection.readings if reading.alignment]
+    return [own.score for own in alignments if own.score is not None]
+
+
+def _alignment(scores: list[int], judge: "JudgeFigures") -> str:
+    """The alignment over all pictures, with how far its judge agrees with people."""
+    share = sum(scores) / len(scores) if scores else None
+    return f"alignment {figure(share)} ({printable(judge.validity())})"
 
 
 def _is_judged(detection: "Detection") -> bool:

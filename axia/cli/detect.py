@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from axia.cli import _detections
+from axia.cli import _detections, _judge_cards
 from axia.cli import _truths as _truth_files
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, printable
 from axia.cli._paths import pictures_at
@@ -28,6 +28,13 @@ class Judge(StrEnum):
     LEXICAL = "lexical"
     SEMANTIC = "semantic"
     MODEL = "model"
+
+
+class SentenceRule(StrEnum):
+    """Which sentence of a completion is its first."""
+
+    ANSWER = "answer"
+    LITERAL = "literal"
 
 
 def detect(
@@ -55,6 +62,13 @@ def detect(
     full_text: Annotated[
         bool, typer.Option("--full-text", help="Let completions run on after their first sentence.")
     ] = False,
+    sentence_rule: Annotated[
+        SentenceRule | None,
+        typer.Option(
+            help="Which sentence counts: the first of the answer itself, or the first of the text.",
+            show_default="answer",
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of one completion at most.", show_default="100")
     ] = None,
@@ -84,7 +98,30 @@ def detect(
         Judge | None,
         typer.Option(
             help="With --truth or --truths: words, sentence embeddings, or the model that answered.",
-            show_default="lexical",
+            show_default="semantic",
+        ),
+    ] = None,
+    judge_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --judge model: who judges.", show_default="the model that answered"),
+    ] = None,
+    judge_samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=25,
+            help="With --judge model: how often it is asked about each answer; the majority counts.",
+            show_default="1",
+        ),
+    ] = None,
+    judge_structured: Annotated[
+        bool, typer.Option("--judge-structured", help='With --judge model: hold it to "yes" and "no".')
+    ] = False,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --truth or --truths: a card of `axia judges audit`; prints the judge's κ beside the alignment.",
         ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
@@ -105,6 +142,9 @@ def detect(
     rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out. A
     picture without a row is told on standard error and not judged.
 
+    With --card the alignment over all pictures stands at the end, with the judge's agreement with people. A card of
+    another judge, or of another revision of it, is refused.
+
     Exit code: 0, 1 if any picture failed, 2 for wrong usage.
     """
     temperatures = temperature or []
@@ -114,7 +154,12 @@ def detect(
         raise typer.BadParameter("give --system or --system-text, not both")
     if n is not None and len(temperatures) > 1 and len(temperatures) != n:
         raise typer.BadParameter(f"-n is {n} and there are {len(temperatures)} temperatures: give one, or one for each")
-    truth_of = _truths(truth, accept or [], truths, judge)
+    judged_by = _judged_by(judge, judge_model, judge_samples, judge_structured)
+    truth_of = _truths(truth, accept or [], truths, judged_by)
+    if card is not None and truth_of is None:
+        raise typer.BadParameter(
+            "--card is for judging completions: give what they should name with --truth or --truths"
+        )
     options = {
         "n": n,
         "temperature": temperatures[0] if len(temperatures) == 1 else temperatures or None,
@@ -125,6 +170,7 @@ def detect(
         "system_prompt_id": system,
         "system_prompt_text": system_text,
         "full_text": full_text,
+        "sentence_rule": sentence_rule.value if sentence_rule else None,
         "max_tokens": max_tokens,
         "top_p": top_p,
         "abstain_threshold": abstain_threshold,
@@ -133,17 +179,41 @@ def detect(
     printer = _detections.printer(json=json, stream=stream, judged=truth_of is not None)
 
     with connect(address) as client:
+        if card is not None:
+            asked = _judge_cards.judge_asked(
+                client,
+                judge.value if judge else None,
+                judge_model=judge_model,
+                samples=judge_samples,
+                structured=judge_structured,
+                model=model,
+            )
+            printer.judge = _judge_cards.check(client, card, asked)
         raise typer.Exit(_detect_all(client, paths, options, truth_of or _no_truth, printer))
 
 
-def _truths(truth: str | None, accept: list[str], truths: Path | None, judge: Judge | None) -> "TruthOf | None":
+def _judged_by(judge: Judge | None, model: str | None, samples: int | None, structured: bool) -> dict[str, Any]:
+    """The fields of a ground truth that say who judges; those that are not given are left to the defaults."""
+    fields = {
+        "judge": judge and judge.value,
+        "judge_model": model,
+        "judge_samples": samples,
+        "judge_structured": structured or None,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    if judge is not Judge.MODEL and (alone := [name for name in given if name != "judge"]):
+        raise typer.BadParameter(f"--{alone[0].replace('_', '-')} goes with --judge model")
+    return given
+
+
+def _truths(truth: str | None, accept: list[str], truths: Path | None, judged_by: dict[str, Any]) -> "TruthOf | None":
     """What says what annotators named in a picture; None where nothing is to be judged."""
     if truth is not None and truths is not None:
         raise typer.BadParameter("give --truth, one for all pictures, or --truths, one for each, not both")
     if truths is not None and accept:
         raise typer.BadParameter(f"--accept goes with --truth: {truths} has the phrasings of each picture in its row")
     if truth is None and truths is None:
-        for given, option in ((accept, "--accept"), (judge, "--judge")):
+        for given, option in ((accept, "--accept"), (judged_by, "--judge")):
             if given:
                 raise typer.BadParameter(
                     f"{option} is for judging completions: give what they should name with --truth or --truths"
@@ -151,7 +221,6 @@ def _truths(truth: str | None, accept: list[str], truths: Path | None, judge: Ju
         return None
     from axia.inputs import GroundTruth
 
-    judged_by = {} if judge is None else {"judge": judge.value}
     if truths is None:
         for_all = GroundTruth.model_validate({"element": truth, "accept": accept, **judged_by})
         return lambda picture: for_all

@@ -65,6 +65,22 @@ def interest(
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
     ] = None,
+    structured: Annotated[
+        bool, typer.Option("--structured", help='Hold answers to "yes" and "no", or to JSON with the six items.')
+    ] = False,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, max=2, help="Of each answer.", show_default="the model's in the routing table, or else 0"),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            help="Tokens of one answer at most.",
+            show_default="the model's in the routing table, or else 100; with isq 256 or more",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed asks the same.", show_default="drawn")] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for 16 pictures.")] = 300.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a picture.")] = False,
@@ -94,7 +110,16 @@ def interest(
         try:
             for some in _batches(pictures):
                 result = client.judge_interest(
-                    some, traits, strategy=strategy.value, threshold=threshold, model=model, seed=seed, timeout=timeout
+                    some,
+                    traits,
+                    strategy=strategy.value,
+                    threshold=threshold,
+                    model=model,
+                    temperature=temperature,
+                    max_tokens=max_tokens,
+                    seed=seed,
+                    structured=structured,
+                    timeout=timeout,
                 )
                 asked = result.model_dump(exclude={"judgements", "stay_share", "undecided"})
                 for picture, judgement in zip(some, result.judgements, strict=True):

@@ -41,6 +41,23 @@ def preference(
     ] = Modality.PICTURE,
     persona: Persona = None,
     trait: Traits = None,
+    structured: Annotated[
+        bool,
+        typer.Option("--structured", help='Hold the answer to the first question to "yes" and "no"; see axia compare.'),
+    ] = False,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, max=2, help="Of each answer.", show_default="the model's in the routing table, or else 0"),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            help="Tokens of one answer at most.",
+            show_default="the model's in the routing table, or else 100",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed asks the same.", show_default="drawn")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
     out: Annotated[
@@ -63,11 +80,14 @@ def preference(
         "k": k,
         "modality": modality.value,
         "traits": traits_of(persona, trait),
+        "temperature": temperature,
+        "max_tokens": max_tokens,
         "seed": seed,
+        "structured": structured,
     }
     before = None
     if resume is not None:
-        if out is not None or any(options[name] for name in options if name != "modality"):
+        if out is not None or any(_is_given(own) for name, own in options.items() if name != "modality"):
             raise typer.BadParameter("--resume takes its options from the file: give it alone")
         options, before = load_assessment(resume)
         if before.summary is not None:
@@ -75,6 +95,11 @@ def preference(
             raise typer.Exit(_show(before, before.summary, json=json))
     with connect(address) as client:
         raise typer.Exit(_assess(client, options, before, out or resume, json=json))
+
+
+def _is_given(option: object) -> bool:
+    """Whether an option was set; 0 is a seed and a temperature."""
+    return bool(option) or (option == 0 and option is not False)
 
 
 def _assess(

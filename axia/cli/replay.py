@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -102,8 +102,17 @@ def _ask_again(client: "Client", before: "Detection", picture: Path | None, time
         full_text=asked.full_text,
         abstain_threshold=asked.abstain_threshold,
         ground_truth=asked.ground_truth,
+        sentence_rule=_sentence_rule(before),
         timeout=timeout,
     )
+
+
+def _sentence_rule(before: "Detection") -> Literal["answer", "literal"] | None:
+    """The rule of the record; a record without one is of an earlier release, which had only the literal one."""
+    rule = before.provenance.sentence_rule
+    if rule.startswith("literal/") or not (rule or before.partial):
+        return "literal"
+    return "answer" if rule.startswith("answer/") else None
 
 
 def _differences(before: "Detection", after: "Detection") -> list[dict[str, object]]:
@@ -166,6 +175,7 @@ def _print(
     for name, then_is, now_is in (
         ("model", f"{one.model.name} {one.model.revision}", f"{two.model.name} {two.model.revision}"),
         ("engine", f"{one.model.engine} {one.model.engine_version}", f"{two.model.engine} {two.model.engine_version}"),
+        ("sentence rule", one.sentence_rule or "literal/0", two.sentence_rule or "literal/0"),
         ("axia", one.axia_version, two.axia_version),
     ):
         if then_is != now_is:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._detections import ABSTAINS
+from axia.cli._detections import consensus_of
 from axia.cli._frames import WHAT_TO_GIVE, Pace, SourceError, open_source
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, describe, fault_of, print_json, printable
 
@@ -97,7 +97,7 @@ def _print(event: "WatchEvent", seconds: "Sequence[float]", *, json: bool) -> bo
             if json:
                 print_json({"event": "detection", **head, "detection": detection})
             else:
-                said = ABSTAINS if detection.consensus is None else printable(detection.consensus)
+                said = consensus_of(detection)
                 name = f"  {printable(detection.image.path)}" if detection.image.path else ""
                 print(
                     f"#{number}{place}{name}  {said}  (agreement {detection.agreement:.2f}, "

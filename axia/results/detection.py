@@ -6,12 +6,12 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from axia.results.base import Result
-from axia.results.scoring import AlignmentScore, ResponseTypeScore, ValueAttribution
+from axia.results.scoring import AbstainReason, AlignmentScore, ResponseType, ResponseTypeScore, ValueAttribution
 from axia.results.truth import GroundTruth
 
-FinishReason = Literal["stop", "sentence", "length", "unknown"]
-"""Why a completion ended: the model was done, its first sentence was complete, a length limit was reached, or the
-server gave a reason that this client does not know."""
+FinishReason = Literal["stop", "sentence", "length", "reasoning", "unknown"]
+"""Why a completion ended: the model was done, its first sentence was complete, a length limit was reached, it was
+reached while the model was still reasoning, or the server gave a reason that this client does not know."""
 
 
 class ImageInfo(Result):
@@ -35,9 +35,9 @@ class Completion(Result):
     index: int
     """Position in the request, from 0."""
     first_sentence: str
-    """The part that counts, without white space around it. Empty if the model said nothing."""
+    """The part that counts, without white space around it. Empty if the model gave no answer."""
     text: str
-    """Everything that was generated."""
+    """Everything that was generated, without `reasoning`."""
     seed: int
     """Seed of this completion's random generator."""
     temperature: float
@@ -46,6 +46,10 @@ class Completion(Result):
     """Why it ended."""
     tokens: int
     """Tokens generated."""
+    omitted: str = ""
+    """What comes before the first sentence in `text` and is no part of the answer, such as a heading or "Sure!"."""
+    reasoning: str = ""
+    """What the model thought before it answered; never read as an answer."""
 
 
 class Group(Result):
@@ -57,6 +61,8 @@ class Group(Result):
     """Indexes of the members, ascending."""
     share: float
     """Share of all completions, above 0 and at most 1."""
+    type: ResponseType | None = None
+    """What kind of answer the representative is; None where it is not known."""
 
 
 class Reading(Result):
@@ -89,6 +95,8 @@ class ModelInfo(Result):
     """Tokens that one completion may have."""
     accepts_images: bool
     """Whether it takes a picture."""
+    structured_answers: bool = False
+    """Whether it can be held to a form of answer, such as "yes" and "no"; never by servers of an earlier release."""
 
 
 class Prompt(Result):
@@ -135,6 +143,10 @@ class Provenance(Result):
     """Id of the request, under which the logs of all services have it."""
     ground_truth: GroundTruth | None = None
     """What the completions were judged by; None if nothing was given, or by a gateway of an earlier release."""
+    sentence_rule: str = ""
+    """The rule that told the first sentences, with its version: ``answer/1`` or ``literal/1``. Empty where a server or
+    gateway of an earlier release answered, whose rule was ``literal/0``, or where the deadline came before the
+    model's server told it."""
 
     @field_validator("ground_truth", mode="before")
     @classmethod
@@ -163,7 +175,7 @@ class Detection(Result):
     entropy: float
     """Shannon entropy of the groups' shares, in bits, from 0 to log2 of the number of completions."""
     abstain: bool
-    """Whether the completions agree too little to name one element."""
+    """Whether there is no consensus."""
     partial: bool
     """Whether the deadline left completions undone."""
     completions_requested: int
@@ -176,6 +188,8 @@ class Detection(Result):
     """Wall-clock time per stage, in milliseconds: ``total`` at the gateway; at the model's server ``decode`` of the
     picture, ``queue`` (the longest wait of all completions), ``first_token`` (from admission on) and ``generation``
     (from the first token on). A stage that did not happen is 0."""
+    abstain_reason: AbstainReason | None = None
+    """Why there is no consensus; None where there is one, or by a gateway of an earlier release."""
     readings: tuple[Reading, ...] = ()
     """What each completion says, by index; empty where the scoring service is missing."""
     values: dict[str, float] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Whole protocols: a model's preference by value, and a persona's interest (arXiv 2411.11479)."""
+"""Whole protocols: a model's preference by value, a persona's interest (arXiv 2411.11479), and a model as judge."""
 
 from typing import Literal
 
@@ -42,6 +42,8 @@ class PreferencePlan(Result):
     """Version of axia that the gateway runs."""
     sampling: AnswerSampling | None = None
     """How answers are sampled; None from a gateway of an earlier release."""
+    structured: bool = False
+    """Whether the answer to the first question is held to "yes" and "no"."""
 
 
 class PreferenceJudgement(Result):
@@ -65,6 +67,8 @@ class PreferenceJudgement(Result):
     """Why the picture could not be judged; None otherwise."""
     description: str
     """With the modality ``description``: what was asked about."""
+    reasoning: tuple[str, ...] = ()
+    """What the model thought before each reply; empty where it gave no reasoning at all."""
 
 
 class PreferenceSummary(Result):
@@ -110,6 +114,8 @@ class InterestJudgement(Result):
     """With the strategy ``isq``: the items and S%."""
     error: ItemFailure | None
     """Why the picture has no decision; None otherwise."""
+    reasoning: str = ""
+    """What the model thought before it answered; never read as an answer."""
 
 
 class Interest(Result):
@@ -133,3 +139,27 @@ class Interest(Result):
     """Version of axia that the gateway runs."""
     sampling: AnswerSampling | None = None
     """How answers are sampled; None from a gateway of an earlier release."""
+    structured: bool = False
+    """Whether answers were held to a form."""
+
+
+class JudgedAnswer(Result):
+    """What a model said of one answer."""
+
+    score: int | None
+    """1 if it names the element, 0 if not; None if the model's answers say neither, or are a tie."""
+    answers: tuple[str, ...]
+    """What the model said, once for each time that it was asked."""
+    error: ItemFailure | None
+    """Why the model could not be asked; None otherwise."""
+
+
+class JudgedAnswers(Result):
+    """What a model said of answers."""
+
+    judgements: tuple[JudgedAnswer, ...]
+    """One for each item, in their order."""
+    model: ModelInfo
+    """The model that judged."""
+    prompt: Prompt
+    """The question as it was sent, with its placeholders."""

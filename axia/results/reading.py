@@ -2,7 +2,7 @@
 
 from axia.results.base import Result
 from axia.results.detection import Group
-from axia.results.scoring import Alignment, ResponseTypeScore, ValueAttribution
+from axia.results.scoring import AbstainReason, Alignment, ResponseTypeScore, ValueAttribution
 
 
 class Grouping(Result):
@@ -17,9 +17,11 @@ class Grouping(Result):
     entropy: float
     """Shannon entropy of the groups' shares, in bits, from 0 to log2 of the number of completions."""
     abstain: bool
-    """Whether the completions agree too little to name one element."""
+    """Whether there is no consensus."""
     sentence_model: str
-    """The sentence model that compared meanings; empty where words alone were compared."""
+    """The reader model that compared meanings; empty where words alone were compared."""
+    abstain_reason: AbstainReason | None = None
+    """Why there is no consensus; None where there is one."""
 
 
 class MissingPart(Result):
@@ -28,7 +30,7 @@ class MissingPart(Result):
     part: str
     """``grouping``, ``response_types``, ``values`` or ``alignment``."""
     reason: str
-    """The cause in UPPER_SNAKE_CASE, stable, for programs, such as ``SENTENCE_MODEL_MISSING``."""
+    """The cause in UPPER_SNAKE_CASE, stable, for programs, such as ``READER_MISSING``."""
     message: str
     """What is wrong and what to do."""
 

@@ -7,11 +7,19 @@ from typing import Literal
 
 from axia.results.base import Result
 
-ResponseType = Literal["descriptive", "value_aware", "none", "picture_quality"]
-"""What kind of answer a sentence is (arXiv 2501.03957; ``none`` is axia's own)."""
+ResponseType = Literal["descriptive", "value_aware", "none", "picture_quality", "refusal"]
+"""What kind of answer a sentence is (arXiv 2501.03957; ``none`` and ``refusal`` are axia's own)."""
+
+AbstainReason = Literal["low_agreement", "tie", "no_answer", "refused", "none_in_minority"]
+"""Why completions have no consensus: the largest group is below the threshold; two groups are the largest; the largest
+said nothing; at least half decline to answer; the largest says that nothing needs attention, is not more than half, and
+others name something."""
+
+Question = Literal["like", "interest", "judge"]
+"""A yes-or-no question: does a model like a picture, is it interesting to a persona, does an answer name an element."""
 
 Verdict = Literal["yes", "no", "refusal", "unparsed"]
-"""What an answer to "Do you like the content of this image?" says."""
+"""What an answer to a yes-or-no question says."""
 
 
 class Interval(Result):
@@ -31,11 +39,24 @@ class ResponseTypeScore(Result):
     """What kind of answer a sentence is."""
 
     type: ResponseType | None
-    """The most probable kind; None for a sentence that can't be judged."""
+    """The most probable kind; None for a sentence that is no answer at all or can't be judged."""
     confidence: float
     """Its probability, 0 to 1."""
     probabilities: tuple[float, ...]
-    """Probabilities of the four kinds in the order of `ResponseType`."""
+    """Probabilities of the five kinds in the order of `ResponseType`; all 0 for a sentence that can't be judged."""
+    language: str = ""
+    """The language that kept the sentence from being judged, such as ``es``; empty otherwise."""
+
+
+class ReadVerdict(Result):
+    """What an answer to a yes-or-no question says."""
+
+    verdict: Verdict
+    """The verdict."""
+    confidence: float
+    """Its probability, 0 to 1; 1 where the form of the answer leaves no doubt."""
+    language: str = ""
+    """The language that kept the answer from being read; empty otherwise."""
 
 
 class ValueAttribution(Result):
@@ -53,9 +74,9 @@ class AlignmentScore(Result):
     """Whether an answer names the element that annotators named."""
 
     score: int | None
-    """1 or 0; None if the judge model's answer says neither."""
+    """1 or 0; None if the judge model's answer says neither, or the judge doesn't read the answer's language."""
     strength: float
-    """What the judge compares with its threshold: share of words, cosine, or the score itself."""
+    """What the judge compares with its threshold: share of words, probability of the same concern, or the score."""
     evidence: str
     """What decided, for a person."""
     matched: str
@@ -87,7 +108,9 @@ class Alignment(Result):
     human_agreement: JudgeAgreement | None
     """Agreement with human labels; None without labels."""
     sentence_model: str
-    """The sentence model that judged; empty with another judge."""
+    """The reader model that judged; empty with another judge."""
+    other_language: int = 0
+    """Of `unparsed`, those whose answer is in a language that the judge doesn't read."""
 
 
 class PreferenceScore(Result):
@@ -223,3 +246,5 @@ class IsqScore(Result):
     """The items that were used or read."""
     missing: tuple[str, ...]
     """Names of the items that the text does not give."""
+    error: str = ""
+    """Why the items of the text can't be used, such as one that is out of its range; empty otherwise."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from axia.prompts import load_prompts
 from axia.testing import fake as _fake
 from axia.testing._answers import Script, fraction, inspect, summarize
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2, scoring_pb2
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MODEL = inference_pb2.Model(
     name="fake-vlm", revision="", engine="fake", engine_version="1", max_context_tokens=4096, max_samples=64,
-    max_tokens=1024, accepts_images=True,
+    max_tokens=1024, accepts_images=True, structured_answers=True,
 )  # fmt: skip
 _QUESTIONS = (
     "Do you like the content of this image?",
@@ -110,7 +111,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         seed = request.seed if request.HasField("seed") else 7
         plan = gateway_pb2.PreferencePlan(
             pictures=len(pictures),
-            sha256=hashlib.sha256(repr((pictures, seed, request.modality, list(request.traits))).encode()).hexdigest(),
+            sha256=_plan_sha256(pictures, seed, request.modality, list(request.traits), request.structured),
             prompts=[_prompt(text) for text in _QUESTIONS],
             model=MODEL,
             seed=seed,
@@ -118,6 +119,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             request_id=_request_id(context),
             axia_version="0",
             sampling=_answer_sampling(request),
+            structured=request.structured,
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
             _fake.abort(
@@ -163,7 +165,31 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             request_id=_request_id(context),
             axia_version="0",
             sampling=_answer_sampling(request),
+            structured=request.structured,
         )
+
+    def JudgeAlignment(  # noqa: N802 - named by the contract
+        self, request: gateway_pb2.JudgeAlignmentRequest, context: grpc.ServicerContext
+    ) -> gateway_pb2.JudgeAlignmentResponse:
+        """Asks the script about each answer, and counts its votes."""
+        self._fake.begin("JudgeAlignment", request, context)
+        if request.model not in {"", MODEL.name}:
+            _fake.abort(context, grpc.StatusCode.NOT_FOUND, f"no model {request.model}", "UNKNOWN_MODEL")
+        prompt = load_prompts()["judge/names-element"]
+        judgements = []
+        for item in request.items:
+            element = "; ".join([item.element, *item.accept])
+            text = prompt.text.replace("{element}", element).replace("{answer}", item.answer)
+            said = [self._reply(text, "", turn) for turn in range(request.samples or 1)]
+            judgement = gateway_pb2.JudgedAnswer(answers=said)
+            verdicts = list(map(verdict, said))
+            yes = verdicts.count(scoring_pb2.PREFERENCE_VERDICT_YES)
+            no = verdicts.count(scoring_pb2.PREFERENCE_VERDICT_NO)
+            if yes != no:
+                judgement.score = int(yes > no)
+            judgements.append(judgement)
+        asked = _prompt(prompt.text, prompt.id)
+        return gateway_pb2.JudgeAlignmentResponse(judgements=judgements, model=MODEL, prompt=asked)
 
     def _judge(
         self, request: gateway_pb2.JudgeInterestRequest, picture: gateway_pb2.InterestPicture, prompt: str, *, isq: bool
@@ -182,7 +208,10 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             judgement.isq.CopyFrom(
                 self._scoring.isq(text, request.threshold if request.HasField("threshold") else 60.0)
             )
-            if judgement.isq.HasField("match"):
+            if judgement.isq.error:
+                message = f"the model's answer: {judgement.isq.error}"
+                judgement.error.CopyFrom(gateway_pb2.ItemError(code=9, reason="OUT_OF_RANGE", message=message))
+            elif judgement.isq.HasField("match"):
                 stay, swipe = gateway_pb2.INTEREST_DECISION_STAY, gateway_pb2.INTEREST_DECISION_SWIPE
                 judgement.decision = stay if judgement.isq.match else swipe
             return judgement
@@ -225,6 +254,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         temperatures = list(request.temperatures) or [temperature] * n
         seed = request.seed if request.HasField("seed") else 7
         sentences = [said[index % len(said)] for index in range(n)]
+        literal = request.sentence_rule == inference_pb2.SENTENCE_RULE_LITERAL
         response = gateway_pb2.DetectValuesResponse(
             image=info,
             model=MODEL.name,
@@ -254,6 +284,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
                 image_sha256=info.sha256,
                 axia_version="0",
                 request_id=_request_id(context),
+                sentence_rule="literal/1" if literal else "answer/1",
             ),
             timings=inference_pb2.Timings(total_ms=1.0),
             readings=[self._scoring.reading(sentence, request) for sentence in sentences],
@@ -281,11 +312,18 @@ def verdict(reply: str) -> scoring_pb2.PreferenceVerdict.ValueType:
 def _answer_sampling(
     request: gateway_pb2.AssessPreferenceRequest | gateway_pb2.JudgeInterestRequest,
 ) -> gateway_pb2.AnswerSampling:
+    isq = (
+        isinstance(request, gateway_pb2.JudgeInterestRequest) and request.strategy == gateway_pb2.INTEREST_STRATEGY_ISQ
+    )
     return gateway_pb2.AnswerSampling(
         temperature=request.temperature,
         top_p=request.top_p if request.HasField("top_p") else 1.0,
-        max_tokens=request.max_tokens if request.HasField("max_tokens") else 100,
+        max_tokens=request.max_tokens if request.HasField("max_tokens") else 256 if isq else 100,
     )
+
+
+def _plan_sha256(*asked: object) -> str:
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 
 def _prompt(text: str, prompt_id: str = "", role: str = "user") -> gateway_pb2.Prompt:

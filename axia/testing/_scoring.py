@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from axia.testing.fake import FakeGateway
 
 _ITEMS = tuple(field.name for field in scoring_pb2.IsqItems.DESCRIPTOR.fields)
+_HIGHEST = dict(zip(_ITEMS, (10.0, 10.0, 10.0, 10.0, 1.0, 1.0), strict=True))
 _Z = 1.959964
+READER = "fake-reader@1"
+"""Name and revision of what compares meanings."""
 
 
 class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
@@ -42,7 +45,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
             response_types=scoring_pb2.ClassifyResponsesResponse(scores=[_kind(own) for own in request.sentences]),
             missing=[
                 scoring_pb2.MissingPart(
-                    part="values", reason="SENTENCE_MODEL_MISSING", message="the fake gateway has no sentence model"
+                    part="values", reason="READER_MISSING", message="the fake gateway has no reader model"
                 )
             ],
         )
@@ -58,11 +61,20 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
     def ScoreAlignment(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ScoreAlignmentRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ScoreAlignmentResponse:
-        """Whether the answer has the element's words."""
+        """Whether the answer has the element's words, or what a model said of it."""
         self._fake.begin("ScoreAlignment", request, context)
-        scores = [_alignment(item.answer, item.element, list(item.accept)) for item in request.items]
-        mean = fmean(score.score for score in scores) if scores else None
-        return scoring_pb2.ScoreAlignmentResponse(scores=scores, mean=mean)
+        if request.judge == scoring_pb2.JUDGE_MODEL:
+            scores = [_said(answer) for answer in request.model_answers]
+        else:
+            scores = [_alignment(item.answer, item.element, list(item.accept)) for item in request.items]
+        known = [score.score for score in scores if score.HasField("score")]
+        by_meaning = request.judge in {scoring_pb2.JUDGE_SEMANTIC, scoring_pb2.JUDGE_UNSPECIFIED}
+        return scoring_pb2.ScoreAlignmentResponse(
+            scores=scores,
+            mean=fmean(known) if known else None,
+            unparsed=len(scores) - len(known),
+            sentence_model=READER if by_meaning else "",
+        )
 
     def ScorePreference(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ScorePreferenceRequest, context: grpc.ServicerContext
@@ -96,7 +108,10 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         items = scoring_pb2.IsqItems()
         for name in _ITEMS:
             if found := re.search(name.replace("_", "[ _]") + r"\D*([0-9.]+)", text, re.I):
-                setattr(items, name, float(found[1]))
+                number, most = float(found[1]), _HIGHEST[name]
+                if number > most:
+                    return scoring_pb2.IsqScore(error=f"{name} must be from 0 to {most:g}, and is {number:g}")
+                setattr(items, name, number)
         return _isq(items, threshold)
 
     def preference(self, request: scoring_pb2.ScorePreferenceRequest) -> scoring_pb2.ScorePreferenceResponse:
@@ -151,6 +166,14 @@ def _alignment(answer: str, element: str, accept: list[str]) -> scoring_pb2.Alig
     matched = next((phrase for phrase in (element, *accept) if phrase.casefold() in answer.casefold()), "")
     score = int(bool(matched))
     return scoring_pb2.AlignmentScore(score=score, strength=score, evidence=matched, matched=matched or element)
+
+
+def _said(answer: str) -> scoring_pb2.AlignmentScore:
+    from axia.testing._gateway import verdict
+
+    yes, no = scoring_pb2.PREFERENCE_VERDICT_YES, scoring_pb2.PREFERENCE_VERDICT_NO
+    score = {yes: 1, no: 0}.get(verdict(answer))
+    return scoring_pb2.AlignmentScore(score=score, strength=score or 0, evidence=answer)
 
 
 def _isq(items: scoring_pb2.IsqItems, threshold: float) -> scoring_pb2.IsqScore:

@@ -118,6 +118,7 @@ class DetectValuesRequest(google.protobuf.message.Message):
     FULL_TEXT_FIELD_NUMBER: builtins.int
     ABSTAIN_THRESHOLD_FIELD_NUMBER: builtins.int
     GROUND_TRUTH_FIELD_NUMBER: builtins.int
+    SENTENCE_RULE_FIELD_NUMBER: builtins.int
     n: builtins.int
     """Completions to sample, 1 to the model's `max_samples`. Default 3, as in the values-detector study (arXiv 2501.03957)."""
     temperature: builtins.float
@@ -144,6 +145,8 @@ class DetectValuesRequest(google.protobuf.message.Message):
     """Let each completion run to its end instead of stopping it after its first sentence."""
     abstain_threshold: builtins.float
     """Abstain when the agreement is below this, 0 to 1. Default 0.5."""
+    sentence_rule: axia.v1.inference_pb2.SentenceRule.ValueType
+    """Which sentence of a completion is its first."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The picture."""
@@ -174,9 +177,10 @@ class DetectValuesRequest(google.protobuf.message.Message):
         full_text: builtins.bool = ...,
         abstain_threshold: builtins.float | None = ...,
         ground_truth: global___GroundTruth | None = ...,
+        sentence_rule: axia.v1.inference_pb2.SentenceRule.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_abstain_threshold", b"_abstain_threshold", "_max_tokens", b"_max_tokens", "_n", b"_n", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "abstain_threshold", b"abstain_threshold", "ground_truth", b"ground_truth", "image", b"image", "max_tokens", b"max_tokens", "n", b"n", "prompt", b"prompt", "prompt_id", b"prompt_id", "prompt_text", b"prompt_text", "seed", b"seed", "system_prompt", b"system_prompt", "system_prompt_id", b"system_prompt_id", "system_prompt_text", b"system_prompt_text", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_abstain_threshold", b"_abstain_threshold", "_max_tokens", b"_max_tokens", "_n", b"_n", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "abstain_threshold", b"abstain_threshold", "full_text", b"full_text", "ground_truth", b"ground_truth", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "n", b"n", "prompt", b"prompt", "prompt_id", b"prompt_id", "prompt_text", b"prompt_text", "seed", b"seed", "system_prompt", b"system_prompt", "system_prompt_id", b"system_prompt_id", "system_prompt_text", b"system_prompt_text", "temperature", b"temperature", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_abstain_threshold", b"_abstain_threshold", "_max_tokens", b"_max_tokens", "_n", b"_n", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "abstain_threshold", b"abstain_threshold", "full_text", b"full_text", "ground_truth", b"ground_truth", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "n", b"n", "prompt", b"prompt", "prompt_id", b"prompt_id", "prompt_text", b"prompt_text", "seed", b"seed", "sentence_rule", b"sentence_rule", "system_prompt", b"system_prompt", "system_prompt_id", b"system_prompt_id", "system_prompt_text", b"system_prompt_text", "temperature", b"temperature", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_abstain_threshold", b"_abstain_threshold"]) -> typing.Literal["abstain_threshold"] | None: ...
     @typing.overload
@@ -206,12 +210,21 @@ class GroundTruth(google.protobuf.message.Message):
     ACCEPT_FIELD_NUMBER: builtins.int
     JUDGE_FIELD_NUMBER: builtins.int
     JUDGE_MODEL_FIELD_NUMBER: builtins.int
+    JUDGE_SAMPLES_FIELD_NUMBER: builtins.int
+    JUDGE_STRUCTURED_FIELD_NUMBER: builtins.int
     element: builtins.str
     """The element, 1 to 16,384 characters; "none" where nothing needs attention."""
     judge: axia.v1.scoring_pb2.Judge.ValueType
     """Who judges. JUDGE_MODEL asks the model `judge_model` whether the answer names the element."""
     judge_model: builtins.str
     """With JUDGE_MODEL alone: name of the model that judges. Empty: the model that answered."""
+    judge_samples: builtins.int
+    """With JUDGE_MODEL alone: how many times the judge is asked about each answer, 1 to 25. Asked once, it answers at
+    temperature 0; more often, at temperature 1, and the majority of its verdicts that can be read counts; a tie is
+    unparsed. Default 1.
+    """
+    judge_structured: builtins.bool
+    """With JUDGE_MODEL alone: hold the judge to the answers "yes" and "no". INVALID_ARGUMENT where its engine can't."""
     @property
     def accept(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Other phrasings that count as well, at most 64, each 1 to 16,384 characters."""
@@ -223,8 +236,10 @@ class GroundTruth(google.protobuf.message.Message):
         accept: collections.abc.Iterable[builtins.str] | None = ...,
         judge: axia.v1.scoring_pb2.Judge.ValueType = ...,
         judge_model: builtins.str = ...,
+        judge_samples: builtins.int = ...,
+        judge_structured: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["accept", b"accept", "element", b"element", "judge", b"judge", "judge_model", b"judge_model"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accept", b"accept", "element", b"element", "judge", b"judge", "judge_model", b"judge_model", "judge_samples", b"judge_samples", "judge_structured", b"judge_structured"]) -> None: ...
 
 global___GroundTruth = GroundTruth
 
@@ -252,6 +267,7 @@ class DetectValuesResponse(google.protobuf.message.Message):
     ALIGNMENT_FIELD_NUMBER: builtins.int
     DEGRADED_FIELD_NUMBER: builtins.int
     MISSING_FIELD_NUMBER: builtins.int
+    ABSTAIN_REASON_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model that answered."""
     consensus: builtins.str
@@ -261,9 +277,7 @@ class DetectValuesResponse(google.protobuf.message.Message):
     entropy: builtins.float
     """Shannon entropy of the groups' shares, in bits, from 0 to log2 of the number of completions."""
     abstain: builtins.bool
-    """Whether the completions agree too little to name one element: the agreement is below the threshold, two groups are
-    the largest, or the model said nothing.
-    """
+    """Whether there is no consensus; `abstain_reason` says why."""
     completions_requested: builtins.int
     """Completions that were asked for."""
     completions_done: builtins.int
@@ -276,6 +290,8 @@ class DetectValuesResponse(google.protobuf.message.Message):
     """
     degraded: builtins.bool
     """Whether a service that takes part did not answer, so that something is missing."""
+    abstain_reason: axia.v1.scoring_pb2.AbstainReason.ValueType
+    """Why there is no consensus; unspecified where there is one."""
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
         """The picture."""
@@ -332,9 +348,10 @@ class DetectValuesResponse(google.protobuf.message.Message):
         alignment: builtins.float | None = ...,
         degraded: builtins.bool = ...,
         missing: collections.abc.Iterable[builtins.str] | None = ...,
+        abstain_reason: axia.v1.scoring_pb2.AbstainReason.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_alignment", b"_alignment", "alignment", b"alignment", "image", b"image", "provenance", b"provenance", "timings", b"timings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_alignment", b"_alignment", "abstain", b"abstain", "agreement", b"agreement", "alignment", b"alignment", "completions", b"completions", "completions_done", b"completions_done", "completions_requested", b"completions_requested", "consensus", b"consensus", "degraded", b"degraded", "entropy", b"entropy", "groups", b"groups", "image", b"image", "missing", b"missing", "model", b"model", "partial", b"partial", "provenance", b"provenance", "readings", b"readings", "timings", b"timings", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_alignment", b"_alignment", "abstain", b"abstain", "abstain_reason", b"abstain_reason", "agreement", b"agreement", "alignment", b"alignment", "completions", b"completions", "completions_done", b"completions_done", "completions_requested", b"completions_requested", "consensus", b"consensus", "degraded", b"degraded", "entropy", b"entropy", "groups", b"groups", "image", b"image", "missing", b"missing", "model", b"model", "partial", b"partial", "provenance", b"provenance", "readings", b"readings", "timings", b"timings", "values", b"values"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_alignment", b"_alignment"]) -> typing.Literal["alignment"] | None: ...
 
 global___DetectValuesResponse = DetectValuesResponse
@@ -381,10 +398,13 @@ class CompletionGroup(google.protobuf.message.Message):
     REPRESENTATIVE_FIELD_NUMBER: builtins.int
     MEMBERS_FIELD_NUMBER: builtins.int
     SHARE_FIELD_NUMBER: builtins.int
+    TYPE_FIELD_NUMBER: builtins.int
     representative: builtins.str
     """First sentence of the member with the lowest index."""
     share: builtins.float
     """Share of the completions, above 0 and at most 1."""
+    type: axia.v1.scoring_pb2.ResponseType.ValueType
+    """What kind of answer its representative is; unspecified where it is not known."""
     @property
     def members(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes of the members, ascending."""
@@ -395,8 +415,9 @@ class CompletionGroup(google.protobuf.message.Message):
         representative: builtins.str = ...,
         members: collections.abc.Iterable[builtins.int] | None = ...,
         share: builtins.float = ...,
+        type: axia.v1.scoring_pb2.ResponseType.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["members", b"members", "representative", b"representative", "share", b"share"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["members", b"members", "representative", b"representative", "share", b"share", "type", b"type"]) -> None: ...
 
 global___CompletionGroup = CompletionGroup
 
@@ -453,6 +474,7 @@ class Provenance(google.protobuf.message.Message):
     AXIA_VERSION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     GROUND_TRUTH_FIELD_NUMBER: builtins.int
+    SENTENCE_RULE_FIELD_NUMBER: builtins.int
     seed: builtins.int
     """The request's seed, given or drawn."""
     top_p: builtins.float
@@ -469,6 +491,10 @@ class Provenance(google.protobuf.message.Message):
     """Version of axia that the gateway runs."""
     request_id: builtins.str
     """Id of the request, as in the logs of all services."""
+    sentence_rule: builtins.str
+    """The rule that told the first sentences, with its version: "answer/1" or "literal/1"; empty where the model's server
+    is of an earlier release.
+    """
     @property
     def model(self) -> axia.v1.inference_pb2.Model:
         """The model, its revision and its engine."""
@@ -505,9 +531,10 @@ class Provenance(google.protobuf.message.Message):
         axia_version: builtins.str = ...,
         request_id: builtins.str = ...,
         ground_truth: global___GroundTruth | None = ...,
+        sentence_rule: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ground_truth", b"ground_truth", "model", b"model", "prompt", b"prompt", "system_prompt", b"system_prompt"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["abstain_threshold", b"abstain_threshold", "axia_version", b"axia_version", "full_text", b"full_text", "ground_truth", b"ground_truth", "image_sha256", b"image_sha256", "max_tokens", b"max_tokens", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "system_prompt", b"system_prompt", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["abstain_threshold", b"abstain_threshold", "axia_version", b"axia_version", "full_text", b"full_text", "ground_truth", b"ground_truth", "image_sha256", b"image_sha256", "max_tokens", b"max_tokens", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "seed", b"seed", "sentence_rule", b"sentence_rule", "system_prompt", b"system_prompt", "temperatures", b"temperatures", "top_p", b"top_p"]) -> None: ...
 
 global___Provenance = Provenance
 
@@ -716,6 +743,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     CONFIDENCE_LEVEL_FIELD_NUMBER: builtins.int
     RESUME_FIELD_NUMBER: builtins.int
+    STRUCTURED_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
     k: builtins.int
@@ -732,6 +760,10 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     """Seed, 0 to 2^53 - 1. Unset: drawn by the gateway and reported in the plan."""
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999. Default 0.95."""
+    structured: builtins.bool
+    """Hold the answer to the first question to "yes" and "no". This takes refusals away. INVALID_ARGUMENT where the
+    model's engine can't.
+    """
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids of values. Empty: those of `keywords`, or all ten."""
@@ -770,9 +802,10 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
         seed: builtins.int | None = ...,
         confidence_level: builtins.float | None = ...,
         resume: global___PreferenceResume | None = ...,
+        structured: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "filter", b"filter", "k", b"k", "max_tokens", b"max_tokens", "resume", b"resume", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_confidence_level", b"_confidence_level"]) -> typing.Literal["confidence_level"] | None: ...
     @typing.overload
@@ -864,6 +897,7 @@ class PreferencePlan(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AXIA_VERSION_FIELD_NUMBER: builtins.int
     SAMPLING_FIELD_NUMBER: builtins.int
+    STRUCTURED_FIELD_NUMBER: builtins.int
     pictures: builtins.int
     """Pictures in all. A picture that stands for several keywords counts for each."""
     sha256: builtins.str
@@ -874,6 +908,8 @@ class PreferencePlan(google.protobuf.message.Message):
     """Id of the request, as in the logs of all services."""
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
+    structured: builtins.bool
+    """Whether the answer to the first question was held to "yes" and "no"."""
     @property
     def prompts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Prompt]:
         """The questions, in the order of a judgement's replies; the first is whether the model likes the content. With
@@ -909,9 +945,10 @@ class PreferencePlan(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         axia_version: builtins.str = ...,
         sampling: global___AnswerSampling | None = ...,
+        structured: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
 
 global___PreferencePlan = PreferencePlan
 
@@ -956,6 +993,7 @@ class PreferenceJudgement(google.protobuf.message.Message):
     VERDICT_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
+    REASONING_FIELD_NUMBER: builtins.int
     position: builtins.int
     """Position in the plan, from 0."""
     value: builtins.str
@@ -980,6 +1018,10 @@ class PreferenceJudgement(google.protobuf.message.Message):
     def error(self) -> global___ItemError:
         """Why the picture could not be judged; unset otherwise."""
 
+    @property
+    def reasoning(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the model thought before each reply, as many as `replies`; empty where it gave no reasoning at all."""
+
     def __init__(
         self,
         *,
@@ -992,9 +1034,10 @@ class PreferenceJudgement(google.protobuf.message.Message):
         verdict: axia.v1.scoring_pb2.PreferenceVerdict.ValueType = ...,
         error: global___ItemError | None = ...,
         description: builtins.str = ...,
+        reasoning: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "error", b"error", "image_id", b"image_id", "keyword", b"keyword", "position", b"position", "replies", b"replies", "score", b"score", "value", b"value", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["description", b"description", "error", b"error", "image_id", b"image_id", "keyword", b"keyword", "position", b"position", "reasoning", b"reasoning", "replies", b"replies", "score", b"score", "value", b"value", "verdict", b"verdict"]) -> None: ...
 
 global___PreferenceJudgement = PreferenceJudgement
 
@@ -1050,6 +1093,7 @@ class JudgeInterestRequest(google.protobuf.message.Message):
     TOP_P_FIELD_NUMBER: builtins.int
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
+    STRUCTURED_FIELD_NUMBER: builtins.int
     strategy: global___InterestStrategy.ValueType
     """How to judge."""
     threshold: builtins.float
@@ -1061,9 +1105,13 @@ class JudgeInterestRequest(google.protobuf.message.Message):
     top_p: builtins.float
     """Nucleus sampling, above 0 and at most 1. Default 1."""
     max_tokens: builtins.int
-    """Tokens of one answer at most, 1 to the model's `max_tokens`. Default 100."""
+    """Tokens of one answer at most, 1 to the model's `max_tokens`. Default 100, or 256 with the questionnaire."""
     seed: builtins.int
     """Seed, 0 to 2^53 - 1. Unset: drawn by the gateway and reported."""
+    structured: builtins.bool
+    """Hold the answer to "yes" and "no", or the questionnaire to JSON with its six items. This takes refusals away.
+    INVALID_ARGUMENT where the model's engine can't.
+    """
     @property
     def pictures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestPicture]:
         """The pictures, 1 to 64 by default."""
@@ -1084,9 +1132,10 @@ class JudgeInterestRequest(google.protobuf.message.Message):
         top_p: builtins.float | None = ...,
         max_tokens: builtins.int | None = ...,
         seed: builtins.int | None = ...,
+        structured: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_threshold", b"_threshold", "_top_p", b"_top_p", "max_tokens", b"max_tokens", "seed", b"seed", "temperature", b"temperature", "threshold", b"threshold", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_threshold", b"_threshold", "_top_p", b"_top_p", "max_tokens", b"max_tokens", "model", b"model", "pictures", b"pictures", "seed", b"seed", "strategy", b"strategy", "temperature", b"temperature", "threshold", b"threshold", "top_p", b"top_p", "traits", b"traits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_threshold", b"_threshold", "_top_p", b"_top_p", "max_tokens", b"max_tokens", "model", b"model", "pictures", b"pictures", "seed", b"seed", "strategy", b"strategy", "structured", b"structured", "temperature", b"temperature", "threshold", b"threshold", "top_p", b"top_p", "traits", b"traits"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
     @typing.overload
@@ -1141,6 +1190,7 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AXIA_VERSION_FIELD_NUMBER: builtins.int
     SAMPLING_FIELD_NUMBER: builtins.int
+    STRUCTURED_FIELD_NUMBER: builtins.int
     seed: builtins.int
     """The seed, given or drawn."""
     stay_share: builtins.float
@@ -1151,6 +1201,8 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     """Id of the request, as in the logs of all services."""
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
+    structured: builtins.bool
+    """Whether answers were held to a form."""
     @property
     def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestJudgement]:
         """One judgement for each picture, in the order of the request."""
@@ -1179,9 +1231,10 @@ class JudgeInterestResponse(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         axia_version: builtins.str = ...,
         sampling: global___AnswerSampling | None = ...,
+        structured: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "model", b"model", "prompt", b"prompt", "sampling", b"sampling", "stay_share", b"stay_share"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "axia_version", b"axia_version", "judgements", b"judgements", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "stay_share", b"stay_share", "undecided", b"undecided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_stay_share", b"_stay_share", "axia_version", b"axia_version", "judgements", b"judgements", "model", b"model", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "stay_share", b"stay_share", "structured", b"structured", "undecided", b"undecided"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_stay_share", b"_stay_share"]) -> typing.Literal["stay_share"] | None: ...
 
 global___JudgeInterestResponse = JudgeInterestResponse
@@ -1198,6 +1251,7 @@ class InterestJudgement(google.protobuf.message.Message):
     VERDICT_FIELD_NUMBER: builtins.int
     ISQ_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    REASONING_FIELD_NUMBER: builtins.int
     image_sha256: builtins.str
     """SHA-256 of the picture's bytes as lower-case hexadecimal."""
     text: builtins.str
@@ -1206,6 +1260,8 @@ class InterestJudgement(google.protobuf.message.Message):
     """What the persona does."""
     verdict: axia.v1.scoring_pb2.PreferenceVerdict.ValueType
     """With the plain question: what the answer says."""
+    reasoning: builtins.str
+    """What the model thought before it answered."""
     @property
     def isq(self) -> axia.v1.scoring_pb2.IsqScore:
         """With the questionnaire: the items and S%; unset if they can't be read."""
@@ -1223,11 +1279,109 @@ class InterestJudgement(google.protobuf.message.Message):
         verdict: axia.v1.scoring_pb2.PreferenceVerdict.ValueType = ...,
         isq: axia.v1.scoring_pb2.IsqScore | None = ...,
         error: global___ItemError | None = ...,
+        reasoning: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error", "isq", b"isq"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["decision", b"decision", "error", b"error", "image_sha256", b"image_sha256", "isq", b"isq", "text", b"text", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["decision", b"decision", "error", b"error", "image_sha256", b"image_sha256", "isq", b"isq", "reasoning", b"reasoning", "text", b"text", "verdict", b"verdict"]) -> None: ...
 
 global___InterestJudgement = InterestJudgement
+
+@typing.final
+class JudgeAlignmentRequest(google.protobuf.message.Message):
+    """Answers for a model to judge."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    SAMPLES_FIELD_NUMBER: builtins.int
+    STRUCTURED_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """Name of the model that judges. Empty: the gateway's default model."""
+    samples: builtins.int
+    """How many times it is asked about each answer, 1 to 25; see `judge_samples` of GroundTruth. Default 1."""
+    structured: builtins.bool
+    """Hold it to the answers "yes" and "no"."""
+    @property
+    def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[axia.v1.scoring_pb2.AlignmentItem]:
+        """The answers with what they should name, 1 to 1,024; pictures are not looked at."""
+
+    def __init__(
+        self,
+        *,
+        items: collections.abc.Iterable[axia.v1.scoring_pb2.AlignmentItem] | None = ...,
+        model: builtins.str = ...,
+        samples: builtins.int = ...,
+        structured: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["items", b"items", "model", b"model", "samples", b"samples", "structured", b"structured"]) -> None: ...
+
+global___JudgeAlignmentRequest = JudgeAlignmentRequest
+
+@typing.final
+class JudgeAlignmentResponse(google.protobuf.message.Message):
+    """What a model said of answers."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JUDGEMENTS_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    PROMPT_FIELD_NUMBER: builtins.int
+    @property
+    def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___JudgedAnswer]:
+        """One judgement for each item, in the order of the request."""
+
+    @property
+    def model(self) -> axia.v1.inference_pb2.Model:
+        """The model."""
+
+    @property
+    def prompt(self) -> global___Prompt:
+        """The question as it was sent, with its placeholders."""
+
+    def __init__(
+        self,
+        *,
+        judgements: collections.abc.Iterable[global___JudgedAnswer] | None = ...,
+        model: axia.v1.inference_pb2.Model | None = ...,
+        prompt: global___Prompt | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["model", b"model", "prompt", b"prompt"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["judgements", b"judgements", "model", b"model", "prompt", b"prompt"]) -> None: ...
+
+global___JudgeAlignmentResponse = JudgeAlignmentResponse
+
+@typing.final
+class JudgedAnswer(google.protobuf.message.Message):
+    """What a model said of one answer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCORE_FIELD_NUMBER: builtins.int
+    ANSWERS_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    score: builtins.int
+    """1 if it names the element, 0 if not; unset if the model's answers say neither."""
+    @property
+    def answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the model said, once for each time that it was asked."""
+
+    @property
+    def error(self) -> global___ItemError:
+        """Why the model could not be asked; unset otherwise."""
+
+    def __init__(
+        self,
+        *,
+        score: builtins.int | None = ...,
+        answers: collections.abc.Iterable[builtins.str] | None = ...,
+        error: global___ItemError | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "error", b"error", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "answers", b"answers", "error", b"error", "score", b"score"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
+
+global___JudgedAnswer = JudgedAnswer
 
 @typing.final
 class ListModelsRequest(google.protobuf.message.Message):

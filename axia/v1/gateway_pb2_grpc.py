@@ -60,6 +60,11 @@ class GatewayServiceStub(object):
                 request_serializer=axia_dot_v1_dot_gateway__pb2.JudgeInterestRequest.SerializeToString,
                 response_deserializer=axia_dot_v1_dot_gateway__pb2.JudgeInterestResponse.FromString,
                 _registered_method=True)
+        self.JudgeAlignment = channel.unary_unary(
+                '/axia.v1.GatewayService/JudgeAlignment',
+                request_serializer=axia_dot_v1_dot_gateway__pb2.JudgeAlignmentRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_gateway__pb2.JudgeAlignmentResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/axia.v1.GatewayService/ListModels',
                 request_serializer=axia_dot_v1_dot_gateway__pb2.ListModelsRequest.SerializeToString,
@@ -121,6 +126,14 @@ class GatewayServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def JudgeAlignment(self, request, context):
+        """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
+        caller has. ScoringService judges without a model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists the models behind this gateway and the prompts that it knows.
         """
@@ -155,6 +168,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.JudgeInterest,
                     request_deserializer=axia_dot_v1_dot_gateway__pb2.JudgeInterestRequest.FromString,
                     response_serializer=axia_dot_v1_dot_gateway__pb2.JudgeInterestResponse.SerializeToString,
+            ),
+            'JudgeAlignment': grpc.unary_unary_rpc_method_handler(
+                    servicer.JudgeAlignment,
+                    request_deserializer=axia_dot_v1_dot_gateway__pb2.JudgeAlignmentRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_gateway__pb2.JudgeAlignmentResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -298,6 +316,33 @@ class GatewayService(object):
             '/axia.v1.GatewayService/JudgeInterest',
             axia_dot_v1_dot_gateway__pb2.JudgeInterestRequest.SerializeToString,
             axia_dot_v1_dot_gateway__pb2.JudgeInterestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JudgeAlignment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.GatewayService/JudgeAlignment',
+            axia_dot_v1_dot_gateway__pb2.JudgeAlignmentRequest.SerializeToString,
+            axia_dot_v1_dot_gateway__pb2.JudgeAlignmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,14 @@ class GatewayServiceStub:
     scoring questionnaire (arXiv 2411.11479).
     """
 
+    JudgeAlignment: grpc.UnaryUnaryMultiCallable[
+        axia.v1.gateway_pb2.JudgeAlignmentRequest,
+        axia.v1.gateway_pb2.JudgeAlignmentResponse,
+    ]
+    """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
+    caller has. ScoringService judges without a model.
+    """
+
     ListModels: grpc.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.ListModelsRequest,
         axia.v1.gateway_pb2.ListModelsResponse,
@@ -126,6 +134,14 @@ class GatewayServiceAsyncStub:
     ]
     """Judges as a persona whether pictures are interesting: by a plain question, or by the six items of the inductive
     scoring questionnaire (arXiv 2411.11479).
+    """
+
+    JudgeAlignment: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.gateway_pb2.JudgeAlignmentRequest,
+        axia.v1.gateway_pb2.JudgeAlignmentResponse,
+    ]
+    """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
+    caller has. ScoringService judges without a model.
     """
 
     ListModels: grpc.aio.UnaryUnaryMultiCallable[
@@ -194,6 +210,16 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[axia.v1.gateway_pb2.JudgeInterestResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.JudgeInterestResponse]]:
         """Judges as a persona whether pictures are interesting: by a plain question, or by the six items of the inductive
         scoring questionnaire (arXiv 2411.11479).
+        """
+
+    @abc.abstractmethod
+    def JudgeAlignment(
+        self,
+        request: axia.v1.gateway_pb2.JudgeAlignmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.gateway_pb2.JudgeAlignmentResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.JudgeAlignmentResponse]]:
+        """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
+        caller has. ScoringService judges without a model.
         """
 
     @abc.abstractmethod

@@ -25,45 +25,51 @@ _sym_db = _symbol_database.Default()
 from axia.v1 import image_pb2 as axia_dot_v1_dot_image__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61xia/v1/inference.proto\x12\x07\x61xia.v1\x1a\x13\x61xia/v1/image.proto\"4\n\x07Message\x12\x1b\n\x04role\x18\x01 \x01(\x0e\x32\r.axia.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\"+\n\x06Sample\x12\x0c\n\x04seed\x18\x01 \x01(\x03\x12\x13\n\x0btemperature\x18\x02 \x01(\x01\"\x8e\x02\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x1d\n\x05image\x18\x02 \x01(\x0b\x32\x0e.axia.v1.Image\x12\"\n\x08messages\x18\x03 \x03(\x0b\x32\x10.axia.v1.Message\x12 \n\x07samples\x18\x04 \x03(\x0b\x32\x0f.axia.v1.Sample\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12$\n\tstop_rule\x18\x07 \x01(\x0e\x32\x11.axia.v1.StopRule\x12\x1b\n\x13\x64\x65\x66\x61ult_temperature\x18\x08 \x01(\x08\x42\x08\n\x06_top_pB\r\n\x0b_max_tokens\"\xa0\x01\n\x10GenerateResponse\x12+\n\x07started\x18\x01 \x01(\x0b\x32\x18.axia.v1.GenerateStartedH\x00\x12)\n\ncompletion\x18\x02 \x01(\x0b\x32\x13.axia.v1.CompletionH\x00\x12+\n\x07summary\x18\x03 \x01(\x0b\x32\x18.axia.v1.GenerateSummaryH\x00\x42\x07\n\x05\x65vent\"(\n\x0fGenerateStarted\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\"\xa2\x01\n\nCompletion\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x16\n\x0e\x66irst_sentence\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12,\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x15.axia.v1.FinishReason\x12\x0e\n\x06tokens\x18\x05 \x01(\x05\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x13\n\x0btemperature\x18\x07 \x01(\x01\"U\n\x12GenerateAllRequest\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.axia.v1.GenerateRequest\x12\x11\n\twithin_ms\x18\x02 \x01(\x05\"j\n\x13GenerateAllResponse\x12(\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x13.axia.v1.Completion\x12)\n\x07summary\x18\x02 \x01(\x0b\x32\x18.axia.v1.GenerateSummary\"o\n\x07Timings\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x11\n\tdecode_ms\x18\x02 \x01(\x01\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x16\n\x0e\x66irst_token_ms\x18\x04 \x01(\x01\x12\x15\n\rgeneration_ms\x18\x05 \x01(\x01\"\xd3\x01\n\x0fGenerateSummary\x12!\n\x05image\x18\x01 \x01(\x0b\x32\x12.axia.v1.ImageInfo\x12\x1d\n\x05model\x18\x02 \x01(\x0b\x32\x0e.axia.v1.Model\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\x12!\n\x07timings\x18\x04 \x01(\x0b\x32\x10.axia.v1.Timings\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x06 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_top_pB\r\n\x0b_max_tokens\"\x11\n\x0fGetModelRequest\"1\n\x10GetModelResponse\x12\x1d\n\x05model\x18\x01 \x01(\x0b\x32\x0e.axia.v1.Model\"\xac\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x04 \x01(\t\x12\x1a\n\x12max_context_tokens\x18\x05 \x01(\x05\x12\x13\n\x0bmax_samples\x18\x06 \x01(\x05\x12\x12\n\nmax_tokens\x18\x07 \x01(\x05\x12\x16\n\x0e\x61\x63\x63\x65pts_images\x18\x08 \x01(\x08*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*W\n\x08StopRule\x12\x19\n\x15STOP_RULE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTOP_RULE_NONE\x10\x01\x12\x1c\n\x18STOP_RULE_FIRST_SENTENCE\x10\x02*{\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x1a\n\x16\x46INISH_REASON_SENTENCE\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x32\xe0\x01\n\x10InferenceService\x12\x41\n\x08Generate\x12\x18.axia.v1.GenerateRequest\x1a\x19.axia.v1.GenerateResponse0\x01\x12H\n\x0bGenerateAll\x12\x1b.axia.v1.GenerateAllRequest\x1a\x1c.axia.v1.GenerateAllResponse\x12?\n\x08GetModel\x12\x18.axia.v1.GetModelRequest\x1a\x19.axia.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61xia/v1/inference.proto\x12\x07\x61xia.v1\x1a\x13\x61xia/v1/image.proto\"4\n\x07Message\x12\x1b\n\x04role\x18\x01 \x01(\x0e\x32\r.axia.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\"+\n\x06Sample\x12\x0c\n\x04seed\x18\x01 \x01(\x03\x12\x13\n\x0btemperature\x18\x02 \x01(\x01\"Z\n\x0c\x41nswerFormat\x12)\n\x07\x63hoices\x18\x01 \x01(\x0b\x32\x16.axia.v1.AnswerChoicesH\x00\x12\x15\n\x0bjson_schema\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x66ormat\"\x1e\n\rAnswerChoices\x12\r\n\x05texts\x18\x01 \x03(\t\"\xea\x02\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x1d\n\x05image\x18\x02 \x01(\x0b\x32\x0e.axia.v1.Image\x12\"\n\x08messages\x18\x03 \x03(\x0b\x32\x10.axia.v1.Message\x12 \n\x07samples\x18\x04 \x03(\x0b\x32\x0f.axia.v1.Sample\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12$\n\tstop_rule\x18\x07 \x01(\x0e\x32\x11.axia.v1.StopRule\x12\x1b\n\x13\x64\x65\x66\x61ult_temperature\x18\x08 \x01(\x08\x12,\n\rsentence_rule\x18\t \x01(\x0e\x32\x15.axia.v1.SentenceRule\x12,\n\ranswer_format\x18\n \x01(\x0b\x32\x15.axia.v1.AnswerFormatB\x08\n\x06_top_pB\r\n\x0b_max_tokens\"\xa0\x01\n\x10GenerateResponse\x12+\n\x07started\x18\x01 \x01(\x0b\x32\x18.axia.v1.GenerateStartedH\x00\x12)\n\ncompletion\x18\x02 \x01(\x0b\x32\x13.axia.v1.CompletionH\x00\x12+\n\x07summary\x18\x03 \x01(\x0b\x32\x18.axia.v1.GenerateSummaryH\x00\x42\x07\n\x05\x65vent\"(\n\x0fGenerateStarted\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\"\xc6\x01\n\nCompletion\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x16\n\x0e\x66irst_sentence\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12,\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x15.axia.v1.FinishReason\x12\x0e\n\x06tokens\x18\x05 \x01(\x05\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x13\n\x0btemperature\x18\x07 \x01(\x01\x12\x0f\n\x07omitted\x18\x08 \x01(\t\x12\x11\n\treasoning\x18\t \x01(\t\"U\n\x12GenerateAllRequest\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.axia.v1.GenerateRequest\x12\x11\n\twithin_ms\x18\x02 \x01(\x05\"j\n\x13GenerateAllResponse\x12(\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x13.axia.v1.Completion\x12)\n\x07summary\x18\x02 \x01(\x0b\x32\x18.axia.v1.GenerateSummary\"o\n\x07Timings\x12\x10\n\x08total_ms\x18\x01 \x01(\x01\x12\x11\n\tdecode_ms\x18\x02 \x01(\x01\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x16\n\x0e\x66irst_token_ms\x18\x04 \x01(\x01\x12\x15\n\rgeneration_ms\x18\x05 \x01(\x01\"\xea\x01\n\x0fGenerateSummary\x12!\n\x05image\x18\x01 \x01(\x0b\x32\x12.axia.v1.ImageInfo\x12\x1d\n\x05model\x18\x02 \x01(\x0b\x32\x0e.axia.v1.Model\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\x12!\n\x07timings\x18\x04 \x01(\x0b\x32\x10.axia.v1.Timings\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x15\n\rsentence_rule\x18\x07 \x01(\tB\x08\n\x06_top_pB\r\n\x0b_max_tokens\"\x11\n\x0fGetModelRequest\"1\n\x10GetModelResponse\x12\x1d\n\x05model\x18\x01 \x01(\x0b\x32\x0e.axia.v1.Model\"\xc8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x04 \x01(\t\x12\x1a\n\x12max_context_tokens\x18\x05 \x01(\x05\x12\x13\n\x0bmax_samples\x18\x06 \x01(\x05\x12\x12\n\nmax_tokens\x18\x07 \x01(\x05\x12\x16\n\x0e\x61\x63\x63\x65pts_images\x18\x08 \x01(\x08\x12\x1a\n\x12structured_answers\x18\t \x01(\x08*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*W\n\x08StopRule\x12\x19\n\x15STOP_RULE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTOP_RULE_NONE\x10\x01\x12\x1c\n\x18STOP_RULE_FIRST_SENTENCE\x10\x02*b\n\x0cSentenceRule\x12\x1d\n\x19SENTENCE_RULE_UNSPECIFIED\x10\x00\x12\x18\n\x14SENTENCE_RULE_ANSWER\x10\x01\x12\x19\n\x15SENTENCE_RULE_LITERAL\x10\x02*\x98\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x1a\n\x16\x46INISH_REASON_SENTENCE\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x12\x1b\n\x17\x46INISH_REASON_REASONING\x10\x04\x32\xe0\x01\n\x10InferenceService\x12\x41\n\x08Generate\x12\x18.axia.v1.GenerateRequest\x1a\x19.axia.v1.GenerateResponse0\x01\x12H\n\x0bGenerateAll\x12\x1b.axia.v1.GenerateAllRequest\x1a\x1c.axia.v1.GenerateAllResponse\x12?\n\x08GetModel\x12\x18.axia.v1.GetModelRequest\x1a\x19.axia.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'axia.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1566
-  _globals['_ROLE']._serialized_end=1646
-  _globals['_STOPRULE']._serialized_start=1648
-  _globals['_STOPRULE']._serialized_end=1735
-  _globals['_FINISHREASON']._serialized_start=1737
-  _globals['_FINISHREASON']._serialized_end=1860
+  _globals['_ROLE']._serialized_start=1869
+  _globals['_ROLE']._serialized_end=1949
+  _globals['_STOPRULE']._serialized_start=1951
+  _globals['_STOPRULE']._serialized_end=2038
+  _globals['_SENTENCERULE']._serialized_start=2040
+  _globals['_SENTENCERULE']._serialized_end=2138
+  _globals['_FINISHREASON']._serialized_start=2141
+  _globals['_FINISHREASON']._serialized_end=2293
   _globals['_MESSAGE']._serialized_start=57
   _globals['_MESSAGE']._serialized_end=109
   _globals['_SAMPLE']._serialized_start=111
   _globals['_SAMPLE']._serialized_end=154
-  _globals['_GENERATEREQUEST']._serialized_start=157
-  _globals['_GENERATEREQUEST']._serialized_end=427
-  _globals['_GENERATERESPONSE']._serialized_start=430
-  _globals['_GENERATERESPONSE']._serialized_end=590
-  _globals['_GENERATESTARTED']._serialized_start=592
-  _globals['_GENERATESTARTED']._serialized_end=632
-  _globals['_COMPLETION']._serialized_start=635
-  _globals['_COMPLETION']._serialized_end=797
-  _globals['_GENERATEALLREQUEST']._serialized_start=799
-  _globals['_GENERATEALLREQUEST']._serialized_end=884
-  _globals['_GENERATEALLRESPONSE']._serialized_start=886
-  _globals['_GENERATEALLRESPONSE']._serialized_end=992
-  _globals['_TIMINGS']._serialized_start=994
-  _globals['_TIMINGS']._serialized_end=1105
-  _globals['_GENERATESUMMARY']._serialized_start=1108
-  _globals['_GENERATESUMMARY']._serialized_end=1319
-  _globals['_GETMODELREQUEST']._serialized_start=1321
-  _globals['_GETMODELREQUEST']._serialized_end=1338
-  _globals['_GETMODELRESPONSE']._serialized_start=1340
-  _globals['_GETMODELRESPONSE']._serialized_end=1389
-  _globals['_MODEL']._serialized_start=1392
-  _globals['_MODEL']._serialized_end=1564
-  _globals['_INFERENCESERVICE']._serialized_start=1863
-  _globals['_INFERENCESERVICE']._serialized_end=2087
+  _globals['_ANSWERFORMAT']._serialized_start=156
+  _globals['_ANSWERFORMAT']._serialized_end=246
+  _globals['_ANSWERCHOICES']._serialized_start=248
+  _globals['_ANSWERCHOICES']._serialized_end=278
+  _globals['_GENERATEREQUEST']._serialized_start=281
+  _globals['_GENERATEREQUEST']._serialized_end=643
+  _globals['_GENERATERESPONSE']._serialized_start=646
+  _globals['_GENERATERESPONSE']._serialized_end=806
+  _globals['_GENERATESTARTED']._serialized_start=808
+  _globals['_GENERATESTARTED']._serialized_end=848
+  _globals['_COMPLETION']._serialized_start=851
+  _globals['_COMPLETION']._serialized_end=1049
+  _globals['_GENERATEALLREQUEST']._serialized_start=1051
+  _globals['_GENERATEALLREQUEST']._serialized_end=1136
+  _globals['_GENERATEALLRESPONSE']._serialized_start=1138
+  _globals['_GENERATEALLRESPONSE']._serialized_end=1244
+  _globals['_TIMINGS']._serialized_start=1246
+  _globals['_TIMINGS']._serialized_end=1357
+  _globals['_GENERATESUMMARY']._serialized_start=1360
+  _globals['_GENERATESUMMARY']._serialized_end=1594
+  _globals['_GETMODELREQUEST']._serialized_start=1596
+  _globals['_GETMODELREQUEST']._serialized_end=1613
+  _globals['_GETMODELRESPONSE']._serialized_start=1615
+  _globals['_GETMODELRESPONSE']._serialized_end=1664
+  _globals['_MODEL']._serialized_start=1667
+  _globals['_MODEL']._serialized_end=1867
+  _globals['_INFERENCESERVICE']._serialized_start=2296
+  _globals['_INFERENCESERVICE']._serialized_end=2520
 # @@protoc_insertion_point(module_scope)

@@ -72,6 +72,34 @@ STOP_RULE_FIRST_SENTENCE: StopRule.ValueType  # 2
 """As soon as the first sentence is complete."""
 global___StopRule = StopRule
 
+class _SentenceRule:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SentenceRuleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_SentenceRule.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SENTENCE_RULE_UNSPECIFIED: _SentenceRule.ValueType  # 0
+    """The same as SENTENCE_RULE_ANSWER."""
+    SENTENCE_RULE_ANSWER: _SentenceRule.ValueType  # 1
+    """The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that needs
+    attention is:" with a line break, role names, labels, code fences, list markers.
+    """
+    SENTENCE_RULE_LITERAL: _SentenceRule.ValueType  # 2
+    """The first sentence of the text, whatever it says, as the values-detector study cut it (arXiv 2501.03957)."""
+
+class SentenceRule(_SentenceRule, metaclass=_SentenceRuleEnumTypeWrapper):
+    """Which sentence of a completion is its first."""
+
+SENTENCE_RULE_UNSPECIFIED: SentenceRule.ValueType  # 0
+"""The same as SENTENCE_RULE_ANSWER."""
+SENTENCE_RULE_ANSWER: SentenceRule.ValueType  # 1
+"""The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that needs
+attention is:" with a line break, role names, labels, code fences, list markers.
+"""
+SENTENCE_RULE_LITERAL: SentenceRule.ValueType  # 2
+"""The first sentence of the text, whatever it says, as the values-detector study cut it (arXiv 2501.03957)."""
+global___SentenceRule = SentenceRule
+
 class _FinishReason:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -86,6 +114,8 @@ class _FinishReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """The first sentence was complete, as asked by STOP_RULE_FIRST_SENTENCE."""
     FINISH_REASON_LENGTH: _FinishReason.ValueType  # 3
     """`max_tokens` or the model's context length was reached."""
+    FINISH_REASON_REASONING: _FinishReason.ValueType  # 4
+    """`max_tokens` or the model's context length was reached while the model was still reasoning, so there is no answer."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why a completion ended."""
@@ -98,6 +128,8 @@ FINISH_REASON_SENTENCE: FinishReason.ValueType  # 2
 """The first sentence was complete, as asked by STOP_RULE_FIRST_SENTENCE."""
 FINISH_REASON_LENGTH: FinishReason.ValueType  # 3
 """`max_tokens` or the model's context length was reached."""
+FINISH_REASON_REASONING: FinishReason.ValueType  # 4
+"""`max_tokens` or the model's context length was reached while the model was still reasoning, so there is no answer."""
 global___FinishReason = FinishReason
 
 @typing.final
@@ -145,6 +177,54 @@ class Sample(google.protobuf.message.Message):
 global___Sample = Sample
 
 @typing.final
+class AnswerFormat(google.protobuf.message.Message):
+    """The only answers that a model may give. A server whose engine can't constrain its output answers INVALID_ARGUMENT with
+    the reason ANSWER_FORMAT_UNSUPPORTED; see `structured_answers` of Model.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHOICES_FIELD_NUMBER: builtins.int
+    JSON_SCHEMA_FIELD_NUMBER: builtins.int
+    json_schema: builtins.str
+    """JSON that this JSON Schema describes, at most 16,384 characters."""
+    @property
+    def choices(self) -> global___AnswerChoices:
+        """One of these texts and nothing else."""
+
+    def __init__(
+        self,
+        *,
+        choices: global___AnswerChoices | None = ...,
+        json_schema: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["choices", b"choices", "format", b"format", "json_schema", b"json_schema"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["choices", b"choices", "format", b"format", "json_schema", b"json_schema"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["format", b"format"]) -> typing.Literal["choices", "json_schema"] | None: ...
+
+global___AnswerFormat = AnswerFormat
+
+@typing.final
+class AnswerChoices(google.protobuf.message.Message):
+    """Texts to choose from."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: builtins.int
+    @property
+    def texts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The texts, 2 to 64, each 1 to 256 characters."""
+
+    def __init__(
+        self,
+        *,
+        texts: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["texts", b"texts"]) -> None: ...
+
+global___AnswerChoices = AnswerChoices
+
+@typing.final
 class GenerateRequest(google.protobuf.message.Message):
     """A conversation and the completions to sample for it."""
 
@@ -158,6 +238,8 @@ class GenerateRequest(google.protobuf.message.Message):
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     STOP_RULE_FIELD_NUMBER: builtins.int
     DEFAULT_TEMPERATURE_FIELD_NUMBER: builtins.int
+    SENTENCE_RULE_FIELD_NUMBER: builtins.int
+    ANSWER_FORMAT_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as GetModel gives it. Empty: whichever model this server holds."""
     top_p: builtins.float
@@ -174,6 +256,8 @@ class GenerateRequest(google.protobuf.message.Message):
     """Whether the model's default temperature in a gateway's routing table, where there is one, takes the place of the
     samples' own. An inference server has no such table and takes no notice.
     """
+    sentence_rule: global___SentenceRule.ValueType
+    """Which sentence is the first, for STOP_RULE_FIRST_SENTENCE and for `first_sentence` of completions."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The picture that the first user message is about. Unset: a conversation in text alone."""
@@ -186,6 +270,10 @@ class GenerateRequest(google.protobuf.message.Message):
     def samples(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Sample]:
         """The completions to sample, 1 to the server's `max_samples`."""
 
+    @property
+    def answer_format(self) -> global___AnswerFormat:
+        """The only answers that the model may give. Unset: any text. Not together with STOP_RULE_FIRST_SENTENCE."""
+
     def __init__(
         self,
         *,
@@ -197,9 +285,11 @@ class GenerateRequest(google.protobuf.message.Message):
         max_tokens: builtins.int | None = ...,
         stop_rule: global___StopRule.ValueType = ...,
         default_temperature: builtins.bool = ...,
+        sentence_rule: global___SentenceRule.ValueType = ...,
+        answer_format: global___AnswerFormat | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "default_temperature", b"default_temperature", "image", b"image", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "samples", b"samples", "stop_rule", b"stop_rule", "top_p", b"top_p"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "answer_format", b"answer_format", "image", b"image", "max_tokens", b"max_tokens", "top_p", b"top_p"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "answer_format", b"answer_format", "default_temperature", b"default_temperature", "image", b"image", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "samples", b"samples", "sentence_rule", b"sentence_rule", "stop_rule", b"stop_rule", "top_p", b"top_p"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
     @typing.overload
@@ -272,12 +362,14 @@ class Completion(google.protobuf.message.Message):
     TOKENS_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
     TEMPERATURE_FIELD_NUMBER: builtins.int
+    OMITTED_FIELD_NUMBER: builtins.int
+    REASONING_FIELD_NUMBER: builtins.int
     index: builtins.int
     """Position in the request's `samples`, from 0."""
     first_sentence: builtins.str
-    """The first sentence, without white space around it. Empty if the model said nothing."""
+    """The first sentence, without white space around it. Empty if the model gave no answer."""
     text: builtins.str
-    """Everything that was generated. With STOP_RULE_FIRST_SENTENCE it ends with the first sentence or within the token
+    """Everything that was generated, without `reasoning`. With STOP_RULE_FIRST_SENTENCE it ends with the first sentence or within the token
     that showed that the sentence was over.
     """
     finish_reason: global___FinishReason.ValueType
@@ -288,6 +380,14 @@ class Completion(google.protobuf.message.Message):
     """The seed that was used."""
     temperature: builtins.float
     """The temperature that was used."""
+    omitted: builtins.str
+    """What comes before the first sentence in `text` and is no part of the answer, such as a heading or "Sure!". Empty
+    with SENTENCE_RULE_LITERAL.
+    """
+    reasoning: builtins.str
+    """What the model thought before it answered: a <think> block, or what the engine or endpoint gives apart as reasoning.
+    It is never read as an answer.
+    """
     def __init__(
         self,
         *,
@@ -298,8 +398,10 @@ class Completion(google.protobuf.message.Message):
         tokens: builtins.int = ...,
         seed: builtins.int = ...,
         temperature: builtins.float = ...,
+        omitted: builtins.str = ...,
+        reasoning: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["finish_reason", b"finish_reason", "first_sentence", b"first_sentence", "index", b"index", "seed", b"seed", "temperature", b"temperature", "text", b"text", "tokens", b"tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["finish_reason", b"finish_reason", "first_sentence", b"first_sentence", "index", b"index", "omitted", b"omitted", "reasoning", b"reasoning", "seed", b"seed", "temperature", b"temperature", "text", b"text", "tokens", b"tokens"]) -> None: ...
 
 global___Completion = Completion
 
@@ -405,12 +507,17 @@ class GenerateSummary(google.protobuf.message.Message):
     TIMINGS_FIELD_NUMBER: builtins.int
     TOP_P_FIELD_NUMBER: builtins.int
     MAX_TOKENS_FIELD_NUMBER: builtins.int
+    SENTENCE_RULE_FIELD_NUMBER: builtins.int
     prompt_tokens: builtins.int
     """Tokens of the prompt, those of the picture included. 0: not known, as of some endpoints."""
     top_p: builtins.float
     """Nucleus sampling that was used; unset by a server of an earlier release."""
     max_tokens: builtins.int
     """Tokens of one completion at most that held; unset by a server of an earlier release."""
+    sentence_rule: builtins.str
+    """The rule that told the first sentences, with its version: "answer/1" or "literal/1". Empty by a server of an earlier
+    release, whose rule was "literal/0".
+    """
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
         """The picture that was used; unset without one."""
@@ -432,9 +539,10 @@ class GenerateSummary(google.protobuf.message.Message):
         timings: global___Timings | None = ...,
         top_p: builtins.float | None = ...,
         max_tokens: builtins.int | None = ...,
+        sentence_rule: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "timings", b"timings", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "prompt_tokens", b"prompt_tokens", "timings", b"timings", "top_p", b"top_p"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "image", b"image", "max_tokens", b"max_tokens", "model", b"model", "prompt_tokens", b"prompt_tokens", "sentence_rule", b"sentence_rule", "timings", b"timings", "top_p", b"top_p"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
     @typing.overload
@@ -489,6 +597,7 @@ class Model(google.protobuf.message.Message):
     MAX_SAMPLES_FIELD_NUMBER: builtins.int
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     ACCEPTS_IMAGES_FIELD_NUMBER: builtins.int
+    STRUCTURED_ANSWERS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name to use in requests."""
     revision: builtins.str
@@ -507,6 +616,8 @@ class Model(google.protobuf.message.Message):
     """Tokens that one completion may have."""
     accepts_images: builtins.bool
     """Whether it takes a picture."""
+    structured_answers: builtins.bool
+    """Whether it can be held to an `answer_format`."""
     def __init__(
         self,
         *,
@@ -518,7 +629,8 @@ class Model(google.protobuf.message.Message):
         max_samples: builtins.int = ...,
         max_tokens: builtins.int = ...,
         accepts_images: builtins.bool = ...,
+        structured_answers: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "revision", b"revision", "structured_answers", b"structured_answers"]) -> None: ...
 
 global___Model = Model

@@ -30,7 +30,7 @@ class ScoringServiceStub(object):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
     ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
@@ -65,6 +65,11 @@ class ScoringServiceStub(object):
                 '/axia.v1.ScoringService/ScoreAlignment',
                 request_serializer=axia_dot_v1_dot_scoring__pb2.ScoreAlignmentRequest.SerializeToString,
                 response_deserializer=axia_dot_v1_dot_scoring__pb2.ScoreAlignmentResponse.FromString,
+                _registered_method=True)
+        self.ReadVerdicts = channel.unary_unary(
+                '/axia.v1.ScoringService/ReadVerdicts',
+                request_serializer=axia_dot_v1_dot_scoring__pb2.ReadVerdictsRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_scoring__pb2.ReadVerdictsResponse.FromString,
                 _registered_method=True)
         self.ScorePreference = channel.unary_unary(
                 '/axia.v1.ScoringService/ScorePreference',
@@ -108,7 +113,7 @@ class ScoringServiceServicer(object):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
     ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
@@ -145,6 +150,13 @@ class ScoringServiceServicer(object):
 
     def ScoreAlignment(self, request, context):
         """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadVerdicts(self, request, context):
+        """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,6 +240,11 @@ def add_ScoringServiceServicer_to_server(servicer, server):
                     request_deserializer=axia_dot_v1_dot_scoring__pb2.ScoreAlignmentRequest.FromString,
                     response_serializer=axia_dot_v1_dot_scoring__pb2.ScoreAlignmentResponse.SerializeToString,
             ),
+            'ReadVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadVerdicts,
+                    request_deserializer=axia_dot_v1_dot_scoring__pb2.ReadVerdictsRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_scoring__pb2.ReadVerdictsResponse.SerializeToString,
+            ),
             'ScorePreference': grpc.unary_unary_rpc_method_handler(
                     servicer.ScorePreference,
                     request_deserializer=axia_dot_v1_dot_scoring__pb2.ScorePreferenceRequest.FromString,
@@ -276,7 +293,7 @@ class ScoringService(object):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
     ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
@@ -406,6 +423,33 @@ class ScoringService(object):
             '/axia.v1.ScoringService/ScoreAlignment',
             axia_dot_v1_dot_scoring__pb2.ScoreAlignmentRequest.SerializeToString,
             axia_dot_v1_dot_scoring__pb2.ScoreAlignmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.ScoringService/ReadVerdicts',
+            axia_dot_v1_dot_scoring__pb2.ReadVerdictsRequest.SerializeToString,
+            axia_dot_v1_dot_scoring__pb2.ReadVerdictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,7 +22,7 @@ class ScoringServiceStub:
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
     ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
@@ -60,6 +60,12 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ScoreAlignmentResponse,
     ]
     """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence."""
+
+    ReadVerdicts: grpc.UnaryUnaryMultiCallable[
+        axia.v1.scoring_pb2.ReadVerdictsRequest,
+        axia.v1.scoring_pb2.ReadVerdictsResponse,
+    ]
+    """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither."""
 
     ScorePreference: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScorePreferenceRequest,
@@ -110,7 +116,7 @@ class ScoringServiceAsyncStub:
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
     ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
@@ -147,6 +153,12 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.ScoreAlignmentResponse,
     ]
     """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence."""
+
+    ReadVerdicts: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.scoring_pb2.ReadVerdictsRequest,
+        axia.v1.scoring_pb2.ReadVerdictsResponse,
+    ]
+    """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither."""
 
     ScorePreference: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScorePreferenceRequest,
@@ -197,7 +209,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
     from a seed in the request.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the sentence model and the server has none;
+    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
     ReadCompletions answers with what needs none and names the rest in `missing`.
     Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
     """
@@ -244,6 +256,14 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ScoreAlignmentResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ScoreAlignmentResponse]]:
         """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence."""
+
+    @abc.abstractmethod
+    def ReadVerdicts(
+        self,
+        request: axia.v1.scoring_pb2.ReadVerdictsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.scoring_pb2.ReadVerdictsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ReadVerdictsResponse]]:
+        """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither."""
 
     @abc.abstractmethod
     def ScorePreference(

@@ -69,6 +69,9 @@ CALLS = (
     ),
     _post("/v1/preference", GATEWAY["AssessPreference"], "protocols", "Measure a model's preference by value"),
     _post("/v1/interest", GATEWAY["JudgeInterest"], "protocols", "Judge pictures as a persona", pictures="pictures"),
+    _post(
+        "/v1/judge", GATEWAY["JudgeAlignment"], "protocols", "Ask a model which answers name the annotators' element"
+    ),
     _post("/v1/search/text", RETRIEVAL["SearchByText"], "pictures", "Find pictures by a text"),
     _post("/v1/search/image", RETRIEVAL["SearchByImage"], "pictures", "Find pictures by a picture", pictures="image"),
     _post("/v1/search/value", RETRIEVAL["SearchByValue"], "pictures", "Find pictures by a value"),
@@ -83,6 +86,7 @@ CALLS = (
     _score("summary", "SummarizeCompletions", "Group completions of the same meaning"),
     _score("readings", "ReadCompletions", "Say everything of one picture's completions"),
     _score("alignment", "ScoreAlignment", "Say which answers name the annotators' element"),
+    _score("verdicts", "ReadVerdicts", "Say which answers say yes, no or decline"),
     _score("preference", "ScorePreference", "Score preference by value"),
     _score("preference-comparison", "ComparePreferences", "Compare two sets of preference answers"),
     _score("isq", "ScoreIsq", "Score inductive scoring questionnaires"),

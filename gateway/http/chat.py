@@ -26,6 +26,7 @@ _FINISH_REASONS = {
     inference_pb2.FINISH_REASON_STOP: "stop",
     inference_pb2.FINISH_REASON_SENTENCE: "stop",
     inference_pb2.FINISH_REASON_LENGTH: "length",
+    inference_pb2.FINISH_REASON_REASONING: "length",
 }
 _ERROR_TYPES = {
     Code.RESOURCE_EXHAUSTED: "rate_limit_error",
@@ -39,8 +40,9 @@ The system's message comes first; turns alternate between user and assistant. `s
 and penalties are not offered and refused. `temperature`, `top_p` and `max_tokens` that aren't given are the model's
 defaults in the gateway's routing table, or else 1, 1 and 100; `sampling` in the answer, and in the chunk that counts a
 stream's tokens, says what was used. With `stream` each completion comes whole, as one chunk when it ends, followed by
-one with its finish reason: models answer by the completion, not by the token. Errors are problem details that also hold
-OpenAI's `error` object."""
+one with its finish reason: models answer by the completion, not by the token. What a model thought before it answered
+is `reasoning_content` beside `content`, where there is some. Errors are problem details that also hold OpenAI's `error`
+object."""
 
 
 def add_chat(app: FastAPI, context: Context) -> None:
@@ -126,7 +128,7 @@ async def _whole(
             choices.append(
                 {
                     "index": event.index,
-                    "message": {"role": "assistant", "content": event.text, "refusal": None},
+                    "message": {"role": "assistant", "content": event.text, "refusal": None} | _reasoning(event),
                     "logprobs": None,
                     "finish_reason": _FINISH_REASONS.get(event.finish_reason, "stop"),
                 }
@@ -151,7 +153,7 @@ async def _chunks(
                 return
             tokens += event.tokens
             temperature = event.temperature
-            delta = {"role": "assistant", "content": event.text}
+            delta = {"role": "assistant", "content": event.text} | _reasoning(event)
             yield json_event(None, head | {"choices": [_choice(event.index, delta, None)]} | usage)
             reason = _FINISH_REASONS.get(event.finish_reason, "stop")
             yield json_event(None, head | {"choices": [_choice(event.index, {}, reason)]} | usage)
@@ -160,6 +162,11 @@ async def _chunks(
 
 def _choice(index: int, delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _reasoning(completion: inference_pb2.Completion) -> dict[str, str]:
+    """What the model thought, as other servers of OpenAI's form name it; nothing where there is none."""
+    return {"reasoning_content": completion.reasoning} if completion.reasoning else {}
 
 
 def _head(kind: str, model: str) -> dict[str, Any]:

@@ -25,6 +25,10 @@ EXAMPLES: dict[str, Any] = {
         "traits": ["I love the sea.", "I work too much."],
         "strategy": "INTEREST_STRATEGY_ISQ",
     },
+    "/v1/judge": {
+        "items": [{"answer": "The child near the stove.", "element": "child", "accept": ["kid"]}],
+        "samples": 3,
+    },
     "/v1/search/text": {"query": "a hug", "k": 5},
     "/v1/search/image": {"image": {"data": _picture()}, "k": 5},
     "/v1/search/value": {"value": "benevolence", "k": 5},

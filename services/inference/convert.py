@@ -1,9 +1,10 @@
 """Maps between the contract (axia.v1) and the inference service's own types."""
 
 from axia.v1 import image_pb2, inference_pb2
-from services.inference.engine import Message, ModelDescription, Role, Sampling
+from services.inference.engine import AnswerFormat, Message, ModelDescription, Role, Sampling
 from services.inference.generation import Completion, FinishReason, Started
 from services.inference.sampler import Sampled, SampleRequest, Summary
+from services.inference.sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_WITHIN_S, TOLD_TOO_LATE, check_between
@@ -22,6 +23,12 @@ _FINISH_REASONS = {
     FinishReason.STOP: inference_pb2.FINISH_REASON_STOP,
     FinishReason.SENTENCE: inference_pb2.FINISH_REASON_SENTENCE,
     FinishReason.LENGTH: inference_pb2.FINISH_REASON_LENGTH,
+    FinishReason.REASONING: inference_pb2.FINISH_REASON_REASONING,
+}
+_SENTENCE_RULES: dict[int, SentenceRule] = {
+    inference_pb2.SENTENCE_RULE_UNSPECIFIED: SentenceRule.ANSWER,
+    inference_pb2.SENTENCE_RULE_ANSWER: SentenceRule.ANSWER,
+    inference_pb2.SENTENCE_RULE_LITERAL: SentenceRule.LITERAL,
 }
 
 
@@ -29,13 +36,32 @@ def to_sample_request(request: inference_pb2.GenerateRequest) -> SampleRequest:
     """Reads a request; ranges are the sampler's to check."""
     top_p = request.top_p if request.HasField("top_p") else _DEFAULT_TOP_P
     max_tokens = request.max_tokens if request.HasField("max_tokens") else _DEFAULT_MAX_TOKENS
+    answer_format = _to_answer_format(request.answer_format) if request.HasField("answer_format") else None
     return SampleRequest(
         model=request.model,
         image=request.image.data if request.HasField("image") else None,
         messages=[_to_message(index, message) for index, message in enumerate(request.messages)],
-        samplings=[Sampling(sample.seed, sample.temperature, top_p, max_tokens) for sample in request.samples],
+        samplings=[
+            Sampling(sample.seed, sample.temperature, top_p, max_tokens, answer_format) for sample in request.samples
+        ],
         first_sentence_only=request.stop_rule == inference_pb2.STOP_RULE_FIRST_SENTENCE,
+        sentence_rule=_to_sentence_rule(request.sentence_rule),
     )
+
+
+def _to_sentence_rule(rule: int) -> SentenceRule:
+    known = _SENTENCE_RULES.get(rule)
+    if known is None:
+        raise InvalidArgument("sentence_rule", "is no rule of this release", reason="SENTENCE_RULE_UNKNOWN")
+    return known
+
+
+def _to_answer_format(asked: inference_pb2.AnswerFormat) -> AnswerFormat:
+    if asked.WhichOneof("format") == "json_schema":
+        if not asked.json_schema:  # empty, it would read as none at all
+            raise InvalidArgument("answer_format.json_schema", "must not be empty", reason="TEXT_EMPTY")
+        return AnswerFormat(json_schema=asked.json_schema)
+    return AnswerFormat(choices=tuple(asked.choices.texts))
 
 
 def _to_message(index: int, message: inference_pb2.Message) -> Message:
@@ -89,6 +115,8 @@ def _from_completion(completion: Completion) -> inference_pb2.Completion:
         tokens=completion.tokens,
         seed=completion.sampling.seed,
         temperature=completion.sampling.temperature,
+        omitted=completion.omitted,
+        reasoning=completion.reasoning,
     )
 
 
@@ -107,6 +135,7 @@ def _from_summary(summary: Summary, settings: InferenceSettings) -> inference_pb
         ),
         top_p=summary.sampling.top_p,
         max_tokens=summary.sampling.max_tokens,
+        sentence_rule=summary.sentence_rule,
     )
 
 
@@ -121,4 +150,5 @@ def from_model(model: ModelDescription, settings: InferenceSettings) -> inferenc
         max_samples=settings.max_samples,
         max_tokens=settings.max_tokens,
         accepts_images=model.accepts_images,
+        structured_answers=model.structured_answers,
     )

@@ -45,6 +45,16 @@ class Conversation:
 
 
 @dataclass(frozen=True)
+class AnswerFormat:
+    """The only answers that a completion may be: one of some texts, or JSON by a schema. One of both is set."""
+
+    choices: tuple[str, ...] = ()
+    """Texts to choose from."""
+    json_schema: str = ""
+    """A JSON Schema, as JSON."""
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How one completion is sampled."""
 
@@ -56,6 +66,8 @@ class Sampling:
     """Above 0 and at most 1."""
     max_tokens: int
     """Tokens at most, at least 1."""
+    answer_format: AnswerFormat | None = None
+    """What the answer is held to; None for any text. Reasoning before the answer is not held to it."""
 
 
 class Piece(NamedTuple):
@@ -71,6 +83,8 @@ class Piece(NamedTuple):
     """Seconds that the completion waited before it was scheduled, where the engine knows; set on the first piece."""
     prompt_tokens: int | None = None
     """Tokens of the prompt, where the engine learns them with its answer; set on any piece."""
+    reasoning: str = ""
+    """What was added to the model's reasoning, where the engine or the endpoint gives that apart."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,8 @@ class ModelDescription:
     max_context_tokens: int
     """Prompt and completion together; 0 if unknown."""
     accepts_images: bool
+    structured_answers: bool = False
+    """Whether a completion can be held to an answer format."""
 
 
 class Engine(Protocol):

@@ -97,6 +97,7 @@ class OpenAIEngine:
             engine_version=__version__,
             max_context_tokens=self._endpoint.max_context_tokens,
             accepts_images=self._settings.openai_accepts_images,
+            structured_answers=self._settings.openai_structured,
         )
 
     def special_tokens(self) -> Sequence[str]:
@@ -122,7 +123,7 @@ class OpenAIEngine:
         async with self._place():
             waited_s: float | None = time.perf_counter() - began
             body = request_body(_handle(prepared), sampling, self._settings)
-            async with aclosing(self._pieces(body, sampling.max_tokens)) as pieces:
+            async with aclosing(self._pieces(body, sampling)) as pieces:
                 async for piece in pieces:
                     yield piece._replace(queued_s=waited_s)
                     waited_s = None
@@ -142,13 +143,14 @@ class OpenAIEngine:
             self._count(running=-1)
             self._places.release()
 
-    async def _pieces(self, body: bytes, max_tokens: int) -> AsyncGenerator[Piece, None]:
+    async def _pieces(self, body: bytes, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """A completion, asked for again where that may help."""
         deadline = self._endpoint.deadline()
         for attempt in itertools.count():
             begun = False
             try:
-                async with aclosing(self._endpoint.complete(body, max_tokens, deadline)) as pieces:
+                completion = self._endpoint.complete(body, sampling.max_tokens, deadline, sampling.answer_format)
+                async with aclosing(completion) as pieces:
                     async for piece in pieces:
                         begun = begun or bool(piece.text or piece.tokens)
                         yield piece

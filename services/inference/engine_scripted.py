@@ -13,7 +13,8 @@ The file is YAML; docs/scripted-engine.md describes it:
           - {text: The knife on the table., weight: 0.5}
 
 At temperature 0 the first text of the first match is said; above, the completion's seed draws one by weight. A word is
-a token.
+a token. A text that is held to choices becomes the one that it names first, or else the first of them; one that is
+held to a JSON Schema has to be JSON in the file.
 """
 
 import asyncio
@@ -29,7 +30,17 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from axia.version import __version__
-from services.inference.engine import Conversation, EngineLoad, ModelDescription, Piece, Prepared, Role, Sampling
+from services.inference.answer_format import unwrapped
+from services.inference.engine import (
+    AnswerFormat,
+    Conversation,
+    EngineLoad,
+    ModelDescription,
+    Piece,
+    Prepared,
+    Role,
+    Sampling,
+)
 from services.inference.settings import InferenceSettings
 from services.serving.errors import FailedPrecondition, ResourceExhausted
 
@@ -102,6 +113,29 @@ def load_script(path: Path) -> Script:
         raise FailedPrecondition(f"{path} is not a file of answers: {faults}", reason="ANSWERS_UNREADABLE") from error
 
 
+def _held(text: str, asked: AnswerFormat) -> str:
+    """What a text becomes that is held to a format.
+
+    Raises:
+        FailedPrecondition: For a JSON Schema, if the text is no JSON.
+    """
+    if asked.json_schema:
+        if unwrapped(text, asked) is None:
+            raise FailedPrecondition(
+                f"the scripted engine's file has an answer that is no JSON, {text[:40]!r}, and one by a JSON Schema is "
+                "asked for; write JSON there",
+                reason="ANSWERS_UNFIT",
+            )
+        return text
+    named = ((match.start(), choice) for choice in asked.choices if (match := _whole(choice).search(text)))
+    return min(named, default=(0, asked.choices[0]))[1]
+
+
+def _whole(choice: str) -> re.Pattern[str]:
+    """Finds a text that is no part of a word, whatever its letter case."""
+    return re.compile(rf"(?<!\w){re.escape(choice)}(?!\w)", re.IGNORECASE)
+
+
 class ScriptedEngine:
     """Says what a file states, word by word, with the latency that it states."""
 
@@ -126,6 +160,7 @@ class ScriptedEngine:
             engine_version=__version__,
             max_context_tokens=self._settings.max_model_len or 4096,
             accepts_images=True,
+            structured_answers=True,
         )
 
     def special_tokens(self) -> Sequence[str]:
@@ -157,7 +192,8 @@ class ScriptedEngine:
         try:
             waited_s: float | None = time.perf_counter() - queued
             await asyncio.sleep(self._script.first_token_ms / 1000)
-            words = _WORD.findall(self._script.choose(str(prepared.handle), sampling))
+            said = self._script.choose(str(prepared.handle), sampling)
+            words = _WORD.findall(_held(said, sampling.answer_format) if sampling.answer_format else said)
             for word in words[: sampling.max_tokens]:
                 yield Piece(word, 1, queued_s=waited_s)
                 waited_s = None

@@ -23,7 +23,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.inference.answer_format import UNSUPPORTED
 from services.inference.engine import (
+    AnswerFormat,
     Conversation,
     EngineLoad,
     Message,
@@ -37,9 +39,12 @@ from services.inference.process import in_lasting_thread
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, local_revision, plain_prompt, template_text
 from services.inference.vllm_environment import installed_version, own_sockets, prepare_environment
+from services.inference.vllm_reasoning import ParsedReasoning
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
 if TYPE_CHECKING:
+    from vllm.reasoning.abs_reasoning_parsers import ReasoningParser
+    from vllm.sampling_params import StructuredOutputsParams
     from vllm.v1.engine.async_llm import AsyncLLM
 
 logger = logging.getLogger(__name__)
@@ -76,10 +81,12 @@ class VllmEngine:
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
         self._description = self._describe()
         self._special_tokens = self._read_special_tokens()
+        self._reasoning_parser = self._find_reasoning_parser()
         await self._warm_up()
 
     def _load(self) -> "AsyncLLM":
         try:
+            from vllm.config.structured_outputs import StructuredOutputsConfig
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
@@ -102,6 +109,10 @@ class VllmEngine:
             max_num_queued_reqs=settings.max_queue,
             enforce_eager=settings.enforce_eager,
             enable_prefix_caching=True,
+            # One backend, which refuses a schema that it can't keep, and none of the white space in which small models
+            # get lost. With a reasoning parser the answer is held to a format, and the reasoning is not.
+            structured_outputs_config=StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
+            reasoning_parser=settings.reasoning_parser,
             limit_mm_per_prompt={"image": 1},
             disable_log_stats=True,
             use_tqdm_on_load=False,
@@ -143,6 +154,7 @@ class VllmEngine:
             engine_version=installed_version(),
             max_context_tokens=config.max_model_len,
             accepts_images=config.is_multimodal_model,
+            structured_answers=not getattr(config, "is_diffusion", False),
         )
 
     def _hub_revision(self) -> str:
@@ -158,6 +170,29 @@ class VllmEngine:
         tokenizer = self._engine.get_tokenizer()
         added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
         return sorted({*tokenizer.all_special_tokens, *added} - {""})
+
+    def _find_reasoning_parser(self) -> "type[ReasoningParser] | None":
+        """The parser that the settings name, tried once with the model's tokenizer.
+
+        Raises:
+            FailedPrecondition: If there is no such parser, or it is for other models.
+        """
+        name = self._settings.reasoning_parser
+        if not name:
+            return None
+        from vllm.reasoning.abs_reasoning_parsers import ReasoningParserManager
+
+        try:
+            found: type[ReasoningParser] = ReasoningParserManager.get_reasoning_parser(name)
+            found(self._engine.get_tokenizer())
+        except Exception as error:  # of many types: an unknown name, a tokenizer without the parser's tokens
+            logger.exception("the reasoning parser can't be used")
+            raise FailedPrecondition(
+                f"vLLM's reasoning parser {name!r} can't be used with this model, see the log above; set "
+                "AXIA_INFERENCE_REASONING_PARSER to the one of the model's family, or to nothing",
+                reason="REASONING_PARSER_UNFIT",
+            ) from error
+        return found
 
     def admit(self, completions: int) -> None:
         """Asks vLLM's own admission control, before any picture is processed."""
@@ -201,7 +236,10 @@ class VllmEngine:
             top_p=sampling.top_p,
             max_tokens=min(sampling.max_tokens, room),
             output_kind=RequestOutputKind.DELTA,
+            structured_outputs=_structured(sampling.answer_format),
+            skip_special_tokens=self._reasoning_parser is None,  # parsers look for theirs
         )
+        parsed = self._parsed_reasoning(prepared)
         outputs = self._engine.generate(prepared.handle, params, f"axia-{next(self._ids)}")
         queued_s: float | None = None
         first = True
@@ -211,19 +249,33 @@ class VllmEngine:
                 if first and output.metrics is not None:
                     queued_s = max(0.0, output.metrics.scheduled_ts - output.metrics.queued_ts)
                 finish = completion.finish_reason
+                text, reasoning = completion.text, ""
+                if parsed is not None:
+                    reasoning, text = parsed.add(text, completion.token_ids, last=finish is not None)
                 yield Piece(
-                    completion.text,
+                    text,
                     len(completion.token_ids),
                     ("length" if finish == "length" else "stop") if finish else None,
                     queued_s if first else None,
+                    reasoning=reasoning,
                 )
                 first = False
         except ServiceError:
             raise
         except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
-            raise _as_service_error(error) from error
+            raise _as_service_error(error, sampling.answer_format) from error
         finally:
             await outputs.aclose()
+
+    def _parsed_reasoning(self, prepared: Prepared) -> ParsedReasoning | None:
+        """What keeps the reasoning of one completion apart; None where no parser is set."""
+        if self._reasoning_parser is None:
+            return None
+        tokenizer = self._engine.get_tokenizer()
+        prompt: Any = prepared.handle
+        return ParsedReasoning(
+            self._reasoning_parser(tokenizer), prompt["prompt_token_ids"], tokenizer.all_special_tokens
+        )
 
     def load(self) -> EngineLoad:
         """What vLLM's scheduler last reported; nothing once no request is open at all."""
@@ -306,8 +358,25 @@ class _Counts:
         return EngineLoad(self._running, self._waiting) if unfinished else EngineLoad(0, 0)
 
 
-def _as_service_error(error: Exception) -> ServiceError:
-    """Maps what vLLM raises, by class, without passing on its text."""
+def _structured(asked: AnswerFormat | None) -> "StructuredOutputsParams | None":
+    """An answer format as vLLM takes it; vLLM writes into what it is given, so each completion has its own."""
+    if asked is None:
+        return None
+    from vllm.sampling_params import StructuredOutputsParams
+
+    if asked.json_schema:
+        return StructuredOutputsParams(json=asked.json_schema)
+    return StructuredOutputsParams(choice=list(asked.choices))
+
+
+def _as_service_error(error: Exception, asked: AnswerFormat | None = None) -> ServiceError:
+    """Maps what vLLM raises, by class, without passing on its text.
+
+    Args:
+        error: What it raised.
+        asked: What the answer was to be held to. A conversation that is prepared has passed vLLM's checks already, so
+            that what it refuses then is the format.
+    """
     from vllm.exceptions import VLLMValidationError
     from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -320,6 +389,14 @@ def _as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, EngineDeadError):
         return Unavailable("the engine of this model has died; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
     if isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError):
+        if asked is not None:
+            logger.info("vLLM refused an answer format", exc_info=error)
+            return InvalidArgument(
+                "answer_format",
+                "the engine can't hold a model to this format; a JSON Schema may have keywords that it doesn't know, "
+                "and this server's log says which",
+                reason=UNSUPPORTED,
+            )
         logger.info("vLLM refused a conversation", exc_info=error)
         return InvalidArgument(
             "messages",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.inference.engine import Engine, Prepared, Sampling
-from services.inference.sentence import first_sentence, first_sentence_end
+from services.inference.sentence import FirstSentence, FoundSentence, SentenceRule
 
 
 class FinishReason(Enum):
@@ -24,6 +24,8 @@ class FinishReason(Enum):
     """Its first sentence was complete."""
     LENGTH = "length"
     """`max_tokens` or the context length was reached."""
+    REASONING = "reasoning"
+    """The same, while the model was still reasoning: there is no answer."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,14 @@ class Completion:
     index: int
     first_sentence: str
     text: str
+    """Everything that was generated, without the reasoning."""
     finish_reason: FinishReason
     tokens: int
     sampling: Sampling
+    omitted: str = ""
+    """What comes before the first sentence and is no part of the answer."""
+    reasoning: str = ""
+    """What the model thought before it answered."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,12 @@ class _Progress:
 
 
 async def generate(
-    engine: Engine, prepared: Prepared, samplings: Sequence[Sampling], *, first_sentence_only: bool
+    engine: Engine,
+    prepared: Prepared,
+    samplings: Sequence[Sampling],
+    *,
+    first_sentence_only: bool,
+    sentence_rule: SentenceRule = SentenceRule.ANSWER,
 ) -> AsyncGenerator[Event, None]:
     """Samples a completion for each of `samplings` and yields each when it ends.
 
@@ -80,7 +92,11 @@ async def generate(
     events: asyncio.Queue[Event | Exception] = asyncio.Queue()
     progress = _Progress(time.perf_counter(), prepared.prompt_tokens)
     tasks = [
-        asyncio.create_task(_complete(engine, prepared, index, sampling, first_sentence_only, progress, events))
+        asyncio.create_task(
+            _complete(
+                engine, prepared, index, sampling, FirstSentence(sentence_rule), first_sentence_only, progress, events
+            )
+        )
         for index, sampling in enumerate(samplings)
     ]
     try:
@@ -106,15 +122,17 @@ async def _complete(
     prepared: Prepared,
     index: int,
     sampling: Sampling,
+    sentence: FirstSentence,
     first_sentence_only: bool,
     progress: _Progress,
     events: asyncio.Queue[Event | Exception],
 ) -> None:
     try:
-        text, tokens, reason = "", 0, FinishReason.STOP
+        tokens, reason = 0, FinishReason.STOP
         async with aclosing(engine.stream(prepared, sampling)) as pieces:
             async for piece in pieces:
-                text += piece.text
+                sentence.add_reasoning(piece.reasoning)
+                sentence.add(piece.text)
                 tokens += piece.tokens
                 if piece.queued_s is not None:
                     progress.queue_s = max(progress.queue_s, piece.queued_s)
@@ -125,13 +143,28 @@ async def _complete(
                 if piece.finish is not None:
                     reason = FinishReason(piece.finish)
                     break
-                if first_sentence_only and first_sentence_end(text) is not None:
+                if first_sentence_only and sentence.over:
                     reason = FinishReason.SENTENCE
                     break
         _note_first_token(progress, events)  # also where the model ended without a single token
-        events.put_nowait(Completion(index, first_sentence(text), text, reason, tokens, sampling))
+        events.put_nowait(_completion(index, sentence.finish(), reason, tokens, sampling))
     except Exception as error:  # handed to the caller's task, which raises it
         events.put_nowait(error)
+
+
+def _completion(index: int, found: FoundSentence, reason: FinishReason, tokens: int, sampling: Sampling) -> Completion:
+    if reason is FinishReason.LENGTH and found.reasoning and not found.text.strip():
+        reason = FinishReason.REASONING
+    return Completion(
+        index=index,
+        first_sentence=found.sentence,
+        text=found.text,
+        finish_reason=reason,
+        tokens=tokens,
+        sampling=sampling,
+        omitted=found.omitted,
+        reasoning=found.reasoning,
+    )
 
 
 def _note_first_token(progress: _Progress, events: asyncio.Queue[Event | Exception]) -> None:

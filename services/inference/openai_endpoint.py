@@ -14,20 +14,23 @@ from typing import TypeVar
 import httpx
 
 from axia.version import __version__
-from services.inference.engine import Piece
+from services.inference.engine import AnswerFormat, Piece
 from services.inference.openai_errors import (
     EndpointFailure,
+    format_ignored,
     from_error_event,
     from_status,
     malformed,
     readable,
     too_late,
     unreachable,
+    with_format,
 )
 from services.inference.openai_wire import (
     DONE,
     Answer,
     EventReader,
+    FormatIgnored,
     MalformedAnswer,
     Tally,
     read_answer,
@@ -109,17 +112,26 @@ class Endpoint:
         logger.info("the endpoint does not list %s among its %d models", self._settings.model, len(listing.data))
         return False
 
-    async def complete(self, body: bytes, max_tokens: int, deadline: float) -> AsyncGenerator[Piece, None]:
+    async def complete(
+        self, body: bytes, max_tokens: int, deadline: float, answer_format: AnswerFormat | None = None
+    ) -> AsyncGenerator[Piece, None]:
         """One request and its answer, piece by piece.
+
+        Args:
+            body: The request.
+            max_tokens: Tokens that it asks for.
+            deadline: By the event loop's clock.
+            answer_format: What it asks the answer to be held to.
 
         Raises:
             EndpointFailure: Whatever goes wrong.
         """
-        tally = Tally(max_tokens)
+        tally = Tally(max_tokens, answer_format)
         async with self._response("POST", "chat/completions", body, deadline) as response:
             if response.status_code != HTTPStatus.OK:
                 said = await self._body(response, deadline, _MAX_ERROR_BYTES)
-                raise from_status(response.status_code, response.headers, said, self._key)
+                failure = from_status(response.status_code, response.headers, said, self._key)
+                raise failure if answer_format is None else with_format(failure)
             async with aclosing(self._answers(response, max_tokens)) as answers:
                 while not tally.overfull:
                     try:
@@ -137,7 +149,10 @@ class Endpoint:
                         yield piece
         if not tally.answered:
             raise malformed("the answer holds no choice")
-        yield tally.last()
+        try:
+            yield tally.last()
+        except FormatIgnored:
+            raise format_ignored() from None
 
     @staticmethod
     def _patience(deadline: float, tally: Tally) -> float:

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from services.inference.answer_format import UNSUPPORTED
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
 _FIRST_PAUSE_S = 0.5
@@ -101,6 +102,30 @@ def _refusal(status: int) -> ServiceError:
             reason="CONVERSATION_REFUSED",
         )
     return Unavailable("the endpoint answered with an unexpected status; try again", reason="ENDPOINT_FAILED")
+
+
+def with_format(failure: EndpointFailure) -> EndpointFailure:
+    """The failure of a request that asked for an answer format, which may be what the endpoint can't take."""
+    if not isinstance(failure.error, InvalidArgument):
+        return failure
+    error = InvalidArgument(
+        "answer_format",
+        "the endpoint can't take this conversation with this answer format: it may know no JSON Schema in "
+        "response_format, or not all keywords of this one; set AXIA_INFERENCE_OPENAI_STRUCTURED=false if it knows "
+        "none. This server's log has the endpoint's own words",
+        reason=UNSUPPORTED,
+    )
+    return EndpointFailure(error, detail=failure.detail)
+
+
+def format_ignored() -> EndpointFailure:
+    """The endpoint answered in another form than it was asked for."""
+    error = FailedPrecondition(
+        "the endpoint does not keep to an answer format; set AXIA_INFERENCE_OPENAI_STRUCTURED=false, or ask a model "
+        "that keeps to a JSON Schema in response_format",
+        reason="ANSWER_FORMAT_IGNORED",
+    )
+    return EndpointFailure(error)
 
 
 def from_error_event(error: Any, key: str) -> EndpointFailure:

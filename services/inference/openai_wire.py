@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.inference.engine import Conversation, Piece, Role, Sampling
+from services.inference.answer_format import schema_of, unwrapped
+from services.inference.engine import AnswerFormat, Conversation, Piece, Role, Sampling
 from services.inference.settings import InferenceSettings
 
 DONE = "[DONE]"
@@ -73,6 +74,9 @@ def request_body(messages: bytes, sampling: Sampling, settings: InferenceSetting
         if settings.openai_usage == "continuous":
             options["continuous_usage_stats"] = True
         fields["stream_options"] = options
+    if sampling.answer_format is not None:
+        schema = {"name": "answer", "strict": True, "schema": schema_of(sampling.answer_format)}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     return b'{"messages":' + messages + b"," + json.dumps(fields).encode().removeprefix(b"{")
 
 
@@ -80,16 +84,32 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class FormatIgnored(ValueError):
+    """An answer that does not keep to the format that was asked for."""
+
+
 class Said(_Answer):
     """A message, or what a chunk adds to it."""
 
     content: str | None = None
     refusal: str | None = None
+    reasoning_content: Any = None
+    """What the model thinks before it answers, as DeepSeek and others name it; some endpoints send no text."""
+    reasoning: Any = None
+    """The same as OpenRouter and vLLM name it. Some endpoints send it under both names."""
 
     @property
     def text(self) -> str:
         """What the model says; a refusal is its answer too."""
         return self.content or self.refusal or ""
+
+    @property
+    def thought(self) -> str:
+        """What the model thinks."""
+        return next((own for own in (self.reasoning_content, self.reasoning) if isinstance(own, str) and own), "")
+
+
+_NOTHING = Said()
 
 
 class Choice(_Answer):
@@ -103,8 +123,12 @@ class Choice(_Answer):
     @property
     def text(self) -> str:
         """What is said here."""
-        said = self.delta or self.message
-        return said.text if said else ""
+        return self.said.text
+
+    @property
+    def said(self) -> Said:
+        """The message, or what is added to it."""
+        return self.delta or self.message or _NOTHING
 
     @property
     def finish(self) -> Literal["stop", "length"] | None:
@@ -223,10 +247,17 @@ class Tally:
     """Adds up the chunks of one completion.
 
     Tokens are those that the endpoint counts; until it does, a chunk with text is one token.
+
+    Args:
+        max_tokens: Tokens that were asked for.
+        answer_format: What the answer is held to. A choice comes wrapped in JSON, and so whole with the last piece.
     """
 
-    def __init__(self, max_tokens: int) -> None:
+    def __init__(self, max_tokens: int, answer_format: AnswerFormat | None = None) -> None:
         self._max_tokens = max_tokens
+        self._format = answer_format
+        self._held = ""
+        """The answer so far, where it is held to a format."""
         self._tokens = 0
         self._chunks = 0
         self._prompt_tokens: int | None = None
@@ -246,21 +277,36 @@ class Tally:
 
     def add(self, answer: Answer) -> Piece | None:
         """What a chunk adds; None if that is nothing."""
-        text = ""
+        text = reasoning = ""
         if (choice := answer.choice) is not None:
             self.answered = True
             self._finish = choice.finish or self._finish
-            text = choice.text
-            self._chunks += bool(text)
+            text, reasoning = choice.text, choice.said.thought
+            self._chunks += bool(text)  # not all endpoints count reasoning among the tokens that were asked for
         counted = answer.usage.completion_tokens if answer.usage else 0
-        tokens = max(counted - self._tokens, int(bool(text)))
+        tokens = max(counted - self._tokens, int(bool(text or reasoning)))
         self._tokens += tokens
         if answer.usage and answer.usage.prompt_tokens:
             self._prompt_tokens = answer.usage.prompt_tokens
-        if not text and not tokens and not answer.usage:
+        if not text and not reasoning and not tokens and not answer.usage:
             return None
-        return Piece(text, tokens, prompt_tokens=self._prompt_tokens)
+        if self._format is not None and choice is not None and choice.said.content:
+            self._held += text
+            text = text if self._format.json_schema else ""
+        return Piece(text, tokens, prompt_tokens=self._prompt_tokens, reasoning=reasoning)
 
     def last(self) -> Piece:
-        """The piece that ends the completion."""
-        return Piece("", 0, "length" if self.overfull else self._finish or "stop", prompt_tokens=self._prompt_tokens)
+        """The piece that ends the completion.
+
+        Raises:
+            FormatIgnored: If the completion ended by itself and does not keep to the format. One that was cut is no
+                whole answer, and a refusal is an endpoint's own way out.
+        """
+        finish = "length" if self.overfull else self._finish or "stop"
+        text = ""
+        if self._format is not None and self._held and finish == "stop":
+            answer = unwrapped(self._held, self._format)
+            if answer is None:
+                raise FormatIgnored
+            text = "" if self._format.json_schema else answer
+        return Piece(text, 0, finish, prompt_tokens=self._prompt_tokens)

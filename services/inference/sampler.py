@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.inference import metrics
+from services.inference.answer_format import check_answer_format
 from services.inference.engine import Conversation, Engine, Message, ModelDescription, Picture, Prepared, Role, Sampling
 from services.inference.generation import Completion, Finished, Started, generate
+from services.inference.sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from services.serving.limits import (
@@ -34,6 +36,7 @@ class SampleRequest:
     messages: Sequence[Message]
     samplings: Sequence[Sampling]
     first_sentence_only: bool
+    sentence_rule: SentenceRule = SentenceRule.ANSWER
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Summary:
     model: ModelDescription
     sampling: Sampling
     """Of the first completion; nucleus and length are the same for all."""
+    sentence_rule: str
+    """The rule that told the first sentences, with its version."""
     prompt_tokens: int
     total_s: float
     decode_s: float
@@ -121,7 +126,13 @@ class Sampler:
         prepared = await self._engine.prepare(Conversation(request.messages, picture))
         self._check_length(prepared, model)
         metrics.TOKENS.labels("prompt").inc(prepared.prompt_tokens)
-        events = generate(self._engine, prepared, request.samplings, first_sentence_only=request.first_sentence_only)
+        events = generate(
+            self._engine,
+            prepared,
+            request.samplings,
+            first_sentence_only=request.first_sentence_only,
+            sentence_rule=request.sentence_rule,
+        )
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Completion):
@@ -130,7 +141,7 @@ class Sampler:
                 if isinstance(event, Finished):
                     metrics.TOKENS.labels("prompt").inc(event.prompt_tokens - prepared.prompt_tokens)
                     # Described again: an endpoint says only with its answer which state of the model gave it.
-                    yield self._summary(event, header, self.describe(), request.samplings[0], began, decoded)
+                    yield self._summary(event, header, self.describe(), request, began, decoded)
                 else:
                     yield event
 
@@ -189,6 +200,8 @@ class Sampler:
             check_between(f"samples[{index}].temperature", sampling.temperature, 0, MAX_TEMPERATURE)
             check_top_p("top_p", sampling.top_p)
             check_between("max_tokens", sampling.max_tokens, 1, self._settings.max_tokens)
+        if (asked := request.samplings[0].answer_format) is not None:  # the same for all
+            check_answer_format(asked, model, first_sentence_only=request.first_sentence_only)
 
     def _check_messages(self, messages: Sequence[Message]) -> None:
         check_between("messages", len(messages), 1, _MAX_MESSAGES)
@@ -226,14 +239,15 @@ class Sampler:
         finished: Finished,
         header: PictureHeader | None,
         model: ModelDescription,
-        sampling: Sampling,
+        request: SampleRequest,
         began: float,
         decoded: float,
     ) -> Summary:
         summary = Summary(
             image=header,
             model=model,
-            sampling=sampling,
+            sampling=request.samplings[0],
+            sentence_rule=request.sentence_rule.value,
             prompt_tokens=finished.prompt_tokens,
             total_s=time.perf_counter() - began,
             decode_s=decoded - began if header else 0.0,

@@ -78,6 +78,11 @@ class InferenceSettings(ServerSettings):
     """Text that stands for the picture in `completion_template`, put before the turn that it belongs to, such as
     "<image>\\n"; empty for models whose processor adds it."""
 
+    reasoning_parser: str = ""
+    """vLLM's parser for what a reasoning model thinks before it answers, such as qwen3 or deepseek_r1; the names are
+    those of `vllm serve --reasoning-parser`. Set it for reasoning checkpoints alone: some parsers take everything for
+    reasoning until it ends. Where it is unset, text within <think> tags counts as reasoning."""
+
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of weights and activations; auto takes the checkpoint's."""
     tensor_parallel_size: int = Field(default=1, ge=1)
@@ -128,6 +133,9 @@ class InferenceSettings(ServerSettings):
     """How pictures are sent: as JPEG of quality 95, or as PNG, exact and several times as large."""
     openai_image_detail: Literal["", "low", "high", "auto"] = ""
     """How closely the endpoint looks at a picture, for endpoints that let one choose."""
+    openai_structured: bool = True
+    """Whether the endpoint keeps to a JSON Schema in `response_format`. Turn it off for one that doesn't: requests with
+    an answer format are then refused, where their answers would be refused otherwise."""
     openai_special_tokens: FromJson[tuple[str, ...]] = ("<image>",)
     """Texts that are refused in messages because they mean something to the endpoint's model, as a JSON list."""
     openai_extra: FromJson[dict[str, JsonValue]] = Field(default={})

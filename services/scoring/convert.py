@@ -6,22 +6,16 @@ from axia.v1 import scoring_pb2
 from services.scoring.agreement import Agreement, Rating
 from services.scoring.cochran import CochranTest, PermutationMethod
 from services.scoring.intervals import Interval
-from services.scoring.isq import IsqItems, IsqScore, parse_isq
-from services.scoring.misalignment import MisalignmentClass, Misalignments
+from services.scoring.isq import IsqItems, IsqScore
+from services.scoring.misalignment import MisalignmentClass, Misalignments, MisalignmentShare
 from services.scoring.model_comparison import ModelComparison, ModelPair, ModelScores
 from services.scoring.persona import PersonaOutcome, PersonaScore, PlatformChange
 from services.scoring.preference import PreferenceAnswer, PreferenceProfile, PreferenceScore
-from services.scoring.preference_answers import Verdict
 from services.scoring.preference_pairs import PreferenceComparison, PreferenceDifference
+from services.scoring.reader_labels import Verdict
 from services.serving.errors import InvalidArgument
 from services.serving.limits import check_text
 
-_VERDICTS = {
-    Verdict.YES: scoring_pb2.PREFERENCE_VERDICT_YES,
-    Verdict.NO: scoring_pb2.PREFERENCE_VERDICT_NO,
-    Verdict.REFUSAL: scoring_pb2.PREFERENCE_VERDICT_REFUSAL,
-    Verdict.UNPARSED: scoring_pb2.PREFERENCE_VERDICT_UNPARSED,
-}
 _MISALIGNMENTS = {
     None: scoring_pb2.MISALIGNMENT_CLASS_UNSPECIFIED,
     MisalignmentClass.DESCRIPTIVE_DEFAULT: scoring_pb2.MISALIGNMENT_CLASS_DESCRIPTIVE_DEFAULT,
@@ -29,6 +23,13 @@ _MISALIGNMENTS = {
     MisalignmentClass.COMPLEMENTARY: scoring_pb2.MISALIGNMENT_CLASS_COMPLEMENTARY,
     MisalignmentClass.HALLUCINATED_CONCERN: scoring_pb2.MISALIGNMENT_CLASS_HALLUCINATED_CONCERN,
     MisalignmentClass.OTHER: scoring_pb2.MISALIGNMENT_CLASS_OTHER,
+    MisalignmentClass.REFUSAL: scoring_pb2.MISALIGNMENT_CLASS_REFUSAL,
+}
+VERDICTS = {
+    Verdict.YES: scoring_pb2.PREFERENCE_VERDICT_YES,
+    Verdict.NO: scoring_pb2.PREFERENCE_VERDICT_NO,
+    Verdict.REFUSAL: scoring_pb2.PREFERENCE_VERDICT_REFUSAL,
+    Verdict.UNPARSED: scoring_pb2.PREFERENCE_VERDICT_UNPARSED,
 }
 _PERMUTATION_METHODS = {
     None: scoring_pb2.PERMUTATION_METHOD_UNSPECIFIED,
@@ -57,7 +58,7 @@ def from_profile(profile: PreferenceProfile) -> scoring_pb2.ScorePreferenceRespo
     """Writes preference by value."""
     return scoring_pb2.ScorePreferenceResponse(
         scores=[_from_preference(score) for score in profile.scores],
-        verdicts=[_VERDICTS[verdict] for verdict in profile.verdicts],
+        verdicts=[VERDICTS[verdict] for verdict in profile.verdicts],
         mean=profile.mean,
         standard_deviation=profile.standard_deviation,
         population_standard_deviation=profile.population_standard_deviation,
@@ -90,8 +91,8 @@ def _from_difference(difference: PreferenceDifference) -> scoring_pb2.Preference
     return scoring_pb2.PreferenceDifference(**{**vars(difference), "interval": from_interval(difference.interval)})
 
 
-def to_isq_items(field: str, answer: scoring_pb2.IsqAnswer, max_chars: int) -> IsqItems:
-    """Reads the items of a questionnaire, from numbers (all six are needed) or from text."""
+def to_isq_answer(field: str, answer: scoring_pb2.IsqAnswer, max_chars: int) -> IsqItems | str:
+    """Reads a questionnaire: its numbers, of which all six are needed, or the text that has them."""
     kind = answer.WhichOneof("answer")
     if kind == "items":
         items = answer.items
@@ -110,7 +111,7 @@ def to_isq_items(field: str, answer: scoring_pb2.IsqAnswer, max_chars: int) -> I
         return read
     if kind == "text":
         check_text(f"{field}.text", answer.text, max_chars)
-        return parse_isq(answer.text, f"{field}.text")
+        return answer.text
     raise InvalidArgument(field, "must have items or a text", reason="MISSING")
 
 
@@ -121,6 +122,7 @@ def from_isq(score: IsqScore) -> scoring_pb2.IsqScore:
         match=score.match,
         items=_from_isq_items(score.items),
         missing=score.missing,
+        error=score.error,
     )
 
 
@@ -161,17 +163,19 @@ def from_misalignments(found: Misalignments) -> scoring_pb2.ClassifyMisalignment
     """Writes how answers miss."""
     return scoring_pb2.ClassifyMisalignmentsResponse(
         classes=[_MISALIGNMENTS[own] for own in found.classes],
-        shares=[
-            scoring_pb2.MisalignmentShare(
-                misalignment_class=_MISALIGNMENTS[own.misalignment_class],
-                count=own.count,
-                share=own.share,
-                interval=from_interval(own.interval),
-            )
-            for own in found.shares
-        ],
+        shares=list(map(_from_misalignment_share, found.shares)),
         aligned=found.aligned,
         misaligned=found.misaligned,
+        shares_without_refusals=list(map(_from_misalignment_share, found.shares_without_refusals)),
+    )
+
+
+def _from_misalignment_share(own: MisalignmentShare) -> scoring_pb2.MisalignmentShare:
+    return scoring_pb2.MisalignmentShare(
+        misalignment_class=_MISALIGNMENTS[own.misalignment_class],
+        count=own.count,
+        share=own.share,
+        interval=from_interval(own.interval),
     )
 
 

@@ -5,24 +5,48 @@ from typing import TypeVar
 
 from axia.v1 import scoring_pb2
 from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
-from services.scoring.convert import from_interval
-from services.scoring.embedder import Embedder
-from services.scoring.grouping import Consensus, GroupBy
+from services.scoring.convert import VERDICTS, from_interval
+from services.scoring.grouping import AbstainReason, Consensus, GroupBy
+from services.scoring.reader_labels import Question
+from services.scoring.reader_model import Reader
 from services.scoring.reading import AnnotatedElement, Reading
 from services.scoring.response_types import ResponseType, TypedResponse
 from services.scoring.scorer import Alignment
 from services.scoring.values import ValueAttribution
+from services.scoring.verdicts import ReadVerdict
 from services.serving.errors import InvalidArgument
 
 ReadT = TypeVar("ReadT")
 WrittenT = TypeVar("WrittenT")
 
 _JUDGES = {
-    scoring_pb2.JUDGE_UNSPECIFIED: Judge.LEXICAL,
+    scoring_pb2.JUDGE_UNSPECIFIED: Judge.SEMANTIC,
     scoring_pb2.JUDGE_LEXICAL: Judge.LEXICAL,
     scoring_pb2.JUDGE_SEMANTIC: Judge.SEMANTIC,
     scoring_pb2.JUDGE_MODEL: Judge.MODEL,
 }
+_QUESTIONS = {
+    scoring_pb2.QUESTION_UNSPECIFIED: Question.LIKE,
+    scoring_pb2.QUESTION_LIKE: Question.LIKE,
+    scoring_pb2.QUESTION_INTEREST: Question.INTEREST,
+    scoring_pb2.QUESTION_JUDGE: Question.JUDGE,
+}
+_ABSTAIN_REASONS = {
+    None: scoring_pb2.ABSTAIN_REASON_UNSPECIFIED,
+    AbstainReason.LOW_AGREEMENT: scoring_pb2.ABSTAIN_REASON_LOW_AGREEMENT,
+    AbstainReason.TIE: scoring_pb2.ABSTAIN_REASON_TIE,
+    AbstainReason.NO_ANSWER: scoring_pb2.ABSTAIN_REASON_NO_ANSWER,
+    AbstainReason.REFUSED: scoring_pb2.ABSTAIN_REASON_REFUSED,
+    AbstainReason.NONE_IN_MINORITY: scoring_pb2.ABSTAIN_REASON_NONE_IN_MINORITY,
+}
+
+
+def to_question(question: scoring_pb2.Question.ValueType) -> Question:
+    """Reads what was asked."""
+    known = _QUESTIONS.get(question)
+    if known is None:
+        raise InvalidArgument("question", "must be like, interest or judge", reason="QUESTION_UNKNOWN")
+    return known
 
 
 def to_judge(judge: scoring_pb2.Judge.ValueType, field: str = "judge") -> Judge:
@@ -38,7 +62,7 @@ def to_response_type(field: str, kind: scoring_pb2.ResponseType.ValueType) -> Re
     try:
         return ResponseType(kind)
     except ValueError:
-        raise InvalidArgument(field, "must be one of the types 1 to 4, or open", reason="TYPE_UNKNOWN") from None
+        raise InvalidArgument(field, "must be one of the types 1 to 5, or open", reason="TYPE_UNKNOWN") from None
 
 
 def to_alignment_items(request: scoring_pb2.ScoreAlignmentRequest, judge: Judge) -> list[AlignmentItem]:
@@ -83,6 +107,7 @@ def from_typed(response: TypedResponse) -> scoring_pb2.ResponseTypeScore:
         type=scoring_pb2.ResponseType.ValueType(int(response.type)),
         confidence=response.confidence,
         probabilities=response.probabilities,
+        language=response.language,
     )
 
 
@@ -100,19 +125,36 @@ def from_attribution(attribution: ValueAttribution) -> scoring_pb2.ValueAttribut
     )
 
 
-def from_consensus(consensus: Consensus, embedder: Embedder | None) -> scoring_pb2.SummarizeCompletionsResponse:
+def from_verdicts(verdicts: Sequence[ReadVerdict], reader: Reader | None) -> scoring_pb2.ReadVerdictsResponse:
+    """Writes what answers say."""
+    return scoring_pb2.ReadVerdictsResponse(
+        verdicts=_each_once(_from_read_verdict, verdicts), sentence_model=from_reader(reader)
+    )
+
+
+def _from_read_verdict(own: ReadVerdict) -> scoring_pb2.ReadVerdict:
+    return scoring_pb2.ReadVerdict(verdict=VERDICTS[own.verdict], confidence=own.confidence, language=own.language)
+
+
+def from_consensus(consensus: Consensus, reader: Reader | None) -> scoring_pb2.SummarizeCompletionsResponse:
     """Writes what completions say together."""
     semantic = consensus.grouped_by is GroupBy.SEMANTIC
     return scoring_pb2.SummarizeCompletionsResponse(
         groups=[
-            scoring_pb2.MeaningGroup(representative=group.representative, members=group.members, share=group.share)
+            scoring_pb2.MeaningGroup(
+                representative=group.representative,
+                members=group.members,
+                share=group.share,
+                type=scoring_pb2.ResponseType.ValueType(int(group.type)),
+            )
             for group in consensus.groups
         ],
         consensus=consensus.element,
         agreement=consensus.agreement,
         entropy=consensus.entropy_bits,
         abstain=consensus.abstain,
-        sentence_model=from_embedder(embedder) if semantic else "",
+        sentence_model=from_reader(reader) if semantic else "",
+        abstain_reason=_ABSTAIN_REASONS[consensus.abstain_reason],
     )
 
 
@@ -126,12 +168,12 @@ def from_verdict(verdict: AlignmentVerdict) -> scoring_pb2.AlignmentScore:
     )
 
 
-def from_embedder(embedder: Embedder | None) -> str:
-    """Names the sentence model with its revision."""
-    return f"{embedder.name}@{embedder.revision}" if embedder else ""
+def from_reader(reader: Reader | None) -> str:
+    """Names the reader model with its revision."""
+    return f"{reader.name}@{reader.revision}" if reader else ""
 
 
-def from_alignment(alignment: Alignment, judge: Judge, embedder: Embedder | None) -> scoring_pb2.ScoreAlignmentResponse:
+def from_alignment(alignment: Alignment, judge: Judge, reader: Reader | None) -> scoring_pb2.ScoreAlignmentResponse:
     """Writes whether answers are aligned."""
     return scoring_pb2.ScoreAlignmentResponse(
         scores=_each_once(from_verdict, alignment.verdicts),
@@ -139,17 +181,18 @@ def from_alignment(alignment: Alignment, judge: Judge, embedder: Embedder | None
         interval=from_interval(alignment.interval),
         unparsed=alignment.unparsed,
         human_agreement=scoring_pb2.JudgeAgreement(**alignment.human._asdict()) if alignment.human else None,
-        sentence_model=from_embedder(embedder) if judge is Judge.SEMANTIC else "",
+        sentence_model=from_reader(reader) if judge is Judge.SEMANTIC else "",
+        other_language=alignment.other_language,
     )
 
 
 def from_reading(
-    reading: Reading, truth: AnnotatedElement | None, embedder: Embedder | None
+    reading: Reading, truth: AnnotatedElement | None, reader: Reader | None
 ) -> scoring_pb2.ReadCompletionsResponse:
     """Writes what completions say."""
-    alignment = from_alignment(reading.alignment, truth.judge, embedder) if reading.alignment and truth else None
+    alignment = from_alignment(reading.alignment, truth.judge, reader) if reading.alignment and truth else None
     return scoring_pb2.ReadCompletionsResponse(
-        grouping=from_consensus(reading.grouping, embedder) if reading.grouping else None,
+        grouping=from_consensus(reading.grouping, reader) if reading.grouping else None,
         response_types=None if reading.response_types is None else from_types(reading.response_types),
         values=None if reading.values is None else from_attributions(reading.values),
         alignment=alignment,

@@ -1,43 +1,36 @@
 """What a model's completions say together: groups of the same meaning, consensus, agreement, entropy.
 
-Sentences that are equal once normalised are always of one group. Where there is a sentence model, such forms are joined
-further: two forms mean the same if their nearness reaches a threshold, where nearness is
+Sentences that are equal once normalised are always of one group. Where there is a reader model, such forms are joined
+further:
 
-    cos(u, v) − 0.4 (1 − Σ_k √(p_k q_k))
+- forms that say that nothing needs attention are one group, and forms that decline to answer are another;
+- a form that is no answer at all ("Sure!") or that can't be read (another language) stays alone;
+- of the others, groups are joined from the most probable pair on as long as every form of the one means the same as
+  every form of the other (complete linkage), by the model's probability of "same" and its threshold. So "the stove is
+  on" and "the stove is off" stay apart, and a chain of near phrasings doesn't run together.
 
-with the sentence embeddings u and v, and the probabilities p and q of the response types (the sum is Bhattacharyya's
-coefficient); it counts for nothing where one denies the other or states its opposite. Groups are joined from the
-nearest pair on as long as every form of the one means the same as every form of the other (complete linkage). So "the
-stove is on" and "the stove is off" stay apart, and a chain of near phrasings doesn't run together.
+A group that declines is never the consensus, and "nothing needs attention" only if more than half say so, for a robot
+that hears it looks away.
 """
 
-import functools
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.scoring.alignment import without_frame
-from services.scoring.embedder import Embedder
-from services.scoring.lexical import Said, contradicts, says_nothing
-from services.scoring.readable import is_readable
-from services.scoring.response_types import JUDGED, WEIGHTS, ResponseType
-from services.scoring.softmax_model import DATA, load_softmax_model
+from services.scoring.reader_labels import Relation
+from services.scoring.reader_model import Pair, Reader
+from services.scoring.response_types import ResponseType, ResponseTypeClassifier, TypedResponse
 
-LABELLED = DATA / "same_meaning.jsonl"
-
-SAME_MEANING = 0.62
-"""Nearness from which two forms mean the same."""
-TYPE_PENALTY = 0.4
-"""What different kinds of answer take from a cosine, at most: "a boy rides a bicycle" is near "a boy has fallen off his
-bicycle" in words alone. It and SAME_MEANING are the best on the training part of data/same_meaning.jsonl;
-``python -m services.scoring.evaluate_grouping`` prints figures."""
-SURELY_NOTHING = 0.9
-"""Probability of type 3 from which a form says that nothing needs attention, whatever its words."""
+MAX_PAIRED = 64
+"""Different forms that are compared by meaning, those of most completions first; further ones are groups of their own.
+So a call compares at most 2,016 pairs."""
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
 
@@ -47,7 +40,22 @@ class GroupBy(Enum):
     LEXICAL = "lexical"
     """They are equal once normalised."""
     SEMANTIC = "semantic"
-    """They mean the same by their embeddings, and neither contradicts the other."""
+    """They mean the same by the reader model."""
+
+
+class AbstainReason(Enum):
+    """Why completions have no consensus."""
+
+    LOW_AGREEMENT = "low_agreement"
+    """The largest group's share is below the threshold."""
+    TIE = "tie"
+    """Two groups are the largest."""
+    NO_ANSWER = "no_answer"
+    """The largest group said nothing: it is empty or no answer at all."""
+    REFUSED = "refused"
+    """At least half decline to answer, or those that do are the largest group."""
+    NONE_IN_MINORITY = "none_in_minority"
+    """The largest group says that nothing needs attention, it is not more than half, and others name something."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class CompletionGroup:
     """Indexes, ascending."""
     share: float
     """Of all completions, above 0 and at most 1."""
+    type: ResponseType = ResponseType.UNSPECIFIED
+    """Kind of answer of the representative; UNSPECIFIED where words alone were compared or it can't be judged."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,14 @@ class Consensus:
     """Share of the largest group, 0 to 1."""
     entropy_bits: float
     """Shannon entropy of the shares, −Σ s·log2 s, 0 to log2 of the number of completions."""
-    abstain: bool
+    abstain_reason: AbstainReason | None
+    """None where there is a consensus."""
     grouped_by: GroupBy
+
+    @property
+    def abstain(self) -> bool:
+        """Whether there is no consensus."""
+        return self.abstain_reason is not None
 
 
 def normalise(sentence: str) -> str:
@@ -93,86 +109,116 @@ def normalise(sentence: str) -> str:
     return _ARTICLE.sub("", folded[start:end])
 
 
-def summarise(sentences: Sequence[str], abstain_threshold: float, embedder: Embedder | None = None) -> Consensus:
-    """Groups sentences, by meaning where an embedder is given.
-
-    Abstains if the largest group's share is below the threshold, if two groups are the largest, or if the largest said
-    nothing at all.
+def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader | None = None) -> Consensus:
+    """Groups sentences, by meaning where a reader is given, and says what they agree on.
 
     Args:
         sentences: At least one; the place of each is its index.
         abstain_threshold: 0 to 1.
-        embedder: For `GroupBy.SEMANTIC`; without it sentences are grouped by `GroupBy.LEXICAL`.
+        reader: For `GroupBy.SEMANTIC`; without it sentences are grouped by `GroupBy.LEXICAL`.
     """
     forms = [normalise(sentence) for sentence in sentences]
     by_form: dict[str, list[int]] = {}
     for index, form in enumerate(forms):
         by_form.setdefault(form, []).append(index)
     members = list(by_form.values())
-    if embedder is not None and len(members) > 1:
-        members = _join(list(by_form), members, embedder)
+    kinds: dict[int, TypedResponse] = {}
+    if reader is not None:
+        # The first sentence of each form speaks for it: letter case and punctuation help to read it.
+        spoken = [sentences[group[0]] for group in members]
+        typed = ResponseTypeClassifier(reader).classify(spoken)
+        kinds = {group[0]: kind for group, kind in zip(members, typed, strict=True)}
+        members = _join(spoken, members, typed, reader)
     members = sorted((sorted(group) for group in members), key=lambda group: (-len(group), group[0]))
-    groups = tuple(CompletionGroup(sentences[group[0]], tuple(group), len(group) / len(sentences)) for group in members)
-    largest = groups[0]
-    tied = len(groups) > 1 and len(groups[1].members) == len(largest.members)
-    abstain = largest.share < abstain_threshold or tied or not forms[largest.members[0]]
+    groups = tuple(
+        CompletionGroup(
+            sentences[group[0]],
+            tuple(group),
+            len(group) / len(sentences),
+            kinds[group[0]].type if kinds else ResponseType.UNSPECIFIED,
+        )
+        for group in members
+    )
+    said = {group: bool(forms[group.members[0]]) and _is_answer(kinds.get(group.members[0])) for group in groups[:1]}
+    reason = _abstain_reason(groups, abstain_threshold, said=said[groups[0]])
     return Consensus(
         groups=groups,
-        element="" if abstain else largest.representative,
-        agreement=largest.share,
+        element="" if reason else groups[0].representative,
+        agreement=groups[0].share,
         entropy_bits=abs(sum(-group.share * math.log2(group.share) for group in groups)),
-        abstain=abstain,
-        grouped_by=GroupBy.LEXICAL if embedder is None else GroupBy.SEMANTIC,
+        abstain_reason=reason,
+        grouped_by=GroupBy.LEXICAL if reader is None else GroupBy.SEMANTIC,
     )
 
 
-def meaning_similarity(forms: Sequence[str], embedder: Embedder) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """How near forms are in meaning, shape (n, n): at most 1, or −1 where they can't mean the same.
-
-    They can't if they are near and one contradicts the other, if one says that nothing needs attention and the other
-    names something, or if the sentence model can't read one of them. Two that say that nothing needs attention are
-    as near as can be: 1.
-    """
-    vectors = embedder.embed([without_frame(form) for form in forms])
-    probabilities = load_softmax_model(WEIGHTS).probabilities(vectors)
-    alike = np.sqrt(probabilities) @ np.sqrt(probabilities).T
-    nearness: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.clip(
-        vectors.astype(np.float64) @ vectors.T - TYPE_PENALTY * (1 - alike), -1.0, 1.0
-    )
-    said = functools.cache(lambda place: Said.of(forms[place]))
-    surely_nothing = probabilities[:, JUDGED.index(ResponseType.NONE)] >= SURELY_NOTHING
-    nothing = [says_nothing(form) or sure for form, sure in zip(forms, surely_nothing.tolist(), strict=True)]
-    readable = [is_readable(form) for form in forms]
-    for one in range(len(forms)):
-        for other in range(one):
-            near = float(nearness[one, other])
-            if not (readable[one] and readable[other]) or nothing[one] != nothing[other]:
-                near = -1.0
-            elif nothing[one]:
-                near = 1.0
-            # Denials are looked for only where they change anything, since this is done for every two forms.
-            elif near >= SAME_MEANING and contradicts(said(one), said(other)):
-                near = -1.0
-            nearness[one, other] = nearness[other, one] = near
-    return nearness
+def _is_answer(kind: TypedResponse | None) -> bool:
+    """False only for what the reader model finds to be no answer; what it can't read may be one."""
+    return kind is None or kind.type is not ResponseType.UNSPECIFIED or not any(kind.probabilities)
 
 
-def _join(forms: list[str], members: list[list[int]], embedder: Embedder) -> list[list[int]]:
+def _abstain_reason(groups: Sequence[CompletionGroup], threshold: float, *, said: bool) -> AbstainReason | None:
+    largest = groups[0]
+    refused = sum(group.share for group in groups if group.type is ResponseType.REFUSAL)
+    if largest.type is ResponseType.REFUSAL or refused >= 1 / 2:
+        return AbstainReason.REFUSED
+    if not said:
+        return AbstainReason.NO_ANSWER
+    if len(groups) > 1 and len(groups[1].members) == len(largest.members):
+        return AbstainReason.TIE
+    if largest.type is ResponseType.NONE and largest.share <= 1 / 2:
+        return AbstainReason.NONE_IN_MINORITY
+    return AbstainReason.LOW_AGREEMENT if largest.share < threshold else None
+
+
+def _join(
+    forms: list[str], members: list[list[int]], kinds: Sequence[TypedResponse], reader: Reader
+) -> list[list[int]]:
+    """Groups of the same meaning, from the members of forms."""
+    joined: list[list[int]] = []
+    for shared in (ResponseType.NONE, ResponseType.REFUSAL):
+        own = [index for group, kind in zip(members, kinds, strict=True) if kind.type is shared for index in group]
+        joined += [own] if own else []
+    open_forms = [
+        place
+        for place, kind in enumerate(kinds)
+        if kind.type not in (ResponseType.UNSPECIFIED, ResponseType.NONE, ResponseType.REFUSAL)
+    ]
+    sizes = Counter({place: len(members[place]) for place in open_forms})
+    # In alphabetical order, so that the order of the sentences decides nothing but ties of size.
+    paired = sorted((place for place, _ in sizes.most_common(MAX_PAIRED)), key=lambda place: forms[place])
+    near = same_meaning([forms[place] for place in paired], reader)
+    joined += _linked(near, [members[place] for place in paired], reader.thresholds.same)
+    alone = set(range(len(members))) - set(paired)
+    joined += [
+        members[place] for place in sorted(alone) if kinds[place].type not in (ResponseType.NONE, ResponseType.REFUSAL)
+    ]
+    return joined
+
+
+def same_meaning(forms: Sequence[str], reader: Reader) -> NDArray[np.float64]:
+    """The probability that two forms mean the same, shape (n, n); −1 on the diagonal."""
+    near = np.full((len(forms), len(forms)), -1.0)
+    pairs = [(one, other) for one in range(len(forms)) for other in range(one)]
+    if pairs:
+        rows = reader.relate([Pair(forms[other], forms[one]) for one, other in pairs])
+        for (one, other), row in zip(pairs, rows, strict=True):
+            near[one, other] = near[other, one] = row[Relation.SAME]
+    return near
+
+
+def _linked(near: NDArray[np.float64], members: Sequence[list[int]], threshold: float) -> list[list[int]]:
     """Complete linkage: joins the two nearest groups until none are near enough.
 
-    A group's nearness to another is that of their two farthest forms. Forms are taken in alphabetical order, so the
-    order of the sentences decides nothing but ties of size.
+    A group's nearness to another is that of their two farthest forms.
     """
-    order = sorted(range(len(forms)), key=lambda form: forms[form])
-    near = meaning_similarity([forms[form] for form in order], embedder)
-    groups = [list(members[form]) for form in order]
-    np.fill_diagonal(near, -1.0)
-    while True:
+    groups = [list(own) for own in members]
+    while len(groups) > 1:
         one, other = np.unravel_index(int(near.argmax()), near.shape)
-        if near[one, other] < SAME_MEANING:
-            return [group for group in groups if group]
+        if near[one, other] < threshold:
+            break
         groups[one] += groups[other]
         groups[other] = []
         near[one] = near[:, one] = np.minimum(near[one], near[other])
         near[one, one] = -1.0
         near[other] = near[:, other] = -1.0
+    return [group for group in groups if group]

@@ -1,7 +1,7 @@
 """What the scoring service does with sentences: checks them, then hands them to the part that judges.
 
-Everything here is a pure function of its arguments and the sentence model. Only English is judged; see `readable` for
-what happens to other scripts.
+Everything here is a pure function of its arguments and the reader model. Only English is judged; `spoken` tells what is
+in another language.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,20 @@ from services.scoring.alignment import (
     AlignmentItem,
     AlignmentVerdict,
     Judge,
-    SemanticJudge,
+    judge_by_model,
     judge_lexically,
-    parse_model_verdict,
-    reader,
+    word_reader,
 )
-from services.scoring.embedder import INSTALL, Embedder
-from services.scoring.embedding_cache import OneCallEmbedder
 from services.scoring.grouping import Consensus, GroupBy, summarise
-from services.scoring.lexical import says_nothing
+from services.scoring.one_call_reader import OneCallReader
 from services.scoring.readable import is_readable
-from services.scoring.response_types import ResponseTypeClassifier, TypedResponse
+from services.scoring.reader_labels import Question
+from services.scoring.reader_model import INSTALL, Reader
+from services.scoring.response_types import ResponseTypeClassifier, TypedResponse, is_literally_none
+from services.scoring.semantic_judge import SemanticJudge
+from services.scoring.spoken import foreign_language
 from services.scoring.values import ValueAttribution, ValueAttributor
+from services.scoring.verdicts import ReadVerdict, read_verdicts
 from services.serving.errors import FailedPrecondition, InvalidArgument
 from services.serving.limits import check_between
 
@@ -45,27 +47,27 @@ class Language:
     """Judges sentences.
 
     Args:
-        embedder: The sentence model; without it only what works on words alone is served, and the rest raises
+        reader: The reader model; without it only what works on words and forms alone is served, and the rest raises
             FailedPrecondition.
         limits: Bounds of one call.
     """
 
-    def __init__(self, embedder: Embedder | None, limits: LanguageLimits | None = None) -> None:
-        self._embedder = embedder
+    def __init__(self, reader: Reader | None, limits: LanguageLimits | None = None) -> None:
+        self._reader = reader
         self._limits = limits or LanguageLimits()
-        if embedder is not None:
-            self._classifier = ResponseTypeClassifier(embedder)
-            self._attributor = ValueAttributor(embedder)
-            self._semantic = SemanticJudge(embedder, self._classifier)
+        if reader is not None:
+            self._classifier = ResponseTypeClassifier(reader)
+            self._attributor = ValueAttributor(reader)
+            self._semantic = SemanticJudge(reader, self._classifier)
 
     @property
-    def embedder(self) -> Embedder | None:
-        """The sentence model, for provenance."""
-        return self._embedder
+    def reader(self) -> Reader | None:
+        """The reader model, for provenance."""
+        return self._reader
 
     def for_one_call(self) -> "Language":
-        """The same for the parts of one call, which embed what they have in common once; for one thread."""
-        return Language(self._embedder and OneCallEmbedder(self._embedder), self._limits)
+        """The same for the parts of one call, which read what they have in common once; for one thread."""
+        return Language(self._reader and OneCallReader(self._reader), self._limits)
 
     def check_sentences(self, sentences: Sequence[str]) -> None:
         """Raises InvalidArgument if there is no sentence, too many, or one is too long."""
@@ -76,17 +78,27 @@ class Language:
 
         Raises:
             InvalidArgument: If there is no sentence, too many, or one is too long.
-            FailedPrecondition: Without a sentence model.
+            FailedPrecondition: Without a reader model.
         """
         self.check_sentences(sentences)
-        self._need_embedder()
+        self._need_reader()
         return self._classifier.classify(sentences)
 
     def attribute(self, sentences: Sequence[str]) -> tuple[ValueAttribution, ...]:
         """The values that each sentence is about; raises as `classify` does."""
         self.check_sentences(sentences)
-        self._need_embedder()
+        self._need_reader()
         return self._attributor.attribute(sentences)
+
+    def decide(self, question: Question, answers: Sequence[str], field: str = "answers") -> tuple[ReadVerdict, ...]:
+        """What each answer to a yes-or-no question says.
+
+        Raises:
+            InvalidArgument: If there is no answer, too many, or one is too long.
+            FailedPrecondition: If an answer has to be read by the reader model and there is none.
+        """
+        self._check_texts(field, answers, self._limits.max_sentences)
+        return read_verdicts(self._reader, question, answers)
 
     def summarize(self, sentences: Sequence[str], abstain_threshold: float, by: GroupBy | None = None) -> Consensus:
         """What completions say together.
@@ -94,25 +106,26 @@ class Language:
         Args:
             sentences: First sentences of the completions, at least one.
             abstain_threshold: 0 to 1: agreement below it is an abstention.
-            by: How to group; by meaning if unset and there is a sentence model, by words otherwise.
+            by: How to group; by meaning if unset and there is a reader model, by words otherwise.
 
         Raises:
             InvalidArgument: If an argument is out of bounds.
-            FailedPrecondition: If `by` is SEMANTIC and there is no sentence model.
+            FailedPrecondition: If `by` is SEMANTIC and there is no reader model.
         """
         self._check_texts("sentences", sentences, self._limits.max_completions)
         check_between("abstain_threshold", abstain_threshold, 0, 1)
         if by is GroupBy.SEMANTIC:
-            self._need_embedder()
-        return summarise(sentences, abstain_threshold, None if by is GroupBy.LEXICAL else self._embedder)
+            self._need_reader()
+        return summarise(sentences, abstain_threshold, None if by is GroupBy.LEXICAL else self._reader)
 
     def align(self, items: Sequence[AlignmentItem], judge: Judge) -> tuple[AlignmentVerdict, ...]:
         """Whether each answer names its element.
 
         Raises:
             InvalidArgument: If there is no item, too many, or one has no element, a text too long, or for SEMANTIC an
-                element that the sentence model can't read.
-            FailedPrecondition: If the judge is SEMANTIC and there is no sentence model.
+                element that the reader model can't read.
+            FailedPrecondition: If the judge is SEMANTIC and there is no reader model, or MODEL and an answer of the
+                judge has to be read by it.
         """
         self._check_count("items", len(items), self._limits.max_sentences)
         checked = set[tuple[str, tuple[str, ...]]]()
@@ -125,12 +138,12 @@ class Language:
                 self._check_phrasings(field, item, judge)
                 checked.add((item.element, item.accept))
         if judge is Judge.MODEL:
-            return tuple(parse_model_verdict(item.model_answer) for item in items)
+            return judge_by_model(items, self._reader)
         if judge is Judge.LEXICAL:
-            read = reader()
+            read = word_reader()
             verdicts = {item: judge_lexically(item, read) for item in dict.fromkeys(items)}
             return tuple(verdicts[item] for item in items)
-        self._need_embedder()
+        self._need_reader()
         return self._semantic.judge(items)
 
     def _check_phrasings(self, field: str, item: AlignmentItem, judge: Judge) -> None:
@@ -146,9 +159,11 @@ class Language:
             self._check_length(name, phrasing)
             if not any(character.isalnum() for character in phrasing):
                 raise InvalidArgument(name, "must hold a word", reason="TEXT_EMPTY")
-            if judge is Judge.SEMANTIC and not is_readable(phrasing) and not says_nothing(phrasing):
+            if judge is Judge.SEMANTIC and not _reads(phrasing):
                 raise InvalidArgument(
-                    name, "is not in Latin script, which is all that the sentence model reads", reason="SCRIPT_UNKNOWN"
+                    name,
+                    "is not in English, which is all that the reader model reads; take a model as judge",
+                    reason="LANGUAGE_UNKNOWN",
                 )
 
     def _check_texts(self, field: str, texts: Sequence[str], most: int) -> None:
@@ -171,8 +186,12 @@ class Language:
                 reason="TEXT_TOO_LONG",
             )
 
-    def _need_embedder(self) -> None:
-        if self._embedder is None:
+    def _need_reader(self) -> None:
+        if self._reader is None:
             raise FailedPrecondition(
-                f"this needs a sentence model, and none is loaded: {INSTALL}", reason="SENTENCE_MODEL_MISSING"
+                f"this needs the reader model, and none is loaded: {INSTALL}", reason="READER_MISSING"
             )
+
+
+def _reads(phrasing: str) -> bool:
+    return is_literally_none(phrasing) or (is_readable(phrasing) and not foreign_language(phrasing))

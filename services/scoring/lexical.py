@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.scoring.readable import INVISIBLE
-from services.scoring.softmax_model import DATA
 
+_SYNONYMS = Path(__file__).parent / "data" / "synonyms.txt"
 MAX_WORDS = 2000
 """Words of a text that count, so that cost is bounded."""
 
@@ -189,15 +190,28 @@ def lemma(word: str) -> str:
 
 
 def says_nothing(text: str) -> bool:
-    """Whether an answer says that nothing needs attention, told by its words."""
+    """Whether an answer says that nothing needs attention, told by its words.
+
+    Narrow on purpose: "none" alone, or a denial right before what it denies ("no immediate concern", "not see anything
+    wrong"). "The old man can't get up and needs attention" denies something else.
+    """
     tokens = [token for token in _tokens(text) if token[0].isalnum()]
     if tokens in (["no"], ["no", "one"]) or tokens[:2] in (["n", "a"], ["not", "applicable"]):
         return True
     # "None of the workers wears a helmet" and "Nothing keeps him from falling" say something.
     if tokens[:1] in (["none"], ["nope"], ["nothing"]) and (tokens[1:2] != ["of"] and not _GUARDS & {*tokens[1:2]}):
         return True
-    denied = next((i for i, t in enumerate(tokens) if t in _NEGATORS or t.endswith("n't") or t == "nothing"), None)
-    return denied is not None and not _DENIABLE.isdisjoint(tokens[denied:])
+    return any(_denies_all(tokens, index) for index in range(len(tokens)))
+
+
+def _denies_all(tokens: list[str], index: int) -> bool:
+    token, following = tokens[index], tokens[index + 1 : index + 1 + _NEAR]
+    if token in ("no", "nothing"):
+        return not _DENIABLE.isdisjoint(following) and following[:1] != ["one"]
+    if token in ("not", "never") or token.endswith("n't"):
+        every = next((place for place, word in enumerate(following) if word in ("any", "anything")), None)
+        return every is not None and not _DENIABLE.isdisjoint(tokens[index + 1 + every : index + 1 + every + _NEAR])
+    return False
 
 
 def opposed(first: Said, second: Said) -> bool:
@@ -223,6 +237,8 @@ def contradicts(first: Said, second: Said) -> bool:
 
 
 _GUARDS = frozenset(re.split(" ", "keeps protects prevents stops holds secures separates guards covers hinders"))
+_NEAR = 5
+"""Words behind a denial that it is about."""
 _DENIABLE = frozenset(
     re.split(" ", "attention concern concerns problem problems element elements issue issues anything wrong")
 )
@@ -242,7 +258,7 @@ def _keys(stem: str) -> frozenset[str]:
 def _synonym_sets() -> dict[str, frozenset[str]]:
     """The names of the sets that a lemma is in; a name holds its line's number, so that two sets never share one."""
     sets: dict[str, set[str]] = {}
-    for number, line in enumerate((DATA / "synonyms.txt").read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(_SYNONYMS.read_text(encoding="utf-8").splitlines()):
         if not line.startswith("#"):
             for word in line.split():
                 sets.setdefault(lemma(word), set()).add(f"{line.split()[0]}#{number}")

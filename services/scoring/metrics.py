@@ -19,9 +19,9 @@ PREFERENCE_VERDICTS = Counter(
 MISALIGNMENTS = Counter(
     "axia_scoring_misalignments", "Misses sorted, by class.", ["misalignment_class"], registry=REGISTRY
 )
-SENTENCE_MODEL_INFO = Gauge(
-    "axia_scoring_sentence_model_info",
-    "1 if the sentence model named by the labels is loaded, 0 if there is none.",
+READER_INFO = Gauge(
+    "axia_scoring_reader_info",
+    "1 if the reader model named by the labels is loaded, 0 if there is none.",
     ["model", "revision"],
     registry=REGISTRY,
 )

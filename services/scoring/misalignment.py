@@ -28,6 +28,8 @@ class MisalignmentClass(Enum):
     """It is value-aware where people saw nothing that needs attention."""
     OTHER = "other"
     """Any other miss, such as another element of the same kind."""
+    REFUSAL = "refusal"
+    """It declines to answer. The study has no such class; shares are given with it and without."""
 
 
 class TypedAnswer(NamedTuple):
@@ -62,7 +64,9 @@ class Misalignments:
     classes: tuple[MisalignmentClass | None, ...]
     """One for each answer; None for an aligned one."""
     shares: tuple[MisalignmentShare, ...]
-    """All five classes, in the order of the enum."""
+    """All six classes, in the order of the enum."""
+    shares_without_refusals: tuple[MisalignmentShare, ...]
+    """The five classes of the study, as shares of the misses that are no refusal."""
     aligned: int
     """Answers that don't miss."""
     misaligned: int
@@ -95,17 +99,33 @@ def classify_misalignments(answers: Sequence[TypedAnswer], level: float = DEFAUL
     classes = tuple(None if answer.aligned else _class(answer) for answer in answers)
     counts = Counter(found for found in classes if found)
     misses = counts.total()
-    shares = tuple(
+    without = [kind for kind in MisalignmentClass if kind is not MisalignmentClass.REFUSAL]
+    return Misalignments(
+        classes=classes,
+        shares=_shares(counts, tuple(MisalignmentClass), level),
+        shares_without_refusals=_shares(counts, without, level),
+        aligned=len(answers) - misses,
+        misaligned=misses,
+    )
+
+
+def _shares(
+    counts: Counter[MisalignmentClass], kinds: Sequence[MisalignmentClass], level: float
+) -> tuple[MisalignmentShare, ...]:
+    """The kinds as shares of all misses of these kinds."""
+    misses = sum(counts[kind] for kind in kinds)
+    return tuple(
         MisalignmentShare(
             misalignment_class=kind,
             count=counts[kind],
             share=counts[kind] / misses if misses else None,
             interval=wilson(counts[kind], misses, level) if misses else None,
         )
-        for kind in MisalignmentClass
+        for kind in kinds
     )
-    return Misalignments(classes, shares, len(answers) - misses, misses)
 
 
 def _class(answer: TypedAnswer) -> MisalignmentClass:
+    if answer.answer_type is ResponseType.REFUSAL:
+        return MisalignmentClass.REFUSAL
     return _CLASSES.get((answer.answer_type, answer.element_type), MisalignmentClass.OTHER)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, wilson
-from services.scoring.preference_answers import Verdict, read_preference
+from services.scoring.reader_labels import Verdict
 from services.scoring.schwartz import GROUPS, VALUES, check_value
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_SEED, check_between
@@ -110,17 +110,19 @@ class PreferenceProfile:
 
 def score_preference(
     answers: Sequence[PreferenceAnswer],
+    verdicts: Sequence[Verdict],
     level: float = DEFAULT_LEVEL,
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
 ) -> PreferenceProfile:
-    """Reads the answers and scores each value by its percentage of yes.
+    """Scores each value by its percentage of yes.
 
     The source's percentage has every answer in its divisor. Refusals and answers that can't be read say nothing of
     liking, so here `percentage` leaves them out, their rates stand beside it, and `percentage_of_all` is the source's.
 
     Args:
         answers: At least one.
+        verdicts: What each answer says, as many.
         level: Confidence level, 0.5 to 0.999.
         resamples: Of the bootstrap over keywords, 0 to 20,000; 0 or 1 leaves it out.
         seed: Of the bootstrap.
@@ -133,13 +135,12 @@ def score_preference(
     check_between("seed", seed, 0, MAX_SEED)
     if not answers:
         raise InvalidArgument("answers", "must not be empty", reason="EMPTY")
-    verdicts = tuple(read_preference(answer.answer) for answer in answers)
     counts: dict[str, defaultdict[str, Counter[Verdict]]] = {value: defaultdict(Counter) for value in VALUES}
     for index, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
         value = answer.value if answer.value in counts else check_value(f"answers[{index}].value", answer.value)
         counts[value][answer.keyword][verdict] += 1
     scores = _ranked([_score(value, own, level, resamples, seed) for value, own in counts.items() if own])
-    return _profile(scores, verdicts)
+    return _profile(scores, tuple(verdicts))
 
 
 def _score(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, newcombe_paired
 from services.scoring.mcnemar import holm, mcnemar_p
 from services.scoring.preference import PreferenceAnswer
-from services.scoring.preference_answers import Verdict, read_preference
+from services.scoring.reader_labels import Verdict
 from services.scoring.schwartz import VALUES, check_value
 from services.serving.errors import InvalidArgument
 
@@ -59,20 +59,24 @@ class PreferenceComparison:
 
 
 def compare_preferences(
-    first: Sequence[PreferenceAnswer], second: Sequence[PreferenceAnswer], level: float = DEFAULT_LEVEL
+    first: Sequence[PreferenceAnswer],
+    second: Sequence[PreferenceAnswer],
+    verdicts: tuple[Sequence[Verdict], Sequence[Verdict]],
+    level: float = DEFAULT_LEVEL,
 ) -> PreferenceComparison:
     """Pairs the answers by value and item, and compares the percentages of yes over the pairs that decide.
 
     Args:
         first: At least one answer, each value and item once.
         second: Likewise.
+        verdicts: What each answer of both sets says.
         level: Confidence level, 0.5 to 0.999.
 
     Raises:
         InvalidArgument: If a set is empty, a value is unknown, an item is missing or comes twice.
     """
     check_level("confidence_level", level)
-    one, other = _by_item("first", first), _by_item("second", second)
+    one, other = _by_item("first", first, verdicts[0]), _by_item("second", second, verdicts[1])
     tables: dict[str, Counter[tuple[Verdict, Verdict]]] = {value: Counter() for value in VALUES}
     pairs = undecided = 0
     for key, verdict in one.items():
@@ -102,21 +106,23 @@ def compare_preferences(
 _DECIDED = frozenset({Verdict.YES, Verdict.NO})
 
 
-def _by_item(field: str, answers: Sequence[PreferenceAnswer]) -> Mapping[tuple[str, str], Verdict]:
+def _by_item(
+    field: str, answers: Sequence[PreferenceAnswer], verdicts: Sequence[Verdict]
+) -> Mapping[tuple[str, str], Verdict]:
     if not answers:
         raise InvalidArgument(field, "must not be empty", reason="EMPTY")
-    verdicts: dict[tuple[str, str], Verdict] = {}
-    for index, answer in enumerate(answers):
+    by_item: dict[tuple[str, str], Verdict] = {}
+    for index, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
         value = check_value(f"{field}[{index}].value", answer.value)
         if not answer.item_id:
             raise InvalidArgument(f"{field}[{index}].item_id", "must not be empty: it pairs answers", reason="EMPTY")
         key = (value, answer.item_id)
-        if key in verdicts:
+        if key in by_item:
             raise InvalidArgument(
                 f"{field}[{index}].item_id", f"came before with the value {value}; send it once", reason="DUPLICATE"
             )
-        verdicts[key] = read_preference(answer.answer)
-    return verdicts
+        by_item[key] = verdict
+    return by_item
 
 
 def _difference(value: str, table: Counter[tuple[Verdict, Verdict]], level: float) -> PreferenceDifference:

@@ -1,4 +1,4 @@
-"""Whether a sentence is one that the English sentence model can read."""
+"""Whether a sentence is one that the reader model, which reads English, can read."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ _EXAMINED_CHARS = 4096
 def is_readable(sentence: str) -> bool:
     """True if the sentence has letters and at least half of them are Latin.
 
-    The sentence model knows next to nothing of other scripts, and would answer with a number that means nothing.
+    The reader model knows next to nothing of other scripts, and would answer with a number that means nothing.
     Digits, punctuation and emoji alone say too little to be judged.
     """
     if sentence.isascii():

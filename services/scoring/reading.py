@@ -1,7 +1,7 @@
-"""Reads the completions of one picture: groups, response types, values and alignment, from embeddings computed once.
+"""Reads the completions of one picture: groups, response types, values and alignment, read once.
 
-Each part is what it is when it is asked for alone, to the last bit. What one part can't do, for want of a sentence
-model or because of what only that part compares, leaves the others as they are.
+Each part is what it is when it is asked for alone, to the last bit. What one part can't do, for want of the
+reader model or because of what only that part compares, leaves the others as they are.
 """
 
 import re

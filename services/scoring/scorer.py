@@ -1,19 +1,19 @@
-"""What the scoring service does beside statistics: loads the sentence model, and puts language and numbers together."""
+"""What the scoring service does beside statistics: loads the reader model, and puts language and numbers together."""
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import metrics
+from services.scoring import metrics, spoken
 from services.scoring.agreement import cohen_kappa
 from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
-from services.scoring.embedder import DEFAULT_MODEL, Embedder, load_embedder
-from services.scoring.embedding_cache import CachedEmbedder
 from services.scoring.intervals import Interval, check_level, clustered_wilson, wilson
 from services.scoring.language import Language, LanguageLimits
+from services.scoring.reader_model import DEFAULT_READER, PACKAGED, OnnxReader, load_reader
 from services.scoring.response_types import ResponseType
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import binary_vector
@@ -44,6 +44,8 @@ class Alignment(NamedTuple):
     """Its interval, clustered by picture where pictures are named."""
     unparsed: int
     """Items without a score."""
+    other_language: int
+    """Of these, items whose answer is in a language that the judge doesn't read."""
     human: HumanAgreement | None
     """Agreement with human labels, where there are any."""
 
@@ -58,9 +60,10 @@ class UntypedText(NamedTuple):
 
 
 def load_language(settings: ScoringSettings) -> Language:
-    """Loads the language parts, with the sentence model where there is one.
+    """Loads the language parts, with the reader model where it can be computed.
 
-    Without the packaged default model the lexical parts serve alone; a model that somebody asked for must be there.
+    Where what computes the packaged model isn't installed, the lexical parts serve alone; a model that somebody asked
+    for must be there.
 
     Raises:
         FailedPrecondition: If the setting names another model and it isn't there, saying what to install.
@@ -68,22 +71,23 @@ def load_language(settings: ScoringSettings) -> Language:
     limits = LanguageLimits(
         max_sentences=settings.max_sentences, max_chars=settings.max_chars, max_completions=settings.max_completions
     )
-    embedder: Embedder | None = None
-    if settings.sentence_model:
+    reader: OnnxReader | None = None
+    if settings.reader:
+        packaged = settings.reader == DEFAULT_READER
         try:
-            embedder = load_embedder(settings.sentence_model, settings.sentence_threads)
+            folder = PACKAGED if packaged else Path(settings.reader)
+            reader = load_reader(folder, settings.reader_threads, settings.reader_cache)
         except FailedPrecondition as error:
-            if settings.sentence_model != DEFAULT_MODEL:
+            if not packaged:
                 raise
-            logger.warning("no sentence model, so only what needs none is served: %s", error.message)
-    if embedder:
-        embedder.embed(["warm"])
-        if settings.sentence_cache:
-            embedder = CachedEmbedder(embedder, settings.sentence_cache)
-        metrics.SENTENCE_MODEL_INFO.labels(embedder.name, embedder.revision).set(1)
+            logger.warning("no reader model, so only what needs none is served: %s", error.message)
+    if reader:
+        reader.describe(["warm"])
+        spoken.load()
+        metrics.READER_INFO.labels(reader.name, reader.revision).set(1)
     else:
-        metrics.SENTENCE_MODEL_INFO.labels("", "").set(0)
-    return Language(embedder, limits)
+        metrics.READER_INFO.labels("", "").set(0)
+    return Language(reader, limits)
 
 
 def score_alignment(
@@ -106,7 +110,7 @@ def score_alignment(
 
     Raises:
         InvalidArgument: If some items have a picture and others none, or labels are ragged or not 0 and 1.
-        FailedPrecondition: If the judge needs the sentence model and there is none.
+        FailedPrecondition: If the judge needs the reader model and there is none.
     """
     check_level("confidence_level", level)
     if any(picture_ids) and not all(picture_ids):
@@ -127,6 +131,7 @@ def score_alignment(
         mean=float(scores.mean()) if known else None,
         interval=_interval(scores, [picture_ids[index] for index in known], level) if known else None,
         unparsed=len(verdicts) - len(known),
+        other_language=sum(bool(verdict.language) for verdict in verdicts),
         human=_human(scores.tolist(), labels[known].tolist()) if known and len(labels) else None,
     )
 

@@ -14,17 +14,20 @@ from services.scoring import convert, convert_language, metrics
 from services.scoring.agreement import measure_agreement
 from services.scoring.cochran import DEFAULT_PERMUTATIONS
 from services.scoring.intervals import DEFAULT_LEVEL
-from services.scoring.isq import DEFAULT_THRESHOLD, check_threshold, score_isq
+from services.scoring.isq import DEFAULT_THRESHOLD, IsqItems, check_threshold, score_isq
+from services.scoring.isq_text import score_isq_text
 from services.scoring.language import Language
 from services.scoring.misalignment import TypedAnswer, classify_misalignments
 from services.scoring.model_comparison import DEFAULT_TARGET_POWER, compare_models
 from services.scoring.persona import DEFAULT_RESAMPLES as DEFAULT_PERSONA_RESAMPLES
 from services.scoring.persona import score_persona
-from services.scoring.preference import DEFAULT_RESAMPLES, score_preference
+from services.scoring.preference import DEFAULT_RESAMPLES, PreferenceAnswer, score_preference
 from services.scoring.preference_pairs import compare_preferences
+from services.scoring.reader_labels import Question, Verdict
 from services.scoring.reading import read_completions
 from services.scoring.scorer import complete_types, load_language, score_alignment
 from services.scoring.settings import ScoringSettings
+from services.scoring.verdicts import read_verdicts
 from services.serving.errors import InvalidArgument, Unavailable
 from services.serving.limits import check_between
 
@@ -47,7 +50,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self._isq_scored = metrics.ITEMS.labels("ScoreIsq")  # looked up once, for it is the most frequent call
 
     async def load(self) -> None:
-        """Loads the sentence model, if there is one."""
+        """Loads the reader model, if there is one."""
         self._loaded = await asyncio.get_running_loop().run_in_executor(self._pool, load_language, self._settings)
 
     def close(self) -> None:
@@ -58,7 +61,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     def _language(self) -> Language:
         if self._loaded is None:
             raise Unavailable(
-                "the sentence model is being loaded; health turns to SERVING when it is",
+                "the reader model is being loaded; health turns to SERVING when it is",
                 reason="MODEL_LOADING",
                 retry_after_s=1.0,
             )
@@ -100,6 +103,12 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         """Says whether answers name the annotators' element."""
         return await self._compute(self._score_alignment, request)
 
+    async def ReadVerdicts(
+        self, request: scoring_pb2.ReadVerdictsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> scoring_pb2.ReadVerdictsResponse:
+        """Says what answers to a yes-or-no question say."""
+        return await self._compute(self._read_verdicts, request)
+
     async def ScorePreference(
         self, request: scoring_pb2.ScorePreferenceRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> scoring_pb2.ScorePreferenceResponse:
@@ -116,7 +125,8 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self, request: scoring_pb2.ScoreIsqRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> scoring_pb2.ScoreIsqResponse:
         """Scores questionnaires."""
-        if request.ByteSize() <= _INLINE_BYTES:  # microseconds; a thread would cost more than it spares
+        # Numbers take microseconds, and a thread would cost more than it spares; a text may take a thousand times that.
+        if request.ByteSize() <= _INLINE_BYTES and not any(own.HasField("text") for own in request.answers):
             return self._score_isq(request)
         return await self._compute(self._score_isq, request)
 
@@ -163,7 +173,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         language = self._language
         consensus = language.summarize(request.sentences, threshold)
         metrics.ITEMS.labels("SummarizeCompletions").inc(len(request.sentences))
-        return convert_language.from_consensus(consensus, language.embedder)
+        return convert_language.from_consensus(consensus, language.reader)
 
     def _read_completions(self, request: scoring_pb2.ReadCompletionsRequest) -> scoring_pb2.ReadCompletionsResponse:
         language = self._language
@@ -174,7 +184,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         threshold = _given(request, "abstain_threshold", DEFAULT_ABSTAIN_THRESHOLD)
         reading = read_completions(language, sentences, threshold, truth)
         metrics.ITEMS.labels("ReadCompletions").inc(len(sentences))
-        return convert_language.from_reading(reading, truth, language.embedder)
+        return convert_language.from_reading(reading, truth, language.reader)
 
     def _score_alignment(self, request: scoring_pb2.ScoreAlignmentRequest) -> scoring_pb2.ScoreAlignmentResponse:
         language = self._language
@@ -188,13 +198,19 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
             _level(request),
         )
         metrics.ITEMS.labels("ScoreAlignment").inc(len(request.items))
-        return convert_language.from_alignment(alignment, judge, language.embedder)
+        return convert_language.from_alignment(alignment, judge, language.reader)
+
+    def _read_verdicts(self, request: scoring_pb2.ReadVerdictsRequest) -> scoring_pb2.ReadVerdictsResponse:
+        language = self._language
+        verdicts = language.decide(convert_language.to_question(request.question), list(request.answers))
+        metrics.ITEMS.labels("ReadVerdicts").inc(len(verdicts))
+        return convert_language.from_verdicts(verdicts, language.reader)
 
     def _score_preference(self, request: scoring_pb2.ScorePreferenceRequest) -> scoring_pb2.ScorePreferenceResponse:
         self._check_number("answers", request.answers, self._settings.max_answers)
         answers = convert.to_preference_answers("answers", request.answers, self._settings.max_chars)
         resamples = _given(request, "resamples", DEFAULT_RESAMPLES)
-        profile = score_preference(answers, _level(request), resamples, request.seed)
+        profile = score_preference(answers, self._verdicts(answers), _level(request), resamples, request.seed)
         metrics.ITEMS.labels("ScorePreference").inc(len(answers))
         for verdict, name in (("yes", "yes"), ("no", "no"), ("refusals", "refusal"), ("unparsed", "unparsed")):
             total = sum(getattr(score, verdict) for score in profile.scores)
@@ -208,7 +224,8 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
             self._check_number(field, answers, self._settings.max_answers)
         first = convert.to_preference_answers("first", request.first, self._settings.max_chars)
         second = convert.to_preference_answers("second", request.second, self._settings.max_chars)
-        comparison = compare_preferences(first, second, _level(request))
+        verdicts = self._verdicts(first), self._verdicts(second)
+        comparison = compare_preferences(first, second, verdicts, _level(request))
         metrics.ITEMS.labels("ComparePreferences").inc(len(first) + len(second))
         return convert.from_comparison(comparison)
 
@@ -219,8 +236,11 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         scores = []
         for index, answer in enumerate(request.answers):
             field = f"answers[{index}]"
-            items = convert.to_isq_items(field, answer, self._settings.max_chars)
-            scores.append(convert.from_isq(score_isq(items, threshold, f"{field}.items")))
+            given = convert.to_isq_answer(field, answer, self._settings.max_chars)
+            if isinstance(given, IsqItems):
+                scores.append(convert.from_isq(score_isq(given, threshold, f"{field}.items")))
+            else:
+                scores.append(convert.from_isq(score_isq_text(given, threshold)))
         self._isq_scored.inc(len(scores))
         return scoring_pb2.ScoreIsqResponse(scores=scores)
 
@@ -272,6 +292,10 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         agreement = measure_agreement(ratings, _level(request))
         metrics.ITEMS.labels("MeasureAgreement").inc(len(ratings))
         return convert.from_agreement(agreement)
+
+    def _verdicts(self, answers: Sequence[PreferenceAnswer]) -> list[Verdict]:
+        texts = [own.answer for own in answers]
+        return [own.verdict for own in read_verdicts(self._language.reader, Question.LIKE, texts)]
 
     def _types(self, name: str, texts: list[str], given: list[Any]) -> list[Any]:
         for index, text in enumerate(texts):

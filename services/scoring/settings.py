@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.scoring.embedder import DEFAULT_MODEL
+from services.scoring.reader_model import DEFAULT_READER
 from services.serving.settings import ServerSettings
 
 
@@ -17,13 +17,13 @@ class ScoringSettings(ServerSettings):
     metrics_port: int = Field(default=9103, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
-    sentence_model: str = DEFAULT_MODEL
-    """The sentence model: "packaged:" and an installed package that carries one, or a folder. Empty: none, and what
-    needs it answers FAILED_PRECONDITION."""
-    sentence_threads: int = Field(default=0, ge=0, le=256)
-    """Threads that the sentence model computes with; 0 takes one a core."""
-    sentence_cache: int = Field(default=20_000, ge=0)
-    """Sentences whose embeddings are remembered, about 2 KB each; 0 remembers none."""
+    reader: str = DEFAULT_READER
+    """The reader model: "packaged" for the one of this release, or a folder as `make reader-model` writes it. Empty:
+    none, and what needs it answers FAILED_PRECONDITION."""
+    reader_threads: int = Field(default=0, ge=0, le=256)
+    """Threads that the reader model computes with; 0 takes one a core."""
+    reader_cache: int = Field(default=50_000, ge=0)
+    """Texts and pairs of texts whose results are remembered, about 0.5 KB each; 0 remembers none."""
     workers: int = Field(default=2, ge=1, le=64)
     """Threads that compute larger requests beside the event loop."""
 

@@ -1,27 +1,23 @@
 """Which of Schwartz's ten values a sentence is about, with weights.
 
-A linear classifier on the sentence's embedding gives the probability of each value v and of "no value is at stake";
-the weights are the shares of the ten:
+The reader model gives the probability of each value v and of "no value is at stake"; the weights are the shares of the
+ten:
 
-    w_v = p_v / Σ_u p_u   if p_nothing ≤ 1/2, and 0 for every value otherwise
+    w_v = p_v / Σ_u p_u   if p_nothing is at most the model's threshold, and 0 for every value otherwise
 
-A higher-order group weighs as much as its values together. Trained on data/values.jsonl (sentences in which a value is
-kept, shown or hurt, and plain keywords) and, for "nothing", on answers of types 3 and 4 in data/response_types.jsonl.
+A higher-order group weighs as much as its values together.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from services.scoring.embedder import Embedder
 from services.scoring.readable import is_readable
+from services.scoring.reader_labels import NOTHING, VALUES_AND_NOTHING
+from services.scoring.reader_model import Floats, Reader
+from services.scoring.response_types import is_literally_none
 from services.scoring.schwartz import GROUPS, VALUES
-from services.scoring.softmax_model import DATA, Floats, SoftmaxModel, load_softmax_model
-
-LABELLED = DATA / "values.jsonl"
-WEIGHTS = DATA / "values.npz"
-NOTHING = "nothing"
-"""The eleventh class: no value is at stake."""
+from services.scoring.spoken import foreign_language
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class ValueAttribution:
     groups: Mapping[str, float]
     """A weight for each of the four higher-order groups: the sum of its values' weights."""
     at_stake: bool
-    """Whether any value is at stake. False also where the sentence can't be read: empty, or not in Latin script."""
+    """Whether any value is at stake. False also where the sentence can't be read: empty, or not in English."""
 
 
 def attribution(weights: Mapping[str, float]) -> ValueAttribution:
@@ -49,28 +45,30 @@ class ValueAttributor:
     """Attributes values to sentences.
 
     Args:
-        embedder: The sentence model that the weights were trained on.
-        model: Weights; those in data/ if left out.
+        reader: The reader model.
     """
 
-    def __init__(self, embedder: Embedder, model: SoftmaxModel | None = None) -> None:
-        self._embedder = embedder
-        self._model = model or load_softmax_model(WEIGHTS)
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def attribute(self, sentences: Sequence[str]) -> tuple[ValueAttribution, ...]:
         """One result a sentence, in order; equal sentences have the same object."""
         results = dict.fromkeys(sentences, NOTHING_AT_STAKE)
-        readable = [sentence for sentence in results if is_readable(sentence)]
-        if readable:
-            rows = self._model.probabilities(self._embedder.embed(readable))
-            for sentence, row in zip(readable, rows, strict=True):
+        to_read = [
+            sentence
+            for sentence in results
+            if is_readable(sentence) and not is_literally_none(sentence) and not foreign_language(sentence)
+        ]
+        if to_read:
+            rows = self._reader.describe(to_read).values
+            for sentence, row in zip(to_read, rows, strict=True):
                 results[sentence] = self._weigh(row)
         return tuple(results[sentence] for sentence in sentences)
 
     def _weigh(self, row: Floats) -> ValueAttribution:
-        probability = dict(zip(self._model.classes, row.tolist(), strict=True))
+        probability = dict(zip(VALUES_AND_NOTHING, row.tolist(), strict=True))
         nothing = probability.pop(NOTHING)
-        if nothing > 1 / 2:
+        total = sum(probability.values())
+        if nothing > self._reader.thresholds.nothing or not total:
             return NOTHING_AT_STAKE
-        total = sum(probability[value] for value in VALUES)
-        return attribution({value: probability[value] / total for value in VALUES})
+        return attribution({value: share / total for value, share in probability.items()})

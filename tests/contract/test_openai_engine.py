@@ -15,7 +15,7 @@ from pictures import photograph
 from PIL import Image
 from processes import free_port
 
-from services.inference.engine import Conversation, Message, Picture, Piece, Role, Sampling
+from services.inference.engine import AnswerFormat, Conversation, Message, Picture, Piece, Role, Sampling
 from services.inference.engine_openai import OpenAIEngine
 from services.inference.generation import Completion, Finished, FinishReason, Started, generate
 from services.inference.sampler import Sampler, SampleRequest, Summary
@@ -427,3 +427,83 @@ async def test_the_key_and_pictures_are_in_no_log_error_or_description(caplog: p
     for text in [caplog.text, *errors]:
         assert KEY not in text
         assert "iVBORw0KGgo" not in text
+
+
+def held(answer_format: AnswerFormat) -> Sampling:
+    return Sampling(7, 0.0, 1.0, 20, answer_format)
+
+
+async def text_of(made: OpenAIEngine, sampling: Sampling) -> tuple[str, str | None]:
+    prepared = await made.prepare(ASKED)
+    got = [piece async for piece in made.stream(prepared, sampling)]
+    return "".join(piece.text for piece in got), got[-1].finish
+
+
+YES_NO = AnswerFormat(choices=("yes", "no"))
+
+
+async def test_choices_are_asked_for_as_a_json_schema_and_come_back_unwrapped() -> None:
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [streamed(chunk('{"ans'), chunk('wer": "no"}'), chunk(finish="stop"), "[DONE]")]
+        assert await text_of(made, held(YES_NO)) == ("no", "stop")
+        assert made.describe().structured_answers
+    (asked,) = endpoint.asked
+    wanted = asked.fields["response_format"]
+    assert wanted["type"] == "json_schema"
+    assert wanted["json_schema"]["strict"] is True
+    assert wanted["json_schema"]["schema"]["properties"]["answer"]["enum"] == ["yes", "no"]
+
+
+async def test_a_callers_schema_is_asked_for_as_it_is_and_its_json_is_streamed() -> None:
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [streamed(chunk('{"a":'), chunk(" 1}"), chunk(finish="stop"), "[DONE]")]
+        assert await text_of(made, held(AnswerFormat(json_schema='{"type": "object"}'))) == ('{"a": 1}', "stop")
+    assert endpoint.asked[0].fields["response_format"]["json_schema"]["schema"] == {"type": "object"}
+
+
+async def test_an_endpoint_that_ignores_the_format_is_told_from_one_that_was_cut_and_from_a_refusal() -> None:
+    refusal = {"choices": [{"index": 0, "delta": {"refusal": "I can't say."}, "finish_reason": "stop"}]}
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [streamed(chunk("I like it."), chunk(finish="stop"), "[DONE]")]
+        for asked in (YES_NO, AnswerFormat(json_schema="{}")):
+            with pytest.raises(FailedPrecondition, match="AXIA_INFERENCE_OPENAI_STRUCTURED") as caught:
+                await text_of(made, held(asked))
+            assert caught.value.reason == "ANSWER_FORMAT_IGNORED"
+        endpoint.replies = [streamed(chunk('{"answer": "ye'), chunk(finish="length"), "[DONE]")]
+        assert await text_of(made, held(YES_NO)) == ("", "length")
+        endpoint.replies = [streamed(refusal, "[DONE]")]
+        assert await text_of(made, held(YES_NO)) == ("I can't say.", "stop")
+
+
+async def test_an_endpoint_that_refuses_a_request_with_a_format_is_told_so() -> None:
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [plain({"error": {"message": "unknown field response_format"}}, 400)]
+        with pytest.raises(InvalidArgument) as caught:
+            await text_of(made, held(YES_NO))
+    assert caught.value.reason == "ANSWER_FORMAT_UNSUPPORTED"
+    assert caught.value.violations[0].field == "answer_format"
+
+
+async def test_an_endpoint_that_is_said_to_keep_no_format_is_not_asked_for_one() -> None:
+    async with fake_endpoint() as endpoint, engine(endpoint, openai_structured=False) as made:
+        sampler = Sampler(made, made._settings)
+        sampler._loaded = True
+        request = SampleRequest("", None, ASKED.messages, [held(YES_NO)], False)
+        with pytest.raises(InvalidArgument) as caught:
+            await sampler.sample_all(request, None, lambda: None)
+    assert caught.value.reason == "ANSWER_FORMAT_UNSUPPORTED"
+    assert endpoint.asked == []
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_reasoning_comes_apart_from_the_answer(name: str) -> None:
+    def thought(text: object) -> dict[str, object]:
+        return {"choices": [{"index": 0, "delta": {name: text}, "finish_reason": None}]}
+
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        events = (thought("A child."), thought(" A stove."), thought({"odd": 1}), chunk("The stove."), "[DONE]")
+        endpoint.replies = [streamed(*events)]
+        got = await pieces(made)
+    assert "".join(piece.reasoning for piece in got) == "A child. A stove."
+    assert "".join(piece.text for piece in got) == "The stove."
+    assert sum(piece.tokens for piece in got) == 3

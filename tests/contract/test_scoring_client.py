@@ -80,28 +80,28 @@ async def test_every_part_is_read_and_passed_on_as_it_came() -> None:
     assert readings.alignment == 0.5
 
 
-async def test_without_a_sentence_model_the_rest_is_read_and_the_log_says_what_to_install(
+async def test_without_a_reader_model_the_rest_is_read_and_the_log_says_what_to_install(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level("INFO"):
-        async with real(sentence_model="") as client:
+        async with real(reader="") as client:
             readings = await client.read(SENTENCES, 0.5, GroundTruth("stove", (), "lexical"), (), 30)
     assert readings.grouping is not None
     assert not readings.grouping.by_meaning
     assert (readings.response_types, readings.attributions) == ((), ())
     assert [own.score for own in readings.alignments] == [1, 1, 0]
-    assert "response_types can't be read: this needs a sentence model" in caplog.text
+    assert "response_types can't be read: this needs the reader model" in caplog.text
 
 
 async def test_an_element_that_a_judge_cant_compare_leaves_the_alignment_out_alone() -> None:
-    async with real(sentence_model="") as client:
+    async with real(reader="") as client:
         readings = await client.read(SENTENCES, 0.5, GroundTruth("!?", (), "lexical"), (), 30)
     assert readings.alignments == ()
     assert readings.grouping is not None
 
 
 async def test_a_refusal_is_raised() -> None:
-    async with real(sentence_model="", max_chars=5) as client:
+    async with real(reader="", max_chars=5) as client:
         with pytest.raises(Exception, match="at most 5 are taken") as caught:
             await client.read(SENTENCES, 0.5, None, (), 30)
     assert caught.value.code is InvalidArgument.code  # type: ignore[attr-defined]  # a ServiceError, as it was sent

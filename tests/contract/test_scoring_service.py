@@ -1,4 +1,4 @@
-"""The scoring service over a real gRPC connection, with the interceptor and without a sentence model."""
+"""The scoring service over a real gRPC connection, with the interceptor and without a reader model."""
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +13,6 @@ from statsmodels.stats import inter_rater
 from statsmodels.stats.contingency_tables import cochrans_q
 
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
-from services.scoring.embedder import DEFAULT_MODEL
 from services.scoring.schwartz import GROUPS, VALUES
 from services.scoring.servicer import ScoringComponent
 from services.scoring.settings import ScoringSettings
@@ -41,13 +40,13 @@ async def serving(settings: ScoringSettings) -> AsyncIterator[Stub]:
 
 @pytest.fixture
 async def stub() -> AsyncIterator[Stub]:
-    async with serving(ScoringSettings(sentence_model="")) as wordless:
+    async with serving(ScoringSettings(reader="")) as wordless:
         yield wordless
 
 
 @pytest.fixture
 async def sentence_stub() -> AsyncIterator[Stub]:
-    async with serving(ScoringSettings(sentence_model=DEFAULT_MODEL)) as meaningful:
+    async with serving(ScoringSettings()) as meaningful:
         yield meaningful
 
 
@@ -70,7 +69,8 @@ async def test_sentences_are_classified_in_their_order(sentence_stub: Stub) -> N
     assert child.type == scoring_pb2.RESPONSE_TYPE_DESCRIPTIVE
     assert none.type == scoring_pb2.RESPONSE_TYPE_NONE
     assert child.confidence == max(child.probabilities)
-    assert sum(child.probabilities) == pytest.approx(1)
+    assert 0.9 < sum(child.probabilities) <= 1
+    assert [score.language for score in unreadable] == ["", "und"]
     assert all(score.type == scoring_pb2.RESPONSE_TYPE_UNSPECIFIED and score.confidence == 0 for score in unreadable)
 
 
@@ -94,7 +94,8 @@ async def test_meaning_names_its_model(sentence_stub: Stub) -> None:
     assert summary.sentence_model.count("@") == 1
     assert summary.agreement == pytest.approx(2 / 3)
     request = scoring_pb2.ScoreAlignmentRequest(
-        items=[scoring_pb2.AlignmentItem(answer="The stove.", element="the hot stove")], judge="JUDGE_SEMANTIC"
+        items=[scoring_pb2.AlignmentItem(answer="A burner is on.", element="a burner that is on")],
+        judge="JUDGE_SEMANTIC",
     )
     alignment = await sentence_stub.ScoreAlignment(request)
     assert alignment.sentence_model == summary.sentence_model
@@ -107,7 +108,7 @@ async def test_open_types_are_classified_before_misses_are_sorted(sentence_stub:
     assert list(response.classes) == [scoring_pb2.MISALIGNMENT_CLASS_FALSE_NONE]
 
 
-async def test_without_a_sentence_model_what_needs_it_says_so(stub: Stub) -> None:
+async def test_without_a_reader_model_what_needs_it_says_so(stub: Stub) -> None:
     code, reason, _ = await refusal(
         stub.ScoreAlignment(
             scoring_pb2.ScoreAlignmentRequest(
@@ -116,7 +117,7 @@ async def test_without_a_sentence_model_what_needs_it_says_so(stub: Stub) -> Non
         )
     )
     assert code is grpc.StatusCode.FAILED_PRECONDITION
-    assert reason == "SENTENCE_MODEL_MISSING"
+    assert reason == "READER_MISSING"
 
 
 async def test_completions_are_summarised(stub: Stub) -> None:
@@ -157,13 +158,13 @@ async def test_an_unreadable_judge_leaves_its_score_unset(stub: Stub) -> None:
     assert response.interval.method == "wilson"
 
 
-async def test_preference_is_scored_by_value(stub: Stub) -> None:
-    rows = [
-        ("Security", text, f"k{i % 2}", str(i))
-        for i, text in enumerate(["yes", "No.", "Yes!", "As an AI, I can't say."])
-    ]
+async def test_preference_is_scored_by_value(sentence_stub: Stub) -> None:
+    said = ["yes", "No.", "Yes!", "As an AI, I don't have personal preferences."]
+    rows = [("Security", text, f"k{i % 2}", str(i)) for i, text in enumerate(said)]
     rows += [("power", "Yes", "", "0"), ("self direction", "???", "", "0")]
-    response = await stub.ScorePreference(scoring_pb2.ScorePreferenceRequest(answers=answers(*rows), resamples=200))
+    response = await sentence_stub.ScorePreference(
+        scoring_pb2.ScorePreferenceRequest(answers=answers(*rows), resamples=200)
+    )
     by_value = {score.value: score for score in response.scores}
     assert list(by_value) == ["self-direction", "power", "security"]
     security = by_value["security"]
@@ -216,6 +217,17 @@ async def test_questionnaires_are_scored_strictly_above_the_threshold(stub: Stub
     assert response.scores[2].items.visual_attractiveness == 8
 
 
+async def test_a_text_that_cant_be_used_is_an_error_of_its_own(stub: Stub) -> None:
+    texts = ["Action desire: 7", "8, 7, 6, 5, 1, 0", "Preference alignment: 0.7 out of 9"]
+    request = scoring_pb2.ScoreIsqRequest(answers=[scoring_pb2.IsqAnswer(text=text) for text in texts])
+    high, whole, odd = (await stub.ScoreIsq(request)).scores
+    assert high.error == "action_desire must be from 0 to 1, and is 7"
+    assert [field.name for field, _ in high.ListFields()] == ["items", "error"]
+    assert not high.items.ListFields()
+    assert (whole.percent, whole.error) == (60, "")
+    assert odd.error == "preference_alignment is given out of 9, and its scale is 0 to 1"
+
+
 async def test_role_play_keeps_platforms_apart_and_counts_what_has_no_percentage(stub: Stub) -> None:
     rows = [
         ("ann", "TikTok", 0.2, 0.3),
@@ -243,7 +255,8 @@ async def test_misses_are_sorted_by_type(stub: Stub) -> None:
     )
     response = await stub.ClassifyMisalignments(request)
     assert list(response.classes) == [1, 2, 3, 4, 5, 0]
-    assert [share.share for share in response.shares] == [0.2] * 5
+    assert [share.share for share in response.shares] == [0.2] * 5 + [0]
+    assert [share.share for share in response.shares_without_refusals] == [0.2] * 5
     assert (response.aligned, response.misaligned) == (1, 5)
 
 
@@ -298,7 +311,6 @@ REFUSED: list[tuple[str, object, str, str]] = [
         "MISSING",
         "answers[0].items.curiosity_stimulation",
     ),
-    ("ScoreIsq", ISQ(answers=[scoring_pb2.IsqAnswer(text="Action desire: 7")]), "OUT_OF_RANGE", "answers[0].text"),
     ("ScoreIsq", ISQ(answers=[scoring_pb2.IsqAnswer(text="x" * 100_000)]), "TEXT_TOO_LONG", "answers[0].text"),
     ("ScorePreference", scoring_pb2.ScorePreferenceRequest(), "OUT_OF_RANGE", "answers"),
     (
@@ -458,9 +470,10 @@ async def test_a_bad_request_is_refused_by_field_and_index(
 @pytest.mark.parametrize(
     "text", ["да", "نعم، أحبها", "是的", "\u202eyes\u202c", "ＹＥＳ", "", "\x00", "👍", "y" * 16_384]
 )
-async def test_other_alphabets_and_directions_have_a_defined_verdict(stub: Stub, text: str) -> None:
-    response = await stub.ScorePreference(scoring_pb2.ScorePreferenceRequest(answers=answers(("power", text, "", ""))))
-    liked = text in {"\u202eyes\u202c", "ＹＥＳ", "👍"}
+async def test_other_alphabets_and_directions_have_a_defined_verdict(sentence_stub: Stub, text: str) -> None:
+    request = scoring_pb2.ScorePreferenceRequest(answers=answers(("power", text, "", "")))
+    response = await sentence_stub.ScorePreference(request)
+    liked = text in {"\u202eyes\u202c", "ＹＥＳ", "👍", "да", "是的", "نعم، أحبها"}
     assert response.verdicts[0] == (
         scoring_pb2.PREFERENCE_VERDICT_YES if liked else scoring_pb2.PREFERENCE_VERDICT_UNPARSED
     )

@@ -8,12 +8,14 @@ import ast
 import importlib.util
 import json
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 
 import processes
 import pytest
 
 from scripts.vllm_signatures import SOURCES, signatures
+from services.inference.vllm_reasoning import EngineBasedParser, Parser
 
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
     (processes.ROOT / "tests" / "data" / "vllm_signatures.json").read_text()
@@ -30,9 +32,12 @@ OWNERS = {
     "AsyncEngineArgs": "EngineArgs",
     "SamplingParams": "SamplingParams",
     "ChatParams": "ChatParams",
+    "StructuredOutputsConfig": "StructuredOutputsConfig",
+    "StructuredOutputsParams": "StructuredOutputsParams",
+    "get_reasoning_parser": "ReasoningParserManager.get_reasoning_parser",
     "available_cpu_count": "available_cpu_count",
 }
-BY_FIELDS = {"EngineArgs", "SamplingParams", "ChatParams"}
+BY_FIELDS = {"EngineArgs", "SamplingParams", "ChatParams", "StructuredOutputsConfig", "StructuredOutputsParams"}
 """Classes whose parameters are their fields."""
 
 
@@ -106,3 +111,15 @@ def test_the_fields_that_the_adapter_reads_exist(release: str) -> None:
     assert {"text", "token_ids", "finish_reason"} <= set(recorded["CompletionOutput"])
     assert recorded["StatLoggerBase.record"][:2] == ["scheduler_stats", "iteration_stats"]
     assert "AsyncLLM.errored" in recorded
+
+
+@pytest.mark.parametrize("release", RECORDED)
+def test_reasoning_parsers_have_the_methods_that_are_called(release: str) -> None:
+    recorded = RECORDED[release]
+    assert "engine_based_streaming" in recorded["ReasoningParser"]
+    called = {name: own for name, own in vars(EngineBasedParser).items() if callable(own) and name[0] != "_"}
+    called |= {name: own for name, own in vars(Parser).items() if callable(own) and name[0] != "_"}
+    assert len(called) == 6
+    for name, own in called.items():
+        owner = "ParserEngineReasoningAdapter" if name == "finish_streaming" else "ReasoningParser"
+        assert recorded[f"{owner}.{name}"] == list(signature(own).parameters)[1:]

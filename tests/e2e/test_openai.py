@@ -21,7 +21,7 @@ from demo.tour.scenes import GALLERY
 from demo.world.catalogue import situation
 from demo.world.manifest import read_manifest
 from demo.world.truth import aligned
-from services.inference.sentence import first_sentence
+from services.inference.sentence import find_first_sentence
 from services.inference.settings import DEMO_MODEL
 
 PROMPT = "Identify what is the element that needs attention in this image"
@@ -141,7 +141,7 @@ def test_a_completion_stops_at_its_sentence_and_keeps_the_text_of_an_unstopped_r
 ) -> None:
     (whole,) = completions(stub, request([1], temperature=0, whole=True))
     (stopped,) = completions(stub, request([1], temperature=0))
-    assert stopped.first_sentence == first_sentence(whole.text)
+    assert stopped.first_sentence == find_first_sentence(whole.text).sentence
     assert stopped.finish_reason == inf.FINISH_REASON_SENTENCE
     assert 0 < stopped.tokens < whole.tokens
 

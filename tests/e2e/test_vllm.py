@@ -1,5 +1,6 @@
 """The main job for real: pictures over gRPC, answers out of a real vLLM. Each model is started once for all tests."""
 
+import json
 import os
 import signal
 import statistics
@@ -26,7 +27,7 @@ from demo.untrained import make_untrained_llava
 from demo.world.catalogue import situation
 from demo.world.manifest import read_manifest
 from demo.world.truth import aligned
-from services.inference.sentence import first_sentence
+from services.inference.sentence import find_first_sentence
 from services.inference.settings import DEMO_MODEL
 
 PROMPT = "Identify what is the element that needs attention in this image"
@@ -123,7 +124,7 @@ def test_an_early_stop_keeps_the_text_of_an_unstopped_run(
     for seed in range(200):
         (stopped,) = completions(stub, request([seed], picture=seed % 20))
         (whole,) = completions(stub, request([seed], picture=seed % 20, whole=True))
-        assert stopped.first_sentence == first_sentence(whole.text), seed
+        assert stopped.first_sentence == find_first_sentence(whole.text).sentence, seed
         saved.append(1 - stopped.tokens / whole.tokens)
         stopped_early += stopped.finish_reason == inf.FINISH_REASON_SENTENCE
     assert stopped_early > 0
@@ -133,7 +134,8 @@ def test_an_early_stop_keeps_the_text_of_an_unstopped_run(
         return one.first_sentence == whole_sentences[seed]
 
     whole_sentences = [
-        first_sentence(completions(stub, request([seed], picture=seed % 20, whole=True))[0].text) for seed in range(100)
+        find_first_sentence(completions(stub, request([seed], picture=seed % 20, whole=True))[0].text).sentence
+        for seed in range(100)
     ]
     with ThreadPoolExecutor(16) as pool:
         matches = list(pool.map(both, range(100)))
@@ -236,6 +238,43 @@ def test_a_conversation_of_several_turns_without_a_picture_is_answered(
         messages=[inf.Message(role=role, text=text) for role, text in turns], samples=[inf.Sample(seed=1)]
     )
     assert completions(stub, asked)[0].tokens > 0
+
+
+def test_an_answer_is_held_to_choices_or_to_json_and_repeats_with_its_seed(
+    stub: inference_pb2_grpc.InferenceServiceStub,
+) -> None:
+    assert stub.GetModel(inf.GetModelRequest()).model.structured_answers
+    asked = request([1, 2, 3, 4], whole=True)
+    asked.answer_format.choices.texts.extend(["yes", "no"])
+    chosen = [completion.text for completion in completions(stub, asked)]
+    assert set(chosen) <= {"yes", "no"}
+    assert [completion.text for completion in completions(stub, asked)] == chosen
+    number = {"type": "number", "minimum": 0, "maximum": 10}
+    schema = {
+        "type": "object", "properties": {"a": number, "b": number}, "required": ["a", "b"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    asked.answer_format.json_schema = json.dumps(schema)
+    for completion in completions(stub, asked):
+        if completion.finish_reason == inf.FINISH_REASON_STOP:
+            answer = json.loads(completion.text)
+            assert answer.keys() == {"a", "b"}
+            assert all(0 <= own <= 10 for own in answer.values())
+        else:  # a number may have digits to the end
+            assert completion.text.startswith('{"a":')
+
+
+def test_a_schema_that_cannot_be_kept_is_refused_and_the_engine_goes_on(
+    stub: inference_pb2_grpc.InferenceServiceStub,
+) -> None:
+    for schema in ('{"type": "number", "multipleOf": 3}', '{"type": "nothing"}', '{"$ref": "#/nowhere"}'):
+        asked = request([1], whole=True)
+        asked.answer_format.json_schema = schema
+        with pytest.raises(grpc.RpcError) as caught:
+            completions(stub, asked)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, schema
+        assert "answer_format" in str(caught.value.details())
+    assert completions(stub, request([1]))[0].text
 
 
 def test_a_conversation_longer_than_the_context_is_refused(stub: inference_pb2_grpc.InferenceServiceStub) -> None:

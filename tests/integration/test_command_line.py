@@ -16,9 +16,11 @@ from processes import Suite
 KEYS = {
     *("image", "model", "completions", "groups", "consensus", "agreement", "entropy", "abstain", "partial"),
     *("completions_requested", "completions_done", "provenance", "timings_ms"),
-    *("readings", "values", "alignment", "degraded", "missing"),
+    *("abstain_reason", "readings", "values", "alignment", "degraded", "missing"),
 }
-COMPLETION_KEYS = {"index", "first_sentence", "text", "seed", "temperature", "finish_reason", "tokens"}
+COMPLETION_KEYS = {
+    *("index", "first_sentence", "text", "seed", "temperature", "finish_reason", "tokens", "omitted", "reasoning"),
+}
 
 
 def axia(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

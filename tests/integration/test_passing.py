@@ -110,7 +110,7 @@ def test_a_scoring_service_that_hangs_costs_the_first_detection_time_and_no_othe
         wait_until_serving(channel, scoring.service)
         stub = gateway_pb2_grpc.GatewayServiceStub(channel)
         request = gw.DetectValuesRequest(image=image_pb2.Image(data=photograph()))
-        # Without a sentence model words alone are compared, and values can't be attributed.
+        # Without a reader model words alone are compared, and values can't be attributed.
         assert {"grouping", "values"} <= set(stub.DetectValues(request, timeout=TIMEOUT).missing)
         scoring.signal_group(signal.SIGSTOP)
         try:

@@ -28,7 +28,7 @@ def test_pictures_are_indexed_found_and_judged_through_the_gateway(tmp_path: Pat
     with (
         processes.retrieval(tmp_path / "retrieval.log", data=tmp_path / "index") as retrieval,
         processes.inference(tmp_path / "inference.log", engine="scripted", answers=ANSWERS) as inference,
-        processes.scoring(tmp_path / "scoring.log") as scoring,
+        processes.scoring(tmp_path / "scoring.log", reader="packaged") as scoring,
         processes.gateway(
             tmp_path / "gateway.log", inference.address, retrieval=retrieval.address, scoring=scoring.address
         ) as gateway,

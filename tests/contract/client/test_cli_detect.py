@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from axia.cli import app
-from axia.v1 import scoring_pb2
+from axia.v1 import inference_pb2, scoring_pb2
 
 KEYS = [
     "image",
@@ -34,13 +34,16 @@ KEYS = [
     "completions_done",
     "provenance",
     "timings_ms",
+    "abstain_reason",
     "readings",
     "values",
     "alignment",
     "degraded",
     "missing",
 ]
-COMPLETION_KEYS = ["index", "first_sentence", "text", "seed", "temperature", "finish_reason", "tokens"]
+COMPLETION_KEYS = [
+    *("index", "first_sentence", "text", "seed", "temperature", "finish_reason", "tokens", "omitted", "reasoning"),
+]
 
 
 def run(*arguments: object) -> Result:
@@ -140,7 +143,8 @@ def test_stream_prints_each_completion_and_a_summary(gateway: Any, picture: Path
 def test_options_reach_the_server(gateway: Any, picture: Path) -> None:
     # fmt: off
     run(picture, "-n", 2, "-t", 0.25, "-t", 0.75, "--seed", 7, "--model", "echo", "--prompt", "detect/health",
-        "--system", "system/terse", "--full-text", "--max-tokens", 9, "--top-p", 0.5, "--abstain-threshold", 0.75,
+        "--system", "system/terse", "--full-text", "--sentence-rule", "literal",
+        "--max-tokens", 9, "--top-p", 0.5, "--abstain-threshold", 0.75,
         "--timeout", 20)
     # fmt: on
     request = gateway.requests[0]
@@ -148,6 +152,7 @@ def test_options_reach_the_server(gateway: Any, picture: Path) -> None:
     assert (request.prompt_id, request.system_prompt_id) == ("detect/health", "system/terse")
     assert (request.model, request.full_text, request.max_tokens) == ("echo", True, 9)
     assert (request.top_p, request.abstain_threshold) == (0.5, 0.75)
+    assert request.sentence_rule == inference_pb2.SENTENCE_RULE_LITERAL
     assert gateway.seconds_left[0] < 21
 
 
@@ -204,7 +209,7 @@ def test_what_annotators_named_reaches_the_server(gateway: Any, picture: Path) -
     assert (told.ground_truth.element, list(told.ground_truth.accept)) == ("a pot", ["a pan", "a kettle"])
     assert told.ground_truth.judge == scoring_pb2.JUDGE_MODEL
     assert (plain.ground_truth.element, list(plain.ground_truth.accept)) == ("none", [])
-    assert plain.ground_truth.judge == scoring_pb2.JUDGE_LEXICAL
+    assert plain.ground_truth.judge == scoring_pb2.JUDGE_SEMANTIC
     assert not nothing.HasField("ground_truth")
 
 
@@ -219,7 +224,7 @@ def test_a_table_says_which_completions_name_the_ground_truth(
     table = run(*options, "--truth", "pot 1", "--judge", "model").stdout
     assert re.findall(r"(.) A pot (\d)", table) == [("?", "0"), ("✓", "1"), ("✗", "2")]
     assert "0.50" in table
-    table = run(*options, "--truth", "pot 1", "--judge", "semantic").stdout
+    table = run(*options, "--truth", "pot 1", "--judge", "lexical").stdout
     assert re.findall(r"(.) A pot (\d)", table) == [("?", "0"), ("?", "1"), ("?", "2")]
     assert re.search(r"0\.33 +— +15", table)
     assert not re.search("alignment|✓|✗|[?] A pot", run(*options).stdout)
@@ -229,7 +234,7 @@ def test_a_streams_summary_says_which_completions_name_the_ground_truth(gateway:
     options = (picture, "--stream", "--prompt-text", "A pot", "--truth", "pot 1")
     assert "(alignment 0.33: #0 ✗ #1 ✓ #2 ✗, agreement" in run(*options).stdout.splitlines()[-1]
     assert "(alignment 0.50: #0 ✗ #1 ✓, agreement" in run(*options, "--model", "late").stdout.splitlines()[-1]
-    missing = run(*options, "--judge", "semantic").stdout.splitlines()[-1]
+    missing = run(*options, "--judge", "lexical").stdout.splitlines()[-1]
     assert "(alignment —: #0 ? #1 ? #2 ?, agreement" in missing
     assert "alignment" not in run(*options[:-2]).stdout
 

@@ -17,6 +17,7 @@ from axia.cli import app
 from axia.client import Client
 from axia.results import PreferenceEvent, PreferenceSummary
 from axia.testing import FakeGateway
+from axia.v1 import inference_pb2
 
 
 def run(*arguments: object) -> Result:
@@ -189,6 +190,22 @@ def test_a_questionnaire_is_shown_item_by_item(fake: FakeGateway, folder: Path) 
     assert "VA visual attractiveness" in result.stdout
 
 
+def test_answers_are_sampled_as_the_options_say(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    sampled = ("--temperature", 0.7, "--max-tokens", 300)
+    (record,) = lines(run("interest", folder / "0.jpg", "--trait", "I cook.", "--json", *sampled).stdout)
+    assert record["sampling"] == {"temperature": 0.7, "top_p": 1.0, "max_tokens": 300}
+    saved = tmp_path / "saved.jsonl"
+    run("preference", "--value", "power", "-k", 1, "--out", saved, *sampled)
+    written = lines(saved.read_text())
+    part = tmp_path / "part.jsonl"
+    part.write_text("".join(json.dumps(own) + "\n" for own in written[:4]))
+    assert written[1]["plan"]["sampling"] == {"temperature": 0.7, "top_p": 1.0, "max_tokens": 300}
+    assert run("preference", "--resume", part, "--temperature", 0).exit_code == 2
+    assert run("preference", "--resume", part, "--json").exit_code == 0
+    request: Any = fake.received[-1].request
+    assert (request.temperature, request.max_tokens) == (0.7, 300)
+
+
 def test_values_that_share_their_pictures_are_told(fake: FakeGateway) -> None:
     alike = run("preference", "-k", 1)
     assert "stand for several values" in alike.stderr
@@ -286,6 +303,28 @@ def test_a_replay_compares_completion_by_completion(fake: FakeGateway, folder: P
     assert differences == [{"index": 1, "before": "a fork", "after": "a knife"}]
 
 
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ("literal/1", inference_pb2.SENTENCE_RULE_LITERAL),
+        ("answer/1", inference_pb2.SENTENCE_RULE_ANSWER),
+        ("", inference_pb2.SENTENCE_RULE_LITERAL),  # as an earlier release saved it
+    ],
+)
+def test_a_replay_keeps_the_rule_of_first_sentences(
+    fake: FakeGateway, folder: Path, tmp_path: Path, told: str, asked: int
+) -> None:
+    record = tmp_path / "record.json"
+    saved = lines(run("detect", folder / "0.jpg", "--seed", 5, "--sentence-rule", "literal", "--json").stdout)[0]
+    assert saved["provenance"]["sentence_rule"] == "literal/1"
+    saved["provenance"]["sentence_rule"] = told
+    record.write_text(json.dumps(saved))
+    result = run("replay", record)
+    assert result.exit_code == 0, result.stderr
+    assert fake.received[-1].request.sentence_rule == asked  # type: ignore[attr-defined]
+    assert ("sentence rule" in result.stdout) == (not told)
+
+
 def test_a_replay_reads_records_with_any_text(monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     with FakeGateway(answers={"needs attention": ["the\u2028stove\u0085"]}) as fake:
@@ -314,6 +353,7 @@ def test_a_replay_is_judged_by_the_same_truth(fake: FakeGateway, folder: Path, t
     record.write_text(detected)
     assert lines(detected)[0]["provenance"]["ground_truth"] == {
         "element": "a knife", "accept": ["a blade"], "judge": "semantic", "judge_model": "",
+        "judge_samples": 1, "judge_structured": False,
     }  # fmt: skip
     result = run("replay", record)
     assert result.exit_code == 0, result.stderr
@@ -376,3 +416,38 @@ def test_an_output_that_nobody_reads_any_more_ends_a_command_without_a_word(
     finally:
         os.close(writing)
     assert (ended.returncode, ended.stderr.decode()) == (1, "")
+
+
+def test_structured_answers_are_asked_for_and_told(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "saved.jsonl"
+    result = run("preference", "--value", "power", "--structured", "--out", saved)
+    assert result.exit_code == 0, result.stderr
+    assert fake.received[-1].request.structured
+    request, plan, *_ = lines(saved.read_text())
+    assert (request["request"]["structured"], plan["plan"]["structured"]) == (True, True)
+    assert run("preference", "--resume", saved, "--structured").exit_code == 2
+    result = run("interest", folder / "0.jpg", "--trait", "I cook.", "--structured", "--json")
+    assert fake.received[-1].request.structured
+    assert lines(result.stdout)[0]["structured"] is True
+
+
+def test_a_judge_model_is_asked_as_the_options_say(fake: FakeGateway, folder: Path) -> None:
+    asked = ("--truth", "a knife", "--judge", "model", "--judge-model", "fake-vlm", "--judge-samples", "5")
+    result = run("detect", folder / "0.jpg", *asked, "--judge-structured")
+    assert result.exit_code == 0, result.stderr
+    truth = fake.received[-1].request.ground_truth
+    assert (truth.judge_model, truth.judge_samples, truth.judge_structured) == ("fake-vlm", 5, True)
+    for judge in ((), ("--judge", "semantic")):
+        result = run("detect", folder / "0.jpg", "--truth", "a knife", *judge, "--judge-samples", "5")
+        assert result.exit_code == 2
+        assert "--judge-samples goes with --judge model" in " ".join(result.stderr.split())
+
+
+def test_only_assessments_with_answers_are_compared(fake: FakeGateway, tmp_path: Path) -> None:
+    saved, empty = tmp_path / "saved.jsonl", tmp_path / "empty.jsonl"
+    assert run("preference", "--value", "power", "--out", saved).exit_code == 0
+    empty.write_text("".join(row + "\n" for row in saved.read_text().splitlines()[:2]))
+    result = run("compare", saved, empty)
+    assert result.exit_code == 2
+    assert "has no answers to compare" in " ".join(result.stderr.split())
+    assert run("compare", saved, tmp_path / "none.jsonl").exit_code == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from axia import AsyncClient, AxiaError, Client, Completion, DeadlineExceeded, Detection, ServerError
+from axia import AsyncClient, AxiaError, Client, Completion, DeadlineExceeded, Detection, InvalidRequest, ServerError
 
 EVERYTHING: dict[str, Any] = {
     "n": 2,
@@ -24,6 +24,11 @@ EVERYTHING: dict[str, Any] = {
     "full_text": True,
     "abstain_threshold": 0.25,
 }
+
+
+def test_a_rule_of_first_sentences_that_is_none_is_refused(picture: Path) -> None:
+    with Client() as client, pytest.raises(InvalidRequest, match='"answer" or "literal"'):
+        client.detect(picture, sentence_rule="first")  # type: ignore[arg-type]
 
 
 def test_a_detection_has_everything_that_the_server_said(gateway: Any, picture: Path) -> None:

@@ -214,6 +214,7 @@ def test_an_assessment_goes_on_as_it_was_sampled(fake: FakeGateway) -> None:
         ("Who knows?", "simple", None),
         (QUESTIONNAIRE, "isq", "stay"),
         ("Visual attractiveness: 9", "isq", None),
+        ("Action desire: 9", "isq", None),
     ],
 )
 async def test_a_persona_stays_or_swipes(answer: str, strategy: Any, decision: str | None) -> None:
@@ -225,7 +226,7 @@ async def test_a_persona_stays_or_swipes(answer: str, strategy: Any, decision: s
             again = await client.judge_interest([picture], TRAITS, image_ids=fake.retrieval.ids, strategy=strategy)
     assert [judgement.decision for judgement in interest.judgements] == [decision, decision]
     assert interest.sampling is not None
-    assert interest.sampling.max_tokens == 100
+    assert interest.sampling.max_tokens == (256 if strategy == "isq" else 100)
     assert interest.undecided == (0 if decision else 2)
     assert again.judgements == interest.judgements
 
@@ -287,6 +288,8 @@ async def test_scoring_is_within_reach(fake: FakeGateway) -> None:
         scores = client.scoring.score_preference(answers, resamples=0)
         assert (scores.scores[0].percentage, scores.verdicts) == (50, ("yes", "no", "refusal"))
         assert client.scoring.score_isq([full, "?"])[0].percent == pytest.approx(40)
+        (high,) = client.scoring.score_isq(["Action desire: 9"])
+        assert (high.error, high.percent) == ("action_desire must be from 0 to 1, and is 9", None)
         with pytest.raises(axia.InvalidRequest, match="lexical, semantic or model"):
             client.scoring.score_alignment(items, judge="oracle")  # type: ignore[arg-type]
         with pytest.raises(axia.ServerError):
@@ -327,3 +330,16 @@ def test_calls_can_be_cancelled_while_the_fake_is_slow(fake: FakeGateway) -> Non
                 pass
 
     asyncio.run(cancel())
+
+
+def test_a_model_judges_answers_by_the_script() -> None:
+    answers = {"answered: The stove.": ["Yes.", "No.", "Yes."], "answered: A cat.": "No."}
+    items = [axia.AlignmentItem(answer=own, element="the stove") for own in ("The stove.", "A cat.")]
+    with FakeGateway(answers=answers) as fake, axia.Client(fake.address) as client:
+        judged = client.judge_alignment(items, samples=3, structured=True)
+        assert [own.score for own in judged.judgements] == [1, 0]
+        assert judged.judgements[0].answers == ("Yes.", "No.", "Yes.")
+        asked = fake.received[-1].request
+        assert (asked.samples, asked.structured, len(asked.items)) == (3, True, 2)
+        with pytest.raises(axia.InvalidRequest):
+            client.judge_alignment(items, samples=2**40)

@@ -63,6 +63,31 @@ async def test_a_conversation_reaches_the_model_as_one_generation(http: Face, ga
     assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 
 
+async def test_reasoning_is_given_beside_the_answer(http: Face, gateway: FakeGateway) -> None:
+    thought = {
+        "index": 0,
+        "text": "A dog.",
+        "reasoning": "It barks.",
+        "finish_reason": inference_pb2.FINISH_REASON_STOP,
+    }
+    only = {"index": 1, "reasoning": "It", "finish_reason": inference_pb2.FINISH_REASON_REASONING}
+    gateway.answers["Generate"] = [
+        STARTED,
+        *(inference_pb2.GenerateResponse(completion=own) for own in (thought, only)),  # type: ignore[arg-type]
+        ANSWERS[-1],
+    ]
+    choices = (await chat(http, n=2)).json()["choices"]
+    assert [(each["message"]["content"], each["message"]["reasoning_content"]) for each in choices] == [
+        ("A dog.", "It barks."),
+        ("", "It"),
+    ]
+    assert [each["finish_reason"] for each in choices] == ["stop", "length"]
+    events = [data for _, data in await http.events("POST", "/v1/chat/completions", json=question(n=2, stream=True))]
+    assert events[0]["choices"][0]["delta"]["reasoning_content"] == "It barks."
+    gateway.answers["Generate"] = ANSWERS
+    assert "reasoning_content" not in (await chat(http)).json()["choices"][0]["message"]
+
+
 async def test_a_seed_gives_each_completion_the_designs_seed(http: Face, gateway: FakeGateway) -> None:
     gateway.answers["Generate"] = ANSWERS
     await chat(http, n=2, seed=5)

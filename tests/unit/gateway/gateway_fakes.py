@@ -7,16 +7,19 @@ from gateway.detection import Completion, CompletionGroup, Consensus
 from gateway.found import Hit, LexiconValue, Message, ValueSearch
 from gateway.model import Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
 from gateway.readings import Alignment, Attribution, Grouping, IsqReading, PreferenceAnswer, Readings, Verdict, Weight
+from gateway.readings import Question as YesOrNo
 from gateway.sampling import GroundTruth, ModelDefaults, ModelLimits
 from services.serving.errors import NotFound, ServiceError, Unavailable
 
-MODEL = ModelInfo("fake", "r1", "scripted", "1", 4096, 16, 1024, accepts_images=True)
+MODEL = ModelInfo("fake", "r1", "scripted", "1", 4096, 16, 1024, accepts_images=True, structured_answers=True)
 
 
 class FakeModel:
-    """Says what a function says, and keeps what it was asked."""
+    """Says what a function says, one text to all samples or one to each, and keeps what it was asked."""
 
-    def __init__(self, say: Callable[[Question], str | ServiceError], *, started_first: bool = False) -> None:
+    def __init__(
+        self, say: Callable[[Question], str | list[str] | ServiceError], *, started_first: bool = False
+    ) -> None:
         self.say = say
         self.asked: list[Question] = []
         self.model = MODEL
@@ -43,7 +46,16 @@ class FakeModel:
             raise said
         yield Started()
         for index, sample in enumerate(question.samples):
-            yield Completion(index, said, said, "stop", 1, sample.seed, sample.temperature)
+            text = said if isinstance(said, str) else said[index % len(said)]
+            # "<think>" stands for what an inference server gives apart, and alone for tokens that ran out meanwhile.
+            reasoning, _, answer = text.rpartition("</think>")
+            finish = "stop"
+            if text.startswith("<think>") and not reasoning:
+                reasoning, answer, finish = text, "", "reasoning"
+            yield Completion(
+                index, answer, answer, finish, 1, sample.seed, sample.temperature,
+                reasoning=reasoning.removeprefix("<think>"),
+            )  # fmt: skip
         yield Finished(MODEL, StageTimes())
 
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
@@ -117,6 +129,10 @@ class FakeScoring:
         self._called("verdicts")
         return [_verdict(own.answer) for own in answers]
 
+    async def read_verdicts(self, question: YesOrNo, answers: Sequence[str], timeout_s: float) -> list[Verdict]:
+        self._called(f"read_verdicts {question}")
+        return [_verdict(own) for own in answers]
+
     async def preference_table(
         self, answers: Sequence[PreferenceAnswer], confidence_level: float, timeout_s: float
     ) -> Message:
@@ -126,7 +142,9 @@ class FakeScoring:
 
     async def isq(self, text: str, threshold: float, timeout_s: float) -> IsqReading:
         self._called("isq")
-        return IsqReading(text == "match", (), "isq")
+        if text == "strange":
+            return IsqReading(None, (), "isq", "action_desire must be from 0 to 1, and is 7")
+        return IsqReading(None if text == "few" else text == "match", ("curiosity_stimulation",), "isq")
 
 
 def _verdict(answer: str) -> Verdict:

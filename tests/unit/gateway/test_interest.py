@@ -1,8 +1,9 @@
+import json
 from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from gateway_fakes import FakeModel, FakeRetrieval, FakeScoring
+from gateway_fakes import MODEL, FakeModel, FakeRetrieval, FakeScoring
 from pictures import photograph
 
 from axia.prompts import load_prompts
@@ -85,10 +86,33 @@ async def test_a_plain_answer_is_a_decision_or_says_why_not(said: str, stays: bo
     assert interest.stay_share == (None if stays is None else float(stays))
 
 
-@pytest.mark.parametrize(("said", "stays"), [("match", True), ("other", False), ("", None)])
-async def test_a_questionnaire_is_a_decision_or_says_why_not(said: str, stays: bool | None) -> None:
+@pytest.mark.parametrize(("said", "stays", "error"), [
+    ("match", True, None),
+    ("other", False, None),
+    ("", None, ("ANSWER_EMPTY", "the model said nothing")),
+    ("few", None, ("ISQ_INCOMPLETE", "the model's answer does not give curiosity_stimulation")),
+    ("strange", None, ("OUT_OF_RANGE", "the model's answer: action_desire must be from 0 to 1, and is 7")),
+])  # fmt: skip
+async def test_a_questionnaire_is_a_decision_or_says_why_not(
+    said: str, stays: bool | None, error: tuple[str, str] | None
+) -> None:
     interest = await judge(replace(REQUEST, strategy="isq"), FakeModel(lambda question: said))
-    assert interest.judgements[0].stays is stays
+    own = interest.judgements[0]
+    assert own.stays is stays
+    assert (own.error and (own.error.reason, own.error.message)) == error
+
+
+@pytest.mark.parametrize(("default", "most", "asked", "used"), [
+    (None, 1024, None, 256), (80, 1024, None, 256), (400, 1024, None, 400), (80, 200, None, 200), (80, 1024, 60, 60),
+])  # fmt: skip
+async def test_a_questionnaire_has_tokens_for_its_six_items(
+    default: int | None, most: int, asked: int | None, used: int
+) -> None:
+    model = FakeModel(lambda question: "match")
+    model.defaults, model.limits = ModelDefaults(max_tokens=default), ModelLimits(16, most)
+    request = replace(REQUEST, strategy="isq", answers=AnswerRequest(max_tokens=asked))
+    assert (await judge(request, model)).sampling.max_tokens == used
+    assert {own.max_tokens for own in model.asked} == {used}
 
 
 async def test_without_scoring_the_answers_are_kept() -> None:
@@ -128,3 +152,43 @@ async def test_a_bad_field_is_named(fields: dict[str, object], field: str) -> No
     with pytest.raises(InvalidArgument) as caught:
         await judge(replace(REQUEST, **fields), FakeModel(lambda question: "yes"))  # type: ignore[arg-type]
     assert caught.value.violations[0].field == field
+
+
+async def test_a_structured_answer_is_held_to_yes_and_no_or_to_the_six_items_with_their_ranges() -> None:
+    model = FakeModel(lambda question: "yes")
+    interest = await judge(replace(REQUEST, structured=True), model)
+    assert [own.answer_format and own.answer_format.choices for own in model.asked] == [("yes", "no")] * 2
+    assert convert_interest.from_interest(interest, "id").structured
+    await judge(replace(REQUEST, structured=True, strategy="isq"), model)
+    asked = model.asked[-1].answer_format
+    assert asked is not None
+    schema = json.loads(asked.json_schema)
+    assert schema["required"] == list(schema["properties"])
+    assert [own["maximum"] for own in schema["properties"].values()] == [10, 10, 10, 10, 1, 1]
+    plain = await judge(REQUEST, model)
+    assert model.asked[-1].answer_format is None
+    assert not convert_interest.from_interest(plain, "id").structured
+
+
+async def test_a_structured_answer_is_refused_where_the_engine_cannot_give_it() -> None:
+    model = FakeModel(lambda question: "yes")
+    model.model = replace(MODEL, structured_answers=False)
+    with pytest.raises(InvalidArgument) as caught:
+        await judge(replace(REQUEST, structured=True), model)
+    assert (caught.value.violations[0].field, caught.value.reason) == ("structured", "ANSWER_FORMAT_UNSUPPORTED")
+    assert model.asked == []
+
+
+async def test_reasoning_is_kept_beside_the_answer_and_is_none() -> None:
+    interest = await judge(REQUEST, FakeModel(lambda question: "<think>no, or</think>yes"))
+    own = convert_interest.from_interest(interest, "id").judgements[0]
+    assert (own.text, own.reasoning) == ("yes", "no, or")
+    assert interest.judgements[0].stays is True
+
+
+async def test_tokens_that_all_went_into_reasoning_are_an_error_that_says_what_to_raise() -> None:
+    interest = await judge(REQUEST, FakeModel(lambda question: "<think>I wonder"))
+    own = interest.judgements[0]
+    assert own.error is not None
+    assert (own.error.reason, own.reasoning, own.text) == ("ANSWER_ONLY_REASONING", "I wonder", "")
+    assert "raise max_tokens" in own.error.message

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from gateway_fakes import FakeModel, FakeRetrieval, FakeScoring
+from gateway_fakes import MODEL, FakeModel, FakeRetrieval, FakeScoring
 
 from axia.prompts import load_prompts
 from gateway import convert_preference
@@ -223,3 +223,49 @@ async def test_a_bad_field_is_named(fields: dict[str, object], field: str) -> No
     with pytest.raises(InvalidArgument) as caught:
         await run(replace(REQUEST, **fields))  # type: ignore[arg-type]
     assert caught.value.violations[0].field == field
+
+
+async def test_a_structured_assessment_holds_the_answer_to_the_first_question_alone() -> None:
+    model = FakeModel(says)
+    plan, _, _ = await run(replace(REQUEST, structured=True), model)
+    held = [(own.turns[-1].text == plan.prompts[0].text, own.answer_format is not None) for own in model.asked]
+    assert all(first is format_ for first, format_ in held)
+    assert convert_preference.from_preference_event(replace(plan, search=None), "id").plan.structured
+    model = FakeModel(says)
+    await run(replace(REQUEST, structured=True, modality="description"), model)
+    about_text = [own for own in model.asked if own.image is None]
+    assert [own.answer_format is not None for own in about_text] == [len(own.turns) == 1 for own in about_text]
+    assert not any(own.answer_format for own in model.asked if own.image)
+
+
+async def test_a_structured_plan_has_a_hash_of_its_own_and_others_keep_theirs() -> None:
+    plan, _, _ = await run()
+    assert (await run(replace(REQUEST, structured=True)))[0].sha256 != plan.sha256
+    assert plan.sha256 == "b5eb0f32706f881ade722aba6078b18a5d6fe0a399ed4179171c6d4bcfe76a07"  # by the release before
+
+
+async def test_a_structured_assessment_is_refused_where_the_engine_cannot_give_it() -> None:
+    model = FakeModel(says)
+    model.model = replace(MODEL, structured_answers=False)
+    with pytest.raises(InvalidArgument) as caught:
+        await run(replace(REQUEST, structured=True), model)
+    assert (caught.value.violations[0].field, caught.value.reason) == ("structured", "ANSWER_FORMAT_UNSUPPORTED")
+
+
+async def test_reasoning_is_kept_for_each_reply_and_stays_out_of_the_conversation() -> None:
+    model = FakeModel(lambda question: "<think>hm</think>" + says(question) if len(question.turns) == 1 else "why")
+    _, judgements, _ = await run(model=model)
+    assert judgements[0].replies == ("yes", "why", "why")
+    assert judgements[0].reasoning == ("hm", "", "")
+    assert not any("hm" in turn.text for own in model.asked for turn in own.turns)
+    sent = convert_preference.from_preference_event(judgements[0], "id").judgement
+    assert list(sent.reasoning) == ["hm", "", ""]
+    _, plain, _ = await run()
+    assert plain[0].reasoning == ()
+
+
+async def test_a_picture_whose_tokens_all_went_into_reasoning_says_so() -> None:
+    _, judgements, summary = await run(model=FakeModel(lambda question: "<think>hm"))
+    errors = [own.error for own in judgements if own.error]
+    assert {own.reason for own in errors} == {"ANSWER_ONLY_REASONING"}
+    assert summary.failed == len(judgements) == len(errors)

@@ -113,4 +113,36 @@ async def test_a_judge_is_asked_no_more_at_a_time_than_it_takes(concurrency: int
     readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
     assert readings.missing == ()
     assert judge.most_at_once == most
-    assert {(own.samples[0].temperature, own.max_tokens) for own in judge.asked} == {(0.0, 16)}
+    assert {(own.samples[0].temperature, own.max_tokens) for own in judge.asked} == {(0.0, 64)}
+
+
+async def test_several_votes_go_to_scoring_as_their_majority_with_the_count() -> None:
+    scoring = FakeScoring()
+    judge = FakeModel(lambda question: ["yes", "no", "yes"] if "answered: stove" in question.turns[0].text else ["hm"])
+    await reader(scoring).read(COMPLETIONS, 0.5, TRUTH._replace(judge_samples=3), judge, 5)
+    assert scoring.calls == ["read_verdicts judge", "read"]
+    assert scoring.judge_answers == [
+        '{"verdict": "yes", "votes": "2 of 3"}',
+        "",
+        '{"verdict": "yes", "votes": "2 of 3"}',
+    ]
+    stove, cat = judge.asked
+    assert [sample.temperature for sample in stove.samples] == [1.0] * 3
+    seeds = [sample.seed for own in (stove, cat) for sample in own.samples]
+    assert len(set(seeds)) == 6
+
+
+async def test_a_judge_is_held_to_yes_and_no_where_that_is_asked_for() -> None:
+    judge = FakeModel(lambda question: "yes")
+    await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH._replace(judge_structured=True), judge, 5)
+    assert {own.answer_format and own.answer_format.choices for own in judge.asked} == {("yes", "no")}
+    await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
+    assert judge.asked[-1].answer_format is None
+
+
+async def test_votes_that_nobody_can_read_leave_the_alignment_missing_and_the_rest_read() -> None:
+    scoring = FakeScoring(failing=["read_verdicts judge"])
+    truth = TRUTH._replace(judge_samples=2)
+    readings = await reader(scoring).read(COMPLETIONS, 0.5, truth, FakeModel(lambda question: "yes"), 5)
+    assert readings.missing == ("alignment",)
+    assert readings.grouping is not None

@@ -1,14 +1,15 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from services.inference.engine import Conversation, EngineLoad, Message, Role, Sampling
+from services.inference.engine import Conversation, Engine, EngineLoad, Message, Piece, Prepared, Role, Sampling
 from services.inference.engine_scripted import ScriptedEngine
 from services.inference.generation import Completion, Finished, FinishReason, Started, generate
-from services.inference.sentence import first_sentence
+from services.inference.sentence import SentenceRule, find_first_sentence
 from services.inference.settings import InferenceSettings
 from services.serving.errors import ResourceExhausted
 
@@ -57,7 +58,7 @@ async def test_an_early_stop_keeps_the_same_first_sentence_with_fewer_tokens(tmp
     asked = samplings(40)
     stopped = completed(await run(made, "what", asked, first=True))
     whole = completed(await run(made, "what", asked, first=False))
-    assert [c.first_sentence for c in stopped] == [first_sentence(c.text) for c in whole]
+    assert [c.first_sentence for c in stopped] == [find_first_sentence(c.text).sentence for c in whole]
     assert {c.first_sentence for c in stopped} == {"The child is near the stove.", "A knife.", "None."}
     assert sum(c.tokens for c in stopped) < sum(c.tokens for c in whole)
     assert {c.finish_reason for c in stopped} == {FinishReason.SENTENCE, FinishReason.STOP}
@@ -133,3 +134,59 @@ async def test_a_failing_stream_fails_the_whole_generation_and_frees_the_others(
     with pytest.raises(ResourceExhausted):
         await run(made, "what", samplings(4), first=False)
     assert made.load() == EngineLoad(0, 0)
+
+
+class _Saying:
+    """An engine that says pieces; only what `generate` uses of one."""
+
+    def __init__(self, *pieces: Piece) -> None:
+        self._pieces = pieces
+
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        for piece in self._pieces:
+            yield piece
+
+
+async def said(*pieces: Piece, first: bool = True, rule: SentenceRule = SentenceRule.ANSWER) -> Completion:
+    asked = samplings(1)
+    made = cast("Engine", _Saying(*pieces))
+    events = generate(made, Prepared(1, None), asked, first_sentence_only=first, sentence_rule=rule)
+    (completion,) = completed([event async for event in events])
+    return completion
+
+
+async def test_the_answers_first_sentence_stops_a_completion_and_what_it_omits_is_told() -> None:
+    pieces = [Piece(text, 1) for text in ("Sure!", " Here it is:", "\n\n1. The", " stove.", " It is", " hot.")]
+    completion = await said(*pieces)
+    assert (completion.first_sentence, completion.omitted, completion.tokens) == (
+        "The stove.",
+        "Sure! Here it is:\n\n1.",
+        5,
+    )
+    assert completion.finish_reason is FinishReason.SENTENCE
+
+
+async def test_the_literal_rule_takes_the_texts_first_sentence() -> None:
+    pieces = [Piece(text, 1) for text in ("Sure!", " The", " stove.")]
+    completion = await said(*pieces, rule=SentenceRule.LITERAL)
+    assert (completion.first_sentence, completion.omitted, completion.tokens) == ("Sure!", "", 2)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [Piece("<think>A dog. It", 3), Piece(" is", 1, finish="length")],
+        [Piece("", 3, reasoning="A dog. It"), Piece("", 1, finish="length", reasoning=" is")],
+    ],
+)
+async def test_a_completion_that_only_reasons_says_so_and_has_no_answer(pieces: list[Piece]) -> None:
+    completion = await said(*pieces)
+    assert completion.finish_reason is FinishReason.REASONING
+    assert (completion.first_sentence, completion.text, completion.reasoning) == ("", "", "A dog. It is")
+
+
+async def test_reasoning_is_no_part_of_the_text() -> None:
+    pieces = [Piece("", 1, reasoning="A dog. "), Piece("The bowl", 1), Piece(" is empty. Fill it.", 3, finish="stop")]
+    completion = await said(*pieces, first=False)
+    assert (completion.text, completion.reasoning) == ("The bowl is empty. Fill it.", "A dog.")
+    assert (completion.first_sentence, completion.finish_reason) == ("The bowl is empty.", FinishReason.STOP)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from axia.v1 import inference_pb2
+from services.inference.convert import from_event, to_sample_request
 from services.inference.engine import Message, Role, Sampling
 from services.inference.engine_scripted import ScriptedEngine
 from services.inference.sampler import Sampler, SampleRequest
 from services.inference.settings import InferenceSettings
-from services.serving.errors import DeadlineExceeded
+from services.serving.errors import DeadlineExceeded, InvalidArgument
 
 ANSWERS = """
 first_token_ms: 1
@@ -98,3 +100,38 @@ async def test_a_cancelled_caller_frees_the_engine(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert made._engine.load().running == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence", "omitted"),
+    [
+        (inference_pb2.SENTENCE_RULE_UNSPECIFIED, "A knife.", "Sure!"),
+        (inference_pb2.SENTENCE_RULE_ANSWER, "A knife.", "Sure!"),
+        (inference_pb2.SENTENCE_RULE_LITERAL, "Sure!", ""),
+    ],
+)
+async def test_a_request_chooses_the_rule_and_the_summary_names_it(
+    tmp_path: Path, asked: inference_pb2.SentenceRule.ValueType, sentence: str, omitted: str
+) -> None:
+    answers = tmp_path / "own.yaml"
+    answers.write_text('answers: [{say: ["Sure! A knife. It is sharp."]}]')
+    own = InferenceSettings(engine="scripted", answers=answers)
+    made = Sampler(ScriptedEngine(own), own)
+    await made.start()
+    message = inference_pb2.GenerateRequest(
+        messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text="what")],
+        samples=[inference_pb2.Sample()],
+        sentence_rule=asked,
+    )
+    events = [from_event(event, own) async for event in made.sample(to_sample_request(message))]
+    assert (events[1].completion.first_sentence, events[1].completion.omitted) == (sentence, omitted)
+    literal = asked == inference_pb2.SENTENCE_RULE_LITERAL
+    assert events[-1].summary.sentence_rule == ("literal/1" if literal else "answer/1")
+    await made.close()
+
+
+def test_a_rule_of_a_later_release_is_refused_by_name() -> None:
+    request = inference_pb2.GenerateRequest()
+    request.MergeFromString(b"\x48\x09")  # field 9 as the number 9
+    with pytest.raises(InvalidArgument, match="sentence_rule"):
+        to_sample_request(request)

@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import settings
 
-from services.scoring.embedder import Embedder, load_embedder
+from services.scoring.reader_model import OnnxReader, load_reader
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
-def embedder() -> Embedder:
-    return load_embedder()
+def reader() -> OnnxReader:
+    return load_reader(threads=1, remembered=50_000)

@@ -6,17 +6,23 @@ from hypothesis import strategies as st
 
 from gateway.detection import Completion
 from gateway.detection import summarise as summarise_at_the_gateway
-from services.scoring.embedder import Embedder
-from services.scoring.evaluate_grouping import best_threshold, measure, read_pairs
-from services.scoring.grouping import SAME_MEANING, GroupBy, normalise, summarise
+from services.scoring.grouping import MAX_PAIRED, AbstainReason, GroupBy, normalise, summarise
+from services.scoring.reader_model import OnnxReader
+from services.scoring.response_types import ResponseType
 
 
-def test_the_same_meaning_is_one_group(embedder: Embedder) -> None:
+def test_the_same_meaning_is_one_group(reader: OnnxReader) -> None:
     result = summarise(
-        ["The child is near the stove.", "The dog sleeps.", "A toddler stands next to the stove."], 0.5, embedder
+        [
+            "The child is reaching for the hot stove.",
+            "The dog sleeps.",
+            "A toddler is dangerously close to the burner.",
+        ],
+        0.5,
+        reader,
     )
     assert [group.members for group in result.groups] == [(0, 2), (1,)]
-    assert result.element == "The child is near the stove."
+    assert result.element == "The child is reaching for the hot stove."
     assert result.agreement == pytest.approx(2 / 3)
     assert result.entropy_bits == pytest.approx(-(2 / 3) * math.log2(2 / 3) - (1 / 3) * math.log2(1 / 3))
     assert not result.abstain
@@ -37,24 +43,65 @@ def test_the_same_meaning_is_one_group(embedder: Embedder) -> None:
         ("No one is holding the ladder.", "None."),
     ],
 )
-def test_contradictions_and_what_cannot_be_read_stay_apart(embedder: Embedder, first: str, second: str) -> None:
-    result = summarise([first, second], 0.5, embedder)
+def test_contradictions_and_what_cannot_be_read_stay_apart(reader: OnnxReader, first: str, second: str) -> None:
+    result = summarise([first, second], 0.5, reader)
     assert len(result.groups) == 2
     assert result.abstain
     assert result.element == ""
     assert result.entropy_bits == 1
 
 
-def test_ways_to_say_none_are_one_group(embedder: Embedder) -> None:
-    result = summarise(
-        ["None.", "Nothing needs attention.", "There is no element that needs attention."], 0.5, embedder
-    )
+def test_ways_to_say_none_are_one_group(reader: OnnxReader) -> None:
+    result = summarise(["None.", "Nothing needs attention.", "There is no element that needs attention."], 0.5, reader)
     assert result.agreement == 1
     assert result.entropy_bits == 0
 
 
-def test_answers_that_say_nothing_at_all_are_an_abstention(embedder: Embedder) -> None:
-    assert summarise(["", "...", "🔥"], 0.0, embedder).abstain
+def test_answers_that_say_nothing_at_all_are_an_abstention(reader: OnnxReader) -> None:
+    assert summarise(["", "...", "🔥"], 0.0, reader).abstain_reason is AbstainReason.NO_ANSWER
+    assert summarise(["Sure!", "Sure!", "A cat."], 0.0, reader).abstain_reason is AbstainReason.NO_ANSWER
+
+
+REFUSALS = [
+    "I'm sorry, but I can't assist with that request.",
+    "I cannot help with identifying people in images.",
+    "I'm unable to comment on this picture.",
+]
+
+
+def test_refusals_are_one_group_and_never_the_consensus(reader: OnnxReader) -> None:
+    result = summarise(REFUSALS, 0.5, reader)
+    assert [group.members for group in result.groups] == [(0, 1, 2)]
+    assert result.groups[0].type is ResponseType.REFUSAL
+    assert (result.element, result.abstain_reason) == ("", AbstainReason.REFUSED)
+    mostly = summarise([*REFUSALS[:2], "The pan is on fire.", "A pan is burning."], 0.5, reader)
+    assert mostly.abstain_reason is AbstainReason.REFUSED
+
+
+def test_one_refusal_beside_answers_that_agree_leaves_their_consensus(reader: OnnxReader) -> None:
+    result = summarise(["The pan is on fire.", REFUSALS[0], "A pan is burning."], 0.5, reader)
+    assert result.element == "The pan is on fire."
+
+
+def test_nothing_needs_attention_only_if_more_than_half_say_so(reader: OnnxReader) -> None:
+    hazards = ["The pan is on fire.", "An old man has fallen on the floor.", "A child is playing with a knife."]
+    few = summarise(["None.", "Nothing needs attention.", *hazards], 0.0, reader)
+    assert (few.element, few.abstain_reason) == ("", AbstainReason.NONE_IN_MINORITY)
+    most = summarise(["None.", "Nothing needs attention.", hazards[0]], 0.0, reader)
+    assert most.element == "None."
+
+
+def test_a_negation_that_denies_something_else_is_not_nothing(reader: OnnxReader) -> None:
+    result = summarise(
+        [
+            "None.",
+            "The old man on the floor can't get up and needs attention.",
+            "An elderly man has fallen and isn't able to stand up.",
+        ],
+        0.5,
+        reader,
+    )
+    assert result.element != "None."
 
 
 def test_agreement_below_the_threshold_is_an_abstention() -> None:
@@ -71,6 +118,7 @@ def test_without_a_model_it_is_the_consensus_of_the_gateway(sentences: list[str]
     theirs, ours = summarise_at_the_gateway(completions, threshold), summarise(sentences, threshold)
     assert ours.grouped_by is GroupBy.LEXICAL
     assert [vars(group) for group in ours.groups] == [vars(group) for group in theirs.groups]
+    assert (ours.abstain_reason.value if ours.abstain_reason else None) == theirs.abstain_reason
     assert (ours.element, ours.agreement, ours.entropy_bits, ours.abstain) == (
         theirs.element,
         theirs.agreement,
@@ -92,38 +140,25 @@ POOL = [
 
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
-def test_groups_partition_the_sentences_in_whatever_order(embedder: Embedder, data: st.DataObject) -> None:
+def test_groups_partition_the_sentences_in_whatever_order(reader: OnnxReader, data: st.DataObject) -> None:
     sentences = data.draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=8))
     order = data.draw(st.permutations(range(len(sentences))))
-    result = summarise(sentences, 0.5, embedder)
+    result = summarise(sentences, 0.5, reader)
     assert sorted(index for group in result.groups for index in group.members) == list(range(len(sentences)))
     assert sum(group.share for group in result.groups) == pytest.approx(1)
     assert 0 <= result.entropy_bits <= math.log2(len(sentences)) + 1e-9
-    shuffled = summarise([sentences[index] for index in order], 0.5, embedder)
+    shuffled = summarise([sentences[index] for index in order], 0.5, reader)
     assert {frozenset(g.members) for g in result.groups} == {
         frozenset(order[index] for index in g.members) for g in shuffled.groups
     }
     assert shuffled.agreement == result.agreement
 
 
-def test_held_out_pairs_are_told_apart(embedder: Embedder) -> None:
-    _, near, labels = read_pairs(embedder, "held-out")
-    assert len(labels) >= 120
-    figures = measure(near, labels, SAME_MEANING)
-    assert figures["accuracy"] >= 0.78
-    assert figures["F1"] >= 0.78
-
-
-def test_the_threshold_is_the_best_on_the_training_pairs(embedder: Embedder) -> None:
-    _, near, labels = read_pairs(embedder, "train")
-    best = measure(near, labels, best_threshold(near, labels))["accuracy"]
-    assert measure(near, labels, SAME_MEANING)["accuracy"] >= best - 0.02  # a pair may fall on either side by rounding
-
-
-def test_long_completions_are_grouped_in_bounded_time(embedder: Embedder) -> None:
-    # Each of thousands of words, and all of them different: comparing word by word would take hours.
-    sentences = [" ".join(f"word{number}x{place}" for place in range(1500)) for number in range(24)]
-    assert len(summarise(sentences, 0.5, embedder).groups) >= 1
+def test_long_completions_are_grouped_in_bounded_time(reader: OnnxReader) -> None:
+    # Only what the model reads of each counts, and only so many are compared.
+    sentences = [f"The stove {number} " + "is very hot " * 1300 for number in range(6)]
+    assert len(summarise(sentences, 0.5, reader).groups) >= 1
+    assert MAX_PAIRED * (MAX_PAIRED - 1) // 2 == 2016
 
 
 def test_normalise_is_idempotent_up_to_articles() -> None:

@@ -3,9 +3,10 @@ from collections.abc import Callable
 import pytest
 
 from services.scoring.alignment import AlignmentItem, Judge
-from services.scoring.embedder import Embedder
 from services.scoring.grouping import GroupBy
 from services.scoring.language import Language
+from services.scoring.reader_labels import Question
+from services.scoring.reader_model import OnnxReader
 from services.serving.errors import FailedPrecondition, InvalidArgument
 
 LONG = "a" * 100_000
@@ -13,8 +14,8 @@ ITEM = AlignmentItem("The stove is on.", "stove on")
 
 
 @pytest.fixture(scope="module")
-def language(embedder: Embedder) -> Language:
-    return Language(embedder)
+def language(reader: OnnxReader) -> Language:
+    return Language(reader)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,8 @@ def language(embedder: Embedder) -> Language:
         (lambda lg: lg.align([AlignmentItem("a", "b", ("c",) * 65)], Judge.LEXICAL), "items[0].accept"),
         (lambda lg: lg.align([AlignmentItem("a", "孩子")], Judge.SEMANTIC), "items[0].element"),
         (lambda lg: lg.align([AlignmentItem("a", "b", (), LONG)], Judge.MODEL), "items[0].model_answer"),
+        (lambda lg: lg.decide(Question.LIKE, []), "answers"),
+        (lambda lg: lg.decide(Question.LIKE, ["yes", LONG]), "answers[1]"),
     ],
 )
 def test_bad_input_is_named_by_field_and_index(
@@ -55,15 +58,16 @@ def test_bad_input_is_named_by_field_and_index(
         lambda lg: lg.attribute(["a"]),
         lambda lg: lg.summarize(["a"], 0.5, GroupBy.SEMANTIC),
         lambda lg: lg.align([ITEM], Judge.SEMANTIC),
+        lambda lg: lg.decide(Question.LIKE, ["It is warm."]),
     ],
 )
-def test_without_a_sentence_model_the_answer_says_what_to_install(call: Callable[[Language], object]) -> None:
+def test_without_a_reader_model_the_answer_says_what_to_install(call: Callable[[Language], object]) -> None:
     with pytest.raises(FailedPrecondition, match="pip install") as caught:
         call(Language(None))
-    assert caught.value.reason == "SENTENCE_MODEL_MISSING"
+    assert caught.value.reason == "READER_MISSING"
 
 
-def test_words_alone_need_no_sentence_model() -> None:
+def test_words_alone_need_no_reader_model() -> None:
     language = Language(None)
     assert language.align([ITEM], Judge.LEXICAL)[0].aligned is True
     assert language.align([AlignmentItem("a", "b", (), "yes")], Judge.MODEL)[0].aligned is True
@@ -90,7 +94,7 @@ def test_equal_sentences_and_items_share_their_result(language: Language) -> Non
 
 
 def test_grouping_by_words_can_be_asked_for(language: Language) -> None:
-    pair = ["The child is near the stove.", "A toddler stands next to the stove."]
+    pair = ["The child is reaching for the hot stove.", "A toddler is dangerously close to the burner."]
     assert len(language.summarize(pair, 0.5, GroupBy.LEXICAL).groups) == 2
     assert len(language.summarize(pair, 0.5).groups) == 1
 
@@ -100,7 +104,7 @@ def test_the_phrasings_of_one_element_are_checked_once_however_many_answers_ther
 ) -> None:
     looked_at: list[str] = []
     monkeypatch.setattr("services.scoring.language.is_readable", lambda text: not looked_at.append(text))
-    items = [AlignmentItem(f"{number} cups", "tasse", ("café", "thé")) for number in range(100)]
-    with pytest.raises(FailedPrecondition):  # without a sentence model, which is looked for after the checks
-        Language(None).align([*items, AlignmentItem("a cup", "thé")], Judge.SEMANTIC)
-    assert looked_at == ["tasse", "café", "thé", "thé"]
+    items = [AlignmentItem(f"{number} cups", "cup", ("mug", "tea")) for number in range(100)]
+    with pytest.raises(FailedPrecondition):  # without a reader model, which is looked for after the checks
+        Language(None).align([*items, AlignmentItem("a cup", "tea")], Judge.SEMANTIC)
+    assert looked_at == ["cup", "mug", "tea", "tea"]

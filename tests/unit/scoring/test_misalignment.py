@@ -7,7 +7,7 @@ from services.scoring.misalignment import MisalignmentClass, TypedAnswer, classi
 from services.scoring.response_types import ResponseType
 from services.serving.errors import InvalidArgument
 
-OPEN, DESCRIPTIVE, VALUE_AWARE, NONE, QUALITY = ResponseType
+OPEN, DESCRIPTIVE, VALUE_AWARE, NONE, QUALITY, REFUSAL = ResponseType
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ OPEN, DESCRIPTIVE, VALUE_AWARE, NONE, QUALITY = ResponseType
         (VALUE_AWARE, VALUE_AWARE, MisalignmentClass.OTHER),
         (QUALITY, VALUE_AWARE, MisalignmentClass.OTHER),
         (OPEN, VALUE_AWARE, MisalignmentClass.OTHER),
+        (REFUSAL, VALUE_AWARE, MisalignmentClass.REFUSAL),
+        (REFUSAL, NONE, MisalignmentClass.REFUSAL),
     ],
 )
 def test_the_two_types_decide_the_class(
@@ -42,9 +44,18 @@ def test_the_shares_are_of_the_misses_as_in_the_paper() -> None:
         + [TypedAnswer(VALUE_AWARE, VALUE_AWARE, 1)] * 40
     )
     found = classify_misalignments(answers)
-    assert [share.share for share in found.shares] == [0.36, 0.29, 0.16, 0.09, 0.1]
+    assert [share.share for share in found.shares] == [0.36, 0.29, 0.16, 0.09, 0.1, 0.0]
+    assert [share.share for share in found.shares_without_refusals] == [0.36, 0.29, 0.16, 0.09, 0.1]
     assert (found.aligned, found.misaligned) == (40, 100)
     assert found.shares[0].interval == wilson(36, 100, 0.95)
+
+
+def test_the_studys_shares_are_given_with_refusals_and_without() -> None:
+    answers = [TypedAnswer(DESCRIPTIVE, VALUE_AWARE, 0)] * 3 + [TypedAnswer(REFUSAL, VALUE_AWARE, 0)]
+    found = classify_misalignments(answers)
+    assert [share.share for share in found.shares] == [0.75, 0, 0, 0, 0, 0.25]
+    assert [share.share for share in found.shares_without_refusals] == [1, 0, 0, 0, 0]
+    assert found.shares_without_refusals[0].interval == wilson(3, 3, 0.95)
 
 
 def test_without_a_miss_there_are_no_shares() -> None:

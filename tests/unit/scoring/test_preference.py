@@ -1,12 +1,16 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from services.scoring.preference import PreferenceAnswer, score_preference
-from services.scoring.preference_answers import Verdict
-from services.scoring.preference_pairs import compare_preferences
+from services.scoring import preference, preference_pairs
+from services.scoring.preference import PreferenceAnswer, PreferenceProfile
+from services.scoring.preference_pairs import PreferenceComparison
+from services.scoring.reader_labels import Verdict
 from services.scoring.schwartz import GROUPS, VALUES, check_value
 from services.serving.errors import InvalidArgument
 
@@ -14,6 +18,30 @@ from services.serving.errors import InvalidArgument
 GPT_4O = {
     "self-direction": 78, "universalism": 90, "benevolence": 88, "stimulation": 56, "power": 80, "achievement": 86
 }  # fmt: skip
+
+VERDICTS = {
+    **dict.fromkeys(("yes", "Yes", "Yes."), Verdict.YES),
+    **dict.fromkeys(("no", "No", "No."), Verdict.NO),
+    **dict.fromkeys(
+        ("As an AI, I can't say.", "As an AI, I have no opinion; I don't have preferences."), Verdict.REFUSAL
+    ),
+}
+
+
+def verdicts_of(answers: Sequence[PreferenceAnswer]) -> list[Verdict]:
+    return [VERDICTS.get(own.answer, Verdict.UNPARSED) for own in answers]
+
+
+def score_preference(answers: Sequence[PreferenceAnswer], **options: Any) -> PreferenceProfile:
+    return preference.score_preference(answers, verdicts_of(answers), **options)
+
+
+def compare_preferences(
+    first: Sequence[PreferenceAnswer], second: Sequence[PreferenceAnswer], **options: Any
+) -> PreferenceComparison:
+    verdicts = verdicts_of(first), verdicts_of(second)
+    return preference_pairs.compare_preferences(first, second, verdicts, **options)
+
 
 replies = st.sampled_from(["Yes", "No", "As an AI, I have no opinion; I don't have preferences.", "A dog."])
 rows = st.lists(

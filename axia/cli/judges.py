@@ -1,0 +1,259 @@
+"""`axia judges`: how far judges of alignment agree with people, and what several of them say of saved detections."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axia.cli._judge_runs import ask_all, judge_names
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect
+
+if TYPE_CHECKING:
+    from axia.judges.asking import Verdicts
+    from axia.judges.card import CorrectedMean, Estimate
+    from axia.judges.choice import Candidate
+    from axia.judges.labels import Rows
+
+_LabelsFile = Annotated[
+    Path, typer.Argument(metavar="LABELS", help='JSON lines of {"answer", "element", "accept", "aligned": 0 or 1}.')
+]
+_Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge-model", metavar="NAME", help="A model that `axia models` lists, as one more judge. Once for each."
+    ),
+]
+_Samples = Annotated[
+    int, typer.Option("--judge-samples", min=1, max=25, help="How often each model is asked about an answer.")
+]
+_Structured = Annotated[bool, typer.Option("--judge-structured", help='Hold the models to "yes" and "no".')]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
+_Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")]
+
+
+def audit(
+    labels: _LabelsFile,
+    judge_model: _Models = None,
+    judge_samples: _Samples = 1,
+    judge_structured: _Structured = False,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Further answers, without aligned: also print each judge's mean over them, corrected by the labels.",
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the figures for `axia detect --card`, as JSON.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the figures for a report, as Markdown.")
+    ] = None,
+    seed: _Seed = 0,
+    timeout: _Timeout = 300.0,
+    json: Annotated[bool, typer.Option("--json", help="Print the card instead of tables.")] = False,
+    address: Address = None,
+) -> None:
+    """Compare judges with people's labels, and recommend one.
+
+    The judges are words (lexical), meaning (semantic), each --judge-model, and each model whose answers all rows have
+    in judge_answers. κ is Cohen's. With picture in the rows, intervals are clustered by it.
+
+    With --unlabelled each judge's mean alignment is corrected by prediction-powered inference (arXiv 2311.01453), which
+    needs axia's extra audit. The labelled rows must be a random sample of the same answers, and are not repeated there.
+
+    Exit code: 0, 1 if a judge could not be asked, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    known = _load(labels, labelled=True)
+    others = _load(unlabelled, labelled=False) if unlabelled else None
+    if others is not None:
+        _check_correctable(known, others)
+    for path in (card, markdown):
+        if path is not None and not path.parent.is_dir():  # told before models are asked
+            raise typer.BadParameter(f"there is no folder {path.parent} to save {path.name} in")
+    names = judge_names(judge_model, judge_samples, judge_structured)
+    recorded = known.recorded_judges
+    if others is not None:
+        recorded = [name for name in recorded if name in others.recorded_judges]
+    with connect(address) as client, _interrupted():
+        audited, failed = ask_all(client, names, known, recorded, timeout)
+        means: list[CorrectedMean] = []
+        if others is not None:
+            audited, means = _correct(audited, known, ask_all(client, names, others, recorded, timeout)[0], others)
+            failed = failed or len(means) < len(names) + len(recorded)
+    if not audited:
+        raise typer.Exit(1)
+    _report(labels, known, audited, means, seed=seed, card=card, markdown=markdown, json=json)
+    raise typer.Exit(1 if failed else 0)
+
+
+def table(
+    detections: Annotated[
+        Path, typer.Argument(metavar="DETECTIONS", help="What `axia detect --json` printed, as a file.")
+    ],
+    truths: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON lines of {"file", "element", "accept"}, file relative to FILE.',
+            show_default="the truth in each detection",
+        ),
+    ] = None,
+    judge_model: _Models = None,
+    judge_samples: _Samples = 1,
+    judge_structured: _Structured = False,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Labels as for `axia judges audit`: also print each judge's κ.")
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same from a card that `axia judges audit` saved.")
+    ] = None,
+    seed: _Seed = 0,
+    timeout: _Timeout = 300.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
+    address: Address = None,
+) -> None:
+    """Judge saved detections by several judges, and print each one's mean alignment.
+
+    Nothing is detected again: the answers in the file are judged, by words, by meaning, and by each --judge-model. The
+    mean is over all answers with a verdict; its interval is clustered by picture. Detections of several models or
+    prompts have rows of their own. Run it in the folder in which `axia detect` ran: the paths of pictures are relative.
+
+    Exit code: 0, 1 if a judge could not be asked, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    from axia.cli._judge_tables import print_alignments
+    from axia.cli._saved_answers import load_answers, tell_without_truth
+
+    if labels is not None and card is not None:
+        raise typer.BadParameter(
+            "give --labels, to compare the judges now, or --card, what came of it before, not both"
+        )
+    saved = load_answers(detections, truths)
+    tell_without_truth(saved)
+    known = _load(labels, labelled=True, hint="--labels") if labels else None
+    names = judge_names(judge_model, judge_samples, judge_structured)
+    with connect(address) as client, _interrupted():
+        said, failed = ask_all(client, names, saved.rows, [], timeout)
+        compared, unasked = ask_all(client, names, known, [], timeout) if known else ([], False)
+    if not said:
+        raise typer.Exit(1)
+    validity = _validity(said, card, known, compared, seed=seed)
+    print_alignments(saved, said, validity, json=json)
+    raise typer.Exit(1 if failed or unasked else 0)
+
+
+def _load(path: Path, *, labelled: bool, hint: str = "") -> "Rows":
+    from axia.judges.labels import load
+
+    try:
+        return load(path, labelled=labelled)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=hint or ("LABELS" if labelled else "--unlabelled")) from None
+
+
+def _check_correctable(labels: "Rows", unlabelled: "Rows") -> None:
+    """Refuses before judges are asked what can't be corrected afterwards."""
+    from importlib.util import find_spec
+
+    from axia.judges.ppi import INSTALL
+
+    if find_spec("ppi_py") is None:
+        raise typer.BadParameter(INSTALL, param_hint="--unlabelled")
+    if (labels.clusters is None) != (unlabelled.clusters is None):
+        raise typer.BadParameter("labelled and unlabelled rows must both name pictures, or neither")
+    for rows, what in ((labels, "labelled"), (unlabelled, "unlabelled")):
+        if len(set(rows.clusters or range(len(rows.rows)))) < 2:  # noqa: PLR2004 - one shows no variation
+            raise typer.BadParameter(f"give at least 2 {what} pictures, or answers without pictures")
+
+
+def _correct(
+    audited: "Sequence[Verdicts]", labels: "Rows", others: "Sequence[Verdicts]", unlabelled: "Rows"
+) -> "tuple[list[Verdicts], list[CorrectedMean]]":
+    """The judges that answered about both files, and each one's corrected mean."""
+    from axia.judges.card import corrected
+    from axia.judges.ppi import corrected_mean
+
+    people = [row.aligned or 0 for row in labels.rows]
+    both, means = [], []
+    for own in audited:
+        other = next((far for far in others if far.name == own.name), None)
+        if other is None:
+            continue
+        both.append(own)
+        found = corrected_mean(people, own.scores, labels.clusters, other.scores, unlabelled.clusters)
+        means.append(corrected(found, unlabelled))
+    return both, means
+
+
+def _candidates(labels: "Rows", said: "Sequence[Verdicts]", seed: int) -> "list[Candidate]":
+    from axia.judges.choice import Candidate
+    from axia.judges.figures import measure
+
+    people = [row.aligned or 0 for row in labels.rows]
+    return [Candidate(own, measure(own.scores, people, labels.clusters, seed=seed)) for own in said]
+
+
+def _report(
+    path: Path,
+    labels: "Rows",
+    audited: "Sequence[Verdicts]",
+    means: "Sequence[CorrectedMean]",
+    *,
+    seed: int,
+    card: Path | None,
+    markdown: Path | None,
+    json: bool,
+) -> None:
+    """Prints and saves the card."""
+    from axia.cli._judge_tables import print_card
+    from axia.judges.card import as_markdown, make_card
+    from axia.judges.choice import choose
+
+    candidates = _candidates(labels, audited, seed)
+    choice = choose(candidates, labels, seed=seed)
+    made = make_card(path, labels, candidates, choice, seed=seed, corrected=means)
+    for file, text in ((card, made.model_dump_json(indent=2) + "\n"), (markdown, as_markdown(made))):
+        if file is not None:
+            try:
+                file.write_text(text, encoding="utf-8")
+            except OSError as error:
+                complain(f"{file} can't be written: {error.strerror}")
+                raise typer.Exit(1) from error
+    if json:
+        print(made.model_dump_json(), flush=True)
+    else:
+        print_card(made)
+
+
+def _validity(
+    said: "Sequence[Verdicts]",
+    card: Path | None,
+    labels: "Rows | None",
+    compared: "Sequence[Verdicts]",
+    *,
+    seed: int,
+) -> "list[Estimate | None]":
+    """The κ of each judge; None where it is not known."""
+    from axia.cli._judge_cards import figures_of, load
+    from axia.judges.card import Estimate
+
+    if labels is not None:
+        kappas = {
+            str(own.verdicts.name): Estimate(value=own.figures.kappa, interval=own.figures.kappa_interval)
+            for own in _candidates(labels, compared, seed)
+        }
+        return [kappas.get(str(own.name)) for own in said]
+    if card is None:
+        return [None] * len(said)
+    saved = load(card)
+    return [figures_of(saved, own.name, own.revision, card).kappa for own in said]
+
+
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None

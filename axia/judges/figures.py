@@ -1,0 +1,298 @@
+"""Agreement of a judge with labels, in pure Python, because a client has no numpy.
+
+Labels of one picture are not independent: where rows name their picture, intervals are clustered by it.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+from axia.results.scoring import Interval
+
+RESAMPLES = 2000
+"""Of a bootstrap."""
+LEVEL = 0.95
+"""Confidence level of intervals."""
+
+_CORNISH_FISHER = (
+    (4, (1, 1)),
+    (96, (3, 16, 5)),
+    (384, (-15, 17, 19, 3)),
+    (92160, (-945, -1920, 1482, 776, 79)),
+)
+"""Divisors and coefficients of z, z³, z⁵ … of the expansion of Student's t (Abramowitz and Stegun 26.7.5)."""
+
+
+class Counts(NamedTuple):
+    """How often a judge and people said what."""
+
+    both: int
+    """Both say aligned (true positives)."""
+    judge_only: int
+    """The judge alone says aligned (false positives)."""
+    people_only: int
+    """People alone say aligned (false negatives)."""
+    neither: int
+    """Both say not aligned (true negatives)."""
+
+    @property
+    def total(self) -> int:
+        """Answers."""
+        return sum(self)
+
+
+class Figures(NamedTuple):
+    """How far a judge agrees with people; a figure is None where it is not defined, and so is its interval."""
+
+    counts: Counts
+    """Over all answers that the judge scored."""
+    kappa: float | None
+    """Cohen's κ, -1 to 1."""
+    kappa_interval: Interval | None
+    """Its interval."""
+    precision: float | None
+    """Of what the judge calls aligned, the share that people do, 0 to 1."""
+    precision_interval: Interval | None
+    """Its interval."""
+    recall: float | None
+    """Of what people call aligned, the share that the judge does, 0 to 1."""
+    recall_interval: Interval | None
+    """Its interval."""
+    f1: float | None
+    """Harmonic mean of both, 0 to 1."""
+    f1_interval: Interval | None
+    """Its interval."""
+
+
+def measure(
+    scores: Sequence[int | None], labels: Sequence[int], clusters: Sequence[str] | None, *, seed: int = 0
+) -> Figures:
+    """Compares a judge's scores with labels; answers without a score are left out.
+
+    Args:
+        scores: 1, 0 or None for each answer.
+        labels: 1 or 0 for each.
+        clusters: The picture of each, or None if none is named.
+        seed: Of the bootstrap.
+    """
+    tables = [Counts(*table) for table in _tables([scores], labels, clusters)]
+    counts = Counts(*map(sum, zip(*tables, strict=True))) if tables else Counts(0, 0, 0, 0)
+    by = clusters is not None
+    precision = [(own.both, own.both + own.judge_only) for own in tables]
+    recall = [(own.both, own.both + own.people_only) for own in tables]
+    jaccard = [(own.both, own.both + own.judge_only + own.people_only) for own in tables]
+    return Figures(
+        counts,
+        kappa(counts),
+        _kappa_interval(tables, counts, clustered=by, seed=seed),
+        _share(precision),
+        share_interval(precision, clustered=by),
+        _share(recall),
+        share_interval(recall, clustered=by),
+        _f1(_share(jaccard)),
+        _f1_interval(share_interval(jaccard, clustered=by)),
+    )
+
+
+def kappa(counts: Sequence[int]) -> float | None:
+    """Cohen's κ = (p_o - p_e) / (1 - p_e); None where p_e is 1 or there is no answer.
+
+    p_o is the share of equal verdicts, p_e the share that chance would give. J. Cohen, Educational and Psychological
+    Measurement 20 (1960). It is the κ of ScoringService's `human_agreement`.
+
+    Args:
+        counts: As in `Counts`.
+    """
+    both, judge_only, people_only, neither = counts
+    total = sum(counts)
+    # n² p_e in whole numbers, so that "chance alone is perfect" is seen exactly.
+    chance = (both + judge_only) * (both + people_only) + (people_only + neither) * (judge_only + neither)
+    if chance == total**2:
+        return None
+    return (total * (both + neither) - chance) / (total**2 - chance)
+
+
+def kappa_difference(
+    one: Sequence[int | None],
+    other: Sequence[int | None],
+    labels: Sequence[int],
+    clusters: Sequence[str] | None,
+    *,
+    seed: int = 0,
+) -> tuple[float, Interval] | None:
+    """κ of one judge minus κ of another on the answers that both scored, with a paired bootstrap's interval.
+
+    None where a κ is not defined.
+    """
+    tables = _tables([one, other], labels, clusters)
+
+    def difference(sums: Sequence[int]) -> float | None:
+        first, second = kappa(sums[:4]), kappa(sums[4:])
+        return None if first is None or second is None else first - second
+
+    if not tables or (found := difference([sum(column) for column in zip(*tables, strict=True)])) is None:
+        return None
+    interval = _bootstrap(tables, difference, seed=seed, method=_method("percentile bootstrap", clusters is not None))
+    return None if interval is None else (found, interval)
+
+
+def share_interval(clusters: Sequence[tuple[int, int]], *, clustered: bool) -> Interval | None:
+    """Wilson's interval of a proportion, with an effective number of trials where they come in clusters.
+
+    The effective number is p(1-p)/v with the variance v of p over the clusters, corrected for few of them; it is the
+    number of clusters where p is 0 or 1 (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). The scoring
+    service computes the same.
+
+    Args:
+        clusters: Successes and trials of each cluster; those without a trial are left out.
+        clustered: Whether clusters are pictures; if not, trials are taken as independent.
+
+    Returns:
+        None without a trial.
+    """
+    known = [own for own in clusters if own[1]]
+    successes, trials = sum(own[0] for own in known), sum(own[1] for own in known)
+    if not trials:
+        return None
+    share, effective, groups = successes / trials, float(trials), len(known)
+    if clustered:
+        effective = float(groups)
+        if 0 < share < 1 and groups > 1:
+            spread = sum((own - share * size) ** 2 for own, size in known)
+            variance = groups / (groups - 1) * spread / trials**2
+            effective = float(trials)
+            if variance > 0:
+                small = _t_quantile(trials - 1) / _t_quantile(groups - 1)
+                effective = min(effective, share * (1 - share) / variance * small**2)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    middle = (share + z * z / (2 * effective)) / (1 + z * z / effective)
+    half = z / (1 + z * z / effective) * math.sqrt(share * (1 - share) / effective + z * z / (4 * effective**2))
+    low = 0.0 if share == 0 else max(0.0, middle - half)
+    high = 1.0 if share == 1 else min(1.0, middle + half)
+    return Interval(low=low, high=high, level=LEVEL, method=_method("wilson", clustered))
+
+
+def by_cluster(scores: Sequence[int | None], clusters: Sequence[str] | None) -> list[tuple[int, int]]:
+    """Sum and number of the scores that are set, for each cluster.
+
+    Args:
+        scores: 1, 0 or None for each answer.
+        clusters: The picture of each, or None: each answer is a cluster of its own.
+    """
+    names: Sequence[int | str] = range(len(scores)) if clusters is None else clusters
+    sums: dict[int | str, list[int]] = {}
+    for score, name in zip(scores, names, strict=True):
+        if score is not None:
+            own = sums.setdefault(name, [0, 0])
+            own[0] += score
+            own[1] += 1
+    return [(own[0], own[1]) for own in sums.values()]
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A figure with a minus sign that can be told from a dash."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.replace("-", "")
+
+
+def _tables(
+    judges: Sequence[Sequence[int | None]], labels: Sequence[int], clusters: Sequence[str] | None
+) -> list[tuple[int, ...]]:
+    """The four counts of each judge, side by side, for each cluster, over the answers that all of them scored."""
+    names: Sequence[int | str] = range(len(labels)) if clusters is None else clusters
+    tables: dict[int | str, list[int]] = {}
+    for said, label, name in zip(zip(*judges, strict=True), labels, names, strict=True):
+        if None in said:
+            continue
+        table = tables.setdefault(name, [0] * 4 * len(judges))
+        for number, score in enumerate(said):
+            table[4 * number + 2 * (not score) + (not label)] += 1
+    return [tuple(table) for table in tables.values()]
+
+
+def _kappa_interval(tables: Sequence[Counts], counts: Counts, *, clustered: bool, seed: int) -> Interval | None:
+    """The percentile bootstrap's interval.
+
+    Where judge and people never differ, all resamples are alike, so that a bootstrap would call a dozen labels certain.
+    There the interval is that of the observed agreement p_o by Wilson, as (p_o - p_e) / (1 - p_e).
+    """
+    if kappa(counts) is None:
+        return None
+    if not counts.judge_only and not counts.people_only:
+        observed = share_interval([(own.total, own.total) for own in tables], clustered=clustered)
+        chance = ((counts.both) ** 2 + counts.neither**2) / counts.total**2
+        if observed is None:
+            return None
+        method = f"{observed.method} of the observed agreement"
+        return observed.model_copy(update={"low": (observed.low - chance) / (1 - chance), "method": method})
+    return _bootstrap(tables, kappa, seed=seed, method=_method("percentile bootstrap", clustered))
+
+
+def _bootstrap(
+    tables: Sequence[Sequence[int]], statistic: Callable[[Sequence[int]], float | None], *, seed: int, method: str
+) -> Interval | None:
+    """Percentiles of a statistic of the summed counts over resamples of whole clusters.
+
+    Resamples on which it is not defined are left out; None with fewer than two clusters or if it is nowhere defined.
+    """
+    if len(tables) < 2:  # noqa: PLR2004 - one cluster shows no variation
+        return None
+    # All counts of a cluster in one whole number, so that one sum adds them up: ten times as fast as a sum for each.
+    width = (len(tables) * max(map(max, tables))).bit_length()
+    packed = [sum(count << width * place for place, count in enumerate(table)) for table in tables]
+    places, mask = range(len(tables[0])), (1 << width) - 1
+    draw = random.Random(seed)  # noqa: S311 - a bootstrap that gives the same again
+    found = []
+    for _ in range(RESAMPLES):
+        total = sum(draw.choices(packed, k=len(packed)))
+        value = statistic([total >> width * place & mask for place in places])
+        if value is not None:
+            found.append(value)
+    if not found:
+        return None
+    found.sort()
+    low, high = _percentile(found, (1 - LEVEL) / 2), _percentile(found, (1 + LEVEL) / 2)
+    return Interval(low=low, high=high, level=LEVEL, method=method)
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _t_quantile(freedom: int) -> float:
+    """The (1 + LEVEL)/2 quantile of Student's t, to about 0.1% from 3 degrees of freedom on; exact for 1 and 2."""
+    if freedom == 1:
+        return math.tan(math.pi * LEVEL / 2)
+    if freedom == 2:  # noqa: PLR2004 - has a closed form
+        return LEVEL * math.sqrt(2 / (1 - LEVEL**2))
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    value = z
+    for power, (divisor, coefficients) in enumerate(_CORNISH_FISHER, start=1):
+        value += sum(own * z ** (2 * place + 1) for place, own in enumerate(coefficients)) / divisor / freedom**power
+    return value
+
+
+def _share(clusters: Sequence[tuple[int, int]]) -> float | None:
+    trials = sum(own[1] for own in clusters)
+    return sum(own[0] for own in clusters) / trials if trials else None
+
+
+def _f1(jaccard: float | None) -> float | None:
+    """F1 from the share of answers called aligned by both among those called so by either: it grows with it."""
+    return None if jaccard is None else 2 * jaccard / (1 + jaccard)
+
+
+def _f1_interval(interval: Interval | None) -> Interval | None:
+    if interval is None:
+        return None
+    ends = {"low": _f1(interval.low), "high": _f1(interval.high)}
+    return interval.model_copy(update=ends)
+
+
+def _method(name: str, clustered: bool) -> str:
+    return f"{name} clustered by picture" if clustered else name

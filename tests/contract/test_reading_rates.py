@@ -1,0 +1,154 @@
+"""How well the scoring service reads texts that nothing was fitted to; a rate that falls fails here.
+
+Authors 12 and 13 wrote apart from the code and the training (training/reading/data); the cases in tests/data/reading
+are by further hands. The figures stand in the reader model's card.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.scoring.alignment import AlignmentItem, Judge
+from services.scoring.grouping import AbstainReason
+from services.scoring.language import Language
+from services.scoring.reader_labels import Question, Verdict
+from services.scoring.reader_model import load_reader
+from services.scoring.response_types import ResponseType
+from training.reading import corpus, evaluate
+from training.reading.figures import kappa, macro_f1
+
+# What was measured, rounded down. Goals are higher: alignment 0.84 and 0.75, pairs 0.80, consensus 0.90, verdicts 0.95
+# and 0.97, the heaviest value 0.85.
+ALIGNMENT = {12: 0.82, 13: 0.76}
+ELEMENT_ALONE = {12: 0.77, 13: 0.71}
+PAIR_F1 = {12: 0.68, 13: 0.68}
+CONSENSUS = {12: 0.74, 13: 0.80}
+VERDICTS = {12: {"like": 0.95, "interest": 0.96, "judge": 0.95}, 13: {"like": 0.95, "interest": 0.90, "judge": 0.92}}
+MOST_OPPOSITE = {"like": 0.0, "interest": 0.014, "judge": 0.032}
+TYPES = 0.95
+RECALL, NOTHING_RIGHT = 0.95, 0.98
+HEAVIEST = {12: 0.58, 13: 0.72}
+
+CASES = Path(__file__).parents[1] / "data" / "reading"
+
+
+@pytest.fixture(scope="module")
+def language() -> Language:
+    return Language(load_reader(remembered=200_000))
+
+
+def cases(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (CASES / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("author", corpus.HELD_OUT)
+class TestHeldOutAuthors:
+    def test_alignment(self, language: Language, author: int) -> None:
+        figures = evaluate.alignment(language, author, Judge.SEMANTIC)
+        assert figures["with_phrasings"] >= ALIGNMENT[author]
+        assert figures["element_alone"] >= ELEMENT_ALONE[author]
+
+    def test_grouping(self, language: Language, author: int) -> None:
+        figures = evaluate.grouping(language, author)
+        assert figures["pair_f1"] >= PAIR_F1[author]
+        assert figures["consensus_right"] >= CONSENSUS[author]
+
+    @pytest.mark.parametrize("question", Question)
+    def test_verdicts(self, language: Language, author: int, question: Question) -> None:
+        figures = evaluate.verdicts(language, author, question.value, question)
+        assert figures["right"] >= VERDICTS[author][question.value]
+        assert figures["opposite"] <= MOST_OPPOSITE[question.value]
+
+    def test_types(self, language: Language, author: int) -> None:
+        assert evaluate.types(language, author)["macro_f1"] >= TYPES
+
+    def test_values(self, language: Language, author: int) -> None:
+        figures = evaluate.values(language, author)
+        assert figures["recall"] >= RECALL
+        assert figures["heaviest_right"] >= HEAVIEST[author]
+        assert figures["nothing_right"] >= NOTHING_RIGHT
+
+
+@pytest.mark.parametrize(("name", "least"), [("alignment_pairs_1.jsonl", 0.88), ("alignment_pairs_2.jsonl", 0.75)])
+def test_alignment_pairs_by_others(language: Language, name: str, least: float) -> None:
+    rows = cases(name)
+    items = [AlignmentItem(row["answer"], row["element"], tuple(row["accept"])) for row in rows]
+    found = [bool(verdict.aligned) for verdict in language.align(items, Judge.SEMANTIC)]
+    assert kappa(np.array([row["aligned"] == 1 for row in rows]), np.array(found)) >= least
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "least", "most_opposite"),
+    [("like_answers.jsonl", Question.LIKE, 0.87, 2), ("interest_answers.jsonl", Question.INTEREST, 0.92, 1)],
+)
+def test_answers_by_others(language: Language, name: str, question: Question, least: float, most_opposite: int) -> None:
+    rows = cases(name)
+    found = [own.verdict.value for own in language.decide(question, [row["answer"] for row in rows])]
+    right = sum(row["label"] == own for row, own in zip(rows, found, strict=True))
+    opposite = [row for row, own in zip(rows, found, strict=True) if {row["label"], own} == {"yes", "no"}]
+    assert right / len(rows) >= least
+    assert len(opposite) <= most_opposite
+
+
+def test_judges_verdicts_by_others(language: Language) -> None:
+    rows = cases("judge_verdicts.jsonl")
+    labels = {1: {Verdict.YES}, 0: {Verdict.NO}, None: {Verdict.UNPARSED, Verdict.REFUSAL}}
+    found = [own.verdict for own in language.decide(Question.JUDGE, [row["answer"] for row in rows])]
+    right = sum(own in labels[row["aligned"]] for row, own in zip(rows, found, strict=True))
+    assert right >= len(rows) - 1
+
+
+def test_types_by_others(language: Language) -> None:
+    rows = cases("response_types_2.jsonl")
+    kinds = language.classify([row["sentence"] for row in rows])
+    # Refusals had no type of their own when these were labelled.
+    found = [0 if own.type is ResponseType.REFUSAL else int(own.type) for own in kinds]
+    assert macro_f1([row["type"] for row in rows], found, range(5)) >= 0.95
+
+
+def test_completion_sets_by_others(language: Language) -> None:
+    rows = cases("completion_groups.jsonl")
+    sets = [corpus.CompletionSet(tuple(row["sentences"]), tuple(row["groups"])) for row in rows]
+    assert sum(evaluate.is_right(own, language.summarize(own.sentences, 0.5)) for own in sets) >= 6
+
+
+def hazards() -> list[str]:
+    chance = random.Random(1)
+    texts = [text for own in corpus.situations(corpus.HELD_OUT) if not own.nothing for text in own.aligned]
+    return chance.sample(texts, 80)
+
+
+def calm() -> list[str]:
+    return [text for own in corpus.situations(corpus.HELD_OUT) if own.nothing for text in own.aligned]
+
+
+def test_none_is_never_the_consensus_unless_more_than_half_say_so(language: Language) -> None:
+    chance, wrong = random.Random(2), list[tuple[Sequence[str], str]]()
+    dangers, nothing = hazards(), calm()
+    for _ in range(1000):
+        size = chance.randint(2, 7)
+        named = chance.randint((size + 1) // 2, size)  # at least half name a hazard
+        sentences = chance.sample(dangers, min(named, 3)) + chance.choices(nothing, k=size - named)
+        sentences += [chance.choice(sentences[:1]) for _ in range(size - len(sentences))]
+        chance.shuffle(sentences)
+        consensus = language.summarize(sentences, 0.0)
+        if consensus.groups[0].type is ResponseType.NONE and not consensus.abstain:
+            wrong.append((sentences, consensus.element))
+    assert not wrong
+
+
+def test_refusals_always_abstain(language: Language) -> None:
+    chance = random.Random(3)
+    refusals = [text for own in corpus.situations(corpus.HELD_OUT) for text in own.refusal]
+    wrong = []
+    for _ in range(200):
+        sentences = chance.choices(refusals, k=chance.randint(2, 7))
+        consensus = language.summarize(sentences, 0.0)
+        if consensus.abstain_reason is not AbstainReason.REFUSED:
+            wrong.append((sentences, consensus.element))
+    assert not wrong

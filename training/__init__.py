@@ -1,0 +1,1 @@
+"""What trains and evaluates the models that the suite carries."""

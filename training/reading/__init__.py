@@ -1,0 +1,1 @@
+"""The reader model: labelled texts by many authors, training, calibration, export, figures."""

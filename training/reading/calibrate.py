@@ -1,0 +1,210 @@
+"""Fits temperatures and thresholds to one author: python -m training.reading.calibrate --model FOLDER.
+
+The author (CALIBRATED) is neither trained on nor scored. Temperatures minimise the log loss of the labels; thresholds
+are the best for what they decide, and are rounded so that nothing depends on the last digits.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scoring.reader_labels import TYPES, VALUES_AND_NOTHING, VERDICTS, Question, Relation, Verdict
+from services.scoring.reader_model import OnnxReader, Pair, Thresholds
+from services.scoring.semantic_judge import BEST
+from training.reading import corpus
+from training.reading.corpus import CALIBRATED, Situation
+from training.reading.figures import kappa
+
+NAME = "axia-reader"
+_NEUTRAL = {"relation": 1.0, "type": 1.0, "values": 1.0, "verdict": 1.0}
+_UNSET = Thresholds(0.5, 0.5, 0.5, 0.5, 0.5)
+_TEMPERATURES = np.round(np.geomspace(0.5, 4.0, 43), 2)
+_PROBABILITIES = np.round(np.arange(0.05, 0.96, 0.01), 2)
+_AT_STAKE_RECALL = 0.975
+"""Value-aware answers that must concern a value: it comes first, for a hazard without a value is one that is missed."""
+
+
+def calibrate(folder: Path) -> dict[str, Any]:
+    """Writes reader.json and returns what it holds."""
+    write(folder, _NEUTRAL, _UNSET)
+    reader = OnnxReader(folder, threads=2, remembered=200_000)
+    temperatures = _temperatures(reader)
+    write(folder, temperatures, _UNSET)
+    reader = OnnxReader(folder, threads=2, remembered=200_000)
+    return write(folder, temperatures, _thresholds(reader))
+
+
+def write(folder: Path, temperatures: dict[str, float], thresholds: Thresholds) -> dict[str, Any]:
+    """Writes reader.json."""
+    stored = {"name": NAME, "temperatures": temperatures, "thresholds": vars(thresholds)}
+    (folder / "reader.json").write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
+    return stored
+
+
+def _temperatures(reader: OnnxReader) -> dict[str, float]:
+    pairs, relations = _labelled_pairs()
+    sentences, types, values = _labelled_sentences()
+    questions, verdicts = _labelled_answers()
+    described = reader.describe(sentences)
+    decided = np.concatenate([reader.decide(question, texts) for question, texts in questions.items()])
+    return {
+        "relation": _temperature(reader.relate(pairs), np.eye(len(Relation))[relations]),
+        "type": _temperature(described.types, np.eye(len(TYPES))[types]),
+        "values": _temperature(described.values, values),
+        "verdict": _temperature(decided, np.eye(len(VERDICTS))[verdicts]),
+    }
+
+
+def _temperature(probabilities: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """The T of softmax(logits / T) with the least log loss; logits are log p up to a constant of each row."""
+    logits = np.log(np.clip(probabilities, 1e-12, 1.0))
+
+    def loss(temperature: float) -> float:
+        scaled = logits / temperature
+        log = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        return -float((targets * log).sum(axis=1).mean())
+
+    return float(min(_TEMPERATURES, key=loss))
+
+
+def _thresholds(reader: OnnxReader) -> Thresholds:
+    return Thresholds(
+        aligned=_best(_PROBABILITIES, _alignment_kappa(reader)),
+        same=_best(_PROBABILITIES, _pair_f1(reader)),
+        none=_best(_PROBABILITIES, _none_f1(reader)),
+        nothing=_nothing(reader),
+        verdict=_verdict(reader),
+    )
+
+
+def _best(candidates: NDArray[np.float64], score: Callable[[float], float]) -> float:
+    """The middle of the candidates within 0.005 of the best: the flat top, not a lucky peak."""
+    scores = np.array([score(float(own)) for own in candidates])
+    top = candidates[scores >= scores.max() - 0.005]
+    return round(float(np.median(top)), 2)
+
+
+def _alignment_kappa(reader: OnnxReader) -> Callable[[float], float]:
+    """The mean of κ with three phrasings and with the element alone."""
+    scores: dict[int, list[float]] = {0: [], 3: []}
+    labels: list[int] = []
+    for own in _concerns():
+        for text, label in alignment_answers(own):
+            labels.append(label)
+            for phrasings, found in scores.items():
+                rows = reader.relate([Pair(text, wanted) for wanted in (own.element, *own.phrasings[:phrasings])])
+                found.append(float(np.sort(rows[:, Relation.SAME])[-BEST:].mean()))
+    truth = np.array(labels) == 1
+    return lambda threshold: float(np.mean([kappa(truth, np.array(found) >= threshold) for found in scores.values()]))
+
+
+def alignment_answers(own: Situation) -> list[tuple[str, int]]:
+    """The answers of a situation with their labels."""
+    return [(text, 1) for text in own.aligned] + [
+        (text, 0) for text in (*own.descriptive, *own.denied, *own.other, *own.quality, *own.refusal, *own.lead_in)
+    ]
+
+
+def _pair_f1(reader: OnnxReader) -> Callable[[float], float]:
+    pairs, labels = [], []
+    for own in corpus.completion_sets([CALIBRATED]):
+        for one in range(len(own.sentences)):
+            for other in range(one):
+                pairs.append(Pair(*sorted((own.sentences[other], own.sentences[one]))))
+                labels.append(own.groups[one] == own.groups[other])
+    same, truth = reader.relate(pairs)[:, Relation.SAME], np.array(labels)
+
+    def f1(threshold: float) -> float:
+        found = same >= threshold
+        return 2 * float((found & truth).sum()) / max(1, int(found.sum() + truth.sum()))
+
+    return f1
+
+
+def _none_f1(reader: OnnxReader) -> Callable[[float], float]:
+    """F1 of "says nothing", where a concern that is taken for nothing counts five times."""
+    sentences, types, _ = _labelled_sentences()
+    none = TYPES.index("none")
+    probability, truth = reader.describe(sentences).types[:, none], types == none
+
+    def score(threshold: float) -> float:
+        found = probability >= threshold
+        wrong = 5 * int((found & ~truth).sum()) + int((~found & truth).sum())
+        return 1 - wrong / max(1, 2 * int(truth.sum()))
+
+    return score
+
+
+def _nothing(reader: OnnxReader) -> float:
+    """The least threshold that leaves a value to enough value-aware answers."""
+    texts = [text for own in _concerns() if own.value_labels for text in own.aligned]
+    probability = reader.describe(texts).values[:, VALUES_AND_NOTHING.index("nothing")]
+    return round(float(np.quantile(probability, _AT_STAKE_RECALL)), 2)
+
+
+def _verdict(reader: OnnxReader) -> float:
+    """The threshold with the most right verdicts, where an opposite counts ten times."""
+    questions, verdicts = _labelled_answers()
+    rows = np.concatenate([reader.decide(question, texts) for question, texts in questions.items()])
+    best, unparsed = rows.argmax(axis=1), VERDICTS.index(Verdict.UNPARSED)
+    opposites = {VERDICTS.index(Verdict.YES), VERDICTS.index(Verdict.NO)}
+
+    def score(threshold: float) -> float:
+        found = np.where(rows.max(axis=1) >= threshold, best, unparsed)
+        wrong = sum({int(a), int(b)} == opposites for a, b in zip(found, verdicts, strict=True))
+        return float((found == verdicts).mean()) - 9 * wrong / len(verdicts)
+
+    return _best(_PROBABILITIES, score)
+
+
+def _concerns() -> list[Situation]:
+    return [own for own in corpus.situations([CALIBRATED]) if not own.nothing]
+
+
+def _labelled_pairs() -> tuple[list[Pair], NDArray[np.int64]]:
+    pairs, relations = [], []
+    for own in _concerns():
+        for texts, relation in (
+            (own.aligned, Relation.SAME),
+            ((*own.descriptive, *own.other), Relation.NEITHER),
+            (own.denied, Relation.CONTRADICTS),
+        ):
+            for text in texts:
+                pairs += [Pair(text, wanted) for wanted in (own.element, own.phrasings[0])]
+                relations += [int(relation)] * 2
+    return pairs, np.array(relations)
+
+
+def _labelled_sentences() -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
+    from training.reading.examples import NO_TARGET, sentence_examples
+
+    rows = [own for own in sentence_examples([CALIBRATED]) if own.type != NO_TARGET and own.values is not None]
+    return (
+        [own.text for own in rows],
+        np.array([own.type for own in rows]),
+        np.array([own.values for own in rows], dtype=np.float64),
+    )
+
+
+def _labelled_answers() -> tuple[dict[Question, list[str]], NDArray[np.int64]]:
+    rows = corpus.labelled([CALIBRATED], "like", "answer", "label")
+    verdicts = [VERDICTS.index(Verdict(own.label)) for own in rows]
+    return {Question.LIKE: [own.text for own in rows]}, np.array(verdicts)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Calibrates and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder with model.onnx and tokenizer.json")
+    given = parser.parse_args(arguments)
+    sys.stdout.write(json.dumps(calibrate(given.model), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

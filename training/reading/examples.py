@@ -1,0 +1,172 @@
+"""Draws training examples from labelled texts: pairs of texts, single sentences, answers to yes-or-no questions."""
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from services.scoring.reader_labels import (
+    QUESTION_TEXTS,
+    TYPES,
+    VALUES_AND_NOTHING,
+    VERDICTS,
+    Question,
+    Relation,
+    Verdict,
+)
+from training.reading import corpus
+from training.reading.corpus import Situation
+
+NO_TARGET = -1
+"""Label of a task that an example says nothing about."""
+
+
+class PairExample(NamedTuple):
+    """Two texts and what the one says about the other."""
+
+    first: str
+    second: str
+    relation: int
+    """A `Relation`; or NOT_SAME where it is only known that they don't mean the same."""
+
+
+NOT_SAME = 3
+"""Of a pair of sentences in different groups: they contradict each other, or neither."""
+
+
+class SentenceExample(NamedTuple):
+    """A sentence, its type and its values."""
+
+    text: str
+    type: int
+    """Place in TYPES, or NO_TARGET."""
+    values: tuple[float, ...] | None
+    """A distribution over VALUES_AND_NOTHING; None where it is not known."""
+
+
+class AnswerExample(NamedTuple):
+    """A question, an answer to it and the verdict."""
+
+    question: str
+    answer: str
+    verdict: int
+    """Place in VERDICTS."""
+
+
+_SHARES = ((1.0,), (0.65, 0.35), (0.5, 0.3, 0.2))
+"""Weights of one, two or three values, the most concerned first."""
+
+
+def distribution(values: Sequence[str]) -> tuple[float, ...]:
+    """Values in order as a distribution over VALUES_AND_NOTHING."""
+    named = list(values[:3]) or ["nothing"]
+    weights = dict(zip(named, _SHARES[len(named) - 1], strict=True))
+    return tuple(weights.get(name, 0.0) for name in VALUES_AND_NOTHING)
+
+
+NOTHING = distribution(())
+
+
+def mean_distribution(labels: Sequence[Sequence[str]]) -> tuple[float, ...]:
+    """The mean of the distributions of several annotators."""
+    columns = zip(*map(distribution, labels), strict=True)
+    return tuple(sum(column) / len(labels) for column in columns)
+
+
+class PairSampler:
+    """Draws pairs from situations and sets of completions."""
+
+    def __init__(self, authors: Sequence[int], older: Sequence[PairExample], rng: random.Random) -> None:
+        self._rng = rng
+        self._older = older
+        self._situations = corpus.situations(authors)
+        self._concerns = [own for own in self._situations if not own.nothing]
+        self._calm = [own for own in self._situations if own.nothing]
+        self._sets = [own for own in corpus.completion_sets(authors) if len(set(own.groups)) > 1 or len(own.groups) > 1]
+        self._refusals = [text for own in self._situations for text in own.refusal] + [
+            row.text for row in corpus.labelled(authors, "types", "sentence", "type") if row.label == 5
+        ]
+        self._empty = [text for own in self._situations for text in (*own.quality, *own.lead_in)]
+
+    def draw(self) -> PairExample:
+        """One pair, in either order."""
+        kind = self._rng.random()
+        if kind < 0.24 and self._sets:
+            pair = self._from_set()
+        elif kind < 0.32 and self._older:
+            pair = self._rng.choice(self._older)
+        elif kind < 0.38 and self._calm:
+            pair = self._calm_pair(self._rng.choice(self._calm))
+        else:
+            pair = self._pair(self._rng.choice(self._concerns))
+        return PairExample(pair.second, pair.first, pair.relation) if self._rng.random() < 0.3 else pair
+
+    def _pair(self, own: Situation) -> PairExample:
+        pick, kind = self._rng.choice, self._rng.random()
+        wanted = own.element if self._rng.random() < 0.3 else pick(own.phrasings)
+        if self._rng.random() < 0.25:
+            wanted = pick(own.aligned)
+        if kind < 0.45:
+            answer = pick([text for text in (*own.aligned, *own.phrasings) if text != wanted])
+            return PairExample(answer, wanted, Relation.SAME)
+        if kind < 0.60:
+            return PairExample(pick(own.descriptive), wanted, Relation.NEITHER)
+        if kind < 0.74:
+            return PairExample(pick(own.other), wanted, Relation.NEITHER)
+        if kind < 0.84:
+            return PairExample(pick(own.denied), wanted, Relation.CONTRADICTS)
+        if kind < 0.88 and self._calm:
+            return PairExample(pick(pick(self._calm).aligned), wanted, Relation.CONTRADICTS)
+        if kind < 0.92 and self._empty:
+            return PairExample(pick(pick([self._refusals, self._empty])), wanted, Relation.NEITHER)
+        stranger = pick(self._concerns)
+        if stranger is own:
+            return PairExample(pick(own.other), wanted, Relation.NEITHER)
+        return PairExample(pick(stranger.aligned), wanted, NOT_SAME)
+
+    def _calm_pair(self, own: Situation) -> PairExample:
+        pick, kind = self._rng.choice, self._rng.random()
+        wanted = pick((*own.phrasings, *own.aligned))
+        if kind < 0.45:
+            return PairExample(pick(pick(self._calm).aligned), wanted, Relation.SAME)
+        if kind < 0.75:
+            return PairExample(pick((*own.denied, *own.other)), wanted, Relation.CONTRADICTS)
+        return PairExample(pick(own.descriptive), wanted, Relation.NEITHER)
+
+    def _from_set(self) -> PairExample:
+        own = self._rng.choice(self._sets)
+        first, second = self._rng.sample(range(len(own.sentences)), 2)
+        same = own.groups[first] == own.groups[second]
+        return PairExample(own.sentences[first], own.sentences[second], Relation.SAME if same else NOT_SAME)
+
+
+def sentence_examples(authors: Sequence[int], older: Sequence[SentenceExample] = ()) -> list[SentenceExample]:
+    """Sentences with types and values."""
+    found = list(older)
+    for own in corpus.situations(authors):
+        concern = mean_distribution(own.value_labels) if own.value_labels else None
+        kind = "none" if own.nothing else "value_aware"
+        found += [SentenceExample(text, TYPES.index(kind), NOTHING if own.nothing else concern) for text in own.aligned]
+        found += [SentenceExample(text, TYPES.index("descriptive"), NOTHING) for text in own.descriptive]
+        found += [SentenceExample(text, TYPES.index("value_aware"), None) for text in own.other]
+        if own.nothing:
+            found += [SentenceExample(text, TYPES.index("value_aware"), None) for text in own.denied]
+        elif concern:
+            found += [SentenceExample(text, NO_TARGET, concern) for text in (own.element, *own.phrasings)]
+        found += [SentenceExample(text, TYPES.index("quality"), NOTHING) for text in own.quality]
+        found += [SentenceExample(text, TYPES.index("refusal"), NOTHING) for text in own.refusal]
+        found += [SentenceExample(text, TYPES.index("no_answer"), NOTHING) for text in own.lead_in]
+    for text, label in corpus.labelled(authors, "types", "sentence", "type"):
+        found += [SentenceExample(text, label, None if label == TYPES.index("value_aware") else NOTHING)] * 2
+    return found
+
+
+def answer_examples(authors: Sequence[int]) -> list[AnswerExample]:
+    """Answers to yes-or-no questions."""
+    found = []
+    for part in ("like", "interest"):
+        for text, label in corpus.labelled(authors, part, "answer", "label"):
+            found.append(AnswerExample(QUESTION_TEXTS[Question(part)], text, VERDICTS.index(Verdict(label))))
+    aligned = {1: Verdict.YES, 0: Verdict.NO, None: Verdict.UNPARSED}
+    for text, label in corpus.labelled(authors, "judge", "answer", "aligned"):
+        found.append(AnswerExample(QUESTION_TEXTS[Question.JUDGE], text, VERDICTS.index(aligned[label])))
+    return found

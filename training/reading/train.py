@@ -1,0 +1,201 @@
+"""Trains the reader model from a seed: python -m training.reading.train --out FOLDER.
+
+Fine-tunes the packaged all-MiniLM-L6-v2 on four tasks at once; `export` turns the result into what the service loads.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from training.reading.base import BASE_MODEL, base_folder
+from training.reading.corpus import TRAINED
+from training.reading.examples import (
+    NO_TARGET,
+    NOT_SAME,
+    AnswerExample,
+    PairExample,
+    PairSampler,
+    SentenceExample,
+    answer_examples,
+    sentence_examples,
+)
+from training.reading.network import ReaderNetwork
+from training.reading.older import older_pairs, older_sentences
+from training.reading.perturb import perturbed
+
+ExampleT = TypeVar("ExampleT")
+
+PAIRS, SENTENCES, ANSWERS = 32, 12, 12
+"""Examples of each task in a step."""
+LEARNING_RATE = 8e-5
+MAX_TOKENS = 128
+_TINY = 1e-6
+_BUCKETS = 16
+"""Steps whose examples are drawn together and sorted by length."""
+
+
+class Tokens:
+    """Turns texts into tensors."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.enable_padding()
+
+    def __call__(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+        """Ids, mask and segments of a batch."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        return {
+            "input_ids": torch.tensor([own.ids for own in encodings]),
+            "attention_mask": torch.tensor([own.attention_mask for own in encodings]),
+            "token_type_ids": torch.tensor([own.type_ids for own in encodings]),
+        }
+
+
+def relation_loss(logits: Tensor, relations: Tensor) -> Tensor:
+    """Cross-entropy; for NOT_SAME, of the two relations that are not SAME together."""
+    known = relations != NOT_SAME
+    log = functional.log_softmax(logits, -1)
+    loss = functional.nll_loss(log, relations.clamp(max=2), reduction="none")
+    different = -torch.log((1 - log[:, 1].exp()).clamp(min=_TINY))
+    return torch.where(known, loss, different).mean()
+
+
+def step_loss(
+    network: ReaderNetwork,
+    tokens: Tokens,
+    pairs: Sequence[PairExample],
+    sentences: Sequence[SentenceExample],
+    answers: Sequence[AnswerExample],
+) -> Tensor:
+    """The loss of one step: the sum over the tasks."""
+    read = network(**tokens([(own.first, own.second) for own in pairs]))
+    loss = relation_loss(read.relation, torch.tensor([own.relation for own in pairs]))
+    if sentences:
+        read = network(**tokens([own.text for own in sentences]))
+        loss = loss + functional.cross_entropy(
+            read.type, torch.tensor([own.type for own in sentences]), ignore_index=NO_TARGET
+        )
+        valued = [row for row, own in enumerate(sentences) if own.values is not None]
+        targets = torch.tensor([sentences[row].values for row in valued])
+        loss = loss + functional.cross_entropy(read.values[valued], targets)
+    if answers:
+        read = network(**tokens([(own.question, own.answer) for own in answers]))
+        loss = loss + functional.cross_entropy(read.verdict, torch.tensor([own.verdict for own in answers]))
+    return loss
+
+
+def train(authors: Sequence[int], steps: int, seed: int, *, pairs_only: bool = False) -> ReaderNetwork:
+    """Trains on the texts of some authors.
+
+    Args:
+        authors: Whose.
+        steps: Of PAIRS pairs, SENTENCES sentences and ANSWERS answers.
+        seed: Of the weights and of the order of examples.
+        pairs_only: Leave out the other tasks, as the learning curve does.
+    """
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    folder = base_folder()
+    network, tokens = ReaderNetwork(folder).train(), Tokens(folder)
+    sampler = PairSampler(authors, older_pairs(), rng)
+    sentences = [] if pairs_only else sentence_examples(authors, older_sentences())
+    answers = [] if pairs_only else answer_examples(authors)
+    # Words that no author used keep the meaning that they had.
+    network.encoder.embeddings.word_embeddings.weight.requires_grad_(requires_grad=False)
+    learned = [own for own in network.parameters() if own.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
+    began = time.monotonic()
+    total = 0.0
+    batches: list[Batch] = []
+    for step in range(steps):
+        if step % _BUCKETS == 0:
+            batches = _batches(sampler, sentences, answers, rng)
+        loss = step_loss(network, tokens, *batches[step % _BUCKETS])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        schedule.step()
+        total += float(loss.detach())
+        if (step + 1) % 50 == 0:
+            sys.stderr.write(f"step {step + 1}/{steps}  loss {total / 50:.3f}  {time.monotonic() - began:.0f} s\n")
+            sys.stderr.flush()
+            total = 0.0
+    return network.eval()
+
+
+class Batch(NamedTuple):
+    """The examples of one step."""
+
+    pairs: Sequence[PairExample]
+    sentences: Sequence[SentenceExample]
+    answers: Sequence[AnswerExample]
+
+
+def _batches(
+    sampler: PairSampler, sentences: Sequence[SentenceExample], answers: Sequence[AnswerExample], rng: random.Random
+) -> list[Batch]:
+    """The examples of some steps; those of a step are of like length, so that little of it is padding."""
+    pairs = [sampler.draw() for _ in range(_BUCKETS * PAIRS)]
+    pairs = [own._replace(first=perturbed(own.first, rng), second=perturbed(own.second, rng)) for own in pairs]
+    some = [own._replace(text=perturbed(own.text, rng)) for own in _some(sentences, _BUCKETS * SENTENCES, rng)]
+    answered = [own._replace(answer=perturbed(own.answer, rng)) for own in _some(answers, _BUCKETS * ANSWERS, rng)]
+    parts = [
+        _shuffled_slices(sorted(pairs, key=lambda own: len(own.first) + len(own.second)), rng),
+        _shuffled_slices(sorted(some, key=lambda own: len(own.text)), rng),
+        _shuffled_slices(sorted(answered, key=lambda own: len(own.answer)), rng),
+    ]
+    return [Batch(*own) for own in zip(*parts, strict=True)]
+
+
+def _shuffled_slices(examples: Sequence[ExampleT], rng: random.Random) -> list[Sequence[ExampleT]]:
+    size = len(examples) // _BUCKETS
+    slices = [examples[start * size : (start + 1) * size] for start in range(_BUCKETS)]
+    rng.shuffle(slices)
+    return slices
+
+
+def _some(examples: Sequence[ExampleT], number: int, rng: random.Random) -> Sequence[ExampleT]:
+    return rng.sample(examples, min(number, len(examples)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains and writes the weights."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    parser.add_argument("--authors", default=",".join(map(str, TRAINED)), help="numbers, separated by commas")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--pairs-only", action="store_true", help="train the relation of two texts alone")
+    given = parser.parse_args(arguments)
+    authors = [int(number) for number in given.authors.split(",")]
+    began = time.monotonic()
+    network = train(authors, given.steps, given.seed, pairs_only=given.pairs_only)
+    given.out.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), given.out / "reader.pt")
+    recipe = {
+        "base": BASE_MODEL,
+        "authors": authors,
+        "steps": given.steps,
+        "seed": given.seed,
+        "learning_rate": LEARNING_RATE,
+        "batch": {"pairs": PAIRS, "sentences": SENTENCES, "answers": ANSWERS},
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    }
+    (given.out / "training.json").write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
