@@ -137,8 +137,9 @@ def test_a_long_text_takes_no_longer_than_its_length_says(lead: str, part: str) 
         read_isq(text[:length])
         return time.process_time() - started
 
-    # Quadratic time would be 64 times as long on the whole as on an eighth; what takes no time says nothing.
-    assert cost(16_384) < max(1.0, 24 * cost(2_048))
+    # Quadratic time would be 64 times as long on the whole as on an eighth; what takes no time says nothing. Other
+    # work on the machine can slow one measurement, not each of five.
+    assert any(cost(16_384) < max(1.0, 24 * cost(2_048)) for _ in range(5))
 
 
 @pytest.mark.parametrize(
