@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a protocol bears with a service that is busy or away."""
+    """How long a protocol retries a service that is busy or unavailable."""
 
     attempts: int
     """The first included."""

@@ -88,7 +88,7 @@ class PreferencePlan:
 
     @property
     def sha256(self) -> str:
-        """Hash over what will be asked, so that a call that goes on asks the same."""
+        """Hash over what will be asked, so that a resumed call asks exactly these questions."""
         asked = {
             "model": [self.model.name, self.model.revision],
             "modality": self.modality,

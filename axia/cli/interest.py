@@ -81,7 +81,9 @@ def interest(
             show_default="the model's in the routing table, or else 100; with isq 256 or more",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed asks the same.", show_default="drawn")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed gives the same questions.", show_default="drawn")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for 16 pictures.")] = 300.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a picture.")] = False,
     address: Address = None,

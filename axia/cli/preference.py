@@ -58,7 +58,9 @@ def preference(
             show_default="the model's in the routing table, or else 100",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed asks the same.", show_default="drawn")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed gives the same questions.", show_default="drawn")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save every event here, as JSON lines, when it comes.")

@@ -123,7 +123,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
             _fake.abort(
-                context, grpc.StatusCode.FAILED_PRECONDITION, "the plan has changed: begin anew", "PLAN_CHANGED"
+                context, grpc.StatusCode.FAILED_PRECONDITION, "the plan has changed: start again", "PLAN_CHANGED"
             )
         yield gateway_pb2.AssessPreferenceResponse(plan=plan)
         judgements = list(request.resume.judgements)

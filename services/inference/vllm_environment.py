@@ -1,4 +1,4 @@
-"""What surrounds vLLM and needs nothing of its interface: environment variables, sockets, the release installed."""
+"""vLLM's environment, apart from its interface: environment variables, sockets, the release installed."""
 
 import os
 from collections.abc import Iterator

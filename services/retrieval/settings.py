@@ -69,7 +69,7 @@ class RetrievalSettings(ServerSettings):
     max_k: int = Field(default=1_000, ge=1, le=10_000)
     """Pictures that one page of a search may have."""
     max_results: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Pictures that all pages of a search may have together. Deep pages are dear: every picture before them is found
+    """Pictures that all pages of a search may have together. Deep pages are slow: every picture before them is found
     again."""
     max_keyword_k: int = Field(default=100, ge=1, le=1_000)
     """Pictures a keyword that a search by value may have."""

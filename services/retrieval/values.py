@@ -25,7 +25,7 @@ class Values:
         except LexiconError as error:
             # A text of ours, about the operator's file.
             raise FailedPrecondition(
-                f"{error}; mend it, or leave AXIA_RETRIEVAL_LEXICON unset", reason="LEXICON_BROKEN"
+                f"{error}; correct the file, or leave AXIA_RETRIEVAL_LEXICON unset", reason="LEXICON_BROKEN"
             ) from error
 
     @property
