@@ -1,8 +1,9 @@
 """Measures what the gateway costs beside direct calls of the inference service: python -m scripts.gateway_speed
 
 The demo model in vLLM, the scoring service, the gateway and a bare proxy (`scripts.bare_proxy`), which is what gRPC
-costs by itself, run as processes of their own. One client samples the same pictures with the same seeds, directly,
-through the gateway and through the proxy in turns, so that whatever else the machine does meets all. Prints requests a
+costs by itself, run as processes of their own. The scoring service remembers what it has read (warm), or nothing
+(cold), or is left out (off). One client samples the same pictures with the same seeds, directly, through the gateway
+and through the proxy in turns, so that whatever else the machine does meets all. Prints requests a
 second at concurrency 32, the median latency at concurrency 1, processor time, and the gateway's memory.
 """
 
@@ -15,14 +16,17 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+import httpx
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2_grpc
@@ -165,26 +169,43 @@ async def measure(found: Sequence[Way], rounds: int) -> None:
         )
 
 
-async def run(rounds: int, *, with_scoring: bool) -> None:
+async def print_hit_rate(port: int) -> None:
+    """What the scoring service's metrics say about the memory of its reader model."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    counts: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "axia_scoring_reader_texts_total":
+                counts[sample.labels["source"]] += int(sample.value)
+    print(f"{counts['remembered'] / max(1, counts.total()):.1%} of {counts.total():,} texts and pairs were remembered")
+
+
+async def run(rounds: int, scoring_mode: str) -> None:
     """Starts the servers, measures, ends them."""
     with ExitStack() as stack:
         inference, _ = start(stack, "services.inference", "INFERENCE")
-        scoring = start(stack, "services.scoring", "SCORING")[0] if with_scoring else ""
+        scoring, metrics_port = "", free_port()
+        if scoring_mode != "off":
+            forgets = {"reader_cache": 0} if scoring_mode == "cold" else {}
+            scoring, _ = start(stack, "services.scoring", "SCORING", **{"metrics_port": metrics_port} | forgets)
         gateway = start(stack, "gateway", "GATEWAY", inference=inference, scoring=scoring, retrieval="")
         await wait_until_serving(inference, "axia.v1.InferenceService")
         if scoring:
             await wait_until_serving(scoring, "axia.v1.ScoringService")
         await wait_until_serving(gateway[0], "axia.v1.GatewayService")
         await measure(ways(stack, inference, gateway), rounds)
+        if scoring:
+            await print_hit_rate(metrics_port)
 
 
 def main() -> None:
     """Reads the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--without-scoring", action="store_true", help="detections without the scoring service")
+    parser.add_argument("--scoring", choices=("warm", "cold", "off"), default="warm", help="what it remembers, or none")
     options = parser.parse_args()
-    asyncio.run(run(options.rounds, with_scoring=not options.without_scoring))
+    asyncio.run(run(options.rounds, options.scoring))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ further:
 
 - forms that say that nothing needs attention are one group, and forms that decline to answer are another;
 - a form that is no answer at all ("Sure!") or that can't be read (another language) stays alone;
-- of the others, groups are joined from the most probable pair on as long as every form of the one means the same as
-  every form of the other (complete linkage), by the model's probability of "same" and its threshold. So "the stove is
-  on" and "the stove is off" stay apart, and a chain of near phrasings doesn't run together.
+- of the others, groups are joined from the nearest pair on as long as every form of the one means the same as
+  every form of the other (complete linkage): where their nearness (nearness.py) reaches the model's threshold. So "the
+  stove is on" and "the stove is off" stay apart, and a chain of near phrasings doesn't run together. Forms whose
+  vectors are far from each other mean different things; only the others are read in pairs, which is where the time
+  goes.
 
 A group that declines is never the consensus, and "nothing needs attention" only if more than half say so, for a robot
 that hears it looks away.
@@ -24,13 +26,17 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.reader_labels import Relation
+from services.scoring.nearness import compare
 from services.scoring.reader_model import Pair, Reader
 from services.scoring.response_types import ResponseType, ResponseTypeClassifier, TypedResponse
 
 MAX_PAIRED = 64
 """Different forms that are compared by meaning, those of most completions first; further ones are groups of their own.
 So a call compares at most 2,016 pairs."""
+MAX_PAIRED_BYTES = 262_144
+"""Of the forms of all pairs together, about 65,000 tokens: 64 forms of 65 bytes, 32 of 256. What a form has more than
+_LONGEST_BYTES isn't counted, since the reader model cuts pairs to `MAX_TOKENS`."""
+_LONGEST_BYTES = 256
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
 
@@ -184,10 +190,11 @@ def _join(
         if kind.type not in (ResponseType.UNSPECIFIED, ResponseType.NONE, ResponseType.REFUSAL)
     ]
     sizes = Counter({place: len(members[place]) for place in open_forms})
+    largest = [place for place, _ in sizes.most_common(MAX_PAIRED)]
     # In alphabetical order, so that the order of the sentences decides nothing but ties of size.
-    paired = sorted((place for place, _ in sizes.most_common(MAX_PAIRED)), key=lambda place: forms[place])
+    paired = sorted(largest[: _affordable([forms[place] for place in largest])], key=lambda place: forms[place])
     near = same_meaning([forms[place] for place in paired], reader)
-    joined += _linked(near, [members[place] for place in paired], reader.thresholds.same)
+    joined += link(near, [members[place] for place in paired], reader.thresholds.same)
     alone = set(range(len(members))) - set(paired)
     joined += [
         members[place] for place in sorted(alone) if kinds[place].type not in (ResponseType.NONE, ResponseType.REFUSAL)
@@ -195,18 +202,31 @@ def _join(
     return joined
 
 
+def _affordable(forms: Sequence[str]) -> int:
+    """How many forms, from the first on, can be compared with one another within MAX_PAIRED_BYTES."""
+    total = 0
+    for place, form in enumerate(forms):
+        total += min(len(form.encode("utf-8", "replace")), _LONGEST_BYTES)
+        if place * total > MAX_PAIRED_BYTES:
+            return place
+    return len(forms)
+
+
 def same_meaning(forms: Sequence[str], reader: Reader) -> NDArray[np.float64]:
-    """The probability that two forms mean the same, shape (n, n); −1 on the diagonal."""
-    near = np.full((len(forms), len(forms)), -1.0)
+    """The nearness of two forms in meaning, shape (n, n); 0 where their vectors are far apart, −1 on the diagonal."""
+    near = np.zeros((len(forms), len(forms))) - np.eye(len(forms))
     pairs = [(one, other) for one in range(len(forms)) for other in range(one)]
     if pairs:
-        rows = reader.relate([Pair(forms[other], forms[one]) for one, other in pairs])
-        for (one, other), row in zip(pairs, rows, strict=True):
-            near[one, other] = near[other, one] = row[Relation.SAME]
+        vectors = reader.describe(forms).vectors
+        cosines = vectors @ vectors.T
+        pairs = [pair for pair in pairs if cosines[pair] >= reader.thresholds.apart]
+        compared = compare(reader, [Pair(forms[other], forms[one]) for one, other in pairs])
+        for (one, other), nearness in zip(pairs, compared.nearness, strict=True):
+            near[one, other] = near[other, one] = nearness
     return near
 
 
-def _linked(near: NDArray[np.float64], members: Sequence[list[int]], threshold: float) -> list[list[int]]:
+def link(near: NDArray[np.float64], members: Sequence[list[int]], threshold: float) -> list[list[int]]:
     """Complete linkage: joins the two nearest groups until none are near enough.
 
     A group's nearness to another is that of their two farthest forms.

@@ -116,7 +116,9 @@ class Language:
         check_between("abstain_threshold", abstain_threshold, 0, 1)
         if by is GroupBy.SEMANTIC:
             self._need_reader()
-        return summarise(sentences, abstain_threshold, None if by is GroupBy.LEXICAL else self._reader)
+        if by is GroupBy.LEXICAL or self._reader is None:
+            return summarise(sentences, abstain_threshold)
+        return summarise(sentences, abstain_threshold, OneCallReader(self._reader))
 
     def align(self, items: Sequence[AlignmentItem], judge: Judge) -> tuple[AlignmentVerdict, ...]:
         """Whether each answer names its element.

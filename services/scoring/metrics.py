@@ -25,3 +25,10 @@ READER_INFO = Gauge(
     ["model", "revision"],
     registry=REGISTRY,
 )
+READER_TEXTS = Counter(
+    "axia_scoring_reader_texts",
+    "Different texts and pairs of a call that were read, by task, and whether the model computed them or they were "
+    "remembered.",
+    ["task", "source"],
+    registry=REGISTRY,
+)

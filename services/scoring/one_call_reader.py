@@ -17,7 +17,7 @@ class OneCallReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._known: dict[str, tuple[Floats, Floats]] = {}
+        self._known: dict[str, tuple[Floats, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -43,10 +43,9 @@ class OneCallReader:
         return self._reader.decide(question, answers)
 
     def describe(self, sentences: Sequence[str]) -> Described:
-        """What kind of answer each sentence is, and which values it concerns."""
+        """What each sentence says: the kind of answer that it is, the values that it concerns, its vector."""
         unknown = [sentence for sentence in dict.fromkeys(sentences) if sentence not in self._known]
         if unknown:
-            found = self._reader.describe(unknown)
-            self._known |= dict(zip(unknown, zip(found.types, found.values, strict=True), strict=True))
-        rows = [self._known[sentence] for sentence in sentences]
-        return Described(np.array([types for types, _ in rows]), np.array([values for _, values in rows]))
+            self._known |= dict(zip(unknown, zip(*self._reader.describe(unknown), strict=True), strict=True))
+        columns = zip(*(self._known[sentence] for sentence in sentences), strict=True)
+        return Described(*map(np.array, columns)) if sentences else self._reader.describe([])

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scoring import metrics
 from services.scoring.reader_labels import QUESTION_TEXTS, TYPES, VALUES_AND_NOTHING, VERDICTS, Question, Relation
 from services.serving.errors import FailedPrecondition
 
@@ -44,6 +45,8 @@ MAX_CHARS = 2048
 """Characters of a text that are tokenised: enough for MAX_TOKENS tokens of 16, and a bound on the cost."""
 _LONGEST_REMEMBERED = 1024
 """Characters of a text at most whose results are remembered; longer ones are rare and would only take the room."""
+_VECTOR = "vector"
+"""The output that is no probability."""
 _FILES = ("model.onnx", "tokenizer.json", "reader.json")
 
 INSTALL = (
@@ -67,22 +70,27 @@ class Described(NamedTuple):
     """Shape (sentences, 6): probabilities in the order of TYPES."""
     values: Floats
     """Shape (sentences, 11): probabilities in the order of VALUES_AND_NOTHING."""
+    vectors: Floats
+    """Shape (sentences, width), each of length 1: sentences of like meaning point in like directions."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Probabilities from which something counts, fitted to the author that calibrates."""
+    """From which something counts, fitted to the author that calibrates; probabilities but for `apart`."""
 
     aligned: float
-    """Of SAME, from which an answer names an element."""
+    """Of the score, from which an answer names an element."""
     same: float
-    """Of SAME, from which two completions mean the same."""
+    """Of the nearness, from which two completions mean the same."""
     none: float
     """Of the type "none", from which a sentence says that nothing needs attention."""
     nothing: float
     """Of "no value is at stake", above which a sentence concerns no value."""
     verdict: float
     """Of a verdict, from which it counts; below it an answer is unparsed."""
+    apart: float
+    """Of the cosine of two sentences' vectors, −1 to 1, below which they mean different things; pairs above it are
+    read together."""
 
 
 class Reader(Protocol):
@@ -104,7 +112,7 @@ class Reader(Protocol):
         """Shape (pairs, 3): probabilities in the order of `Relation`."""
 
     def describe(self, sentences: Sequence[str]) -> Described:
-        """What kind of answer each sentence is, and which values it concerns."""
+        """What each sentence says: the kind of answer that it is, the values that it concerns, its vector."""
 
     def decide(self, question: Question, answers: Sequence[str]) -> Floats:
         """Shape (answers, 4): probabilities in the order of VERDICTS."""
@@ -180,9 +188,13 @@ class OnnxReader:
         return found.reshape(-1, len(Relation))
 
     def describe(self, sentences: Sequence[str]) -> Described:
-        """What kind of answer each sentence is, and which values it concerns."""
-        types, values = self._read(("type", "values"), list(sentences))
-        return Described(types.reshape(-1, len(TYPES)), values.reshape(-1, len(VALUES_AND_NOTHING)))
+        """What each sentence says: the kind of answer that it is, the values that it concerns, its vector."""
+        types, values, vectors = self._read(("type", "values", _VECTOR), list(sentences))
+        return Described(
+            types.reshape(-1, len(TYPES)),
+            values.reshape(-1, len(VALUES_AND_NOTHING)),
+            vectors.astype(np.float64).reshape(len(sentences), -1 if sentences else 0),
+        )
 
     def decide(self, question: Question, answers: Sequence[str]) -> Floats:
         """Shape (answers, 4): probabilities in the order of VERDICTS."""
@@ -193,6 +205,8 @@ class OnnxReader:
         distinct = list(dict.fromkeys(texts))
         known = {text: row for text in distinct if (row := self._memory.get((tasks[0], text))) is not None}
         unknown = [text for text in distinct if text not in known]
+        metrics.READER_TEXTS.labels(tasks[0], "remembered").inc(len(known))
+        metrics.READER_TEXTS.labels(tasks[0], "computed").inc(len(unknown))
         for text, row in zip(unknown, self._compute(tasks, unknown), strict=True):
             known[text] = row
             if len("".join(text)) <= _LONGEST_REMEMBERED:
@@ -213,7 +227,8 @@ class OnnxReader:
             }
             logits = self._session.run(list(tasks), feed)
             return tuple(
-                _softmax(own[0] / self._settings.temperatures[task]) for task, own in zip(tasks, logits, strict=True)
+                own[0] if task == _VECTOR else _softmax(own[0] / self._settings.temperatures[task])
+                for task, own in zip(tasks, logits, strict=True)
             )
 
         if self._pool is None or len(encodings) == 1:

@@ -1,6 +1,6 @@
 """SEMANTIC: the reader model compares an answer with the element and its phrasings.
 
-    score = the mean of the BEST largest probabilities of "same" over the phrasings
+    score = the mean of the BEST largest nearnesses (nearness.py) of the phrasings, 0 to 1
 
 An answer is aligned if the score reaches the model's threshold, unless it contradicts: where "contradicts" is the
 largest probability beside the phrasing that fits best, or beside most phrasings.
@@ -13,6 +13,8 @@ import numpy as np
 from services.scoring.alignment import AlignmentItem, AlignmentVerdict, on_nothing, shown
 from services.scoring.grouping import normalise
 from services.scoring.lexical import Said
+from services.scoring.nearness import compare
+from services.scoring.one_call_reader import OneCallReader
 from services.scoring.reader_labels import Relation
 from services.scoring.reader_model import Floats, Pair, Reader
 from services.scoring.response_types import ResponseType, ResponseTypeClassifier, TypedResponse
@@ -45,17 +47,17 @@ class SemanticJudge:
         }
         to_read = [item for item in distinct if item not in verdicts]
         pairs = [Pair(item.answer, phrasing) for item in to_read for phrasing in _phrasings(item)]
-        rows = self._reader.relate(pairs)
+        compared = compare(OneCallReader(self._reader), pairs)
         start = 0
         for item in to_read:
             end = start + len(_phrasings(item))
-            verdicts[item] = self._weigh(item, rows[start:end])
+            verdicts[item] = self._weigh(item, compared.relations[start:end], compared.nearness[start:end])
             start = end
         return tuple(verdicts[item] for item in items)
 
-    def _weigh(self, item: AlignmentItem, rows: Floats) -> AlignmentVerdict:
-        same, best = rows[:, Relation.SAME], int(rows[:, Relation.SAME].argmax())
-        score = float(np.sort(same)[-BEST:].mean())
+    def _weigh(self, item: AlignmentItem, rows: Floats, nearness: Floats) -> AlignmentVerdict:
+        best = int(nearness.argmax())
+        score = max(0.0, min(1.0, float(np.sort(nearness)[-BEST:].mean())))
         phrasing = _phrasings(item)[best]
         relations = rows.argmax(axis=1)
         contradicted = relations[best] == Relation.CONTRADICTS or 2 * int(
@@ -66,7 +68,7 @@ class SemanticJudge:
             return AlignmentVerdict(False, score, evidence, phrasing)
         aligned = score >= self._reader.thresholds.aligned
         said = "names the same concern as" if aligned else "does not name the concern of"
-        evidence = f"{shown(item.answer)} {said} {shown(phrasing)} (probability {score:.2f})"
+        evidence = f"{shown(item.answer)} {said} {shown(phrasing)} (nearness {score:.2f})"
         return AlignmentVerdict(aligned, score, evidence, phrasing)
 
 

@@ -23,7 +23,8 @@ class ScoringSettings(ServerSettings):
     reader_threads: int = Field(default=0, ge=0, le=256)
     """Threads that the reader model computes with; 0 takes one a core."""
     reader_cache: int = Field(default=50_000, ge=0)
-    """Texts and pairs of texts whose results are remembered, about 0.5 KB each; 0 remembers none."""
+    """Texts and pairs of texts whose results are remembered, about 0.5 KB a pair and 2 KB a sentence; 0
+    remembers none."""
     workers: int = Field(default=2, ge=1, le=64)
     """Threads that compute larger requests beside the event loop."""
 

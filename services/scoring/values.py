@@ -15,7 +15,7 @@ from types import MappingProxyType
 from services.scoring.readable import is_readable
 from services.scoring.reader_labels import NOTHING, VALUES_AND_NOTHING
 from services.scoring.reader_model import Floats, Reader
-from services.scoring.response_types import is_literally_none
+from services.scoring.response_types import ResponseType, is_literally_none
 from services.scoring.schwartz import GROUPS, VALUES
 from services.scoring.spoken import foreign_language
 
@@ -60,15 +60,16 @@ class ValueAttributor:
             if is_readable(sentence) and not is_literally_none(sentence) and not foreign_language(sentence)
         ]
         if to_read:
-            rows = self._reader.describe(to_read).values
-            for sentence, row in zip(to_read, rows, strict=True):
-                results[sentence] = self._weigh(row)
+            found = self._reader.describe(to_read)
+            for sentence, row, kinds in zip(to_read, found.values, found.types, strict=True):
+                results[sentence] = self._weigh(row, concern=int(kinds.argmax()) == ResponseType.VALUE_AWARE)
         return tuple(results[sentence] for sentence in sentences)
 
-    def _weigh(self, row: Floats) -> ValueAttribution:
+    def _weigh(self, row: Floats, *, concern: bool) -> ValueAttribution:
         probability = dict(zip(VALUES_AND_NOTHING, row.tolist(), strict=True))
         nothing = probability.pop(NOTHING)
         total = sum(probability.values())
-        if nothing > self._reader.thresholds.nothing or not total:
+        # What voices a concern concerns a value, whichever it is.
+        if (nothing > self._reader.thresholds.nothing and not concern) or not total:
             return NOTHING_AT_STAKE
         return attribution({value: share / total for value, share in probability.items()})

@@ -14,6 +14,7 @@ from services.scoring.reader_labels import (
     Verdict,
 )
 from training.reading import corpus
+from training.reading.antonyms import opposites
 from training.reading.corpus import Situation
 
 NO_TARGET = -1
@@ -41,6 +42,14 @@ class SentenceExample(NamedTuple):
     """Place in TYPES, or NO_TARGET."""
     values: tuple[float, ...] | None
     """A distribution over VALUES_AND_NOTHING; None where it is not known."""
+
+
+class TripleExample(NamedTuple):
+    """Two texts of one meaning, and a text on the same picture that means something else."""
+
+    first: SentenceExample
+    second: SentenceExample
+    other: SentenceExample
 
 
 class AnswerExample(NamedTuple):
@@ -92,9 +101,11 @@ class PairSampler:
         kind = self._rng.random()
         if kind < 0.24 and self._sets:
             pair = self._from_set()
-        elif kind < 0.32 and self._older:
+        elif kind < 0.30 and self._older:
             pair = self._rng.choice(self._older)
-        elif kind < 0.38 and self._calm:
+        elif kind < 0.36:
+            pair = self._opposite()
+        elif kind < 0.42 and self._calm:
             pair = self._calm_pair(self._rng.choice(self._calm))
         else:
             pair = self._pair(self._rng.choice(self._concerns))
@@ -122,6 +133,27 @@ class PairSampler:
         if stranger is own:
             return PairExample(pick(own.other), wanted, Relation.NEITHER)
         return PairExample(pick(stranger.aligned), wanted, NOT_SAME)
+
+    def triple(self) -> TripleExample:
+        """Texts that are read alone."""
+        own = self._rng.choice(self._concerns)
+        values = mean_distribution(own.value_labels) if own.value_labels else None
+        told = TYPES.index("value_aware")
+        rows = [SentenceExample(text, told, values) for text in own.aligned]
+        rows += [SentenceExample(text, NO_TARGET, values) for text in own.phrasings]
+        first, second = self._rng.sample(rows, 2)
+        if self._rng.random() < 0.5:
+            return TripleExample(first, second, SentenceExample(self._rng.choice(own.other), told, None))
+        return TripleExample(
+            first, second, SentenceExample(self._rng.choice(own.descriptive), TYPES.index("descriptive"), NOTHING)
+        )
+
+    def _opposite(self) -> PairExample:
+        while True:
+            own = self._rng.choice(self._concerns)
+            text = self._rng.choice((*own.aligned, *own.phrasings))
+            if found := opposites(text):
+                return PairExample(self._rng.choice(found), text, Relation.CONTRADICTS)
 
     def _calm_pair(self, own: Situation) -> PairExample:
         pick, kind = self._rng.choice, self._rng.random()

@@ -20,7 +20,7 @@ from training.reading.base import base_folder
 from training.reading.network import ReaderNetwork
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-OUTPUTS = ("relation", "type", "values", "verdict")
+OUTPUTS = ("relation", "type", "values", "verdict", "vector")
 
 
 def export(network: ReaderNetwork, out: Path) -> None:

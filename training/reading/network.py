@@ -10,13 +10,15 @@ from transformers import BertModel
 from services.scoring.reader_labels import TYPES, VALUES_AND_NOTHING, VERDICTS, Relation
 
 
-class Logits(NamedTuple):
-    """What the heads say, each of shape (texts, classes)."""
+class Outputs(NamedTuple):
+    """What the heads say, each of shape (texts, classes), and a vector."""
 
     relation: Tensor
     type: Tensor
     values: Tensor
     verdict: Tensor
+    vector: Tensor
+    """Shape (texts, width), of length 1: texts of like meaning point in like directions."""
 
 
 class ReaderNetwork(nn.Module):
@@ -36,12 +38,18 @@ class ReaderNetwork(nn.Module):
         self.values_head = nn.Linear(width, len(VALUES_AND_NOTHING))
         self.verdict_head = nn.Linear(width, len(VERDICTS))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Logits:
-        """Logits of every head; a caller uses those of its task."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Outputs:
+        """Outputs of every head; a caller uses those of its task."""
         rows = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
         ).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(rows.dtype)
         mean = (rows * mask).sum(1) / mask.sum(1)
         read = self.dropout(torch.cat([rows[:, 0], mean], dim=-1))
-        return Logits(self.relation_head(read), self.type_head(read), self.values_head(read), self.verdict_head(read))
+        return Outputs(
+            self.relation_head(read),
+            self.type_head(read),
+            self.values_head(read),
+            self.verdict_head(read),
+            nn.functional.normalize(mean, dim=-1),
+        )

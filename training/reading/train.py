@@ -26,19 +26,22 @@ from training.reading.examples import (
     PairExample,
     PairSampler,
     SentenceExample,
+    TripleExample,
     answer_examples,
     sentence_examples,
 )
-from training.reading.network import ReaderNetwork
+from training.reading.network import Outputs, ReaderNetwork
 from training.reading.older import older_pairs, older_sentences
 from training.reading.perturb import perturbed
 
 ExampleT = TypeVar("ExampleT")
 
-PAIRS, SENTENCES, ANSWERS = 32, 12, 12
+PAIRS, TRIPLES, SENTENCES, ANSWERS = 32, 6, 12, 12
 """Examples of each task in a step."""
 LEARNING_RATE = 8e-5
 MAX_TOKENS = 128
+VECTOR_WEIGHT, VECTOR_SCALE = 0.3, 20.0
+"""Weight of the vectors' loss, and what cosines are multiplied by, as in the base model's own training."""
 _TINY = 1e-6
 _BUCKETS = 16
 """Steps whose examples are drawn together and sorted by length."""
@@ -71,27 +74,36 @@ def relation_loss(logits: Tensor, relations: Tensor) -> Tensor:
     return torch.where(known, loss, different).mean()
 
 
-def step_loss(
-    network: ReaderNetwork,
-    tokens: Tokens,
-    pairs: Sequence[PairExample],
-    sentences: Sequence[SentenceExample],
-    answers: Sequence[AnswerExample],
-) -> Tensor:
+def vector_loss(vectors: Tensor, triples: int) -> Tensor:
+    """Cross-entropy of each triple's second text among all second and other texts, by the cosine with its first."""
+    cosines = VECTOR_SCALE * vectors[:triples] @ vectors[triples : 3 * triples].T
+    return functional.cross_entropy(cosines, torch.arange(triples))
+
+
+def _halves(examples: Sequence[ExampleT], first: int) -> tuple[Sequence[ExampleT], Sequence[ExampleT]]:
+    return examples[:first], examples[first:]
+
+
+def step_loss(network: ReaderNetwork, tokens: Tokens, batch: "Batch") -> Tensor:
     """The loss of one step: the sum over the tasks."""
-    read = network(**tokens([(own.first, own.second) for own in pairs]))
-    loss = relation_loss(read.relation, torch.tensor([own.relation for own in pairs]))
-    if sentences:
-        read = network(**tokens([own.text for own in sentences]))
+    read = network(**tokens([(own.first, own.second) for own in batch.pairs]))
+    loss = relation_loss(read.relation, torch.tensor([own.relation for own in batch.pairs]))
+    if batch.sentences:
+        columns = zip(*batch.triples, strict=True)
+        sentences = [own for column in columns for own in column] + list(batch.sentences)
+        # Apart, since each batch is as long as its longest text.
+        parts = [network(**tokens([own.text for own in part])) for part in _halves(sentences, 3 * len(batch.triples))]
+        loss = loss + VECTOR_WEIGHT * vector_loss(parts[0].vector, len(batch.triples))
+        read = Outputs(*(torch.cat(own) for own in zip(*parts, strict=True)))
         loss = loss + functional.cross_entropy(
             read.type, torch.tensor([own.type for own in sentences]), ignore_index=NO_TARGET
         )
         valued = [row for row, own in enumerate(sentences) if own.values is not None]
         targets = torch.tensor([sentences[row].values for row in valued])
         loss = loss + functional.cross_entropy(read.values[valued], targets)
-    if answers:
-        read = network(**tokens([(own.question, own.answer) for own in answers]))
-        loss = loss + functional.cross_entropy(read.verdict, torch.tensor([own.verdict for own in answers]))
+    if batch.answers:
+        read = network(**tokens([(own.question, own.answer) for own in batch.answers]))
+        loss = loss + functional.cross_entropy(read.verdict, torch.tensor([own.verdict for own in batch.answers]))
     return loss
 
 
@@ -122,7 +134,7 @@ def train(authors: Sequence[int], steps: int, seed: int, *, pairs_only: bool = F
     for step in range(steps):
         if step % _BUCKETS == 0:
             batches = _batches(sampler, sentences, answers, rng)
-        loss = step_loss(network, tokens, *batches[step % _BUCKETS])
+        loss = step_loss(network, tokens, batches[step % _BUCKETS])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -140,6 +152,7 @@ class Batch(NamedTuple):
     """The examples of one step."""
 
     pairs: Sequence[PairExample]
+    triples: Sequence[TripleExample]
     sentences: Sequence[SentenceExample]
     answers: Sequence[AnswerExample]
 
@@ -152,8 +165,10 @@ def _batches(
     pairs = [own._replace(first=perturbed(own.first, rng), second=perturbed(own.second, rng)) for own in pairs]
     some = [own._replace(text=perturbed(own.text, rng)) for own in _some(sentences, _BUCKETS * SENTENCES, rng)]
     answered = [own._replace(answer=perturbed(own.answer, rng)) for own in _some(answers, _BUCKETS * ANSWERS, rng)]
+    triples = [sampler.triple() for _ in range(_BUCKETS * TRIPLES)] if sentences else []
     parts = [
         _shuffled_slices(sorted(pairs, key=lambda own: len(own.first) + len(own.second)), rng),
+        _shuffled_slices(sorted(triples, key=lambda own: max(len(text.text) for text in own)), rng),
         _shuffled_slices(sorted(some, key=lambda own: len(own.text)), rng),
         _shuffled_slices(sorted(answered, key=lambda own: len(own.answer)), rng),
     ]
@@ -176,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--authors", default=",".join(map(str, TRAINED)), help="numbers, separated by commas")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--pairs-only", action="store_true", help="train the relation of two texts alone")
     given = parser.parse_args(arguments)
@@ -191,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "steps": given.steps,
         "seed": given.seed,
         "learning_rate": LEARNING_RATE,
-        "batch": {"pairs": PAIRS, "sentences": SENTENCES, "answers": ANSWERS},
+        "batch": {"pairs": PAIRS, "triples": TRIPLES, "sentences": SENTENCES, "answers": ANSWERS},
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
     (given.out / "training.json").write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")

@@ -64,9 +64,10 @@ def test_by_words_a_denial_or_the_opposite_is_not_aligned(answer: str, element: 
     assert judge_lexically(AlignmentItem(answer, element)).aligned is False
 
 
-def test_by_meaning_most_denials_and_opposites_are_not_aligned(semantic: SemanticJudge) -> None:
+def test_by_meaning_nearly_all_denials_and_opposites_are_not_aligned(semantic: SemanticJudge) -> None:
     verdicts = semantic.judge([AlignmentItem(answer, element) for answer, element in NEAR_MISSES])
-    assert sum(verdict.aligned is False for verdict in verdicts) >= 9
+    # "The knife is out of the baby's reach." is read as naming "knife within the baby's reach".
+    assert sum(verdict.aligned is False for verdict in verdicts) >= len(NEAR_MISSES) - 1
 
 
 @pytest.mark.parametrize(

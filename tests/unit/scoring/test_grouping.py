@@ -1,28 +1,24 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gateway.detection import Completion
 from gateway.detection import summarise as summarise_at_the_gateway
-from services.scoring.grouping import MAX_PAIRED, AbstainReason, GroupBy, normalise, summarise
-from services.scoring.reader_model import OnnxReader
+from services.scoring.grouping import MAX_PAIRED, MAX_PAIRED_BYTES, AbstainReason, GroupBy, normalise, summarise
+from services.scoring.reader_model import OnnxReader, Pair
 from services.scoring.response_types import ResponseType
 
 
 def test_the_same_meaning_is_one_group(reader: OnnxReader) -> None:
     result = summarise(
-        [
-            "The child is reaching for the hot stove.",
-            "The dog sleeps.",
-            "A toddler is dangerously close to the burner.",
-        ],
-        0.5,
-        reader,
+        ["The child is near the stove.", "The dog sleeps.", "A toddler stands next to the stove."], 0.5, reader
     )
     assert [group.members for group in result.groups] == [(0, 2), (1,)]
-    assert result.element == "The child is reaching for the hot stove."
+    assert result.element == "The child is near the stove."
     assert result.agreement == pytest.approx(2 / 3)
     assert result.entropy_bits == pytest.approx(-(2 / 3) * math.log2(2 / 3) - (1 / 3) * math.log2(1 / 3))
     assert not result.abstain
@@ -154,11 +150,34 @@ def test_groups_partition_the_sentences_in_whatever_order(reader: OnnxReader, da
     assert shuffled.agreement == result.agreement
 
 
-def test_long_completions_are_grouped_in_bounded_time(reader: OnnxReader) -> None:
-    # Only what the model reads of each counts, and only so many are compared.
-    sentences = [f"The stove {number} " + "is very hot " * 1300 for number in range(6)]
-    assert len(summarise(sentences, 0.5, reader).groups) >= 1
-    assert MAX_PAIRED * (MAX_PAIRED - 1) // 2 == 2016
+@pytest.mark.parametrize(("count", "repeats"), [(70, 1), (256, 4), (100, 1300)])
+def test_what_is_compared_is_bounded(
+    reader: OnnxReader, monkeypatch: pytest.MonkeyPatch, count: int, repeats: int
+) -> None:
+    asked: list[Pair] = []
+
+    def relate(_: OnnxReader, pairs: list[Pair]) -> NDArray[np.float64]:
+        asked.extend(pairs)
+        return np.tile([0.0, 1.0, 0.0], (len(pairs), 1))
+
+    monkeypatch.setattr(OnnxReader, "relate", relate)
+    result = summarise([f"The stove {number} " + "is very hot " * repeats for number in range(count)], 0.5, reader)
+    assert 0 < len(asked) <= MAX_PAIRED * (MAX_PAIRED - 1) // 2
+    assert sum(min(len(text), 256) for pair in asked for text in pair) <= MAX_PAIRED_BYTES
+    # What isn't compared is a group of its own.
+    assert len(result.groups) > count - MAX_PAIRED
+
+
+def test_forms_whose_vectors_are_far_apart_are_not_read_in_pairs(
+    reader: OnnxReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Pair] = []
+    relate = OnnxReader.relate
+    monkeypatch.setattr(OnnxReader, "relate", lambda own, pairs: asked.extend(pairs) or relate(own, pairs))
+    near = ["The child is reaching for the hot stove.", "A toddler is dangerously close to the burner."]
+    result = summarise([*near, "The bus has no wheelchair ramp.", "Litter floats in the river."], 0.5, reader)
+    assert [len(group.members) for group in result.groups] == [2, 1, 1]
+    assert asked == [Pair(*sorted(near))]
 
 
 def test_normalise_is_idempotent_up_to_articles() -> None:

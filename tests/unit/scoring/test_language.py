@@ -94,7 +94,7 @@ def test_equal_sentences_and_items_share_their_result(language: Language) -> Non
 
 
 def test_grouping_by_words_can_be_asked_for(language: Language) -> None:
-    pair = ["The child is reaching for the hot stove.", "A toddler is dangerously close to the burner."]
+    pair = ["The child is near the stove.", "A toddler stands next to the stove."]
     assert len(language.summarize(pair, 0.5, GroupBy.LEXICAL).groups) == 2
     assert len(language.summarize(pair, 0.5).groups) == 1
 

@@ -11,6 +11,7 @@ from services.scoring.one_call_reader import OneCallReader
 from services.scoring.reader_labels import Question, Relation
 from services.scoring.reader_model import PACKAGED, OnnxReader, Pair, load_reader
 from services.serving.errors import FailedPrecondition
+from services.serving.metrics import REGISTRY
 
 PAIR = Pair("A toddler reaches for the boiling pot.", "child near the hot stove")
 
@@ -59,9 +60,26 @@ def test_a_single_call_reads_each_sentence_once(reader: OnnxReader, monkeypatch:
     assert np.array_equal(first.types[[1, 0]], again.types)
 
 
+def test_sentences_of_like_meaning_have_like_vectors(reader: OnnxReader) -> None:
+    vectors = reader.describe([*PAIR, "The bus has no wheelchair ramp."]).vectors
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    assert vectors[0] @ vectors[1] > 0.3 + vectors[0] @ vectors[2]
+
+
+def test_what_was_read_before_is_counted_as_remembered() -> None:
+    def counted(source: str) -> float:
+        return REGISTRY.get_sample_value("axia_scoring_reader_texts_total", {"task": "type", "source": source}) or 0.0
+
+    own, before = load_reader(threads=1, remembered=10), [counted("computed"), counted("remembered")]
+    own.describe(["a stove", "a stove", "a child"])
+    own.describe(["a stove", "a dog"])
+    assert [counted("computed") - before[0], counted("remembered") - before[1]] == [3, 1]
+
+
 def test_no_texts_have_no_rows(reader: OnnxReader) -> None:
     assert reader.relate([]).shape == (0, 3)
     assert reader.describe([]).values.shape == (0, 11)
+    assert reader.describe([]).vectors.shape[0] == 0
 
 
 def test_the_model_is_small_enough_to_be_carried_and_names_its_revision(reader: OnnxReader) -> None:

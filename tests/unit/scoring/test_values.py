@@ -19,6 +19,7 @@ def attributor(reader: OnnxReader) -> ValueAttributor:
         ("The girl comforts her crying friend.", "benevolence"),
         ("Chemical waste poisons the river and its animals.", "universalism"),
         ("monks praying in a temple", "tradition"),
+        ("The old man is lying on the floor.", "benevolence"),
         ("The water has been spilled on the floor.", "security"),
     ],
 )
