@@ -28,8 +28,10 @@ _LATIN_WORDS = "|".join(sorted((own for own in _WORDS if own not in _HAN_DIGITS)
 _POINT = r"(?:point|komma|coma|virgule|vírgula|virgola)"
 _HAN = rf"(?<![\u4e00-\u9fff])[{_HAN_DIGITS}](?:[点點][{_HAN_DIGITS}\d])?(?=[分点點/]|[^\u4e00-\u9fff]|$)"
 _FIGURE = r"(?<![a-z\d_])(?<!\d[.,])(?<![^.]\.)(?:\d+(?:[.,]\d+)?)|(?<![\w.])\.\d+"
+_ONE_OF = "one of (?:the|my|our|its|those|these)"
 _WORD = (
-    rf"\b(?:{_LATIN_WORDS})(?:[ -]{_POINT}(?:[ -](?:\d|{_LATIN_WORDS})\b){{1,3}}|[ -]and[ -]a[ -]half\b)?\b(?!-[a-z])"
+    rf"\b(?!{_ONE_OF}\b)(?:{_LATIN_WORDS})"
+    rf"(?:[ -]{_POINT}(?:[ -](?:\d|{_LATIN_WORDS})\b){{1,3}}|[ -]and[ -]a[ -]half\b)?\b(?!-[a-z])"
     rf"|\bpoint(?: (?:{_LATIN_WORDS})\b){{1,2}}|\bhalf\b(?= ?(?:[.,;:)\n*|]|$))|{_HAN}"
 )
 _NUMBER = rf"(?:{_FIGURE}|{_WORD})"

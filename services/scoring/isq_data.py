@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from services.scoring.isq_legends import PLACES
 from services.scoring.isq_statements import Statement
 from services.scoring.isq_trees import DEEPEST, Object, Pairs, read_tree
 
@@ -17,6 +18,7 @@ def read_json(text: str) -> tuple[list[Statement], str]:
     decoder = json.JSONDecoder(object_pairs_hook=Object, strict=False)
     statements: list[Statement] = []
     kept: list[str] = []
+    bare = not PLACES.search(text.lower())
     done = position = 0
     for _ in range(_MOST_BLOCKS):
         start = re.compile(r"[{\[]").search(text, position)
@@ -27,7 +29,7 @@ def read_json(text: str) -> tuple[list[Statement], str]:
         except (ValueError, RecursionError):
             position = start.end()
             continue
-        found = read_tree(data)
+        found = read_tree(data, bare=bare)
         if found:
             statements.extend(found)
             kept.append(text[done : start.start()])

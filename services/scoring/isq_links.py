@@ -108,9 +108,12 @@ _BEFORE_COUNTS = re.compile(
 
 def is_count(text: str, amount: Amount) -> bool:
     """Whether a number counts or numbers something: "3 dogs", "door no. 7", "in 10 words"."""
-    if amount.scale is not None:
-        return False
     behind = text[amount.end : amount.end + 40]
+    if amount.scale is not None:
+        # "8/10 warm light" is a score with a remark, "100% natural light" and "5 out of 5 dogs" are none.
+        share = re.search(r"%|percent|per cent|of", text[amount.start : amount.end])
+        counted = re.match(r"[ \t]{1,3}([^\W\d_]+)", behind)
+        return bool(share and counted) and counted[1] not in _AFTER and not starts_with_name(behind[counted.start(1) :])
     word = re.match(r"[*_\"']{0,3}[ \t]{1,3}([^\W\d_]+(?:'[a-z]+)?)", behind) or re.match(r"([^\W\da-z_])", behind)
     if word and word[1] not in _AFTER and not starts_with_name(behind[word.start(1) :]):
         return True
@@ -126,7 +129,7 @@ def stands_below(text: str, amount: Amount) -> bool:
 
 
 _DOUBT = re.compile(
-    r"^[^\w\n]{0,4}(?:or|oder|ou|или|或)\b(?: maybe| perhaps| even| possibly| rather)? (?P<other>[^\n]{1,12})|"
+    r"^[^\w\n]{0,4}(?:or|oder|ou|или|或)\b(?: maybe| perhaps| even| possibly| rather)?(?: an?)? (?P<other>[^\n]{1,12})|"
     r"(?:can(?:'|no| no)?t decide|not sure (?:which|whether)|changed my mind|scratch that|"
     r"on (?:second thoughts?|(?:further )?reflection)|let me (?:revise|change|correct)|make (?:that|it) (?:a |an )?\d|"
     r"(?:\bno|wait|sorry|correction|actually|rather)[,:. -]{1,3}(?:it's |i'd say |more like |make it |a |an )?"
@@ -135,7 +138,7 @@ _DOUBT = re.compile(
 _UNDECIDED = re.compile(
     r"can(?:'|no| no)?t decide|not sure (?:which|whether)|hard to (?:say|choose) between|or rather|either .{1,30} or "
 )
-_REPEATED = re.compile(r"[ \t*_]{0,4}\((?P<other>[^()\n]{1,12})\)")
+_REPEATED = re.compile(r"[ \t*_]{0,4}(?:\((?P<other>[^()\n]{1,12})\)|= {0,4}(?P<now>\d[\d./]{0,8}))")
 
 
 def is_undecided(line: str) -> bool:
@@ -144,7 +147,7 @@ def is_undecided(line: str) -> bool:
 
 
 def is_doubted(text: str, amount: Amount, end: int) -> bool:
-    """Whether what follows a number takes it back: "8 or 3", "8, no, 7", "eight (7)"."""
+    """Whether what follows a number takes it back: "8 or 3", "8, no, 7", "eight (7)", "7 → 8"."""
     behind = text[amount.end : min(end, amount.end + 120)].split("\n", 1)[0]
     if behind.startswith("+"):
         return True
@@ -154,10 +157,9 @@ def is_doubted(text: str, amount: Amount, end: int) -> bool:
     again = _REPEATED.match(behind)
     if not again:
         return False
-    others = [own for own in amounts(again["other"]) if not own.is_scale]
-    whole = len(others) == 1 and re.fullmatch(
-        r"\W*", again["other"][: others[0].start] + again["other"][others[0].end :]
-    )
+    other = again["other"] or again["now"]
+    others = [own for own in amounts(other) if not own.is_scale]
+    whole = len(others) == 1 and re.fullmatch(r"\W*", other[: others[0].start] + other[others[0].end :])
     return bool(whole) and not _same(amount, others[0])
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from services.scoring.isq_amounts import Amount, amounts, listed, whole_amount
+from services.scoring.isq_legends import PLACES
 from services.scoring.isq_links import is_count
 from services.scoring.isq_names import full_names, item_of
 from services.scoring.isq_statements import HIGHEST, Statement, as_yes_or_no, state
@@ -12,9 +13,8 @@ _SCORE = re.compile(
     r"\b(?:score|rating|rate|points?|marks?|grade|value|result|answer|your?|my|me|note|bewertung|punkte?|wert|puntuación|"
     r"puntaje|calificación|punteggio|nota|valor|valeur)\b|分|评|評|점수|оценка"
 )
-_BOUND = re.compile(
-    r"\b(?:max|maximum|min|range|scale|out of|weight|skala|bereich|rango|escala|échelle|possible|#|no|nr)\b|范围|範囲"
-)
+_BOUND = re.compile(r"\b(?:max|maximum|range|scale|out of|skala|bereich|rango|escala|échelle|possible)\b|范围|範囲")
+_IGNORED = re.compile(r"\b(?:min|minimum|weight|weighting|confidence|certainty|no|nr)\b|#|(?:^| )symbol(?:$| )|权重")
 _RULE = re.compile(r"[\s|:+=_-]*")
 _MOST_CELLS = 24
 _LONGEST_CELL = 160
@@ -94,13 +94,16 @@ def _read_row(row: Sequence[str], heading: Sequence[str]) -> Statement | None:
     cells = [
         (heading[place] if len(heading) == len(row) else "", cell) for place, cell in enumerate(row) if place > name
     ]
+    cells = [own for own in cells if not _IGNORED.search(own[0])]
     cells = cells or [("", row[place]) for place in range(name)]
     scored = [own for own in cells if _SCORE.search(own[0]) and not _BOUND.search(own[0])]
+    # "Score (0-10)" above all six items says nothing of those from 0 to 1.
+    headed = [own.high for label, _ in scored for own in amounts(label) if own.is_scale and own.high != max(HIGHEST)]
     bounds = [
         own.high for label, cell in cells if _BOUND.search(label) or not label for own in amounts(cell) if own.is_scale
     ]
     bounds += [own.low for label, cell in cells if _BOUND.search(label) for own in [whole_amount(cell)] if own]
-    scale = next((own for own in [*bounds, *_scales(row[name])] if own != HIGHEST[item]), None)
+    scale = next((own for own in [*bounds, *_scales(row[name]), *headed] if own != HIGHEST[item]), None)
     found = [own for own in (_read_cell(item, cell, scale) for _, cell in scored) if own]
     found = found or [
         own for own in (_read_cell(item, cell, scale) for label, cell in cells if not _BOUND.search(label)) if own
@@ -144,7 +147,7 @@ _REORDERED = re.compile(r"reverse|backward|opposite order|different order|alphab
 
 def read_bare(text: str) -> list[Statement]:
     """Six numbers in the questionnaire's order, in a folded text that names no item beside a number."""
-    if _REORDERED.search(text):
+    if _REORDERED.search(text) or PLACES.search(text):
         return []
     lines = [line.strip() for line in text.split("\n")]
     lines = [line for line in lines if line and re.search(r"[a-z\d一-鿿]", line) and not _TOTAL.search(line)]
@@ -207,6 +210,9 @@ def _read_line(line: str) -> list[Amount] | None:
         numbers = [whole_amount(part.strip(" ,;|")) for part in parts]
         read = [own for own in numbers if own]
         return read if len(read) == len(HIGHEST) else None
+    plain = line.strip(" ()[]{}.")
+    if re.fullmatch(r"[\d.,]+", plain) and plain.count(",") == len(HIGHEST) - 1:  # "8,7,6,5,0.7,0.4"
+        return listed(plain, len(HIGHEST))
     found = amounts(line)
     if not found or re.search(r"\d", line[: found[0].start]):
         return None

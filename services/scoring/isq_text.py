@@ -7,6 +7,7 @@ from itertools import chain
 from services.scoring.isq import DEFAULT_THRESHOLD, ITEM_MAXIMA, IsqItems, IsqScore, score_isq
 from services.scoring.isq_data import read_json, read_xml, read_yaml
 from services.scoring.isq_folding import fold
+from services.scoring.isq_legends import scale_of_all, without_legends
 from services.scoring.isq_mentions import read_mentions
 from services.scoring.isq_names import Mention, full_names, short_names
 from services.scoring.isq_statements import Statement, are_all, settle
@@ -39,8 +40,15 @@ def read_isq(text: str) -> IsqText:
     they state, so on an item from 0 to 1 they are 0.8; "7-8" is 7.5; preference alignment and action desire may be yes
     or no. Six bare numbers are the items in order. What a reader could not tell stays None: nothing is guessed.
     """
-    found = _read(text)
-    numbers, problems = settle(found)
+    folded = without_legends(fold(text))
+    first = next((mention.start for mention in full_names(folded)), len(folded))
+    scale = scale_of_all(folded, first)
+    if scale:
+        return IsqText(
+            _NOTHING,
+            f"the answer's scale is {scale.low:g} to {scale.high:g}; those of the items are 0 to 10 and 0 to 1",
+        )
+    numbers, problems = settle(_read(text))
     if problems:
         return IsqText(_NOTHING, f"{_NAMES[problems[0].item]} {problems[0].problem}")
     return IsqText(IsqItems(*numbers))
@@ -49,7 +57,7 @@ def read_isq(text: str) -> IsqText:
 def _read(text: str) -> list[Statement]:
     from_json, rest = read_json(text)
     from_xml, rest = read_xml(rest)
-    folded = fold(rest)
+    folded = without_legends(fold(rest))
     final = list(_FINAL.finditer(folded))
     if final and not from_json and not from_xml:
         last = _read_folded(folded[final[-1].end() :])

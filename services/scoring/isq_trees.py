@@ -23,6 +23,10 @@ _NAME_KEYS = re.compile(
 )
 _BOUND_KEYS = re.compile(r"max|min|out_?of|scale|range|limit|bounds?$|possible")
 _OTHER_KEYS = re.compile(r"weight|confidence|index|id$|rank|order|no$|number_of|average|mean|total|#$")
+_ASIDE_KEY = re.compile(
+    r"(?:confidence|certainty|weight|reason(?:ing)?|explanation|comment|max|maximum|min|minimum|rank|id)$"
+)
+"""The end of a key that is about an item and isn't its score."""
 _MOST_NODES = 4000
 DEEPEST = 24
 """Levels of data that are looked at."""
@@ -36,8 +40,13 @@ class Object(dict[str, Any]):
         self.pairs = pairs
 
 
-def read_tree(data: Any) -> list[Statement]:
-    """What data says of items; empty if it names none and is no list of six numbers."""
+def read_tree(data: Any, *, bare: bool = True) -> list[Statement]:
+    """What data says of items; empty if it names none and is no list of six numbers.
+
+    Args:
+        data: As a parser of JSON, YAML or XML gives it, its mappings as `Object`.
+        bare: Whether six numbers without names are scores.
+    """
     walk = _Walk()
     try:
         statements = list(walk.read(data, DEEPEST))
@@ -46,7 +55,7 @@ def read_tree(data: Any) -> list[Statement]:
     if statements:
         return statements
     lists = walk.lists
-    if len(lists) != 1:
+    if len(lists) != 1 or not bare:
         return []
     order = walk.orders[0] if len(walk.orders) == 1 else range(len(HIGHEST))
     return [state(item, number) for item, number in zip(order, lists[0], strict=True)]
@@ -132,7 +141,7 @@ def _item_of_key(key: str) -> int | None:
     if len(key) > 120:  # noqa: PLR2004
         return None
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key)
-    return item_of(fold(spaced))
+    return None if _ASIDE_KEY.search(spaced.lower()) else item_of(fold(spaced))
 
 
 def _named(node: Object) -> int | None:
