@@ -11,12 +11,17 @@ class Start(NamedTuple):
     """Characters, 0 if there is none."""
     heading: bool = False
     listed: bool = False
+    asks: bool | None = None
+    """Whether a question follows that the model repeats, or the answer to one; None if the markup doesn't tell."""
 
 
-START_WINDOW = 40
+START_WINDOW = 48
 """Characters that `start_of_line` needs at most to decide."""
 _NOTHING = Start(0)
 _NEVER = re.compile(r"(?!)")
+_ROLES = "(?:assistant|model|user|human|system)"
+_ASKS = re.compile(r"\[INST|user|human|system", re.IGNORECASE)
+_ANSWERS = re.compile(r"/INST|assistant|model|answer|response", re.IGNORECASE)
 _NAMED = r"final_answer|answer|response|output|conclusion|result"
 
 
@@ -37,8 +42,16 @@ _FORMS = (
     _Form(">", re.compile(r">"), _NEVER, _NOTHING),
     _Form(
         "<[",
-        re.compile(rf"<\|[\w ]{{1,24}}\|>|</?(?:{_NAMED}|s|bos)>|\[/?(?:INST|OUT|ANSWER|RESPONSE)\]", re.IGNORECASE),
-        re.compile(r"<\|[\w ]{0,24}\|?|</?\w{0,12}|\[/?[A-Z]{0,8}", re.IGNORECASE),
+        re.compile(
+            rf"<\|start_header_id\|>{_ROLES}<\|end_header_id\|>|<(?:\|im_start\||start_of_turn)>(?:{_ROLES})?"
+            rf"|<\|[\w ]{{1,24}}\|>|</?(?:{_NAMED}|s|bos)>|\[/?(?:INST|OUT|ANSWER|RESPONSE)\]:?",
+            re.IGNORECASE,
+        ),
+        re.compile(
+            r"<\|[\w ]{0,24}\|?|<\|[\w ]{1,24}\|>(?:\w{0,10}|\w{1,10}<[\w|]{0,16})|</?\w{0,13}|<start_of_turn>\w{0,10}"
+            r"|\[/?[A-Z]{0,8}\]?",
+            re.IGNORECASE,
+        ),
         _NOTHING,
     ),
     _Form(
@@ -78,7 +91,8 @@ def start_of_line(text: str, *, complete: bool) -> Start | None:
         if not complete and form.beginning.fullmatch(text):
             return None
         if found := form.whole.match(text):
-            return form.start._replace(length=found.end())
+            asks = True if _ASKS.search(found[0]) else False if _ANSWERS.search(found[0]) else None
+            return form.start._replace(length=found.end(), asks=asks)
     return _NOTHING
 
 

@@ -86,18 +86,35 @@ _SPEAKS_OF_ANSWERING = (
         study studied consider considered considering think thinking thought thoughts identify identifying determine
         find found describe describing explain share sharing shared provide provided uploaded give gives given giving
         listed say said tell tells put point points pointed pointing proceed start begin continue move go goes going
-        gone went walk break breakdown catch catches caught eye stand stands standing stood come comes came draw note
-        notice noticed noting observe observed observing highlight mention mentioned worth deserve like help happy glad
-        pleased ask asked question questions query request requested steps way ways detail detailed aspect aspects
+        gone went walk break breakdown catch catches caught eye stand stands stood come comes came draw note
+        notice noticed noting observe observed observing highlight mention mentioned worth deserve like happy glad
+        pleased ask asked question questions query request requested way ways detail detailed aspect aspects
         opinion perspective reading assess assessing evaluate evaluating follow follows following followed below above
         kind sure certainly okay ok alright right thank thanks please based visible shown happen happening present
         matter matters bit moment parts turn raise raises same answering answered respond responding interpret
         interpretation something things particular area areas calls call try further specific context content contents
-        task make gather conversation interaction screen bear"""
+        task make gather """
     )
 )
 _VIEW = r"(?:scene|image|picture|photo|photograph|screenshot|view|frame|post)"
 _KIND_OF_VIEW = re.compile(rf"\b[a-z]+ ({_VIEW})\b")
+_ASKS = re.compile(r"[\s*_#\[<(]*(?:user|human|q|question|prompt|instruction)[\s*_\])>]*", re.IGNORECASE)
+_ANSWERS = re.compile(r"[\s*_#\[<(]*(?:assistant|ai|bot|model|a|ans|answer|response)[\s*_\])>]*", re.IGNORECASE)
+_ANY_NAME = re.compile(
+    r"[\s*_#\[<(]*(?:(?:qwen|llava|internvl|gpt|chatgpt|claude|gemini|gemma|llama|cogvlm|blip|deepseek|mistral|pixtral)"
+    r"[\w. -]{0,16}|a|ans|tl;?dr|in (?:one|a single|short|brief|summary)(?: (?:sentence|phrase|word|line))?|in short)"
+    r"[\s*_\])>]*",
+    re.IGNORECASE,
+)
+"""Labels that no word of which names an answer."""
+_ANNOUNCING = _set("following below attention element elements follow follows noteworthy noticeable")
+_ANNOUNCES_LAST = _set("is are include includes including be was were namely follows see saw notice noticed")
+_ANNOUNCES_FIRST = _set(
+    """here there things several some potential key main important possible hazards issues concerns risks observations
+    findings points details two three four five my"""
+)
+_SHORT_TITLE = 4
+"""Words of a line before a colon that is only a heading."""
 _LETTERS = r"(?:[^\W_]|[\u064b-\u0652\u0900-\u0dff])+"  # `\w` has no marks above and below letters
 _WORD = re.compile(rf"{_LETTERS}(?:['-]{_LETTERS})*")
 _CLOSES_LABEL = re.compile(r"[*_\s]+$")
@@ -126,8 +143,20 @@ def is_opening(sentence: str) -> bool:
     return not others or (len(others) == 1 and others[0] not in _DENIALS and _LOOKS_AT.match(rest) is not None)
 
 
+def asks(label: str) -> bool | None:
+    """Whether what follows a label before a colon is a repeated question ("USER"), or the answer to one ("A").
+
+    None for any other text.
+    """
+    if _ASKS.fullmatch(label):
+        return True
+    return False if _ANSWERS.fullmatch(label) else None
+
+
 def is_label(text: str) -> bool:
     """Whether a text before a colon only names what follows: "Answer", "**Element that needs attention**"."""
+    if _ANY_NAME.fullmatch(text):
+        return True
     words = _words(text)
     if not words or len(words) > _MOST_LABEL_WORDS:
         return False
@@ -148,6 +177,14 @@ def is_title(line: str) -> bool:
 def ends_with_colon(line: str) -> bool:
     """Whether a line announces what follows on the next."""
     return _CLOSES_LABEL.sub("", line).endswith((":", "："))
+
+
+def announces(line: str) -> bool:
+    """Whether a line that ends with a colon says nothing but that something follows."""
+    words = _words(line)
+    if len(words) <= _SHORT_TITLE or words[-1] in _ANNOUNCES_LAST or words[0] in _ANNOUNCES_FIRST:
+        return True
+    return not _ANNOUNCING.isdisjoint(words) or _BEGINS.match(" ".join(words)) is not None
 
 
 def is_heading_sentence(sentence: str) -> bool:

@@ -1,6 +1,7 @@
 """Tells what a model thinks before it answers from the answer, in text that is still being generated.
 
-Reasoning models write their thoughts between tags, mostly ``<think>`` and ``</think>``. Some chat templates write the
+Reasoning models write their thoughts between tags, mostly ``<think>`` and ``</think>``; LLaVA-CoT between ``<SUMMARY>``
+and ``<CONCLUSION>``, gpt-oss in a channel of its own. Some chat templates write the
 opening tag themselves, and then the text begins with the thoughts and only the closing tag is seen: all that came
 before it is reasoning.
 """
@@ -10,11 +11,25 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-_NAMES = ("think", "thinking", "thought", "reasoning")
-_OPENING = [*(f"<{name}>" for name in _NAMES), "◁think▷", "[think]"]
-_CLOSING = [*(f"</{name}>" for name in _NAMES), "◁/think▷", "[/think]"]
-_TAG = re.compile("|".join(map(re.escape, _OPENING + _CLOSING)), re.IGNORECASE)
-_BEGINNINGS = frozenset(tag[:length] for tag in _OPENING + _CLOSING for length in range(1, len(tag)))
+_NAMES = ("think", "thinking", "thought", "reasoning", "scratchpad")
+_OPENING = [
+    *(f"<{name}>" for name in _NAMES),
+    "◁think▷",
+    "[think]",
+    "<|begin_of_thought|>",
+    "<|channel|>analysis<|message|>",
+]
+_CLOSING = [
+    *(f"</{name}>" for name in _NAMES),
+    "◁/think▷",
+    "[/think]",
+    "<|end_of_thought|>",
+    "<|channel|>final<|message|>",
+]
+_STAGES = ["<SUMMARY>", "<CAPTION>", "<CONCLUSION>"]
+"""LLaVA-CoT's tags, in capital letters: its answer is what follows the last one."""
+_TAG = re.compile(f"(?i:{'|'.join(map(re.escape, _OPENING + _CLOSING))})|{'|'.join(_STAGES)}")
+_BEGINNINGS = frozenset(tag.lower()[:length] for tag in _OPENING + _CLOSING + _STAGES for length in range(1, len(tag)))
 _LONGEST = max(map(len, _BEGINNINGS))
 
 
@@ -57,7 +72,7 @@ class ReasoningSplitter:
         for tag in _TAG.finditer(text):
             yield from self._part(text[position : tag.start()])
             position = tag.end()
-            closes = tag.group().lower() in _CLOSING
+            closes = tag.group().lower() in _CLOSING or tag.group() == _STAGES[-1]
             if closes and not self._thinking:
                 yield Part(Kind.RESTART)
             elif not closes and self._thinking:

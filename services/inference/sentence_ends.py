@@ -24,7 +24,7 @@ _MAY_END = frozenset(
     re.split(
         r"\s+",
         """etc a.m p.m u.s u.k u.n e.u inc ltd co corp jr sr al no ed est usw
-        mar mon wed sat sun ft oz lb lbs yr yrs hr hrs min max temp""",
+        mar mon wed sat sun ave av blvd rd ft oz lb lbs yr yrs hr hrs min max temp""",
     )
 )
 # Abbreviations before a number, and words elsewhere.
@@ -48,7 +48,14 @@ LOOKED_AHEAD = 25
 """Characters behind a mark that a decision may depend on, white space and openers not counted."""
 
 _WORD_BEFORE = re.compile(r"(?:[^\W\d_][./])*(?:[^\W\d_]|[\u0900-\u0dff])+$")
-_LIST_MARKER = re.compile(r"(?:^|[:;\n])[\s*_#>-]*\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)]$")
+_LIST_MARKER = re.compile(r"(?:^|\n|[:;](?=[\s*_#>-]))[\s*_#>-]*\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)]$")
+_STREET = re.compile(r"(?:[A-Z][\w'’-]*|\d(?:st|nd|rd|th)) St$")
+_LETTERED = re.compile(
+    r"\b(?:vitamin|hepatitis|plan|type|class|grade|section|option|exit|gate|platform|block|terminal|zone|level|category|"
+    r"building|room|column|letter|group|team|row|seat|point|part) [A-Z]$",
+    re.IGNORECASE,
+)
+"""Words with a letter that is no initial: "vitamin D"."""
 _JOINED_WORD = re.compile(r"(?:^|[\s\"'“‘(*,;])(?:[^\W\d_]|['’-])+[^\W\d_A-Z]$")
 _NEXT_WORD = re.compile(r"[^\W\d_]+")
 _GOES_ON_AFTER_QUOTE = frozenset("但却而的並且地与與とはがをにのもで")
@@ -148,7 +155,7 @@ def _period_belongs_to_word(before: str, following: str, goes_on_small: bool) ->
         return goes_on_small  # a number ends a sentence unless it plainly goes on
     last = word.group()
     lowered = last.lower()
-    if lowered in _MAY_END:
+    if lowered in _MAY_END or _STREET.search(before) or _LETTERED.search(before):
         return bool(following) and not following.isupper()
     if lowered in _ABBREVIATIONS:
         return bool(following)

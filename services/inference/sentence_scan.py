@@ -27,6 +27,8 @@ from services.inference.sentence_parts import JsonAnswer, Quotation
 _MARKUP = frozenset("#*_`>-=|~•+:：.…")
 _LEAST_WORDS_BEFORE_EMOJI = 3
 _JSON_WINDOW = 16
+_WRAPPED = 48
+"""Characters of the shortest line that may be broken for its length."""
 
 
 class Scanner:
@@ -44,6 +46,8 @@ class Scanner:
         """The last unit that was left out."""
         self._label_emphasis = ""
         """Emphasis that began in a label and may end behind its colon."""
+        self._asked = False
+        """Whether the text repeats a question, up to the label of the answer."""
         self.end: int | None = None
         """Index behind the sentence; None while it may go on."""
         self._begin_unit(0)
@@ -135,6 +139,7 @@ class Scanner:
             self._begin += start.length
             self._heading = self._heading or start.heading
             self._listed = self._listed or start.listed
+            self._asked = self._asked if start.asks is None else start.asks
             return True
         if head[0] in "{[":
             inner = head[1:_JSON_WINDOW].lstrip()
@@ -204,7 +209,10 @@ class Scanner:
             if self._quotation.opens(char, before):
                 self._quotation.start(char, position)
         if self._answer_only and char in ":：" and self._is_label(position):
-            self._label_emphasis = openings.emphasis_left_open("".join(self._chars[self._begin : position]))
+            label = "".join(self._chars[self._begin : position])
+            self._label_emphasis = openings.emphasis_left_open(label)
+            asks = openings.asks(label)
+            self._asked = self._asked if asks is None else asks
             self._omitted = (self._begin, position + 1)
             self._begin_unit(position + 1)
             return True
@@ -230,7 +238,7 @@ class Scanner:
         if position - self._begin > openings.LONGEST_LABEL:
             return False
         before = "".join(self._chars[self._begin : position])
-        return openings.is_label(before) or openings.is_opening(before)
+        return openings.asks(before) is not None or openings.is_label(before) or openings.is_opening(before)
 
     def _ends_answer(self, position: int) -> bool | None:
         head = "".join(self._chars[position : position + START_WINDOW])
@@ -250,6 +258,13 @@ class Scanner:
         """At a line break: whether to go on."""
         position, pending = self._position, self._quotation.pending
         if self._line_says and not self._counts(position):
+            wraps = self._wraps(position)
+            if wraps is None:
+                return False
+            if wraps:
+                self._position = self._line = position + 1
+                self._line_says = False
+                return True
             return self._end_unit(pending) if pending is not None else self._end_unit(self._last + 1, by_line=True)
         if self._answer_only and not self._words:
             self._begin_unit(position + 1)  # a rule or another line without words
@@ -257,6 +272,13 @@ class Scanner:
         self._position = self._line = position + 1
         self._line_says = False
         return True
+
+    def _wraps(self, position: int) -> bool | None:
+        """Whether a line is broken for its length and the sentence goes on in the next; None if more text decides."""
+        if not self._answer_only or position - self._line < _WRAPPED or self._chars[self._last] in ":：":
+            return False
+        following = self._chars[position + 1 : position + 2]
+        return (False if self._complete else None) if not following else following[0].islower()
 
     def _counts(self, position: int) -> bool:
         """Whether the line up to a position ends with a list marker, which the next line belongs to."""
@@ -278,12 +300,14 @@ class Scanner:
         return False
 
     def _is_left_out(self, text: str, *, by_line: bool) -> bool:
+        if self._asked:
+            return True
         if len(text) > openings.LONGEST:
             return False
         if by_line and self._heading:
             return True
         if by_line and openings.ends_with_colon(text):
-            return not self._listed or openings.is_title(text)
+            return openings.is_title(text) or (not self._listed and openings.announces(text))
         return (by_line and not self._listed and openings.is_title(text)) or openings.is_opening(text)
 
     # At a terminator.
