@@ -99,13 +99,13 @@ class PairSampler:
     def draw(self) -> PairExample:
         """One pair, in either order."""
         kind = self._rng.random()
-        if kind < 0.24 and self._sets:
+        if kind < 0.30 and self._sets:
             pair = self._from_set()
-        elif kind < 0.30 and self._older:
+        elif kind < 0.36 and self._older:
             pair = self._rng.choice(self._older)
-        elif kind < 0.36:
+        elif kind < 0.42:
             pair = self._opposite()
-        elif kind < 0.42 and self._calm:
+        elif kind < 0.48 and self._calm:
             pair = self._calm_pair(self._rng.choice(self._calm))
         else:
             pair = self._pair(self._rng.choice(self._concerns))

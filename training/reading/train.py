@@ -36,7 +36,7 @@ from training.reading.perturb import perturbed
 
 ExampleT = TypeVar("ExampleT")
 
-PAIRS, TRIPLES, SENTENCES, ANSWERS = 32, 6, 12, 12
+PAIRS, TRIPLES, SENTENCES, ANSWERS = 32, 6, 12, 16
 """Examples of each task in a step."""
 LEARNING_RATE = 8e-5
 MAX_TOKENS = 128
