@@ -233,7 +233,10 @@ class OnnxReader:
 
         if self._pool is None or len(encodings) == 1:
             return list(map(run, encodings))
-        return list(self._pool.map(run, encodings))
+        # The longest first, so that no thread is left with it at the end.
+        order = sorted(range(len(encodings)), key=lambda place: -len(encodings[place].ids))
+        found = dict(zip(order, self._pool.map(run, [encodings[place] for place in order]), strict=True))
+        return [found[place] for place in range(len(encodings))]
 
 
 class _Memory:

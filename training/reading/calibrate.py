@@ -1,6 +1,6 @@
-"""Fits temperatures and thresholds to one author: python -m training.reading.calibrate --model FOLDER.
+"""Fits temperatures and thresholds to two authors: python -m training.reading.calibrate --model FOLDER.
 
-The author (CALIBRATED) is neither trained on nor scored. Temperatures minimise the log loss of the labels; thresholds
+The authors (CALIBRATED) are neither trained on nor scored. Temperatures minimise the log loss of the labels; thresholds
 are the best for what they decide, and are rounded so that nothing depends on the last digits.
 """
 
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from services.scoring.grouping import link, same_meaning
 from services.scoring.nearness import compare
-from services.scoring.reader_labels import TYPES, VALUES_AND_NOTHING, VERDICTS, Question, Relation, Verdict
+from services.scoring.reader_labels import (
+    QUESTION_TEXTS,
+    TYPES,
+    VALUES_AND_NOTHING,
+    VERDICTS,
+    Question,
+    Relation,
+    Verdict,
+)
 from services.scoring.reader_model import OnnxReader, Pair, Thresholds
 from services.scoring.semantic_judge import BEST
 from training.reading import corpus
@@ -120,7 +128,7 @@ def alignment_answers(own: Situation) -> list[tuple[str, int]]:
 
 def _pair_f1(reader: OnnxReader) -> Callable[[float], float]:
     """F1 of pairs of the same meaning once groups are joined."""
-    sets = corpus.completion_sets([CALIBRATED])
+    sets = corpus.completion_sets(CALIBRATED)
     nears = [same_meaning(own.sentences, reader) for own in sets]
 
     def f1(threshold: float) -> float:
@@ -173,7 +181,7 @@ def _verdict(reader: OnnxReader) -> float:
 
 
 def _concerns() -> list[Situation]:
-    return [own for own in corpus.situations([CALIBRATED]) if not own.nothing]
+    return [own for own in corpus.situations(CALIBRATED) if not own.nothing]
 
 
 def _labelled_pairs() -> tuple[list[Pair], NDArray[np.int64]]:
@@ -193,7 +201,7 @@ def _labelled_pairs() -> tuple[list[Pair], NDArray[np.int64]]:
 def _labelled_sentences() -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
     from training.reading.examples import NO_TARGET, sentence_examples
 
-    rows = [own for own in sentence_examples([CALIBRATED]) if own.type != NO_TARGET and own.values is not None]
+    rows = [own for own in sentence_examples(CALIBRATED) if own.type != NO_TARGET and own.values is not None]
     return (
         [own.text for own in rows],
         np.array([own.type for own in rows]),
@@ -202,9 +210,15 @@ def _labelled_sentences() -> tuple[list[str], NDArray[np.int64], NDArray[np.floa
 
 
 def _labelled_answers() -> tuple[dict[Question, list[str]], NDArray[np.int64]]:
-    rows = corpus.labelled([CALIBRATED], "like", "answer", "label")
-    verdicts = [VERDICTS.index(Verdict(own.label)) for own in rows]
-    return {Question.LIKE: [own.text for own in rows]}, np.array(verdicts)
+    from training.reading.examples import answer_examples
+
+    texts: dict[Question, list[str]] = {question: [] for question in Question}
+    verdicts: dict[Question, list[int]] = {question: [] for question in Question}
+    questions = {text: question for question, text in QUESTION_TEXTS.items()}
+    for own in answer_examples(CALIBRATED):
+        texts[questions[own.question]].append(own.answer)
+        verdicts[questions[own.question]].append(own.verdict)
+    return texts, np.concatenate([verdicts[question] for question in Question])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -51,13 +51,15 @@ says yes, no, declines or says neither.
 ## What it was fitted to
 
 Texts by authors {", ".join(map(str, recipe["authors"]))} and by those of axia's first release;
-temperatures and thresholds by author {CALIBRATED}. **All texts imitate models; no output of a real model was scored.**
+temperatures and thresholds by authors {_listed(CALIBRATED)}.
+**All texts imitate models; no output of a real model was scored.**
 The authors are language models with different briefs, so they are more alike than people are. See
 [training/reading/data](../../../../training/reading/data/README.md).
 
 ## Figures
 
-Authors {" and ".join(map(str, HELD_OUT))} are those that count: nothing was fitted to them.
+Nothing was fitted to authors {_listed(HELD_OUT)}. Those of the last one were computed once, with the
+finished model; the others' were seen while the reader was made.
 `python -m training.reading.evaluate --authors {",".join(map(str, HELD_OUT))}`
 
 | | {head} |
@@ -75,14 +77,15 @@ Authors {" and ".join(map(str, HELD_OUT))} are those that count: nothing was fit
 """
 
 
+def _listed(authors: Sequence[int]) -> str:
+    return ", ".join(map(str, authors[:-1])) + f" and {authors[-1]}"
+
+
 def _origin(recipe: Mapping[str, Any]) -> str:
     if tuple(recipe["authors"]) == TRAINED:
         return "`make reader-model` makes it again."
     added = ", ".join(str(author) for author in TRAINED if author not in recipe["authors"])
-    return (
-        f"The recipe has grown since it was made: `make reader-model` now also takes authors {added}, more sets of\n"
-        "completions, and values by three annotators instead of one."
-    )
+    return f"The recipe has grown since it was made: `make reader-model` now also takes authors {added}."
 
 
 def _of(part: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
@@ -113,8 +116,8 @@ def _curve() -> str:
     )
     return f"""## How hands count
 
-κ on author {stored["scored"]} by the number of authors in training, thresholds by author {CALIBRATED}; the relation of
-two texts alone was trained, in 32-bit floats. `python -m training.reading.curve`
+κ on author {stored["scored"]} by the number of authors in training, thresholds by author {CALIBRATED[0]}; the
+relation of two texts alone was trained, in 32-bit floats. `python -m training.reading.curve`
 
 | authors | steps | with phrasings | element alone |
 | --- | --- | --- | --- |

@@ -1,7 +1,7 @@
 """Measures how κ grows with the number of authors in training: python -m training.reading.curve.
 
 Trains the relation of two texts alone on the first 1, 2, 4, 8 and 13 authors of TRAINED, fits the threshold to
-CALIBRATED and scores one author that is in neither. About ten minutes an entry on two cores.
+the first of CALIBRATED and scores one author that is in neither. About ten minutes an entry on two cores.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def scores(network: ReaderNetwork, author: int, phrasings: int) -> tuple[np.ndar
 def measure(authors: Sequence[int], steps: int, seed: int, scored: int) -> dict[str, float]:
     """Trains on some authors and scores another."""
     network = train(authors, steps, seed, pairs_only=True)
-    fitted = [scores(network, CALIBRATED, phrasings) for phrasings in (3, 0)]
+    fitted = [scores(network, CALIBRATED[0], phrasings) for phrasings in (3, 0)]
     threshold = max(_THRESHOLDS, key=lambda own: sum(kappa(labels, found >= own) for found, labels in fitted))
     figures: dict[str, float] = {"authors": len(authors), "steps": steps}
     for name, phrasings in (("with_phrasings", 3), ("element_alone", 0)):

@@ -51,7 +51,7 @@ def measure(answers: Sequence[Mapping[str, Any]]) -> Figures:
 def main() -> None:
     """Prints the figures of each author."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--authors", type=int, nargs="+", default=sorted((*TRAINED, CALIBRATED, *HELD_OUT)))
+    parser.add_argument("--authors", type=int, nargs="+", default=sorted((*TRAINED, *CALIBRATED, *HELD_OUT)))
     parser.add_argument("--odd", action="store_true", help="print the answers that are not read whole")
     arguments = parser.parse_args()
     kept = [json.loads(line) for line in OTHERS.read_text(encoding="utf-8").splitlines()]

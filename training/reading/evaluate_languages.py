@@ -91,7 +91,7 @@ def main() -> None:
     seconds, memory = time.perf_counter() - started, _memory_mb() - before
     labelled = [json.loads(line) for line in _LABELLED.read_text(encoding="utf-8").splitlines()]
     not_english = {row["text"] for row in labelled if row["split"] == "authors"}
-    authors = sorted((*TRAINED, CALIBRATED))
+    authors = sorted((*TRAINED, *CALIBRATED))
     english = _texts(path for author in authors for path in sorted(DATA.glob(f"author_{author}_*.jsonl")))
     english = [text for text in english if text not in not_english]
     _english(f"authors {', '.join(map(str, authors))}", english)
