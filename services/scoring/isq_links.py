@@ -113,7 +113,9 @@ def is_count(text: str, amount: Amount) -> bool:
         # "8/10 warm light" is a score with a remark, "100% natural light" and "5 out of 5 dogs" are none.
         share = re.search(r"%|percent|per cent|of", text[amount.start : amount.end])
         counted = re.match(r"[ \t]{1,3}([^\W\d_]+)", behind)
-        return bool(share and counted) and counted[1] not in _AFTER and not starts_with_name(behind[counted.start(1) :])
+        if share is None or counted is None:
+            return False
+        return counted[1] not in _AFTER and not starts_with_name(behind[counted.start(1) :])
     word = re.match(r"[*_\"']{0,3}[ \t]{1,3}([^\W\d_]+(?:'[a-z]+)?)", behind) or re.match(r"([^\W\da-z_])", behind)
     if word and word[1] not in _AFTER and not starts_with_name(behind[word.start(1) :]):
         return True
