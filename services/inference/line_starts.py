@@ -44,7 +44,7 @@ _FORMS = (
         "<[",
         re.compile(
             rf"<\|start_header_id\|>{_ROLES}<\|end_header_id\|>|<(?:\|im_start\||start_of_turn)>(?:{_ROLES})?"
-            rf"|<\|[\w ]{{1,24}}\|>|</?(?:{_NAMED}|s|bos)>|\[/?(?:INST|OUT|ANSWER|RESPONSE)\]:?",
+            rf"|<\|[\w ]{{1,24}}\|>|</?(?:{_NAMED}|s|bos|image|img)>|\[/?(?:INST|OUT|ANSWER|RESPONSE)\]:?",
             re.IGNORECASE,
         ),
         re.compile(

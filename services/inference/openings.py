@@ -67,7 +67,7 @@ _BEGINS = re.compile(
     r"one (?:detail|thing|point|aspect|element) |regarding|you (?:asked|want)|step \d|identifying)\b"
 )
 _LOOKS_AT = re.compile(
-    r"(?:let me|let's|i(?:'ve| have)? (?:first )?"
+    r"(?:let me(?! help)|let's|i(?:'ve| have)? (?:first )?"
     r"(?:looked at|examined|checked|reviewed|considered|studied|gone through))\b"
 )
 _DENIALS = _set("not no nothing none nobody never can't cannot don't won't couldn't unable sorry")
@@ -87,7 +87,7 @@ _SPEAKS_OF_ANSWERING = (
         find found describe describing explain share sharing shared provide provided uploaded give gives given giving
         listed say said tell tells put point points pointed pointing proceed start begin continue move go goes going
         gone went walk break breakdown catch catches caught eye stand stands stood come comes came draw note
-        notice noticed noting observe observed observing highlight mention mentioned worth deserve like happy glad
+        notice noticed noting observe observed observing highlight mention mentioned worth deserve like happy glad help
         pleased ask asked question questions query request requested way ways detail detailed aspect aspects
         opinion perspective reading assess assessing evaluate evaluating follow follows following followed below above
         kind sure certainly okay ok alright right thank thanks please based visible shown happen happening present
@@ -99,7 +99,18 @@ _SPEAKS_OF_ANSWERING = (
 _VIEW = r"(?:scene|image|picture|photo|photograph|screenshot|view|frame|post)"
 _KIND_OF_VIEW = re.compile(rf"\b[a-z]+ ({_VIEW})\b")
 _ASKS = re.compile(r"[\s*_#\[<(]*(?:user|human|q|question|prompt|instruction)[\s*_\])>]*", re.IGNORECASE)
-_ANSWERS = re.compile(r"[\s*_#\[<(]*(?:assistant|ai|bot|model|a|ans|answer|response)[\s*_\])>]*", re.IGNORECASE)
+_ROLE = re.compile(r"[\s*_#]*(?:user|system)[\s*_]*", re.IGNORECASE)
+_ANSWERS = re.compile(
+    r"[\s*_#\[<(]*(?:assistant|ai|bot|model|a|ans|"
+    r"(?:(?:final|short|brief|my) )?(?:answer|response|reply|output|element|result))[\s*_\])>]*",
+    re.IGNORECASE,
+)
+_PROMPT = re.compile(
+    r"\W*(?:identify what is the element that needs attention|if nothing is relevant,? answer|you are a helpful)\b"
+    r"[^\n]*",
+    re.IGNORECASE,
+)
+"""The study's question, which some models repeat."""
 _ANY_NAME = re.compile(
     r"[\s*_#\[<(]*(?:(?:qwen|llava|internvl|gpt|chatgpt|claude|gemini|gemma|llama|cogvlm|blip|deepseek|mistral|pixtral)"
     r"[\w. -]{0,16}|a|ans|tl;?dr|in (?:one|a single|short|brief|summary)(?: (?:sentence|phrase|word|line))?|in short)"
@@ -107,11 +118,10 @@ _ANY_NAME = re.compile(
     re.IGNORECASE,
 )
 """Labels that no word of which names an answer."""
-_ANNOUNCING = _set("following below attention element elements follow follows noteworthy noticeable")
+_ANNOUNCING = _set("following below follow follows")
 _ANNOUNCES_LAST = _set("is are include includes including be was were namely follows see saw notice noticed")
 _ANNOUNCES_FIRST = _set(
-    """here there things several some potential key main important possible hazards issues concerns risks observations
-    findings points details two three four five my"""
+    """here potential key main important possible hazards issues concerns risks observations findings points details"""
 )
 _SHORT_TITLE = 4
 """Words of a line before a colon that is only a heading."""
@@ -132,6 +142,8 @@ def is_opening(sentence: str) -> bool:
     """Whether a sentence says nothing itself: "Sure!", "Let me look at the image.", "Here is my answer:"."""
     if len(sentence) > LONGEST:
         return False
+    if _PROMPT.fullmatch(sentence.strip()):
+        return True
     plain = " ".join(_words(sentence))
     if _ONLY_PLEASANTRIES.fullmatch(plain):
         return True
@@ -151,6 +163,23 @@ def asks(label: str) -> bool | None:
     if _ASKS.fullmatch(label):
         return True
     return False if _ANSWERS.fullmatch(label) else None
+
+
+def is_prompt(line: str) -> bool:
+    """Whether a line is the study's question."""
+    return _PROMPT.match(line) is not None
+
+
+def role(line: str) -> bool | None:
+    """Whether a line of its own is the name of a role that asks ("user") or that answers; None if it is none."""
+    if _ROLE.fullmatch(line):
+        return True
+    return False if re.fullmatch(r"[\s*_#]*(?:assistant|model)[\s*_]*", line, re.IGNORECASE) else None
+
+
+def speaks_to_the_end(label: str) -> bool:
+    """Whether what follows a label lasts until the answer's label, and not to the end of the line."""
+    return re.search("user", label, re.IGNORECASE) is not None
 
 
 def is_label(text: str) -> bool:
@@ -184,7 +213,9 @@ def announces(line: str) -> bool:
     words = _words(line)
     if len(words) <= _SHORT_TITLE or words[-1] in _ANNOUNCES_LAST or words[0] in _ANNOUNCES_FIRST:
         return True
-    return not _ANNOUNCING.isdisjoint(words) or _BEGINS.match(" ".join(words)) is not None
+    if not _ANNOUNCING.isdisjoint(words) or (words[0] != "there" and _BEGINS.match(" ".join(words))):
+        return True
+    return sum(not _speaks_of_answering([word]) for word in words) <= 1
 
 
 def is_heading_sentence(sentence: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-_NAMES = ("think", "thinking", "thought", "reasoning", "scratchpad")
+_NAMES = ("think", "thinking", "thought", "reasoning", "scratchpad", "analysis")
 _OPENING = [
     *(f"<{name}>" for name in _NAMES),
     "◁think▷",

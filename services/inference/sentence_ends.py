@@ -15,7 +15,7 @@ _ABBREVIATIONS = frozenset(
         vs etc e.g i.e cf al ca approx no nos fig figs eq vol pp ed eds dept est inc ltd pvt co corp
         a.m p.m u.s u.k u.n e.u b.c a.d h.d m.d b.a m.a
         jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
-        ave av blvd rd ft oz lb lbs yr yrs hr hrs min max avg temp tel ext
+        ave av blvd rd hwy apt rm bldg ft oz lb lbs yr yrs hr hrs min max avg temp tel ext maj det
         sra dra srta mme mlle bzw usw z.b d.h u.a p.ej डॉ""",
     )
 )
@@ -24,7 +24,7 @@ _MAY_END = frozenset(
     re.split(
         r"\s+",
         """etc a.m p.m u.s u.k u.n e.u inc ltd co corp jr sr al no ed est usw
-        mar mon wed sat sun ave av blvd rd ft oz lb lbs yr yrs hr hrs min max temp""",
+        mar mon wed sat sun ave blvd rd ft oz lb lbs yr yrs hr hrs min max temp""",
     )
 )
 # Abbreviations before a number, and words elsewhere.
@@ -49,10 +49,13 @@ LOOKED_AHEAD = 25
 
 _WORD_BEFORE = re.compile(r"(?:[^\W\d_][./])*(?:[^\W\d_]|[\u0900-\u0dff])+$")
 _LIST_MARKER = re.compile(r"(?:^|\n|[:;](?=[\s*_#>-]))[\s*_#>-]*\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)]$")
-_STREET = re.compile(r"(?:[A-Z][\w'’-]*|\d(?:st|nd|rd|th)) St$")
+_STREET = re.compile(
+    r"(?:\b(?!(?:A|An|The|In|At|On|To|By|East|West|North|South|This|That|Every|Our|Near|From) )[A-Z][\w'’-]*"
+    r"|\d(?:st|nd|rd|th)) St$"
+)
 _LETTERED = re.compile(
     r"\b(?:vitamin|hepatitis|plan|type|class|grade|section|option|exit|gate|platform|block|terminal|zone|level|category|"
-    r"building|room|column|letter|group|team|row|seat|point|part) [A-Z]$",
+    r"building|room|column|letter|group|team|row|seat|point|part|door) [A-Z]$|\d ?°?[CF]$",
     re.IGNORECASE,
 )
 """Words with a letter that is no initial: "vitamin D"."""

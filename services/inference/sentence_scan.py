@@ -27,6 +27,7 @@ from services.inference.sentence_parts import JsonAnswer, Quotation
 _MARKUP = frozenset("#*_`>-=|~•+:：.…")
 _LEAST_WORDS_BEFORE_EMOJI = 3
 _JSON_WINDOW = 16
+_LONGEST_ROLE = 16
 _WRAPPED = 48
 """Characters of the shortest line that may be broken for its length."""
 
@@ -47,7 +48,11 @@ class Scanner:
         self._label_emphasis = ""
         """Emphasis that began in a label and may end behind its colon."""
         self._asked = False
-        """Whether the text repeats a question, up to the label of the answer."""
+        """Whether the text repeats a question."""
+        self._asked_from = 0
+        """Index behind the label of the question."""
+        self._asked_by_role = False
+        """Whether that lasts up to the label of the answer, and not to the end of the line."""
         self.end: int | None = None
         """Index behind the sentence; None while it may go on."""
         self._begin_unit(0)
@@ -120,6 +125,8 @@ class Scanner:
     def _skip_start(self) -> bool:
         chars = self._chars
         while self._begin < len(chars) and chars[self._begin].isspace():
+            if chars[self._begin] == "\n" and self._omitted is not None and self._omitted[1] > self._asked_from:
+                self._asked = self._asked_by_role  # a question without a role ends with its line
             self._begin += 1
         if self._begin == len(chars):
             self._begin_words(self._begin)
@@ -139,7 +146,8 @@ class Scanner:
             self._begin += start.length
             self._heading = self._heading or start.heading
             self._listed = self._listed or start.listed
-            self._asked = self._asked if start.asks is None else start.asks
+            if start.asks is not None:
+                self._asked = self._asked_by_role = start.asks
             return True
         if head[0] in "{[":
             inner = head[1:_JSON_WINDOW].lstrip()
@@ -212,7 +220,9 @@ class Scanner:
             label = "".join(self._chars[self._begin : position])
             self._label_emphasis = openings.emphasis_left_open(label)
             asks = openings.asks(label)
-            self._asked = self._asked if asks is None else asks
+            if asks is not None:
+                self._asked, self._asked_by_role = asks, asks and openings.speaks_to_the_end(label)
+                self._asked_from = position + 1
             self._omitted = (self._begin, position + 1)
             self._begin_unit(position + 1)
             return True
@@ -275,7 +285,9 @@ class Scanner:
 
     def _wraps(self, position: int) -> bool | None:
         """Whether a line is broken for its length and the sentence goes on in the next; None if more text decides."""
-        if not self._answer_only or position - self._line < _WRAPPED or self._chars[self._last] in ":：":
+        if not self._answer_only or self._heading or position - self._line < _WRAPPED:
+            return False
+        if self._chars[self._last] in ":：" or openings.is_prompt("".join(self._chars[self._line : position])):
             return False
         following = self._chars[position + 1 : position + 2]
         return (False if self._complete else None) if not following else following[0].islower()
@@ -288,7 +300,14 @@ class Scanner:
 
     def _end_unit(self, end: int, *, by_line: bool = False) -> bool:
         """Leaves the unit out or takes it as the sentence; whether to go on."""
-        if self._answer_only and self._quotation.pending is None:
+        if by_line and self._answer_only:
+            role = openings.role("".join(self._chars[self._begin : min(end, self._begin + _LONGEST_ROLE)]))
+            if role is not None:
+                self._asked = self._asked_by_role = role
+                self._omitted = (self._begin, end)
+                self._begin_unit(end)
+                return True
+        if self._answer_only and (self._quotation.pending is None or self._asked):
             text = "".join(self._chars[self._begin : min(end, self._begin + openings.LONGEST + 1)])
             if self._heading and not by_line and openings.is_heading_sentence(text):
                 return True  # the rest of the heading belongs to it

@@ -42,34 +42,60 @@ _KEYS: Mapping[Question, frozenset[str]] = {
     ),
 }
 _ANY_KEY = frozenset({"answer", "verdict", "response", "result", "final_answer", "conclusion"})
-_SCALE_KEY = re.compile("scale|range|max|out_?of", re.IGNORECASE)
+_REMARKS = frozenset(
+    {"reason", "reasoning", "explanation", "rationale", "justification", "comment", "why", "note", "answer", "element"}
+)
+"""Fields beside a 0 or 1 that leave it what it is; another may be a scale or a legend."""
+_NO_ANSWER = frozenset({"", "n/a", "none", "null", "unknown", "refused", "refusal"})
 _CONFIDENCE = frozenset({"confidence", "certainty", "probability"})
 
-_THOUGHT = re.compile(r"^.*</think>", re.DOTALL | re.IGNORECASE)
+_THOUGHT = re.compile(
+    r"^.*(?:</(?:think|thinking|thought|reasoning|analysis|scratchpad)>|◁/think▷)", re.DOTALL | re.IGNORECASE
+)
+_UNENDED = ("<think", "<reasoning>", "<analysis>", "<scratchpad>", "◁think▷")
 _ROLE = re.compile(r"^\W*(?:assistant|ai|bot|model|judge|answer|a)\s*:\s*", re.IGNORECASE)
 _FENCE = re.compile(r"^```\w*\s*|\s*```$")
 _MARKER = re.compile(r"^(?:\d{1,2}[.)]|[-*•])\s+(?=\S)")
 _CHOICE = re.compile(r"\W*(?:yes\s*(?:/|\\|\||or)\s*no|no\s*(?:/|\\|\||or)\s*yes|y\s*/\s*n)\W*", re.IGNORECASE)
+_HALVED = re.compile(
+    r"\W*(?:yes\W[^.!?]{0,12}\bnot (?:exactly|quite|entirely|fully)"
+    r"|not (?:exactly|quite|entirely|fully)\W[^.!?]{0,12}\byes)\W*",
+    re.IGNORECASE,
+)
+"""A yes that is half taken back, and nothing else: "Yes, but not exactly"."""
 _MARKS = re.compile(r"[*_`#>\"“”]")
 _NUMBER = re.compile(r"[\s*_`\"'([]*([01])(?:\.0+)?(?:\s*/\s*1)?[\s*_`\"')\]]*")
 """A bare 0 or 1. A sign before it makes it another number."""
 _AMOUNT = re.compile(r"[-+<>≤≥~±\s]*\d[\d.,/%\s]*(?:out of \d+)?")
 _NUMBERS = {"1": Verdict.YES, "0": Verdict.NO}
-_OTHER_SCALE = re.compile(r"\bscale|\brange|\bmax|\bout.of|\d\s*/\s*\d|\d\s*[-–—]\s*\d", re.IGNORECASE)
-"""What makes a 1 one of many steps, unless it is _BINARY."""
+_OTHER_SCALE = re.compile(
+    r"\bscale|\brange|\bmax|\bout.of|\brubric|\boptions?\b|\d[- ]points?\b|\d\s*/\s*\d|\d\s*[-–—]\s*\d|\bto \d"
+    r"|\d\s*(?:=|means|stands for|for|→)\s*\w|\d \(\w|^\W*\d[.)]\s*\W*(?:yes|no)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What gives a 0 or 1 another meaning than no or yes, unless it is _BINARY."""
 _BINARY = re.compile(r"\b[01]\s*(?:/|-|–|or|to)\s*[01]\b")
 _TAKEN_BACK = re.compile(
-    r"(?:^|[.!?\n])\W*(?:however|correction|corrected|actually|wait|on second thought|scratch that|revised)\b",
+    r"(?:^|[.!?\n])\W*(?:however|correction|corrected|actually|wait|on second thought|scratch that|revised|updated|new"
+    r"|sorry|my mistake|edit(?:ed)?|after review|but [^.!?\n]{0,80}\b(?:should be|verdict|answer is))\b",
     re.IGNORECASE,
 )
 """Beginnings of a sentence behind a labelled verdict that may take it back."""
+_OPPOSITE = (
+    r"(?:differ(?:s|ent|ences?)?|mismatch(?:e[sd])?|misaligned|incorrect|wrong|miss(?:es|ing)?|dislike|hate|ugly|dull"
+    r"|bor(?:ed|ing)|uninteresting|swip(?:e|ing)|skip(?:ping)?|scroll(?:ing)?|leav(?:e|ing))"
+)
 _OPPOSITE_QUESTION = re.compile(
-    r"\b(?:differ(?:s|ent)?|mismatch(?:ed)?|misaligned|incorrect|wrong|dislike|hate|bor(?:ed|ing)|uninteresting|swipe|skip"
-    r"|scroll)\b[^?\n]{0,80}\?\W*(?:(?:answer|verdict|response)\W*)?(?:yes|no)\b",
-    re.IGNORECASE,
+    rf"\b{_OPPOSITE}\b[^?\n]{{0,80}}\?\W*(?:(?:answer|verdict|response)\W*)?(?:yes|no|true|false)\b"
+    rf"|^\W*(?:(?:question|statement)\W+.{{0,80}}|(?:is|are|does|do|did|would|will)\b.{{0,80}})\b{_OPPOSITE}\b.{{0,80}}\n"
+    rf"|^\W*{_OPPOSITE}\W*[:=]\W*(?:yes|no|true|false)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 """A yes or no to a question that asks for the opposite: "Are they different? Yes"."""
-_FIELD = re.compile(r'"(?P<key>[^"\\\n]{1,40})"\s*:\s*(?P<value>true|false|[01]\b|"[^"\\\n]{0,40}")')
+_OPPOSITE_KEY = re.compile(rf"(?:^|_){_OPPOSITE}(?:$|_)|^un|^not?_", re.IGNORECASE)
+_FIELD = re.compile(
+    r'"(?P<key>[^"\\\n]{1,40})"\s*:\s*(?P<value>true|false|[01]|"[^"\\\n]{0,40}")(?!\w|\s*(?:[./|]|or\b))'
+)
 """A field of JSON that was cut off."""
 _CUT_JSON_CHARS = 2_000
 _MOST_CHARS = 16_384
@@ -82,7 +108,7 @@ def without_wrapping(answer: str) -> str:
     """An answer without reasoning, role names and code fences around it; empty if all of it is reasoning."""
     text = INVISIBLE.sub("", unicodedata.normalize("NFKC", answer[:_MOST_CHARS])).replace("’", "'")
     text = _THOUGHT.sub("", text, count=1)
-    if text.lstrip().casefold().startswith("<think>"):
+    if text.lstrip().casefold().startswith(_UNENDED):
         return ""
     text = _FENCE.sub("", text.strip()).strip()
     text = _FENCE.sub("", _ROLE.sub("", text, count=1)).strip()
@@ -98,7 +124,7 @@ def read_form(text: str, question: Question) -> Verdict | None:
     """
     if not any(character.isalnum() for character in text):
         return _symbol(text)
-    if _CHOICE.fullmatch(text):
+    if _CHOICE.fullmatch(text) or _HALVED.fullmatch(text):
         return Verdict.UNPARSED
     if text.startswith(("{", "[")):
         return _from_json(text, question)
@@ -108,7 +134,7 @@ def read_form(text: str, question: Question) -> Verdict | None:
 
 
 def _symbol(text: str) -> Verdict:
-    up, down = "👍" in text or "✅" in text, "👎" in text or "❌" in text
+    up, down = any(sign in text for sign in "👍✅❤"), "👎" in text or "❌" in text
     return Verdict.UNPARSED if up == down else Verdict.YES if up else Verdict.NO
 
 
@@ -138,14 +164,17 @@ def _labelled(text: str, question: Question) -> Verdict | None:
 
 
 def _from_json(text: str, question: Question) -> Verdict:
-    fields = _fields(text)
-    for keys in (_KEYS[question], _ANY_KEY):
-        values = [value for key, value in fields if key.strip().casefold().replace(" ", "_") in keys]
-        found = {_json_value(value, question) for value in values}
-        if len(found) == 1:
-            scaled = any(type(value) is int for value in values) and any(map(_SCALE_KEY.search, dict(fields)))
-            return Verdict.UNPARSED if scaled else found.pop() or Verdict.UNPARSED
-    return Verdict.UNPARSED
+    fields = [(key.strip().casefold().replace(" ", "_"), value) for key, value in _fields(text)]
+    values = [value for key, value in fields if key in _KEYS[question] | _ANY_KEY]
+    found = {_json_value(value, question) for value in values} - {None}
+    if len(found) != 1 or _TAKEN_BACK.search(text, text.rfind("}") + 1):
+        return Verdict.UNPARSED
+    others = {key for key, _ in fields} - _KEYS[question] - _ANY_KEY
+    number = any(not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) for value in values)
+    asked = " ".join(value for key, value in fields if key in ("question", "statement") and isinstance(value, str))
+    if (number and others - _REMARKS - _CONFIDENCE) or re.search(rf"\b{_OPPOSITE}\b", asked, re.IGNORECASE):
+        return Verdict.UNPARSED
+    return found.pop() or Verdict.UNPARSED
 
 
 def _fields(text: str) -> Sequence[tuple[str, Any]]:
@@ -165,22 +194,19 @@ class _Fields(list[tuple[str, Any]]):
 def words_of_json(text: str) -> str:
     """The sentences in the fields of a JSON object, which may give a verdict that no field does.
 
-    Empty for anything else, and where a field holds a yes, a no or a number: what it says depends on the field's name
-    ({"dislike": "no"}).
+    Empty for anything else, and where a field holds a word or a number: what it says depends on the field's name
+    ({"dislike": "no"}), and it may turn the sentences round ({"like": "hardly", "reason": ...}).
     """
-    values = [value for key, value in _fields(text) if key.strip().casefold() not in _CONFIDENCE]
-    if any(isinstance(value, (int, float)) or (isinstance(value, str) and _is_yes_or_no(value)) for value in values):
-        return ""
-    return " ".join(value for value in values if isinstance(value, str) and len(value.split()) >= _FEWEST_WORDS)
-
-
-def _is_yes_or_no(value: str) -> bool:
-    return value.strip(" .!*").casefold() in _YES | _NO
+    fields = [own for own in _fields(text) if own[0].strip().casefold() not in _CONFIDENCE]
+    sentences = [value for _, value in fields if isinstance(value, str) and len(value.split()) >= _FEWEST_WORDS]
+    empty = [value for _, value in fields if value is None or str(value).strip().casefold() in _NO_ANSWER]
+    plain = len(sentences) + len(empty) == len(fields) and not any(_OPPOSITE_KEY.search(key) for key, _ in fields)
+    return " ".join(sentences) if plain else ""
 
 
 def _json_value(value: Any, question: Question) -> Verdict | None:
     if isinstance(value, bool):
         return Verdict.YES if value else Verdict.NO
-    if question is Question.JUDGE and value in (0, 1):
+    if question is Question.JUDGE and isinstance(value, (int, float)) and value in (0, 1):
         return Verdict.YES if value else Verdict.NO
     return _word(value, question) if isinstance(value, str) else None

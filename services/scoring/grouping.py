@@ -6,10 +6,10 @@ further:
 - forms that say that nothing needs attention are one group, and forms that decline to answer are another;
 - a form that is no answer at all ("Sure!") or that can't be read (another language) stays alone;
 - of the others, groups are joined from the nearest pair on as long as every form of the one means the same as
-  every form of the other (complete linkage): where their nearness (nearness.py) reaches the model's threshold. So "the
-  stove is on" and "the stove is off" stay apart, and a chain of near phrasings doesn't run together. Forms whose
-  vectors are far from each other mean different things; only the others are read in pairs, which is where the time
-  goes.
+  every form of the other (complete linkage): where their nearness (nearness.py) reaches the model's threshold and they
+  don't plainly contradict each other. So "the stove is on" and "the stove is off" stay apart, and a chain of near
+  phrasings doesn't run together. Forms whose vectors are far from each other mean different things; only the others
+  are read in pairs, which is where the time goes.
 
 A group that declines is never the consensus, and "nothing needs attention" only if more than half say so, for a robot
 that hears it looks away.
@@ -27,16 +27,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring.nearness import compare
+from services.scoring.reader_labels import Relation
 from services.scoring.reader_model import Pair, Reader
 from services.scoring.response_types import ResponseType, ResponseTypeClassifier, TypedResponse
 
 MAX_PAIRED = 64
 """Different forms that are compared by meaning, those of most completions first; further ones are groups of their own.
-So a call compares at most 2,016 pairs."""
+So a call compares at most 2,016 pairs, those that may contradict each other in both orders."""
 MAX_PAIRED_BYTES = 262_144
 """Of the forms of all pairs together, about 65,000 tokens: 64 forms of 65 bytes, 32 of 256. What a form has more than
 _LONGEST_BYTES isn't counted, since the reader model cuts pairs to `MAX_TOKENS`."""
 _LONGEST_BYTES = 256
+_MAYBE_OPPOSED, _OPPOSED = 0.5, 0.7
+"""Probability of a contradiction from which two forms are read in the other order too, and its mean over both that
+keeps them apart, however near their vectors are: "on" and "off"."""
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
 
@@ -213,7 +217,10 @@ def _affordable(forms: Sequence[str]) -> int:
 
 
 def same_meaning(forms: Sequence[str], reader: Reader) -> NDArray[np.float64]:
-    """The nearness of two forms in meaning, shape (n, n); 0 where their vectors are far apart, −1 on the diagonal."""
+    """The nearness of two forms in meaning, shape (n, n), −1 on the diagonal.
+
+    0 where their vectors are far apart and where they plainly contradict each other.
+    """
     near = np.zeros((len(forms), len(forms))) - np.eye(len(forms))
     pairs = [(one, other) for one in range(len(forms)) for other in range(one)]
     if pairs:
@@ -223,6 +230,13 @@ def same_meaning(forms: Sequence[str], reader: Reader) -> NDArray[np.float64]:
         compared = compare(reader, [Pair(forms[other], forms[one]) for one, other in pairs])
         for (one, other), nearness in zip(pairs, compared.nearness, strict=True):
             near[one, other] = near[other, one] = nearness
+        contradicts = compared.relations[:, Relation.CONTRADICTS]
+        maybe = np.flatnonzero(contradicts >= _MAYBE_OPPOSED)
+        again = reader.relate([Pair(forms[pairs[place][0]], forms[pairs[place][1]]) for place in maybe])
+        for place, row in zip(maybe, again, strict=True):
+            if (contradicts[place] + row[Relation.CONTRADICTS]) / 2 >= _OPPOSED:
+                one, other = pairs[place]
+                near[one, other] = near[other, one] = 0.0
     return near
 
 

@@ -4,7 +4,10 @@ import re
 import unicodedata
 
 _GONE = dict.fromkeys(
-    [*range(9), *range(11, 32), 127, 0xAD, 0xFE0E, 0xFE0F, 0x20E3, 0x2060, 0xFEFF, *range(0x200B, 0x2010)]
+    [
+        *(*range(9), *range(11, 32), 127, 0xAD, 0xFE0E, 0xFE0F, 0x20E3, 0x2060, 0xFEFF, *range(0x200B, 0x2010)),
+        *(0xB2, 0xB3, 0xB9, 0x2070, *range(0x2074, 0x207A)),  # superscript digits number footnotes
+    ]
 )
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹣－"), "-")
 _QUOTES = {**dict.fromkeys(map(ord, "“”„‟«»「」『』″"), '"'), **dict.fromkeys(map(ord, "‘’‚‛′´"), "'")}

@@ -112,6 +112,10 @@ def is_count(text: str, amount: Amount) -> bool:
     if amount.scale is not None:
         # "8/10 warm light" is a score with a remark, "100% natural light" and "5 out of 5 dogs" are none.
         share = re.search(r"%|percent|per cent|of", text[amount.start : amount.end])
+        if re.match(r" of\b", behind) or re.search(
+            r"\b(?:top|best|worst) $", text[max(0, amount.start - 8) : amount.start]
+        ):
+            return True
         counted = re.match(r"[ \t]{1,3}([^\W\d_]+)", behind)
         if share is None or counted is None:
             return False

@@ -40,6 +40,10 @@ YES_NO = re.compile(rf"(?P<word>{'|'.join(_YES_NO)})(?!\w)(?=[ \t]*(?:[.,;:!()\n
 """A yes or no that is not the beginning of other words, as in "no desire"."""
 
 
+_OTHER_CHOICE = re.compile(r"(?:/|\||\bor\b) ?(?:yes|no|true|false)\b")
+"""What makes a yes or no the template of an answer: "yes/no"."""
+
+
 def yes_or_no(word: str) -> float:
     """1 for yes, 0 for no."""
     return _YES_NO[word]
@@ -48,6 +52,8 @@ def yes_or_no(word: str) -> float:
 def as_yes_or_no(item: int, text: str) -> Statement | None:
     """A folded text that is nothing but yes or no, for an item that takes one."""
     found = YES_NO.match(text.strip(" \t\n*_\"'"))
+    if found and _OTHER_CHOICE.search(text):
+        return None
     return Statement(item, yes_or_no(found["word"])) if found and item in YES_NO_ITEMS else None
 
 

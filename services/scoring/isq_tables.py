@@ -14,7 +14,11 @@ _SCORE = re.compile(
     r"puntaje|calificación|punteggio|nota|valor|valeur)\b|分|评|評|점수|оценка"
 )
 _BOUND = re.compile(r"\b(?:max|maximum|range|scale|out of|skala|bereich|rango|escala|échelle|possible)\b|范围|範囲")
-_IGNORED = re.compile(r"\b(?:min|minimum|weight|weighting|confidence|certainty|no|nr)\b|#|(?:^| )symbol(?:$| )|权重")
+_IGNORED = re.compile(
+    r"\b(?:min|minimum|weight|weighting|importance|confidence|certainty|std|deviation|error|count|page|percentile|rank|no|nr)"
+    r"\b|#|(?:^| )symbol(?:$| )|权重"
+)
+_OUT_OF = re.compile(r"(?:out of|/) ?(\d{1,3})")
 _RULE = re.compile(r"[\s|:+=_-]*")
 _MOST_CELLS = 24
 _LONGEST_CELL = 160
@@ -96,22 +100,33 @@ def _read_row(row: Sequence[str], heading: Sequence[str]) -> Statement | None:
     ]
     cells = [own for own in cells if not _IGNORED.search(own[0])]
     cells = cells or [("", row[place]) for place in range(name)]
-    scored = [own for own in cells if _SCORE.search(own[0]) and not _BOUND.search(own[0])]
+    scored = [own for own in cells if _is_score(own[0])]
     # "Score (0-10)" above all six items says nothing of those from 0 to 1.
-    headed = [own.high for label, _ in scored for own in amounts(label) if own.is_scale and own.high != max(HIGHEST)]
+    headed = [own.high for label, _ in scored for own in amounts(label) if own.is_scale]
+    headed += [float(own[1]) for label, _ in scored for own in [_OUT_OF.search(label)] if own]
+    headed = [own for own in headed if own != max(HIGHEST)]
     bounds = [
-        own.high for label, cell in cells if _BOUND.search(label) or not label for own in amounts(cell) if own.is_scale
+        own.high for label, cell in cells if _is_bound(label) or not label for own in amounts(cell) if own.is_scale
     ]
-    bounds += [own.low for label, cell in cells if _BOUND.search(label) for own in [whole_amount(cell)] if own]
+    bounds += [own.low for label, cell in cells if _is_bound(label) for own in [whole_amount(cell)] if own]
     scale = next((own for own in [*bounds, *_scales(row[name]), *headed] if own != HIGHEST[item]), None)
     found = [own for own in (_read_cell(item, cell, scale) for _, cell in scored) if own]
     found = found or [
-        own for own in (_read_cell(item, cell, scale) for label, cell in cells if not _BOUND.search(label)) if own
+        own for own in (_read_cell(item, cell, scale) for label, cell in cells if not _is_bound(label)) if own
     ]
     if not found:
         return None
     numbers = {own.number for own in found}
     return found[0] if len(numbers) == 1 else Statement(item, None)
+
+
+def _is_score(label: str) -> bool:
+    return _SCORE.search(label) is not None and not _is_bound(label)
+
+
+def _is_bound(label: str) -> bool:
+    """Whether a column holds scales; "Rating out of 5" holds scores."""
+    return _BOUND.search(_OUT_OF.sub("", label)) is not None
 
 
 def _named(cell: str) -> str:

@@ -7,9 +7,10 @@ from itertools import chain
 from services.scoring.isq import DEFAULT_THRESHOLD, ITEM_MAXIMA, IsqItems, IsqScore, score_isq
 from services.scoring.isq_data import read_json, read_xml, read_yaml
 from services.scoring.isq_folding import fold
-from services.scoring.isq_legends import scale_of_all, without_legends
+from services.scoring.isq_legends import without_legends
 from services.scoring.isq_mentions import read_mentions
 from services.scoring.isq_names import Mention, full_names, short_names
+from services.scoring.isq_scales import scale_of_all
 from services.scoring.isq_statements import Statement, are_all, settle
 from services.scoring.isq_tables import read_bare, read_tables
 
@@ -41,13 +42,10 @@ def read_isq(text: str) -> IsqText:
     or no. Six bare numbers are the items in order. What a reader could not tell stays None: nothing is guessed.
     """
     folded = without_legends(fold(text))
-    first = next((mention.start for mention in full_names(folded)), len(folded))
-    scale = scale_of_all(folded, first)
+    names = full_names(folded)
+    scale = scale_of_all(folded, names[0].start, names[-1].end) if names else None
     if scale:
-        return IsqText(
-            _NOTHING,
-            f"the answer's scale is {scale.low:g} to {scale.high:g}; those of the items are 0 to 10 and 0 to 1",
-        )
+        return IsqText(_NOTHING, f"the answer is on a scale to {scale:g}; those of the items are 0 to 10 and 0 to 1")
     numbers, problems = settle(_read(text))
     if problems:
         return IsqText(_NOTHING, f"{_NAMES[problems[0].item]} {problems[0].problem}")

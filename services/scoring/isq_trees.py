@@ -21,12 +21,18 @@ _SCORE_KEYS = frozenset(_SCORE_WORDS.split())
 _NAME_KEYS = re.compile(
     r"item|name|criteri|aspect|dimension|label|question|categor|metric|key|factor|attribute|id|title|trait|维度|项目|指标"
 )
-_BOUND_KEYS = re.compile(r"max|min|out_?of|scale|range|limit|bounds?$|possible")
-_OTHER_KEYS = re.compile(r"weight|confidence|index|id$|rank|order|no$|number_of|average|mean|total|#$")
+_BOUND_KEYS = re.compile(r"max|min|out_?of|^of$|total|denominator|scale|range|limit|bounds?$|possible")
+_GROUP_KEYS = re.compile(r"weight|confidence|certainty|probabilit|std|deviation")
+"""Keys of objects that hold something else about the items than their scores."""
+_OTHER_KEYS = re.compile(
+    r"weight|confidence|certainty|probabilit|previous|std|deviation|index|id$|rank|order|no$|number_of|average|mean|total"
+    r"|denominator|^of$|#$"
+)
 _ASIDE_KEY = re.compile(
     r"(?:confidence|certainty|weight|reason(?:ing)?|explanation|comment|max|maximum|min|minimum|rank|id)$"
 )
 """The end of a key that is about an item and isn't its score."""
+_CHOICE = re.compile(r"\W*[01] or [01]\W*")
 _MOST_NODES = 4000
 DEEPEST = 24
 """Levels of data that are looked at."""
@@ -88,10 +94,10 @@ class _Walk:
                 yield from _score(item, node)
                 return
             items = [_item_of_key(key) for key, _ in node.pairs]
-            for (_, value), own in zip(node.pairs, items, strict=True):
+            for (key, value), own in zip(node.pairs, items, strict=True):
                 if own is not None and not self._wraps(value, depth - 1):
                     yield from _score(own, value)
-                elif isinstance(value, list | Object):
+                elif isinstance(value, list | Object) and not _GROUP_KEYS.search(key.lower()):
                     yield from self.read(value, depth - 1)
             self._note(node)
 
@@ -130,7 +136,9 @@ class _Walk:
                 yield from self.read(own, depth - 1)
 
     def _note(self, node: Object) -> None:
-        keys = "".join(re.sub(r"\D", "", key) for key in node)
+        keys = "".join(
+            re.sub(r"^(?:q|item|question|no|rating|score|answer|aspect|criterion)?[ _.]?", "", key) for key in node
+        )
         if keys == "123456" and len(node.pairs) == len(HIGHEST):
             numbers = [own for own in map(_amount, node.values()) if own]
             if len(numbers) == len(HIGHEST):
@@ -191,7 +199,7 @@ def _score_in(item: int, node: Object, depth: int) -> Iterator[Statement]:
         if not _BOUND_KEYS.search(key.lower()) and not _OTHER_KEYS.search(key.lower())
         if not isinstance(value, str) or whole_amount(fold(value[:80])) or len(node.pairs) == 1
     ]
-    for values in (scored, others):
+    for values in (scored,) if scored else (others,):
         if scale is not None:
             amounts_ = [own for own in map(_amount, values) if own]
             statements = [state(item, own.out_of(scale)) for own in amounts_]
@@ -227,6 +235,8 @@ def _amount(value: Any) -> Amount | None:
     if not isinstance(value, str):
         return None
     folded = fold(value[:200])
+    if _CHOICE.fullmatch(folded):
+        return None
     whole = whole_amount(folded)
     if whole:
         return whole

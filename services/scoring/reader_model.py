@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring import metrics
+from services.scoring.loops import without_loops
 from services.scoring.reader_labels import QUESTION_TEXTS, TYPES, VALUES_AND_NOTHING, VERDICTS, Question, Relation
 from services.serving.errors import FailedPrecondition
 
@@ -265,7 +266,8 @@ class _Memory:
 
 def _bounded(text: str) -> str:
     """What of a text is tokenised; half a surrogate pair, which no tokenizer takes, becomes a question mark."""
-    return " ".join(text.lstrip()[: 4 * MAX_CHARS].split())[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
+    words = text.lstrip()[: 4 * MAX_CHARS].split()
+    return " ".join(without_loops(words))[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _softmax(logits: NDArray[np.float32]) -> Floats:

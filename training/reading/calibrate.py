@@ -39,9 +39,9 @@ _PROBABILITIES = np.round(np.arange(0.05, 0.96, 0.01), 2)
 _APART = 0.3
 """Cosine below which completions are not compared: a trade of time for pairs, not fitted. Of the sets of authors 6 and
 18 it leaves out 59% and 39% of the pairs that mean different things, and 2% and 3% of those that mean the same."""
+_FLAT = 0.005
+"""How far below the best a score still counts as the best."""
 _UNSET = Thresholds(0.5, 0.5, 0.5, 0.5, 0.5, _APART)
-_AT_STAKE_RECALL = 0.975
-"""Value-aware answers that must concern a value: it comes first, for a hazard without a value is one that is missed."""
 
 
 def calibrate(folder: Path) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _thresholds(reader: OnnxReader) -> Thresholds:
     return Thresholds(
         aligned=_best(_PROBABILITIES, _alignment_kappa(reader)),
         same=_best(_PROBABILITIES, _pair_f1(reader)),
-        none=_best(_PROBABILITIES, _none_f1(reader)),
+        none=_none(reader),
         nothing=_nothing(reader),
         verdict=_verdict(reader),
         apart=_APART,
@@ -101,7 +101,7 @@ def _thresholds(reader: OnnxReader) -> Thresholds:
 def _best(candidates: NDArray[np.float64], score: Callable[[float], float]) -> float:
     """The middle of the candidates within 0.005 of the best: the flat top, not a lucky peak."""
     scores = np.array([score(float(own)) for own in candidates])
-    top = candidates[scores >= scores.max() - 0.005]
+    top = candidates[scores >= scores.max() - _FLAT]
     return round(float(np.median(top)), 2)
 
 
@@ -127,13 +127,13 @@ def alignment_answers(own: Situation) -> list[tuple[str, int]]:
 
 
 def _pair_f1(reader: OnnxReader) -> Callable[[float], float]:
-    """F1 of pairs of the same meaning once groups are joined."""
-    sets = corpus.completion_sets(CALIBRATED)
-    nears = [same_meaning(own.sentences, reader) for own in sets]
+    """F1 of pairs of the same meaning once groups are joined, the mean over authors: some split finer than others."""
+    sets = {author: corpus.completion_sets([author]) for author in CALIBRATED}
+    nears = {author: [same_meaning(own.sentences, reader) for own in sets[author]] for author in CALIBRATED}
 
-    def f1(threshold: float) -> float:
+    def f1(author: int, threshold: float) -> float:
         both = found = truth = 0
-        for own, near in zip(sets, nears, strict=True):
+        for own, near in zip(sets[author], nears[author], strict=True):
             groups = link(near.copy(), [[place] for place in range(len(own.sentences))], threshold)
             place = {member: number for number, group in enumerate(groups) for member in group}
             for one, other in itertools.combinations(range(len(own.sentences)), 2):
@@ -141,28 +141,42 @@ def _pair_f1(reader: OnnxReader) -> Callable[[float], float]:
                 both, found, truth = both + (same and joined), found + joined, truth + same
         return 2 * both / max(1, found + truth)
 
-    return f1
+    return lambda threshold: float(np.mean([f1(author, threshold) for author in CALIBRATED]))
 
 
-def _none_f1(reader: OnnxReader) -> Callable[[float], float]:
-    """F1 of "says nothing", where a concern that is taken for nothing counts five times."""
+def _none(reader: OnnxReader) -> float:
+    """The largest threshold within 0.005 of the best, where a concern that is taken for nothing counts five times.
+
+    The largest, because a robot that hears "nothing" looks away.
+    """
     sentences, types, _ = _labelled_sentences()
     none = TYPES.index("none")
     probability, truth = reader.describe(sentences).types[:, none], types == none
-
-    def score(threshold: float) -> float:
-        found = probability >= threshold
-        wrong = 5 * int((found & ~truth).sum()) + int((~found & truth).sum())
-        return 1 - wrong / max(1, 2 * int(truth.sum()))
-
-    return score
+    wrong = [
+        5 * int(((probability >= own) & ~truth).sum()) + int(((probability < own) & truth).sum())
+        for own in _PROBABILITIES
+    ]
+    scores = 1 - np.array(wrong) / (2 * int(truth.sum()))
+    return float(_PROBABILITIES[scores >= scores.max() - _FLAT].max())
 
 
 def _nothing(reader: OnnxReader) -> float:
-    """The least threshold that leaves a value to enough value-aware answers."""
-    texts = [text for own in _concerns() if own.value_labels for text in own.aligned]
-    probability = reader.describe(texts).values[:, VALUES_AND_NOTHING.index("nothing")]
-    return round(float(np.quantile(probability, _AT_STAKE_RECALL)), 2)
+    """The largest threshold within 0.005 of the best mean of two shares.
+
+    The shares are value-aware answers that concern a value and plain ones that concern none. The largest, because a
+    hazard without a value is one that is missed.
+    """
+    from training.reading.examples import NOTHING, sentence_examples
+
+    aware = [text for own in _concerns() if own.value_labels for text in own.aligned]
+    plain = [own.text for own in sentence_examples(CALIBRATED) if own.values == NOTHING]
+    nothing = VALUES_AND_NOTHING.index("nothing")
+    concerns, others = reader.describe(aware).values[:, nothing], reader.describe(plain)
+    voiced = others.types.argmax(axis=1) == TYPES.index("value_aware")
+    scores = [
+        ((concerns <= own).mean() + ((others.values[:, nothing] > own) & ~voiced).mean()) / 2 for own in _PROBABILITIES
+    ]
+    return float(_PROBABILITIES[np.array(scores) >= max(scores) - _FLAT].max())
 
 
 def _verdict(reader: OnnxReader) -> float:

@@ -110,7 +110,7 @@ def test_a_number_that_may_be_cut_off_is_none() -> None:
 def test_another_scale_is_an_error(text: str) -> None:
     found = read_isq(text)
     assert set(found.items) == {None}
-    assert "scale is 1 to 5" in found.error
+    assert "on a scale to 5" in found.error
 
 
 def test_a_confidence_is_no_score() -> None:
