@@ -177,8 +177,8 @@ def role(line: str) -> bool | None:
     return False if re.fullmatch(r"[\s*_#]*(?:assistant|model)[\s*_]*", line, re.IGNORECASE) else None
 
 
-def speaks_to_the_end(label: str) -> bool:
-    """Whether what follows a label lasts until the answer's label, and not to the end of the line."""
+def names_role(label: str) -> bool:
+    """Whether a label names the role that asks, so that the question lasts until that of the answer."""
     return re.search("user", label, re.IGNORECASE) is not None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from services.inference import openings
 from services.inference.line_starts import START_WINDOW, ends_answer, start_of_line
+from services.inference.repeated_question import RepeatedQuestion
 from services.inference.sentence_ends import (
     CLOSERS,
     LOOKED_AHEAD,
@@ -47,12 +48,7 @@ class Scanner:
         """The last unit that was left out."""
         self._label_emphasis = ""
         """Emphasis that began in a label and may end behind its colon."""
-        self._asked = False
-        """Whether the text repeats a question."""
-        self._asked_from = 0
-        """Index behind the label of the question."""
-        self._asked_by_role = False
-        """Whether that lasts up to the label of the answer, and not to the end of the line."""
+        self._question = RepeatedQuestion()
         self.end: int | None = None
         """Index behind the sentence; None while it may go on."""
         self._begin_unit(0)
@@ -125,8 +121,8 @@ class Scanner:
     def _skip_start(self) -> bool:
         chars = self._chars
         while self._begin < len(chars) and chars[self._begin].isspace():
-            if chars[self._begin] == "\n" and self._omitted is not None and self._omitted[1] > self._asked_from:
-                self._asked = self._asked_by_role  # a question without a role ends with its line
+            if chars[self._begin] == "\n" and self._omitted:
+                self._question.see_line_end(self._omitted[1])
             self._begin += 1
         if self._begin == len(chars):
             self._begin_words(self._begin)
@@ -146,8 +142,7 @@ class Scanner:
             self._begin += start.length
             self._heading = self._heading or start.heading
             self._listed = self._listed or start.listed
-            if start.asks is not None:
-                self._asked = self._asked_by_role = start.asks
+            self._question.see_tag(start.asks)
             return True
         if head[0] in "{[":
             inner = head[1:_JSON_WINDOW].lstrip()
@@ -219,10 +214,7 @@ class Scanner:
         if self._answer_only and char in ":：" and self._is_label(position):
             label = "".join(self._chars[self._begin : position])
             self._label_emphasis = openings.emphasis_left_open(label)
-            asks = openings.asks(label)
-            if asks is not None:
-                self._asked, self._asked_by_role = asks, asks and openings.speaks_to_the_end(label)
-                self._asked_from = position + 1
+            self._question.see_label(label, position + 1)
             self._omitted = (self._begin, position + 1)
             self._begin_unit(position + 1)
             return True
@@ -300,14 +292,12 @@ class Scanner:
 
     def _end_unit(self, end: int, *, by_line: bool = False) -> bool:
         """Leaves the unit out or takes it as the sentence; whether to go on."""
-        if by_line and self._answer_only:
-            role = openings.role("".join(self._chars[self._begin : min(end, self._begin + _LONGEST_ROLE)]))
-            if role is not None:
-                self._asked = self._asked_by_role = role
-                self._omitted = (self._begin, end)
-                self._begin_unit(end)
-                return True
-        if self._answer_only and (self._quotation.pending is None or self._asked):
+        line = "".join(self._chars[self._begin : min(end, self._begin + _LONGEST_ROLE)])
+        if by_line and self._answer_only and self._question.see_line(line):
+            self._omitted = (self._begin, end)
+            self._begin_unit(end)
+            return True
+        if self._answer_only and (self._quotation.pending is None or self._question.open):
             text = "".join(self._chars[self._begin : min(end, self._begin + openings.LONGEST + 1)])
             if self._heading and not by_line and openings.is_heading_sentence(text):
                 return True  # the rest of the heading belongs to it
@@ -319,7 +309,7 @@ class Scanner:
         return False
 
     def _is_left_out(self, text: str, *, by_line: bool) -> bool:
-        if self._asked:
+        if self._question.open:
             return True
         if len(text) > openings.LONGEST:
             return False

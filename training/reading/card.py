@@ -50,7 +50,8 @@ says yes, no, declines or says neither.
 
 ## What it was fitted to
 
-Texts by authors {", ".join(map(str, recipe["authors"]))} and by those of axia's first release;
+Texts by authors {_listed(recipe["authors"])}
+and by those of axia's first release;
 temperatures and thresholds by authors {_listed(CALIBRATED)}.
 **All texts imitate models; no output of a real model was scored.**
 The authors are language models with different briefs, so they are more alike than people are. See

@@ -18,10 +18,14 @@ THOUGHT = "A pan is on the stove."
         "Let me help him. He has fallen.",
         "The man has fallen off the ladder and is injured:\n- He is bleeding.",
         "The stove poses several risks:\n- fire",
+        "The pot boiling over needs immediate attention:\n- Steam is rising.",
+        "Two children are playing on the railway tracks:\nNobody is watching.",
         "It is 7:45. The child is late.",
         "He fell on Baker St. The ambulance is coming.",
         "A car blocks 5th Ave. The police are there.",
         "She lacks vitamin D. The pills are there.",
+        "The thermometer reads 104 F. The child is feverish.",
+        "The man at door B. He is armed.",
     ],
 )
 def test_the_first_sentence_is_kept_and_ends(text: str) -> None:
@@ -29,7 +33,16 @@ def test_the_first_sentence_is_kept_and_ends(text: str) -> None:
     assert find_first_sentence(text).sentence == text[: min(ends)]
 
 
-@pytest.mark.parametrize("text", ["Dr. A. Smith fell. He is hurt.", "We are at St. Mary's Hospital. He is hurt."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dr. A. Smith fell. He is hurt.",
+        "We are at St. Mary's Hospital. He is hurt.",
+        "A St. Bernard dog is left in a hot car. He is hurt.",
+        "The fire in Apt. 5 needs attention. He is hurt.",
+        "The accident on Av. Paulista needs attention. He is hurt.",
+    ],
+)
 def test_initials_and_saints_end_no_sentence(text: str) -> None:
     assert find_first_sentence(text).sentence == text.removesuffix(" He is hurt.")
 
@@ -55,6 +68,15 @@ def test_a_line_that_is_wrapped_goes_on() -> None:
         "GPT-4: ",
         "TL;DR: ",
         "In one sentence: ",
+        f"Q: {QUESTION}\n",
+        f"Question: {QUESTION}\nShort answer: ",
+        f"### Instruction:\n{QUESTION}\n\n### Output:\n",
+        f"system\nYou are a helpful assistant.\nuser\n{QUESTION}\nassistant\n",
+        f"{QUESTION} ",
+        "Identify what is the element that needs attention in this image\n",
+        "<image>\n",
+        "I'd be happy to help! ",
+        "I can help with that! ",
         "There are several reasons for concern:\n- ",
         "In this cosy kitchen scene, the following needs attention:\n1. ",
     ],

@@ -19,6 +19,17 @@ SCORES = (8, 7, 6, 5, 0.7, 0.4)
 MAXIMA = (10, 10, 10, 10, 1, 1)
 
 
+OTHER_SCALES = (
+    "On a scale of 1 to 5:",
+    "On a 1-5 scale:",
+    "Ratings (1-5):",
+    "Rating scale: **1–5**",
+    "I rate these on a 5-point scale:",
+    "Scale: 1 (low) to 5 (high)",
+    "(All scores /5)",
+)
+
+
 def answer(scores: Sequence[object] = SCORES, legend: str = "") -> str:
     """One line an item; the legend stands behind the names of the last two."""
     legends = ("", "", "", "", legend, legend)
@@ -50,6 +61,9 @@ def read(text: str) -> tuple[float | None, ...]:
         (" (0 or 1)", (0, 1)),
         (" (1 for yes, 0 for no)", (0, 1)),
         (" (1 = yes, 0 = no)", (0, 1)),
+        (" [0;1]", (0, 1)),
+        (" (10%)", (0, 1)),
+        ("", ("[ ] Yes [x] No", "☑ Yes ☐ No")),
     ],
 )
 def test_possible_answers_are_no_scores(legend: str, scores: tuple[object, object]) -> None:
@@ -85,6 +99,10 @@ def test_the_column_of_scores_is_read(columns: Sequence[tuple[str, Sequence[obje
         (0, "8pts", 8),
         (0, "4 on a 5-point scale", 8),
         (4, "7/10 = 0.7", 0.7),
+        (0, "8 × 0.25 = 2", 8),
+        (0, "10 - 2 (blur) = 8", 8),
+        (0, "50% of the frame is empty, so 8/10", 8),
+        (4, "0.7¹", 0.7),
     ],
 )
 def test_the_score_is_told_from_other_numbers(place: int, line: str, score: float) -> None:
@@ -103,7 +121,9 @@ def test_a_number_that_may_be_cut_off_is_none() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "On a scale of 1 to 5:\n" + answer((4, 3, 3, 2, 0.7, 0.4)),
+        *(f"{scale}\n{answer((4, 3, 3, 2, 0.7, 0.4))}" for scale in OTHER_SCALES),
+        answer((4, 3, 3, 2, 0.7, 0.4)) + "\n\nAll ratings are out of 5.",
+        '{"max_score": 5, "v_a": 4, "c_s": 3, "e_e": 3, "v_e": 2, "p_a": 0.7, "a_d": 0.4}',
         '{"scale": "1-5", "v_a": 4, "c_s": 3, "e_e": 3, "v_e": 2, "p_a": 0.7, "a_d": 0.4}',
     ],
 )
@@ -119,6 +139,18 @@ def test_a_confidence_is_no_score() -> None:
     alone = ", ".join(f'"{key}_confidence": 0.9' for key in keys)
     assert read("{" + both + "}") == SCORES
     assert set(read("{" + alone + "}")) == {None}
+
+
+def test_the_scale_of_two_items_is_not_that_of_all() -> None:
+    assert read("The last two items use a scale of 0 to 1.\n" + answer()) == SCORES
+    assert read(answer() + "\nTotal: 36/60") == SCORES
+
+
+def test_other_numbers_of_the_items_are_no_scores() -> None:
+    keys = [name.lower().replace(" ", "_") for name in NAMES]
+    weights = ", ".join(f'"{key}": 0.2' for key in keys)
+    assert set(read('{"weights": {' + weights + "}}")) == {None}
+    assert set(read('{"v_a": {"score": "N/A", "certainty": 0.9}, "preference_alignment": "yes/no"}')) == {None}
 
 
 def test_coordinates_are_no_scores() -> None:
