@@ -47,6 +47,11 @@ def test_contradictions_and_what_cannot_be_read_stay_apart(reader: OnnxReader, f
     assert result.entropy_bits == 1
 
 
+def test_descriptions_of_different_things_stay_apart(reader: OnnxReader) -> None:
+    things = ["The knife.", "A sleeping cat.", "a pot", "a bench", "A woman is sitting at a table."]
+    assert len(summarise(things, 0.5, reader).groups) == len(things)
+
+
 def test_ways_to_say_none_are_one_group(reader: OnnxReader) -> None:
     result = summarise(["None.", "Nothing needs attention.", "There is no element that needs attention."], 0.5, reader)
     assert result.agreement == 1
