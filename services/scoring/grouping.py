@@ -41,8 +41,6 @@ _LONGEST_BYTES = 256
 _MAYBE_OPPOSED, _OPPOSED = 0.5, 0.7
 """Probability of a contradiction from which two forms are read in the other order too, and its mean over both that
 keeps them apart, however near their vectors are: "on" and "off"."""
-_DESCRIBED = 0.5
-"""Probability of "same" that a form that only describes needs."""
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
 
@@ -222,8 +220,7 @@ def same_meaning(forms: Sequence[str], reader: Reader) -> NDArray[np.float64]:
     """The nearness of two forms in meaning, shape (n, n), −1 on the diagonal.
 
     0 where their vectors are far apart and where they plainly contradict each other. Vectors tell concerns from one
-    another and hardly descriptions ("The knife.", "A sleeping cat."), so these are the same only if reading both
-    together says so.
+    another and hardly descriptions ("The knife.", "A sleeping cat."), so the nearness of these is p(same) alone.
     """
     near = np.zeros((len(forms), len(forms))) - np.eye(len(forms))
     pairs = [(one, other) for one in range(len(forms)) for other in range(one)]
@@ -234,8 +231,7 @@ def same_meaning(forms: Sequence[str], reader: Reader) -> NDArray[np.float64]:
         pairs = [pair for pair in pairs if cosines[pair] >= reader.thresholds.apart]
         compared = compare(reader, [Pair(forms[other], forms[one]) for one, other in pairs])
         for pair, row, nearness in zip(pairs, compared.relations, compared.nearness, strict=True):
-            told = row[Relation.SAME] >= _DESCRIBED or concerns[list(pair)].all()
-            near[pair] = near[pair[::-1]] = nearness if told else 0.0
+            near[pair] = near[pair[::-1]] = nearness if concerns[list(pair)].all() else row[Relation.SAME]
         contradicts = compared.relations[:, Relation.CONTRADICTS]
         maybe = np.flatnonzero(contradicts >= _MAYBE_OPPOSED)
         again = reader.relate([Pair(forms[pairs[place][0]], forms[pairs[place][1]]) for place in maybe])
