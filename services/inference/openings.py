@@ -93,7 +93,7 @@ _SPEAKS_OF_ANSWERING = (
         kind sure certainly okay ok alright right thank thanks please based visible shown happen happening present
         matter matters bit moment parts turn raise raises same answering answered respond responding interpret
         interpretation something things particular area areas calls call try further specific context content contents
-        task make gather """
+        task make gather"""
     )
 )
 _VIEW = r"(?:scene|image|picture|photo|photograph|screenshot|view|frame|post)"
@@ -113,7 +113,7 @@ _PROMPT = re.compile(
 """The study's question, which some models repeat."""
 _ANY_NAME = re.compile(
     r"[\s*_#\[<(]*(?:(?:qwen|llava|internvl|gpt|chatgpt|claude|gemini|gemma|llama|cogvlm|blip|deepseek|mistral|pixtral)"
-    r"[\w. -]{0,16}|a|ans|tl;?dr|in (?:one|a single|short|brief|summary)(?: (?:sentence|phrase|word|line))?|in short)"
+    r"[\w. -]{0,16}|a|ans|tl;?dr|in (?:one|a single|short|brief|summary)(?: (?:sentence|phrase|word|line))?)"
     r"[\s*_\])>]*",
     re.IGNORECASE,
 )

@@ -43,7 +43,7 @@ _KEYS: Mapping[Question, frozenset[str]] = {
 }
 _ANY_KEY = frozenset({"answer", "verdict", "response", "result", "final_answer", "conclusion"})
 _REMARKS = frozenset(
-    {"reason", "reasoning", "explanation", "rationale", "justification", "comment", "why", "note", "answer", "element"}
+    {"reason", "reasoning", "explanation", "rationale", "justification", "comment", "why", "note", "element"}
 )
 """Fields beside a 0 or 1 that leave it what it is; another may be a scale or a legend."""
 _NO_ANSWER = frozenset({"", "n/a", "none", "null", "unknown", "refused", "refusal"})
@@ -166,7 +166,7 @@ def _labelled(text: str, question: Question) -> Verdict | None:
 def _from_json(text: str, question: Question) -> Verdict:
     fields = [(key.strip().casefold().replace(" ", "_"), value) for key, value in _fields(text)]
     values = [value for key, value in fields if key in _KEYS[question] | _ANY_KEY]
-    found = {_json_value(value, question) for value in values} - {None}
+    found = {verdict for value in values if (verdict := _json_value(value, question))}
     if len(found) != 1 or _TAKEN_BACK.search(text, text.rfind("}") + 1):
         return Verdict.UNPARSED
     others = {key for key, _ in fields} - _KEYS[question] - _ANY_KEY
@@ -174,7 +174,7 @@ def _from_json(text: str, question: Question) -> Verdict:
     asked = " ".join(value for key, value in fields if key in ("question", "statement") and isinstance(value, str))
     if (number and others - _REMARKS - _CONFIDENCE) or re.search(rf"\b{_OPPOSITE}\b", asked, re.IGNORECASE):
         return Verdict.UNPARSED
-    return found.pop() or Verdict.UNPARSED
+    return found.pop()
 
 
 def _fields(text: str) -> Sequence[tuple[str, Any]]:

@@ -1,8 +1,8 @@
-"""What an answer to the questionnaire says beside scores: choices, a scale for all items, corrections and sums."""
+"""What an answer to the questionnaire says beside scores: possible answers, corrections and sums."""
 
 import re
 
-PLACES = re.compile(r"coordinat|bbox|bounding box|pixel|position|probabilit")
+PLACES = re.compile(r"\b(?:coordinat|bbox|bounding box|pixel|positions?\b|probabilit)")
 """What numbers without names may be instead of scores."""
 _VALUE = r"(?:yes|no|true|false|[01]|y|n)"
 _MEANS = r"(?:=|:|for|means|is|-)"

@@ -46,16 +46,17 @@ def read_isq(text: str) -> IsqText:
     scale = scale_of_all(folded, names[0].start, names[-1].end) if names else None
     if scale:
         return IsqText(_NOTHING, f"the answer is on a scale to {scale:g}; those of the items are 0 to 10 and 0 to 1")
-    numbers, problems = settle(_read(text))
+    numbers, problems = settle(_read(text, folded))
     if problems:
         return IsqText(_NOTHING, f"{_NAMES[problems[0].item]} {problems[0].problem}")
     return IsqText(IsqItems(*numbers))
 
 
-def _read(text: str) -> list[Statement]:
+def _read(text: str, whole: str) -> list[Statement]:
+    """What a text says of the items; `whole` is all of it, folded."""
     from_json, rest = read_json(text)
     from_xml, rest = read_xml(rest)
-    folded = without_legends(fold(rest))
+    folded = whole if rest == text else without_legends(fold(rest))
     final = list(_FINAL.finditer(folded))
     if final and not from_json and not from_xml:
         last = _read_folded(folded[final[-1].end() :])

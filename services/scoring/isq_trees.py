@@ -199,15 +199,11 @@ def _score_in(item: int, node: Object, depth: int) -> Iterator[Statement]:
         if not _BOUND_KEYS.search(key.lower()) and not _OTHER_KEYS.search(key.lower())
         if not isinstance(value, str) or whole_amount(fold(value[:80])) or len(node.pairs) == 1
     ]
-    for values in (scored,) if scored else (others,):
-        if scale is not None:
-            amounts_ = [own for own in map(_amount, values) if own]
-            statements = [state(item, own.out_of(scale)) for own in amounts_]
-        else:
-            statements = [own for value in values for own in _score(item, value, depth)]
-        if statements:
-            yield from statements
-            return
+    values = scored or others
+    if scale is None:
+        yield from (own for value in values for own in _score(item, value, depth))
+    else:
+        yield from (state(item, own.out_of(scale)) for own in map(_amount, values) if own)
 
 
 def _is_score_key(key: str) -> bool:

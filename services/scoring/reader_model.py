@@ -77,7 +77,7 @@ class Described(NamedTuple):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which something counts, fitted to the author that calibrates; probabilities but for `apart`."""
+    """From which something counts, fitted to the authors that calibrate; probabilities but for `apart`."""
 
     aligned: float
     """Of the score, from which an answer names an element."""

@@ -1,4 +1,4 @@
-"""Prints how well the reader reads each author's texts: python -m training.reading.evaluate --authors 12,13,19.
+"""Prints how well the reader reads each author's texts: python -m training.reading.evaluate --authors 12,13,19,20.
 
 Everything goes the way that it goes in the service: forms, rules, reader model, thresholds.
 """

@@ -170,5 +170,9 @@ def test_a_formula_behind_the_scores_changes_nothing(formula: str) -> None:
     assert read(answer() + "\n\n" + formula) == SCORES
 
 
+def test_a_remark_about_the_composition_leaves_bare_numbers_scores() -> None:
+    assert read("8, 7, 6, 5, 0.7, 0.4\n\nA pleasing composition.") == SCORES
+
+
 def test_numbers_between_bare_commas_are_read() -> None:
     assert read("8,7,6,5,0.7,0.4") == SCORES
