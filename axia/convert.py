@@ -173,6 +173,8 @@ def _to_model(message: inference_pb2.Model) -> ModelInfo:
         max_tokens=message.max_tokens,
         accepts_images=message.accepts_images,
         structured_answers=message.structured_answers,
+        prompt_template=message.prompt_template,
+        trust_remote_code=message.trust_remote_code,
     )
 
 

@@ -22,6 +22,10 @@ class ModelInfo:
     accepts_images: bool
     structured_answers: bool = False
     """Whether it can be held to an answer format; never by a server of an earlier release."""
+    prompt_template: str = ""
+    """A user's message as the model reads it, {prompt} in place of its text; empty if unknown."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the checkpoint was allowed to run."""
 
 
 class StageTimes(NamedTuple):

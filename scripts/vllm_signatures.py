@@ -3,7 +3,7 @@
     python -m scripts.vllm_signatures path/to/vllm-0.33.0-….whl >> tests/data/vllm_signatures.json   # by hand, merged
 
 A CUDA build can't be run on every machine, but its wheel can be read. `tests/contract/test_vllm_signatures.py` holds
-the calls in services/inference/engine_vllm.py against the signatures of every release recorded there.
+the calls in services/inference/engine_vllm.py and vllm_*.py against the signatures of every release recorded there.
 """
 
 import ast

@@ -97,6 +97,10 @@ class ModelInfo(Result):
     """Whether it takes a picture."""
     structured_answers: bool = False
     """Whether it can be held to a form of answer, such as "yes" and "no"; never by servers of an earlier release."""
+    prompt_template: str = ""
+    """A user's message as the model reads it, ``{prompt}`` in place of its text; empty if unknown."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the checkpoint was allowed to run."""
 
 
 class Prompt(Result):

@@ -598,6 +598,8 @@ class Model(google.protobuf.message.Message):
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     ACCEPTS_IMAGES_FIELD_NUMBER: builtins.int
     STRUCTURED_ANSWERS_FIELD_NUMBER: builtins.int
+    PROMPT_TEMPLATE_FIELD_NUMBER: builtins.int
+    TRUST_REMOTE_CODE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name to use in requests."""
     revision: builtins.str
@@ -618,6 +620,12 @@ class Model(google.protobuf.message.Message):
     """Whether it takes a picture."""
     structured_answers: builtins.bool
     """Whether it can be held to an `answer_format`."""
+    prompt_template: builtins.str
+    """A user's message as the model reads it, with "{prompt}" in place of its text: what the chat template puts around
+    it, such as a system prompt of its own. Empty if unknown, as of endpoints.
+    """
+    trust_remote_code: builtins.bool
+    """Whether code that comes with the checkpoint was allowed to run."""
     def __init__(
         self,
         *,
@@ -630,7 +638,9 @@ class Model(google.protobuf.message.Message):
         max_tokens: builtins.int = ...,
         accepts_images: builtins.bool = ...,
         structured_answers: builtins.bool = ...,
+        prompt_template: builtins.str = ...,
+        trust_remote_code: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "revision", b"revision", "structured_answers", b"structured_answers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "prompt_template", b"prompt_template", "revision", b"revision", "structured_answers", b"structured_answers", "trust_remote_code", b"trust_remote_code"]) -> None: ...
 
 global___Model = Model

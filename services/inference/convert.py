@@ -151,4 +151,6 @@ def from_model(model: ModelDescription, settings: InferenceSettings) -> inferenc
         max_tokens=settings.max_tokens,
         accepts_images=model.accepts_images,
         structured_answers=model.structured_answers,
+        prompt_template=model.prompt_template,
+        trust_remote_code=model.trust_remote_code,
     )

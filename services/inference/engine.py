@@ -119,6 +119,10 @@ class ModelDescription:
     accepts_images: bool
     structured_answers: bool = False
     """Whether a completion can be held to an answer format."""
+    prompt_template: str = ""
+    """A user's message as the model reads it, {prompt} in place of its text; empty if unknown."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the checkpoint was allowed to run."""
 
 
 class Engine(Protocol):
@@ -134,8 +138,8 @@ class Engine(Protocol):
     def describe(self) -> ModelDescription:
         """The model; only after `start`."""
 
-    def special_tokens(self) -> Sequence[str]:
-        """Texts that mean something to the model beside what they say, such as its image placeholder."""
+    def special_tokens(self, role: Role) -> Sequence[str]:
+        """Texts that a message of this role must not hold: they mean something to the model beside what they say."""
 
     def admit(self, completions: int) -> None:
         """Raises ResourceExhausted if that many more completions would overfill the queue."""

@@ -100,7 +100,7 @@ class OpenAIEngine:
             structured_answers=self._settings.openai_structured,
         )
 
-    def special_tokens(self) -> Sequence[str]:
+    def special_tokens(self, role: Role) -> Sequence[str]:
         """Those that the settings name; an endpoint doesn't tell."""
         return self._settings.openai_special_tokens
 

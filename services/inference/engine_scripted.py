@@ -163,7 +163,7 @@ class ScriptedEngine:
             structured_answers=True,
         )
 
-    def special_tokens(self) -> Sequence[str]:
+    def special_tokens(self, role: Role) -> Sequence[str]:
         """Those that the file states, so that their refusal can be tried too."""
         return self._script.special_tokens
 

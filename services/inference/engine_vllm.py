@@ -1,7 +1,7 @@
 """Runs any vision-language model that vLLM serves, in this process's engine client and a child process for the model.
 
-Everything that axia uses of vLLM's Python interface is in this file. vLLM changes quickly; a test compares the calls
-made here with the signatures of each release that the locks name.
+Everything that axia uses of vLLM's Python interface is in this file and in those named vllm_*. vLLM changes quickly; a
+test compares the calls made there with the signatures of each release that the locks name.
 
 Why it is done this way:
 
@@ -17,13 +17,12 @@ Why it is done this way:
 import asyncio
 import itertools
 import logging
-import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.inference.answer_format import UNSUPPORTED
 from services.inference.engine import (
     AnswerFormat,
     Conversation,
@@ -37,10 +36,14 @@ from services.inference.engine import (
 )
 from services.inference.process import in_lasting_thread
 from services.inference.settings import InferenceSettings
-from services.inference.templates import chat_messages, local_revision, plain_prompt, template_text
-from services.inference.vllm_environment import installed_version, own_sockets, prepare_environment
+from services.inference.templates import local_revision, template_text
+from services.inference.vllm_environment import installed_version, own_files, prepare_environment
+from services.inference.vllm_failures import request_failure
+from services.inference.vllm_loading import load_model
+from services.inference.vllm_prompts import Prompts
 from services.inference.vllm_reasoning import ParsedReasoning
-from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from services.inference.vllm_tokens import read_special_tokens
+from services.serving.errors import FailedPrecondition, ServiceError, Unavailable
 
 if TYPE_CHECKING:
     from vllm.reasoning.abs_reasoning_parsers import ReasoningParser
@@ -49,8 +52,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CPU_KV_BLOCK = 32
-"""Tokens of a key-value block on CPU. vLLM's 128 there would let short prompts share no prefix."""
 _HEALTH_INTERVAL_S = 0.25
 
 
@@ -74,59 +75,18 @@ class VllmEngine:
                 "or a hub id",
                 reason="MODEL_UNREADABLE",
             )
-        self._chat_template = template_text(self._settings.chat_template)
-        self._until_closed.enter_context(own_sockets())
+        template_text(self._settings.chat_template)  # one that can't be read is told before the model is loaded
+        self._until_closed.enter_context(own_files())
         logger.info("loading %s", self._settings.model)
-        self._llm = await in_lasting_thread(self._load)
+        load = partial(load_model, self._settings, self._counts.logger_factory())
+        self._llm = await in_lasting_thread(load)
+        self._prompts = Prompts(self._engine, self._settings)
+        await self._prompts.look()
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
         self._description = self._describe()
-        self._special_tokens = self._read_special_tokens()
+        self._special_tokens = read_special_tokens(self._engine.get_tokenizer())
         self._reasoning_parser = self._find_reasoning_parser()
         await self._warm_up()
-
-    def _load(self) -> "AsyncLLM":
-        try:
-            from vllm.config.structured_outputs import StructuredOutputsConfig
-            from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.platforms import current_platform
-            from vllm.v1.engine.async_llm import AsyncLLM
-        except ImportError as error:
-            raise FailedPrecondition(
-                "vLLM is not installed; run make setup, or set AXIA_INFERENCE_ENGINE=scripted", reason="VLLM_MISSING"
-            ) from error
-        settings = self._settings
-        on_cpu = current_platform.is_cpu()
-        args = AsyncEngineArgs(
-            model=settings.model,
-            revision=settings.revision or None,
-            trust_remote_code=False,
-            dtype=settings.dtype,
-            tensor_parallel_size=settings.tensor_parallel_size,
-            quantization=settings.quantization or None,
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            max_model_len=settings.max_model_len,
-            max_num_seqs=settings.max_running,
-            max_num_queued_reqs=settings.max_queue,
-            enforce_eager=settings.enforce_eager,
-            enable_prefix_caching=True,
-            # One backend, which refuses a schema that it can't keep, and none of the white space in which small models
-            # get lost. With a reasoning parser the answer is held to a format, and the reasoning is not.
-            structured_outputs_config=StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
-            reasoning_parser=settings.reasoning_parser,
-            limit_mm_per_prompt={"image": 1},
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            **(_cpu_arguments(settings) if on_cpu else {}),
-        )
-        try:
-            return AsyncLLM.from_engine_args(args, stat_loggers=[self._counts.logger_factory()])
-        except Exception as error:  # of many types, from configuration to memory; what to do is the same
-            logger.exception("vLLM could not load %s", settings.model)
-            raise FailedPrecondition(
-                f"vLLM could not load {settings.model!r}, see the log above; check that AXIA_INFERENCE_MODEL names a "
-                "checkpoint that vLLM supports, that it fits the memory, and that the hub is reachable if it is on one",
-                reason="MODEL_UNLOADABLE",
-            ) from error
 
     async def _warm_up(self) -> None:
         prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")]))
@@ -155,6 +115,8 @@ class VllmEngine:
             max_context_tokens=config.max_model_len,
             accepts_images=config.is_multimodal_model,
             structured_answers=not getattr(config, "is_diffusion", False),
+            prompt_template=self._prompts.template,
+            trust_remote_code=self._settings.trust_remote_code,
         )
 
     def _hub_revision(self) -> str:
@@ -162,14 +124,9 @@ class VllmEngine:
         commit = getattr(self._engine.model_config.hf_config, "_commit_hash", None)
         return str(commit or self._settings.revision)
 
-    def special_tokens(self) -> Sequence[str]:
+    def special_tokens(self, role: Role) -> Sequence[str]:
         """The tokenizer's special tokens, and added ones such as the image placeholder."""
-        return self._special_tokens
-
-    def _read_special_tokens(self) -> Sequence[str]:
-        tokenizer = self._engine.get_tokenizer()
-        added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
-        return sorted({*tokenizer.all_special_tokens, *added} - {""})
+        return self._special_tokens.of(role)
 
     def _find_reasoning_parser(self) -> "type[ReasoningParser] | None":
         """The parser that the settings name, tried once with the model's tokenizer.
@@ -199,30 +156,11 @@ class VllmEngine:
         try:
             self._engine.check_admission(completions)
         except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
-            raise _as_service_error(error) from error
+            raise request_failure(error) from error
 
     async def prepare(self, conversation: Conversation) -> Prepared:
         """Renders the conversation with the model's chat template, or with the plain one that is set."""
-        renderer = self._engine.renderer
-        try:
-            if self._settings.completion_template:
-                prompt: dict[str, Any] = {"prompt": plain_prompt(conversation, self._settings)}
-                if conversation.picture:
-                    prompt["multi_modal_data"] = {"image": conversation.picture.pixels}
-                    prompt["multi_modal_uuids"] = {"image": conversation.picture.sha256}
-                (rendered,) = await renderer.render_cmpl_async([prompt])
-            else:
-                from vllm.renderers.params import ChatParams
-
-                params = ChatParams(
-                    chat_template=self._chat_template,
-                    # Without it the prompt ends before the words that begin the model's turn, and it answers worse.
-                    chat_template_kwargs={"add_generation_prompt": True},
-                )
-                _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params)
-        except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
-            raise _as_service_error(error) from error
-        return Prepared(len(rendered["prompt_token_ids"]), rendered)
+        return await self._prompts.prepare(conversation)
 
     async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """Samples one completion token by token."""
@@ -263,7 +201,7 @@ class VllmEngine:
         except ServiceError:
             raise
         except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
-            raise _as_service_error(error, sampling.answer_format) from error
+            raise request_failure(error, sampling.answer_format) from error
         finally:
             await outputs.aclose()
 
@@ -301,26 +239,6 @@ class VllmEngine:
                 await asyncio.to_thread(self._llm.shutdown)
         finally:
             await asyncio.to_thread(self._until_closed.close)
-
-
-def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:
-    """What suits a CPU better than vLLM's defaults; sets the number of threads for the engine process."""
-    arguments: dict[str, Any] = {"block_size": _CPU_KV_BLOCK}
-    # Those who bind threads to cores need vLLM's worker process, which does that, and so does a model in several parts.
-    if "VLLM_CPU_OMP_THREADS_BIND" in os.environ or settings.tensor_parallel_size > 1:
-        return arguments
-    from vllm.utils.torch_utils import available_cpu_count
-    from vllm.v1.executor.uniproc_executor import UniProcExecutor
-
-    threads = settings.cpu_threads or max(1, available_cpu_count() - 1)
-    if settings.cpu_threads or "OMP_NUM_THREADS" not in os.environ:
-        # The only way to tell the engine process, which inherits it and reads it when torch is first imported there; no
-        # argument of vLLM's says how many threads that one may have. Torch was imported here before, so here it has no
-        # effect.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    # By its class: vLLM turns the name "uni" into "mp" on CPU, for its worker process counts and binds the threads.
-    arguments["distributed_executor_backend"] = UniProcExecutor
-    return arguments
 
 
 class _Counts:
@@ -367,42 +285,3 @@ def _structured(asked: AnswerFormat | None) -> "StructuredOutputsParams | None":
     if asked.json_schema:
         return StructuredOutputsParams(json=asked.json_schema)
     return StructuredOutputsParams(choice=list(asked.choices))
-
-
-def _as_service_error(error: Exception, asked: AnswerFormat | None = None) -> ServiceError:
-    """Maps what vLLM raises, by class, without passing on its text.
-
-    Args:
-        error: What it raised.
-        asked: What the answer was to be held to. A conversation that is prepared has passed vLLM's checks already, so
-            that what it refuses then is the format.
-    """
-    from vllm.exceptions import VLLMValidationError
-    from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
-
-    if isinstance(error, ServiceError):
-        return error
-    if type(error).__name__ in {"QueueOverflowError", "MaxQueuedTokensError"}:
-        return ResourceExhausted(
-            "the queue of this model is full; try again shortly", reason="QUEUE_FULL", retry_after_s=1.0
-        )
-    if isinstance(error, EngineDeadError):
-        return Unavailable("the engine of this model has died; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
-    if isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError):
-        if asked is not None:
-            logger.info("vLLM refused an answer format", exc_info=error)
-            return InvalidArgument(
-                "answer_format",
-                "the engine can't hold a model to this format; a JSON Schema may have keywords that it doesn't know, "
-                "and this server's log says which",
-                reason=UNSUPPORTED,
-            )
-        logger.info("vLLM refused a conversation", exc_info=error)
-        return InvalidArgument(
-            "messages",
-            "the model can't take this conversation: it may be longer than the model's context, in an order that its "
-            "chat template refuses, or with a system message that it does not know",
-            reason="CONVERSATION_REFUSED",
-        )
-    logger.error("vLLM failed on a request", exc_info=error)
-    return Unavailable("the engine failed on this request; try again", reason="ENGINE_FAILED", retry_after_s=1.0)

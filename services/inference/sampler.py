@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from services.inference import metrics
 from services.inference.answer_format import check_answer_format
-from services.inference.engine import Conversation, Engine, Message, ModelDescription, Picture, Prepared, Role, Sampling
+from services.inference.engine import Conversation, Engine, Message, ModelDescription, Picture, Role, Sampling
 from services.inference.generation import Completion, Finished, Started, generate
+from services.inference.preparation import prepare
 from services.inference.sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
@@ -123,8 +124,7 @@ class Sampler:
         self._engine.admit(len(request.samplings))
         header, picture = await self._read(request.image)
         decoded = time.perf_counter()
-        prepared = await self._engine.prepare(Conversation(request.messages, picture))
-        self._check_length(prepared, model)
+        prepared = await prepare(self._engine, Conversation(request.messages, picture), model)
         metrics.TOKENS.labels("prompt").inc(prepared.prompt_tokens)
         events = generate(
             self._engine,
@@ -205,7 +205,6 @@ class Sampler:
 
     def _check_messages(self, messages: Sequence[Message]) -> None:
         check_between("messages", len(messages), 1, _MAX_MESSAGES)
-        special = self._engine.special_tokens()
         due = Role.USER
         for index, message in enumerate(messages):
             if message.role is Role.SYSTEM and index == 0:
@@ -219,19 +218,10 @@ class Sampler:
             else:
                 due = Role.ASSISTANT if due is Role.USER else Role.USER
             check_text(f"messages[{index}].text", message.text, self._settings.max_text_chars)
-            check_special_tokens(f"messages[{index}].text", message.text, special)
+            check_special_tokens(f"messages[{index}].text", message.text, self._engine.special_tokens(message.role))
         if messages[-1].role is not Role.USER:
             raise InvalidArgument(
                 f"messages[{len(messages) - 1}].role", "the last message must be the user's", reason="ROLE_ORDER"
-            )
-
-    def _check_length(self, prepared: Prepared, model: ModelDescription) -> None:
-        if model.max_context_tokens and prepared.prompt_tokens >= model.max_context_tokens:
-            raise InvalidArgument(
-                "messages",
-                f"the conversation has {prepared.prompt_tokens} tokens, its picture included; the model's context "
-                f"holds {model.max_context_tokens}",
-                reason="CONTEXT_TOO_LONG",
             )
 
     def _summary(

@@ -70,8 +70,12 @@ class InferenceSettings(ServerSettings):
     max_queue: int = Field(default=256, ge=1)
     """Completions running and waiting together; beyond it requests are refused with RESOURCE_EXHAUSTED."""
 
+    trust_remote_code: bool = False
+    """Run Python code that comes with the checkpoint, for models that need it. Read that code first: it runs with all
+    rights of this server. Provenance says that it was allowed."""
     chat_template: str = ""
-    """A Jinja chat template, or a file that holds one, in place of the model's own."""
+    """A chat template in place of the model's own: Jinja, a file that holds it, or the name of a packaged one (blip-2,
+    llava-1.5, plain)."""
     completion_template: str = ""
     """For models without a chat template: a turn as plain text, such as "Question: {prompt} Answer:"."""
     image_placeholder: str = ""
@@ -92,13 +96,16 @@ class InferenceSettings(ServerSettings):
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     """Share of each GPU's memory that vLLM may take."""
     max_model_len: int | None = Field(default=None, ge=64)
-    """Context length in tokens; the model's own if unset, or unknown where an endpoint doesn't tell it."""
+    """Context length in tokens. If unset, the model's own, or as much of it as the key-value cache has room for; not
+    known where an endpoint doesn't tell it."""
     max_running: int = Field(default=64, ge=1)
     """Completions that are generated at the same time; others wait."""
     enforce_eager: bool = True
     """Skip compilation: starts faster; turn it off for the highest throughput."""
-    kv_cache_gib: int = Field(default=1, ge=1)
-    """Memory for the key-value cache on machines without a GPU, in whole GiB. A GPU's follows from its utilization."""
+    kv_cache_gib: float | None = Field(default=None, gt=0)
+    """Memory for the key-value cache on machines without a GPU, in GiB. If unset, room for one whole context, but at
+    least 1 GiB and at most half of the memory that is free once the model is loaded. A GPU's cache follows from its
+    utilization."""
     cpu_threads: int = Field(default=0, ge=0)
     """Threads that a model computes with on machines without a GPU; 0 for OMP_NUM_THREADS or, where that is not set
     either, all cores but one, which is left to everything else. Without effect where VLLM_CPU_OMP_THREADS_BIND is set

@@ -38,8 +38,24 @@ def plain_prompt(conversation: Conversation, settings: InferenceSettings) -> str
     return "".join(parts)
 
 
+PACKAGED = Path(__file__).parent / "chat_templates"
+"""Templates for models whose repositories hold none, named as AXIA_INFERENCE_CHAT_TEMPLATE takes them."""
+_BY_MODEL_TYPE = {"blip-2": "blip-2", "paligemma": "plain"}
+"""Packaged templates that are used unasked. vLLM has templates for these, which drop system prompts or run texts into
+each other."""
+
+
+def packaged_template(model_type: str) -> str | None:
+    """The packaged template for models of a type (`model_type` in config.json), None if there is none."""
+    name = _BY_MODEL_TYPE.get(model_type)
+    return (PACKAGED / f"{name}.jinja").read_text(encoding="utf-8") if name else None
+
+
 def template_text(setting: str) -> str | None:
-    """The chat template that a setting gives: as text, or as the path of a file; None if it is unset.
+    """The chat template that a setting gives: by a packaged one's name, as text, or as the path of a file.
+
+    Returns:
+        The template; None if the setting is empty.
 
     Raises:
         FailedPrecondition: If the file can't be read.
@@ -49,12 +65,15 @@ def template_text(setting: str) -> str | None:
     looks_like_jinja = "{" in setting or "\n" in setting
     if looks_like_jinja:
         return setting
+    names = sorted(own.stem for own in PACKAGED.glob("*.jinja"))
+    if setting in names:
+        return (PACKAGED / f"{setting}.jinja").read_text(encoding="utf-8")
     try:
         return Path(setting).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FailedPrecondition(
-            f"the chat template {setting} can't be read; set AXIA_INFERENCE_CHAT_TEMPLATE to a readable file in UTF-8 "
-            "or to the template's text",
+            f"the chat template {setting} can't be read; set AXIA_INFERENCE_CHAT_TEMPLATE to a readable file in UTF-8, "
+            f"to the template's text, or to one of {', '.join(names)}",
             reason="TEMPLATE_UNREADABLE",
         ) from error
 

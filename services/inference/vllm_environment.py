@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from services.inference.settings import InferenceSettings
+from services.inference.vllm_failures import FAILURE_FILE
 
 _LOGGING_CONFIG = Path(__file__).with_name("vllm_logging.json")
 
@@ -18,20 +19,24 @@ def prepare_environment(settings: InferenceSettings) -> None:
     os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(_LOGGING_CONFIG))
     # gRPC's threads do not survive a fork, and CUDA refuses one.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(settings.kv_cache_gib))
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 @contextmanager
-def own_sockets() -> Iterator[None]:
-    """Puts the sockets between vLLM's processes into a folder that goes at the end; vLLM leaves them behind."""
+def own_files() -> Iterator[None]:
+    """Makes a folder for what vLLM's processes share, which goes at the end.
+
+    It holds their sockets, which vLLM leaves behind, and why a model did not load.
+    """
     given = os.environ.get("VLLM_RPC_BASE_PATH")
     with TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True) as folder:
         os.environ["VLLM_RPC_BASE_PATH"] = folder
+        os.environ[FAILURE_FILE] = str(Path(folder) / "failure.txt")
         try:
             yield
         finally:
+            del os.environ[FAILURE_FILE]
             if given is None:
                 del os.environ["VLLM_RPC_BASE_PATH"]
             else:

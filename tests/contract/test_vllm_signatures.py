@@ -20,7 +20,17 @@ from services.inference.vllm_reasoning import EngineBasedParser, Parser
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
     (processes.ROOT / "tests" / "data" / "vllm_signatures.json").read_text()
 )
-ADAPTER = ast.parse((processes.ROOT / "services" / "inference" / "engine_vllm.py").read_text())
+INFERENCE = processes.ROOT / "services" / "inference"
+FILES = [
+    "engine_vllm.py",
+    "vllm_loading.py",
+    "vllm_prompts.py",
+    "vllm_failures.py",
+    "vllm_reasoning.py",
+    "vllm_tokens.py",
+]
+"""The adapter, but for vllm_worker.py, which runs on machines without a GPU alone and is tested there."""
+ADAPTER = ast.parse("\n".join((INFERENCE / name).read_text() for name in FILES))
 OWNERS = {
     "generate": "AsyncLLM.generate",
     "check_admission": "AsyncLLM.check_admission",

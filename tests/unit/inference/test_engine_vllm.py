@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from services.inference.engine import Conversation, Message, Picture, Role
-from services.inference.engine_vllm import VllmEngine, _cpu_arguments
+from services.inference.engine_vllm import VllmEngine
 from services.inference.settings import InferenceSettings
-from services.inference.templates import chat_messages, local_revision, plain_prompt, template_text
+from services.inference.templates import chat_messages, local_revision, packaged_template, plain_prompt, template_text
+from services.inference.vllm_loading import _cpu_arguments
 from services.serving.errors import FailedPrecondition
 
 PICTURE = Picture(Image.new("RGB", (2, 2)), "ab" * 32)
@@ -49,16 +50,19 @@ def test_braces_in_a_prompt_stay_as_they_are() -> None:
     assert text == "Q: {prompt} {0} {x} A:"
 
 
-def test_a_chat_template_is_text_or_a_file(tmp_path: Path) -> None:
+def test_a_chat_template_is_text_a_file_or_the_name_of_a_packaged_one(tmp_path: Path) -> None:
     file = tmp_path / "template.jinja"
     file.write_text("{{ messages }}")
     assert template_text("") is None
     assert template_text("{{ messages }}") == "{{ messages }}"
     assert template_text(str(file)) == "{{ messages }}"
+    assert template_text("blip-2") == packaged_template("blip-2")
+    assert "USER: " in str(template_text("llava-1.5"))
+    assert packaged_template("llava") is None
 
 
 def test_a_chat_template_that_is_not_there_is_refused_with_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(FailedPrecondition, match="AXIA_INFERENCE_CHAT_TEMPLATE"):
+    with pytest.raises(FailedPrecondition, match=r"AXIA_INFERENCE_CHAT_TEMPLATE .* blip-2, llava-1.5, plain"):
         template_text(str(tmp_path / "none.jinja"))
 
 
@@ -83,6 +87,14 @@ def test_a_completion_template_without_a_place_for_the_prompt_is_refused() -> No
         InferenceSettings(model="x", completion_template="Question:")
 
 
+ALWAYS = {
+    "block_size": 32,
+    "worker_cls": "services.inference.vllm_worker.CpuWorker",
+    "kv_cache_memory_bytes": 2**30,
+    "additional_config": {"fit_kv_cache": True},
+}
+
+
 class Executor:
     """Stands for vLLM's UniProcExecutor."""
 
@@ -97,7 +109,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     for module in (utils, executors):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    for variable in ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND"):
+    for variable in ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_KVCACHE_SPACE"):
         monkeypatch.setenv(variable, "")  # so that it is as it was after the test, whatever the test sets
         monkeypatch.delenv(variable)
 
@@ -118,7 +130,7 @@ def test_a_model_on_cpu_runs_in_the_engine_process_with_so_many_threads(
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     arguments = _cpu_arguments(InferenceSettings(model="x", cpu_threads=cpu_threads))
-    assert arguments == {"block_size": 32, "distributed_executor_backend": Executor}
+    assert arguments == ALWAYS | {"distributed_executor_backend": Executor}
     assert os.environ["OMP_NUM_THREADS"] == threads
 
 
@@ -137,5 +149,14 @@ def test_threads_that_vllm_binds_to_cores_are_left_to_it(
     if bind:
         monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", bind)
     arguments = _cpu_arguments(InferenceSettings(model="x", cpu_threads=2, tensor_parallel_size=parts))
-    assert arguments == {"block_size": 32}
+    assert arguments == ALWAYS
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_a_key_value_cache_that_is_stated_is_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = _cpu_arguments(InferenceSettings(model="x", kv_cache_gib=2.5))
+    assert arguments["kv_cache_memory_bytes"] == 2.5 * 2**30
+    assert "additional_config" not in arguments
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4")  # vLLM's own variable, which it reads itself
+    assert "additional_config" not in _cpu_arguments(InferenceSettings(model="x"))

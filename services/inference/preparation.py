@@ -1,0 +1,53 @@
+"""Prepares a conversation for sampling; where that fails, tells whether its text or its picture is at fault."""
+
+from dataclasses import replace
+
+from services.inference.engine import Conversation, Engine, ModelDescription, Prepared
+from services.serving.errors import InvalidArgument
+
+CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
+"""Reason of an error about a conversation that has more tokens than the context of the model."""
+
+
+async def prepare(engine: Engine, conversation: Conversation, model: ModelDescription) -> Prepared:
+    """Applies the model's template and processes the picture.
+
+    Raises:
+        InvalidArgument: With the field ``image`` if the model takes the text without the picture, ``messages`` else.
+    """
+    try:
+        return await _prepare_within_context(engine, conversation, model)
+    except InvalidArgument as error:
+        if conversation.picture is None:
+            raise
+        try:
+            text_alone = await _prepare_within_context(engine, replace(conversation, picture=None), model)
+        except InvalidArgument:
+            raise error from None
+        width, height = conversation.picture.pixels.size
+        if error.reason == CONTEXT_TOO_LONG:
+            raise InvalidArgument(
+                "image",
+                f"takes more tokens than the model's context has left beside the text: {model.max_context_tokens} in "
+                f"all, of which the text takes {text_alone.prompt_tokens}; send fewer than {width} x {height} pixels, "
+                "or have the operator set AXIA_INFERENCE_MAX_MODEL_LEN higher",
+                reason=CONTEXT_TOO_LONG,
+            ) from error
+        raise InvalidArgument(
+            "image",
+            f"the model's image processor can't take {width} x {height} pixels; many refuse pictures that are very "
+            "narrow or very small: pad or crop it to at most ten times as long as wide",
+            reason="IMAGE_REFUSED",
+        ) from error
+
+
+async def _prepare_within_context(engine: Engine, conversation: Conversation, model: ModelDescription) -> Prepared:
+    prepared = await engine.prepare(conversation)
+    if model.max_context_tokens and prepared.prompt_tokens >= model.max_context_tokens:
+        raise InvalidArgument(
+            "messages",
+            f"the conversation has {prepared.prompt_tokens} tokens; the model's context holds "
+            f"{model.max_context_tokens}",
+            reason=CONTEXT_TOO_LONG,
+        )
+    return prepared

@@ -1,0 +1,98 @@
+"""Loads a model with vLLM: its arguments from the settings, and what suits a CPU."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from services.inference.settings import InferenceSettings
+from services.inference.vllm_environment import installed_version
+from services.inference.vllm_failures import load_failure
+from services.serving.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+logger = logging.getLogger(__name__)
+
+_CPU_KV_BLOCK = 32
+"""Tokens of a key-value block on CPU. vLLM's 128 there would let short prompts share no prefix."""
+_GIB = 2**30
+_FIT_TO_MEMORY = -1
+"""vLLM's `max_model_len` for the model's own context, or what of it the key-value cache holds."""
+
+
+def load_model(settings: InferenceSettings, stat_logger: Callable[..., object]) -> "AsyncLLM":
+    """Starts vLLM's processes and loads the model, which takes tens of seconds.
+
+    Raises:
+        FailedPrecondition: If it can't be loaded, with the setting that helps.
+    """
+    try:
+        from vllm.config.structured_outputs import StructuredOutputsConfig
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.async_llm import AsyncLLM
+    except ImportError as error:
+        raise FailedPrecondition(
+            "vLLM is not installed; run make setup, or set AXIA_INFERENCE_ENGINE=scripted", reason="VLLM_MISSING"
+        ) from error
+    if settings.trust_remote_code:
+        logger.warning(
+            "AXIA_INFERENCE_TRUST_REMOTE_CODE is set: Python code that comes with %s runs in this server",
+            settings.model,
+        )
+    try:
+        args = AsyncEngineArgs(
+            model=settings.model,
+            revision=settings.revision or None,
+            trust_remote_code=settings.trust_remote_code,
+            dtype=settings.dtype,
+            tensor_parallel_size=settings.tensor_parallel_size,
+            quantization=settings.quantization or None,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+            max_model_len=settings.max_model_len or _FIT_TO_MEMORY,
+            max_num_seqs=settings.max_running,
+            max_num_queued_reqs=settings.max_queue,
+            enforce_eager=settings.enforce_eager,
+            enable_prefix_caching=True,
+            # One backend, which refuses a schema that it can't keep, and none of the white space in which small models
+            # get lost. With a reasoning parser the answer is held to a format, and the reasoning is not.
+            structured_outputs_config=StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
+            reasoning_parser=settings.reasoning_parser,
+            limit_mm_per_prompt={"image": 1},
+            disable_log_stats=True,
+            use_tqdm_on_load=False,
+            **(_cpu_arguments(settings) if current_platform.is_cpu() else {}),
+        )
+        return AsyncLLM.from_engine_args(args, stat_loggers=[stat_logger])
+    except Exception as error:  # of many types, from configuration to memory
+        logger.exception("vLLM could not load %s", settings.model)
+        raise load_failure(error, settings, installed_version()) from error
+
+
+def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:
+    """What suits a CPU better than vLLM's defaults; sets the number of threads for the engine process."""
+    arguments: dict[str, Any] = {
+        "block_size": _CPU_KV_BLOCK,
+        "worker_cls": "services.inference.vllm_worker.CpuWorker",
+        # Stated in any case: unstated, vLLM takes a share of all memory, and refuses to start where others use it.
+        "kv_cache_memory_bytes": int((settings.kv_cache_gib or 1) * _GIB),
+    }
+    if settings.kv_cache_gib is None and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+        arguments["additional_config"] = {"fit_kv_cache": True}  # read by CpuWorker
+    # Those who bind threads to cores need vLLM's worker process, which does that, and so does a model in several parts.
+    if "VLLM_CPU_OMP_THREADS_BIND" in os.environ or settings.tensor_parallel_size > 1:
+        return arguments
+    from vllm.utils.torch_utils import available_cpu_count
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    threads = settings.cpu_threads or max(1, available_cpu_count() - 1)
+    if settings.cpu_threads or "OMP_NUM_THREADS" not in os.environ:
+        # The only way to tell the engine process, which inherits it and reads it when torch is first imported there; no
+        # argument of vLLM's says how many threads that one may have. Torch was imported here before, so here it has no
+        # effect.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    # By its class: vLLM turns the name "uni" into "mp" on CPU, for its worker process counts and binds the threads.
+    arguments["distributed_executor_backend"] = UniProcExecutor
+    return arguments

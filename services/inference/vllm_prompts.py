@@ -1,0 +1,108 @@
+"""Prompts as vLLM renders them with a model's chat template, and what that template does by itself."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from services.inference.engine import Conversation, Message, Prepared, Role
+from services.inference.settings import InferenceSettings
+from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
+from services.inference.vllm_failures import request_failure
+from services.serving.errors import InvalidArgument, ServiceError
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+logger = logging.getLogger(__name__)
+
+_TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+_USERS_TEXT, _SYSTEMS_TEXT = "attention", "safety"
+"""Words that no template adds by itself, to see where a text goes."""
+
+
+class Prompts:
+    """Renders conversations for one model.
+
+    Args:
+        llm: The engine that holds the model.
+        settings: Which template, if not the model's own.
+    """
+
+    def __init__(self, llm: "AsyncLLM", settings: InferenceSettings) -> None:
+        self._llm = llm
+        self._settings = settings
+        self._chat_template = template_text(settings.chat_template) or self._substitute()
+        self._takes_system_prompts = True
+        self.template = ""
+        """A user's message as the model reads it, {prompt} in place of its text; after `look`."""
+
+    def _substitute(self) -> str | None:
+        """The packaged template for a model whose repository holds none; None if vLLM is to choose."""
+        config = self._llm.model_config
+        packaged = packaged_template(config.hf_config.model_type)
+        if packaged is None or getattr(self._llm.get_tokenizer(), "chat_template", None) is not None:
+            return None
+        return None if any(map(self._in_repository, _TEMPLATE_FILES)) else packaged
+
+    def _in_repository(self, name: str) -> bool:
+        local = Path(self._settings.model).expanduser()
+        if local.exists():
+            return (local / name).exists()
+        from huggingface_hub import try_to_load_from_cache
+
+        return isinstance(try_to_load_from_cache(self._settings.model, name, revision=self._settings.revision), str)
+
+    async def look(self) -> None:
+        """Renders two conversations, to learn what the template adds and whether it takes a system prompt."""
+        user = Message(Role.USER, _USERS_TEXT)
+        self.template = (await self._text_of(Conversation([user]))).replace(_USERS_TEXT, "{prompt}")
+        try:
+            text = await self._text_of(Conversation([Message(Role.SYSTEM, _SYSTEMS_TEXT), user]))
+        except ServiceError:  # most templates without a place for one raise
+            self._takes_system_prompts = False
+        else:
+            self._takes_system_prompts = _SYSTEMS_TEXT in text
+        if not self._takes_system_prompts:
+            logger.info("the chat template has no place for a system prompt; requests with one are refused")
+
+    async def _text_of(self, conversation: Conversation) -> str:
+        handle: Any = (await self._render(conversation)).handle
+        text: str = self._llm.get_tokenizer().decode(handle["prompt_token_ids"])
+        return text
+
+    async def prepare(self, conversation: Conversation) -> Prepared:
+        """Renders a conversation and processes its picture.
+
+        Raises:
+            InvalidArgument: If the model can't take it.
+        """
+        if conversation.messages[0].role is Role.SYSTEM and not self._takes_system_prompts:
+            raise InvalidArgument(
+                "messages[0].text",
+                "this model's chat template has no place for a system prompt; put the text into the prompt, or have "
+                "the operator set AXIA_INFERENCE_CHAT_TEMPLATE to a template that has one",
+                reason="SYSTEM_PROMPT_UNSUPPORTED",
+            )
+        return await self._render(conversation)
+
+    async def _render(self, conversation: Conversation) -> Prepared:
+        renderer = self._llm.renderer
+        try:
+            if self._settings.completion_template:
+                prompt: dict[str, Any] = {"prompt": plain_prompt(conversation, self._settings)}
+                if conversation.picture:
+                    prompt["multi_modal_data"] = {"image": conversation.picture.pixels}
+                    prompt["multi_modal_uuids"] = {"image": conversation.picture.sha256}
+                (rendered,) = await renderer.render_cmpl_async([prompt])
+            else:
+                from vllm.renderers.params import ChatParams
+
+                params = ChatParams(
+                    chat_template=self._chat_template,
+                    # Without it the prompt ends before the words that begin the model's turn, and it answers worse.
+                    chat_template_kwargs={"add_generation_prompt": True},
+                )
+                _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params)
+        except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
+            raise request_failure(error) from error
+        return Prepared(len(rendered["prompt_token_ids"]), rendered)

@@ -1,0 +1,70 @@
+"""What an operator reads when a model doesn't load: the setting that helps."""
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.inference.settings import InferenceSettings
+from services.inference.vllm_failures import FAILURE_FILE, FailureHandler, load_failure
+
+SETTINGS = InferenceSettings(model="some/model")
+CACHE = (
+    "To serve at least one request with the model's max seq len (32768), (4.0 GiB KV cache is needed, which is larger "
+    "than the available KV cache memory (1.0 GiB). Based on the available memory, the estimated maximum is 8192."
+)
+
+
+def advice(error: Exception) -> str:
+    return load_failure(error, SETTINGS, "0.32.0").message
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("Please pass the argument `trust_remote_code=True`"), "AXIA_INFERENCE_TRUST_REMOTE_CODE=true"),
+        (ValueError(CACHE), "AXIA_INFERENCE_KV_CACHE_GIB=4.0"),
+        (ValueError(CACHE), "32768 tokens needs 4.0 GiB"),
+        (ImportError("Package `num2words` is required to run SmolVLM processor."), "pip install num2words"),
+        (ModuleNotFoundError("No module named 'timm'"), "pip install timm"),
+        (
+            ImportError("This modeling file requires packages that were not found in your environment: einops. Run"),
+            "pip install einops",
+        ),
+        (
+            ValueError(
+                "User-specified max_model_len (9000) is greater than the derived max_model_len "
+                "(max_position_embeddings=4096 or model_max_length=None in model's config.json)."
+            ),
+            "at most 4096",
+        ),
+        (ValueError("Bfloat16 is only supported on GPUs with compute capability of at least 8.0"), "_DTYPE=float32"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION"),
+        (ValueError("Model architectures ['FooForCausalLM'] are not supported for now."), "0.32.0"),
+        (OSError("x/y is not a local folder and is not a valid model identifier listed on the hub"), "HF_TOKEN"),
+        (RuntimeError("something new"), "AXIA_INFERENCE_DTYPE"),
+    ],
+)
+def test_the_advice_names_the_setting_that_helps(error: Exception, says: str) -> None:
+    assert "'some/model'" in advice(error)
+    assert says in advice(error)
+
+
+def test_a_cause_in_another_process_is_read_from_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FAILURE_FILE, str(tmp_path / "failure.txt"))
+    handler = FailureHandler()
+    try:
+        try:
+            raise ImportError("Package `num2words` is required to run SmolVLM processor.")
+        except ImportError as error:
+            raise ValueError("no processor") from error
+    except ValueError:
+        handler.emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "failed to start", None, sys.exc_info()))
+    assert "pip install num2words" in advice(RuntimeError("Engine core initialization failed."))
+
+
+def test_a_log_record_without_an_exception_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FAILURE_FILE, str(tmp_path / "failure.txt"))
+    FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "bad", None, None))
+    assert not (tmp_path / "failure.txt").exists()
