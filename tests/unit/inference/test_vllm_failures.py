@@ -1,7 +1,6 @@
 """What an operator reads when a model doesn't load: the setting that helps."""
 
 import logging
-import sys
 from pathlib import Path
 
 import pytest
@@ -53,14 +52,9 @@ def test_the_advice_names_the_setting_that_helps(error: Exception, says: str) ->
 
 def test_a_cause_in_another_process_is_read_from_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FAILURE_FILE, str(tmp_path / "failure.txt"))
-    handler = FailureHandler()
-    try:
-        try:
-            raise ImportError("Package `num2words` is required to run SmolVLM processor.")
-        except ImportError as error:
-            raise ValueError("no processor") from error
-    except ValueError:
-        handler.emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "failed to start", None, sys.exc_info()))
+    cause = ValueError("no processor")
+    cause.__cause__ = ImportError("Package `num2words` is required to run SmolVLM processor.")
+    FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "failed", None, (ValueError, cause, None)))
     assert "pip install num2words" in advice(RuntimeError("Engine core initialization failed."))
 
 

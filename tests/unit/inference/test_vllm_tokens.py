@@ -60,9 +60,10 @@ def test_a_tokenizer_of_transformers_is_read() -> None:
 
     class Tokenizer:
         all_special_tokens = ("<s>", "</s>")
-        added_tokens_decoder = {1: Special("<image>"), 2: Added("\n")}
-        eos_token = "</s>"
-        bos_token = None
+        eos_token, bos_token = "</s>", None
+
+        def __init__(self) -> None:
+            self.added_tokens_decoder = {1: Special("<image>"), 2: Added("\n")}
 
         def get_added_vocab(self) -> dict[str, int]:
             return {"<image>": 1, "\n": 2}
