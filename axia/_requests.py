@@ -88,6 +88,8 @@ class PreferenceOptions(SamplingOptions, total=False):
     traits: Sequence[str]
     confidence_level: float | None
     structured: bool
+    describer: str | None
+    descriptions: Mapping[str, str] | None
     resume: Preference | None
 
 
@@ -221,6 +223,10 @@ def assess_preference(**options: Any) -> gateway_pb2.AssessPreferenceRequest:
         options[name] = texts(name, options.get(name) or ())
     if modality := options.pop("modality", None):
         options["modality"] = _word("modality", f"MODALITY_{modality.upper()}", gateway_pb2.Modality)
+    if descriptions := options.pop("descriptions", None):
+        options["descriptions"] = [
+            gateway_pb2.ImageDescription(image_id=image_id, text=text) for image_id, text in descriptions.items()
+        ]
     resume: Preference | None = options.pop("resume", None)
     if resume is not None:
         # Drawn or filled in for the first call; others would be another plan.

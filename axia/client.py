@@ -169,7 +169,7 @@ class Client(RetrievalCalls):
             keywords: Keywords of these values to search for. Default: all.
             k: Pictures a keyword, 1 to 100. Default 5.
             filter: Which pictures may be found.
-            modality: ``picture``, or ``description`` for the model's own description in a fresh conversation.
+            modality: ``picture``, or ``description`` for a description of it in a fresh conversation.
             traits: Sentences about the persona that the model plays.
             model: Name of the model. Default: the gateway's default model.
             temperature: 0 to 2. Default 0.
@@ -179,6 +179,9 @@ class Client(RetrievalCalls):
             confidence_level: Of intervals. Default 0.95.
             structured: Hold the answer to the first question to "yes" and "no". This takes refusals away, so compare
                 figures with those of free answers before you rely on them: `axia compare`.
+            describer: With ``description``: name of the model that describes the pictures, so that `model` may be one
+                that takes text alone. Default: `model` itself.
+            descriptions: With ``description``: descriptions by picture id, in place of a model's.
             resume: An assessment that broke off; asking goes on behind its judgements, sampled as it was. The other
                 arguments must be those of the first call.
             timeout: Seconds for the whole assessment. Default: a day.

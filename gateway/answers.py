@@ -17,7 +17,7 @@ QUESTIONNAIRE_TOKENS = 256
 """Tokens that six items with a reason for each take; at 100 an answer breaks off before its last items."""
 MAX_TRAITS = 64
 MAX_TRAIT_CHARS = 1024
-CALL_FIELDS = frozenset({"model", "traits", "temperature", "top_p", "max_tokens", "seed", "structured"})
+CALL_FIELDS = frozenset({"model", "traits", "temperature", "top_p", "max_tokens", "seed", "structured", "describer"})
 """Fields that concern every picture of a call; an error about one of them ends it."""
 
 

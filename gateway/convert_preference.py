@@ -1,8 +1,9 @@
 """Maps between preference in the contract (axia.v1) and the gateway's own types."""
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
-from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
+from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
 from axia.version import __version__
 from gateway import convert_scoring
 from gateway.answers import AnswerRequest, AnswerSampling
@@ -55,9 +56,22 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
         answers=to_answer_request(request),
         confidence_level=request.confidence_level if request.HasField("confidence_level") else None,
         structured=request.structured,
+        describer=request.describer,
+        descriptions=_to_descriptions(request.descriptions),
         resume_sha256=request.resume.plan_sha256 if request.HasField("resume") else None,
         resumed=tuple(_to_judgement(own) for own in request.resume.judgements),
     )
+
+
+def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for index, own in enumerate(descriptions):
+        if not own.image_id or own.image_id in given:
+            raise InvalidArgument(
+                f"descriptions[{index}].image_id", "must be a picture's id, each once", reason="PICTURE_REPEATED"
+            )
+        given[own.image_id] = own.text
+    return given
 
 
 def _to_judgement(judgement: gateway_pb2.PreferenceJudgement) -> Judgement:
@@ -89,6 +103,7 @@ def from_preference_event(event: PreferenceEvent, request_id: str) -> gateway_pb
 
 
 def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferencePlan:
+    given = plan.describing.given if plan.describing else {}
     return gateway_pb2.PreferencePlan(
         pictures=len(plan.pictures),
         sha256=plan.sha256,
@@ -101,7 +116,16 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         axia_version=__version__,
         sampling=from_answer_sampling(plan.sampling),
         structured=plan.structured,
+        describer=_from_describer(plan),
+        given_descriptions=sum(own.image_id in given for own in plan.pictures),
     )
+
+
+def _from_describer(plan: PreferencePlan) -> inference_pb2.Model | None:
+    describing = plan.describing
+    if describing is None or not describing.by_another or not describing.needed([o.image_id for o in plan.pictures]):
+        return None
+    return from_model_info(describing.backend.model)
 
 
 def _from_judgement(judgement: Judgement) -> gateway_pb2.PreferenceJudgement:

@@ -10,8 +10,9 @@ from axia.prompts import PromptText
 from gateway import metrics
 from gateway.answers import CALL_FIELDS, YES_OR_NO, check_structured, check_traits, plan_answers
 from gateway.asking import Answer, ModelGone, Patience, ask_patiently, gone, patiently
+from gateway.describing import Describing, plan_describing
 from gateway.found import Hit, Retrieval
-from gateway.model import Backend, Backends, Turn
+from gateway.model import Backend, Backends, ModelInfo, Turn
 from gateway.ordered import in_order
 from gateway.preference_plan import (
     DEFAULT_K,
@@ -26,7 +27,7 @@ from gateway.preference_plan import (
 )  # fmt: skip
 from gateway.readings import Message, PreferenceAnswer, Scoring, Verdict
 from gateway.settings import GatewaySettings
-from services.serving.errors import Code, FailedPrecondition, ServiceError
+from services.serving.errors import Code, FailedPrecondition, InvalidArgument, ServiceError
 from services.serving.limits import check_between
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class PreferenceAssessor:
             check_resume(plan, request.resume_sha256, request.resumed)
             done = list(request.resumed)
         yield plan
-        width = backend.limits.side_by_side(self._settings.protocol_concurrency)
+        asked = [backend, *([plan.describing.backend] if plan.describing else [])]
+        width = min(own.limits.side_by_side(self._settings.protocol_concurrency) for own in asked)
         judging = in_order(plan.pictures[len(done) :], partial(self._judge, plan, backend), width)
         async with aclosing(judging) as judgements:
             async for judgement in judgements:
@@ -101,7 +103,14 @@ class PreferenceAssessor:
         check_traits(request.traits, fewest=0)
         if request.structured:
             check_structured(backend.model, "structured")
+        _check_modality(request, backend.model)
         sampling = plan_answers(request.answers, backend.limits, backend.defaults)
+        describing = None
+        if request.modality == "description":
+            describing = await plan_describing(
+                self._backends, backend, request.describer, request.descriptions, request.answers, sampling,
+                self._settings.max_text_chars,
+            )  # fmt: skip
         prompts = choose_prompts(self._prompts, request.modality, request.traits, self._settings.max_text_chars)
         chosen = choose_keywords(await self._retrieval.lexicon(), request.values, request.keywords)
         pictures: list[PlannedPicture] = []
@@ -125,6 +134,8 @@ class PreferenceAssessor:
                 + ("none passes the filter; widen it" if images else "nothing is indexed; index pictures first"),
                 reason="NOTHING_FOUND" if images else "NOTHING_INDEXED",
             )
+        if describing:
+            describing.check([own.image_id for own in pictures])
         return PreferencePlan(
             tuple(pictures),
             request.modality,
@@ -134,13 +145,15 @@ class PreferenceAssessor:
             provenance,
             tuple(short),
             request.structured,
+            describing,
         )
 
     async def _judge(self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture) -> Judgement:
         try:
-            image = await self._fetch(picture.image_id)
-            converse = self._about_picture if plan.modality == "picture" else self._about_description
-            judgement = await converse(plan, backend, picture, image)
+            if plan.describing is None:
+                judgement = await self._about_picture(plan, backend, picture)
+            else:
+                judgement = await self._about_description(plan, plan.describing, backend, picture)
         except ModelGone:
             raise
         except ServiceError as error:
@@ -158,9 +171,8 @@ class PreferenceAssessor:
                 raise gone(error) from error
             raise
 
-    async def _about_picture(
-        self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture, image: bytes
-    ) -> Judgement:
+    async def _about_picture(self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture) -> Judgement:
+        image = await self._fetch(picture.image_id)
         answers: list[Answer] = []
         history: list[Turn] = []
         for position, prompt in enumerate(plan.prompts):
@@ -170,15 +182,10 @@ class PreferenceAssessor:
         return _judgement(picture, *answers)
 
     async def _about_description(
-        self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture, image: bytes
+        self, plan: PreferencePlan, describing: Describing, backend: Backend, picture: PlannedPicture
     ) -> Judgement:
-        like, why, describe = plan.prompts
-        description = await self._ask(plan, backend, [Turn("user", describe.text)], image, 2, picture)
-        if not description.text:
-            raise FailedPrecondition(
-                "the model said nothing when asked to describe the picture, so there is no description to ask about",
-                reason="DESCRIPTION_EMPTY",
-            )
+        like, why, _ = plan.prompts
+        description = await self._describe(plan, describing, picture)
         asked = Turn("user", like.text.replace("{description}", description.text), "description")
         first = await self._ask(plan, backend, [asked], None, 0, picture)
         history = _exchange(asked, first.text)
@@ -186,6 +193,21 @@ class PreferenceAssessor:
             return _judgement(picture, first, Answer(""), description, description=description.text)
         second = await self._ask(plan, backend, [*history, Turn("user", why.text)], None, 1, picture)
         return _judgement(picture, first, second, description, description=description.text)
+
+    async def _describe(self, plan: PreferencePlan, describing: Describing, picture: PlannedPicture) -> Answer:
+        """The description of a picture: the one that was given, or else a model's."""
+        if (given := describing.given.get(picture.image_id)) is not None:
+            return Answer(given)
+        image = await self._fetch(picture.image_id)
+        described = replace(plan, sampling=describing.sampling)
+        turns = [Turn("user", plan.prompts[2].text)]
+        description = await self._ask(described, describing.backend, turns, image, 2, picture)
+        if not description.text:
+            raise FailedPrecondition(
+                "the model said nothing when asked to describe the picture, so there is no description to ask about",
+                reason="DESCRIPTION_EMPTY",
+            )
+        return description
 
     async def _ask(
         self,
@@ -231,6 +253,23 @@ def concerns_call(error: ServiceError) -> bool:
     if error.code not in (Code.INVALID_ARGUMENT, Code.NOT_FOUND):
         return False
     return any(violation.field.partition("[")[0] in CALL_FIELDS for violation in error.violations)
+
+
+def _check_modality(request: PreferenceRequest, model: ModelInfo) -> None:
+    """Refuses what only descriptions need where pictures are asked about, and a model that can't see these."""
+    if request.modality == "description":
+        return
+    for field in ("describer", "descriptions"):
+        if getattr(request, field):
+            raise InvalidArgument(
+                field, "needs MODALITY_DESCRIPTION: about pictures, nothing is described", reason="MODALITY_UNFIT"
+            )
+    if not model.accepts_images:
+        raise InvalidArgument(
+            "model",
+            f"{model.name!r} takes no pictures: ask it about descriptions, by MODALITY_DESCRIPTION with a describer",
+            reason="IMAGE_NOT_SUPPORTED",
+        )
 
 
 def _judgement(picture: PlannedPicture, *answers: Answer, description: str = "") -> Judgement:

@@ -8,11 +8,12 @@ the picture is about.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from axia.prompts import PromptText, sha256_of
 from gateway.answers import UNSET, AnswerRequest, AnswerSampling, with_traits
+from gateway.describing import Describing
 from gateway.found import LexiconValue, Message
 from gateway.model import ModelInfo
 from gateway.readings import Verdict
@@ -65,6 +66,9 @@ class PreferenceRequest:
     answers: AnswerRequest = UNSET
     confidence_level: float | None = None
     structured: bool = False
+    describer: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Given ones by picture."""
     resume_sha256: str | None = None
     resumed: tuple[Judgement, ...] = ()
 
@@ -85,6 +89,8 @@ class PreferencePlan:
     """Those with fewer than k pictures."""
     structured: bool = False
     """Whether the answer to the first question is held to "yes" and "no"."""
+    describing: Describing | None = None
+    """Where descriptions come from; None where pictures are asked about."""
 
     @property
     def sha256(self) -> str:
@@ -96,7 +102,9 @@ class PreferencePlan:
             "prompts": [prompt.sha256 for prompt in self.prompts],
             "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens],
             "seed": self.sampling.seed,
-            **({"structured": True} if self.structured else {}),  # so that hashes of earlier releases hold
+            # What is left out where it isn't used keeps the hashes of earlier releases.
+            **({"structured": True} if self.structured else {}),
+            **(self.describing.asked([own.image_id for own in self.pictures]) if self.describing else {}),
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

@@ -37,8 +37,20 @@ def preference(
     ] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Pictures a keyword.", show_default="5")] = None,
     modality: Annotated[
-        Modality, typer.Option(help="Ask about the picture, or about the model's own description of it.")
+        Modality, typer.Option(help="Ask about the picture, or about a description of it without the picture.")
     ] = Modality.PICTURE,
+    describer: Annotated[
+        str | None,
+        typer.Option(
+            help="With --modality description: the model that describes the pictures.", show_default="the model itself"
+        ),
+    ] = None,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help='With --modality description: descriptions by picture id, as JSON: {"ID": "text"}.'
+        ),
+    ] = None,
     persona: Persona = None,
     trait: Traits = None,
     structured: Annotated[
@@ -86,6 +98,8 @@ def preference(
         "max_tokens": max_tokens,
         "seed": seed,
         "structured": structured,
+        "describer": describer,
+        "descriptions": _read_descriptions(descriptions) if descriptions else None,
     }
     before = None
     if resume is not None:
@@ -97,6 +111,19 @@ def preference(
             raise typer.Exit(_show(before, before.summary, json=json))
     with connect(address) as client:
         raise typer.Exit(_assess(client, options, before, out or resume, json=json))
+
+
+def _read_descriptions(file: Path) -> dict[str, str]:
+    """Descriptions by picture id."""
+    from json import loads
+
+    try:
+        read = loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file} can't be read as JSON: {error}") from error
+    if not isinstance(read, dict) or not all(isinstance(text, str) for text in read.values()):
+        raise typer.BadParameter(f'{file} must hold one JSON object: {{"picture id": "description", …}}')
+    return read
 
 
 def _is_given(option: object) -> bool:

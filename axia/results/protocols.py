@@ -44,6 +44,10 @@ class PreferencePlan(Result):
     """How answers are sampled; None from a gateway of an earlier release."""
     structured: bool = False
     """Whether the answer to the first question is held to "yes" and "no"."""
+    describer: ModelInfo | None = None
+    """The model that describes the pictures; None where `model` does, or where nothing is described."""
+    given_descriptions: int = 0
+    """Pictures whose descriptions were given."""
 
 
 class PreferenceJudgement(Result):

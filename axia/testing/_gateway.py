@@ -109,9 +109,11 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             code = grpc.StatusCode.FAILED_PRECONDITION
             _fake.abort(context, code, "nothing is indexed: index pictures first", "NOTHING_INDEXED")
         seed = request.seed if request.HasField("seed") else 7
+        given = {own.image_id: own.text for own in request.descriptions}
+        asked = (request.modality, list(request.traits), request.structured, request.describer, given)
         plan = gateway_pb2.PreferencePlan(
             pictures=len(pictures),
-            sha256=_plan_sha256(pictures, seed, request.modality, list(request.traits), request.structured),
+            sha256=_plan_sha256(pictures, seed, *asked),
             prompts=[_prompt(text) for text in _QUESTIONS],
             model=MODEL,
             seed=seed,
@@ -120,6 +122,8 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             axia_version="0",
             sampling=_answer_sampling(request),
             structured=request.structured,
+            describer=_describer(request),
+            given_descriptions=sum(image_id in given for _, _, image_id, _ in pictures),
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
             _fake.abort(
@@ -132,9 +136,11 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
                 continue
             self._fake.wait(context)
             replies = [self._reply(text, image_id, position) for text in _QUESTIONS]
+            replies[2] = given.get(image_id, replies[2])
+            description = replies[2] if request.modality == gateway_pb2.MODALITY_DESCRIPTION else ""
             judgement = gateway_pb2.PreferenceJudgement(
                 position=position, value=value, keyword=keyword, image_id=image_id, score=score, replies=replies,
-                verdict=verdict(replies[0]),
+                verdict=verdict(replies[0]), description=description,
             )  # fmt: skip
             judgements.append(judgement)
             yield gateway_pb2.AssessPreferenceResponse(judgement=judgement)
@@ -320,6 +326,15 @@ def _answer_sampling(
         top_p=request.top_p if request.HasField("top_p") else 1.0,
         max_tokens=request.max_tokens if request.HasField("max_tokens") else 256 if isq else 100,
     )
+
+
+def _describer(request: gateway_pb2.AssessPreferenceRequest) -> inference_pb2.Model | None:
+    if not request.describer or request.describer == MODEL.name:
+        return None
+    described = inference_pb2.Model()
+    described.CopyFrom(MODEL)
+    described.name = request.describer
+    return described
 
 
 def _plan_sha256(*asked: object) -> str:

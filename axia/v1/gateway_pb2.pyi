@@ -34,7 +34,9 @@ class _ModalityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     MODALITY_PICTURE: _Modality.ValueType  # 1
     """The picture."""
     MODALITY_DESCRIPTION: _Modality.ValueType  # 2
-    """The model's own description of the picture, in a fresh conversation without the picture."""
+    """A description of the picture, in a fresh conversation without the picture: the model's own, another model's, or one
+    that the request gives.
+    """
 
 class Modality(_Modality, metaclass=_ModalityEnumTypeWrapper):
     """What a model is asked about."""
@@ -44,7 +46,9 @@ MODALITY_UNSPECIFIED: Modality.ValueType  # 0
 MODALITY_PICTURE: Modality.ValueType  # 1
 """The picture."""
 MODALITY_DESCRIPTION: Modality.ValueType  # 2
-"""The model's own description of the picture, in a fresh conversation without the picture."""
+"""A description of the picture, in a fresh conversation without the picture: the model's own, another model's, or one
+that the request gives.
+"""
 global___Modality = Modality
 
 class _InterestStrategy:
@@ -744,6 +748,8 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     CONFIDENCE_LEVEL_FIELD_NUMBER: builtins.int
     RESUME_FIELD_NUMBER: builtins.int
     STRUCTURED_FIELD_NUMBER: builtins.int
+    DESCRIBER_FIELD_NUMBER: builtins.int
+    DESCRIPTIONS_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
     k: builtins.int
@@ -763,6 +769,10 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     structured: builtins.bool
     """Hold the answer to the first question to "yes" and "no". This takes refusals away. INVALID_ARGUMENT where the
     model's engine can't.
+    """
+    describer: builtins.str
+    """With MODALITY_DESCRIPTION: name of the model that describes the pictures, so that `model` may be one that takes text
+    alone. Empty: `model` describes them itself.
     """
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -786,6 +796,12 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
         plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now.
         """
 
+    @property
+    def descriptions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageDescription]:
+        """With MODALITY_DESCRIPTION: descriptions of pictures that no model is to describe, at most 10,000, each of at most
+        16,384 characters. Those of pictures that are not found are ignored.
+        """
+
     def __init__(
         self,
         *,
@@ -803,9 +819,11 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
         confidence_level: builtins.float | None = ...,
         resume: global___PreferenceResume | None = ...,
         structured: builtins.bool = ...,
+        describer: builtins.str = ...,
+        descriptions: collections.abc.Iterable[global___ImageDescription] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "filter", b"filter", "k", b"k", "max_tokens", b"max_tokens", "resume", b"resume", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer", b"describer", "descriptions", b"descriptions", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_confidence_level", b"_confidence_level"]) -> typing.Literal["confidence_level"] | None: ...
     @typing.overload
@@ -820,6 +838,28 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_top_p", b"_top_p"]) -> typing.Literal["top_p"] | None: ...
 
 global___AssessPreferenceRequest = AssessPreferenceRequest
+
+@typing.final
+class ImageDescription(google.protobuf.message.Message):
+    """A description of a stored picture."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGE_ID_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    image_id: builtins.str
+    """The picture's id in retrieval."""
+    text: builtins.str
+    """What it shows."""
+    def __init__(
+        self,
+        *,
+        image_id: builtins.str = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "text", b"text"]) -> None: ...
+
+global___ImageDescription = ImageDescription
 
 @typing.final
 class PreferenceResume(google.protobuf.message.Message):
@@ -898,6 +938,8 @@ class PreferencePlan(google.protobuf.message.Message):
     AXIA_VERSION_FIELD_NUMBER: builtins.int
     SAMPLING_FIELD_NUMBER: builtins.int
     STRUCTURED_FIELD_NUMBER: builtins.int
+    DESCRIBER_FIELD_NUMBER: builtins.int
+    GIVEN_DESCRIPTIONS_FIELD_NUMBER: builtins.int
     pictures: builtins.int
     """Pictures in all. A picture that stands for several keywords counts for each."""
     sha256: builtins.str
@@ -910,6 +952,8 @@ class PreferencePlan(google.protobuf.message.Message):
     """Version of axia that the gateway runs."""
     structured: builtins.bool
     """Whether the answer to the first question was held to "yes" and "no"."""
+    given_descriptions: builtins.int
+    """Pictures whose descriptions the request gave."""
     @property
     def prompts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Prompt]:
         """The questions, in the order of a judgement's replies; the first is whether the model likes the content. With
@@ -932,6 +976,12 @@ class PreferencePlan(google.protobuf.message.Message):
     def sampling(self) -> global___AnswerSampling:
         """How answers are sampled; unset by a gateway of an earlier release."""
 
+    @property
+    def describer(self) -> axia.v1.inference_pb2.Model:
+        """The model that describes the pictures; unset where `model` does, where nothing is described, or where the request
+        gives every description.
+        """
+
     def __init__(
         self,
         *,
@@ -946,9 +996,11 @@ class PreferencePlan(google.protobuf.message.Message):
         axia_version: builtins.str = ...,
         sampling: global___AnswerSampling | None = ...,
         structured: builtins.bool = ...,
+        describer: axia.v1.inference_pb2.Model | None = ...,
+        given_descriptions: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["describer", b"describer", "model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "describer", b"describer", "given_descriptions", b"given_descriptions", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
 
 global___PreferencePlan = PreferencePlan
 

@@ -431,6 +431,22 @@ def test_structured_answers_are_asked_for_and_told(fake: FakeGateway, folder: Pa
     assert lines(result.stdout)[0]["structured"] is True
 
 
+def test_descriptions_come_from_another_model_or_from_a_file(fake: FakeGateway, tmp_path: Path) -> None:
+    file, saved = tmp_path / "descriptions.json", tmp_path / "saved.jsonl"
+    file.write_text('{"some-id": "A crown."}')
+    options = ("--value", "power", "--modality", "description", "--describer", "vlm", "--descriptions", file)
+    assert run("preference", *options, "--out", saved).exit_code == 0
+    asked = fake.received[-1].request
+    assert (asked.describer, asked.descriptions[0].text) == ("vlm", "A crown.")
+    whole = saved.read_text().splitlines()
+    saved.write_text("".join(row + "\n" for row in whole[:5]))
+    assert run("preference", "--resume", saved).exit_code == 0  # with the descriptions that it saved
+    assert fake.received[-1].request.descriptions[0].text == "A crown."
+    for content in ("[]", "no JSON", '{"a": 1}'):
+        file.write_text(content)
+        assert run("preference", *options).exit_code == 2
+
+
 def test_a_judge_model_is_asked_as_the_options_say(fake: FakeGateway, folder: Path) -> None:
     asked = ("--truth", "a knife", "--judge", "model", "--judge-model", "fake-vlm", "--judge-samples", "5")
     result = run("detect", folder / "0.jpg", *asked, "--judge-structured")

@@ -177,6 +177,18 @@ async def test_an_assessment_has_plan_judgements_and_scores(fake: FakeGateway) -
     assert again.judgements == whole.judgements
 
 
+def test_descriptions_are_another_models_or_given(fake: FakeGateway) -> None:
+    with axia.Client() as client:
+        described = client.preference(values=["power"], k=1, modality="description", describer="another-vlm")
+        assert described.plan.describer is not None
+        assert described.plan.describer.name == "another-vlm"
+        assert all(own.description == own.replies[2] for own in described.judgements)
+        first = described.judgements[0].image_id
+        given = client.preference(values=["power"], k=1, modality="description", descriptions={first: "A crown."})
+    assert (given.plan.describer, given.judgements[0].description) == (None, "A crown.")
+    assert given.plan.given_descriptions == sum(own.image_id == first for own in given.judgements)
+
+
 def test_an_assessment_goes_on_where_it_broke_off(fake: FakeGateway) -> None:
     with axia.Client() as client:
         whole = client.preference(values=["power"], k=2, seed=5)

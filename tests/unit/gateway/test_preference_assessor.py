@@ -12,7 +12,14 @@ from gateway.preference import PreferenceAssessor, PreferenceSummary
 from gateway.preference_plan import Judgement, PreferencePlan, PreferenceRequest
 from gateway.sampling import ModelDefaults, ModelLimits, completion_seed
 from gateway.settings import GatewaySettings
-from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from services.serving.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
 
 SETTINGS = GatewaySettings(ask_attempts=3, ask_pause_s=0, protocol_concurrency=3)
 REQUEST = PreferenceRequest(k=2, answers=AnswerRequest(seed=5))
@@ -269,3 +276,80 @@ async def test_a_picture_whose_tokens_all_went_into_reasoning_says_so() -> None:
     errors = [own.error for own in judgements if own.error]
     assert {own.reason for own in errors} == {"ANSWER_ONLY_REASONING"}
     assert summary.failed == len(judgements) == len(errors)
+
+
+class TwoModels:
+    """A model that takes text alone, and one that describes pictures."""
+
+    def __init__(self) -> None:
+        self.reader, self.seer = FakeModel(says), FakeModel(says)
+        self.reader.model = replace(MODEL, name="reader", accepts_images=False)
+        self.seer.model = replace(MODEL, name="seer")
+
+    async def find(self, model: str) -> FakeModel:
+        if model not in {"", "reader", "seer"}:
+            raise NotFound("model", f"there is no model {model!r}", reason="MODEL_UNKNOWN")
+        return self.seer if model == "seer" else self.reader
+
+
+ONE = replace(REQUEST, modality="description", values=("hedonism",), keywords=("comedy",), k=1)
+
+
+async def assess(models: TwoModels, request: PreferenceRequest) -> tuple[PreferencePlan, list[Judgement]]:
+    assessor = PreferenceAssessor(models, FakeRetrieval(), FakeScoring(), load_prompts(), SETTINGS)
+    plan, *others = [event async for event in assessor.assess(request)]
+    assert isinstance(plan, PreferencePlan)
+    return plan, [own for own in others if isinstance(own, Judgement)]
+
+
+async def test_another_model_describes_for_one_that_takes_text_alone() -> None:
+    models = TwoModels()
+    plan, (judgement,) = await assess(models, replace(ONE, describer="seer"))
+    assert [own.image for own in models.seer.asked] == [b"comedy-0"]
+    assert [own.image for own in models.reader.asked] == [None, None]
+    assert (judgement.description, judgement.error) == ("a room", None)
+    written = convert_preference.from_preference_event(replace(plan, search=None), "r").plan
+    assert (written.model.name, written.describer.name, written.given_descriptions) == ("reader", "seer", 0)
+
+
+async def test_descriptions_that_are_given_are_asked_about_and_nothing_is_described() -> None:
+    models = TwoModels()
+    plan, (judgement,) = await assess(models, replace(ONE, descriptions={"comedy-0": "A clown.", "other": "A cat."}))
+    assert models.seer.asked == []
+    assert "A clown." in models.reader.asked[0].turns[0].text
+    assert judgement.description == judgement.replies[2] == "A clown."
+    written = convert_preference.from_preference_event(replace(plan, search=None), "r").plan
+    assert (written.HasField("describer"), written.given_descriptions) == (False, 1)
+
+
+async def test_describer_and_descriptions_are_part_of_the_plan_and_only_where_they_are_used() -> None:
+    plain, _ = await assess(TwoModels(), replace(ONE, model="seer"))
+    own, _ = await assess(TwoModels(), replace(ONE, model="seer", describer="seer"))
+    given, _ = await assess(TwoModels(), replace(ONE, model="seer", descriptions={"comedy-0": "A clown."}))
+    unused, _ = await assess(TwoModels(), replace(ONE, model="seer", descriptions={"other": "A cat."}))
+    assert plain.sha256 == own.sha256 == unused.sha256
+    assert given.sha256 != plain.sha256
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (ONE, "describer"),  # the model itself can't see
+        (replace(ONE, describer="reader"), "describer"),
+        (replace(ONE, describer="seer", modality="picture"), "describer"),
+        (replace(ONE, descriptions={"a": "b"}, modality="picture"), "descriptions"),
+        (replace(ONE, modality="picture"), "model"),
+        (replace(ONE, descriptions={"comedy-0": " "}), "descriptions[0].text"),
+        (replace(ONE, descriptions={str(index): "x" for index in range(10_001)}), "descriptions"),
+    ],
+)
+async def test_what_a_model_that_takes_no_pictures_needs_is_said(request_: PreferenceRequest, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await assess(TwoModels(), request_)
+    assert [own.field for own in caught.value.violations] == [field]
+
+
+async def test_a_describer_that_there_is_not_is_named_as_such() -> None:
+    with pytest.raises(NotFound) as caught:
+        await assess(TwoModels(), replace(ONE, describer="nobody"))
+    assert [own.field for own in caught.value.violations] == ["describer"]
