@@ -32,7 +32,7 @@ SOURCES = {
 """Classes and functions by the module that defines them."""
 METHODS = (
     "generate", "check_admission", "from_engine_args", "shutdown", "get_num_unfinished_requests", "get_tokenizer",
-    "render_chat_async", "render_cmpl_async", "record", "log_engine_initialized", "errored",
+    "render_chat_async", "render_cmpl_async", "default_cmpl_tok_params", "record", "log_engine_initialized", "errored",
     "get_reasoning_parser", "is_reasoning_end", "is_reasoning_end_streaming", "adjust_initial_state_from_prompt",
     "extract_reasoning_streaming", "has_engine_confirmed_reasoning_end", "finish_streaming",
 )  # fmt: skip

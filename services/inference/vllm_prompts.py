@@ -33,6 +33,8 @@ class Prompts:
         self._settings = settings
         self._chat_template = template_text(settings.chat_template) or self._substitute()
         self._takes_system_prompts = True
+        self._begins_text = False
+        """Whether the token that begins a text is to be added, for the template doesn't write it."""
         self.template = ""
         """A user's message as the model reads it, {prompt} in place of its text; after `look`."""
 
@@ -55,6 +57,7 @@ class Prompts:
     async def look(self) -> None:
         """Renders two conversations, to learn what the template adds and whether it takes a system prompt."""
         user = Message(Role.USER, _USERS_TEXT)
+        self._begins_text = await self._lacks_beginning(Conversation([user]))
         self.template = (await self._text_of(Conversation([user]))).replace(_USERS_TEXT, "{prompt}")
         try:
             text = await self._text_of(Conversation([Message(Role.SYSTEM, _SYSTEMS_TEXT), user]))
@@ -64,6 +67,18 @@ class Prompts:
             self._takes_system_prompts = _SYSTEMS_TEXT in text
         if not self._takes_system_prompts:
             logger.info("the chat template has no place for a system prompt; requests with one are refused")
+
+    async def _lacks_beginning(self, conversation: Conversation) -> bool:
+        """Whether the tokenizer begins texts with a token, as the model was trained, that the chat template leaves out.
+
+        vLLM tokenizes what a template gives without it. transformers' processors add it, as to LLaVA 1.6 on Mistral.
+        """
+        tokenizer = self._llm.get_tokenizer()
+        begin = getattr(tokenizer, "bos_token_id", None)
+        if begin is None or self._settings.completion_template or tokenizer.encode(_USERS_TEXT)[:1] != [begin]:
+            return False
+        handle: Any = (await self._render(conversation)).handle
+        return bool(handle["prompt_token_ids"][0] != begin)
 
     async def _text_of(self, conversation: Conversation) -> str:
         handle: Any = (await self._render(conversation)).handle
@@ -100,9 +115,12 @@ class Prompts:
                 params = ChatParams(
                     chat_template=self._chat_template,
                     # Without it the prompt ends before the words that begin the model's turn, and it answers worse.
-                    chat_template_kwargs={"add_generation_prompt": True},
+                    chat_template_kwargs={"add_generation_prompt": True, "tokenize": not self._begins_text},
                 )
-                _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params)
+                tokens = (
+                    renderer.default_cmpl_tok_params if self._begins_text else None
+                )  # as a plain text's, or a chat's
+                _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params, tokens)
         except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
             raise request_failure(error) from error
         return Prepared(len(rendered["prompt_token_ids"]), rendered)

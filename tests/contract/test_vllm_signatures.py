@@ -120,7 +120,8 @@ def test_the_fields_that_the_adapter_reads_exist(release: str) -> None:
     assert {"num_running_reqs", "num_waiting_reqs"} <= set(recorded["SchedulerStats"])
     assert {"text", "token_ids", "finish_reason"} <= set(recorded["CompletionOutput"])
     assert recorded["StatLoggerBase.record"][:2] == ["scheduler_stats", "iteration_stats"]
-    assert "AsyncLLM.errored" in recorded
+    assert {"AsyncLLM.errored", "BaseRenderer.default_cmpl_tok_params"} <= set(recorded)
+    assert "tok_params=" in recorded["BaseRenderer.render_chat_async"]
 
 
 @pytest.mark.parametrize("release", RECORDED)

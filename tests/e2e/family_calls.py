@@ -23,9 +23,9 @@ PROMPT = "Identify what is the element that needs attention in this image"
 PICTURE = photograph(1, (640, 480))
 TRAITS = ["You like quiet rooms."]
 FREED_WITHIN_S = 5.0
-NOISE = {"ANSWER_UNPARSED", "ISQ_INCOMPLETE", "DESCRIPTION_EMPTY"}
+NOISE = {"ANSWER_UNPARSED", "ANSWER_EMPTY", "ISQ_INCOMPLETE", "DESCRIPTION_EMPTY"}
 """Reasons why an answer of random weights can't be used; that there was one is what counts here."""
-TIMEOUT = 120.0
+TIMEOUT = 400.0
 
 
 class Served:

@@ -61,7 +61,7 @@ def served(request: pytest.FixtureRequest, checkpoints: Path, scoring: processes
             processes.gateway(
                 log.with_suffix(".gateway.log"), server.address, scoring=scoring.address, retrieval=retrieval.address
             ) as gateway,
-            axia.Client(gateway.address, timeout=120) as client,
+            axia.Client(gateway.address, timeout=400) as client,
             grpc.insecure_channel(server.address) as channel,
         ):
             gateway.wait_for("SERVING")

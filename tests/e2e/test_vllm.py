@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import statistics
 import sys
@@ -219,6 +220,55 @@ def test_a_client_that_cancels_or_runs_out_of_time_frees_the_scheduler_within_a_
     assert statistics.median(cancelled) < FREED_WITHIN_S
     assert statistics.median(late) < FREED_WITHIN_S
     assert stopped < FREED_WITHIN_S  # nothing is left in the engine
+
+
+def text_of(words: int, seed: int) -> str:
+    draw = random.Random(seed)
+    return " ".join(draw.choice(["stove", "knife", "child", "water", "floor", "cup"]) for _ in range(words))
+
+
+@pytest.mark.parametrize("which", ["demo", "noise"])
+def test_no_caller_can_end_the_engine_by_long_prompts_with_seeds(
+    which: str,
+    server: processes.Server,
+    noise: processes.Server,
+    stub: inference_pb2_grpc.InferenceServiceStub,
+    noise_stub: inference_pb2_grpc.InferenceServiceStub,
+) -> None:
+    """On a CPU vLLM can't undo the draw of a step that prefills a part of a prompt; our worker does."""
+    asked_server, asked = (server, stub) if which == "demo" else (noise, noise_stub)
+    context = asked.GetModel(inf.GetModelRequest()).model.max_context_tokens
+    draw = random.Random(1)
+
+    def ask(number: int) -> str:
+        # Some are longer than the context, and are refused.
+        message = inf.Message(role=inf.ROLE_USER, text=text_of(draw.randrange(1, context // 3), number))
+        sample = inf.Sample(seed=number, temperature=draw.uniform(0, 2))
+        try:
+            done = completions(asked, inf.GenerateRequest(messages=[message], samples=[sample], max_tokens=20))
+        except grpc.RpcError as error:
+            return str(error.code())
+        return "done" if done else "nothing"
+
+    with ThreadPoolExecutor(64) as pool:
+        outcomes = list(pool.map(ask, range(64)))
+    assert set(outcomes) <= {"done", "StatusCode.INVALID_ARGUMENT"}
+    assert outcomes.count("done") > 32
+    assert asked_server.health() == "SERVING"
+
+
+def test_a_seed_gives_the_same_text_however_its_prompt_is_split_into_steps(
+    noise_stub: inference_pb2_grpc.InferenceServiceStub,
+) -> None:
+    for seed in range(3):
+        message = inf.Message(role=inf.ROLE_USER, text=text_of(2000, seed))
+        asked = inf.GenerateRequest(
+            messages=[message], samples=[inf.Sample(seed=seed, temperature=1)], max_tokens=30,
+            stop_rule=inf.STOP_RULE_NONE,
+        )  # fmt: skip
+        (split,) = completions(noise_stub, asked)  # in steps of 2,048 tokens
+        (whole,) = completions(noise_stub, asked)  # all but the last block is in the prefix cache
+        assert split.text == whole.text
 
 
 def test_the_models_special_tokens_are_refused_in_text(stub: inference_pb2_grpc.InferenceServiceStub) -> None:
