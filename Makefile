@@ -11,7 +11,7 @@ export BENTOML_DO_NOT_TRACK := True
 export VLLM_NO_USAGE_STATS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test test-unit check format proto lock clean
+.PHONY: help setup demo demo-models reader-model up test families test-unit check format proto lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ up: setup ## Start the suite and keep it running until Ctrl-C
 
 test: $(VENV)/.axia-dev node_modules/.package-lock.json ## Run all tests, those on a real vLLM among them
 	$(PY) -m pytest
+
+families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and try each call (about 25 minutes)
+	AXIA_TEST_FAMILIES=all $(PY) -m pytest tests/e2e/test_families.py
 
 test-unit: $(VENV)/.axia-dev ## Run the fast tests only
 	$(PY) -m pytest tests/unit

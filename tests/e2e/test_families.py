@@ -9,6 +9,7 @@ explains. A cell that changes fails. Two families run by default; `make families
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Serv
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def served(request: pytest.FixtureRequest, checkpoints: Path, scoring: processes.Server) -> Iterator[Served | None]:
-    """A family's model behind a gateway; None if it doesn't load."""
+def served(request: pytest.FixtureRequest, checkpoints: Path, scoring: processes.Server) -> Iterator[Served | str]:
+    """A family's model behind a gateway; if it doesn't load, the setting that its server names."""
     folder = checkpoints / request.param
     if not folder.exists():
         folder.mkdir()
@@ -53,8 +54,8 @@ def served(request: pytest.FixtureRequest, checkpoints: Path, scoring: processes
     log = checkpoints / f"{request.param}.log"
     pictures = [photograph(seed, (64, 48)) for seed in range(3)]
     with processes.inference(log, model=folder, max_tokens=2000) as server:
-        if not _loads(server):
-            yield None
+        if helps := _setting_that_helps(server):
+            yield helps
             return
         with (
             fake_retrieval.retrieval(pictures) as retrieval,
@@ -69,20 +70,22 @@ def served(request: pytest.FixtureRequest, checkpoints: Path, scoring: processes
             assert server.health() == "SERVING", server.log_text()[-3000:]
 
 
-def _loads(server: processes.Server) -> bool:
+def _setting_that_helps(server: processes.Server) -> str:
+    """The setting that a server names whose model doesn't load; empty if it loads."""
     try:
         server.wait_for("SERVING", LOADING_S)
     except AssertionError:
-        if "could not load" not in server.log_text():
+        said = re.findall(r"vLLM could not load '[^']*': .*?(AXIA_INFERENCE_\w+)", server.log_text())
+        if not said:
             raise
-        return False
-    return True
+        return str(said[-1])
+    return ""
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_gives_what_the_table_says(served: Served | None, call: str, request: pytest.FixtureRequest) -> None:
+def test_a_call_gives_what_the_table_says(served: Served | str, call: str, request: pytest.FixtureRequest) -> None:
     family = request.node.callspec.params["served"]
-    seen = outcome(served, CALLS[call]) if served else "does not load"
+    seen = f"does not load: {served}" if isinstance(served, str) else outcome(served, CALLS[call])
     if RECORD:
         table = json.loads(TABLE.read_text())
         table.setdefault(family, {})[call] = seen
