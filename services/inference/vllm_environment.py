@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from services.inference.settings import InferenceSettings
-from services.inference.vllm_failures import FAILURE_FILE
+from services.inference.vllm_failures import OWN_FOLDER
 
 _LOGGING_CONFIG = Path(__file__).with_name("vllm_logging.json")
 
@@ -29,18 +29,16 @@ def own_files() -> Iterator[None]:
 
     It holds their sockets, which vLLM leaves behind, and why a model did not load.
     """
-    given = os.environ.get("VLLM_RPC_BASE_PATH")
+    given = os.environ.get(OWN_FOLDER)
     with TemporaryDirectory(prefix="axia-", dir=given, ignore_cleanup_errors=True) as folder:
-        os.environ["VLLM_RPC_BASE_PATH"] = folder
-        os.environ[FAILURE_FILE] = str(Path(folder) / "failure.txt")
+        os.environ[OWN_FOLDER] = folder
         try:
             yield
         finally:
-            del os.environ[FAILURE_FILE]
             if given is None:
-                del os.environ["VLLM_RPC_BASE_PATH"]
+                del os.environ[OWN_FOLDER]
             else:
-                os.environ["VLLM_RPC_BASE_PATH"] = given
+                os.environ[OWN_FOLDER] = given
 
 
 def installed_version() -> str:

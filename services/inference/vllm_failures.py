@@ -18,8 +18,9 @@ from services.serving.errors import FailedPrecondition, InvalidArgument, Resourc
 
 logger = logging.getLogger(__name__)
 
-FAILURE_FILE = "AXIA_INFERENCE_FAILURE_FILE"
-"""Environment variable that names the file for the last failure; set by the server for its own processes."""
+OWN_FOLDER = "VLLM_RPC_BASE_PATH"
+"""Environment variable of vLLM's that names a folder of the server's own, known to all of its processes."""
+_FILE = "failure.txt"
 
 
 class FailureHandler(logging.Handler):
@@ -27,10 +28,10 @@ class FailureHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps one failure."""
-        path = os.environ.get(FAILURE_FILE)
+        folder = os.environ.get(OWN_FOLDER)
         error = record.exc_info[1] if record.exc_info else None
-        if path and error is not None:
-            Path(path).write_text("\n".join(_causes(error)), encoding="utf-8", errors="replace")
+        if folder and error is not None:
+            (Path(folder) / _FILE).write_text("\n".join(_causes(error)), encoding="utf-8", errors="replace")
 
 
 def _causes(error: BaseException | None) -> list[str]:
@@ -107,7 +108,7 @@ def load_failure(error: Exception, settings: InferenceSettings, version: str) ->
         settings: The settings.
         version: vLLM's release.
     """
-    kept = Path(os.environ.get(FAILURE_FILE, os.devnull))
+    kept = Path(os.environ.get(OWN_FOLDER, os.devnull)) / _FILE
     texts = "\n".join([*(kept.read_text("utf-8").splitlines() if kept.is_file() else []), *_causes(error)])
     for advice in _ADVICE:
         if found := advice.sign.search(texts):

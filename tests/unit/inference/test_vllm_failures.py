@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.inference.settings import InferenceSettings
-from services.inference.vllm_failures import FAILURE_FILE, FailureHandler, load_failure
+from services.inference.vllm_failures import OWN_FOLDER, FailureHandler, load_failure
 
 SETTINGS = InferenceSettings(model="some/model")
 CACHE = (
@@ -51,7 +51,7 @@ def test_the_advice_names_the_setting_that_helps(error: Exception, says: str) ->
 
 
 def test_a_cause_in_another_process_is_read_from_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FAILURE_FILE, str(tmp_path / "failure.txt"))
+    monkeypatch.setenv(OWN_FOLDER, str(tmp_path))
     cause = ValueError("no processor")
     cause.__cause__ = ImportError("Package `num2words` is required to run SmolVLM processor.")
     FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "failed", None, (ValueError, cause, None)))
@@ -59,6 +59,6 @@ def test_a_cause_in_another_process_is_read_from_its_log(tmp_path: Path, monkeyp
 
 
 def test_a_log_record_without_an_exception_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FAILURE_FILE, str(tmp_path / "failure.txt"))
+    monkeypatch.setenv(OWN_FOLDER, str(tmp_path))
     FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "bad", None, None))
-    assert not (tmp_path / "failure.txt").exists()
+    assert list(tmp_path.iterdir()) == []
