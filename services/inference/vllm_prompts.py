@@ -8,7 +8,7 @@ from services.inference.engine import Conversation, Message, Prepared, Role
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
 from services.inference.vllm_failures import request_failure
-from services.serving.errors import InvalidArgument, ServiceError
+from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
-_USERS_TEXT, _SYSTEMS_TEXT = "attention", "safety"
-"""Words that no template adds by itself, to see where a text goes."""
+_USERS_TEXT, _SYSTEMS_TEXT = "tangerine", "cucumber"
+"""Words that no template has of its own, to see where a text goes."""
 
 
 class Prompts:
@@ -55,10 +55,22 @@ class Prompts:
         return isinstance(try_to_load_from_cache(self._settings.model, name, revision=self._settings.revision), str)
 
     async def look(self) -> None:
-        """Renders two conversations, to learn what the template adds and whether it takes a system prompt."""
+        """Renders two conversations, to learn what the template adds and whether it takes a system prompt.
+
+        Raises:
+            FailedPrecondition: If the model can't be asked at all, as one without a template.
+        """
         user = Message(Role.USER, _USERS_TEXT)
-        self._begins_text = await self._lacks_beginning(Conversation([user]))
-        self.template = (await self._text_of(Conversation([user]))).replace(_USERS_TEXT, "{prompt}")
+        try:
+            self._begins_text = await self._lacks_beginning(Conversation([user]))
+            self.template = (await self._text_of(Conversation([user]))).replace(_USERS_TEXT, "{prompt}")
+        except ServiceError as error:
+            raise FailedPrecondition(
+                "the model has no chat template, or one that can't be applied, see the log above; set "
+                "AXIA_INFERENCE_CHAT_TEMPLATE to one, or AXIA_INFERENCE_COMPLETION_TEMPLATE to a plain text such as "
+                '"Question: {prompt} Answer:"',
+                reason="TEMPLATE_MISSING",
+            ) from error
         try:
             text = await self._text_of(Conversation([Message(Role.SYSTEM, _SYSTEMS_TEXT), user]))
         except ServiceError:  # most templates without a place for one raise

@@ -1,10 +1,13 @@
 """What an operator reads when a model doesn't load: the setting that helps."""
 
+import importlib.util
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
+import services.inference
 from services.inference.settings import InferenceSettings
 from services.inference.vllm_failures import OWN_FOLDER, FailureHandler, load_failure
 
@@ -62,3 +65,15 @@ def test_a_log_record_without_an_exception_is_not_kept(tmp_path: Path, monkeypat
     monkeypatch.setenv(OWN_FOLDER, str(tmp_path))
     FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "bad", None, None))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_of_a_request_is_logged_when_an_engine_dies() -> None:
+    """vLLM writes the scheduler's input then, pixel values of images among it."""
+    config = json.loads((Path(services.inference.__file__).parent / "vllm_logging.json").read_text())
+    assert config["loggers"]["vllm.logging_utils.dump_input"] == {"level": "CRITICAL"}
+    package = importlib.util.find_spec("vllm")
+    assert package is not None
+    (folder,) = package.submodule_search_locations or ()
+    source = (Path(folder) / "logging_utils" / "dump_input.py").read_text()
+    assert "logger = init_logger(__name__)" in source
+    assert "logger.critical" not in source
