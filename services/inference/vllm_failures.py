@@ -20,18 +20,24 @@ logger = logging.getLogger(__name__)
 
 OWN_FOLDER = "VLLM_RPC_BASE_PATH"
 """Environment variable of vLLM's that names a folder of the server's own, known to all of its processes."""
-_FILE = "failure.txt"
+_FILES = "failure-*.txt"
+"""One file a process, for the cause is often logged by another than the last failure."""
 
 
 class FailureHandler(logging.Handler):
-    """Writes the exception of a log record to the file that the server reads when a model doesn't load."""
+    """Adds the exception of a log record to a file that the server reads when a model doesn't load."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps one failure."""
-        folder = os.environ.get(OWN_FOLDER)
-        error = record.exc_info[1] if record.exc_info else None
-        if folder and error is not None:
-            (Path(folder) / _FILE).write_text("\n".join(_causes(error)), encoding="utf-8", errors="replace")
+        try:
+            folder = os.environ.get(OWN_FOLDER)
+            error = record.exc_info[1] if record.exc_info else None
+            if folder and error is not None:
+                path = Path(folder) / _FILES.replace("*", str(os.getpid()))
+                with path.open("a", encoding="utf-8", errors="replace") as file:
+                    file.write("\n".join(_causes(error)) + "\n")
+        except Exception:  # whatever it is, a handler never fails the code that logs
+            self.handleError(record)
 
 
 def _causes(error: BaseException | None) -> list[str]:
@@ -46,26 +52,27 @@ def _causes(error: BaseException | None) -> list[str]:
 class _Advice(NamedTuple):
     sign: re.Pattern[str]
     text: str
-    """What to do; {1} and so on stand for the groups of the sign, {model} for the model."""
+    """What to do; {1} and so on stand for the groups of the sign, {version} for vLLM's release."""
 
 
 _ADVICE = (
     _Advice(
-        re.compile(r"trust_remote_code"),
+        re.compile(
+            r"packages that were not found in your environment: ([\w, -]+?)\.|"
+            r"Error[^\n]*\n?[^\n]*`pip install ([\w-]+)`|Package `([\w-]+)` is required|"
+            r"No module named '(?!vllm|torch|transformers)(\w+)|install ([\w-]+)==[\d.]+"
+        ),
+        "the model needs Python packages that are not installed: pip install {1}",
+    ),
+    _Advice(
+        re.compile(r"requires you to execute|contains custom code"),
         "the checkpoint needs Python code that comes with it. Read that code, and if you trust it set "
         "AXIA_INFERENCE_TRUST_REMOTE_CODE=true; many models have a version that needs none, often named -hf",
     ),
     _Advice(
-        re.compile(
-            r"ImportError: .*?(?:requires the|[Pp]ackage) [`']?([\w-]+)[`']?|No module named ['\"]([\w]+)|"
-            r"packages that were not found in your environment: ([\w, -]+)"
-        ),
-        "the model's processor needs the Python package {1}: pip install {1}",
-    ),
-    _Advice(
         re.compile(r"max seq len \((\d+)\), \(([\d.]+) GiB KV\s+cache is needed.*?memory \(([\d.]+) GiB\)", re.DOTALL),
         "a context of {1} tokens needs {2} GiB of key-value cache and has {3} GiB: set a shorter "
-        "AXIA_INFERENCE_MAX_MODEL_LEN, or AXIA_INFERENCE_KV_CACHE_GIB={2} (with a GPU a higher "
+        "AXIA_INFERENCE_MAX_MODEL_LEN, or AXIA_INFERENCE_KV_CACHE_GIB a little above {2} (with a GPU a higher "
         "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION), or leave them unset, which fits both to the memory that there is",
     ),
     _Advice(
@@ -73,13 +80,29 @@ _ADVICE = (
         "AXIA_INFERENCE_MAX_MODEL_LEN={1} is longer than the model's context: set at most {2}, or leave it unset",
     ),
     _Advice(
+        re.compile(r"Free memory on device .* less than desired"),
+        "other processes use the GPU: end them, or set AXIA_INFERENCE_GPU_MEMORY_UTILIZATION lower",
+    ),
+    _Advice(
+        re.compile(r"No space left on device"),
+        "the disk is full: free some space, or set HF_HOME to a folder on a larger disk",
+    ),
+    _Advice(
         re.compile(
             r"No available memory|[Nn]ot enough (?:GPU )?memory|out of memory|can't allocate memory|MemoryError|"
-            r"Available memory on|less than desired|No space left on device"
+            r"Available memory on|Failed core proc\(s\): \{[^}]*: -9"
         ),
         "it doesn't fit the memory: set AXIA_INFERENCE_MAX_MODEL_LEN or AXIA_INFERENCE_KV_CACHE_GIB lower, "
         "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION higher, AXIA_INFERENCE_TENSOR_PARALLEL_SIZE to the number of GPUs, or "
         "choose a quantized or a smaller checkpoint",
+    ),
+    _Advice(
+        re.compile(r"must be divisible by tensor parallel size"),
+        "AXIA_INFERENCE_TENSOR_PARALLEL_SIZE must divide the number of the model's attention heads: try 1, 2, 4 or 8",
+    ),
+    _Advice(
+        re.compile(r"[Uu]nknown quantization method|[Qq]uantization method .{1,60}(?:not supported|does not match)"),
+        "AXIA_INFERENCE_QUANTIZATION isn't a method for this checkpoint: leave it unset to take the checkpoint's own",
     ),
     _Advice(
         re.compile(r"[Bb]float16 is only supported|float16 is not supported|dtype .{0,40}not supported|AMX"),
@@ -88,6 +111,14 @@ _ADVICE = (
     _Advice(
         re.compile(r"[Mm]odel architectures? .{1,200}? (?:are|is) not supported|does not recognize this architecture"),
         "this release of vLLM ({version}) doesn't support its architecture; docs/models.md lists models that work",
+    ),
+    _Advice(
+        re.compile(r"is not a valid git identifier|Revision Not Found"),
+        "its repository has no such revision: check AXIA_INFERENCE_REVISION",
+    ),
+    _Advice(
+        re.compile(r"Repo id must|Invalid repository ID or local directory"),
+        "there is no such folder, and it is no hub id either: check AXIA_INFERENCE_MODEL",
     ),
     _Advice(
         re.compile(
@@ -108,8 +139,9 @@ def load_failure(error: Exception, settings: InferenceSettings, version: str) ->
         settings: The settings.
         version: vLLM's release.
     """
-    kept = Path(os.environ.get(OWN_FOLDER, os.devnull)) / _FILE
-    texts = "\n".join([*(kept.read_text("utf-8").splitlines() if kept.is_file() else []), *_causes(error)])
+    own = os.environ.get(OWN_FOLDER)
+    kept = [path.read_text("utf-8") for path in sorted(Path(own).glob(_FILES))] if own else []
+    texts = "\n".join([*kept, *_causes(error)])
     for advice in _ADVICE:
         if found := advice.sign.search(texts):
             groups = [group for group in found.groups() if group]
@@ -124,11 +156,12 @@ def load_failure(error: Exception, settings: InferenceSettings, version: str) ->
     )
 
 
-def request_failure(error: Exception, asked: AnswerFormat | None = None) -> ServiceError:
+def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rendering: bool = False) -> ServiceError:
     """Maps what vLLM raises on a request, by class, without passing on its text.
 
     Args:
         error: What it raised.
+        rendering: Whether it came from the model's template or processor: the same request fails again.
         asked: What the answer was to be held to. A conversation that is prepared has passed vLLM's checks already, so
             that what it refuses then is the format.
     """
@@ -143,7 +176,8 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None) -> Serv
         )
     if isinstance(error, EngineDeadError):
         return Unavailable("the engine of this model has died; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
-    if isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError):
+    refused = isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError)
+    if refused or rendering:
         if asked is not None:
             logger.info("vLLM refused an answer format", exc_info=error)
             return InvalidArgument(

@@ -4,11 +4,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.inference.engine import Conversation, Message, Prepared, Role
+from PIL import Image
+
+from services.inference.engine import Conversation, Message, Picture, Prepared, Role
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
 from services.inference.vllm_failures import request_failure
-from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
+from services.serving.errors import FailedPrecondition, InvalidArgument
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -52,7 +54,8 @@ class Prompts:
             return (local / name).exists()
         from huggingface_hub import try_to_load_from_cache
 
-        return isinstance(try_to_load_from_cache(self._settings.model, name, revision=self._settings.revision), str)
+        revision = self._settings.revision or None
+        return isinstance(try_to_load_from_cache(self._settings.model, name, revision=revision), str)
 
     async def look(self) -> None:
         """Renders two conversations, to learn what the template adds and whether it takes a system prompt.
@@ -64,7 +67,7 @@ class Prompts:
         try:
             self._begins_text = await self._lacks_beginning(Conversation([user]))
             self.template = (await self._text_of(Conversation([user]))).replace(_USERS_TEXT, "{prompt}")
-        except ServiceError as error:
+        except InvalidArgument as error:
             raise FailedPrecondition(
                 "the model has no chat template, or one that can't be applied, see the log above; set "
                 "AXIA_INFERENCE_CHAT_TEMPLATE to one, or AXIA_INFERENCE_COMPLETION_TEMPLATE to a plain text such as "
@@ -73,22 +76,40 @@ class Prompts:
             ) from error
         try:
             text = await self._text_of(Conversation([Message(Role.SYSTEM, _SYSTEMS_TEXT), user]))
-        except ServiceError:  # most templates without a place for one raise
+        except InvalidArgument:  # most templates without a place for one raise
             self._takes_system_prompts = False
         else:
             self._takes_system_prompts = _SYSTEMS_TEXT in text
         if not self._takes_system_prompts:
             logger.info("the chat template has no place for a system prompt; requests with one are refused")
+        if self._llm.model_config.is_multimodal_model:
+            await self._look_at_a_picture(user)
+
+    async def _look_at_a_picture(self, user: Message) -> None:
+        picture = Picture(Image.new("RGB", (64, 64)), "0" * 64)
+        try:
+            await self._render(Conversation([user], picture))
+        except InvalidArgument as error:
+            raise FailedPrecondition(
+                "the model's prompt can't hold an image, see the log above; with AXIA_INFERENCE_COMPLETION_TEMPLATE "
+                "set AXIA_INFERENCE_IMAGE_PLACEHOLDER to the model's own, such as <image>; of a model in Mistral's own "
+                "format (tekken.json) take the version for transformers",
+                reason="IMAGE_PLACEHOLDER_MISSING",
+            ) from error
 
     async def _lacks_beginning(self, conversation: Conversation) -> bool:
         """Whether the tokenizer begins texts with a token, as the model was trained, that the chat template leaves out.
 
-        vLLM tokenizes what a template gives without it. transformers' processors add it, as to LLaVA 1.6 on Mistral.
+        vLLM tokenizes what a template gives without it. transformers' processors add it, as to LLaVA 1.6 on Mistral;
+        its tokenizers of models without images don't.
         """
+        if not self._llm.model_config.is_multimodal_model or self._settings.completion_template:
+            return False
         tokenizer = self._llm.get_tokenizer()
         begin = getattr(tokenizer, "bos_token_id", None)
-        if begin is None or self._settings.completion_template or tokenizer.encode(_USERS_TEXT)[:1] != [begin]:
-            return False
+        written = tokenizer.encode(_USERS_TEXT)
+        if begin is None or written[0] != begin or written[-1] == getattr(tokenizer, "eos_token_id", None):
+            return False  # an end would be added too, and the model would see a finished text
         handle: Any = (await self._render(conversation)).handle
         return bool(handle["prompt_token_ids"][0] != begin)
 
@@ -134,5 +155,5 @@ class Prompts:
                 )  # as a plain text's, or a chat's
                 _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params, tokens)
         except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
-            raise request_failure(error) from error
+            raise request_failure(error, rendering=True) from error
         return Prepared(len(rendered["prompt_token_ids"]), rendered)

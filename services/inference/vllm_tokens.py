@@ -6,11 +6,15 @@ from typing import Any
 
 from services.inference.engine import Role
 
-_MEDIA = r"ima?ge?|img|vision|pic|video|audio|speech|media|multimodal"
-_TURNS = r"im_start|im_end|im_sep|turn|role|user|assistant|system|human|header|eo[tsdm]|bo[tsd]|inst|sys|begin|end"
-_TOOLS = r"tool|function|python_tag"
-_MARKED = re.compile(rf"(?:{_MEDIA}|{_TURNS}|{_TOOLS})(?![a-z])", re.IGNORECASE)
-_OF_TURNS_OR_MEDIA = re.compile(rf"(?:{_MEDIA}|{_TURNS})(?![a-z])", re.IGNORECASE)
+_MARKED = re.compile(
+    r"(?<![a-z])(?:im(?:g|age|_|(?![a-z]))|vision|patch|slice|video|audio|speech|media|multimodal|"
+    r"turn|role|user|assistant|system|human|header|observation|eo[tsdm](?![a-z])|bo[tsd](?![a-z])|inst|sys|begin|end|"
+    r"tool|function|python_tag)",
+    re.IGNORECASE,
+)
+"""Names of tokens that mark images, turns and tools; those of other added tokens are text."""
+_WRITTEN_BY_MODELS = re.compile(r"tool|function|think|box|ref|quad|point|poly|loc|seg|obj|fim|ocr|table", re.IGNORECASE)
+"""Names of tokens that a model's own answer may hold: what it points at, calls or thinks."""
 _DELIMITED = re.compile(r"\S*[<\[{|｜][\s\S]*[>\]}|｜]\S*")
 """Between brackets or bars, as all tokens are that no text holds by chance. Some tokenizers call "!" special."""
 
@@ -25,14 +29,12 @@ class SpecialTokens:
     Args:
         special: Texts of the tokens that the tokenizer calls special.
         added: Texts of all tokens that were added to its vocabulary.
-        ends: Those that begin or end a text.
     """
 
-    def __init__(self, special: Iterable[str], added: Iterable[str], ends: Iterable[str] = ()) -> None:
+    def __init__(self, special: Iterable[str], added: Iterable[str]) -> None:
         candidates = {*special, *(own for own in added if _MARKED.search(own))}
         self._refused = tuple(sorted(own for own in candidates if _DELIMITED.fullmatch(own)))
-        ends = set(ends)
-        self._in_answers = tuple(own for own in self._refused if own in ends or _OF_TURNS_OR_MEDIA.search(own))
+        self._in_answers = tuple(own for own in self._refused if not _WRITTEN_BY_MODELS.search(own))
 
     def of(self, role: Role) -> tuple[str, ...]:
         """Tokens that a message must not hold.
@@ -48,5 +50,4 @@ def read_special_tokens(tokenizer: Any) -> SpecialTokens:
     added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
     flagged = getattr(tokenizer, "added_tokens_decoder", {})
     special = {str(own) for own in flagged.values() if own.special} | set(tokenizer.all_special_tokens)
-    ends = {str(getattr(tokenizer, name, None) or "") for name in ("bos_token", "eos_token")}
-    return SpecialTokens(special - {""}, added, ends)
+    return SpecialTokens(special - {""}, added)

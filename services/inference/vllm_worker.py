@@ -46,9 +46,10 @@ class CpuWorker(CPUWorker):  # type: ignore[misc]  # vLLM is not type-checked
         layers = self.get_kv_cache_spec().values()
         # A block that vLLM keeps for itself comes on top of the context's.
         wanted = max_memory_usage_bytes(self.vllm_config, layers) + sum(own.page_size_bytes for own in layers)
-        free = get_memory_node_info(get_allowed_cpu_list()[0].numa_node).available_memory
+        node = get_memory_node_info(get_allowed_cpu_list()[0].numa_node)
+        free = node.available_memory // self.parallel_config.tensor_parallel_size
         fitting = int(min(max(wanted, _LEAST_CACHE), free // 2))
-        if fitting < wanted:
+        if fitting < wanted and self.model_config.original_max_model_len == -1:
             logger.warning(
                 "The whole context would need %.1f GiB of key-value cache; %.1f GiB are free, and half is taken. The "
                 "context becomes shorter",

@@ -14,6 +14,8 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
     "llava-v1.6-mistral": llava.llava_next_mistral,
     "llava-v1.6-34b": llava.llava_next_34b,
     "llava-large-cache": llava.llava_next_large_cache,
+    "llava-onevision": llava.llava_onevision,
+    "qwen3-vl": qwen.qwen3_vl,
     "qwen2.5-vl": qwen.qwen2_5_vl,
     "qwen2-vl": qwen.qwen2_vl,
     "internvl3-hf": internvl.internvl_hf,

@@ -1,12 +1,12 @@
-"""LLaVA 1.6 (LLaVA-NeXT) on Mistral and on Yi."""
+"""LLaVA 1.6 (LLaVA-NeXT) on Mistral and on Yi, and LLaVA-OneVision on Qwen2."""
 
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from families.checkpoint import CLIP_MEAN, CLIP_STD, LLAVA_NAMES, save_tokenizer, save_weights, write
-from families.vocabulary import begins_with, sentencepiece_like
+from families.checkpoint import CLIP_MEAN, CLIP_STD, HALF, LLAVA_NAMES, save_tokenizer, save_weights, write
+from families.vocabulary import begins_with, byte_level, sentencepiece_like
 
 MISTRAL_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'system' %}{{ '<<SYS>>\n' + message['content'][0]['text'] + "
@@ -183,3 +183,108 @@ def llava_next_34b(folder: Path) -> None:
         padding_side="left",
         model_max_length=4096,
     )
+
+
+ONEVISION_PINPOINTS = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+ONEVISION_TEMPLATE = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + ' '}}{# Render all images first #}{% for content in"
+    " message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}{# Render all text next #}"
+    "{% if message['role'] != 'assistant' %}{% for content in message['content'] | selectattr('type', 'equalto', 'text') "
+    "%}{{ '\n' + content['text'] }}{% endfor %}{% else %}{% for content in message['content'] | selectattr('type', "
+    "'equalto', 'text') %}{% generation %}{{ '\n' + content['text'] }}{% endgeneration %}{% endfor %}{% endif %}"
+    "{{'<|im_end|>'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def llava_onevision(folder: Path) -> None:
+    """As llava-hf/llava-onevision-qwen2-0.5b-ov-hf: SigLIP of 384 pixels, up to 36 tiles in any order."""
+    bpe = byte_level(900, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"], qwen=True)
+    number = bpe.token_to_id
+    vocabulary = -(-bpe.get_vocab_size() // 64) * 64
+    save_tokenizer(
+        bpe,
+        folder,
+        add_prefix_space=False,
+        bos_token=None,
+        clean_up_tokenization_spaces=False,
+        eos_token="<|im_end|>",
+        errors="replace",
+        model_max_length=32768,
+        pad_token="<|endoftext|>",
+        processor_class="LlavaOnevisionProcessor",
+        tokenizer_class="Qwen2Tokenizer",
+        unk_token=None,
+    )
+    write(folder, "chat_template.json", {"chat_template": ONEVISION_TEMPLATE})
+    pixels = {
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": HALF,
+        "image_std": HALF,
+        "processor_class": "LlavaOnevisionProcessor",
+        "resample": 3,
+        "rescale_factor": 0.00392156862745098,
+        "size": {"height": 384, "width": 384},
+    }
+    image = {
+        "do_pad": True,
+        "image_grid_pinpoints": ONEVISION_PINPOINTS,
+        "image_processor_type": "LlavaOnevisionImageProcessor",
+    }
+    write(folder, "preprocessor_config.json", {**pixels, **image})
+    write(folder, "video_preprocessor_config.json", {**pixels, "video_processor_type": "LlavaOnevisionVideoProcessor"})
+    processor = {
+        "image_token": "<image>",
+        "num_image_tokens": 729,
+        "processor_class": "LlavaOnevisionProcessor",
+        "video_token": "<video>",
+        "vision_feature_select_strategy": "full",
+    }
+    write(folder, "processor_config.json", processor)
+    write(
+        folder,
+        "generation_config.json",
+        {"eos_token_id": number("<|im_end|>"), "pad_token_id": number("<|endoftext|>")},
+    )
+    config = {
+        "architectures": ["LlavaOnevisionForConditionalGeneration"],
+        "image_grid_pinpoints": ONEVISION_PINPOINTS,
+        "image_token_index": number("<image>"),
+        "model_type": "llava_onevision",
+        "projector_hidden_act": "gelu",
+        "text_config": {
+            "architectures": ["Qwen2ForCausalLM"],
+            "bos_token_id": number("<|endoftext|>"),
+            "eos_token_id": number("<|im_end|>"),
+            "hidden_size": 128,
+            "intermediate_size": 256,
+            "max_position_embeddings": 32768,
+            "model_type": "qwen2",
+            "num_attention_heads": 4,
+            "num_hidden_layers": 2,
+            "num_key_value_heads": 2,
+            "rope_theta": 1000000.0,
+            "torch_dtype": "bfloat16",
+            "vocab_size": vocabulary,
+        },
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16",
+        "use_image_newline_parameter": True,
+        "video_token_index": number("<video>"),
+        "vision_aspect_ratio": "anyres_max_9",
+        "vision_config": {
+            "hidden_size": 64,
+            "image_size": 384,
+            "intermediate_size": 128,
+            "model_type": "siglip_vision_model",
+            "num_attention_heads": 2,
+            "num_hidden_layers": 3,
+            "patch_size": 14,
+            "vision_use_head": False,
+        },
+        "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "full",
+    }
+    save_weights(folder, config, LLAVA_NAMES)

@@ -1,9 +1,9 @@
-"""Qwen2-VL and Qwen2.5-VL."""
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL."""
 
 from pathlib import Path
 from typing import Any
 
-from families.checkpoint import CLIP_MEAN, CLIP_STD, save_tokenizer, save_weights, write
+from families.checkpoint import CLIP_MEAN, CLIP_STD, HALF, save_tokenizer, save_weights, write
 from families.vocabulary import byte_level
 
 QWEN_SPECIAL = [
@@ -146,3 +146,95 @@ def qwen2_5_vl(folder: Path) -> None:
         "temporal_patch_size": 2,
     }
     _qwen(folder, "Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl", vision, 128000, "Qwen2_5_VLProcessor")
+
+
+def qwen3_vl(folder: Path) -> None:
+    """As Qwen/Qwen3-VL-4B-Instruct: patches of 16 pixels, features of several vision layers, no default system prompt."""
+    bpe = byte_level(900, QWEN_SPECIAL, [*QWEN_PLAIN, "<think>", "</think>"], qwen=True)
+    number = bpe.token_to_id
+    template = QWEN_TEMPLATE.replace(
+        "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        "{% endif %}",
+        "",
+    )
+    save_tokenizer(
+        bpe,
+        folder,
+        add_bos_token=False,
+        add_prefix_space=False,
+        additional_special_tokens=QWEN_SPECIAL[1:],
+        bos_token=None,
+        chat_template=template,
+        clean_up_tokenization_spaces=False,
+        eos_token="<|im_end|>",
+        errors="replace",
+        model_max_length=262144,
+        pad_token="<|endoftext|>",
+        split_special_tokens=False,
+        tokenizer_class="Qwen2Tokenizer",
+        unk_token=None,
+    )
+    write(folder, "chat_template.json", {"chat_template": template})
+    pixels = {
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "image_mean": HALF,
+        "image_std": HALF,
+        "processor_class": "Qwen3VLProcessor",
+    }
+    image = {
+        "size": {"longest_edge": 16777216, "shortest_edge": 65536},
+        "image_processor_type": "Qwen2VLImageProcessorFast",
+    }
+    write(folder, "preprocessor_config.json", {**pixels, **image})
+    video = {"size": {"longest_edge": 25165824, "shortest_edge": 4096}, "video_processor_type": "Qwen3VLVideoProcessor"}
+    write(folder, "video_preprocessor_config.json", {**pixels, **video})
+    ends = [number("<|im_end|>"), number("<|endoftext|>")]
+    write(folder, "generation_config.json", {"do_sample": True, "eos_token_id": ends, "temperature": 0.7, "top_k": 20})
+    config = {
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "image_token_id": number("<|image_pad|>"),
+        "video_token_id": number("<|video_pad|>"),
+        "vision_start_token_id": number("<|vision_start|>"),
+        "vision_end_token_id": number("<|vision_end|>"),
+        "model_type": "qwen3_vl",
+        "tie_word_embeddings": True,
+        "torch_dtype": "bfloat16",
+        "text_config": {
+            "attention_bias": False,
+            "bos_token_id": number("<|endoftext|>"),
+            "eos_token_id": number("<|im_end|>"),
+            "head_dim": 32,
+            "hidden_act": "silu",
+            "hidden_size": 128,
+            "intermediate_size": 256,
+            "max_position_embeddings": 262144,
+            "model_type": "qwen3_vl_text",
+            "num_attention_heads": 4,
+            "num_hidden_layers": 3,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-06,
+            "rope_scaling": {"mrope_interleaved": True, "mrope_section": [6, 5, 5], "rope_type": "default"},
+            "rope_theta": 5000000,
+            "tie_word_embeddings": True,
+            "torch_dtype": "bfloat16",
+            "vocab_size": -(-bpe.get_vocab_size() // 64) * 64,
+        },
+        "vision_config": {
+            "deepstack_visual_indexes": [0, 1, 2],
+            "depth": 4,
+            "hidden_act": "gelu_pytorch_tanh",
+            "hidden_size": 64,
+            "in_channels": 3,
+            "intermediate_size": 128,
+            "model_type": "qwen3_vl",
+            "num_heads": 2,
+            "num_position_embeddings": 2304,
+            "out_hidden_size": 128,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+        },
+    }
+    save_weights(folder, config, ())

@@ -25,14 +25,21 @@ def advice(error: Exception) -> str:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (ValueError("Please pass the argument `trust_remote_code=True`"), "AXIA_INFERENCE_TRUST_REMOTE_CODE=true"),
-        (ValueError(CACHE), "AXIA_INFERENCE_KV_CACHE_GIB=4.0"),
+        (ValueError("The repository x contains custom code which must be executed to"), "_TRUST_REMOTE_CODE=true"),
+        (
+            ValueError("Loading x requires you to execute the configuration file in that repo"),
+            "_TRUST_REMOTE_CODE=true",
+        ),
+        (ValueError(CACHE), "AXIA_INFERENCE_KV_CACHE_GIB a little above 4.0"),
         (ValueError(CACHE), "32768 tokens needs 4.0 GiB"),
         (ImportError("Package `num2words` is required to run SmolVLM processor."), "pip install num2words"),
         (ModuleNotFoundError("No module named 'timm'"), "pip install timm"),
         (
-            ImportError("This modeling file requires packages that were not found in your environment: einops. Run"),
-            "pip install einops",
+            ImportError(
+                "This modeling file requires the following packages that were not found in your environment: "
+                "einops, timm. Run `pip install einops timm`"
+            ),
+            "pip install einops, timm",
         ),
         (
             ValueError(
@@ -42,6 +49,26 @@ def advice(error: Exception) -> str:
             "at most 4096",
         ),
         (ValueError("Bfloat16 is only supported on GPUs with compute capability of at least 8.0"), "_DTYPE=float32"),
+        (
+            ImportError(
+                "\nLlamaTokenizer requires the SentencePiece library but it was not found. Install it by "
+                "`pip install sentencepiece`"
+            ),
+            "pip install sentencepiece",
+        ),
+        (ImportError("Please install timm==0.9.10"), "pip install timm"),
+        (
+            ValueError("Free memory on device (3.1/80 GiB) on startup is less than desired GPU memory"),
+            "UTILIZATION lower",
+        ),
+        (OSError("[Errno 28] No space left on device"), "HF_HOME"),
+        (RuntimeError("Engine core initialization failed. Failed core proc(s): {'EngineCore': -9}"), "fit the memory"),
+        (
+            ValueError("Total number of attention heads (25) must be divisible by tensor parallel size (2)."),
+            "must divide",
+        ),
+        (ValueError("Repo id must be in the form 'repo_name'"), "check AXIA_INFERENCE_MODEL"),
+        (OSError("v9 is not a valid git identifier (branch name, tag name or commit id)"), "AXIA_INFERENCE_REVISION"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION"),
         (ValueError("Model architectures ['FooForCausalLM'] are not supported for now."), "0.32.0"),
         (OSError("x/y is not a local folder and is not a valid model identifier listed on the hub"), "HF_TOKEN"),
@@ -59,6 +86,26 @@ def test_a_cause_in_another_process_is_read_from_its_log(tmp_path: Path, monkeyp
     cause.__cause__ = ImportError("Package `num2words` is required to run SmolVLM processor.")
     FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "failed", None, (ValueError, cause, None)))
     assert "pip install num2words" in advice(RuntimeError("Engine core initialization failed."))
+
+
+def test_code_is_not_asked_for_where_a_processor_only_fails_to_load() -> None:
+    said = "Failed to load the processor. If it is a custom processor, consider setting `trust_remote_code=True`"
+    assert "TRUST_REMOTE_CODE" not in advice(RuntimeError(said))
+
+
+def test_the_first_of_several_failures_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OWN_FOLDER, str(tmp_path))
+    for error in (ImportError("Please install timm==0.9.10"), RuntimeError("WorkerProc initialization failed")):
+        record = logging.LogRecord("vllm", logging.ERROR, "", 0, "failed", None, (type(error), error, None))
+        FailureHandler().emit(record)
+    assert "pip install timm" in advice(RuntimeError("Engine core initialization failed."))
+
+
+def test_a_handler_that_cannot_write_does_not_fail_what_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OWN_FOLDER, "/proc/nowhere")
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    error = ValueError("x")
+    FailureHandler().emit(logging.LogRecord("vllm", logging.ERROR, "", 0, "f", None, (ValueError, error, None)))
 
 
 def test_a_log_record_without_an_exception_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

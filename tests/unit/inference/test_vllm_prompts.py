@@ -46,6 +46,7 @@ class Renderer:
     """Tokenizes what a template gives without the beginning, or as a plain text where it isn't to tokenize."""
 
     default_cmpl_tok_params = "as a plain text"
+    takes_no_images = False
 
     def __init__(self, template: str | None, tokenizer: Tokenizer) -> None:
         self._template = template
@@ -55,6 +56,11 @@ class Renderer:
         source = params.chat_template or self._template
         if source is None:
             raise ValueError("there is no template")
+        parts = [part for message in conversations[0] for part in message["content"]]
+        if self.takes_no_images and any(part["type"] == "image_pil" for part in parts):
+            raise ValueError("Expected there to be 1 prompt placeholder")
+        for message in conversations[0]:
+            message["content"] = [part for part in message["content"] if part["type"] == "text"]
         text = jinja2.Template(source, undefined=jinja2.StrictUndefined).render(messages=conversations[0])
         if params.chat_template_kwargs["tokenize"]:
             return None, [{"prompt_token_ids": [ord(own) for own in text]}]
@@ -76,15 +82,15 @@ def _without_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def look(
-    template: str | None, *, begins: bool = False, model_type: str = "llava", model: str = "hub/model", **settings: Any
+    template: str | None, *, begins: bool = False, pictures: bool = True, model_type: str = "llava"
 ) -> Prompts:
     tokenizer = Tokenizer(begins=begins)
     llm: Any = SimpleNamespace(
         renderer=Renderer(template, tokenizer),
         get_tokenizer=lambda: tokenizer,
-        model_config=SimpleNamespace(hf_config=SimpleNamespace(model_type=model_type)),
+        model_config=SimpleNamespace(hf_config=SimpleNamespace(model_type=model_type), is_multimodal_model=pictures),
     )
-    prompts = Prompts(llm, InferenceSettings(model=model, **settings))
+    prompts = Prompts(llm, InferenceSettings(model="hub/model"))
     await prompts.look()
     return prompts
 
@@ -128,6 +134,17 @@ async def test_the_token_that_begins_a_text_is_there_once(template: str, begins:
     assert written.count(BEGIN) == (1 if begins else 0)
     assert prompts.template.startswith("<s>") == begins
     assert (len(written) == len("Hello\n") + 1) == (added or begins)
+
+
+async def test_nothing_is_added_to_texts_of_a_model_without_images() -> None:
+    prompts = await look(PLAIN, begins=True, pictures=False)
+    assert BEGIN not in ids(await prompts.prepare(Conversation([USER])))
+
+
+async def test_a_prompt_without_a_place_for_the_image_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Renderer, "takes_no_images", True)
+    with pytest.raises(FailedPrecondition, match="AXIA_INFERENCE_IMAGE_PLACEHOLDER"):
+        await look(PLAIN)
 
 
 async def test_a_model_without_a_template_is_told_what_to_set() -> None:

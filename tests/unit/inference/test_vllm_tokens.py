@@ -8,12 +8,10 @@ from services.inference.vllm_tokens import SpecialTokens, read_special_tokens
 GEMMA = SpecialTokens(
     special=["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<image_soft_token>"],
     added=["\n", "\n\n", "▁▁", "<table>", "</h1>", "<b>", "<code>", "<start_of_image>"],
-    ends=["<bos>", "<eos>"],
 )
 QWEN = SpecialTokens(
     special=["<|im_start|>", "<|im_end|>", "<|box_start|>", "<|object_ref_start|>", "<|image_pad|>", "<|endoftext|>"],
     added=["<tool_call>", "</tool_call>", "<|fim_prefix|>", "<think>", "</think>", "<|im_end|>"],
-    ends=["<|im_end|>"],
 )
 
 
@@ -38,7 +36,7 @@ def test_a_models_own_answer_may_hold_what_it_writes_itself() -> None:
     assert "<|box_start|>" in QWEN.of(Role.USER)
     for own in ("<|box_start|>", "<|object_ref_start|>", "<tool_call>", "<think>"):
         assert own not in QWEN.of(Role.ASSISTANT)
-    for marker in ("<|im_start|>", "<|im_end|>", "<|image_pad|>"):
+    for marker in ("<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|endoftext|>"):
         assert marker in QWEN.of(Role.ASSISTANT)
 
 
@@ -70,4 +68,12 @@ def test_a_tokenizer_of_transformers_is_read() -> None:
 
     tokens = read_special_tokens(Tokenizer())
     assert set(tokens.of(Role.USER)) == {"<s>", "</s>", "<image>"}
-    assert set(tokens.of(Role.ASSISTANT)) == {"</s>", "<image>"}
+    assert set(tokens.of(Role.ASSISTANT)) == {"<s>", "</s>", "<image>"}
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["<|patch|>", "<|endoftext10|>", "<im_patch>", "<slice>", "<imgpad>", "<|observation|>", "<|im_middle|>", "</s>"],
+)
+def test_picture_and_turn_tokens_of_other_families_are_refused_in_answers_too(token: str) -> None:
+    assert token in SpecialTokens(special=[token], added=[]).of(Role.ASSISTANT)
