@@ -232,6 +232,8 @@ def assess_preference(**options: Any) -> gateway_pb2.AssessPreferenceRequest:
         # Drawn or filled in for the first call; others would be another plan.
         planned = {"seed": resume.plan.seed, **dict(resume.plan.sampling or ())}
         options |= {name: value for name, value in planned.items() if options.get(name) is None}
+        if (described := resume.plan.describer_sampling) is not None:
+            options["describer_sampling"] = described
     request = build(gateway_pb2.AssessPreferenceRequest, options)
     if resume is not None:
         request.resume.plan_sha256 = resume.plan.sha256

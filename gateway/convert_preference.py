@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal, cast
 
-from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
+from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
 from axia.version import __version__
 from gateway import convert_scoring
-from gateway.answers import AnswerRequest, AnswerSampling
+from gateway.answers import UNSET, AnswerRequest, AnswerSampling
 from gateway.convert_detection import from_item_error, from_prompt
 from gateway.convert_model import from_model_info
 from gateway.preference import PreferenceEvent, PreferenceSummary
@@ -57,10 +57,18 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
         confidence_level=request.confidence_level if request.HasField("confidence_level") else None,
         structured=request.structured,
         describer=request.describer,
+        describer_answers=_to_describer_answers(request),
         descriptions=_to_descriptions(request.descriptions),
         resume_sha256=request.resume.plan_sha256 if request.HasField("resume") else None,
         resumed=tuple(_to_judgement(own) for own in request.resume.judgements),
     )
+
+
+def _to_describer_answers(request: gateway_pb2.AssessPreferenceRequest) -> AnswerRequest:
+    if not request.HasField("describer_sampling"):
+        return UNSET
+    own = request.describer_sampling
+    return AnswerRequest(temperature=own.temperature, top_p=own.top_p, max_tokens=own.max_tokens)
 
 
 def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> dict[str, str]:
@@ -68,7 +76,9 @@ def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> di
     for index, own in enumerate(descriptions):
         if not own.image_id or own.image_id in given:
             raise InvalidArgument(
-                f"descriptions[{index}].image_id", "must be a picture's id, each once", reason="PICTURE_REPEATED"
+                f"descriptions[{index}].image_id",
+                "must be a picture's id, and each id is given once",
+                reason="PICTURE_REPEATED" if own.image_id else "TEXT_EMPTY",
             )
         given[own.image_id] = own.text
     return given
@@ -104,6 +114,7 @@ def from_preference_event(event: PreferenceEvent, request_id: str) -> gateway_pb
 
 def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferencePlan:
     given = plan.describing.given if plan.describing else {}
+    describer = plan.describing if plan.describing and plan.describing.by_another and plan.describes else None
     return gateway_pb2.PreferencePlan(
         pictures=len(plan.pictures),
         sha256=plan.sha256,
@@ -116,16 +127,10 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         axia_version=__version__,
         sampling=from_answer_sampling(plan.sampling),
         structured=plan.structured,
-        describer=_from_describer(plan),
+        describer=from_model_info(describer.backend.model) if describer else None,
+        describer_sampling=from_answer_sampling(describer.sampling) if describer else None,
         given_descriptions=sum(own.image_id in given for own in plan.pictures),
     )
-
-
-def _from_describer(plan: PreferencePlan) -> inference_pb2.Model | None:
-    describing = plan.describing
-    if describing is None or not describing.by_another or not describing.needed([o.image_id for o in plan.pictures]):
-        return None
-    return from_model_info(describing.backend.model)
 
 
 def _from_judgement(judgement: Judgement) -> gateway_pb2.PreferenceJudgement:

@@ -34,7 +34,10 @@ class Describing:
         model, own = self.backend.model, self.sampling
         described = {"describer": [model.name, model.revision, own.temperature, own.top_p, own.max_tokens]}
         given = {image_id: sha256_of(self.given[image_id]) for image_id in image_ids if image_id in self.given}
-        return {**(described if self.by_another else {}), **({"descriptions": given} if given else {})}
+        return {
+            **(described if self.by_another and self.needed(image_ids) else {}),
+            **({"descriptions": given} if given else {}),
+        }
 
     def needed(self, image_ids: Sequence[str]) -> bool:
         """Whether any of these pictures has to be described."""
@@ -51,12 +54,18 @@ class Describing:
             )
 
 
+def of_describer(error: ServiceError) -> ServiceError:
+    """An error that a model's server told about the describer, under the field that names it."""
+    return error.renamed(lambda name: "describer" if name == "model" else name)
+
+
 async def plan_describing(
     backends: Backends,
     backend: Backend,
     describer: str,
     given: Mapping[str, str],
     answers: AnswerRequest,
+    described: AnswerRequest,
     sampling: AnswerSampling,
     max_chars: int,
 ) -> Describing:
@@ -68,6 +77,7 @@ async def plan_describing(
         describer: Name of the model that describes; empty for the one that is asked.
         given: Descriptions by picture.
         answers: How the caller wants answers sampled.
+        described: The same for the describer's; what is unset there follows `answers`.
         sampling: How those of the model that is asked are.
         max_chars: Characters of a description at most.
 
@@ -86,6 +96,11 @@ async def plan_describing(
     try:
         other = await backends.find(describer)
     except ServiceError as error:
-        raise error.renamed(lambda name: "describer" if name == "model" else name) from error
-    own = plan_answers(replace(answers, seed=sampling.seed), other.limits, other.defaults)
+        raise of_describer(error) from error
+    given_for_it = {name: value for name, value in vars(described).items() if value is not None}
+    asked = replace(answers, **given_for_it, seed=sampling.seed)
+    try:
+        own = plan_answers(asked, other.limits, other.defaults)
+    except ServiceError as error:
+        raise error.renamed(lambda name: f"describer_sampling.{name}") from error
     return Describing(other, own, by_another=True, given=given)

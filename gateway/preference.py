@@ -10,7 +10,7 @@ from axia.prompts import PromptText
 from gateway import metrics
 from gateway.answers import CALL_FIELDS, YES_OR_NO, check_structured, check_traits, plan_answers
 from gateway.asking import Answer, ModelGone, Patience, ask_patiently, gone, patiently
-from gateway.describing import Describing, plan_describing
+from gateway.describing import Describing, of_describer, plan_describing
 from gateway.found import Hit, Retrieval
 from gateway.model import Backend, Backends, ModelInfo, Turn
 from gateway.ordered import in_order
@@ -84,7 +84,8 @@ class PreferenceAssessor:
             check_resume(plan, request.resume_sha256, request.resumed)
             done = list(request.resumed)
         yield plan
-        asked = [backend, *([plan.describing.backend] if plan.describing else [])]
+        describing = plan.describing if plan.describing and plan.describes else None
+        asked = [backend, *([describing.backend] if describing else [])]
         width = min(own.limits.side_by_side(self._settings.protocol_concurrency) for own in asked)
         judging = in_order(plan.pictures[len(done) :], partial(self._judge, plan, backend), width)
         async with aclosing(judging) as judgements:
@@ -105,13 +106,13 @@ class PreferenceAssessor:
             check_structured(backend.model, "structured")
         _check_modality(request, backend.model)
         sampling = plan_answers(request.answers, backend.limits, backend.defaults)
+        prompts = choose_prompts(self._prompts, request.modality, request.traits, self._settings.max_text_chars)
         describing = None
         if request.modality == "description":
             describing = await plan_describing(
-                self._backends, backend, request.describer, request.descriptions, request.answers, sampling,
-                self._settings.max_text_chars,
+                self._backends, backend, request.describer, request.descriptions, request.answers,
+                request.describer_answers, sampling, self._settings.max_text_chars - len(prompts[0].text),
             )  # fmt: skip
-        prompts = choose_prompts(self._prompts, request.modality, request.traits, self._settings.max_text_chars)
         chosen = choose_keywords(await self._retrieval.lexicon(), request.values, request.keywords)
         pictures: list[PlannedPicture] = []
         short: list[str] = []
@@ -201,7 +202,12 @@ class PreferenceAssessor:
         image = await self._fetch(picture.image_id)
         described = replace(plan, sampling=describing.sampling)
         turns = [Turn("user", plan.prompts[2].text)]
-        description = await self._ask(described, describing.backend, turns, image, 2, picture)
+        try:
+            description = await self._ask(described, describing.backend, turns, image, 2, picture)
+        except ServiceError as error:
+            if describing.by_another and not isinstance(error, ModelGone):
+                raise of_describer(error) from error
+            raise
         if not description.text:
             raise FailedPrecondition(
                 "the model said nothing when asked to describe the picture, so there is no description to ask about",

@@ -67,6 +67,7 @@ class PreferenceRequest:
     confidence_level: float | None = None
     structured: bool = False
     describer: str = ""
+    describer_answers: AnswerRequest = UNSET
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """Given ones by picture."""
     resume_sha256: str | None = None
@@ -91,6 +92,11 @@ class PreferencePlan:
     """Whether the answer to the first question is held to "yes" and "no"."""
     describing: Describing | None = None
     """Where descriptions come from; None where pictures are asked about."""
+
+    @property
+    def describes(self) -> bool:
+        """Whether a model has to describe any of the pictures."""
+        return self.describing is not None and self.describing.needed([own.image_id for own in self.pictures])
 
     @property
     def sha256(self) -> str:

@@ -28,7 +28,7 @@ from services.inference.settings import DEMO_MODEL
 _WORDS = ("stove", "knife", "child", "water", "floor", "cup", "What", "needs", "attention", "here", "?")
 _CANCELLED, _WITH_IMAGE = 0.2, 0.5
 """Shares of calls."""
-_EXPECTED = {"completed", "cancelled", "INVALID_ARGUMENT"}
+_EXPECTED = {"completed", "cancelled", "too long"}
 
 
 class Caller:
@@ -55,7 +55,9 @@ class Caller:
                 self.outcomes["completed"] += 1
             except grpc.RpcError as error:
                 code = error.code()
-                self.outcomes["cancelled" if code is grpc.StatusCode.CANCELLED else code.name] += 1
+                too_long = code is grpc.StatusCode.INVALID_ARGUMENT and "context" in str(error.details())
+                name = "too long" if too_long else code.name.lower()
+                self.outcomes[name] += 1
                 if code is grpc.StatusCode.UNAVAILABLE:
                     time.sleep(0.5)
         self._channel.close()

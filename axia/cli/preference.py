@@ -119,8 +119,10 @@ def _read_descriptions(file: Path) -> dict[str, str]:
 
     try:
         read = loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{file} can't be read as JSON: {error}") from error
+    except OSError as error:
+        raise typer.BadParameter(f"{file} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} holds no JSON: {error}") from error
     if not isinstance(read, dict) or not all(isinstance(text, str) for text in read.values()):
         raise typer.BadParameter(f'{file} must hold one JSON object: {{"picture id": "description", …}}')
     return read
@@ -163,6 +165,7 @@ def _assess(
                         planned = True
                         progress(done, event.pictures)
                         _tell_short_keywords(event)
+                        _tell_missing_descriptions(event, options)
                     elif isinstance(event, PreferenceSummary):
                         summary = event
                     else:
@@ -235,6 +238,14 @@ def _tell_short_keywords(plan: "PreferencePlan") -> None:
     if plan.short_keywords:
         few = ", ".join(map(printable, plan.short_keywords))
         complain(f"fewer pictures than asked for were found for: {few}")
+
+
+def _tell_missing_descriptions(plan: "PreferencePlan", options: dict[str, Any]) -> None:
+    if options.get("descriptions") and plan.given_descriptions < plan.pictures:
+        complain(
+            f"{plan.given_descriptions} of {plan.pictures} pictures have a description in the file; a model describes "
+            "the others. Its keys must be picture ids, as axia search prints them"
+        )
 
 
 def _tell_shared_pictures(asked: set[tuple[str, str]]) -> None:

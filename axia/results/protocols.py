@@ -48,6 +48,8 @@ class PreferencePlan(Result):
     """The model that describes the pictures; None where `model` does, or where nothing is described."""
     given_descriptions: int = 0
     """Pictures whose descriptions were given."""
+    describer_sampling: AnswerSampling | None = None
+    """How the describer's answers are sampled; None where `describer` is."""
 
 
 class PreferenceJudgement(Result):

@@ -123,6 +123,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             sampling=_answer_sampling(request),
             structured=request.structured,
             describer=_describer(request),
+            describer_sampling=_answer_sampling(request) if _describer(request) else None,
             given_descriptions=sum(image_id in given for _, _, image_id, _ in pictures),
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:

@@ -750,6 +750,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     STRUCTURED_FIELD_NUMBER: builtins.int
     DESCRIBER_FIELD_NUMBER: builtins.int
     DESCRIPTIONS_FIELD_NUMBER: builtins.int
+    DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
     k: builtins.int
@@ -798,8 +799,14 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def descriptions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageDescription]:
-        """With MODALITY_DESCRIPTION: descriptions of pictures that no model is to describe, at most 10,000, each of at most
-        16,384 characters. Those of pictures that are not found are ignored.
+        """With MODALITY_DESCRIPTION: descriptions of pictures that no model is to describe, at most 10,000 and 20 MiB in all. With
+        the question around it, each has at most 16,384 characters. Those of pictures that are not found are ignored.
+        """
+
+    @property
+    def describer_sampling(self) -> global___AnswerSampling:
+        """How the describer's answers are sampled. Unset: as `temperature`, `top_p` and `max_tokens` say, or else as the
+        describer's defaults do. Set it to go on with a plan that broke off, to what the plan reported.
         """
 
     def __init__(
@@ -821,9 +828,10 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
         structured: builtins.bool = ...,
         describer: builtins.str = ...,
         descriptions: collections.abc.Iterable[global___ImageDescription] | None = ...,
+        describer_sampling: global___AnswerSampling | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "filter", b"filter", "k", b"k", "max_tokens", b"max_tokens", "resume", b"resume", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer", b"describer", "descriptions", b"descriptions", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer_sampling", b"describer_sampling", "filter", b"filter", "k", b"k", "max_tokens", b"max_tokens", "resume", b"resume", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer", b"describer", "describer_sampling", b"describer_sampling", "descriptions", b"descriptions", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_confidence_level", b"_confidence_level"]) -> typing.Literal["confidence_level"] | None: ...
     @typing.overload
@@ -940,6 +948,7 @@ class PreferencePlan(google.protobuf.message.Message):
     STRUCTURED_FIELD_NUMBER: builtins.int
     DESCRIBER_FIELD_NUMBER: builtins.int
     GIVEN_DESCRIPTIONS_FIELD_NUMBER: builtins.int
+    DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
     pictures: builtins.int
     """Pictures in all. A picture that stands for several keywords counts for each."""
     sha256: builtins.str
@@ -982,6 +991,10 @@ class PreferencePlan(google.protobuf.message.Message):
         gives every description.
         """
 
+    @property
+    def describer_sampling(self) -> global___AnswerSampling:
+        """How the describer's answers are sampled; unset where `describer` is."""
+
     def __init__(
         self,
         *,
@@ -998,9 +1011,10 @@ class PreferencePlan(google.protobuf.message.Message):
         structured: builtins.bool = ...,
         describer: axia.v1.inference_pb2.Model | None = ...,
         given_descriptions: builtins.int = ...,
+        describer_sampling: global___AnswerSampling | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["describer", b"describer", "model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "describer", b"describer", "given_descriptions", b"given_descriptions", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["describer", b"describer", "describer_sampling", b"describer_sampling", "model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "describer", b"describer", "describer_sampling", b"describer_sampling", "given_descriptions", b"given_descriptions", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
 
 global___PreferencePlan = PreferencePlan
 

@@ -435,7 +435,9 @@ def test_descriptions_come_from_another_model_or_from_a_file(fake: FakeGateway, 
     file, saved = tmp_path / "descriptions.json", tmp_path / "saved.jsonl"
     file.write_text('{"some-id": "A crown."}')
     options = ("--value", "power", "--modality", "description", "--describer", "vlm", "--descriptions", file)
-    assert run("preference", *options, "--out", saved).exit_code == 0
+    done = run("preference", *options, "--out", saved)
+    assert done.exit_code == 0
+    assert "0 of 30 pictures have a description" in " ".join(done.stderr.split())
     asked = fake.received[-1].request
     assert (asked.describer, asked.descriptions[0].text) == ("vlm", "A crown.")
     whole = saved.read_text().splitlines()

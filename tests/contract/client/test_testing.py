@@ -182,6 +182,10 @@ def test_descriptions_are_another_models_or_given(fake: FakeGateway) -> None:
         described = client.preference(values=["power"], k=1, modality="description", describer="another-vlm")
         assert described.plan.describer is not None
         assert described.plan.describer.name == "another-vlm"
+        part = axia.Preference(plan=described.plan, judgements=described.judgements[:3])
+        options = {"values": ["power"], "k": 1, "modality": "description", "describer": "another-vlm"}
+        assert client.preference(**options, resume=part).judgements == described.judgements
+        assert fake.received[-1].request.HasField("describer_sampling")
         assert all(own.description == own.replies[2] for own in described.judgements)
         first = described.judgements[0].image_id
         given = client.preference(values=["power"], k=1, modality="description", descriptions={first: "A crown."})

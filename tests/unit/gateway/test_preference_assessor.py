@@ -329,6 +329,10 @@ async def test_describer_and_descriptions_are_part_of_the_plan_and_only_where_th
     unused, _ = await assess(TwoModels(), replace(ONE, model="seer", descriptions={"other": "A cat."}))
     assert plain.sha256 == own.sha256 == unused.sha256
     assert given.sha256 != plain.sha256
+    request = replace(ONE, descriptions={"comedy-0": "A clown."})
+    assert (await assess(TwoModels(), request))[0].sha256 == (
+        await assess(TwoModels(), replace(request, describer="seer"))
+    )[0].sha256  # nothing is left to describe
 
 
 @pytest.mark.parametrize(
@@ -347,6 +351,42 @@ async def test_what_a_model_that_takes_no_pictures_needs_is_said(request_: Prefe
     with pytest.raises(InvalidArgument) as caught:
         await assess(TwoModels(), request_)
     assert [own.field for own in caught.value.violations] == [field]
+
+
+async def test_an_assessment_with_a_describer_goes_on_whatever_the_defaults_of_both_models() -> None:
+    models = TwoModels()
+    models.seer.defaults = ModelDefaults(temperature=0.7)
+    models.seer.limits = ModelLimits(16, 50)
+    request = replace(ONE, describer="seer")
+    plan, judgements = await assess(models, request)
+    assert [own.samples[0].temperature for own in models.seer.asked] == [0.7]
+    assert models.seer.asked[0].max_tokens == 50
+    written = convert_preference.from_preference_event(replace(plan, search=None), "r").plan
+    assert (written.describer_sampling.temperature, written.describer_sampling.max_tokens) == (0.7, 50)
+    own, other = plan.sampling, written.describer_sampling
+    again = replace(
+        request,
+        answers=AnswerRequest(own.temperature, own.top_p, own.max_tokens, own.seed),
+        describer_answers=AnswerRequest(other.temperature, other.top_p, other.max_tokens),
+        resume_sha256=plan.sha256,
+        resumed=tuple(judgements),
+    )
+    resumed, more = await assess(models, again)
+    assert (resumed.sha256, more) == (plan.sha256, [])
+
+
+async def test_what_a_describer_refuses_is_said_of_the_describer() -> None:
+    models = TwoModels()
+    models.seer.say = lambda question: NotFound("model", "no such model", reason="MODEL_UNKNOWN")
+    with pytest.raises(NotFound) as caught:
+        await assess(models, replace(ONE, describer="seer"))
+    assert [own.field for own in caught.value.violations] == ["describer"]
+
+
+async def test_a_description_has_room_beside_the_question() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await assess(TwoModels(), replace(ONE, descriptions={"comedy-0": "x" * SETTINGS.max_text_chars}))
+    assert [own.field for own in caught.value.violations] == ["descriptions[0].text"]
 
 
 async def test_a_describer_that_there_is_not_is_named_as_such() -> None:
