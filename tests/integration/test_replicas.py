@@ -54,7 +54,17 @@ def replicas(folder: Path, table: str = "", first_token_ms: int = 150, token_ms:
             for server in (first, second, gateway):
                 server.wait_for("SERVING", timeout=60)
             with grpc.insecure_channel(gateway.address) as channel:
-                yield Replicas(first, second, gateway, gateway_pb2_grpc.GatewayServiceStub(channel))
+                stub = gateway_pb2_grpc.GatewayServiceStub(channel)
+                wait_until_described(stub)
+                yield Replicas(first, second, gateway, stub)
+
+
+def wait_until_described(stub: gateway_pb2_grpc.GatewayServiceStub) -> None:
+    """A gateway serves before it has asked its models what they are."""
+    deadline = time.monotonic() + TIMEOUT
+    while not stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].HasField("model"):
+        assert time.monotonic() < deadline, "the model was never described"
+        time.sleep(0.05)
 
 
 def answered(server: processes.Server) -> float:
