@@ -161,7 +161,7 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rend
 
     Args:
         error: What it raised.
-        rendering: Whether it came from the model's template or processor: the same request fails again.
+        rendering: Whether it came from the model's template or processor, whose RuntimeErrors come again.
         asked: What the answer was to be held to. A conversation that is prepared has passed vLLM's checks already, so
             that what it refuses then is the format.
     """
@@ -177,7 +177,7 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rend
     if isinstance(error, EngineDeadError):
         return Unavailable("the engine of this model has died; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
     refused = isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError)
-    if refused or rendering:
+    if refused or (rendering and isinstance(error, RuntimeError)):  # as of a prompt without a place for the image
         if asked is not None:
             logger.info("vLLM refused an answer format", exc_info=error)
             return InvalidArgument(

@@ -12,7 +12,7 @@ import pytest
 from services.inference.engine import Conversation, Message, Role
 from services.inference.settings import InferenceSettings
 from services.inference.vllm_prompts import Prompts
-from services.serving.errors import FailedPrecondition, InvalidArgument
+from services.serving.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 BEGIN = 1
 PLAIN = "{% for m in messages %}{{ m['content'][0]['text'] }}\n{% endfor %}"
@@ -58,10 +58,13 @@ class Renderer:
             raise ValueError("there is no template")
         parts = [part for message in conversations[0] for part in message["content"]]
         if self.takes_no_images and any(part["type"] == "image_pil" for part in parts):
-            raise ValueError("Expected there to be 1 prompt placeholder")
+            raise RuntimeError("Expected there to be 1 prompt placeholder")
         for message in conversations[0]:
             message["content"] = [part for part in message["content"] if part["type"] == "text"]
-        text = jinja2.Template(source, undefined=jinja2.StrictUndefined).render(messages=conversations[0])
+        try:
+            text = jinja2.Template(source, undefined=jinja2.StrictUndefined).render(messages=conversations[0])
+        except jinja2.TemplateError as error:  # as vLLM does
+            raise ValueError(str(error)) from error
         if params.chat_template_kwargs["tokenize"]:
             return None, [{"prompt_token_ids": [ord(own) for own in text]}]
         assert tokens == self.default_cmpl_tok_params
@@ -145,6 +148,17 @@ async def test_a_prompt_without_a_place_for_the_image_is_told_at_the_start(monke
     monkeypatch.setattr(Renderer, "takes_no_images", True)
     with pytest.raises(FailedPrecondition, match="AXIA_INFERENCE_IMAGE_PLACEHOLDER"):
         await look(PLAIN)
+
+
+async def test_a_fault_of_the_machine_is_not_told_as_one_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = await look(PLAIN)
+
+    async def fail(*given: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Renderer, "render_chat_async", fail)
+    with pytest.raises(Unavailable):
+        await prompts.prepare(Conversation([USER]))
 
 
 async def test_a_model_without_a_template_is_told_what_to_set() -> None:
