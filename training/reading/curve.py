@@ -21,7 +21,7 @@ from training.reading.card import CURVE
 from training.reading.corpus import CALIBRATED, HELD_OUT, TRAINED
 from training.reading.figures import kappa
 from training.reading.network import ReaderNetwork
-from training.reading.train import Tokens, train
+from training.reading.train import Tokens, Trainer
 
 COUNTS = (1, 2, 4, 8, 13)
 _THRESHOLDS = np.arange(0.05, 0.96, 0.01)
@@ -53,7 +53,7 @@ def scores(network: ReaderNetwork, author: int, phrasings: int) -> tuple[np.ndar
 
 def measure(authors: Sequence[int], steps: int, seed: int, scored: int) -> dict[str, float]:
     """Trains on some authors and scores another."""
-    network = train(authors, steps, seed, pairs_only=True)
+    network = Trainer(authors, steps, seed, pairs_only=True).run()
     fitted = [scores(network, CALIBRATED[0], phrasings) for phrasings in (3, 0)]
     threshold = max(_THRESHOLDS, key=lambda own: sum(kappa(labels, found >= own) for found, labels in fitted))
     figures: dict[str, float] = {"authors": len(authors), "steps": steps}

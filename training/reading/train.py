@@ -1,6 +1,7 @@
 """Trains the reader model from a seed: python -m training.reading.train --out FOLDER.
 
 Fine-tunes the packaged all-MiniLM-L6-v2 on four tasks at once; `export` turns the result into what the service loads.
+A training that was stopped resumes from FOLDER/state.pt when the command is run again.
 """
 
 import argparse
@@ -45,6 +46,8 @@ VECTOR_WEIGHT, VECTOR_SCALE = 0.3, 20.0
 _TINY = 1e-6
 _BUCKETS = 16
 """Steps whose examples are drawn together and sorted by length."""
+_SAVED_EVERY = 6 * _BUCKETS
+"""Steps between saved states: whole buckets, so that no drawn example has to be saved."""
 
 
 class Tokens:
@@ -107,45 +110,101 @@ def step_loss(network: ReaderNetwork, tokens: Tokens, batch: "Batch") -> Tensor:
     return loss
 
 
-def train(authors: Sequence[int], steps: int, seed: int, *, pairs_only: bool = False) -> ReaderNetwork:
-    """Trains on the texts of some authors.
+class Trainer:
+    """A reader in training, with all that a saved state holds.
 
     Args:
-        authors: Whose.
-        steps: Of PAIRS pairs, SENTENCES sentences and ANSWERS answers.
+        authors: Whose texts.
+        steps: Of PAIRS pairs, TRIPLES triples, SENTENCES sentences and ANSWERS answers.
         seed: Of the weights and of the order of examples.
         pairs_only: Leave out the other tasks, as the learning curve does.
     """
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
-    folder = base_folder()
-    network, tokens = ReaderNetwork(folder).train(), Tokens(folder)
-    sampler = PairSampler(authors, older_pairs(), rng)
-    sentences = [] if pairs_only else sentence_examples(authors, older_sentences())
-    answers = [] if pairs_only else answer_examples(authors)
-    # Words that no author used keep the meaning that they had.
-    network.encoder.embeddings.word_embeddings.weight.requires_grad_(requires_grad=False)
-    learned = [own for own in network.parameters() if own.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
-    began = time.monotonic()
-    total = 0.0
-    batches: list[Batch] = []
-    for step in range(steps):
-        if step % _BUCKETS == 0:
-            batches = _batches(sampler, sentences, answers, rng)
-        loss = step_loss(network, tokens, batches[step % _BUCKETS])
-        optimizer.zero_grad()
+
+    def __init__(self, authors: Sequence[int], steps: int, seed: int, *, pairs_only: bool = False) -> None:
+        torch.manual_seed(seed)
+        self._recipe = {"authors": list(authors), "steps": steps, "seed": seed, "pairs_only": pairs_only}
+        self._rng = random.Random(seed)
+        folder = base_folder()
+        self._network, self._tokens = ReaderNetwork(folder).train(), Tokens(folder)
+        self._sampler = PairSampler(authors, older_pairs(), self._rng)
+        self._sentences = [] if pairs_only else sentence_examples(authors, older_sentences())
+        self._answers = [] if pairs_only else answer_examples(authors)
+        # Words that no author used keep the meaning that they had.
+        self._network.encoder.embeddings.word_embeddings.weight.requires_grad_(requires_grad=False)
+        self._learned = [own for own in self._network.parameters() if own.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._learned, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1
+        )
+        self._step, self._steps, self.seconds = 0, steps, 0.0
+
+    def run(self, state: Path | None = None) -> ReaderNetwork:
+        """Trains to the end.
+
+        Args:
+            state: File to save the state to, and to resume from where it exists.
+
+        Raises:
+            SystemExit: The state was made with another recipe.
+        """
+        if state and state.exists():
+            self._resume(state)
+        began, earlier, total = time.monotonic(), self.seconds, 0.0
+        batches: list[Batch] = []
+        while self._step < self._steps:
+            bucket = self._step % _BUCKETS
+            if state and self._step % _SAVED_EVERY == 0:
+                self._save(state)
+            if bucket == 0:
+                batches = _batches(self._sampler, self._sentences, self._answers, self._rng)
+            total += self._learn(batches[bucket])
+            self._step += 1
+            self.seconds = earlier + time.monotonic() - began
+            if self._step % _SAVED_EVERY == 0:
+                loss = total / _SAVED_EVERY
+                sys.stderr.write(f"step {self._step}/{self._steps}  loss {loss:.3f}  {self.seconds:.0f} s\n")
+                sys.stderr.flush()
+                total = 0.0
+        return self._network.eval()
+
+    def _learn(self, batch: "Batch") -> float:
+        loss = step_loss(self._network, self._tokens, batch)
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        schedule.step()
-        total += float(loss.detach())
-        if (step + 1) % 50 == 0:
-            sys.stderr.write(f"step {step + 1}/{steps}  loss {total / 50:.3f}  {time.monotonic() - began:.0f} s\n")
-            sys.stderr.flush()
-            total = 0.0
-    return network.eval()
+        torch.nn.utils.clip_grad_norm_(self._learned, 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        return float(loss.detach())
+
+    def _save(self, path: Path) -> None:
+        state = {
+            "recipe": self._recipe,
+            "step": self._step,
+            "seconds": self.seconds,
+            "network": self._network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "order": self._rng.getstate(),
+            "dropout": torch.get_rng_state(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        # A process that is ended while it saves leaves the earlier state whole.
+        partial.replace(path)
+
+    def _resume(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        if state["recipe"] != self._recipe:
+            raise SystemExit(f"{path} was made with another recipe; remove it to start over, or give another --out")
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        version, internal, gauss = state["order"]
+        self._rng.setstate((version, tuple(internal), gauss))
+        torch.set_rng_state(state["dropout"])
+        self._step, self.seconds = state["step"], state["seconds"]
+        sys.stderr.write(f"resumed at step {self._step}\n")
 
 
 class Batch(NamedTuple):
@@ -196,9 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs-only", action="store_true", help="train the relation of two texts alone")
     given = parser.parse_args(arguments)
     authors = [int(number) for number in given.authors.split(",")]
-    began = time.monotonic()
-    network = train(authors, given.steps, given.seed, pairs_only=given.pairs_only)
-    given.out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(authors, given.steps, given.seed, pairs_only=given.pairs_only)
+    network = trainer.run(given.out / "state.pt")
     torch.save(network.state_dict(), given.out / "reader.pt")
     recipe = {
         "base": BASE_MODEL,
@@ -207,9 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seed": given.seed,
         "learning_rate": LEARNING_RATE,
         "batch": {"pairs": PAIRS, "triples": TRIPLES, "sentences": SENTENCES, "answers": ANSWERS},
-        "minutes": round((time.monotonic() - began) / 60, 1),
+        "minutes": round(trainer.seconds / 60, 1),
     }
     (given.out / "training.json").write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+    (given.out / "state.pt").unlink()
 
 
 if __name__ == "__main__":
