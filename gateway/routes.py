@@ -23,18 +23,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from axia.prompts import PromptText
-from gateway.settings import GatewaySettings, is_address
+from gateway.settings import GatewaySettings
+from services.serving.addresses import Address
 from services.serving.errors import FailedPrecondition
 from services.serving.limits import MAX_TEMPERATURE
-
-
-def _address(text: str) -> str:
-    if not is_address(text):
-        raise ValueError("must be host:port")
-    return text
 
 
 def _is_ip(address: str) -> bool:
@@ -76,7 +71,7 @@ class Route(_Part):
 
     name: str = ""
     """As its servers call it; empty where that is still to be learned."""
-    addresses: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(min_length=1)
+    addresses: tuple[Address, ...] = Field(min_length=1)
     default: bool = False
     defaults: RouteDefaults = RouteDefaults()
     limits: RouteLimits = RouteLimits()
@@ -134,7 +129,7 @@ def load_routes(settings: GatewaySettings, prompts: Mapping[str, PromptText]) ->
         FailedPrecondition: If the file can't be read or breaks a rule, naming file, key and rule.
     """
     if settings.models is None:
-        return [Route(addresses=(address,)) for address in settings.inference_addresses]
+        return [Route(addresses=(address,)) for address in settings.inference]
     path = settings.models
     try:
         routes = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).model

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from services.serving.addresses import Addresses, OptionalAddress
 from services.serving.settings import ServerSettings
 
 
@@ -18,14 +19,14 @@ class GatewaySettings(ServerSettings):
     metrics_port: int = Field(default=9100, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
-    inference: str = "127.0.0.1:50051"
+    inference: Addresses = ("127.0.0.1:50051",)
     """Addresses of inference servers, host:port, separated by commas. The first is the default model's. Not used where
     AXIA_GATEWAY_MODELS is set."""
     models: Path | None = None
     """A TOML file with models, the addresses of their replicas, defaults and limits; docs/routing.md describes it."""
-    retrieval: str = "127.0.0.1:50052"
+    retrieval: OptionalAddress = "127.0.0.1:50052"
     """Address of the retrieval service, host:port. Empty: none."""
-    scoring: str = "127.0.0.1:50053"
+    scoring: OptionalAddress = "127.0.0.1:50053"
     """Address of the scoring service, host:port. Empty: none."""
 
     max_text_chars: int = Field(default=16_384, ge=1)
@@ -62,30 +63,3 @@ class GatewaySettings(ServerSettings):
     """Calls in flight that are passed on to the retrieval service, and as many to the scoring service."""
     watch_freshness_s: float = Field(default=2.0, gt=0)
     """Age from which a frame that is being answered gives way to a newer one, in seconds."""
-
-    @field_validator("inference")
-    @classmethod
-    def _addresses_have_ports(cls, value: str) -> str:
-        return ",".join(_checked(part.strip()) for part in value.split(","))
-
-    @field_validator("retrieval", "scoring")
-    @classmethod
-    def _address_has_a_port(cls, value: str) -> str:
-        return _checked(value.strip()) if value.strip() else ""
-
-    @property
-    def inference_addresses(self) -> list[str]:
-        """The addresses one by one."""
-        return self.inference.split(",")
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is host:port."""
-    host, _, port = text.rpartition(":")
-    return bool(host) and "," not in text and port.isdigit()
-
-
-def _checked(address: str) -> str:
-    if not is_address(address):
-        raise ValueError(f"must be host:port, several servers separated by commas; {address!r} is not")
-    return address

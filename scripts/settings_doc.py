@@ -1,5 +1,6 @@
 """Writes docs/settings.md from the settings classes. Run it after a change of settings; a test compares."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from gateway.http import settings as http_settings
@@ -14,20 +15,30 @@ PAGE = ROOT / "docs" / "settings.md"
 HEAD = """# Settings
 
 Every server reads its settings from environment variables with its own prefix. A value that makes no sense ends the
-server at once with the variable's name; a name that is not known is reported and ignored. This page is written by
-`python -m scripts.settings_doc`.
+server at once with the variable's name; a name that is not known is reported and ignored, and so is a setting that has
+no effect beside the others. This page is written by `python -m scripts.settings_doc`.
+
+Values may be written as charts and compose files write them:
+
+- An empty value means that the variable is unset, except where the table says what "Empty" means.
+- A whole number may be a float that is whole, such as `1e+06`.
+- Numbers, booleans and choices may stand in quotes; choices may be in upper or lower case.
+- A list is JSON, such as `["a.example","b.example"]`, or its parts separated by commas.
+- Variables that Kubernetes injects for a Service with a name such as `axia-gateway` (`AXIA_GATEWAY_PORT=tcp://…`,
+  `AXIA_GATEWAY_SERVICE_HOST`) are ignored with a notice. `enableServiceLinks: false` in the Pod's specification keeps
+  them out.
 """
 
 
 def page() -> str:
     """The whole page in Markdown."""
     sections = [HEAD]
-    parts: tuple[tuple[str, type[ServerSettings], frozenset[str]], ...] = (
-        ("Gateway", GatewaySettings, frozenset()),
+    parts: tuple[tuple[str, type[ServerSettings], Collection[str]], ...] = (
+        ("Gateway", GatewaySettings, ()),
         ("Gateway over HTTP", http_settings.HttpSettings, http_settings.UNUSED),
-        ("Inference", InferenceSettings, frozenset()),
-        ("Retrieval", RetrievalSettings, frozenset()),
-        ("Scoring", ScoringSettings, frozenset()),
+        ("Inference", InferenceSettings, ()),
+        ("Retrieval", RetrievalSettings, ()),
+        ("Scoring", ScoringSettings, ()),
     )
     for title, settings, unused in parts:
         rows = _rows(settings, unused)
@@ -35,7 +46,7 @@ def page() -> str:
     return "\n".join(sections)
 
 
-def _rows(settings: type[ServerSettings], unused: frozenset[str]) -> str:
+def _rows(settings: type[ServerSettings], unused: Collection[str]) -> str:
     rows: list[str] = []
     own = [name for name in settings.model_fields if name not in ServerSettings.model_fields]
     shared = list(ServerSettings.model_fields)
@@ -43,7 +54,8 @@ def _rows(settings: type[ServerSettings], unused: frozenset[str]) -> str:
         if name in unused:
             continue
         field = settings.model_fields[name]
-        default = "" if str(field.default) in {"", "None"} else f"`{field.default}`".replace(f"{ROOT}/", "")
+        value = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        default = "" if value in {"", "None"} else f"`{value}`".replace(f"{ROOT}/", "")
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         rows.append(f"| `{settings.model_config.get('env_prefix', '')}{name.upper()}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"

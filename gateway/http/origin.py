@@ -1,6 +1,6 @@
 """Who may drive the HTTP face from a browser: the page's origin and the name that the browser resolved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from gateway.http.problems import HttpError
-from gateway.http.settings import HttpSettings, listed
+from gateway.http.settings import HttpSettings
 from services.serving.errors import InvalidArgument
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -31,7 +31,7 @@ def admission(settings: HttpSettings) -> Admission:
     change it. A name that leads to this machine only by DNS is another site's as well (DNS rebinding), so while the
     server listens on the loopback interface, Host must name that.
     """
-    origins, hosts = listed(settings.allowed_origins), listed(settings.allowed_hosts)
+    origins, hosts = _lowered(settings.allowed_origins), _lowered(settings.allowed_hosts)
     hosts_matter = bool(hosts) or settings.host in _LOOPBACK_ADDRESSES
 
     def refusal(headers: Headers) -> HttpError | None:
@@ -61,7 +61,7 @@ def sharing(settings: HttpSettings) -> Callable[[ASGIApp], ASGIApp]:
 
     It changes nothing where no origin is allowed, and refuses nobody: that is `admission`'s.
     """
-    origins = listed(settings.allowed_origins)
+    origins = _lowered(settings.allowed_origins)
 
     def share(app: ASGIApp) -> ASGIApp:
         if not origins:
@@ -72,6 +72,10 @@ def sharing(settings: HttpSettings) -> Callable[[ASGIApp], ASGIApp]:
         )
 
     return share
+
+
+def _lowered(names: Sequence[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
 
 
 def _authority(origin: str) -> str | None:

@@ -1,10 +1,14 @@
 """Settings of the HTTP face: environment variables with the prefix AXIA_HTTP_."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.serving.addresses import Address
+from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 
 
@@ -22,7 +26,7 @@ class HttpSettings(ServerSettings):
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that read JSON bodies with pictures in them."""
 
-    gateway: str = "127.0.0.1:50050"
+    gateway: Address = "127.0.0.1:50050"
     """Address of the gateway's gRPC port, host:port."""
     default_timeout_s: float = Field(default=120.0, gt=0)
     """Time for a call that answers once and whose caller sent no X-Request-Timeout, in seconds. A stream has none."""
@@ -35,33 +39,31 @@ class HttpSettings(ServerSettings):
     max_upload_files: int = Field(default=1000, ge=1)
     """Files of one upload at most."""
 
-    allowed_origins: str = ""
+    allowed_origins: Listed = ()
     """Origins of other sites whose pages may call this server, such as https://lab.example.org; separated by commas."""
-    allowed_hosts: str = ""
+    allowed_hosts: Listed = ()
     """Names besides localhost, 127.0.0.1 and [::1] by which this server may be called, with or without a port;
     separated by commas. While it listens on all interfaces, an empty list allows every name."""
 
     @field_validator("allowed_origins")
     @classmethod
-    def _origins_are_whole(cls, value: str) -> str:
-        for origin in listed(value):
-            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
+    def _origins_are_whole(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin, re.IGNORECASE):
                 raise ValueError("must be origins such as https://lab.example.org, separated by commas")
         return value
 
-    @field_validator("gateway")
-    @classmethod
-    def _address_has_a_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError("must be host:port")
-        return value
+    def without_effect(self) -> Mapping[str, str]:
+        """Settings of gRPC servers that mean nothing here."""
+        return UNUSED
 
 
-def listed(value: str) -> frozenset[str]:
-    """The parts of a value that is separated by commas, in lower case."""
-    return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
-
-
-UNUSED = frozenset({"reflection", "drain_seconds", "max_image_megapixels", "max_image_side"})
-"""Settings of gRPC servers that mean nothing here: the gateway behind applies its own."""
+UNUSED = MappingProxyType(
+    {
+        "reflection": "the HTTP face has no gRPC; set it on the gateway",
+        "drain_seconds": "BentoML decides how long requests may go on, by its own timeout",
+        "max_image_megapixels": "the gateway's own limit holds",
+        "max_image_side": "the gateway's own limit holds",
+    }
+)
+"""Settings that have no effect here, each with why."""

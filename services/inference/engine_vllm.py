@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.inference.checkpoint_revision import local_revision
 from services.inference.engine import (
     AnswerFormat,
     Conversation,
@@ -36,7 +37,7 @@ from services.inference.engine import (
 )
 from services.inference.process import in_lasting_thread
 from services.inference.settings import InferenceSettings
-from services.inference.templates import local_revision, template_text
+from services.inference.templates import template_text
 from services.inference.vllm_environment import installed_version, own_files, prepare_environment
 from services.inference.vllm_failures import request_failure
 from services.inference.vllm_loading import load_model
@@ -83,7 +84,7 @@ class VllmEngine:
         self._prompts = Prompts(self._engine, self._settings)
         await self._prompts.look()
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
-        self._description = self._describe()
+        self._description = await asyncio.to_thread(self._describe)
         self._special_tokens = read_special_tokens(self._engine.get_tokenizer())
         self._reasoning_parser = self._find_reasoning_parser()
         await self._warm_up()

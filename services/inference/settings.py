@@ -1,12 +1,14 @@
 """Settings of the inference service: environment variables with the prefix AXIA_INFERENCE_."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AnyHttpUrl, BeforeValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 
 DEMO_MODEL = Path(__file__).parents[2] / "demo" / "models" / "vlm"
@@ -21,6 +23,16 @@ RESERVED_FIELDS = frozenset(
     }
 )
 """Fields of a request to an OpenAI-compatible endpoint that the engine fills in, or whose answers it couldn't read."""
+
+
+_VLLM_ALONE = frozenset(
+    {
+        *("trust_remote_code", "chat_template", "completion_template", "image_placeholder", "reasoning_parser"),
+        *("dtype", "tensor_parallel_size", "quantization", "gpu_memory_utilization", "enforce_eager", "kv_cache_gib"),
+        *("cpu_threads", "offline"),
+    }
+)
+"""Settings that no other engine reads."""
 
 
 def _from_json(value: object) -> object:
@@ -143,8 +155,9 @@ class InferenceSettings(ServerSettings):
     openai_structured: bool = True
     """Whether the endpoint keeps to a JSON Schema in `response_format`. Turn it off for one that doesn't: requests with
     an answer format are then refused, where their answers would be refused otherwise."""
-    openai_special_tokens: FromJson[tuple[str, ...]] = ("<image>",)
-    """Texts that are refused in messages because they mean something to the endpoint's model, as a JSON list."""
+    openai_special_tokens: Listed = ("<image>",)
+    """Texts that are refused in messages because they mean something to the endpoint's model, as a JSON list or
+    separated by commas."""
     openai_extra: FromJson[dict[str, JsonValue]] = Field(default={})
     """Further fields of each request to the endpoint, as a JSON object, such as {"top_k": 50}."""
 
@@ -158,7 +171,28 @@ class InferenceSettings(ServerSettings):
             self._endpoint_makes_sense()
         if self.completion_template and "{prompt}" not in self.completion_template:
             raise ValueError("COMPLETION_TEMPLATE must hold {prompt}, where the text of a turn goes")
+        if self.engine == "vllm" and self.completion_template and self.chat_template:
+            raise ValueError(
+                "CHAT_TEMPLATE and COMPLETION_TEMPLATE exclude each other: a prompt has one form; unset one"
+            )
         return self
+
+    def without_effect(self) -> Mapping[str, str]:
+        """Settings of other engines than the one that is used, and of a template that is not set."""
+        why = f"the {self.engine} engine doesn't use it"
+        unread = {name for name in type(self).model_fields if name.startswith("openai_") and self.engine != "openai"}
+        if self.engine != "vllm":
+            unread |= _VLLM_ALONE
+        if self.engine == "openai":
+            unread.add("max_running")
+        if self.engine != "scripted":
+            unread.add("answers")
+        else:
+            unread |= {"model", "revision"} - ({"model"} if not self.model_name else set())
+        found = dict.fromkeys(sorted(unread), why)
+        if self.engine == "vllm" and not self.completion_template:
+            found["image_placeholder"] = "it belongs to COMPLETION_TEMPLATE, which is not set"
+        return found
 
     def _endpoint_makes_sense(self) -> None:
         if "model" not in self.model_fields_set or not self.model:

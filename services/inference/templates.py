@@ -1,6 +1,5 @@
-"""A conversation in the forms that a model takes, and the name of a local checkpoint's state."""
+"""A conversation in the forms that a model takes."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +75,3 @@ def template_text(setting: str) -> str | None:
             f"to the template's text, or to one of {', '.join(names)}",
             reason="TEMPLATE_UNREADABLE",
         ) from error
-
-
-def local_revision(folder: Path) -> str:
-    """Names a local checkpoint by its configuration and the sizes and headers of its weights."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for weights in sorted(folder.glob("*.safetensors")):
-        with weights.open("rb") as file:
-            digest.update(file.read(4096))
-        digest.update(str(weights.stat().st_size).encode())
-    return "sha256:" + digest.hexdigest()[:12]

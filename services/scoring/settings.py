@@ -1,9 +1,12 @@
 """Settings of the scoring service: environment variables with the prefix AXIA_SCORING_."""
 
+from typing import Annotated
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.scoring.reader_model import DEFAULT_READER
+from services.serving.environment import EMPTY_IS_MEANT
 from services.serving.settings import ServerSettings
 
 
@@ -17,7 +20,7 @@ class ScoringSettings(ServerSettings):
     metrics_port: int = Field(default=9103, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
-    reader: str = DEFAULT_READER
+    reader: Annotated[str, EMPTY_IS_MEANT] = DEFAULT_READER
     """The reader model: "packaged" for the one of this release, or a folder as `make reader-model` writes it. Empty:
     none, and what needs it answers FAILED_PRECONDITION."""
     reader_threads: int = Field(default=0, ge=0, le=256)

@@ -3,10 +3,13 @@
 import difflib
 import os
 import sys
+from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.serving.environment import EnvironmentSource, service_links
 
 SettingsT = TypeVar("SettingsT", bound="ServerSettings")
 
@@ -39,22 +42,44 @@ class ServerSettings(BaseSettings):
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that decode pictures."""
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment variables; nothing else."""
+        return init_settings, EnvironmentSource(settings_cls)
+
+    def without_effect(self) -> Mapping[str, str]:
+        """Settings that mean nothing beside the others, each with why."""
+        return {}
+
 
 def load_settings(cls: type[SettingsT]) -> SettingsT:
     """Loads settings from the environment, or ends the process with a message that names each bad variable.
 
     A variable with the right prefix and an unknown name is reported on standard error and otherwise ignored: it may be
-    a slip, or something that an orchestrator injects.
+    a slip. So are a setting that has no effect, and variables that Kubernetes injects.
     """
     prefix = cls.model_config.get("env_prefix", "")
     known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+    injected = service_links(prefix)
+    if injected:
+        sys.stderr.write(
+            f"{', '.join(injected)}: ignored; Kubernetes sets such variables for a Service, and enableServiceLinks: "
+            "false in the Pod's specification keeps them out\n"
+        )
     for name in sorted(os.environ):
-        if prefix and name.startswith(prefix) and name not in known:
+        if prefix and name.startswith(prefix) and name not in known and name not in injected:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             sys.stderr.write(f"{name} is not a setting and is ignored{hint}\n")
     try:
-        return cls()
+        settings = cls()
     except ValidationError as error:
         for problem in error.errors():
             message = problem["msg"].removeprefix("Value error, ")
@@ -65,3 +90,7 @@ def load_settings(cls: type[SettingsT]) -> SettingsT:
             given = f" (given: {problem['input']!r})" if problem["type"] != "missing" else ""
             sys.stderr.write(f"{variable}: {message}{given}\n")
         raise SystemExit(2) from None
+    for name, why in settings.without_effect().items():
+        if name in settings.model_fields_set:
+            sys.stderr.write(f"{prefix}{name.upper()} has no effect: {why}\n")
+    return settings

@@ -11,7 +11,7 @@ from PIL import Image
 from services.inference.engine import Conversation, Message, Picture, Role
 from services.inference.engine_vllm import VllmEngine
 from services.inference.settings import InferenceSettings
-from services.inference.templates import chat_messages, local_revision, packaged_template, plain_prompt, template_text
+from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
 from services.inference.vllm_loading import _cpu_arguments
 from services.serving.errors import FailedPrecondition
 
@@ -64,16 +64,6 @@ def test_a_chat_template_is_text_a_file_or_the_name_of_a_packaged_one(tmp_path: 
 def test_a_chat_template_that_is_not_there_is_refused_with_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(FailedPrecondition, match=r"AXIA_INFERENCE_CHAT_TEMPLATE .* blip-2, llava-1.5, plain"):
         template_text(str(tmp_path / "none.jinja"))
-
-
-def test_a_local_revision_follows_from_configuration_and_weights(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"1234")
-    first = local_revision(tmp_path)
-    assert first == local_revision(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"1235")
-    assert local_revision(tmp_path) != first
-    assert first.startswith("sha256:")
 
 
 async def test_a_folder_without_a_configuration_is_refused_with_what_to_set(tmp_path: Path) -> None:

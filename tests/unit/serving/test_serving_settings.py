@@ -1,11 +1,13 @@
 """Settings from the environment: what is taken, and how mistakes are told."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.serving.addresses import checked_address
+from services.serving.environment import EMPTY_IS_MEANT, Listed
 from services.serving.settings import ServerSettings, load_settings
 
 
@@ -15,6 +17,9 @@ class LampSettings(ServerSettings):
     colour: Literal["red", "green"] = "red"
     address: str = "here:1"
     mode: str = ""
+    shade: Annotated[str, EMPTY_IS_MEANT] = "dark"
+    bulbs: Listed = ()
+    hours: int | None = None
 
     @field_validator("address")
     @classmethod
@@ -80,9 +85,8 @@ def test_variables_with_the_prefix_are_taken(monkeypatch: pytest.MonkeyPatch) ->
         ("PORT", "high"),
         ("PORT", "65536"),
         ("PORT", "-1"),
-        ("PORT", ""),
         ("METRICS_PORT", "9100.5"),
-        ("LOG_LEVEL", "info"),
+        ("LOG_LEVEL", "loud"),
         ("REFLECTION", "perhaps"),
         ("DRAIN_SECONDS", "-1"),
         ("DRAIN_SECONDS", "nan"),
@@ -138,11 +142,6 @@ def test_an_unknown_variable_with_the_prefix_is_reported_with_a_suggestion_and_i
 def test_an_unknown_variable_like_no_setting_is_reported_without_a_suggestion(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("AXIA_LAMP_SERVICE_PORT_GRPC_0_TCP_ADDR", "10.0.0.7")
-    load_settings(LampSettings)
-    first = capsys.readouterr().err
-    assert first.startswith("AXIA_LAMP_SERVICE_PORT_GRPC_0_TCP_ADDR is not a setting and is ignored")
-    monkeypatch.delenv("AXIA_LAMP_SERVICE_PORT_GRPC_0_TCP_ADDR")
     monkeypatch.setenv("AXIA_LAMP_QQQQQQQQQQQQQQQQQQQQQQQQ", "1")
     load_settings(LampSettings)
     assert capsys.readouterr().err == "AXIA_LAMP_QQQQQQQQQQQQQQQQQQQQQQQQ is not a setting and is ignored\n"
@@ -161,3 +160,106 @@ def test_settings_do_not_change_once_loaded() -> None:
     settings = load_settings(LampSettings)
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("PORT", "", "port", 0),
+        ("PORT", " ", "port", 0),
+        ("REFLECTION", "", "reflection", False),
+        ("HOURS", "", "hours", None),
+        ("BULBS", "", "bulbs", ()),
+        ("HOST", "", "host", "127.0.0.1"),
+        ("SHADE", "", "shade", ""),
+        ("SHADE", " ", "shade", ""),
+        ("HOURS", "1.048576e+06", "hours", 1_048_576),
+        ("MAX_CONCURRENT_CALLS", "1e+06", "max_concurrent_calls", 1_000_000),
+        ("MAX_IMAGE_MIB", "2e+01", "max_image_mib", 20.0),
+        ("HOURS", '"512"', "hours", 512),
+        ("REFLECTION", "'true'", "reflection", True),
+        ("LOG_LEVEL", "info", "log_level", "INFO"),
+        ("LOG_LEVEL", '"Warning"', "log_level", "WARNING"),
+        ("COLOUR", "GREEN", "colour", "green"),
+        ("MODE", '"quoted"', "mode", '"quoted"'),
+        ("BULBS", "a, b,", "bulbs", ("a", "b")),
+        ("BULBS", '["a, b", "c"]', "bulbs", ("a, b", "c")),
+        ("BULBS", "[]", "bulbs", ()),
+        ("BULBS", "[::1]:5,[::1]:6", "bulbs", ("[::1]:5", "[::1]:6")),
+    ],
+)
+def test_values_are_taken_as_charts_and_compose_files_write_them(
+    name: str, value: str, field: str, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AXIA_LAMP_MODE", "bright")
+    monkeypatch.setenv(f"AXIA_LAMP_{name}", value)
+    assert getattr(load_settings(LampSettings), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HOURS", "1.5e+00"), ("PORT", "1e+06"), ("BULBS", '["a", 1]'), ("BULBS", '["a"')]
+)
+def test_values_that_no_reading_makes_sense_of_are_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refusal({f"AXIA_LAMP_{name}": value}, monkeypatch, capsys).startswith(f"AXIA_LAMP_{name}")
+
+
+def test_variables_that_kubernetes_injects_for_a_service_are_ignored_with_one_notice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = {
+        "PORT": "tcp://10.96.0.12:50050",
+        "METRICS_PORT": "tcp://10.96.0.13:9100",
+        "SERVICE_HOST": "10.96.0.12",
+        "SERVICE_PORT": "50050",
+        "SERVICE_PORT_GRPC": "50050",
+        "PORT_50050_TCP": "tcp://10.96.0.12:50050",
+        "PORT_50050_TCP_PROTO": "tcp",
+        "PORT_50050_TCP_PORT": "50050",
+        "PORT_50050_TCP_ADDR": "10.96.0.12",
+        "BLUE_PORT": "udp://[fd00::1]:53",
+    }
+    for name, value in links.items():
+        monkeypatch.setenv(f"AXIA_LAMP_{name}", value)
+    settings = load_settings(LampSettings)
+    assert (settings.port, settings.metrics_port) == (0, 0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(f"AXIA_LAMP_{name}" in line for name in links)
+    assert "ignored" in line
+    assert "enableServiceLinks: false" in line
+
+
+def test_a_setting_without_effect_is_told_and_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class DimSettings(LampSettings):
+        def without_effect(self) -> dict[str, str]:
+            return {"hours": "a lamp that is off has none", "shade": "nor this"}
+
+    monkeypatch.setenv("AXIA_LAMP_HOURS", "3")
+    load_settings(DimSettings)
+    assert capsys.readouterr().err == "AXIA_LAMP_HOURS has no effect: a lamp that is off has none\n"
+
+
+@pytest.mark.parametrize("address", ["axia-inference:50051", "10.0.0.1:1", "[::1]:65535", " a.b.svc.cluster.local:80 "])
+def test_addresses_are_host_and_port(address: str) -> None:
+    assert checked_address(address) == address.strip()
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("http://axia-inference:50051", "without http://, such as axia-inference:50051"),
+        ("dns:///axia-scoring:50053", "without dns://, such as axia-scoring:50053"),
+        ("axia-inference", "must be host:port"),
+        ("axia-inference:0", "must be host:port"),
+        ("axia-inference:70000", "must be host:port"),
+        ("::1:50051", "must be host:port, IPv6 as"),
+        ("a:1/x", "must be host:port"),
+        ("", "must be host:port"),
+    ],
+)
+def test_other_addresses_are_refused_with_advice(address: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        checked_address(address)
