@@ -24,8 +24,8 @@ Values may be written as charts and compose files write them:
 - A whole number may be a float that is whole, such as `1e+06`.
 - Numbers, booleans and choices may stand in quotes; choices may be in upper or lower case.
 - A list is JSON, such as `["a.example","b.example"]`, or its parts separated by commas.
-- Variables that Kubernetes injects for a Service with a name such as `axia-gateway` (`AXIA_GATEWAY_PORT=tcp://…`,
-  `AXIA_GATEWAY_SERVICE_HOST`) are ignored with a notice. `enableServiceLinks: false` in the Pod's specification keeps
+- Variables that Kubernetes injects for a Service with a name such as `axia-gateway` (`AXIA_GATEWAY_PORT=tcp://…`
+  and others) are ignored with a notice. `enableServiceLinks: false` in the Pod's specification keeps
   them out.
 """
 

@@ -20,6 +20,8 @@ _POLL_S = 0.25
 _CHECK_TIMEOUT_S = 1.0
 _SPAWN_LIMIT_S = 5.0
 _LAST_LINES = 15
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens our own addresses whatever proxy the environment names."""
 
 
 class Interrupted(Exception):
@@ -116,7 +118,7 @@ class Startup:
 
 def _is_ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=_CHECK_TIMEOUT_S) as response:  # noqa: S310 - our own address
+        with _DIRECT.open(url, timeout=_CHECK_TIMEOUT_S) as response:
             return bool(response.status == HTTPStatus.OK)
     except OSError:
         return False  # not listening yet, or it waits for the gateway

@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 
 import grpc
 
+from axia._call import channel_options
 from axia.v1 import gateway_pb2, gateway_pb2_grpc
 
 _POLL_S = 0.1
@@ -131,7 +132,7 @@ def _server(
 
 def _wait(servers: list[_Server], address: str, deadline: float) -> None:
     """Waits until the gateway knows a model that answers."""
-    with grpc.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 500)]) as channel:
+    with grpc.insecure_channel(address, options=channel_options(address)) as channel:
         stub = gateway_pb2_grpc.GatewayServiceStub(channel)
         while time.monotonic() < deadline:
             for server in servers:

@@ -22,6 +22,8 @@ _CHANNEL_OPTIONS = {
     "grpc.min_reconnect_backoff_ms": 200,
     "grpc.max_reconnect_backoff_ms": 2_000,
     "grpc.max_receive_message_length": 64 << 20,
+    # gRPC would send these calls to the proxy that http_proxy names, which is often set for a model hub.
+    "grpc.enable_http_proxy": 0,
 }
 
 

@@ -1,9 +1,10 @@
 """The boot of every server, written once.
 
 Settings, logs, metrics port, health as NOT_SERVING, bind, load and warm, SERVING. On SIGTERM or SIGINT: NOT_SERVING,
-new calls refused, calls in flight finished, stop, close. A component that fails while running (its engine died, say)
-takes the same way out with exit code 1, so that a process manager starts it again. One that has lost something which
-comes back by itself (a database, say) says NOT_SERVING meanwhile and goes on.
+new calls taken for as long as `lame_duck_seconds` says, then the port closed and every connection told to go (GOAWAY),
+so that clients connect to another replica at once; calls in flight finished, stop, close. A component that fails while
+running (its engine died, say) takes the same way out with exit code 1, so that a process manager starts it again. One
+that has lost something which comes back by itself (a database, say) says NOT_SERVING meanwhile and goes on.
 """
 
 import asyncio
@@ -71,20 +72,46 @@ class ReportsHealth(Protocol):
         """Takes the health of the server, before it starts. `watch` may tell it what changes."""
 
 
-def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
-    """Options of gRPC servers and channels in the suite: message sizes by the picture limit, quick reconnection, and
-    pings during calls, so that one without a deadline ends when its peer's machine or network is gone."""
+def _common_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Message sizes by the picture limit, and pings, so that a call without a deadline ends when its peer's machine or
+    network is gone."""
     size = int((settings.max_image_mib + _MESSAGE_OVERHEAD_MIB) * 2**20)
     return [
         ("grpc.max_send_message_length", size),
         ("grpc.max_receive_message_length", size),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2000),  # gRPC's own bound is two minutes
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        # Servers take a caller that pings more often than every five minutes for an abuser, unless they are told.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ]
+
+
+def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Options of channels between servers of the suite: quick reconnection, and no proxy."""
+    return [
+        *_common_options(settings),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),  # gRPC's own bound is two minutes
+        # gRPC would send these calls to the proxy that http_proxy names, which is often set for a model hub.
+        ("grpc.enable_http_proxy", 0),
+    ]
+
+
+def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Options of gRPC servers: clients may ping, and are sent elsewhere from time to time."""
+    options = [
+        *_common_options(settings),
+        # Without this two processes could share a port, and half of the calls would go to a forgotten one.
+        ("grpc.so_reuseport", 0),
+        # A client behind NAT pings to keep an idle connection open. gRPC takes that for abuse unless it is told, and
+        # the pings by which it measures a busy connection as well: it ends the connection with "too_many_pings".
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]
+    if settings.max_connection_age_s:
+        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
+        # Calls on an old connection may go on until they end.
+        options.append(("grpc.max_connection_age_grace_ms", 2**31 - 1))
+    return options
 
 
 def run(component: Component, settings: ServerSettings) -> None:
@@ -105,8 +132,7 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     server = grpc.aio.server(
         interceptors=[interceptor],
         maximum_concurrent_rpcs=settings.max_concurrent_calls + _ROOM_FOR_REFUSALS,
-        # Without this two processes could share a port, and half of the calls would go to a forgotten one.
-        options=[*channel_options(settings), ("grpc.so_reuseport", 0)],
+        options=server_options(settings),
     )
     await health.register(server)
     if isinstance(component, ReportsHealth):
@@ -128,17 +154,29 @@ async def serve(component: Component, settings: ServerSettings) -> int:
         code = await _serve_until(stop, component, health)
         await health.set_serving(False)
         if code == 0:
-            logger.info("draining %d calls", interceptor.in_flight)
-            if not await interceptor.drain(settings.drain_seconds):
-                logger.warning(
-                    "%d calls had not ended after %g s and are cancelled; a longer drain_seconds would let them end",
-                    interceptor.in_flight,
-                    settings.drain_seconds,
-                )
+            await _drain(server, interceptor, settings)
         else:
             await asyncio.sleep(_FAILURE_NOTICE_S)
     logger.info("stopped")
     return code
+
+
+async def _drain(server: grpc.aio.Server, interceptor: CallInterceptor, settings: ServerSettings) -> None:
+    """Sends clients elsewhere and waits for the calls in flight."""
+    if settings.lame_duck_seconds:
+        logger.info("not ready any more; new calls are taken for another %g s", settings.lame_duck_seconds)
+        await asyncio.sleep(settings.lame_duck_seconds)
+    logger.info("draining %d calls", interceptor.in_flight)
+    # Closes the port and tells each connection to go, at once; calls in flight go on. It ends by itself, for a second
+    # call of `stop` beside it crashes gRPC.
+    closing = asyncio.create_task(server.stop(settings.drain_seconds))
+    if not await interceptor.drain(settings.drain_seconds):
+        logger.warning(
+            "%d calls had not ended after %g s and are cancelled; a longer drain_seconds would let them end",
+            interceptor.in_flight,
+            settings.drain_seconds,
+        )
+    await closing
 
 
 async def _stop(server: grpc.aio.Server, interceptor: CallInterceptor) -> None:

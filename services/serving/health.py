@@ -5,6 +5,10 @@ from collections.abc import Iterable
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+LIVENESS = "liveness"
+"""A name that is SERVING as long as the process runs, also while a model is loaded, for a liveness probe. One that asks
+for another name would end a server that is still loading."""
+
 METHOD_PREFIX = "/grpc.health.v1.Health/"
 """Beginning of the health service's method names, which are answered while draining too."""
 
@@ -24,6 +28,7 @@ class Health:
     async def register(self, server: grpc.aio.Server) -> None:
         """Adds the service to a server, as NOT_SERVING."""
         await self.set_serving(False)
+        await self._say(LIVENESS, True)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
     async def set_serving(self, serving: bool) -> None:

@@ -1,7 +1,10 @@
-"""What happens around every call: request id, metrics, errors, refusal while full or draining.
+"""What happens around every call: request id, metrics, errors, refusal while full, the end of streams in a drain.
 
 One interceptor does all of it, so that a call pays for one wrapper instead of four. It covers unary and streaming
 responses, and wraps each method once, not once a call.
+
+While a server drains, a call that waits for its caller's next request ends: its requests end there, its handler
+finishes what it has, and then the call ends with UNAVAILABLE. Streams of the health service end at once.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -30,6 +34,9 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Context = grpc.aio.ServicerContext[Any, Any]
 
 _MAX_REQUEST_ID_LENGTH = 128
+_LAST_REQUEST_S = 0.1
+"""How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
+_ENDED = object()
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
 
@@ -48,20 +55,29 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._draining = False
+        self._drain_begun: asyncio.Future[None] | None = None
 
     @property
     def in_flight(self) -> int:
         """Calls that are being answered, those of the health service not counted."""
         return self._in_flight
 
+    @property
+    def drain_begun(self) -> asyncio.Future[None]:
+        """Done once the server drains."""
+        if self._drain_begun is None:  # inside the event loop
+            self._drain_begun = asyncio.get_running_loop().create_future()
+        return self._drain_begun
+
     async def drain(self, timeout_s: float) -> bool:
-        """Refuses new calls from now on and waits for those in flight.
+        """Ends calls that wait for requests, and waits for those in flight. gRPC itself takes no new ones meanwhile, so
+        whatever comes in was sent before the server said that it goes, and is answered.
 
         Returns:
             Whether all of them ended within `timeout_s` seconds.
         """
-        self._draining = True
+        if not self.drain_begun.done():
+            self.drain_begun.set_result(None)
         if not self._in_flight:
             return True
         try:
@@ -81,27 +97,41 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None  # an unknown method; not remembered, or callers could fill the memory with names
-            self._wrapped[method] = handler if method.startswith(HEALTH_PREFIX) else self._wrap(method, handler)
+            of_health = method.startswith(HEALTH_PREFIX)
+            self._wrapped[method] = self._wrap_health(handler) if of_health else self._wrap(method, handler)
         return self._wrapped[method]
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         call = _Call(self, method)
         arguments = (handler.request_deserializer, handler.response_serializer)
         if handler.request_streaming and handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(call.stream(handler.stream_stream), *arguments)
+            return grpc.stream_stream_rpc_method_handler(call.many_to_many(handler.stream_stream), *arguments)
         if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(call.unary(handler.stream_unary), *arguments)
+            return grpc.stream_unary_rpc_method_handler(call.many_to_one(handler.stream_unary), *arguments)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(call.stream(handler.unary_stream), *arguments)
         return grpc.unary_unary_rpc_method_handler(call.unary(handler.unary_unary), *arguments)
 
+    def _wrap_health(self, handler: Handler) -> Handler:
+        """Health is answered while draining too, but those who watch it are let go."""
+        if not handler.response_streaming:
+            return handler
+
+        behaviour: Any = handler.unary_stream  # a coroutine function that writes to the context
+
+        async def watch(request: Any, context: Context) -> None:
+            watching: asyncio.Task[None] = asyncio.create_task(behaviour(request, context))
+            try:
+                await asyncio.wait({watching, self.drain_begun}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                watching.cancel()
+                await asyncio.wait({watching})
+            if not watching.cancelled():
+                watching.result()
+
+        return grpc.unary_stream_rpc_method_handler(watch, handler.request_deserializer, handler.response_serializer)
+
     def _enter(self) -> None:
-        if self._draining:
-            raise Unavailable(
-                "this server is shutting down; call again, another replica or its successor will answer",
-                reason="DRAINING",
-                retry_after_s=1.0,
-            )
         if self._in_flight >= self._max_in_flight:
             raise ResourceExhausted(
                 f"this server answers {self._max_in_flight:,} calls at a time; try again shortly, or elsewhere",
@@ -115,6 +145,56 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._in_flight -= 1
         if self._in_flight == 0:
             self._idle.set()
+
+
+class _Requests:
+    """Requests of a call until they end, or until the server drains and none is there.
+
+    Args:
+        requests: As gRPC gives them.
+        drain_begun: Done once the server drains.
+
+    Raises:
+        Unavailable: When the context ends, if the requests were ended by the drain: the caller has more to send.
+    """
+
+    def __init__(self, requests: AsyncIterator[Any], drain_begun: asyncio.Future[None]) -> None:
+        self._requests = requests
+        self._drain_begun = drain_begun
+        self._cut = False
+
+    def __enter__(self) -> _Requests:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._cut and (error is None or isinstance(error, ServiceError)):
+            raise Unavailable(
+                "this server is shutting down; call again, another replica or its successor will answer",
+                reason="DRAINING",
+                retry_after_s=1.0,
+            ) from error
+
+    def __aiter__(self) -> _Requests:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._cut:
+            raise StopAsyncIteration
+        request: asyncio.Future[Any] = asyncio.ensure_future(anext(self._requests, _ENDED))
+        try:
+            await asyncio.wait({request, self._drain_begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not request.done():
+                await asyncio.wait({request}, timeout=_LAST_REQUEST_S)
+            self._cut = not request.done()
+        finally:
+            if not request.done():
+                request.cancel()
+                await asyncio.wait({request})
+        if self._cut or request.result() is _ENDED:
+            raise StopAsyncIteration
+        return request.result()
 
 
 class _Call:
@@ -164,6 +244,26 @@ class _Call:
                 self._end(started, entered, failure, context)
 
         return answer
+
+    def many_to_one(self, behaviour: Any) -> Callable[[Any, Context], Awaitable[Any]]:
+        """As `unary`, for many requests."""
+
+        async def answer(requests: AsyncIterator[Any], context: Context) -> Any:
+            with _Requests(requests, self._interceptor.drain_begun) as taken:
+                return await behaviour(taken, context)
+
+        return self.unary(answer)
+
+    def many_to_many(self, behaviour: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        """As `stream`, for many requests."""
+
+        async def answer(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            with _Requests(requests, self._interceptor.drain_begun) as taken:
+                async with aclosing(behaviour(taken, context)) as responses:
+                    async for response in responses:
+                        yield response
+
+        return self.stream(answer)
 
     def _begin(self, context: Context) -> float:
         given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")

@@ -24,7 +24,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.serving import app
 from services.serving.errors import FailedPrecondition, Unavailable
-from services.serving.health import Health
+from services.serving.health import LIVENESS, Health
 from services.serving.settings import ServerSettings
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -164,6 +164,42 @@ async def test_health_says_serving_only_once_the_component_has_started() -> None
         for service in ("", *booted.lamp.services):
             assert await booted.health(service) == SERVING
         assert booted.lamp.events == ["start", "started"]
+
+
+async def test_liveness_is_serving_while_the_component_loads() -> None:
+    async with boot() as server:
+        assert await server.health(LIVENESS) == SERVING
+        assert await server.health() == NOT_SERVING
+
+
+async def test_a_client_may_ping_an_idle_connection() -> None:
+    """As a robot behind NAT does. gRPC's own servers answer with GOAWAY after the third ping."""
+    async with boot() as server:
+        server.lamp.may_start.set()
+        options = [
+            ("grpc.keepalive_time_ms", 200),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+            await channel.unary_unary(f"/{Lamp.services[0]}/Echo")(b"a", wait_for_ready=True, timeout=5)
+            assert channel.get_state() is grpc.ChannelConnectivity.READY
+            await asyncio.sleep(2)
+            assert channel.get_state() is grpc.ChannelConnectivity.READY
+
+
+async def test_old_connections_are_replaced_and_calls_on_them_go_on() -> None:
+    async with boot(max_connection_age_s=0.3) as server:
+        server.lamp.may_start.set()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            call = channel.unary_unary(f"/{Lamp.services[0]}/Wait")(b"a", wait_for_ready=True, timeout=10)
+            async with asyncio.timeout(5):
+                while channel.get_state() is not grpc.ChannelConnectivity.READY:
+                    await asyncio.sleep(0.01)
+                while channel.get_state() is grpc.ChannelConnectivity.READY:
+                    await asyncio.sleep(0.01)
+            server.lamp.may_answer.set()
+            assert await call == b"a"
 
 
 async def test_health_of_a_service_that_is_not_here_is_not_found() -> None:
@@ -417,7 +453,8 @@ class Lamp:
 
 
 app._FAILURE_NOTICE_S = 0.1
-app.run(Lamp(), ServerSettings(port=int(sys.argv[1]), drain_seconds=float(sys.argv[2])))
+lame = 0.5 if "lame" in sys.argv else 0.0
+app.run(Lamp(), ServerSettings(port=int(sys.argv[1]), drain_seconds=float(sys.argv[2]), lame_duck_seconds=lame))
 """
 
 
@@ -469,7 +506,7 @@ def wait_call(channel: grpc.aio.Channel, seconds: str) -> Any:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_lets_calls_in_flight_finish_refuses_new_ones_and_ends_with_0(number: int) -> None:
+async def test_a_signal_lets_calls_in_flight_finish_takes_no_new_ones_and_ends_with_0(number: int) -> None:
     with lamp_process(10) as process:
         await asyncio.to_thread(process.until, "serving")
         async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
@@ -478,8 +515,10 @@ async def test_a_signal_lets_calls_in_flight_finish_refuses_new_ones_and_ends_wi
             await asyncio.to_thread(process.until, "waiting")
             process.signal(number)
             async with asyncio.timeout(5):
-                while (await stub.Check(health_pb2.HealthCheckRequest())).status != NOT_SERVING:
-                    await asyncio.sleep(0.005)
+                with contextlib.suppress(grpc.aio.AioRpcError):  # nobody listens any more
+                    while True:
+                        await stub.Check(health_pb2.HealthCheckRequest())
+                        await asyncio.sleep(0.005)
             refused = await wire.failure(channel.unary_unary("/axia.test.Lamp/Wait")(b"0"))
             assert refused.code() is grpc.StatusCode.UNAVAILABLE
             assert not call.done()
@@ -492,6 +531,53 @@ async def test_a_signal_lets_calls_in_flight_finish_refuses_new_ones_and_ends_wi
         "stopped",
     ]
     assert all(record["service"] == "lamp" for record in records)
+
+
+async def test_new_calls_are_taken_for_as_long_as_the_lame_duck_delay_says_and_health_says_not_serving() -> None:
+    with lamp_process(10, "lame") as process:
+        await asyncio.to_thread(process.until, "serving")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+            assert await wait_call(channel, "0") == b"waited"
+            process.signal(signal.SIGTERM)
+            stub = health_pb2_grpc.HealthStub(channel)
+            async with asyncio.timeout(5):
+                while (await stub.Check(health_pb2.HealthCheckRequest())).status != NOT_SERVING:
+                    await asyncio.sleep(0.005)
+            assert await wait_call(channel, "0") == b"waited"
+        code, _, _ = await asyncio.to_thread(process.end)
+    assert code == 0
+
+
+async def test_clients_are_sent_to_another_replica_as_soon_as_one_drains() -> None:
+    """A client that knows two addresses and takes the first that works, as gRPC does by itself, loses no call."""
+    with lamp_process(10) as first, lamp_process(10) as second:
+        for process in (first, second):
+            await asyncio.to_thread(process.until, "serving")
+        target = f"ipv4:127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        async with grpc.aio.insecure_channel(target) as channel:
+            long = wait_call(channel, "1.5")
+            await asyncio.to_thread(first.until, "waiting")
+            first.signal(signal.SIGTERM)
+            answers = []
+            async with asyncio.timeout(10):
+                while not long.done():
+                    answers.append(await channel.unary_unary("/axia.test.Lamp/Wait")(b"0.01"))
+            assert await long == b"waited"
+        assert len(answers) > 10
+        assert set(answers) == {b"waited"}
+
+
+async def test_watching_health_does_not_hold_up_the_end() -> None:
+    with lamp_process(10) as process:
+        await asyncio.to_thread(process.until, "serving")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert (await watch.read()).status == SERVING
+            began = asyncio.get_running_loop().time()
+            process.signal(signal.SIGTERM)
+            code, _, _ = await asyncio.to_thread(process.end)
+            assert code == 0
+            assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_calls_that_outlast_the_drain_are_cancelled_with_a_hint_in_the_log() -> None:

@@ -320,22 +320,13 @@ async def test_a_call_over_the_bound_is_refused_at_once_with_a_pause_and_health_
 # Draining.
 
 
-async def test_draining_lets_calls_in_flight_finish_and_refuses_new_ones(waiting: Waiting) -> None:
-    async with wire.serve(
-        {"Wait": waiting.unary, "Echo": echo}, {"Stream": waiting.stream, "Twice": echo_twice}
-    ) as server:
+async def test_draining_lets_calls_in_flight_finish(waiting: Waiting) -> None:
+    async with wire.serve({"Wait": waiting.unary}, {"Stream": waiting.stream}) as server:
         call, stream = server.unary("Wait", "a"), server.stream("Stream", "b")
         assert await stream.read() == "b"
         await wire.eventually(lambda: waiting.running == 2)
         drained = asyncio.create_task(server.interceptor.drain(10))
-        await asyncio.sleep(0)
-        for refused in (server.unary("Echo"), server.stream("Twice")):
-            error = from_rpc_error(await wire.failure(refused))
-            assert (error.code, error.reason, error.retry_after_s) == (Code.UNAVAILABLE, "DRAINING", 1)
-        assert server.rejected("Echo", "DRAINING") == 1
-        # A refused call is never in flight, and its status arrives a moment before it is counted.
-        await wire.eventually(lambda: server.counted("Echo", "UNAVAILABLE") == 1)
-        assert server.metric("in_flight", "Echo") == 0
+        await asyncio.sleep(0.02)
         assert not drained.done()
         waiting.release.set()
         assert await call == "a"
@@ -343,6 +334,70 @@ async def test_draining_lets_calls_in_flight_finish_and_refuses_new_ones(waiting
         assert await stream.read() is grpc.aio.EOF
         assert await drained is True
     assert waiting.endings == ["done", "done"]
+
+
+async def test_draining_ends_a_call_that_waits_for_its_next_request_after_what_it_has_was_answered() -> None:
+    asked: asyncio.Queue[str | None] = asyncio.Queue()
+    done = asyncio.Event()
+
+    async def requests() -> AsyncIterator[str]:
+        while (request := await asked.get()) is not None:
+            yield request
+
+    async def later(requests: AsyncIterator[str], context: Context) -> AsyncIterator[str]:
+        async for request in requests:
+            yield request
+        await done.wait()  # as a camera's last frame that is still being answered
+        yield "last"
+
+    async with wire.serve(stream_stream={"Later": later}) as server:
+        method = server.channel.stream_stream(f"/{server.service}/Later", wire.encode, bytes.decode)
+        call = method(requests())
+        asked.put_nowait("a")
+        assert await call.read() == "a"
+        drained = asyncio.create_task(server.interceptor.drain(10))
+        await asyncio.sleep(0.2)
+        assert not drained.done()
+        done.set()
+        assert await call.read() == "last"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        error = from_rpc_error(caught.value)
+        assert (error.code, error.reason, error.retry_after_s) == (Code.UNAVAILABLE, "DRAINING", 1)
+        assert await drained is True
+        asked.put_nowait(None)
+
+
+async def test_draining_leaves_a_call_alone_whose_requests_have_ended(waiting: Waiting) -> None:
+    async def after_all(requests: AsyncIterator[str], context: Context) -> AsyncIterator[str]:
+        texts = [request async for request in requests]
+        async for text in waiting.stream("".join(texts), context):
+            yield text
+
+    async with wire.serve(stream_stream={"AfterAll": after_all}) as server:
+        call = server.stream_stream("AfterAll", ["a", "b"])
+        assert await call.read() == "ab"
+        drained = asyncio.create_task(server.interceptor.drain(10))
+        await asyncio.sleep(0.2)
+        waiting.release.set()
+        assert await call.read() == "ab"
+        assert await call.read() is grpc.aio.EOF
+        assert await drained is True
+
+
+async def test_a_drain_ends_a_call_of_many_requests_and_one_answer() -> None:
+    async def join(requests: AsyncIterator[str], context: Context) -> str:
+        return "".join([request async for request in requests])
+
+    async def requests() -> AsyncIterator[str]:
+        yield "a"
+        await asyncio.Event().wait()
+
+    async with wire.serve(stream_unary={"Join": join}) as server:
+        call = server.channel.stream_unary(f"/{server.service}/Join", wire.encode, bytes.decode)(requests())
+        await wire.eventually(lambda: server.interceptor.in_flight == 1)
+        assert await server.interceptor.drain(5) is True
+        assert from_rpc_error(await wire.failure(call)).reason == "DRAINING"
 
 
 async def test_health_is_answered_while_draining(waiting: Waiting) -> None:
@@ -358,14 +413,14 @@ async def test_health_is_answered_while_draining(waiting: Waiting) -> None:
         assert await drained is True
 
 
-async def test_somebody_watching_health_does_not_hold_up_the_drain() -> None:
+async def test_somebody_watching_health_is_let_go_by_the_drain() -> None:
     async with wire.serve({"Echo": echo}) as server:
         watch = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        assert await server.interceptor.drain(5) is True
         await server.health.set_serving(False)
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        watch.cancel()
+        assert await server.interceptor.drain(5) is True
+        assert await watch.read() is grpc.aio.EOF
 
 
 async def test_a_drain_that_takes_too_long_says_so(waiting: Waiting) -> None:
