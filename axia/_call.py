@@ -4,7 +4,7 @@ import ipaddress
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +33,29 @@ _REQUEST_ID_KEY = "x-request-id"
 def resolve_address(address: str | None) -> str:
     """The address to call: as given, or from AXIA_ADDRESS, or the default; with the default port if it names none.
 
+    Several replicas of a gateway are separated by commas, as IP addresses; calls go round them.
+
     Raises:
-        ValueError: If it is a URL, or its port is none.
+        ValueError: If it is a URL, its port is none, or one of several is no IP address.
     """
     target = (address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).strip()
+    if "," in target and not target.startswith(_SCHEMES):
+        return _replicas([_one_address(own.strip()) for own in target.split(",") if own.strip()])
+    return _one_address(target)
+
+
+def _replicas(addresses: Sequence[str]) -> str:
+    """Several addresses as gRPC takes them."""
+    hosts = [address.rpartition(":")[0].strip("[]") for address in addresses]
+    if not addresses or not all(map(_is_ip, hosts)) or len({_is_ipv6(host) for host in hosts}) > 1:
+        raise ValueError(
+            "several addresses must be IP addresses of one kind, such as 10.0.0.1:50050,10.0.0.2:50050; otherwise give "
+            "one host name that resolves to all of them"
+        )
+    return f"{'ipv6' if _is_ipv6(hosts[0]) else 'ipv4'}:{','.join(addresses)}"
+
+
+def _one_address(target: str) -> str:
     if target.startswith(("http://", "https://", "grpc://")):
         raise ValueError(f"{target!r} is a URL: give host and port of the gateway, such as {DEFAULT_ADDRESS}")
     if target.startswith(_SCHEMES):
@@ -51,6 +70,14 @@ def resolve_address(address: str | None) -> str:
             f"{port!r} in {target!r} is no port: give host and port of the gateway, such as {DEFAULT_ADDRESS}"
         )
     return target
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_ipv6(host: str) -> bool:
@@ -73,7 +100,7 @@ def channel_options(address: str) -> list[tuple[str, int | str]]:
         ("grpc.keepalive_time_ms", 330_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         # Repeats reads where nobody answered, and never what samples.
-        ("grpc.service_config", service_config()),
+        ("grpc.service_config", service_config(replicas="," in address)),
     ]
     if _is_loopback(address):
         # gRPC would send even this to the proxy that http_proxy names.
@@ -84,6 +111,8 @@ def channel_options(address: str) -> list[tuple[str, int | str]]:
 def _is_loopback(address: str) -> bool:
     if address.startswith("unix:"):
         return True
+    if address.startswith(("ipv4:", "ipv6:")):
+        return all(map(_is_loopback, address[5:].split(",")))
     host = address.rpartition(":")[0].strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback

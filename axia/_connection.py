@@ -109,10 +109,13 @@ def resolve_api_key(api_key: str | None) -> str | None:
     return key
 
 
-def service_config() -> str:
-    """gRPC's retry policy, for calls alone that change nothing and sample nothing.
+def service_config(*, replicas: bool = False) -> str:
+    """How gRPC balances calls and which it repeats: those alone that change nothing and sample nothing.
 
     A detection is never repeated from here, because it may have sampled; the gateway repeats it where it knows better.
+
+    Args:
+        replicas: Whether there are several addresses; calls then go to those alone whose health says SERVING.
     """
     names = [
         {"service": service} | ({"method": method} if method else {})
@@ -126,4 +129,11 @@ def service_config() -> str:
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})
+    config: dict[str, object] = {
+        # A host name may stand for several gateways; gRPC's default would use the first that answers.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": policy}],
+    }
+    if replicas:
+        config["healthCheckConfig"] = {"serviceName": "axia.v1.GatewayService"}
+    return json.dumps(config)

@@ -39,7 +39,8 @@ class Client(RetrievalCalls):
         'a pot boiling over'
 
     Args:
-        address: Host and port of the gateway. Default: the environment variable AXIA_ADDRESS, or ``127.0.0.1:50050``.
+        address: Host and port of the gateway, or IP addresses of several replicas, separated by commas. Default: the
+            environment variable AXIA_ADDRESS, or ``127.0.0.1:50050``.
         timeout: Seconds that a call may take where it does not say otherwise; None for no limit.
         tls: How to encrypt the connection, such as ``TLS(root_certificates="ca.pem")``. Default: the environment
             variables that `TLS.from_environment` names, or no encryption.

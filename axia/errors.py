@@ -111,6 +111,21 @@ class Overloaded(AxiaError):
 class Unavailable(AxiaError):
     """The server can't answer now."""
 
+    retry_after: float | None
+    """After how many seconds to try again; None if the server named no time."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "UNAVAILABLE",
+        reason: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, reason=reason, request_id=request_id)
+        self.retry_after = retry_after
+
 
 class ConnectionFailed(Unavailable):
     """No server answers at the address, or the connection broke."""
@@ -155,7 +170,7 @@ def from_rpc_error(
     details = _read_details(metadata)
     # Only our own servers' texts are advice. Everything else is the transport's and gets words of ours.
     said = (details.message or text) if details.reason else ""
-    about = {"code": code, "reason": details.reason, "request_id": details.request_id or request_id}
+    about: dict[str, Any] = {"code": code, "reason": details.reason, "request_id": details.request_id or request_id}
 
     if _is_too_large(code, text) and not said:
         advice = "the request is larger than the server takes: send a smaller picture"
@@ -176,7 +191,9 @@ def from_rpc_error(
             busy = _with_advice(said or f"the server at {address} is busy", f"try again in {pause}", key="again")
             return Overloaded(busy, **about, retry_after=details.retry_after)
         case "UNAVAILABLE":
-            return Unavailable(said, **about) if said else ConnectionFailed(_no_connection(address, text), **about)
+            if said:
+                return Unavailable(said, **about, retry_after=details.retry_after)
+            return ConnectionFailed(_no_connection(address, text), **about)
         case "DEADLINE_EXCEEDED":
             waited = f" within {timeout:g} s" if timeout is not None else " in time"
             late = said or f"no answer from {address}{waited}"
@@ -207,6 +224,8 @@ def _no_connection(address: str, text: str) -> str:
             f"no host is found for {address}: see whether the name is right and the network is up, or give another "
             "address with --address or AXIA_ADDRESS"
         )
+    if "unhealthy" in text:
+        return f"no gateway at {address} is ready: it may be starting or stopping, or have no model; try again shortly"
     if "failed to connect" in text:
         return (
             f"no server answers at {address}: start one with `axia up` or give another address with --address "

@@ -9,10 +9,12 @@ from typing import NamedTuple, TypeVar
 from gateway import metrics
 from gateway.detection import Completion
 from gateway.model import Backend, Question, Started
-from services.serving.errors import Code, FailedPrecondition, ServiceError
+from services.serving.errors import DEATHS, ENGINE_DIED, Code, FailedPrecondition, ServiceError
 
 _LONGEST_PAUSE_S = 10.0
 _TRY_AGAIN = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
+_NEVER_AGAIN = DEATHS | {ENGINE_DIED}
+"""Reasons of failures that the question may have caused: asked again, it could end one engine after the other."""
 ResultT = TypeVar("ResultT")
 
 
@@ -84,7 +86,9 @@ async def patiently(
         try:
             return await work()
         except ServiceError as error:
-            if error.code not in _TRY_AGAIN or attempt >= patience.attempts or not may_repeat():
+            if error.code not in _TRY_AGAIN or error.reason in _NEVER_AGAIN:
+                raise
+            if attempt >= patience.attempts or not may_repeat():
                 raise
             again(error)
             await asyncio.sleep(patience.before(attempt, error.retry_after_s))
@@ -137,6 +141,6 @@ async def ask_patiently(backend: Backend, question: Question, timeout_s: float, 
             again=lambda error: again(backend.model.name, error.reason).inc(),
         )
     except ServiceError as error:
-        if error.code is Code.UNAVAILABLE and not asked.started:
+        if error.code is Code.UNAVAILABLE and error.reason not in _NEVER_AGAIN and not asked.started:
             raise gone(error) from error
         raise

@@ -8,6 +8,7 @@ from gateway.grpc_backend import GrpcBackend, unreachable
 from gateway.model import ModelInfo
 from gateway.routes import Route
 from gateway.settings import GatewaySettings
+from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import NotFound
 
 
@@ -26,16 +27,29 @@ class BackendPool:
     def __init__(self, routes: Sequence[Route], settings: GatewaySettings) -> None:
         self._settings = settings
         self._routes = routes
-        self._backends: Sequence[GrpcBackend] = ()
+        self._backends: list[GrpcBackend] = []
+        self._following: dict[GrpcBackend, asyncio.Task[None]] = {}
+        self._budget, self._deaths = RetryBudget(), Deaths()
 
     async def start(self) -> None:
         """Opens the connections and asks each server once."""
-        self._backends = [GrpcBackend(route, self._settings) for route in self._routes]
+        self._backends = [GrpcBackend(own, self._settings, self._budget, self._deaths) for own in self._routes]
         await self._refresh()
+        for backend in self._backends:
+            self._following[backend] = asyncio.create_task(backend.follow_replicas())
 
     async def watch(self) -> None:
         """Keeps asking models and each of their replicas; never ends by itself."""
-        await asyncio.gather(self._keep_refreshing(), *(backend.follow_replicas() for backend in self._backends))
+        refreshing = asyncio.create_task(self._keep_refreshing())
+        try:
+            while True:
+                followed = set(self._following.values())
+                done, _ = await asyncio.wait({refreshing, *followed}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done & {refreshing, *self._following.values()}:
+                    task.result()  # it never ends by itself
+        finally:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
 
     async def _keep_refreshing(self) -> None:
         while True:
@@ -44,6 +58,20 @@ class BackendPool:
 
     async def _refresh(self) -> None:
         await asyncio.gather(*(backend.refresh() for backend in self._backends))
+        await self._merge()
+
+    async def _merge(self) -> None:
+        """Makes servers of one model its replicas, where the settings name addresses alone."""
+        for backend in list(self._backends):
+            first = next(own for own in self._backends if own.name == backend.name)
+            if first is backend or not backend.name or backend.named_by_route:
+                continue
+            self._backends.remove(backend)
+            if following := self._following.pop(backend, None):
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+            await backend.close()
+            await first.adopt(backend.addresses)
 
     async def find(self, model: str) -> GrpcBackend:
         """The backend of a model by name, or the first one for an empty name.
@@ -85,4 +113,7 @@ class BackendPool:
 
     async def close(self) -> None:
         """Closes all connections."""
+        for task in self._following.values():
+            task.cancel()
+        await asyncio.gather(*self._following.values(), return_exceptions=True)
         await asyncio.gather(*(backend.close() for backend in self._backends))

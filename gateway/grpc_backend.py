@@ -2,22 +2,23 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import logging
 import math
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from typing import cast
+from typing import Any
 
 import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model, metrics
-from gateway.channels import replica_options
 from gateway.model import Generated, ModelEvent, ModelInfo, Question
-from gateway.replicas import Replica
 from gateway.routes import Route
 from gateway.sampling import ModelDefaults, ModelLimits
 from gateway.settings import GatewaySettings
+from services.serving.app import channel_options
+from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import (
     Code,
     DeadlineExceeded,
@@ -29,12 +30,12 @@ from services.serving.errors import (
 from services.serving.limits import MAX_WITHIN_S
 from services.serving.logs import REQUEST_ID_KEY, request_id
 from services.serving.metrics import series
+from services.serving.replicas import Channels, Replica, ReplicaSet, State
 from services.serving.status import from_rpc_error
 
 logger = logging.getLogger(__name__)
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
-_GENERATING = ("Generate", "GenerateAll")
 _LEAST_TRANSIT_S = 0.025
 _DESCRIBE_TIMEOUT_S = 1.0
 _CONNECT_TIMEOUT_S = 2.5
@@ -44,20 +45,27 @@ _CONNECT_TIMEOUT_S = 2.5
 class GrpcBackend:
     """One model: the replicas of a route."""
 
-    def __init__(self, route: Route, settings: GatewaySettings) -> None:
-        self.address = route.shown
+    def __init__(self, route: Route, settings: GatewaySettings, budget: RetryBudget, deaths: Deaths) -> None:
         self.available = False
         self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._route = route
         self._settings = settings
         self._running = 0
-        self._channel = grpc.aio.insecure_channel(route.target, options=replica_options(settings, SERVICE, _GENERATING))
-        # One class serves both kinds of channel at run time; its stub file has two.
-        self._stub = cast(
-            "inference_pb2_grpc.InferenceServiceAsyncStub", inference_pb2_grpc.InferenceServiceStub(self._channel)
-        )
         self._model: ModelInfo | None = None
-        self._replicas = [Replica(own, SERVICE, lambda: self.name, settings) for own in route.addresses]
+        channels = Channels(SERVICE, channel_options(settings))
+        self._replicas = ReplicaSet(route.addresses, channels, self._describe, self._report, self._forget)
+        self._calls = Calls(self._replicas, settings.model_attempts, budget, deaths, self._note_retry)
+        self._reported: dict[str, tuple[str, bool]] = {}
+
+    @property
+    def address(self) -> str:
+        """The addresses, for people."""
+        return ",".join(self._replicas.targets)
+
+    @property
+    def named_by_route(self) -> bool:
+        """Whether the routing table names the model, rather than its servers."""
+        return bool(self._route.name)
 
     @property
     def known_model(self) -> ModelInfo | None:
@@ -99,37 +107,77 @@ class GrpcBackend:
         )
 
     async def refresh(self, *, connecting: bool = False) -> None:
-        """Asks for the model, and notes whether a server answers.
+        """Asks each replica for its health and those that can be called for their model.
 
         Args:
-            connecting: Wait for the connection, where it would otherwise fail at once between two attempts.
+            connecting: Wait for connections, where the questions would otherwise fail at once between two attempts.
         """
-        timeout_s = _CONNECT_TIMEOUT_S if connecting else _DESCRIBE_TIMEOUT_S
-        request = inference_pb2.GetModelRequest()
-        available = False
-        try:
-            response = await self._stub.GetModel(request, timeout=timeout_s, wait_for_ready=connecting)
-        except grpc.aio.AioRpcError as error:
-            if self.available:
-                logger.warning("the inference server at %s no longer answers: %s", self.address, error.code().name)
-        else:
-            available = self._note(convert_model.to_model_info(response.model))
+        await self._replicas.refresh(_CONNECT_TIMEOUT_S if connecting else 0.0)
+        callable_now = [own for own in self._replicas.replicas if own.state in (State.SERVING, State.SLOW)]
+        for replica, fit in zip(callable_now, await asyncio.gather(*map(self._describe, callable_now)), strict=True):
+            replica.fit = fit
+        available = any(own.fit for own in callable_now)
+        if self.available and not available:
+            logger.warning("no inference server at %s answers any more", self.address)
         self.available = available
         metrics.BACKEND_AVAILABLE.labels(self.address).set(available)
 
-    def _note(self, model: ModelInfo) -> bool:
-        if self._route.name and model.name != self._route.name:
-            logger.error(
-                "the inference server at %s holds %r, and AXIA_GATEWAY_MODELS says %r; it is not used",
-                self.address,
-                model.name,
-                self._route.name,
-            )
+    async def adopt(self, addresses: Sequence[str]) -> None:
+        """Takes more replicas in, which were found to hold the same model."""
+        metrics.BACKEND_AVAILABLE.remove(self.address)
+        self._replicas.targets += addresses
+        logger.info("%s are replicas of %s", self.address, self.name)
+        await self.refresh()
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """As the settings give them."""
+        return self._replicas.targets
+
+    async def _describe(self, replica: Replica) -> bool:
+        """Asks a replica for its model; whether it is this one."""
+        try:
+            stub: Any = replica.stub(inference_pb2_grpc.InferenceServiceStub)
+            response = await stub.GetModel(inference_pb2.GetModelRequest(), timeout=_DESCRIBE_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            # One that is busy is as fit as it was before.
+            return replica.fit and self._model is not None
+        return self._note(replica, convert_model.to_model_info(response.model))
+
+    def _note(self, replica: Replica, model: ModelInfo) -> bool:
+        expected = self._route.name or (self._model.name if self._model and len(self._replicas.targets) > 1 else "")
+        if expected and model.name != expected:
+            if replica.fit:
+                logger.error(
+                    "the inference server at %s holds %r, not %r; it is not used", replica.address, model.name, expected
+                )
             return False
-        if not self.available:
-            logger.info("the inference server at %s answers with %s", self.address, model.name)
+        if self._model is None or self._model.name != model.name:
+            logger.info("the inference server at %s answers with %s", replica.address, model.name)
         self._model = model
         return True
+
+    async def _report(self, replica: Replica) -> None:
+        """Says of each address whether it can be called."""
+        if replica.state is State.SLOW:
+            return  # it may be busy for a moment
+        model, available = self.name, replica.state is State.SERVING
+        before = self._reported.get(replica.address)
+        if before is not None and before[0] != model:  # learned since, or another: no series may stay behind
+            metrics.REPLICA_AVAILABLE.remove(before[0], replica.address)
+        self._reported[replica.address] = (model, available)
+        metrics.REPLICA_AVAILABLE.labels(model, replica.address).set(available)
+        if available and (before is None or not before[1]):
+            logger.info("the replica of %s at %s can be called", model or "a model", replica.address)
+        elif before is not None and before[1] and not available:
+            logger.warning("the replica of %s at %s can no longer be called", model or "a model", replica.address)
+
+    def _forget(self, replica: Replica) -> None:
+        if (reported := self._reported.pop(replica.address, None)) is not None:
+            metrics.REPLICA_AVAILABLE.remove(reported[0], replica.address)
+
+    def _note_retry(self, reason: str) -> None:
+        metrics.RETRIES.labels(self.name, reason).inc()
 
     async def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
         """Samples completions; see `gateway.model.Backend`."""
@@ -156,12 +204,16 @@ class GrpcBackend:
         """
         with self._asking():
             timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
-            call = self._stub.Generate(request, timeout=timeout_s, metadata=_metadata())
-            try:
-                async for response in call:
+            metadata = _metadata()
+
+            def invoke(attempt: Attempt) -> Any:
+                stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
+                return stub.Generate(request, timeout=attempt.timeout_s, metadata=metadata)
+
+            calls = self._calls.stream(invoke, timeout_s, self._key(request), lambda: _fingerprint(request))
+            async with aclosing(calls) as responses:
+                async for response in responses:
                     yield response
-            finally:
-                call.cancel()
 
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
         """Samples completions and waits for all; see `gateway.model.Backend`."""
@@ -180,8 +232,24 @@ class GrpcBackend:
         timeout_s = min(timeout_s, (self._route.limits.timeout_s or math.inf) + self._transit_s)
         if request.within_ms > 0:
             request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s))
+        metadata = _metadata()
+
+        def invoke(attempt: Attempt) -> Any:
+            stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
+            return stub.GenerateAll(request, timeout=attempt.timeout_s, metadata=metadata)
+
+        generation = request.generation
         with self._asking():
-            return await self._stub.GenerateAll(request, timeout=timeout_s, metadata=_metadata())
+            response: inference_pb2.GenerateAllResponse = await self._calls.unary(
+                invoke, timeout_s, self._key(generation), lambda: _fingerprint(generation)
+            )
+            return response
+
+    def _key(self, request: inference_pb2.GenerateRequest) -> bytes:
+        """What keeps a picture at one replica, if that is wanted."""
+        if not self._settings.picture_affinity or not request.image.data:
+            return b""
+        return hashlib.sha256(request.image.data).digest()
 
     @property
     def _transit_s(self) -> float:
@@ -206,6 +274,8 @@ class GrpcBackend:
         in_flight.inc()
         try:
             yield
+        except NoReplica as error:
+            raise unreachable(self.address) from error
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED:
@@ -228,15 +298,23 @@ class GrpcBackend:
 
     async def follow_replicas(self) -> None:
         """Follows the health of each replica; never ends by itself."""
-        await asyncio.gather(*(replica.follow() for replica in self._replicas))
+        await self._replicas.follow()
 
     async def close(self) -> None:
         """Closes the connections."""
-        await asyncio.gather(self._channel.close(), *(replica.close() for replica in self._replicas))
+        await self._replicas.close()
 
 
 def _milliseconds(seconds: float) -> int:
     return round(1000 * min(max(seconds, 0.001), MAX_WITHIN_S))
+
+
+def _fingerprint(request: inference_pb2.GenerateRequest) -> bytes:
+    """A hash of the picture and the prompt, without what is sampled."""
+    digest = hashlib.sha256(request.image.data)
+    for message in request.messages:
+        digest.update(f"\0{message.role}\0{message.text}".encode())
+    return digest.digest()
 
 
 def _metadata() -> tuple[tuple[str, str], ...]:

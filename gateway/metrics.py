@@ -41,6 +41,12 @@ REPLICA_AVAILABLE = Gauge(
     ["model", "address"],
     registry=REGISTRY,
 )
+RETRIES = Counter(
+    "axia_gateway_retries",
+    "Calls that were tried again at a model's replicas before it began to answer, by what ended the attempt.",
+    ["model", "reason"],
+    registry=REGISTRY,
+)
 MODEL_IN_FLIGHT = Gauge(
     "axia_gateway_model_in_flight", "Calls that a model's servers are answering.", ["model"], registry=REGISTRY
 )

@@ -12,6 +12,7 @@ from gateway import metrics
 from gateway.channels import ServiceChannel
 from services.serving.errors import ResourceExhausted
 from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.replicas import Replica
 from services.serving.status import DETAILS_KEY
 
 if TYPE_CHECKING:  # generic in its type stubs alone
@@ -48,19 +49,20 @@ class Passing:
 
     def _relay(self, path: str) -> Any:
         async def relay(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-            self._enter()
+            replica = self._enter()
             metrics.PASSED_IN_FLIGHT.labels(self._channel.name).inc()
             try:
-                async for response in self._call(path, requests, context):
+                async for response in self._call(path, replica, requests, context):
                     yield response
             finally:
                 self._in_flight -= 1
+                replica.in_flight -= 1
                 metrics.PASSED_IN_FLIGHT.labels(self._channel.name).dec()
 
         return relay
 
-    def _enter(self) -> None:
-        self._channel.require_serving()
+    def _enter(self) -> Replica:
+        replica = self._channel.pick()
         if self._in_flight >= self._max_in_flight:
             raise ResourceExhausted(
                 f"{self._max_in_flight:,} calls to the {self._channel.name} service are in flight here already; try "
@@ -69,10 +71,14 @@ class Passing:
                 retry_after_s=1.0,
             )
         self._in_flight += 1
+        replica.in_flight += 1
+        return replica
 
-    async def _call(self, path: str, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+    async def _call(
+        self, path: str, replica: Replica, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[bytes]:
         # Neither side has a serializer: messages go through as the bytes that they are.
-        method: Any = self._channel.channel.stream_stream(path)
+        method: Any = replica.channel.stream_stream(path)
         call = method(requests, timeout=context.time_remaining(), metadata=_passed_on(context))
         try:
             initial = _without_hop(await call.initial_metadata())

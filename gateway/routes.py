@@ -2,7 +2,7 @@
 
 [[model]]
 name = "llava-v1.6-34b"                              # as its servers call it
-addresses = ["10.0.0.1:50051", "10.0.0.2:50051"]     # replicas; or one host name that resolves to all of them
+addresses = ["10.0.0.1:50051", "10.0.0.2:50051"]     # replicas; a host name stands for all that it resolves to
 default = true
 [model.defaults]                                     # where a request does not say
 temperature = 0.7                                    # these three of every call
@@ -17,7 +17,6 @@ concurrency = 32                                     # calls at a time, through 
 timeout_s = 60
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,14 +29,6 @@ from gateway.settings import GatewaySettings
 from services.serving.addresses import Address
 from services.serving.errors import FailedPrecondition
 from services.serving.limits import MAX_TEMPERATURE
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 class _Part(BaseModel):
@@ -78,10 +69,6 @@ class Route(_Part):
 
     @model_validator(mode="after")
     def _replicas_are_addressable(self) -> "Route":
-        if len(self.addresses) > 1 and not all(map(_is_ip, self.addresses)):
-            raise ValueError("addresses: several must be IP addresses; give one host name that resolves to all of them")
-        if len({":" in address.rpartition(":")[0] for address in self.addresses}) > 1:
-            raise ValueError("addresses: must be all IPv4 or all IPv6")
         if len(set(self.addresses)) < len(self.addresses):
             raise ValueError("addresses: each replica once")
         for key, default, limit in (
@@ -91,19 +78,6 @@ class Route(_Part):
             if default and limit and default > limit:
                 raise ValueError(f"defaults.{key}: is {default}, and the limit is {limit}")
         return self
-
-    @property
-    def target(self) -> str:
-        """What gRPC connects to: one address, or all replicas."""
-        if len(self.addresses) == 1:
-            return self.addresses[0]
-        scheme = "ipv6" if self.addresses[0].startswith("[") else "ipv4"
-        return f"{scheme}:{','.join(self.addresses)}"
-
-    @property
-    def shown(self) -> str:
-        """The addresses for people."""
-        return ",".join(self.addresses)
 
 
 class _File(_Part):

@@ -1,8 +1,8 @@
 """The scoring service behind the gateway, reached over gRPC; see `gateway.readings.Scoring`."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any
 
 import grpc
 
@@ -11,14 +11,15 @@ from gateway import convert_scoring, metrics
 from gateway.channels import ServiceChannel
 from gateway.readings import TOO_OLD, IsqReading, Message, PreferenceAnswer, Question, Readings, Verdict
 from gateway.sampling import GroundTruth
+from services.serving.attempts import Attempt, NoReplica
 from services.serving.errors import Code, FailedPrecondition, ServiceError
 from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.replicas import Replica
 from services.serving.status import from_rpc_error
 
 logger = logging.getLogger(__name__)
 
 SERVICE = scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name
-ResponseT = TypeVar("ResponseT")
 
 
 class GrpcScoring:
@@ -32,7 +33,6 @@ class GrpcScoring:
     def __init__(self, channel: ServiceChannel, patience_s: float) -> None:
         self._channel = channel
         self._patience_s = patience_s
-        self._opened: scoring_pb2_grpc.ScoringServiceAsyncStub | None = None
         self._too_old_at: int | None = None
         """The arrival of the service that was found to be too old."""
 
@@ -41,26 +41,26 @@ class GrpcScoring:
         """Whether it says SERVING."""
         return self._channel.serving
 
-    @property
-    def _stub(self) -> "scoring_pb2_grpc.ScoringServiceAsyncStub":
-        if self._opened is None:
-            # One class serves both kinds of channel at run time; its stub file has two.
-            stub = scoring_pb2_grpc.ScoringServiceStub(self._channel.channel)
-            self._opened = cast("scoring_pb2_grpc.ScoringServiceAsyncStub", stub)
-        return self._opened
-
-    async def _call(
-        self, name: str, request: Any, method: Callable[..., Awaitable[ResponseT]], time_s: float
-    ) -> ResponseT:
+    async def _call(self, name: str, request: Any, time_s: float) -> Any:
         outcome = "failed"
+        asked: list[Replica] = []
+        metadata = ((REQUEST_ID_KEY, request_id.get()),)
+
+        def invoke(attempt: Attempt) -> Any:
+            asked.append(attempt.replica)
+            method = getattr(attempt.replica.stub(scoring_pb2_grpc.ScoringServiceStub), name)
+            return method(request, timeout=attempt.timeout_s, metadata=metadata)
+
         try:
             self._channel.require_serving()
-            response = await method(request, timeout=time_s, metadata=((REQUEST_ID_KEY, request_id.get()),))
+            response = await self._channel.calls.unary(invoke, time_s)
             outcome = "answered"
+        except NoReplica as error:
+            raise self._channel.unavailable() from error
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED and time_s >= self._patience_s:
-                self._channel.doubt()  # or every caller would wait for one that hangs
+                self._channel.doubt(asked[-1])  # or every caller would wait for one that hangs
             if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
                 raise self._channel.unavailable() from error
             raise failure from error
@@ -84,7 +84,7 @@ class GrpcScoring:
         """
         request = convert_scoring.from_completions(sentences, abstain_threshold, truth, judge_answers)
         try:
-            response = await self._call("ReadCompletions", request, self._stub.ReadCompletions, timeout_s)
+            response = await self._call("ReadCompletions", request, timeout_s)
         except ServiceError as error:
             if error.reason != "UNIMPLEMENTED":
                 raise
@@ -112,7 +112,7 @@ class GrpcScoring:
         """
         request = convert_scoring.from_question(question, answers)
         try:
-            response = await self._call("ReadVerdicts", request, self._stub.ReadVerdicts, timeout_s)
+            response = await self._call("ReadVerdicts", request, timeout_s)
         except ServiceError as error:
             raise self._too_old("ReadVerdicts") if error.reason == "UNIMPLEMENTED" else error from error
         return [convert_scoring.to_verdict(own.verdict) for own in response.verdicts]
@@ -122,7 +122,7 @@ class GrpcScoring:
         request = scoring_pb2.ScorePreferenceRequest(
             answers=convert_scoring.from_preference_answers(answers), resamples=0
         )
-        response = await self._call("ScorePreference", request, self._stub.ScorePreference, timeout_s)
+        response = await self._call("ScorePreference", request, timeout_s)
         return [convert_scoring.to_verdict(own) for own in response.verdicts]
 
     async def preference_table(
@@ -132,13 +132,13 @@ class GrpcScoring:
         request = scoring_pb2.ScorePreferenceRequest(
             answers=convert_scoring.from_preference_answers(answers), confidence_level=confidence_level
         )
-        return await self._call("ScorePreference", request, self._stub.ScorePreference, timeout_s)
+        return await self._call("ScorePreference", request, timeout_s)
 
     async def isq(self, text: str, threshold: float, timeout_s: float) -> IsqReading:
         """Reads and scores one questionnaire."""
         request = scoring_pb2.ScoreIsqRequest(answers=[scoring_pb2.IsqAnswer(text=text)], threshold=threshold)
         try:
-            response = await self._call("ScoreIsq", request, self._stub.ScoreIsq, timeout_s)
+            response = await self._call("ScoreIsq", request, timeout_s)
         except ServiceError as error:
             raise error.renamed(lambda field: field.removeprefix("answers[0].")) from error
         return convert_scoring.to_isq(response.scores[0])

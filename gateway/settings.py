@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.serving.addresses import Addresses, OptionalAddress
+from services.serving.addresses import Addresses, OptionalAddresses
 from services.serving.settings import ServerSettings
 
 
@@ -20,14 +20,14 @@ class GatewaySettings(ServerSettings):
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
     inference: Addresses = ("127.0.0.1:50051",)
-    """Addresses of inference servers, host:port, separated by commas. The first is the default model's. Not used where
-    AXIA_GATEWAY_MODELS is set."""
+    """Addresses of inference servers, host:port, separated by commas. Those that hold the same model are its replicas.
+    The first is the default model's. Not used where AXIA_GATEWAY_MODELS is set."""
     models: Path | None = None
     """A TOML file with models, the addresses of their replicas, defaults and limits; docs/routing.md describes it."""
-    retrieval: OptionalAddress = "127.0.0.1:50052"
-    """Address of the retrieval service, host:port. Empty: none."""
-    scoring: OptionalAddress = "127.0.0.1:50053"
-    """Address of the scoring service, host:port. Empty: none."""
+    retrieval: OptionalAddresses = ("127.0.0.1:50052",)
+    """Addresses of the retrieval service, host:port, several replicas separated by commas. Empty: none."""
+    scoring: OptionalAddresses = ("127.0.0.1:50053",)
+    """Addresses of the scoring service, host:port, several replicas separated by commas. Empty: none."""
 
     max_text_chars: int = Field(default=16_384, ge=1)
     """Characters that a prompt may have."""
@@ -50,6 +50,9 @@ class GatewaySettings(ServerSettings):
 
     model_attempts: int = Field(default=4, ge=1, le=5)
     """How often one call is tried on a model's replicas before it started, the first time included."""
+    picture_affinity: bool = False
+    """Whether calls about one picture go to one replica of a model, whose engine then has it in its cache, unless that
+    replica is much busier than the others."""
     ask_attempts: int = Field(default=5, ge=1, le=100)
     """How often a question of a protocol is put to a model that is busy or away before it counts as failed."""
     ask_pause_s: float = Field(default=0.5, ge=0, le=60)

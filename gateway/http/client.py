@@ -1,6 +1,8 @@
-"""The gateway's gRPC address, called for one HTTP request each."""
+"""The gateway's replicas, called over gRPC for one HTTP request each."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -11,23 +13,30 @@ from google.protobuf.message_factory import GetMessageClass
 from axia.v1 import gateway_pb2
 from gateway.http.settings import HttpSettings
 from services.serving.app import channel_options
+from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
 from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.replicas import Channels, ReplicaSet
 from services.serving.status import from_rpc_error
 
 _LIST_MODELS = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].methods_by_name["ListModels"]
+SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 _READY_TIMEOUT_S = 3.0
+_ATTEMPTS = 3
+"""Tries of a call that reached no gateway."""
 
 
 class GatewayClient:
     """Calls methods of the contract by their descriptors.
 
-    The channel is opened by the first call, because it belongs to the event loop that runs then.
+    Its replicas are looked for by the first call, because channels belong to the event loop that runs then.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
-        self._channel: grpc.aio.Channel | None = None
+        self._replicas: ReplicaSet | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
 
     async def unary(self, method: MethodDescriptor, request: Message, timeout_s: float | None) -> Any:
         """The response of a method that answers once; cancelling this cancels the call.
@@ -35,11 +44,17 @@ class GatewayClient:
         Raises:
             ServiceError: As the gateway tells it.
         """
-        invoke = self._open().unary_unary(
-            _path(method), type(request).SerializeToString, GetMessageClass(method.output_type).FromString
-        )
+        codec = (type(request).SerializeToString, GetMessageClass(method.output_type).FromString)
+        metadata = _metadata()
+
+        def invoke(attempt: Attempt) -> Any:
+            made = attempt.replica.channel.unary_unary(_path(method), *codec)
+            return made(request, timeout=attempt.timeout_s, metadata=metadata)
+
         try:
-            return await invoke(request, timeout=timeout_s, metadata=_metadata())
+            return await (await self._calls()).unary(invoke, timeout_s)
+        except NoReplica as error:
+            raise self._unreachable() from error
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
 
@@ -57,18 +72,25 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (GetMessageClass(method.input_type).SerializeToString, GetMessageClass(method.output_type).FromString)
-        call: Any
-        if isinstance(request, Message):
-            call = self._open().unary_stream(_path(method), *codec)(request, timeout=timeout_s, metadata=_metadata())
-        else:
-            call = self._open().stream_stream(_path(method), *codec)(request, timeout=timeout_s, metadata=_metadata())
+        metadata = _metadata()
+
+        def invoke(attempt: Attempt) -> Any:
+            channel = attempt.replica.channel
+            if isinstance(request, Message):
+                made: Any = channel.unary_stream(_path(method), *codec)
+            else:
+                made = channel.stream_stream(_path(method), *codec)
+            return made(request, timeout=attempt.timeout_s, metadata=metadata)
+
+        calls = await self._calls()
         try:
-            async for response in call:
-                yield response
+            async with aclosing(calls.stream(invoke, timeout_s, once=not isinstance(request, Message))) as responses:
+                async for response in responses:
+                    yield response
+        except NoReplica as error:
+            raise self._unreachable() from error
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
-        finally:
-            call.cancel()
 
     async def answers(self) -> bool:
         """Whether the gateway answers now."""
@@ -79,15 +101,25 @@ class GatewayClient:
         return True
 
     async def close(self) -> None:
-        """Closes the channel."""
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        """Closes the connections."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        if self._replicas is not None:
+            await self._replicas.close()
+            self._replicas = None
 
-    def _open(self) -> grpc.aio.Channel:
-        if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._settings.gateway, options=channel_options(self._settings))
-        return self._channel
+    async def _calls(self) -> Calls:
+        """Makes calls at a gateway that can be called; what may have reached one is never repeated."""
+        async with self._opening:
+            if self._replicas is None:
+                channels = Channels(SERVICE, channel_options(self._settings))
+                replicas = ReplicaSet(self._settings.gateway, channels, or_unready=True)
+                await replicas.refresh()
+                self._following = asyncio.create_task(replicas.follow())
+                self._replicas = replicas
+                self._made = Calls(replicas, _ATTEMPTS, RetryBudget(), Deaths(), repeats=False)
+        return self._made
 
     def _failure(self, error: grpc.aio.AioRpcError) -> ServiceError:
         failure = from_rpc_error(error)
@@ -97,12 +129,15 @@ class GatewayClient:
                 reason="DEADLINE_EXCEEDED",
             )
         if failure.reason == "UNAVAILABLE":
-            return Unavailable(
-                f"the gateway at {self._settings.gateway} does not answer; try again shortly",
-                reason="GATEWAY_UNREACHABLE",
-                retry_after_s=2.0,
-            )
+            return self._unreachable()
         return failure
+
+    def _unreachable(self) -> Unavailable:
+        return Unavailable(
+            f"the gateway at {', '.join(self._settings.gateway)} does not answer; try again shortly",
+            reason="GATEWAY_UNREACHABLE",
+            retry_after_s=2.0,
+        )
 
 
 def _path(method: MethodDescriptor) -> str:

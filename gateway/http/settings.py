@@ -7,7 +7,7 @@ from types import MappingProxyType
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.serving.addresses import Address
+from services.serving.addresses import Addresses
 from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 
@@ -26,8 +26,8 @@ class HttpSettings(ServerSettings):
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that read JSON bodies with pictures in them."""
 
-    gateway: Address = "127.0.0.1:50050"
-    """Address of the gateway's gRPC port, host:port."""
+    gateway: Addresses = ("127.0.0.1:50050",)
+    """Addresses of the gateway's gRPC port, host:port, several replicas separated by commas."""
     default_timeout_s: float = Field(default=120.0, gt=0)
     """Time for a call that answers once and whose caller sent no X-Request-Timeout, in seconds. A stream has none."""
     max_timeout_s: float = Field(default=600.0, gt=0, le=3600)

@@ -17,6 +17,8 @@ from services.serving.errors import ServiceError
 
 logger = logging.getLogger(__name__)
 
+STARTED_KEY = "axia-started"
+"""Key of the headers that say that the model has begun to answer, after which nothing may be repeated."""
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
@@ -74,7 +76,7 @@ class _Headers:
 
     async def _send(self) -> None:
         try:
-            await self._context.send_initial_metadata(())
+            await self._context.send_initial_metadata(((STARTED_KEY, "1"),))
         except Exception:  # of gRPC's own types; it ends the call itself
             logger.debug("the caller was gone before its headers", exc_info=True)
 

@@ -27,13 +27,11 @@ def checked_address(text: str) -> str:
     return text
 
 
-def _checked_or_empty(text: str) -> str:
-    return checked_address(text) if text.strip() else ""
+def _all_checked(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(checked_address(own) for own in addresses)
 
 
 Address = Annotated[str, AfterValidator(checked_address)]
-OptionalAddress = Annotated[str, EMPTY_IS_MEANT, AfterValidator(_checked_or_empty)]
-"""An address, or an empty text for none."""
-Addresses = Annotated[
-    Listed, AfterValidator(lambda own: tuple(checked_address(part) for part in own)), Field(min_length=1)
-]
+Addresses = Annotated[Listed, AfterValidator(_all_checked), Field(min_length=1)]
+OptionalAddresses = Annotated[Listed, EMPTY_IS_MEANT, AfterValidator(_all_checked)]
+"""Addresses, or an empty text for none."""

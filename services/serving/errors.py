@@ -55,6 +55,12 @@ class FieldViolation:
     """What is wrong and what would be right."""
 
 
+ENGINE_DIED = "ENGINE_DIED"
+"""Reason of a call that was in an engine when it died, and is not tried again."""
+DEATHS = frozenset({"ENGINE_DEAD", "ENGINE_FAILED"})
+"""Reasons by which a server says that its engine died, or failed at a request."""
+
+
 class ServiceError(Exception):
     """What a server tells its caller when it can't do what was asked.
 

@@ -20,6 +20,7 @@ from services.scoring.servicer import ScoringServicer
 from services.scoring.settings import ScoringSettings
 from services.serving.errors import FailedPrecondition, InvalidArgument
 from services.serving.interceptors import CallInterceptor
+from services.serving.replicas import State
 
 SENTENCES = ["The hot stove.", "a hot stove", "A cat."]
 
@@ -50,7 +51,8 @@ async def scoring(servicer: ScoringServicer | None) -> AsyncIterator[GrpcScoring
     await server.start()
     settings = GatewaySettings(scoring=f"127.0.0.1:{port}")
     channel = ServiceChannel("scoring", SERVICE, settings.scoring, settings)
-    channel.serving = True
+    await channel.refresh()
+    assert channel.serving
     yield GrpcScoring(channel, patience_s=30)
     await channel.close()
     await server.stop(0)
@@ -115,9 +117,6 @@ async def test_an_older_release_is_named_with_what_to_do() -> None:
 
 
 async def test_an_older_release_is_logged_once_each_time_that_it_came(caplog: pytest.LogCaptureFixture) -> None:
-    async def changed(serving: bool) -> None:
-        pass
-
     def warnings() -> list[str]:
         return [record.message for record in caplog.records if record.levelname == "WARNING"]
 
@@ -130,8 +129,10 @@ async def test_an_older_release_is_logged_once_each_time_that_it_came(caplog: py
             assert len(warnings()) == 1
             assert "older release than this gateway and knows no ReadCompletions; upgrade it" in warnings()[0]
             assert "missing from a detection" not in caplog.text
-            for serving in (False, True):
-                await client._channel._note(serving, changed)
+            (replica,) = client._channel._replicas.replicas
+            for state in (State.GONE, State.SERVING):
+                replica.state = state
+                await client._channel._note(replica)
             for _ in range(3):
                 await reader.read(completions, 0.5, None, None, 30)
             assert len(warnings()) == 2

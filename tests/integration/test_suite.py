@@ -95,6 +95,7 @@ def test_every_metric_of_the_documentation_is_there_and_no_other(
     # A counter appears with its first event; here no deadline has cut a detection short, there are no other services,
     # and no protocol but detection has run.
     parts = ("partial", "service", "scoring", "asked_again", "preference", "interest", "watch_", "passed", "missing")
+    parts += ("retries",)
     silent = tuple(f"axia_gateway_{part}" for part in parts)
     assert not {name for name in documented - exported if not name.startswith(silent)}
     assert exported - documented == set()
@@ -179,7 +180,7 @@ def test_after_sigterm_to_the_group_calls_in_flight_end_and_new_ones_are_unavail
             wait_until_running(inference, 20, timeout=30)
             inference.signal_group(signal.SIGTERM)
             gateway.signal_group(signal.SIGTERM)
-            gateway.wait_for("NOT_SERVING")
+            gateway.wait_for("UNREACHABLE")
             with pytest.raises(grpc.RpcError) as caught:
                 stub.DetectValues(detection(n=1), timeout=5)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

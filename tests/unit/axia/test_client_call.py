@@ -1,5 +1,6 @@
 """Addresses, pictures and arguments, before anything is sent."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,22 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch, given: str | None, environme
     assert resolve_address(given) == address
 
 
+def test_several_replicas_are_called_in_turn_while_their_health_says_serving() -> None:
+    address = resolve_address("10.0.0.1, 10.0.0.2:7")
+    assert address == "ipv4:10.0.0.1:50050,10.0.0.2:7"
+    assert resolve_address("[::1]:1,::2") == "ipv6:[::1]:1,[::2]:50050"
+    config = json.loads(str(dict(channel_options(address))["grpc.service_config"]))
+    assert config["healthCheckConfig"] == {"serviceName": "axia.v1.GatewayService"}
+    assert config["loadBalancingConfig"] == [{"round_robin": {}}]
+    assert "healthCheckConfig" not in str(dict(channel_options("robot:1")))
+
+
+@pytest.mark.parametrize("address", ["a:1,b:2", "10.0.0.1,::1", ","])
+def test_several_replicas_are_ip_addresses(address: str) -> None:
+    with pytest.raises(ValueError, match="several addresses must be IP addresses of one kind"):
+        resolve_address(address)
+
+
 def test_a_url_is_no_address() -> None:
     with pytest.raises(ValueError, match="give host and port of the gateway"):
         Client("http://127.0.0.1:8080")
@@ -57,7 +74,9 @@ def test_channels_carry_pictures_and_reconnect_quickly() -> None:
     assert options["grpc.keepalive_time_ms"] > 300_000  # or servers hang up with "too many pings"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/x"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/x", "ipv4:127.0.0.1:1,127.0.0.2:1"]
+)
 def test_calls_to_this_machine_take_no_proxy(address: str) -> None:
     assert dict(channel_options(address))["grpc.enable_http_proxy"] == 0
     assert "grpc.enable_http_proxy" not in dict(channel_options("gateway.example:50050"))

@@ -21,18 +21,18 @@ def model(name: str = "a", addresses: str = '"10.0.0.1:1"', more: str = "") -> s
 
 def test_without_a_file_each_address_is_a_model() -> None:
     found = load_routes(GatewaySettings(inference="a:1, b:2"), load_prompts())
-    assert [(own.name, own.target) for own in found] == [("", "a:1"), ("", "b:2")]
+    assert [(own.name, own.addresses) for own in found] == [("", ("a:1",)), ("", ("b:2",))]
 
 
-def test_the_default_comes_first_and_replicas_are_one_target(tmp_path: Path) -> None:
+def test_the_default_comes_first_and_has_its_replicas(tmp_path: Path) -> None:
     found = routes(tmp_path, model() + model("b", '"10.0.0.1:1", "10.0.0.2:2"', "default = true"))
     assert [own.name for own in found] == ["b", "a"]
-    assert found[0].target == "ipv4:10.0.0.1:1,10.0.0.2:2"
-    assert found[0].shown == "10.0.0.1:1,10.0.0.2:2"
+    assert found[0].addresses == ("10.0.0.1:1", "10.0.0.2:2")
 
 
-def test_replicas_may_have_ipv6_addresses(tmp_path: Path) -> None:
-    assert routes(tmp_path, model(addresses='"[::1]:1", "[::1]:2"'))[0].target == "ipv6:[::1]:1,[::1]:2"
+def test_replicas_may_have_names_and_addresses_of_both_kinds(tmp_path: Path) -> None:
+    addresses = ("[::1]:1", "10.0.0.1:1", "axia-inference:50051")
+    assert routes(tmp_path, model(addresses=", ".join(f'"{own}"' for own in addresses)))[0].addresses == addresses
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,7 @@ def test_replicas_may_have_ipv6_addresses(tmp_path: Path) -> None:
         ("x = [", "is not TOML"),
         (model(addresses=""), "model.0.addresses: "),
         (model(addresses='"nowhere"'), "model.0.addresses.0: must be host:port"),
-        (model(addresses='"a:1", "b:1"'), "model.0: addresses: several must be IP addresses"),
-        (model(addresses='"10.0.0.1:1", "[::1]:1"'), "model.0: addresses: must be all IPv4 or all IPv6"),
+        (model(addresses='"http://a:1"'), "model.0.addresses.0: must be host:port without http://"),
         (model(addresses='"10.0.0.1:1", "10.0.0.1:1"'), "model.0: addresses: each replica once"),
         (model(""), "model.0.name: is missing"),
         (model() + model(), "model.1.name: 'a' is there twice"),

@@ -1,0 +1,286 @@
+"""The replicas of a server: where they are, which of them can be called, and which one a call goes to.
+
+Each replica has a channel of its own and is asked for its health a few times a second. gRPC's own balancing knows a
+server that hangs only once its connection is given up, which takes 50 s, and knows nothing of how busy a replica is. A
+call goes to the replica with the fewest calls in flight, or, where pictures are to stay with a replica, to the one that
+a hash of the picture names, unless that one is much busier than the others.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from enum import Enum
+from typing import Any, NamedTuple, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_S = 0.25
+"""Between two questions for a replica's health."""
+_ANSWER_S = 0.3
+"""Time for an answer before a replica counts as slow."""
+_MISSES = 2
+"""Answers missed one after the other from which a replica gets no calls while another can be called."""
+_GONE_S = 2.0
+"""Silence from which it counts as gone, and from which it is asked with this much time to answer."""
+_RESOLVE_S = 2.0
+"""Between two look-ups of host names."""
+_SPARE = 4
+"""Calls by which a picture's own replica may be busier than twice the least busy one."""
+
+StubT = TypeVar("StubT")
+
+
+class State(Enum):
+    """What is known of a replica."""
+
+    UNKNOWN = "unknown"
+    SERVING = "serving"
+    SLOW = "slow"
+    """It did not answer in time: it may be busy, or hang."""
+    NOT_READY = "not ready"
+    """It answers, and says NOT_SERVING."""
+    GONE = "gone"
+    """Nothing listens there, or it has been silent for long."""
+
+
+class Channels(NamedTuple):
+    """How channels to replicas are made."""
+
+    service: str
+    """Full name of the gRPC service whose health counts."""
+    options: Sequence[tuple[str, int | str]]
+
+
+class Replica:
+    """One server.
+
+    Args:
+        address: ip:port.
+        channels: How its channel is made.
+    """
+
+    def __init__(self, address: str, channels: Channels) -> None:
+        self.address = address
+        self.state = State.UNKNOWN
+        self.fit = True
+        """Whether it holds what its callers look for; for whoever learns that to set."""
+        self.in_flight = 0
+        """Calls of this process that it is answering."""
+        self.picked = 0
+        """When it last got a call, by the number of that call."""
+        self.channel = grpc.aio.insecure_channel(address, options=channels.options)
+        self._request = health_pb2.HealthCheckRequest(service=channels.service)
+        self._health: Any = health_pb2_grpc.HealthStub(self.channel)
+        self._stubs: dict[type, Any] = {}
+        self._misses = 0
+
+    def stub(self, kind: Callable[[grpc.aio.Channel], StubT]) -> StubT:
+        """A stub of a kind on this replica's channel."""
+        key: Any = kind
+        if key not in self._stubs:
+            self._stubs[key] = kind(self.channel)
+        found: StubT = self._stubs[key]
+        return found
+
+    @property
+    def connected(self) -> bool:
+        """Whether its connection stands; one that is told to go is not connected from that moment on."""
+        return self.channel.get_state() is grpc.ChannelConnectivity.READY
+
+    async def ask(self, connecting_s: float = 0.0) -> State:
+        """Asks for its health once.
+
+        Args:
+            connecting_s: Time to wait for a connection, where the call would otherwise fail at once between two
+                attempts to connect; 0 for no wait.
+        """
+        answer_s = connecting_s or (_GONE_S if self.state is State.GONE else _ANSWER_S)
+        try:
+            response = await self._health.Check(self._request, timeout=answer_s, wait_for_ready=bool(connecting_s))
+        except grpc.aio.AioRpcError as error:
+            return self._missed(error.code())
+        self._misses = 0
+        serving = response.status == health_pb2.HealthCheckResponse.SERVING
+        return State.SERVING if serving else State.NOT_READY
+
+    def _missed(self, code: grpc.StatusCode) -> State:
+        if code is grpc.StatusCode.UNIMPLEMENTED:  # a server without a health service is asked no more than this
+            return State.SERVING
+        self._misses += 1
+        if code is not grpc.StatusCode.DEADLINE_EXCEEDED or self._misses * _ANSWER_S >= _GONE_S:
+            return State.GONE
+        if self._misses < _MISSES and self.state is not State.UNKNOWN:
+            return self.state
+        return State.GONE if self.state is State.GONE else State.SLOW
+
+    @property
+    def missed(self) -> bool:
+        """Whether it missed its last question and is to be asked again at once."""
+        return 0 < self._misses < _MISSES
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.channel.close()
+
+
+class ReplicaSet:
+    """Replicas behind some addresses.
+
+    Args:
+        targets: host:port each; a host name stands for all addresses that it resolves to, looked up again and again.
+        channels: How their channels are made.
+        admit: Asked whether a replica that can be called holds what is looked for, before it gets a call.
+        changed: Told of a replica whose state is another.
+        removed: Told of an address that a host name no longer resolves to.
+        or_unready: Whether one that says NOT_SERVING is called where no other is left, for what it says itself.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[str],
+        channels: Channels,
+        admit: Callable[[Replica], Awaitable[bool]] | None = None,
+        changed: Callable[[Replica], Awaitable[None]] | None = None,
+        removed: Callable[[Replica], None] | None = None,
+        *,
+        or_unready: bool = False,
+    ) -> None:
+        self._or_unready = or_unready
+        self.targets = list(targets)
+        self._channels = channels
+        self._admit = admit
+        self._changed = changed
+        self._removed = removed
+        self._picks = 0
+        self._replicas: dict[str, Replica] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def replicas(self) -> Collection[Replica]:
+        """Those that are known now."""
+        return self._replicas.values()
+
+    @property
+    def serving(self) -> bool:
+        """Whether any can be called."""
+        return any(own.state is State.SERVING and own.fit for own in self.replicas)
+
+    def pick(self, avoid: Collection[Replica] = (), key: bytes = b"") -> Replica | None:
+        """The replica for a call; None if there is none that may answer.
+
+        Args:
+            avoid: Those that have just failed; taken only where there is no other.
+            key: Names what should stay with one replica, such as a picture; empty for what may go anywhere.
+        """
+        fit = [own for own in self.replicas if own.fit]
+        serving = [own for own in fit if own.state is State.SERVING]
+        perhaps = [own for own in fit if own.state in (State.SLOW, State.UNKNOWN)]
+        unready = [own for own in fit if own.state is State.NOT_READY and self._or_unready]
+        for choice in ([own for own in serving if own not in avoid], serving, perhaps, unready):
+            if choice:
+                connected = [own for own in choice if own.connected]
+                self._picks += 1
+                found = _least_busy(connected or choice, key)
+                found.picked = self._picks
+                return found
+        return None
+
+    async def refresh(self, connecting_s: float = 0.0) -> None:
+        """Looks up the host names and asks each replica for its health once; see `Replica.ask`."""
+        await self._look_up()
+        await asyncio.gather(*(self._ask(own, connecting_s) for own in self.replicas))
+
+    async def follow(self) -> None:
+        """Keeps both up to date; never ends by itself."""
+        try:
+            while True:
+                await self._look_up()
+                for address, replica in self._replicas.items():
+                    if address not in self._asking:
+                        self._asking[address] = asyncio.create_task(self._keep_asking(replica))
+                await asyncio.sleep(_RESOLVE_S)
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+            await asyncio.gather(*self._asking.values(), return_exceptions=True)
+            self._asking.clear()
+
+    async def _look_up(self) -> None:
+        found = await asyncio.gather(*(resolve(target) for target in self.targets))
+        if any(addresses is None for addresses in found):
+            known: list[str] | None = None  # a name server that is away takes no replica away
+        else:
+            known = [address for addresses in found for address in addresses or ()]
+        for address in known or [address for addresses in found for address in addresses or ()]:
+            if address not in self._replicas:
+                self._replicas[address] = Replica(address, self._channels)
+        for address in [own for own in self._replicas if known is not None and own not in known]:
+            await self._remove(address)
+
+    async def _remove(self, address: str) -> None:
+        replica = self._replicas[address]
+        if replica.in_flight:
+            replica.fit = False  # no new calls; it is looked at again
+            return
+        del self._replicas[address]
+        if task := self._asking.pop(address, None):
+            task.cancel()
+        if self._removed:
+            self._removed(replica)
+        await replica.close()
+
+    async def _keep_asking(self, replica: Replica) -> None:
+        while True:
+            await self._ask(replica)
+            if not replica.missed:
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _ask(self, replica: Replica, connecting_s: float = 0.0) -> None:
+        state = await replica.ask(connecting_s)
+        if state is replica.state:
+            return
+        if self._admit and state is State.SERVING and replica.state is not State.SLOW:
+            replica.fit = await self._admit(replica)
+        replica.state = state
+        if self._changed:
+            await self._changed(replica)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await asyncio.gather(*(own.close() for own in self.replicas))
+
+
+def _least_busy(replicas: Sequence[Replica], key: bytes) -> Replica:
+    quietest = min(replicas, key=lambda own: (own.in_flight, own.picked))
+    if not key:
+        return quietest
+    # Rendezvous hashing: when a replica goes, only its own pictures move.
+    own = max(replicas, key=lambda one: hashlib.blake2b(key + one.address.encode(), digest_size=8).digest())
+    return own if own.in_flight <= 2 * quietest.in_flight + _SPARE else quietest
+
+
+async def resolve(target: str) -> list[str] | None:
+    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up."""
+    host, _, port = target.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        pass
+    else:
+        return [target]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, int(port), family=family, type=socket.SOCK_STREAM
+            )
+        except (OSError, UnicodeError):
+            continue
+        hosts = sorted({str(address[0]) for *_, address in found})
+        return [f"[{own}]:{port}" if ":" in own else f"{own}:{port}" for own in hosts]
+    return None
