@@ -226,7 +226,7 @@ def _no_connection(address: str, text: str) -> str:
         )
     if "unhealthy" in text:
         return f"no gateway at {address} is ready: it may be starting or stopping, or have no model; try again shortly"
-    if "failed to connect" in text:
+    if "failed to connect" in text.lower():
         return (
             f"no server answers at {address}: start one with `axia up` or give another address with --address "
             "or AXIA_ADDRESS"

@@ -1,10 +1,10 @@
 """The models behind the gateway, found by name, their servers asked again and again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from gateway.grpc_backend import GrpcBackend, unreachable
+from gateway.grpc_backend import GrpcBackend, Shared, unreachable
 from gateway.model import ModelInfo
 from gateway.routes import Route
 from gateway.settings import GatewaySettings
@@ -22,18 +22,27 @@ class BackendState(NamedTuple):
 
 
 class BackendPool:
-    """All models, their servers asked again and again in the background."""
+    """All models, their servers asked again and again in the background.
 
-    def __init__(self, routes: Sequence[Route], settings: GatewaySettings) -> None:
+    Args:
+        routes: The models.
+        settings: The gateway's.
+        changed: Told that a replica can be called or no longer can.
+    """
+
+    def __init__(
+        self, routes: Sequence[Route], settings: GatewaySettings, changed: Callable[[], Awaitable[None]]
+    ) -> None:
         self._settings = settings
+        self._changed = changed
         self._routes = routes
         self._backends: list[GrpcBackend] = []
         self._following: dict[GrpcBackend, asyncio.Task[None]] = {}
-        self._budget, self._deaths = RetryBudget(), Deaths()
 
     async def start(self) -> None:
         """Opens the connections and asks each server once."""
-        self._backends = [GrpcBackend(own, self._settings, self._budget, self._deaths) for own in self._routes]
+        shared = Shared(RetryBudget(), Deaths(), self._changed)
+        self._backends = [GrpcBackend(own, self._settings, shared) for own in self._routes]
         await self._refresh()
         for backend in self._backends:
             self._following[backend] = asyncio.create_task(backend.follow_replicas())
@@ -105,6 +114,11 @@ class BackendPool:
     def _known(self, model: str) -> GrpcBackend | None:
         holding = (b for b in self._candidates(model) if b.known_model is not None)
         return next(holding, None)
+
+    @property
+    def callable(self) -> bool:
+        """Whether any model can be called."""
+        return any(backend.callable for backend in self._backends)
 
     async def states(self) -> list[BackendState]:
         """Each model, its servers asked now."""

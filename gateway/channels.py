@@ -79,14 +79,14 @@ class ServiceChannel:
 
     def doubt(self, replica: Replica) -> None:
         """Takes a replica for away until it says again that it serves: it hung although it had said so."""
-        if replica.state is State.SERVING:
+        if replica.state in (State.SERVING, State.SLOW):
             self._logger.warning("the %s service at %s did not answer in time", self.name, replica.address)
-            replica.state = State.SLOW
+            replica.state = State.GONE
             self._changes.add(task := asyncio.ensure_future(self._note(replica)))
             task.add_done_callback(self._changes.discard)
 
     async def _note(self, _: Replica) -> None:
-        serving = self._replicas.serving
+        serving = self._replicas.callable
         metrics.SERVICE_AVAILABLE.labels(self.name).set(serving)
         if serving != self.serving:
             self.serving = serving

@@ -32,15 +32,14 @@ class GatewayComponent:
     services = (SERVICE, grpc_backend.SERVICE)
 
     def __init__(self, settings: GatewaySettings, routes: Sequence[Route], prompts: Mapping[str, PromptText]) -> None:
-        self._backends = BackendPool(routes, settings)
+        self._backends = BackendPool(routes, settings, self._models_changed)
         retrieval = ServiceChannel("retrieval", retrieval_client.SERVICE, settings.retrieval, settings)
         scoring = ServiceChannel("scoring", scoring_client.SERVICE, settings.scoring, settings)
         self._channels = (retrieval, scoring)
+        limits = (settings.max_passed_calls, settings.default_timeout_s)
         self._passings = (
-            Passing(
-                retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"], retrieval, settings.max_passed_calls
-            ),
-            Passing(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring, settings.max_passed_calls),
+            Passing(retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"], retrieval, *limits),
+            Passing(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring, *limits),
         )
         score, find = GrpcScoring(scoring, settings.scoring_timeout_s), GrpcRetrieval(retrieval)
         reader = Reader(score, prompts, settings.scoring_timeout_s, settings.scoring_reserve_s)
@@ -56,7 +55,8 @@ class GatewayComponent:
         self._following: list[asyncio.Task[None]] = []
 
     def report_to(self, health: Health) -> None:
-        """Takes the health of the server, which says of the services that are passed on what they say themselves."""
+        """Takes the health of the server, which is ready only while a model can be called. Of the services that are
+        passed on it says what they say themselves."""
         self._health = health
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -72,6 +72,12 @@ class GatewayComponent:
             await self._report(channel, False)
             self._following.append(asyncio.create_task(self._follow(channel)))
         await self._backends.start()
+        await self._models_changed()
+
+    async def _models_changed(self) -> None:
+        """Says that this server is ready while a model can be called."""
+        if self._health is not None:
+            await self._health.set_ready(self._backends.callable)
 
     async def watch(self) -> None:
         """Keeps asking the models' servers; ends only if following a service fails, which is a fault of ours."""

@@ -73,8 +73,9 @@ def _to_ground_truth(truth: gateway_pb2.GroundTruth) -> GroundTruth:
 def from_detection(detection: Detection, request_id: str) -> gateway_pb2.DetectValuesResponse:
     """Writes a detection."""
     consensus = detection.consensus
+    used_width, used_height = detection.used_size
     return gateway_pb2.DetectValuesResponse(
-        image=image_pb2.ImageInfo(**detection.image._asdict()),
+        image=image_pb2.ImageInfo(**detection.image._asdict(), used_width=used_width, used_height=used_height),
         model=detection.model.name,
         completions=[from_completion(completion) for completion in detection.completions],
         groups=[_from_group(group) for group in consensus.groups],

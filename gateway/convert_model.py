@@ -90,7 +90,7 @@ def _to_completion(completion: inference_pb2.Completion) -> Completion:
         index=completion.index,
         first_sentence=completion.first_sentence,
         text=completion.text,
-        finish_reason=_FINISH_REASONS[completion.finish_reason],
+        finish_reason=_FINISH_REASONS.get(completion.finish_reason, "unknown"),  # a newer server may know more
         tokens=completion.tokens,
         seed=completion.seed,
         temperature=completion.temperature,
@@ -102,7 +102,8 @@ def _to_completion(completion: inference_pb2.Completion) -> Completion:
 def _to_finished(summary: inference_pb2.GenerateSummary) -> Finished:
     timings = summary.timings
     times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
-    return Finished(to_model_info(summary.model), times, summary.sentence_rule)
+    used_size = (summary.image.used_width, summary.image.used_height)
+    return Finished(to_model_info(summary.model), times, summary.sentence_rule, used_size)
 
 
 def from_completion(completion: Completion) -> inference_pb2.Completion:
@@ -111,7 +112,9 @@ def from_completion(completion: Completion) -> inference_pb2.Completion:
         index=completion.index,
         first_sentence=completion.first_sentence,
         text=completion.text,
-        finish_reason=_FINISH_REASON_VALUES[completion.finish_reason],
+        finish_reason=_FINISH_REASON_VALUES.get(
+            completion.finish_reason, inference_pb2.FinishReason.FINISH_REASON_UNSPECIFIED
+        ),
         tokens=completion.tokens,
         seed=completion.seed,
         temperature=completion.temperature,

@@ -40,6 +40,8 @@ class Detection:
     """What they were judged by, if that was given."""
     sentence_rule: str = ""
     """The rule that told the first sentences, with its version; empty where the model's server didn't tell it."""
+    used_size: tuple[int, int] = (0, 0)
+    """Width and height of the picture as the model's processor got it, in pixels; zeros where that isn't known."""
 
     @property
     def partial(self) -> bool:
@@ -146,6 +148,7 @@ class Detector:
             readings=readings,
             truth=truth,
             sentence_rule=finished.sentence_rule if finished else "",
+            used_size=finished.used_size if finished else (0, 0),
         )
         _record(detection)
         return detection

@@ -5,9 +5,9 @@ import dataclasses
 import hashlib
 import logging
 import math
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -42,10 +42,19 @@ _CONNECT_TIMEOUT_S = 2.5
 """A little more than the longest pause between two attempts to connect (`channel_options`)."""
 
 
+class Shared(NamedTuple):
+    """What the models behind a gateway have in common."""
+
+    budget: RetryBudget
+    deaths: Deaths
+    changed: Callable[[], Awaitable[None]]
+    """Told that a replica can be called or no longer can."""
+
+
 class GrpcBackend:
     """One model: the replicas of a route."""
 
-    def __init__(self, route: Route, settings: GatewaySettings, budget: RetryBudget, deaths: Deaths) -> None:
+    def __init__(self, route: Route, settings: GatewaySettings, shared: Shared) -> None:
         self.available = False
         self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._route = route
@@ -54,13 +63,19 @@ class GrpcBackend:
         self._model: ModelInfo | None = None
         channels = Channels(SERVICE, channel_options(settings))
         self._replicas = ReplicaSet(route.addresses, channels, self._describe, self._report, self._forget)
-        self._calls = Calls(self._replicas, settings.model_attempts, budget, deaths, self._note_retry)
+        self._calls = Calls(self._replicas, settings.model_attempts, shared.budget, shared.deaths, self._note_retry)
+        self._changed = shared.changed
         self._reported: dict[str, tuple[str, bool]] = {}
 
     @property
     def address(self) -> str:
         """The addresses, for people."""
         return ",".join(self._replicas.targets)
+
+    @property
+    def callable(self) -> bool:
+        """Whether a replica can be called."""
+        return self._replicas.callable
 
     @property
     def named_by_route(self) -> bool:
@@ -159,6 +174,7 @@ class GrpcBackend:
 
     async def _report(self, replica: Replica) -> None:
         """Says of each address whether it can be called."""
+        await self._changed()
         if replica.state is State.SLOW:
             return  # it may be busy for a moment
         model, available = self.name, replica.state is State.SERVING

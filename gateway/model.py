@@ -50,6 +50,8 @@ class Finished:
     times: StageTimes
     sentence_rule: str = ""
     """The rule that told the first sentences, with its version; empty by a server of an earlier release."""
+    used_size: tuple[int, int] = (0, 0)
+    """Width and height of the picture as the model's processor got it, in pixels; zeros without one."""
 
 
 ModelEvent = Started | Completion | Finished

@@ -30,15 +30,23 @@ class Passing:
         service: What is passed on; a method that is not in it is unknown here as well.
         channel: Where to.
         max_in_flight: Calls beyond which a new one is refused.
+        default_timeout_s: Time for a call whose caller set no deadline, unless it sends a stream of requests, which
+            lasts as long as the caller has something to send.
     """
 
-    def __init__(self, service: ServiceDescriptor, channel: ServiceChannel, max_in_flight: int) -> None:
+    def __init__(
+        self, service: ServiceDescriptor, channel: ServiceChannel, max_in_flight: int, default_timeout_s: float
+    ) -> None:
         self._channel = channel
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         # On the wire a unary call is a stream of one message, so one kind of handler serves all four.
         self._handlers: dict[str, Handler] = {
-            method.name: grpc.stream_stream_rpc_method_handler(self._relay(f"/{service.full_name}/{method.name}"))
+            method.name: grpc.stream_stream_rpc_method_handler(
+                self._relay(
+                    f"/{service.full_name}/{method.name}", None if method.client_streaming else default_timeout_s
+                )
+            )
             for method in service.methods
         }
         self._name = service.full_name
@@ -47,12 +55,12 @@ class Passing:
         """Adds the service to a server."""
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self._name, self._handlers),))
 
-    def _relay(self, path: str) -> Any:
+    def _relay(self, path: str, default_timeout_s: float | None) -> Any:
         async def relay(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             replica = self._enter()
             metrics.PASSED_IN_FLIGHT.labels(self._channel.name).inc()
             try:
-                async for response in self._call(path, replica, requests, context):
+                async for response in self._call(path, replica, requests, context, default_timeout_s):
                     yield response
             finally:
                 self._in_flight -= 1
@@ -75,11 +83,18 @@ class Passing:
         return replica
 
     async def _call(
-        self, path: str, replica: Replica, requests: AsyncIterator[bytes], context: Context
+        self,
+        path: str,
+        replica: Replica,
+        requests: AsyncIterator[bytes],
+        context: Context,
+        default_timeout_s: float | None,
     ) -> AsyncIterator[bytes]:
         # Neither side has a serializer: messages go through as the bytes that they are.
         method: Any = replica.channel.stream_stream(path)
-        call = method(requests, timeout=context.time_remaining(), metadata=_passed_on(context))
+        remaining = context.time_remaining()
+        timeout_s = default_timeout_s if remaining is None else remaining
+        call = method(requests, timeout=timeout_s, metadata=_passed_on(context))
         try:
             initial = _without_hop(await call.initial_metadata())
             if initial:

@@ -27,6 +27,11 @@ class ImageInfo(Result):
     """Pixels, as the file stores them."""
     height: int
     """Pixels, as the file stores them."""
+    used_width: int = 0
+    """Pixels of what the model's processor got: upright, and reduced where the picture has more than the server uses; 0
+    if that isn't known."""
+    used_height: int = 0
+    """The same for the height."""
 
 
 class Completion(Result):

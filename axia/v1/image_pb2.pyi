@@ -20,7 +20,7 @@ class Image(google.protobuf.message.Message):
     data: builtins.bytes
     """The encoded file: JPEG, PNG or WebP, a single frame. The format is read from the bytes; a file name or media type
     is never trusted. EXIF orientation is applied and all metadata is dropped. Default limits of a server: 20 MiB,
-    64 megapixels, 1 to 16,384 pixels a side.
+    64 megapixels, 1 to 16,384 pixels a side, one at most 100 times as long as the other.
     """
     def __init__(
         self,
@@ -41,6 +41,8 @@ class ImageInfo(google.protobuf.message.Message):
     FORMAT_FIELD_NUMBER: builtins.int
     WIDTH_FIELD_NUMBER: builtins.int
     HEIGHT_FIELD_NUMBER: builtins.int
+    USED_WIDTH_FIELD_NUMBER: builtins.int
+    USED_HEIGHT_FIELD_NUMBER: builtins.int
     sha256: builtins.str
     """SHA-256 of the encoded bytes as lower-case hexadecimal, 64 characters."""
     format: builtins.str
@@ -49,6 +51,13 @@ class ImageInfo(google.protobuf.message.Message):
     """Width in pixels as the file stores it, before EXIF orientation is applied."""
     height: builtins.int
     """Height in pixels as the file stores it, before EXIF orientation is applied."""
+    used_width: builtins.int
+    """Width in pixels of what the model's processor got: upright, and reduced where the picture has more pixels than the
+    server uses (AXIA_INFERENCE_USED_IMAGE_MEGAPIXELS). 0 where no model has taken the picture, or by a server of an
+    earlier release.
+    """
+    used_height: builtins.int
+    """The same height in pixels."""
     def __init__(
         self,
         *,
@@ -56,7 +65,9 @@ class ImageInfo(google.protobuf.message.Message):
         format: builtins.str = ...,
         width: builtins.int = ...,
         height: builtins.int = ...,
+        used_width: builtins.int = ...,
+        used_height: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["format", b"format", "height", b"height", "sha256", b"sha256", "width", b"width"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["format", b"format", "height", b"height", "sha256", b"sha256", "used_height", b"used_height", "used_width", b"used_width", "width", b"width"]) -> None: ...
 
 global___ImageInfo = ImageInfo

@@ -55,8 +55,12 @@ def create(settings: HttpSettings) -> HttpFace:
     api = FastAPI(title="axia", version=__version__, docs_url=None, redoc_url=None)
 
     async def ready() -> Response:
-        if not await gateway.answers():
-            raise Unavailable("the gateway does not answer", reason="GATEWAY_UNREACHABLE", retry_after_s=2.0)
+        if not await gateway.ready():
+            raise Unavailable(
+                "the gateway does not answer, or it has no model that can be called; see its log",
+                reason="NOT_READY",
+                retry_after_s=2.0,
+            )
         return Response("\n", media_type="text/plain")
 
     async def alive() -> Response:

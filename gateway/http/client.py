@@ -92,13 +92,13 @@ class GatewayClient:
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
 
-    async def answers(self) -> bool:
-        """Whether the gateway answers now."""
+    async def ready(self) -> bool:
+        """Whether a gateway answers now and has a model that can be called."""
         try:
-            await self.unary(_LIST_MODELS, gateway_pb2.ListModelsRequest(), _READY_TIMEOUT_S)
+            listed = await self.unary(_LIST_MODELS, gateway_pb2.ListModelsRequest(), _READY_TIMEOUT_S)
         except ServiceError:
             return False
-        return True
+        return any(own.available for own in listed.models)
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -40,7 +40,7 @@ class HttpFaceService:
 
     async def __is_ready__(self) -> bool:
         # BentoML's name for what /readyz asks.
-        return await _FACE.gateway.answers()
+        return await _FACE.gateway.ready()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
     async def close(self) -> None:

@@ -121,7 +121,10 @@ def _from_completion(completion: Completion) -> inference_pb2.Completion:
 
 
 def _from_summary(summary: Summary, settings: InferenceSettings) -> inference_pb2.GenerateSummary:
-    image = image_pb2.ImageInfo(**summary.image._asdict()) if summary.image else None
+    image = None
+    if summary.image:
+        width, height = summary.used_size
+        image = image_pb2.ImageInfo(**summary.image._asdict(), used_width=width, used_height=height)
     return inference_pb2.GenerateSummary(
         image=image,
         model=from_model(summary.model, settings),

@@ -9,7 +9,16 @@ from typing import NamedTuple
 
 from services.inference import metrics
 from services.inference.answer_format import check_answer_format
-from services.inference.engine import Conversation, Engine, Message, ModelDescription, Picture, Role, Sampling
+from services.inference.engine import (
+    Conversation,
+    Engine,
+    Message,
+    ModelDescription,
+    Picture,
+    Prepared,
+    Role,
+    Sampling,
+)
 from services.inference.generation import Completion, Finished, Started, generate
 from services.inference.preparation import prepare
 from services.inference.sentence import SentenceRule
@@ -45,6 +54,8 @@ class Summary:
     """The end of a request. Times are seconds."""
 
     image: PictureHeader | None
+    used_size: tuple[int, int]
+    """Width and height of the picture as the engine got it, in pixels."""
     model: ModelDescription
     sampling: Sampling
     """Of the first completion; nucleus and length are the same for all."""
@@ -122,9 +133,7 @@ class Sampler:
         model = self.describe()
         self._check(request, model)
         self._engine.admit(len(request.samplings))
-        header, picture = await self._read(request.image)
-        decoded = time.perf_counter()
-        prepared = await prepare(self._engine, Conversation(request.messages, picture), model)
+        header, used_size, decoded, prepared = await self._prepare(request, model)
         metrics.TOKENS.labels("prompt").inc(prepared.prompt_tokens)
         events = generate(
             self._engine,
@@ -141,7 +150,7 @@ class Sampler:
                 if isinstance(event, Finished):
                     metrics.TOKENS.labels("prompt").inc(event.prompt_tokens - prepared.prompt_tokens)
                     # Described again: an endpoint says only with its answer which state of the model gave it.
-                    yield self._summary(event, header, self.describe(), request, began, decoded)
+                    yield self._summary(event, header, used_size, self.describe(), request, began, decoded)
                 else:
                     yield event
 
@@ -178,11 +187,21 @@ class Sampler:
                 ) from error
         return Sampled(sorted(completions, key=lambda completion: completion.index), summary)
 
-    async def _read(self, image: bytes | None) -> tuple[PictureHeader | None, Picture | None]:
-        if image is None:
-            return None, None
-        header, pixels = await self._pictures.read(image)
-        return header, Picture(pixels, header.sha256)
+    async def _prepare(
+        self, request: SampleRequest, model: ModelDescription
+    ) -> tuple[PictureHeader | None, tuple[int, int], float, Prepared]:
+        """Prepares the conversation; nothing keeps the picture's pixels once the engine has taken them.
+
+        Returns:
+            What the picture's header says, its size as the engine got it, when it was decoded, and what was prepared.
+        """
+        if request.image is None:
+            conversation = Conversation(request.messages)
+            return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
+        async with self._pictures.reading(request.image) as (header, pixels):
+            decoded = time.perf_counter()
+            conversation = Conversation(request.messages, Picture(pixels, header.sha256))
+            return header, pixels.size, decoded, await prepare(self._engine, conversation, model)
 
     def _check(self, request: SampleRequest, model: ModelDescription) -> None:
         if request.model not in {"", model.name}:
@@ -228,6 +247,7 @@ class Sampler:
         self,
         finished: Finished,
         header: PictureHeader | None,
+        used_size: tuple[int, int],
         model: ModelDescription,
         request: SampleRequest,
         began: float,
@@ -235,6 +255,7 @@ class Sampler:
     ) -> Summary:
         summary = Summary(
             image=header,
+            used_size=used_size,
             model=model,
             sampling=request.samplings[0],
             sentence_rule=request.sentence_rule.value,

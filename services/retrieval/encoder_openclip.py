@@ -16,7 +16,7 @@ from services.retrieval.encoder import PreparedPicture, Vectors
 from services.retrieval.index import EncoderId, Vector
 from services.retrieval.micro_batches import MicroBatcher, queue_full
 from services.retrieval.openclip_model import Device, Dtype, OpenClipModel, Pixels
-from services.serving.errors import InvalidArgument, Unavailable
+from services.serving.errors import Unavailable
 from services.serving.pictures import PictureLimits, decode, read_header
 
 if TYPE_CHECKING:
@@ -209,22 +209,10 @@ class OpenClipEncoder:
         return await asyncio.get_running_loop().run_in_executor(self._model_thread, self._started().encode_texts, texts)
 
 
-_NARROWEST = 100
-"""How many times as long as wide a picture may be."""
-
-
 def _prepare(model: OpenClipModel, data: bytes, limits: PictureLimits, field: str) -> PreparedPicture:
     import imagehash
 
     header = read_header(data, limits, field)
-    if max(header.width, header.height) > _NARROWEST * min(header.width, header.height):
-        # Its shorter side is brought to the encoder's size before the middle is cut out: that would take gigabytes.
-        raise InvalidArgument(
-            field,
-            f"the picture is {header.width} × {header.height} pixels; at most {_NARROWEST} times as long as wide is "
-            "taken; send a part of it",
-            reason="IMAGE_TOO_NARROW",
-        )
     picture = decode(data, limits, field)
     return PreparedPicture(header, str(imagehash.phash(picture)), model.prepare(picture))
 

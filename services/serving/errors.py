@@ -35,14 +35,20 @@ class Code(Enum):
     """The deadline passed before there was a result."""
     NOT_FOUND = _Status(5, 404)
     """A named model, prompt or picture does not exist."""
+    PERMISSION_DENIED = _Status(7, 403)
+    """The caller is known and may not do this."""
     RESOURCE_EXHAUSTED = _Status(8, 429)
     """A queue, a quota or a size bound is full."""
     FAILED_PRECONDITION = _Status(9, 400)
     """The server lacks something that an operator must install or set."""
+    UNIMPLEMENTED = _Status(12, 501)
+    """The server doesn't know the method, by being of an older release, say."""
     INTERNAL = _Status(13, 500)
     """A fault of the server."""
     UNAVAILABLE = _Status(14, 503)
     """The server is starting, draining or has lost what it depends on."""
+    UNAUTHENTICATED = _Status(16, 401)
+    """Who calls is not known."""
 
 
 @dataclass(frozen=True)

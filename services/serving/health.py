@@ -23,6 +23,7 @@ class Health:
         self._names = ("", *services)
         self._followed: dict[str, bool] = {}
         self._serving = False
+        self._ready = True
         self._servicer = health.aio.HealthServicer()
 
     async def register(self, server: grpc.aio.Server) -> None:
@@ -35,9 +36,16 @@ class Health:
         """Says of the whole server and of each service whether it can answer."""
         self._serving = serving
         for name in self._names:
-            await self._say(name, serving)
+            await self._say(name, serving and self._ready)
         for name, own in self._followed.items():
             await self._say(name, serving and own)
+
+    async def set_ready(self, ready: bool) -> None:
+        """Says whether the server could answer if it served: not while what it depends on is away."""
+        if ready != self._ready:
+            self._ready = ready
+            for name in self._names:
+                await self._say(name, self._serving and ready)
 
     async def follow(self, service: str, *, serving: bool) -> None:
         """Says of a service that is passed on to another server what that server says, while this one serves."""

@@ -8,14 +8,18 @@ import hashlib
 import io
 import logging
 import warnings
+from collections import deque
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from services.serving.errors import InvalidArgument
 from services.serving.jpeg import has_short_header
+from services.serving.pixels import decoded, reduction
 from services.serving.settings import ServerSettings
 from services.serving.webp import still_size
 
@@ -33,19 +37,11 @@ logging.getLogger("PIL").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _JPEG = b"\xff\xd8\xff"
-_SIGNATURES = ((0, _JPEG), (0, b"\x89PNG\r\n\x1a\n"), (8, b"WEBP"))
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ROS_DEPTH_HEADER = 12
+"""Bytes before the PNG in a message of ROS's compressed_depth_image_transport."""
+_SIGNATURES = ((0, _JPEG), (0, _PNG), (8, b"WEBP"))
 """How files of the formats begin: offset and bytes."""
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes a picture of each EXIF orientation upright; those not listed are."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,8 @@ class PictureLimits:
     """Width times height."""
     max_side: int
     """Width and height in pixels."""
+    max_used_pixels: int = 0
+    """Width times height to which larger pictures are reduced when they are decoded; 0 for no reduction."""
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "PictureLimits":
@@ -66,9 +64,11 @@ class PictureLimits:
             max_bytes=int(settings.max_image_mib * 2**20),
             max_pixels=int(settings.max_image_megapixels * 1e6),
             max_side=settings.max_image_side,
+            max_used_pixels=int(settings.used_image_megapixels * 1e6),
         )
 
 
+_RGB_BYTES = 3
 _SMALL_BYTES = 1 << 16
 """JPEG with short headers and still WebP up to this size have them read at once: that and hashing takes less than
 handing them to a thread. Not so a PNG, whose compressed metadata is unpacked with its header, nor an animation, which
@@ -119,17 +119,14 @@ def read(data: bytes, limits: PictureLimits, field: str = "image.data") -> tuple
     with _open(data, limits, field) as picture:
         header = _header(picture, data)
         try:
-            picture.load()
-            rgb = _to_rgb(_upright(picture))
+            return header, decoded(picture, limits.max_used_pixels)
+        except InvalidArgument as error:
+            raise error.renamed(lambda _: field) from error
         except Exception as error:
             # Pillow raises many types for damaged data, in decoders and conversions; the picture is at fault.
             raise InvalidArgument(
                 field, "the picture is truncated or damaged; send the whole file", reason="IMAGE_DAMAGED"
             ) from error
-    # A bare copy: no EXIF, no profile, no text goes any further.
-    bare = Image.new("RGB", rgb.size)
-    bare.paste(rgb)
-    return header, bare
 
 
 def _header(picture: Image.Image, data: bytes) -> PictureHeader:
@@ -149,6 +146,11 @@ def _check_length(data: bytes, limits: PictureLimits, field: str) -> None:
         )
 
 
+_NARROWEST = 100
+"""How many times as long as wide a picture may be. Models' processors bring the shorter side to a size of their own: of
+a thinner picture of a hundred bytes they make gigabytes."""
+
+
 def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> None:
     if max(width, height) > limits.max_side or width * height > limits.max_pixels:
         raise InvalidArgument(
@@ -156,6 +158,13 @@ def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> N
             f"the picture is {width} × {height} pixels; at most {limits.max_side} a side and "
             f"{limits.max_pixels / 1e6:g} megapixels are taken; send a smaller one",
             reason="IMAGE_TOO_LARGE",
+        )
+    if max(width, height) > _NARROWEST * min(width, height):
+        raise InvalidArgument(
+            field,
+            f"the picture is {width} × {height} pixels; at most {_NARROWEST} times as long as wide is taken; send a "
+            "part of it",
+            reason="IMAGE_TOO_NARROW",
         )
 
 
@@ -174,6 +183,12 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
                 "the picture's header is damaged, or its metadata is too large; send the whole file without metadata",
                 reason="IMAGE_DAMAGED",
             ) from error
+        if data[_ROS_DEPTH_HEADER:].startswith(_PNG):
+            raise InvalidArgument(
+                field,
+                "the data is a depth image in ROS's compressedDepth form; send the colour picture of the camera",
+                reason="IMAGE_UNREADABLE",
+            ) from error
         raise InvalidArgument(
             field, "not a picture in JPEG, PNG or WebP; convert it to one of them", reason="IMAGE_UNREADABLE"
         ) from error
@@ -184,27 +199,40 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
     return picture
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turns a picture as its EXIF orientation says.
+class Room:
+    """Bytes that are given out in the order in which they were asked for.
 
-    Pillow's own function writes all EXIF anew, and fails on what cameras and editors leave there.
+    Args:
+        total: Bytes; who asks for more gets all of them.
     """
-    try:
-        method = _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # many types, as with decoding; without sound EXIF the picture is as good as stored
-        return picture
-    return picture if method is None else picture.transpose(method)
 
+    def __init__(self, total: int) -> None:
+        self._total = self._left = total
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        # 16-bit grey: Pillow's own conversion clips at 255, which would make nearly everything white.
-        picture = picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    if picture.has_transparency_data:
-        layered = picture.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return picture.convert("RGB")
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Waits for bytes and holds them for as long as the context lasts."""
+        size = min(size, self._total)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        self._serve()
+        try:
+            await turn
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._left += size
+            else:
+                self._waiting.remove((size, turn))
+            self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._left:
+            size, turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._left -= size
+                turn.set_result(None)
 
 
 class PictureReader:
@@ -216,6 +244,7 @@ class PictureReader:
     def __init__(self, settings: ServerSettings) -> None:
         self.limits = PictureLimits.of(settings)
         self._pool = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="pictures")
+        self._room = Room(int(settings.decoded_images_mib * 2**20))
 
     async def header(self, data: bytes, field: str = "image.data") -> PictureHeader:
         """Reads the header; see `read_header`."""
@@ -226,6 +255,15 @@ class PictureReader:
     async def read(self, data: bytes, field: str = "image.data") -> tuple[PictureHeader, Image.Image]:
         """Reads the header, then the pixels; see `read`."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, read, data, self.limits, field)
+
+    @asynccontextmanager
+    async def reading(self, data: bytes, field: str = "image.data") -> AsyncIterator[tuple[PictureHeader, Image.Image]]:
+        """The same, once there is room for the pixels beside those of other pictures; the room is given back at the end
+        of the context, where the caller lets go of them."""
+        header = await self.header(data, field)
+        factor = reduction(header.width, header.height, self.limits.max_used_pixels)
+        async with self._room.taken(header.width * header.height // factor**2 * _RGB_BYTES):
+            yield await self.read(data, field)
 
     def close(self) -> None:
         """Lets the threads go; a picture that is being decoded is finished first."""

@@ -167,9 +167,9 @@ class ReplicaSet:
         return self._replicas.values()
 
     @property
-    def serving(self) -> bool:
-        """Whether any can be called."""
-        return any(own.state is State.SERVING and own.fit for own in self.replicas)
+    def callable(self) -> bool:
+        """Whether any can be called, be it a busy one."""
+        return any(own.state in (State.SERVING, State.SLOW) and own.fit for own in self.replicas)
 
     def pick(self, avoid: Collection[Replica] = (), key: bytes = b"") -> Replica | None:
         """The replica for a call; None if there is none that may answer.

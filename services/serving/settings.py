@@ -45,6 +45,11 @@ class ServerSettings(BaseSettings):
     """Pixels of a picture at most, in millions."""
     max_image_side: int = Field(default=16_384, ge=1)
     """Width and height of a picture at most, in pixels."""
+    used_image_megapixels: float = Field(default=16.0, ge=0, le=1000)
+    """Pixels to which a larger picture is reduced when it is decoded, in millions; 0 reduces none. Models look at 16
+    megapixels at most, most of them at far fewer."""
+    decoded_images_mib: float = Field(default=512.0, gt=0)
+    """Memory for decoded pictures until a model's processor has taken them, in MiB; further ones wait."""
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that decode pictures."""
 

@@ -40,7 +40,7 @@ def passed(tmp_path: Path) -> Iterator[tuple[fake_retrieval.FakeRetrieval, proce
         ) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
-        gateway.wait_for("SERVING")
+        gateway.wait_for("NOT_SERVING")  # it has no model
         wait_until_serving(channel, fake_retrieval.SERVICE)
         yield fake, gateway, channel
 
@@ -74,8 +74,8 @@ def test_a_service_that_dies_during_a_call_is_said_to_be_away(tmp_path: Path) ->
         processes.gateway(tmp_path / "gateway.log", "127.0.0.1:1", scoring=scoring.address) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
-        for server in (scoring, gateway):
-            server.wait_for("SERVING", timeout=60)
+        scoring.wait_for("SERVING", timeout=60)
+        gateway.wait_for("NOT_SERVING", timeout=60)  # it has no model
         wait_until_serving(channel, scoring.service)
         scoring.signal_group(signal.SIGSTOP)
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)

@@ -194,7 +194,7 @@ def test_a_replica_whose_model_was_not_known_leaves_no_series_behind(tmp_path: P
     with processes.inference(tmp_path / "inference.log") as inference:
         inference.stop()
         with processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=0.2) as gateway:
-            gateway.wait_for("SERVING")
+            gateway.wait_for("NOT_SERVING")
             wait_until_available(gateway, {f'{{address="{inference.address}",model=""}}': 0})
             inference.start()
             inference.wait_for("SERVING")

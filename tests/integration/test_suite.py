@@ -229,8 +229,10 @@ def test_a_gateway_without_its_model_says_so_and_recovers_by_itself(tmp_path: Pa
                     stub.DetectValues(detection(), timeout=30)
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
                 assert not stub.ListModels(gw.ListModelsRequest(), timeout=30).models[0].available
+                gateway.wait_for("NOT_SERVING")
                 inference.start()
                 inference.wait_for("SERVING")
+                gateway.wait_for("SERVING")
                 deadline = time.monotonic() + 30
                 while not stub.ListModels(gw.ListModelsRequest(), timeout=30).models[0].available:
                     assert time.monotonic() < deadline
@@ -243,7 +245,7 @@ def test_a_gateway_that_came_up_first_answers_as_soon_as_its_model_does(tmp_path
         inference.process.wait()
         # It asks in the background too seldom to notice by itself within this test.
         with processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=600) as gateway:
-            gateway.wait_for("SERVING")
+            gateway.wait_for("NOT_SERVING")
             inference.start()
             inference.wait_for("SERVING")
             with grpc.insecure_channel(gateway.address) as channel:

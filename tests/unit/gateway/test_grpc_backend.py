@@ -10,7 +10,7 @@ import pytest
 from gateway_fakes import MODEL
 
 from axia.v1 import inference_pb2
-from gateway.grpc_backend import SERVICE, GrpcBackend
+from gateway.grpc_backend import SERVICE, GrpcBackend, Shared
 from gateway.model import Question, Sample, Turn
 from gateway.routes import Route, RouteLimits
 from gateway.settings import GatewaySettings
@@ -39,10 +39,14 @@ class FakeStub:
         return inference_pb2.GenerateAllResponse(completions=[COMPLETION])
 
 
+async def changed() -> None:
+    """Hears of changes that no test is about."""
+
+
 @asynccontextmanager
 async def backend(stub: FakeStub, limit_s: float | None = None, **settings: Any) -> AsyncIterator[GrpcBackend]:
     route = Route(name="m", addresses=("127.0.0.1:1",), limits=RouteLimits(timeout_s=limit_s))
-    made = GrpcBackend(route, GatewaySettings(**settings), RetryBudget(), Deaths())
+    made = GrpcBackend(route, GatewaySettings(**settings), Shared(RetryBudget(), Deaths(), changed))
     replica = Replica("127.0.0.1:1", Channels(SERVICE, ()))
     made._note(replica, replace(MODEL, name="m"))
     monkeypatch = pytest.MonkeyPatch()

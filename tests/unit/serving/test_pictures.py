@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFile, PngImagePlugin, WebPImagePlugin
 
 from services.serving.errors import Code, InvalidArgument
-from services.serving.pictures import PictureLimits, PictureReader, decode, read_header
+from services.serving.pictures import PictureLimits, PictureReader, Room, decode, read_header
 from services.serving.settings import ServerSettings
 
 # pytest replaces the filter that the module under test sets for Pillow's warnings about odd metadata.
@@ -198,7 +198,7 @@ def test_a_webp_with_a_huge_canvas_is_refused_before_a_pixel_is_decoded(
     assert refused_undecoded(webp_canvas(*size), monkeypatch) == "IMAGE_TOO_LARGE"
 
 
-@pytest.mark.parametrize("size", [(4001, 1), (1, 4001), (2001, 2000)])
+@pytest.mark.parametrize("size", [(4001, 41), (41, 4001), (2001, 2000)])
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 def test_one_pixel_over_a_bound_is_too_large(
     size: tuple[int, int], file_format: str, monkeypatch: pytest.MonkeyPatch
@@ -211,7 +211,7 @@ def test_one_pixel_over_a_bound_is_too_large(
     assert refused_undecoded(data, monkeypatch) == "IMAGE_TOO_LARGE"
 
 
-@pytest.mark.parametrize("size", [(4000, 1), (1, 4000), (2000, 2000)])
+@pytest.mark.parametrize("size", [(4000, 40), (40, 4000), (2000, 2000)])
 def test_a_picture_at_a_bound_is_served(size: tuple[int, int]) -> None:
     assert decode(encode(Image.new("1", size, 1), "PNG"), LIMITS).size == size
 
@@ -233,7 +233,7 @@ def test_bytes_at_the_bound_are_served() -> None:
 
 def test_limits_follow_from_the_settings() -> None:
     made = PictureLimits.of(ServerSettings(max_image_mib=0.5, max_image_megapixels=1.5, max_image_side=99))
-    assert made == PictureLimits(max_bytes=2**19, max_pixels=1_500_000, max_side=99)
+    assert made == PictureLimits(max_bytes=2**19, max_pixels=1_500_000, max_side=99, max_used_pixels=16_000_000)
 
 
 @pytest.mark.parametrize("file_format", ["WEBP", "PNG"])
@@ -529,6 +529,95 @@ def test_a_png_with_a_moderate_text_is_served() -> None:
     assert decode(data, LIMITS).getpixel((0, 0)) == (128, 128, 128)
 
 
+# Shapes and depths that no model sees anything in.
+
+
+@pytest.mark.parametrize("size", [(101, 1), (1, 101), (4000, 39)])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_is_too_narrow_is_refused_before_a_pixel_is_decoded(
+    size: tuple[int, int], file_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refused_undecoded(encode(Image.new("RGB", size), file_format), monkeypatch) == "IMAGE_TOO_NARROW"
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_is_narrow_is_served(file_format: str) -> None:
+    assert decode(encode(Image.new("RGB", (100, 1)), file_format), LIMITS).size == (100, 1)
+
+
+def test_a_depth_image_is_refused_with_advice() -> None:
+    millimetres = Image.new("I;16", (64, 48))
+    for x in range(64):
+        millimetres.putpixel((x, 0), 400 + 80 * x)
+    depth = encode(millimetres, "PNG")
+    with pytest.raises(InvalidArgument, match=r"5,440 of 65,535.* Send the colour picture") as caught:
+        decode(depth, LIMITS, "frame.image.data")
+    assert caught.value.violations[0].field == "frame.image.data"
+    with pytest.raises(InvalidArgument, match="compressedDepth"):
+        decode(bytes(12) + depth, LIMITS)
+
+
+# Reduction.
+
+REDUCED = PictureLimits(max_bytes=2**22, max_pixels=10**7, max_side=5000, max_used_pixels=250_000)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16", "1", "CMYK"])
+def test_a_picture_of_more_pixels_than_are_used_is_reduced_to_means(mode: str) -> None:
+    """1,501 × 999 pixels are reduced by 3, the picture's halves stay where they are."""
+    picture = Image.new("L", (1501, 999), 255)
+    picture.paste(0, (0, 0, 750, 999))
+    picture = picture.point(lambda value: value * 257, "I").convert("I;16") if mode == "I;16" else picture.convert(mode)
+    found = decode(encode(picture, "JPEG" if mode == "CMYK" else "PNG"), REDUCED)
+    assert found.size in {(501, 333), (376, 250)}  # a JPEG is halved or quartered by its decoder first
+    assert found.size[0] * found.size[1] <= 250_000
+    left, right = found.getpixel((10, 10)), found.getpixel((found.size[0] - 10, 10))
+    assert left == pytest.approx((0, 0, 0), abs=3)
+    assert right == pytest.approx((255, 255, 255), abs=3)
+
+
+def test_a_large_jpeg_is_reduced_by_its_decoder_and_turned_afterwards() -> None:
+    found = decode(encode(Image.new("RGB", (2000, 1000), "red"), "JPEG", exif=exif_block((0x0112, 3, 1, 6))), REDUCED)
+    assert found.size == (250, 500)
+    assert found.getpixel((5, 5)) == pytest.approx((255, 0, 0), abs=3)
+
+
+def test_bands_leave_no_seam() -> None:
+    picture = Image.linear_gradient("L").resize((1200, 3000)).convert("RGB")
+    wide = PictureLimits(max_bytes=2**24, max_pixels=10**7, max_side=5000)
+    assert decode(encode(picture, "PNG"), wide).tobytes() == picture.tobytes()
+
+
+# Room.
+
+
+async def test_pictures_wait_for_room_in_turn() -> None:
+    room = Room(100)
+    held: list[int] = []
+    go = {number: asyncio.Event() for number in range(4)}
+
+    async def hold(number: int, size: int) -> None:
+        async with room.taken(size):
+            held.append(number)
+            await go[number].wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hold(0, 60))
+        waiting = tasks.create_task(hold(1, 50))
+        tasks.create_task(hold(2, 30))  # it would fit, and waits for its turn all the same
+        tasks.create_task(hold(3, 1000))  # more than there is: it gets all
+        await asyncio.sleep(0.01)
+        assert held == [0]
+        waiting.cancel()
+        await asyncio.sleep(0.01)
+        assert held == [0, 2]
+        for number in (0, 2):
+            go[number].set()
+        await asyncio.sleep(0.01)
+        assert held == [0, 2, 3]
+        go[3].set()
+
+
 # The reader.
 
 
@@ -600,7 +689,7 @@ VALID = (
     encode(scene(), "MPO", save_all=True, append_images=[scene()]),
     encode(scene(), "PNG", exif=exif_block((0x0112, 3, 1, 6))),
     encode(scene().quantize(4), "PNG", transparency=1),
-    png(2, 2, 16, 0, b"\0\1\2\3\4" * 2, (b"tRNS", b"\1\2")),
+    png(2, 2, 16, 0, b"\0\xf1\xf2\xf3\xf4" * 2, (b"tRNS", b"\xf1\xf2")),
     encode(scene(), "PNG", save_all=True, append_images=[scene().rotate(90)]),
     encode(scene(), "WEBP", exif=exif_block((0x0112, 3, 1, 6))),
     encode(scene().convert("RGBA"), "WEBP", lossless=True),

@@ -22,7 +22,7 @@ def webp(size: tuple[int, int], mode: str = "RGB", **options: object) -> bytes:
 
 
 @given(
-    st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    st.tuples(st.integers(3, 300), st.integers(3, 300)),
     st.sampled_from(["RGB", "RGBA"]),
     st.booleans(),
     st.booleans(),
