@@ -41,8 +41,10 @@ $(VENV)/.axia-gpu: $(PY) requirements/gpu.txt
 	$(PY) -m pip install --quiet --no-deps --editable .
 	touch $@
 
-$(VENV)/.axia-dev: $(VENV)/.axia-cpu requirements/dev.txt
-	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+# What the engine's lock has stays as it is: the whole of dev.txt would replace the torch of a machine with a GPU.
+$(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt scripts/dev_only.py
+	$(PY) scripts/dev_only.py requirements/$(ENGINE).txt > $(VENV)/dev-only.txt
+	$(PY) -m pip install --quiet --no-deps --require-hashes -r $(VENV)/dev-only.txt
 	touch $@
 
 # Not `npm ci`: it refuses a lock made where the index lacks buf's builds for other systems.

@@ -188,6 +188,7 @@ class VllmEngine:
                 if first and output.metrics is not None:
                     queued_s = max(0.0, output.metrics.scheduled_ts - output.metrics.queued_ts)
                 finish = completion.finish_reason
+                _check_finish(finish)
                 text, reasoning = completion.text, ""
                 if parsed is not None:
                     reasoning, text = parsed.add(text, completion.token_ids, last=finish is not None)
@@ -275,6 +276,15 @@ class _Counts:
 
     def load(self, unfinished: int) -> EngineLoad:
         return EngineLoad(self._running, self._waiting) if unfinished else EngineLoad(0, 0)
+
+
+def _check_finish(finish: str | None) -> None:
+    """Raises Unavailable for an end that is none of the model's own."""
+    if finish in ("abort", "error"):
+        raise Unavailable(
+            "vLLM gave this completion up before it was done; see the log of the inference server",
+            reason="ENGINE_FAILED",
+        )
 
 
 def _structured(asked: AnswerFormat | None) -> "StructuredOutputsParams | None":

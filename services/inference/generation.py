@@ -6,7 +6,7 @@ others go on; the conversation is prepared once and shared.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
@@ -72,6 +72,7 @@ class _Progress:
 
     began: float
     prompt_tokens: int
+    cancelled: Callable[[int], None]
     first_token: float | None = None
     queue_s: float = 0.0
 
@@ -83,14 +84,15 @@ async def generate(
     *,
     first_sentence_only: bool,
     sentence_rule: SentenceRule = SentenceRule.ANSWER,
+    cancelled: Callable[[int], None] = lambda _: None,
 ) -> AsyncGenerator[Event, None]:
     """Samples a completion for each of `samplings` and yields each when it ends.
 
     The order is Started, a Completion for each in the order in which they end, Finished. Closing the iterator aborts
-    every completion that still runs.
+    every completion that still runs; `cancelled` is told the tokens of each.
     """
     events: asyncio.Queue[Event | Exception] = asyncio.Queue()
-    progress = _Progress(time.perf_counter(), prepared.prompt_tokens)
+    progress = _Progress(time.perf_counter(), prepared.prompt_tokens, cancelled)
     tasks = [
         asyncio.create_task(
             _complete(
@@ -127,8 +129,8 @@ async def _complete(
     progress: _Progress,
     events: asyncio.Queue[Event | Exception],
 ) -> None:
+    tokens, reason = 0, FinishReason.STOP
     try:
-        tokens, reason = 0, FinishReason.STOP
         async with aclosing(engine.stream(prepared, sampling)) as pieces:
             async for piece in pieces:
                 sentence.add_reasoning(piece.reasoning)
@@ -148,6 +150,9 @@ async def _complete(
                     break
         _note_first_token(progress, events)  # also where the model ended without a single token
         events.put_nowait(_completion(index, sentence.finish(), reason, tokens, sampling))
+    except asyncio.CancelledError:
+        progress.cancelled(tokens)
+        raise
     except Exception as error:  # handed to the caller's task, which raises it
         events.put_nowait(error)
 

@@ -141,6 +141,7 @@ class Sampler:
             request.samplings,
             first_sentence_only=request.first_sentence_only,
             sentence_rule=request.sentence_rule,
+            cancelled=_note_cancelled,
         )
         async with aclosing(events):
             async for event in events:
@@ -269,3 +270,8 @@ class Sampler:
         for stage in ("decode", "queue", "first_token", "generation"):
             metrics.STAGE_SECONDS.labels(stage).observe(getattr(summary, f"{stage}_s"))
         return summary
+
+
+def _note_cancelled(tokens: int) -> None:
+    metrics.COMPLETIONS.labels("cancelled").inc()
+    metrics.TOKENS.labels("completion").inc(tokens)

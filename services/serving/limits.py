@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+
+from ahocorasick_rs import AhoCorasick
 
 from services.serving.errors import InvalidArgument
 
@@ -53,10 +56,16 @@ def check_special_tokens(field: str, text: str, special_tokens: Sequence[str]) -
 
     An image placeholder in plain text can crash an engine's worker, and a role marker lets a caller speak as the model.
     """
-    for token in special_tokens:
-        if token in text:
-            raise InvalidArgument(
-                field,
-                f"holds {token!r}, which has a special meaning to the model; leave it out",
-                reason="SPECIAL_TOKEN",
-            )
+    found = _automaton(tuple(special_tokens)).find_matches_as_strings(text)
+    if found:
+        raise InvalidArgument(
+            field,
+            f"holds {found[0]!r}, which has a special meaning to the model; leave it out",
+            reason="SPECIAL_TOKEN",
+        )
+
+
+@lru_cache(maxsize=16)
+def _automaton(tokens: tuple[str, ...]) -> AhoCorasick:
+    """Finds any of some texts in one pass; some tokenizers have six thousand."""
+    return AhoCorasick([token for token in tokens if token])

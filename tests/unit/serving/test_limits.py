@@ -84,6 +84,14 @@ def test_a_special_token_anywhere_in_a_text_is_refused_by_name() -> None:
     assert violation(caught) == ("messages[1].text", "SPECIAL_TOKEN")
 
 
-@pytest.mark.parametrize("tokens", [(), ("<image>", "</s>")])
+def test_thousands_of_special_tokens_cost_one_pass() -> None:
+    """Texts that begin like each of them would take a search for each otherwise."""
+    tokens = tuple(f"<|reserved_{number}|>" for number in range(6000))
+    check_special_tokens("prompt_text", "<|reserved_" * 1500, tokens)
+    with pytest.raises(InvalidArgument, match=r"<\|reserved_5999\|>"):
+        check_special_tokens("prompt_text", "<|reserved_" * 1500 + "<|reserved_5999|>", tokens)
+
+
+@pytest.mark.parametrize("tokens", [(), ("<image>", "</s>"), ("",)])
 def test_a_text_without_special_tokens_passes(tokens: tuple[str, ...]) -> None:
     check_special_tokens("prompt_text", "a < b, image > text", tokens)
