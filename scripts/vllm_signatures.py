@@ -25,8 +25,8 @@ SOURCES = {
     "renderers/params.py": ("ChatParams",),
     "renderers/base.py": ("BaseRenderer",),
     "utils/torch_utils.py": ("available_cpu_count",),
-    "v1/metrics/loggers.py": ("StatLoggerBase",),
-    "v1/metrics/stats.py": ("RequestStateStats", "SchedulerStats"),
+    "v1/metrics/loggers.py": ("PrometheusStatLogger", "StatLoggerBase"),
+    "v1/metrics/stats.py": ("BaseCacheStats", "RequestStateStats", "SchedulerStats"),
     "outputs.py": ("CompletionOutput",),
 }
 """Classes and functions by the module that defines them."""

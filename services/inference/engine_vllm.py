@@ -15,6 +15,7 @@ Why it is done this way:
 """
 
 import asyncio
+import hashlib
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -23,6 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from services.inference.checkpoint_revision import local_revision
 from services.inference.engine import (
     AnswerFormat,
@@ -30,6 +33,7 @@ from services.inference.engine import (
     EngineLoad,
     Message,
     ModelDescription,
+    Picture,
     Piece,
     Prepared,
     Role,
@@ -43,6 +47,7 @@ from services.inference.vllm_failures import request_failure
 from services.inference.vllm_loading import load_model
 from services.inference.vllm_prompts import Prompts
 from services.inference.vllm_reasoning import ParsedReasoning
+from services.inference.vllm_statistics import EngineStatistics, pass_on_metrics
 from services.inference.vllm_tokens import read_special_tokens
 from services.serving.errors import FailedPrecondition, ServiceError, Unavailable
 
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_WARM_UP_SIDE, _WARM_UP_S = 64, 60.0
 _HEALTH_INTERVAL_S = 0.25
 
 
@@ -63,7 +69,7 @@ class VllmEngine:
         self._settings = settings
         self._llm: AsyncLLM | None = None
         self._ids = itertools.count()
-        self._counts = _Counts()
+        self._statistics = EngineStatistics()
         self._until_closed = ExitStack()
 
     async def start(self) -> None:
@@ -79,7 +85,7 @@ class VllmEngine:
         template_text(self._settings.chat_template)  # one that can't be read is told before the model is loaded
         self._until_closed.enter_context(own_files())
         logger.info("loading %s", self._settings.model)
-        load = partial(load_model, self._settings, self._counts.logger_factory())
+        load = partial(load_model, self._settings, self._loggers())
         self._llm = await in_lasting_thread(load)
         self._prompts = Prompts(self._engine, self._settings)
         await self._prompts.look()
@@ -89,10 +95,30 @@ class VllmEngine:
         self._reasoning_parser = self._find_reasoning_parser()
         await self._warm_up()
 
+    def _loggers(self) -> list[Callable[..., object]]:
+        """What vLLM reports to."""
+        found = [self._statistics.logger_factory()]
+        if self._settings.engine_metrics:
+            from vllm.v1.metrics.loggers import PrometheusStatLogger
+
+            found.append(PrometheusStatLogger)
+            pass_on_metrics()
+        return found
+
     async def _warm_up(self) -> None:
-        prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")]))
-        async for _ in self.stream(prepared, Sampling(seed=0, temperature=0.0, top_p=1.0, max_tokens=1)):
-            pass
+        """Has the model answer once, and once with a picture: what is compiled or allocated for it is then there."""
+        picture = None
+        if self._description.accepts_images:
+            pixels = Image.new("RGB", (_WARM_UP_SIDE, _WARM_UP_SIDE), "grey")
+            picture = Picture(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
+        try:
+            async with asyncio.timeout(_WARM_UP_S):
+                for own in (None, picture) if picture else (None,):
+                    prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")], own))
+                    async for _ in self.stream(prepared, Sampling(seed=0, temperature=0.0, top_p=1.0, max_tokens=1)):
+                        pass
+        except TimeoutError:
+            logger.warning("the first answer takes longer than %g s; the server serves all the same", _WARM_UP_S)
 
     @property
     def _engine(self) -> "AsyncLLM":
@@ -220,7 +246,7 @@ class VllmEngine:
     def load(self) -> EngineLoad:
         """What vLLM's scheduler last reported; nothing once no request is open at all."""
         unfinished = self._llm.get_num_unfinished_requests() if self._llm is not None else 0
-        return self._counts.load(unfinished)
+        return self._statistics.load(unfinished)
 
     async def watch(self) -> None:
         """Looks a few times a second whether vLLM's process lives."""
@@ -241,41 +267,6 @@ class VllmEngine:
                 await asyncio.to_thread(self._llm.shutdown)
         finally:
             await asyncio.to_thread(self._until_closed.close)
-
-
-class _Counts:
-    """Running and waiting completions by the scheduler's own count.
-
-    The scheduler reports with each step and not after an abort that left it idle, so no open request means none.
-    """
-
-    def __init__(self) -> None:
-        self._running = 0
-        self._waiting = 0
-
-    def logger_factory(self) -> Callable[..., object]:
-        from vllm.v1.metrics.loggers import StatLoggerBase
-
-        counts = self
-
-        class CountLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not type-checked
-            def __init__(self, vllm_config: object, engine_index: int = 0) -> None:
-                pass
-
-            def record(
-                self, scheduler_stats: Any, iteration_stats: Any, mm_cache_stats: Any = None, engine_idx: int = 0
-            ) -> None:
-                if scheduler_stats is not None:
-                    counts._running = scheduler_stats.num_running_reqs
-                    counts._waiting = scheduler_stats.num_waiting_reqs
-
-            def log_engine_initialized(self) -> None:
-                pass
-
-        return CountLogger
-
-    def load(self, unfinished: int) -> EngineLoad:
-        return EngineLoad(self._running, self._waiting) if unfinished else EngineLoad(0, 0)
 
 
 def _check_finish(finish: str | None) -> None:

@@ -17,6 +17,27 @@ COMPLETIONS = Counter(
 TOKENS = Counter("axia_inference_tokens", "Tokens, by kind: prompt or completion.", ["kind"], registry=REGISTRY)
 RUNNING = Gauge("axia_inference_running", "Completions being generated, by the engine's own count.", registry=REGISTRY)
 WAITING = Gauge("axia_inference_waiting", "Completions waiting, by the engine's own count.", registry=REGISTRY)
+LOADING = Gauge("axia_inference_loading", "Whether the model is being loaded: 1 or 0.", registry=REGISTRY)
+KV_CACHE_USAGE = Gauge(
+    "axia_inference_kv_cache_usage", "Share of vLLM's key-value cache that is in use, 0 to 1.", registry=REGISTRY
+)
+PREEMPTIONS = Counter(
+    "axia_inference_preemptions",
+    "Completions that vLLM put back because its key-value cache was full; they are computed again.",
+    registry=REGISTRY,
+)
+PREFIX_CACHE = Counter(
+    "axia_inference_prefix_cache_tokens",
+    "Tokens of prompts that were in vLLM's prefix cache (hit) and that were computed (miss).",
+    ["outcome"],
+    registry=REGISTRY,
+)
+PICTURE_CACHE = Counter(
+    "axia_inference_picture_cache",
+    "Pictures that vLLM's processor had in its cache (hit) and that it processed (miss).",
+    ["outcome"],
+    registry=REGISTRY,
+)
 ENDPOINT_RETRIES = Counter(
     "axia_inference_endpoint_retries",
     "Completions asked for again at an OpenAI-compatible endpoint, by what had failed.",

@@ -89,7 +89,9 @@ class Sampler:
 
     async def start(self) -> None:
         """Loads the model."""
+        metrics.LOADING.set(1)
         await self._engine.start()
+        metrics.LOADING.set(0)
         self._loaded = True
         metrics.RUNNING.set_function(lambda: self._engine.load().running)
         metrics.WAITING.set_function(lambda: self._engine.load().waiting)

@@ -29,7 +29,7 @@ _VLLM_ALONE = frozenset(
     {
         *("trust_remote_code", "chat_template", "completion_template", "image_placeholder", "reasoning_parser"),
         *("dtype", "tensor_parallel_size", "quantization", "gpu_memory_utilization", "enforce_eager", "kv_cache_gib"),
-        *("cpu_threads", "offline"),
+        *("cpu_threads", "offline", "engine_args", "engine_metrics"),
     }
 )
 """Settings that no other engine reads."""
@@ -112,8 +112,15 @@ class InferenceSettings(ServerSettings):
     known where an endpoint doesn't tell it."""
     max_running: int = Field(default=64, ge=1)
     """Completions that are generated at the same time; others wait."""
-    enforce_eager: bool = True
-    """Skip compilation: starts faster; turn it off for the highest throughput."""
+    enforce_eager: bool | None = None
+    """Skip compilation and CUDA graphs, which starts faster and answers more slowly. If unset, only on machines without
+    a GPU."""
+    engine_args: FromJson[dict[str, JsonValue]] = Field(default={})
+    """Further arguments of vLLM's engine by their names in `AsyncEngineArgs`, as a JSON object, such as
+    {"kv_cache_dtype": "fp8", "async_scheduling": true}. Those that have a setting of their own or are dangerous are
+    refused."""
+    engine_metrics: bool = False
+    """Whether vLLM's own Prometheus metrics (vllm:…) are served beside axia's."""
     kv_cache_gib: float | None = Field(default=None, gt=0)
     """Memory for the key-value cache on machines without a GPU, in GiB. If unset, room for one whole context, but at
     least 1 GiB and at most half of the memory that is free once the model is loaded. A GPU's cache follows from its

@@ -1,11 +1,13 @@
 """Loads a model with vLLM: its arguments from the settings, and what suits a CPU."""
 
+import dataclasses
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.inference.settings import InferenceSettings
+from services.inference.vllm_arguments import checked_arguments
 from services.inference.vllm_environment import installed_version
 from services.inference.vllm_failures import load_failure
 from services.serving.errors import FailedPrecondition
@@ -22,14 +24,13 @@ _FIT_TO_MEMORY = -1
 """vLLM's `max_model_len` for the model's own context, or what of it the key-value cache holds."""
 
 
-def load_model(settings: InferenceSettings, stat_logger: Callable[..., object]) -> "AsyncLLM":
+def load_model(settings: InferenceSettings, stat_loggers: Sequence[Callable[..., object]]) -> "AsyncLLM":
     """Starts vLLM's processes and loads the model, which takes tens of seconds.
 
     Raises:
-        FailedPrecondition: If it can't be loaded, with the setting that helps.
+        FailedPrecondition: If it can't be loaded, or an argument isn't taken, with the setting that helps.
     """
     try:
-        from vllm.config.structured_outputs import StructuredOutputsConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -42,6 +43,8 @@ def load_model(settings: InferenceSettings, stat_logger: Callable[..., object]) 
             "AXIA_INFERENCE_TRUST_REMOTE_CODE is set: Python code that comes with %s runs in this server",
             settings.model,
         )
+    added = checked_arguments(settings, [own.name for own in dataclasses.fields(AsyncEngineArgs)])
+    on_cpu = current_platform.is_cpu()
     try:
         args = AsyncEngineArgs(
             model=settings.model,
@@ -54,21 +57,30 @@ def load_model(settings: InferenceSettings, stat_logger: Callable[..., object]) 
             max_model_len=settings.max_model_len or _FIT_TO_MEMORY,
             max_num_seqs=settings.max_running,
             max_num_queued_reqs=settings.max_queue,
-            enforce_eager=settings.enforce_eager,
-            enable_prefix_caching=True,
-            # One backend, which refuses a schema that it can't keep, and none of the white space in which small models
-            # get lost. With a reasoning parser the answer is held to a format, and the reasoning is not.
-            structured_outputs_config=StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
+            # Compiling takes half a minute; on CPUs it gains little.
+            enforce_eager=on_cpu if settings.enforce_eager is None else settings.enforce_eager,
             reasoning_parser=settings.reasoning_parser,
-            limit_mm_per_prompt={"image": 1},
+            limit_mm_per_prompt={"image": 1, "video": 0, "audio": 0},
             disable_log_stats=True,
-            use_tqdm_on_load=False,
-            **(_cpu_arguments(settings) if current_platform.is_cpu() else {}),
+            **(_defaults() | (_cpu_arguments(settings) if on_cpu else {}) | dict(added)),
         )
-        return AsyncLLM.from_engine_args(args, stat_loggers=[stat_logger])
+        return AsyncLLM.from_engine_args(args, stat_loggers=list(stat_loggers))
     except Exception as error:  # of many types, from configuration to memory
         logger.exception("vLLM could not load %s", settings.model)
         raise load_failure(error, settings, installed_version()) from error
+
+
+def _defaults() -> dict[str, Any]:
+    """What AXIA_INFERENCE_ENGINE_ARGS may change of what differs from vLLM's own defaults."""
+    from vllm.config.structured_outputs import StructuredOutputsConfig
+
+    return {
+        "enable_prefix_caching": True,
+        # One backend, which refuses a schema that it can't keep, and none of the white space in which small models get
+        # lost. With a reasoning parser the answer is held to a format, and the reasoning is not.
+        "structured_outputs_config": StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
+        "use_tqdm_on_load": False,
+    }
 
 
 def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:

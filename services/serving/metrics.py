@@ -8,7 +8,15 @@ import logging
 from functools import lru_cache
 from typing import Self, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +24,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 
 REGISTRY = CollectorRegistry()
 """Holds every metric of this process."""
+
+ProcessCollector(registry=REGISTRY)  # process_cpu_seconds_total, process_resident_memory_bytes and so on
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Histogram bounds for times, in seconds: from a cached look-up to a long generation."""

@@ -15,6 +15,7 @@ import processes
 import pytest
 
 from scripts.vllm_signatures import SOURCES, signatures
+from services.inference import vllm_arguments
 from services.inference.vllm_reasoning import EngineBasedParser, Parser
 
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
@@ -27,6 +28,7 @@ FILES = [
     "vllm_prompts.py",
     "vllm_failures.py",
     "vllm_reasoning.py",
+    "vllm_statistics.py",
     "vllm_tokens.py",
 ]
 """The adapter, but for vllm_worker.py, which runs on machines without a GPU alone and is tested there."""
@@ -117,11 +119,37 @@ def test_each_call_fits_each_release(release: str, name: str, positional: int, k
 def test_the_fields_that_the_adapter_reads_exist(release: str) -> None:
     recorded = RECORDED[release]
     assert {"scheduled_ts", "queued_ts"} <= set(recorded["RequestStateStats"])
-    assert {"num_running_reqs", "num_waiting_reqs"} <= set(recorded["SchedulerStats"])
+    reported = {"num_running_reqs", "num_waiting_reqs", "kv_cache_usage", "prefix_cache_stats"}
+    assert reported <= set(recorded["SchedulerStats"])
+    assert {"hits", "queries"} <= set(recorded["BaseCacheStats"])
     assert {"text", "token_ids", "finish_reason"} <= set(recorded["CompletionOutput"])
     assert recorded["StatLoggerBase.record"][:2] == ["scheduler_stats", "iteration_stats"]
     assert {"AsyncLLM.errored", "BaseRenderer.default_cmpl_tok_params"} <= set(recorded)
     assert "tok_params=" in recorded["BaseRenderer.render_chat_async"]
+
+
+def stated_arguments() -> set[str]:
+    """Names of the engine's arguments in the dictionaries that the adapter makes of them."""
+    functions = [node for node in ast.walk(ADAPTER) if isinstance(node, ast.FunctionDef)]
+    made = [own for own in functions if own.name in ("_defaults", "_cpu_arguments")]
+    assert len(made) == 2
+    return {
+        key.value
+        for function in made
+        for node in ast.walk(function)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value != "fit_kv_cache"
+    }
+
+
+@pytest.mark.parametrize("release", RECORDED)
+def test_the_arguments_that_are_stated_or_refused_are_the_engines(release: str) -> None:
+    known = {*RECORDED[release]["EngineArgs"], *RECORDED[release]["AsyncEngineArgs"]}
+    assert "enable_prefix_caching" in stated_arguments()
+    assert stated_arguments() <= known
+    # One that a release has no more is refused as unknown.
+    assert len(({*vllm_arguments._BY_SETTING, *vllm_arguments._REFUSED}) - known) <= 4
 
 
 @pytest.mark.parametrize("release", RECORDED)

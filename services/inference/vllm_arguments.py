@@ -1,0 +1,77 @@
+"""Arguments of vLLM's engine that AXIA_INFERENCE_ENGINE_ARGS adds, checked by name before a model is loaded."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from services.inference.settings import InferenceSettings
+from services.serving.errors import FailedPrecondition
+
+_BY_SETTING = {
+    "model": "MODEL",
+    "served_model_name": "MODEL_NAME",
+    "revision": "REVISION",
+    "trust_remote_code": "TRUST_REMOTE_CODE",
+    "dtype": "DTYPE",
+    "tensor_parallel_size": "TENSOR_PARALLEL_SIZE",
+    "quantization": "QUANTIZATION",
+    "gpu_memory_utilization": "GPU_MEMORY_UTILIZATION",
+    "max_model_len": "MAX_MODEL_LEN",
+    "max_num_seqs": "MAX_RUNNING",
+    "max_num_queued_reqs": "MAX_QUEUE",
+    "enforce_eager": "ENFORCE_EAGER",
+    "kv_cache_memory_bytes": "KV_CACHE_GIB",
+    "reasoning_parser": "REASONING_PARSER",
+}
+"""Arguments that have a setting of their own."""
+
+_REFUSED = {
+    "allowed_local_media_path": "it lets prompts name files of this machine",
+    "allowed_media_domains": "it lets prompts name addresses on the network",
+    "enable_prompt_embeds": "it takes tensors from callers",
+    "enable_mm_embeds": "it takes tensors from callers",
+    "limit_mm_per_prompt": "a request has one picture, and no video or audio",
+    "hf_token": "a secret doesn't belong into a setting that is shown; set HF_TOKEN",
+    "enable_log_requests": "it writes prompts to the log",
+    "worker_cls": "axia's own worker keeps seeded requests alive on CPUs",
+    "worker_extension_cls": "it runs code of your own in the engine; change axia's worker instead",
+    "scheduler_cls": "it runs code of your own in the engine",
+    "logits_processors": "it runs code of your own in the engine",
+    "io_processor_plugin": "it runs code of your own in the engine",
+    "reasoning_parser_plugin": "it runs code of your own in the engine",
+    "skip_tokenizer_init": "prompts are texts",
+    "tokens_only": "prompts are texts",
+    "runner": "this service generates text alone",
+    "convert": "this service generates text alone",
+    "disable_log_stats": "this service's metrics need the statistics",
+    "generation_config": "requests state how they are sampled",
+    "override_generation_config": "requests state how they are sampled",
+    "seed": "each completion has a seed of its own",
+}
+"""Arguments that are not taken, each with why."""
+
+
+def checked_arguments(settings: InferenceSettings, known: Collection[str]) -> Mapping[str, Any]:
+    """The arguments that the settings add.
+
+    Args:
+        settings: Holds them.
+        known: Names of all arguments of the vLLM that is installed.
+
+    Raises:
+        FailedPrecondition: One is unknown, has a setting of its own, or is not taken.
+    """
+    for name in settings.engine_args:
+        if name in _BY_SETTING:
+            raise _refused(name, f"set AXIA_INFERENCE_{_BY_SETTING[name]} instead")
+        if name in _REFUSED:
+            raise _refused(name, f"it is not taken: {_REFUSED[name]}")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ", in the release that is installed"
+            raise _refused(name, f"vLLM has no such argument{hint}")
+    return settings.engine_args
+
+
+def _refused(name: str, why: str) -> FailedPrecondition:
+    return FailedPrecondition(f"AXIA_INFERENCE_ENGINE_ARGS: {name}: {why}", reason="ENGINE_ARGUMENT")

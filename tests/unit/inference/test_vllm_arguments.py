@@ -1,0 +1,46 @@
+"""Which of vLLM's arguments AXIA_INFERENCE_ENGINE_ARGS adds."""
+
+import pytest
+
+from services.inference.settings import InferenceSettings
+from services.inference.vllm_arguments import checked_arguments
+from services.serving.errors import FailedPrecondition
+
+KNOWN = ["kv_cache_dtype", "async_scheduling", "enable_prefix_caching", "model", "seed", "allowed_local_media_path"]
+
+
+def settings(**arguments: object) -> InferenceSettings:
+    return InferenceSettings(model="x", engine_args=arguments)  # type: ignore[arg-type]
+
+
+def test_known_arguments_are_added() -> None:
+    given = {"kv_cache_dtype": "fp8", "async_scheduling": True, "enable_prefix_caching": False}
+    assert checked_arguments(settings(**given), KNOWN) == given
+    assert checked_arguments(settings(), KNOWN) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("model", "set AXIA_INFERENCE_MODEL instead"),
+        ("max_num_seqs", "set AXIA_INFERENCE_MAX_RUNNING instead"),
+        ("allowed_local_media_path", "it is not taken: it lets prompts name files of this machine"),
+        ("seed", "it is not taken: each completion has a seed of its own"),
+        ("kv_cache_dtyp", "vLLM has no such argument; did you mean kv_cache_dtype?"),
+        ("colour", "vLLM has no such argument, in the release that is installed"),
+    ],
+)
+def test_others_are_refused_with_what_to_do(name: str, advice: str) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        checked_arguments(settings(**{name: 1}), KNOWN)
+    assert caught.value.message == f"AXIA_INFERENCE_ENGINE_ARGS: {name}: {advice}"
+
+
+def test_settings_of_other_engines_are_said_to_be_without_effect() -> None:
+    settings = InferenceSettings(engine="vllm", model="x")
+    assert {"openai_extra", "answers", "image_placeholder"} <= settings.without_effect().keys()
+    scripted = InferenceSettings(engine="scripted", answers="x.yaml")  # type: ignore[arg-type]
+    assert {"dtype", "engine_args", "openai_base_url", "revision"} <= scripted.without_effect().keys()
+    assert "model" not in scripted.without_effect()
+    with pytest.raises(ValueError, match="exclude each other"):
+        InferenceSettings(model="x", chat_template="{{ a }}", completion_template="{prompt}")
