@@ -1,6 +1,6 @@
 """Runs the gateway: python -m gateway."""
 
-import sys
+import logging
 
 from axia.prompts import load_prompts
 from gateway.component import GatewayComponent
@@ -8,6 +8,7 @@ from gateway.routes import load_routes
 from gateway.settings import GatewaySettings
 from services.serving.app import run
 from services.serving.errors import FailedPrecondition
+from services.serving.logs import tell
 from services.serving.settings import load_settings
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     try:
         routes = load_routes(settings, prompts)
     except FailedPrecondition as error:
-        sys.stderr.write(f"{error.message}\n")
+        tell("gateway", logging.ERROR, error.message)
         raise SystemExit(2) from None
     run(GatewayComponent(settings, routes, prompts), settings)
 

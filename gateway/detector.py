@@ -9,6 +9,7 @@ from typing import NamedTuple
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.answers import check_structured
+from gateway.deadlines import Shares, shares
 from gateway.detection import Completion, Consensus, summarise
 from gateway.model import Backend, Backends, Finished, ModelInfo, Question, Sample, StageTimes, Turn
 from gateway.reader import Reader
@@ -16,7 +17,6 @@ from gateway.readings import Readings
 from gateway.sampling import DetectionRequest, GroundTruth, SamplingPlan, plan_sampling
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded, ServiceError
-from services.serving.limits import TOLD_TOO_LATE
 from services.serving.metrics import series
 from services.serving.pictures import PictureHeader, PictureReader
 
@@ -53,8 +53,8 @@ class _Pending(NamedTuple):
     """A detection on its way."""
 
     began: float
-    due: float
-    """When the answer has to be ready, by the same clock."""
+    shares: Shares
+    """How its time is shared out."""
     backend: Backend
     plan: SamplingPlan
     judge: Backend | None
@@ -95,7 +95,7 @@ class Detector:
             ServiceError: If the request is refused or the model can't be asked.
         """
         pending = await self._begin(request, time_remaining_s)
-        timeout_s = self._time_for_model(pending.due)
+        timeout_s = pending.shares.sampling_s(time.perf_counter() - pending.began)
         completions, finished = await pending.backend.generate_all(pending.question, timeout_s)
         return await self._conclude(pending, completions, finished)
 
@@ -104,7 +104,7 @@ class Detector:
     ) -> AsyncGenerator[Completion | Detection, None]:
         """Yields each completion when it ends, then the detection; see `detect`."""
         pending = await self._begin(request, time_remaining_s)
-        timeout_s = self._time_for_model(pending.due)
+        timeout_s = pending.shares.sampling_s(time.perf_counter() - pending.began)
         completions: list[Completion] = []
         finished: Finished | None = None
         try:
@@ -123,19 +123,19 @@ class Detector:
 
     async def _begin(self, request: DetectionRequest, time_remaining_s: float | None) -> _Pending:
         began = time.perf_counter()
-        due = began + self._settings.default_timeout_s
-        if time_remaining_s is not None:
-            due = began + time_remaining_s * (1 - TOLD_TOO_LATE) - self._settings.deadline_margin_s
+        reading_s = self._reader.usual_s if self._reader.available else 0.0
+        own = shares(time_remaining_s, self._settings.default_timeout_s, self._settings.deadline_margin_s, reading_s)
         backend, plan, judge = await self._prepare(request)
         header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)
-        return _Pending(began, due, backend, plan, judge, header, question, request.ground_truth)
+        return _Pending(began, own, backend, plan, judge, header, question, request.ground_truth)
 
     async def _conclude(
         self, pending: _Pending, completions: Sequence[Completion], finished: Finished | None
     ) -> Detection:
         plan, truth = pending.plan, pending.truth
-        time_left_s = pending.due - time.perf_counter()
+        own = pending.shares
+        time_left_s = own.given_s - own.margin_s - (time.perf_counter() - pending.began)
         readings = await self._reader.read(completions, plan.abstain_threshold, truth, pending.judge, time_left_s)
         detection = Detection(
             image=pending.header,
@@ -169,17 +169,6 @@ class Detector:
         if truth.judge_structured:
             check_structured(judge.model, "ground_truth.judge_structured")
         return backend, plan, judge
-
-    def _time_for_model(self, due: float) -> float:
-        reserve_s = self._settings.scoring_reserve_s if self._reader.available else 0.0
-        timeout_s = due - time.perf_counter()
-        if timeout_s <= 0:
-            raise DeadlineExceeded(
-                f"the deadline leaves no time beyond the margin of {self._settings.deadline_margin_s:g} s; "
-                "allow the call more time",
-                reason="DEADLINE_TOO_SHORT",
-            )
-        return timeout_s - reserve_s if timeout_s > 2 * reserve_s else timeout_s
 
 
 def as_question(plan: SamplingPlan, image: bytes, image_sha256: str) -> Question:

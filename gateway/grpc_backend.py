@@ -13,6 +13,7 @@ import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model, metrics
+from gateway.deadlines import transit_s
 from gateway.model import Generated, ModelEvent, ModelInfo, Question
 from gateway.routes import Route
 from gateway.sampling import ModelDefaults, ModelLimits
@@ -36,7 +37,6 @@ from services.serving.status import from_rpc_error
 logger = logging.getLogger(__name__)
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
-_LEAST_TRANSIT_S = 0.025
 _DESCRIBE_TIMEOUT_S = 1.0
 _CONNECT_TIMEOUT_S = 2.5
 """A little more than the longest pause between two attempts to connect (`channel_options`)."""
@@ -236,7 +236,7 @@ class GrpcBackend:
         request = inference_pb2.GenerateAllRequest(within_ms=_milliseconds(timeout_s))
         convert_model.write_question(question, self.model.name, request.generation)
         try:
-            response = await self.pass_on_all(request, timeout_s + self._transit_s)
+            response = await self.pass_on_all(request, timeout_s + self._transit_s(timeout_s))
         except ServiceError as error:
             raise error.renamed(lambda field: convert_model.callers_field(field, question)) from error
         return convert_model.to_generated(response)
@@ -245,9 +245,11 @@ class GrpcBackend:
         self, request: inference_pb2.GenerateAllRequest, timeout_s: float
     ) -> inference_pb2.GenerateAllResponse:
         """Lets a replica answer a request in one message, what is done in time included; see `pass_on`."""
-        timeout_s = min(timeout_s, (self._route.limits.timeout_s or math.inf) + self._transit_s)
+        limit_s = self._route.limits.timeout_s
+        if limit_s is not None:
+            timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
         if request.within_ms > 0:
-            request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s))
+            request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s(timeout_s)))
         metadata = _metadata()
 
         def invoke(attempt: Attempt) -> Any:
@@ -267,13 +269,8 @@ class GrpcBackend:
             return b""
         return hashlib.sha256(request.image.data).digest()
 
-    @property
-    def _transit_s(self) -> float:
-        """Time that an answer has to arrive which was sent when time ran out.
-
-        Half of the margin before a caller's deadline: the other half is left to say that nothing came.
-        """
-        return max(self._settings.deadline_margin_s / 2, _LEAST_TRANSIT_S)
+    def _transit_s(self, timeout_s: float) -> float:
+        return transit_s(timeout_s, self._settings.deadline_margin_s)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.alignment_judge import Item, JudgeModel, Votes
+from gateway.deadlines import Measured
 from gateway.detection import Completion
 from gateway.model import Backend
 from gateway.readings import TOO_OLD, Readings, Scoring
@@ -24,7 +25,8 @@ class Reader:
         scoring: The service.
         prompts: By id.
         timeout_s: For the service.
-        reserve_s: How much earlier a judge model has to be done, so that its answers and the rest can still be read.
+        reserve_s: Time that is kept for the service at most, and before it has been measured; a judge model has to be
+            done that much earlier.
     """
 
     def __init__(self, scoring: Scoring, prompts: Mapping[str, PromptText], timeout_s: float, reserve_s: float) -> None:
@@ -32,6 +34,12 @@ class Reader:
         self._judge_model = JudgeModel(scoring, prompts)
         self._timeout_s = timeout_s
         self._reserve_s = reserve_s
+        self._took = Measured(reserve_s)
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds within which the service has nearly always read a detection."""
+        return self._took.usual_s
 
     @property
     def available(self) -> bool:
@@ -71,7 +79,8 @@ class Reader:
                 truth = None  # the rest is read all the same
         timeout_s = max(min(self._timeout_s, until - loop.time()), 0.001)
         try:
-            readings = await self._scoring.read(sentences, abstain_threshold, truth, judged, timeout_s)
+            with self._took.measuring():
+                readings = await self._scoring.read(sentences, abstain_threshold, truth, judged, timeout_s)
         except ServiceError as error:
             if error.reason != TOO_OLD:  # told when it was found out; every detection would say it again
                 logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)

@@ -34,7 +34,8 @@ class GatewaySettings(ServerSettings):
     default_timeout_s: float = Field(default=120.0, gt=0)
     """Time for a call whose caller set no deadline, and for one question of a protocol, in seconds."""
     deadline_margin_s: float = Field(default=0.15, ge=0, le=10)
-    """How long before the caller's deadline a detection is closed, so that what is done still arrives, in seconds.
+    """How long before the caller's deadline a detection is closed at most, so that what is done still arrives, in
+    seconds. It is a fifth of the caller's time at most.
 
     Beside it 4% of the caller's time are left, for gRPC may tell a server a deadline that much too late.
     """
@@ -43,7 +44,8 @@ class GatewaySettings(ServerSettings):
     scoring_timeout_s: float = Field(default=1.0, gt=0)
     """Time for the scoring service to read a detection's completions or one answer; what takes longer is missing."""
     scoring_reserve_s: float = Field(default=0.1, ge=0, le=10)
-    """How much earlier a deadline ends a detection's sampling or a judge model so that scoring fits in, in seconds."""
+    """How much earlier a deadline ends a detection's sampling or a judge model at most so that scoring fits in, in
+    seconds. It is what scoring was measured to take, and a quarter of the caller's time at most."""
     table_timeout_s: float = Field(default=60.0, gt=0)
     """Time for the scoring service to compute a table of preference, or to read what a judge model says of many
     answers, in seconds."""

@@ -17,7 +17,7 @@ from gateway.http import metrics
 from gateway.http.origin import Admission
 from gateway.http.problems import HttpError, problem_response, unexpected
 from services.serving.errors import InvalidArgument, ResourceExhausted
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.logs import REQUEST_ID_KEY, log_access, request_id
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ _DISCARD_FACTOR = 8
 """How long, and how many times its bound, a body that is too large is read and thrown away before the answer."""
 _INTERNAL_ERROR = 1011
 """A WebSocket's code for a fault of the server."""
+_PROBES = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "WEBSOCKET"})
 
 
@@ -116,8 +117,8 @@ class Edge:
         method = method if method in _METHODS else "OTHER"
         metrics.REQUESTS.labels(method, route, str(status)).inc()
         metrics.SECONDS.labels(method, route).observe(elapsed)
-        if status >= HTTPStatus.BAD_REQUEST:
-            logger.info("%s %s ended with %d after %.0f ms", method, route, status, elapsed * 1000)
+        if route not in _PROBES:
+            log_access(f"{method} {route}", str(status), elapsed)
 
 
 class _Answer:

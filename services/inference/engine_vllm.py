@@ -18,6 +18,7 @@ import asyncio
 import hashlib
 import itertools
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -50,6 +51,7 @@ from services.inference.vllm_reasoning import ParsedReasoning
 from services.inference.vllm_statistics import EngineStatistics, pass_on_metrics
 from services.inference.vllm_tokens import read_special_tokens
 from services.serving.errors import FailedPrecondition, ServiceError, Unavailable
+from services.serving.plain_lines import plain_lines_as_records
 
 if TYPE_CHECKING:
     from vllm.reasoning.abs_reasoning_parsers import ReasoningParser
@@ -70,6 +72,8 @@ class VllmEngine:
         self._llm: AsyncLLM | None = None
         self._ids = itertools.count()
         self._statistics = EngineStatistics()
+        self._progressed = 0.0
+        """When the last token came, or there was nothing to do."""
         self._until_closed = ExitStack()
 
     async def start(self) -> None:
@@ -83,6 +87,7 @@ class VllmEngine:
                 reason="MODEL_UNREADABLE",
             )
         template_text(self._settings.chat_template)  # one that can't be read is told before the model is loaded
+        self._until_closed.enter_context(plain_lines_as_records())
         self._until_closed.enter_context(own_files())
         logger.info("loading %s", self._settings.model)
         load = partial(load_model, self._settings, self._loggers())
@@ -211,6 +216,7 @@ class VllmEngine:
         try:
             async for output in outputs:
                 (completion,) = output.outputs
+                self._progressed = time.monotonic()
                 if first and output.metrics is not None:
                     queued_s = max(0.0, output.metrics.scheduled_ts - output.metrics.queued_ts)
                 finish = completion.finish_reason
@@ -249,8 +255,9 @@ class VllmEngine:
         return self._statistics.load(unfinished)
 
     async def watch(self) -> None:
-        """Looks a few times a second whether vLLM's process lives."""
+        """Looks a few times a second whether vLLM's process lives and has something to show."""
         while True:
+            self._check_progress()
             if self._engine.errored:
                 raise Unavailable(
                     "vLLM's engine process has died; its last log lines say why (often memory: lower kv_cache_gib, "
@@ -259,6 +266,20 @@ class VllmEngine:
                     reason="ENGINE_DEAD",
                 )
             await asyncio.sleep(_HEALTH_INTERVAL_S)
+
+    def _check_progress(self) -> None:
+        """Raises Unavailable where completions have run for long without a token."""
+        now = time.monotonic()
+        if not self._engine.get_num_unfinished_requests():
+            self._progressed = now
+        silent_s, limit_s = now - self._progressed, self._settings.hang_seconds
+        if limit_s and silent_s > limit_s:
+            raise Unavailable(
+                f"vLLM has given no token for {silent_s:.0f} s although completions run: it hangs. This server now "
+                "exits so that its process manager starts it again. Set AXIA_INFERENCE_HANG_SECONDS higher if prompts "
+                "take longer",
+                reason="ENGINE_HUNG",
+            )
 
     async def close(self) -> None:
         """Ends vLLM's processes."""

@@ -30,6 +30,7 @@ _VLLM_ALONE = frozenset(
         *("trust_remote_code", "chat_template", "completion_template", "image_placeholder", "reasoning_parser"),
         *("dtype", "tensor_parallel_size", "quantization", "gpu_memory_utilization", "enforce_eager", "kv_cache_gib"),
         *("cpu_threads", "offline", "engine_args", "engine_metrics"),
+        "hang_seconds",
     }
 )
 """Settings that no other engine reads."""
@@ -119,6 +120,9 @@ class InferenceSettings(ServerSettings):
     """Further arguments of vLLM's engine by their names in `AsyncEngineArgs`, as a JSON object, such as
     {"kv_cache_dtype": "fp8", "async_scheduling": true}. Those that have a setting of their own or are dangerous are
     refused."""
+    hang_seconds: float = Field(default=600.0, ge=0)
+    """Seconds without a token while completions run from which vLLM counts as hung: health turns to NOT_SERVING and the
+    server exits, so that its process manager starts it again. More than the longest prompt takes; 0 never."""
     engine_metrics: bool = False
     """Whether vLLM's own Prometheus metrics (vllm:…) are served beside axia's."""
     kv_cache_gib: float | None = Field(default=None, gt=0)

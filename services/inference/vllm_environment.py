@@ -16,6 +16,7 @@ _LOGGING_CONFIG = Path(__file__).with_name("vllm_logging.json")
 def prepare_environment(settings: InferenceSettings) -> None:
     """Sets what vLLM reads from the environment, before its first import."""
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(_LOGGING_CONFIG))
     # gRPC's threads do not survive a fork, and CUDA refuses one.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"

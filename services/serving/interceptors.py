@@ -23,7 +23,7 @@ import grpc
 
 from services.serving.errors import Internal, ResourceExhausted, ServiceError, Unavailable
 from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.logs import REQUEST_ID_KEY, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
 from services.serving.status import to_status
 
@@ -294,10 +294,11 @@ class _Call:
         self._seconds.observe(elapsed)
         if failure is None:
             self._ok.inc()
+            log_access(self._method, "OK", elapsed)
             return
         code = _code_name(failure, context)
         RPC_REQUESTS.labels(self._method, code).inc()
-        logger.info("%s ended with %s after %.0f ms", self._method, code, elapsed * 1000)
+        log_access(self._method, code, elapsed, failure if isinstance(failure, ServiceError) else None)
 
 
 def _code_name(failure: BaseException, context: Context) -> str:

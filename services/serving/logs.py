@@ -4,14 +4,36 @@ import asyncio
 import logging
 import sys
 from contextvars import ContextVar
+from types import TracebackType
 
 from pythonjsonlogger.json import JsonFormatter
+
+from services.serving.errors import ServiceError
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata key in which the id of a request travels from client to gateway to services."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request that the current task works on; empty outside a request."""
+
+_ACCESS = logging.getLogger("access")
+
+
+def log_access(method: str, code: str, seconds: float, error: ServiceError | None = None) -> None:
+    """Writes the one line that each call has, with its method, code and duration, and with what was wrong.
+
+    Args:
+        method: Of gRPC, or method and route of HTTP.
+        code: Status code by its name, or HTTP's number.
+        seconds: At the server.
+        error: What the caller was told, if it was an error.
+    """
+    fields: dict[str, object] = {"method": method, "code": code, "duration_ms": round(1000 * seconds, 1)}
+    if error is not None:
+        fields["reason"] = error.reason
+        if error.violations:
+            fields["field"] = error.violations[0].field
+    _ACCESS.info("%s %s", method, code, extra=fields)
 
 
 class _AddContext(logging.Filter):
@@ -37,17 +59,35 @@ class _LeaveOutCancelledCalls(logging.Filter):
         return not (cancelled and record.name.startswith("grpc."))
 
 
+def _formatter() -> JsonFormatter:
+    return JsonFormatter(
+        "{levelname}{name}{message}",
+        style="{",
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="time",  # ISO 8601 in UTC
+    )
+
+
+def tell(service: str, level: int, message: str) -> None:
+    """Writes one record before logs are configured, as those that follow will look."""
+    record = logging.LogRecord(__name__, level, __file__, 0, message, None, None)
+    record.service = service
+    sys.stderr.write(_formatter().format(record) + "\n")
+
+
 def configure_logs(service: str, level: str) -> None:
     """Sends all log records of this process to standard error as JSON, one object a line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonFormatter(
-            "{levelname}{name}{message}",
-            style="{",
-            rename_fields={"levelname": "level", "name": "logger"},
-            timestamp="time",  # ISO 8601 in UTC
-        )
-    )
+    handler.setFormatter(_formatter())
     handler.addFilter(_LeaveOutCancelledCalls())
     handler.addFilter(_AddContext(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("uncaught").critical("the process ends by an error", exc_info=(kind, error, trace))

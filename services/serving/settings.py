@@ -1,8 +1,8 @@
 """Settings that every server has, and loading them with messages that name the variable at fault."""
 
 import difflib
+import logging
 import os
-import sys
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.serving.environment import EnvironmentSource, service_links
+from services.serving.logs import tell
 
 SettingsT = TypeVar("SettingsT", bound="ServerSettings")
 
@@ -77,31 +78,34 @@ def load_settings(cls: type[SettingsT]) -> SettingsT:
     a slip. So are a setting that has no effect, and variables that Kubernetes injects.
     """
     prefix = cls.model_config.get("env_prefix", "")
+    service = prefix.removeprefix("AXIA_").strip("_").lower()
     known = {f"{prefix}{name}".upper() for name in cls.model_fields}
     injected = service_links(prefix)
     if injected:
-        sys.stderr.write(
+        tell(
+            service,
+            logging.INFO,
             f"{', '.join(injected)}: ignored; Kubernetes sets such variables for a Service, and enableServiceLinks: "
-            "false in the Pod's specification keeps them out\n"
+            "false in the Pod's specification keeps them out",
         )
     for name in sorted(os.environ):
         if prefix and name.startswith(prefix) and name not in known and name not in injected:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            sys.stderr.write(f"{name} is not a setting and is ignored{hint}\n")
+            tell(service, logging.WARNING, f"{name} is not a setting and is ignored{hint}")
     try:
         settings = cls()
     except ValidationError as error:
         for problem in error.errors():
             message = problem["msg"].removeprefix("Value error, ")
             if not problem["loc"]:  # about several fields: its text begins with the name of the one to change
-                sys.stderr.write(f"{prefix}{message}\n")
+                tell(service, logging.ERROR, f"{prefix}{message}")
                 continue
             variable = f"{prefix}{'_'.join(str(part) for part in problem['loc'])}".upper()
             given = f" (given: {problem['input']!r})" if problem["type"] != "missing" else ""
-            sys.stderr.write(f"{variable}: {message}{given}\n")
+            tell(service, logging.ERROR, f"{variable}: {message}{given}")
         raise SystemExit(2) from None
     for name, why in settings.without_effect().items():
         if name in settings.model_fields_set:
-            sys.stderr.write(f"{prefix}{name.upper()} has no effect: {why}\n")
+            tell(service, logging.WARNING, f"{prefix}{name.upper()} has no effect: {why}")
     return settings

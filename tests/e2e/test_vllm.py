@@ -372,6 +372,8 @@ def test_health_says_not_serving_when_the_engines_process_has_died(server: proce
     assert seen[-1] == "NOT_SERVING"
     assert server.process.wait(120) == 1  # so that a process manager starts it again
     assert "engine process has died" in server.log_text()
+    plain = [line for line in server.log_text().splitlines() if not line.startswith("{")]
+    assert plain == []  # vLLM's own, those of native code and of the dead process included
 
 
 def children(pid: int) -> list[int]:

@@ -70,6 +70,27 @@ def test_a_request_id_travels_from_client_to_gateway_to_service_and_back(
     assert response.provenance.request_id == "walk-8"
 
 
+def test_every_call_has_one_line_with_what_came_of_it(
+    suite: Suite, gateway_stub: gateway_pb2_grpc.GatewayServiceStub
+) -> None:
+    gateway_stub.DetectValues(detection(), timeout=30, metadata=[("x-request-id", "walk-9")])
+    with pytest.raises(grpc.RpcError):
+        gateway_stub.DetectValues(detection(n=99), timeout=30, metadata=[("x-request-id", "walk-10")])
+    deadline = time.monotonic() + 30
+    while True:
+        records = [own for own in suite.gateway.log_records() if own["logger"] == "access"]
+        found = {own["request_id"]: own for own in records if own.get("request_id") in ("walk-9", "walk-10")}
+        if len(found) == 2:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert found["walk-9"]["method"] == "axia.v1.GatewayService/DetectValues"
+    assert (found["walk-9"]["code"], found["walk-9"]["duration_ms"] > 0) == ("OK", True)
+    refused = found["walk-10"]
+    assert (refused["code"], refused["reason"], refused["field"]) == ("INVALID_ARGUMENT", "OUT_OF_RANGE", "n")
+    assert all(line.startswith("{") for server in suite for line in server.log_text().splitlines())
+
+
 def test_completions_arrive_one_by_one_and_then_the_summary(
     gateway_stub: gateway_pb2_grpc.GatewayServiceStub,
 ) -> None:
@@ -97,7 +118,7 @@ def test_every_metric_of_the_documentation_is_there_and_no_other(
     # and no protocol but detection has run.
     parts = ("partial", "service", "scoring", "asked_again", "preference", "interest", "watch_", "passed", "missing")
     parts += ("retries",)
-    silent = tuple(f"axia_gateway_{part}" for part in parts)
+    silent = (*(f"axia_gateway_{part}" for part in parts), "axia_inference_prefix", "axia_inference_picture")  # vLLM's
     assert not {name for name in documented - exported if not name.startswith(silent)}
     assert exported - documented == set()
 

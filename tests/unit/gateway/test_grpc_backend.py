@@ -65,7 +65,8 @@ async def backend(stub: FakeStub, limit_s: float | None = None, **settings: Any)
         (10.0, None, 0.0, 10_000, 10.025),  # what is done needs some time all the same
         (10.0, 5.0, 0.15, 5_000, 5.075),
         (3.0, 5.0, 0.15, 3_000, 3.075),
-        (0.0001, None, 0.15, 1, 0.0751),  # 0 would mean never
+        (0.0001, None, 0.15, 1, 0.0051),  # 0 would mean never
+        (0.1, None, 0.15, 99, 0.11),
         (1e9, None, 0.15, 86_400_000, 1e9),
     ],
 )

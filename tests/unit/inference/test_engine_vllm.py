@@ -1,5 +1,6 @@
 """The parts of the vLLM adapter that need no vLLM to run; tests/e2e runs the rest."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from services.inference.engine_vllm import VllmEngine
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
 from services.inference.vllm_loading import _cpu_arguments
-from services.serving.errors import FailedPrecondition
+from services.serving.errors import FailedPrecondition, Unavailable
 
 PICTURE = Picture(Image.new("RGB", (2, 2)), "ab" * 32)
 TURNS = [
@@ -150,3 +151,23 @@ def test_a_key_value_cache_that_is_stated_is_not_fitted(monkeypatch: pytest.Monk
     assert "additional_config" not in arguments
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4")  # vLLM's own variable, which it reads itself
     assert "additional_config" not in _cpu_arguments(InferenceSettings(model="x"))
+
+
+async def test_an_engine_that_gives_no_token_for_long_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging:
+        errored = False
+        unfinished = 0
+
+        def get_num_unfinished_requests(self) -> int:
+            return self.unfinished
+
+    monkeypatch.setattr("services.inference.engine_vllm._HEALTH_INTERVAL_S", 0.01)
+    engine = VllmEngine(InferenceSettings(model="x", hang_seconds=0.1))
+    engine._llm = hanging = Hanging()  # type: ignore[assignment]
+    watching = asyncio.create_task(engine.watch())
+    await asyncio.sleep(0.3)
+    assert not watching.done()  # there is nothing to do
+    hanging.unfinished = 1
+    with pytest.raises(Unavailable, match="AXIA_INFERENCE_HANG_SECONDS") as caught:
+        await asyncio.wait_for(watching, 5)
+    assert caught.value.reason == "ENGINE_HUNG"

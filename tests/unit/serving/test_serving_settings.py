@@ -1,5 +1,6 @@
 """Settings from the environment: what is taken, and how mistakes are told."""
 
+import json
 from typing import Annotated, Literal
 
 import pytest
@@ -47,6 +48,15 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"AXIA_LAMP_{name}", raising=False)
 
 
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    """The messages of the records that were written, a line each."""
+    written = capsys.readouterr()
+    assert written.out == ""
+    records = [json.loads(line) for line in written.err.splitlines()]
+    assert all(record["service"] in ("lamp", "key") for record in records)
+    return "".join(f"{record['message']}\n" for record in records)
+
+
 def refusal(
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -59,9 +69,7 @@ def refusal(
     with pytest.raises(SystemExit) as caught:
         load_settings(cls)
     assert caught.value.code == 2
-    written = capsys.readouterr()
-    assert written.out == ""
-    return written.err
+    return told(capsys)
 
 
 def test_defaults_hold_without_variables_and_listen_on_this_machine_alone() -> None:
@@ -111,8 +119,8 @@ def test_a_bad_value_ends_the_process_with_its_variable_and_itself(
 
 
 def test_every_bad_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    told = refusal({"AXIA_LAMP_PORT": "x", "AXIA_LAMP_COLOUR": "blue"}, monkeypatch, capsys)
-    assert [line.split(":")[0] for line in told.splitlines()] == ["AXIA_LAMP_PORT", "AXIA_LAMP_COLOUR"]
+    said = refusal({"AXIA_LAMP_PORT": "x", "AXIA_LAMP_COLOUR": "blue"}, monkeypatch, capsys)
+    assert [line.split(":")[0] for line in said.splitlines()] == ["AXIA_LAMP_PORT", "AXIA_LAMP_COLOUR"]
 
 
 def test_a_missing_value_is_told_by_its_variable(
@@ -125,8 +133,8 @@ def test_a_missing_value_is_told_by_its_variable(
 def test_values_that_do_not_go_together_are_told_with_the_prefix_and_without_all_the_other_values(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = refusal({"AXIA_LAMP_COLOUR": "green", "AXIA_LAMP_ADDRESS": "secret:1"}, monkeypatch, capsys)
-    assert told == "AXIA_LAMP_MODE is needed by green lamps\n"
+    said = refusal({"AXIA_LAMP_COLOUR": "green", "AXIA_LAMP_ADDRESS": "secret:1"}, monkeypatch, capsys)
+    assert said == "AXIA_LAMP_MODE is needed by green lamps\n"
 
 
 def test_an_unknown_variable_with_the_prefix_is_reported_with_a_suggestion_and_ignored(
@@ -134,7 +142,7 @@ def test_an_unknown_variable_with_the_prefix_is_reported_with_a_suggestion_and_i
 ) -> None:
     monkeypatch.setenv("AXIA_LAMP_DRAIN_SECOND", "3")
     assert load_settings(LampSettings).drain_seconds == 30
-    assert capsys.readouterr().err == (
+    assert told(capsys) == (
         "AXIA_LAMP_DRAIN_SECOND is not a setting and is ignored; did you mean AXIA_LAMP_DRAIN_SECONDS?\n"
     )
 
@@ -144,7 +152,7 @@ def test_an_unknown_variable_like_no_setting_is_reported_without_a_suggestion(
 ) -> None:
     monkeypatch.setenv("AXIA_LAMP_QQQQQQQQQQQQQQQQQQQQQQQQ", "1")
     load_settings(LampSettings)
-    assert capsys.readouterr().err == "AXIA_LAMP_QQQQQQQQQQQQQQQQQQQQQQQQ is not a setting and is ignored\n"
+    assert told(capsys) == "AXIA_LAMP_QQQQQQQQQQQQQQQQQQQQQQQQ is not a setting and is ignored\n"
 
 
 def test_variables_of_other_prefixes_are_nobodys_business(
@@ -153,7 +161,7 @@ def test_variables_of_other_prefixes_are_nobodys_business(
     monkeypatch.setenv("AXIA_LAMPS_PORT", "1")
     monkeypatch.setenv("AXIA_ADDRESS", "x")
     load_settings(LampSettings)
-    assert capsys.readouterr().err == ""
+    assert told(capsys) == ""
 
 
 def test_settings_do_not_change_once_loaded() -> None:
@@ -224,7 +232,7 @@ def test_variables_that_kubernetes_injects_for_a_service_are_ignored_with_one_no
         monkeypatch.setenv(f"AXIA_LAMP_{name}", value)
     settings = load_settings(LampSettings)
     assert (settings.port, settings.metrics_port) == (0, 0)
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = told(capsys).splitlines()
     assert all(f"AXIA_LAMP_{name}" in line for name in links)
     assert "ignored" in line
     assert "enableServiceLinks: false" in line
@@ -239,7 +247,7 @@ def test_a_setting_without_effect_is_told_and_taken(
 
     monkeypatch.setenv("AXIA_LAMP_HOURS", "3")
     load_settings(DimSettings)
-    assert capsys.readouterr().err == "AXIA_LAMP_HOURS has no effect: a lamp that is off has none\n"
+    assert told(capsys) == "AXIA_LAMP_HOURS has no effect: a lamp that is off has none\n"
 
 
 @pytest.mark.parametrize("address", ["axia-inference:50051", "10.0.0.1:1", "[::1]:65535", " a.b.svc.cluster.local:80 "])
