@@ -127,7 +127,7 @@ def _stream(call: Call, context: Context) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         timeout_s = read_timeout(request, context.settings)
         message = await _message(call, request, context)
-        return await event_stream(_events(call, message, timeout_s, context), context.settings.keep_alive_s)
+        return await event_stream(request, _events(call, message, timeout_s, context), context.settings.keep_alive_s)
 
     return answer
 

@@ -60,7 +60,7 @@ def add_chat(app: FastAPI, context: Context) -> None:
         asked, generate = await context.in_worker(_read, body)
         if asked.stream:
             chunks = _chunks(asked, generate, timeout_s, context)
-            return await event_stream(chunks, context.settings.keep_alive_s, _error_event)
+            return await event_stream(request, chunks, context.settings.keep_alive_s, _error_event)
         timeout_s = timeout_s or context.settings.default_timeout_s
         return JSONResponse(await until_disconnect(request, _whole(asked, generate, timeout_s, context)))
 

@@ -78,7 +78,7 @@ def add_images(app: FastAPI, context: Context) -> None:
             ) from error
         if "text/event-stream" in request.headers.get("accept", ""):
             responses = _closing(form, gateway.stream(_INDEX, requests, timeout_s))
-            return await event_stream(_as_events(responses), settings.keep_alive_s)
+            return await event_stream(request, _as_events(responses), settings.keep_alive_s)
         # One answer at the end: what the body took counts, because BentoML's server gives up counting from arrival.
         left_s = max(latest - time.monotonic(), _LEAST_S)
         within_s = min(timeout_s or left_s, left_s)

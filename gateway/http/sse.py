@@ -47,30 +47,41 @@ def error_event(error: ServiceError) -> ServerSentEvent:
 
 
 async def event_stream(
+    request: Request,
     events: AsyncGenerator[ServerSentEvent, None],
     keep_alive_s: float,
     on_error: Callable[[ServiceError], ServerSentEvent] = error_event,
 ) -> EventSourceResponse:
-    """The response that sends events as they come, and comments while none does.
+    """The response that sends events as they come, and comments while none does. The body must have been read.
 
     Raises:
         ServiceError: If the stream fails before its first event, or soon.
+        CallerGone: If the caller closed the connection meanwhile.
     """
     first = asyncio.ensure_future(anext(events, None))
+    gone = asyncio.ensure_future(_disconnect(request))
     try:
-        await asyncio.wait({first}, timeout=_FIRST_EVENT_S)
-        if first.done():
-            first.result()
-    except BaseException:  # also a caller who is gone: nobody else ends the stream
-        first.cancel()
+        await _wait_for_first(first, gone)
+    except BaseException:  # nobody else ends the stream
+        await _ended(first)
         await events.aclose()
         raise
+    finally:
+        await _ended(gone)
     return EventSourceResponse(
         _sent(first, events, on_error),
         ping=keep_alive_s,
         ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
         sep="\n",
     )
+
+
+async def _wait_for_first(first: asyncio.Future[Any], gone: asyncio.Future[None]) -> None:
+    await asyncio.wait({first, gone}, timeout=_FIRST_EVENT_S, return_when=asyncio.FIRST_COMPLETED)
+    if first.done():
+        first.result()
+    elif gone.done():
+        raise CallerGone
 
 
 async def _sent(

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -71,6 +72,31 @@ async def test_a_caller_who_leaves_a_stream_cancels_the_call(http: Face, gateway
             pytest.fail("the stream ended before its caller left")
         assert not gateway.cancelled.is_set()
     await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "method"),
+    [
+        ("/v1/detect/stream", {}, "StreamDetectValues"),
+        (
+            "/v1/chat/completions",
+            {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True},
+            "Generate",
+        ),
+    ],
+)
+async def test_a_caller_who_leaves_before_the_first_event_cancels_the_call_at_once(
+    http: Face, gateway: FakeGateway, path: str, body: dict[str, Any], method: str
+) -> None:
+    gateway.answers[method] = [60.0]
+    calling = asyncio.create_task(http.post(path, json=body, timeout=30))
+    async with asyncio.timeout(5):
+        while not gateway.requests:
+            await asyncio.sleep(0.01)
+    began = asyncio.get_running_loop().time()
+    calling.cancel()
+    await asyncio.wait_for(gateway.cancelled.wait(), PROMISE_S)
+    assert asyncio.get_running_loop().time() - began < 1.0  # and not the two seconds that an event is waited for
 
 
 async def test_a_caller_who_leaves_a_unary_call_cancels_it(http: Face, gateway: FakeGateway) -> None:
