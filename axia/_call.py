@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from axia import _forks
 from axia._connection import MAX_MESSAGE_BYTES, service_config
 from axia.errors import ServerError, from_rpc_error
 
@@ -154,7 +155,8 @@ class Call:
     def errors(self) -> Iterator[None]:
         """Raises AxiaError for whatever gRPC raises inside."""
         try:
-            yield
+            with _forks.calling():
+                yield
         except grpc.RpcError as error:
             raise from_rpc_error(
                 error, address=self.address, timeout=self.timeout, request_id=self.request_id

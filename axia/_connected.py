@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import grpc
 import grpc.aio
 
-from axia import _call, convert
+from axia import _call, _forks, convert
 from axia._call import Call
 from axia._connection import TLS, resolve_api_key
 from axia._streams import AsyncFeed, Feed
@@ -30,10 +30,12 @@ class _Caller:
         self.timeout = _call.checked_timeout(timeout)
         self._api_key = resolve_api_key(api_key)
         self._closed = False
+        self._unsafe_forks = _forks.unsafe_forks()
 
     def _new_call(self, timeout: float | None) -> Call:
         if self._closed:
             raise RuntimeError("this client is closed: make a new one")
+        _forks.check(self._unsafe_forks)
         limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
         return Call(self.address, limit, self._api_key)
 
