@@ -177,6 +177,7 @@ def _to_model(message: inference_pb2.Model) -> ModelInfo:
         structured_answers=message.structured_answers,
         prompt_template=message.prompt_template,
         trust_remote_code=message.trust_remote_code,
+        engine_settings=message.engine_settings,
     )
 
 

@@ -26,6 +26,8 @@ class ModelInfo:
     """A user's message as the model reads it, {prompt} in place of its text; empty if unknown."""
     trust_remote_code: bool = False
     """Whether code that comes with the checkpoint was allowed to run."""
+    engine_settings: str = ""
+    """What else decides answers, as a JSON object; empty by a server of an earlier release."""
 
 
 class StageTimes(NamedTuple):

@@ -106,6 +106,9 @@ class ModelInfo(Result):
     """A user's message as the model reads it, ``{prompt}`` in place of its text; empty if unknown."""
     trust_remote_code: bool = False
     """Whether code that comes with the checkpoint was allowed to run."""
+    engine_settings: str = ""
+    """What else decides answers, as a JSON object: number format, quantization and further arguments of vLLM, or
+    further fields of an endpoint. Empty by servers of an earlier release."""
 
 
 class Prompt(Result):

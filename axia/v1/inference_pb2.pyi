@@ -600,11 +600,12 @@ class Model(google.protobuf.message.Message):
     STRUCTURED_ANSWERS_FIELD_NUMBER: builtins.int
     PROMPT_TEMPLATE_FIELD_NUMBER: builtins.int
     TRUST_REMOTE_CODE_FIELD_NUMBER: builtins.int
+    ENGINE_SETTINGS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name to use in requests."""
     revision: builtins.str
-    """Revision: a hub commit or branch for a hub model, "sha256:" and 12 hexadecimal digits of the checkpoint's
-    configuration and weight index for a local one, empty if unknown.
+    """Revision: a hub commit or branch for a hub model, "sha256:" and 12 hexadecimal digits of the checkpoint's content
+    for a local one, empty if unknown.
     """
     engine: builtins.str
     """Engine that runs it: "vllm", "openai" or "scripted"."""
@@ -626,6 +627,10 @@ class Model(google.protobuf.message.Message):
     """
     trust_remote_code: builtins.bool
     """Whether code that comes with the checkpoint was allowed to run."""
+    engine_settings: builtins.str
+    """What else decides answers, as a JSON object with sorted keys: number format, quantization, parallelism and further
+    arguments of vLLM; further fields and seed bits of an endpoint. Empty by a server of an earlier release.
+    """
     def __init__(
         self,
         *,
@@ -640,7 +645,8 @@ class Model(google.protobuf.message.Message):
         structured_answers: builtins.bool = ...,
         prompt_template: builtins.str = ...,
         trust_remote_code: builtins.bool = ...,
+        engine_settings: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "prompt_template", b"prompt_template", "revision", b"revision", "structured_answers", b"structured_answers", "trust_remote_code", b"trust_remote_code"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_settings", b"engine_settings", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "prompt_template", b"prompt_template", "revision", b"revision", "structured_answers", b"structured_answers", "trust_remote_code", b"trust_remote_code"]) -> None: ...
 
 global___Model = Model

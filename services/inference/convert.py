@@ -1,5 +1,7 @@
 """Maps between the contract (axia.v1) and the inference service's own types."""
 
+import json
+
 from axia.v1 import image_pb2, inference_pb2
 from services.inference.engine import AnswerFormat, Message, ModelDescription, Role, Sampling
 from services.inference.generation import Completion, FinishReason, Started
@@ -77,7 +79,7 @@ def from_event(event: Started | Completion | Summary, settings: InferenceSetting
         started = inference_pb2.GenerateStarted(prompt_tokens=event.prompt_tokens)
         return inference_pb2.GenerateResponse(started=started)
     if isinstance(event, Completion):
-        return inference_pb2.GenerateResponse(completion=_from_completion(event))
+        return inference_pb2.GenerateResponse(completion=_from_completion(event, settings))
     return inference_pb2.GenerateResponse(summary=_from_summary(event, settings))
 
 
@@ -101,19 +103,19 @@ def to_time_for_all(request: inference_pb2.GenerateAllRequest, remaining_s: floa
 def from_sampled(sampled: Sampled, settings: InferenceSettings) -> inference_pb2.GenerateAllResponse:
     """Writes all of a generation."""
     return inference_pb2.GenerateAllResponse(
-        completions=map(_from_completion, sampled.completions),
+        completions=[_from_completion(own, settings) for own in sampled.completions],
         summary=_from_summary(sampled.summary, settings) if sampled.summary else None,
     )
 
 
-def _from_completion(completion: Completion) -> inference_pb2.Completion:
+def _from_completion(completion: Completion, settings: InferenceSettings) -> inference_pb2.Completion:
     return inference_pb2.Completion(
         index=completion.index,
         first_sentence=completion.first_sentence,
         text=completion.text,
         finish_reason=_FINISH_REASONS[completion.finish_reason],
         tokens=completion.tokens,
-        seed=completion.sampling.seed,
+        seed=settings.used_seed(completion.sampling.seed),
         temperature=completion.sampling.temperature,
         omitted=completion.omitted,
         reasoning=completion.reasoning,
@@ -156,4 +158,5 @@ def from_model(model: ModelDescription, settings: InferenceSettings) -> inferenc
         structured_answers=model.structured_answers,
         prompt_template=model.prompt_template,
         trust_remote_code=model.trust_remote_code,
+        engine_settings=json.dumps(model.engine_settings, sort_keys=True) if model.engine_settings else "",
     )

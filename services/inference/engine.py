@@ -4,12 +4,13 @@ An engine prepares a conversation once, however many completions are sampled fro
 as pieces of text. Closing a stream frees the engine at once.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
 from PIL import Image
+from pydantic import JsonValue
 
 
 class Role(Enum):
@@ -123,6 +124,8 @@ class ModelDescription:
     """A user's message as the model reads it, {prompt} in place of its text; empty if unknown."""
     trust_remote_code: bool = False
     """Whether code that comes with the checkpoint was allowed to run."""
+    engine_settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What else decides answers: number format, quantization, further arguments and fields."""
 
 
 class Engine(Protocol):

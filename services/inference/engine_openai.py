@@ -98,6 +98,12 @@ class OpenAIEngine:
             max_context_tokens=self._endpoint.max_context_tokens,
             accepts_images=self._settings.openai_accepts_images,
             structured_answers=self._settings.openai_structured,
+            engine_settings={
+                "seed_bits": self._settings.openai_seed_bits,
+                "image_format": self._settings.openai_image_format,
+                "image_detail": self._settings.openai_image_detail,
+                "extra": self._settings.openai_extra,
+            },
         )
 
     def special_tokens(self, role: Role) -> Sequence[str]:

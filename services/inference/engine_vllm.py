@@ -149,6 +149,12 @@ class VllmEngine:
             structured_answers=not getattr(config, "is_diffusion", False),
             prompt_template=self._prompts.template,
             trust_remote_code=self._settings.trust_remote_code,
+            engine_settings={
+                "dtype": str(config.dtype).removeprefix("torch."),
+                "quantization": config.quantization,
+                "tensor_parallel_size": self._settings.tensor_parallel_size,
+                "engine_args": self._settings.engine_args,
+            },
         )
 
     def _hub_revision(self) -> str:

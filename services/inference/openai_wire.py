@@ -68,7 +68,7 @@ def request_body(messages: bytes, sampling: Sampling, settings: InferenceSetting
         "stream": settings.openai_stream,
     }
     if settings.openai_seed_bits:
-        fields["seed"] = sampling.seed & (2**settings.openai_seed_bits - 1)
+        fields["seed"] = settings.used_seed(sampling.seed)
     if settings.openai_stream and settings.openai_usage != "none":
         options = {"include_usage": True}
         if settings.openai_usage == "continuous":

@@ -172,6 +172,10 @@ class InferenceSettings(ServerSettings):
     openai_extra: FromJson[dict[str, JsonValue]] = Field(default={})
     """Further fields of each request to the endpoint, as a JSON object, such as {"top_k": 50}."""
 
+    def used_seed(self, seed: int) -> int:
+        """The seed that the engine gets of one that was asked for; 0 where an endpoint takes none."""
+        return seed & (2**self.openai_seed_bits - 1) if self.engine == "openai" else seed
+
     @model_validator(mode="after")
     def _engine_has_what_it_needs(self) -> "InferenceSettings":
         if self.engine == "vllm" and not self.model:
