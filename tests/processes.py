@@ -166,10 +166,15 @@ class HttpFace:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AXIA_", "BENTOML_"))}
         environment |= {f"AXIA_HTTP_{name}".upper(): str(value) for name, value in values.items()}
         environment |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(home)}
-        command = [sys.executable, "-m", "bentoml", "serve", "gateway.http.service:HttpFaceService"]
-        with log.open("ab") as file:
+        self._environment = environment
+        self.start()
+
+    def start(self) -> None:
+        """Starts the process; it may not answer yet."""
+        command = [sys.executable, "-m", "gateway.http"]
+        with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=file, stderr=file, start_new_session=True
+                command, cwd=ROOT, env=self._environment, stdout=file, stderr=file, start_new_session=True
             )
 
     def wait_for(self, path: str = "/readyz", timeout: float = 90.0) -> None:

@@ -1,15 +1,55 @@
-"""Runs the HTTP face: python -m gateway.http."""
+"""Runs the HTTP face: python -m gateway.http.
 
+BentoML's server ends as soon as it is told to. This process tells it, and before that, while load balancers hear that
+the server is not ready, lets it take requests for as long as AXIA_HTTP_LAME_DUCK_SECONDS says.
+"""
+
+import ctypes
 import os
+import signal
+import subprocess
 import sys
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gateway.http.readiness import DRAIN_MARK
+from gateway.http.settings import HttpSettings
+from services.serving.settings import load_settings
 
 SERVICE = "gateway.http.service:HttpFaceService"
+_PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Becomes BentoML's server, as `bentoml serve` would start it."""
+def main() -> int:
+    """Runs BentoML's server, as `bentoml serve` would, until it ends; returns its exit code."""
+    settings = load_settings(HttpSettings)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
-    os.execv(sys.executable, [sys.executable, "-m", "bentoml", "serve", SERVICE])  # noqa: S606 - no shell is wanted
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    with TemporaryDirectory(prefix="axia-http-") as folder:
+        mark = Path(folder) / "draining"
+        command = [sys.executable, "-m", "bentoml", "serve", SERVICE]
+        environment = os.environ | {DRAIN_MARK: str(mark)}
+        server = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)  # noqa: PLW1509, S603
+        threading.Thread(target=_end, args=(server, told, mark, settings.lame_duck_seconds), daemon=True).start()
+        return server.wait()
 
 
-main()
+def _end_with_parent() -> None:
+    """Has Linux end the server if this process is killed, or it would keep the port."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end(server: "subprocess.Popen[bytes]", told: threading.Event, mark: Path, lame_duck_s: float) -> None:
+    """Ends the server once this process is told to."""
+    told.wait()
+    mark.touch()
+    threading.Event().wait(lame_duck_s)
+    server.send_signal(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,6 +22,7 @@ from gateway.http.models import add_models
 from gateway.http.openapi import add_document
 from gateway.http.origin import admission, sharing
 from gateway.http.problems import CallerGone, from_http_exception, problem_response, unexpected
+from gateway.http.readiness import is_ready
 from gateway.http.settings import HttpSettings
 from gateway.http.watch import add_watch
 from services.serving.errors import ServiceError, Unavailable
@@ -55,9 +56,9 @@ def create(settings: HttpSettings) -> HttpFace:
     api = FastAPI(title="axia", version=__version__, docs_url=None, redoc_url=None)
 
     async def ready() -> Response:
-        if not await gateway.ready():
+        if not await is_ready(gateway):
             raise Unavailable(
-                "the gateway does not answer, or it has no model that can be called; see its log",
+                "this server is about to stop, or the gateway does not answer or has no model that can be called",
                 reason="NOT_READY",
                 retry_after_s=2.0,
             )

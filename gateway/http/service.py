@@ -6,6 +6,7 @@ import os
 import bentoml
 
 from gateway.http.app import create
+from gateway.http.readiness import is_ready
 from gateway.http.settings import HttpSettings
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
@@ -40,7 +41,7 @@ class HttpFaceService:
 
     async def __is_ready__(self) -> bool:
         # BentoML's name for what /readyz asks.
-        return await _FACE.gateway.ready()
+        return await is_ready(_FACE.gateway)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
     async def close(self) -> None:

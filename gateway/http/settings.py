@@ -61,7 +61,6 @@ class HttpSettings(ServerSettings):
 UNUSED = MappingProxyType(
     {
         "reflection": "the HTTP face has no gRPC; set it on the gateway",
-        "lame_duck_seconds": "BentoML stops at once; give the container a preStop hook that sleeps",
         "max_connection_age_s": "connections of HTTP are not replaced",
         "drain_seconds": "BentoML decides how long requests may go on, by its own timeout",
         "max_image_megapixels": "the gateway's own limit holds",
