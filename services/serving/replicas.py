@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
@@ -78,7 +79,10 @@ class Replica:
         self._request = health_pb2.HealthCheckRequest(service=channels.service)
         self._health: Any = health_pb2_grpc.HealthStub(self.channel)
         self._stubs: dict[type, Any] = {}
+        self.leaving = False
+        """Whether its host name no longer resolves to it; it gets no new calls, and goes when it has none."""
         self._misses = 0
+        self._answered = time.monotonic()
 
     def stub(self, kind: Callable[[grpc.aio.Channel], StubT]) -> StubT:
         """A stub of a kind on this replica's channel."""
@@ -105,7 +109,7 @@ class Replica:
             response = await self._health.Check(self._request, timeout=answer_s, wait_for_ready=bool(connecting_s))
         except grpc.aio.AioRpcError as error:
             return self._missed(error.code())
-        self._misses = 0
+        self._misses, self._answered = 0, time.monotonic()
         serving = response.status == health_pb2.HealthCheckResponse.SERVING
         return State.SERVING if serving else State.NOT_READY
 
@@ -113,7 +117,8 @@ class Replica:
         if code is grpc.StatusCode.UNIMPLEMENTED:  # a server without a health service is asked no more than this
             return State.SERVING
         self._misses += 1
-        if code is not grpc.StatusCode.DEADLINE_EXCEEDED or self._misses * _ANSWER_S >= _GONE_S:
+        silent_s = time.monotonic() - self._answered
+        if code is not grpc.StatusCode.DEADLINE_EXCEEDED or silent_s >= _GONE_S:
             return State.GONE
         if self._misses < _MISSES and self.state is not State.UNKNOWN:
             return self.state
@@ -178,7 +183,7 @@ class ReplicaSet:
             avoid: Those that have just failed; taken only where there is no other.
             key: Names what should stay with one replica, such as a picture; empty for what may go anywhere.
         """
-        fit = [own for own in self.replicas if own.fit]
+        fit = [own for own in self.replicas if own.fit and not own.leaving]
         serving = [own for own in fit if own.state is State.SERVING]
         perhaps = [own for own in fit if own.state in (State.SLOW, State.UNKNOWN)]
         unready = [own for own in fit if own.state is State.NOT_READY and self._or_unready]
@@ -220,13 +225,14 @@ class ReplicaSet:
         for address in known or [address for addresses in found for address in addresses or ()]:
             if address not in self._replicas:
                 self._replicas[address] = Replica(address, self._channels)
+            self._replicas[address].leaving = False
         for address in [own for own in self._replicas if known is not None and own not in known]:
             await self._remove(address)
 
     async def _remove(self, address: str) -> None:
         replica = self._replicas[address]
         if replica.in_flight:
-            replica.fit = False  # no new calls; it is looked at again
+            replica.leaving = True  # it is looked at again
             return
         del self._replicas[address]
         if task := self._asking.pop(address, None):
@@ -237,7 +243,10 @@ class ReplicaSet:
 
     async def _keep_asking(self, replica: Replica) -> None:
         while True:
-            await self._ask(replica)
+            try:
+                await self._ask(replica)
+            except Exception:  # whatever it is, a replica that is no longer asked would never be used again
+                logger.exception("the replica at %s can't be asked for its health", replica.address)
             if not replica.missed:
                 await asyncio.sleep(_PAUSE_S)
 
