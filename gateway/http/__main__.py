@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 
 from gateway.http.readiness import DRAIN_MARK
 from gateway.http.settings import HttpSettings
+from services.serving.logs import configure_logs
+from services.serving.plain_lines import plain_lines_as_records
 from services.serving.settings import load_settings
 
 SERVICE = "gateway.http.service:HttpFaceService"
@@ -28,10 +30,12 @@ def main() -> int:
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    with TemporaryDirectory(prefix="axia-http-") as folder:
+    configure_logs("http", settings.log_level)
+    with TemporaryDirectory(prefix="axia-http-") as folder, plain_lines_as_records():
         mark = Path(folder) / "draining"
         command = [sys.executable, "-m", "bentoml", "serve", SERVICE]
-        environment = os.environ | {DRAIN_MARK: str(mark)}
+        # BentoML wants a folder of its own, by default in the user's home, which may be read-only.
+        environment = {"BENTOML_HOME": str(Path(folder) / "bentoml")} | os.environ | {DRAIN_MARK: str(mark)}
         server = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)  # noqa: PLW1509, S603
         threading.Thread(target=_end, args=(server, told, mark, settings.lame_duck_seconds), daemon=True).start()
         return server.wait()

@@ -1,6 +1,7 @@
 """Boots the retrieval service."""
 
-import sys
+import logging
+from tempfile import TemporaryFile
 
 from services.retrieval.encoder_openclip import OpenClipEncoder
 from services.retrieval.index import IndexCatalogue
@@ -9,7 +10,8 @@ from services.retrieval.retriever import Retriever
 from services.retrieval.servicer import RetrievalComponent
 from services.retrieval.settings import RetrievalSettings
 from services.serving.app import run
-from services.serving.errors import ServiceError
+from services.serving.errors import FailedPrecondition, ServiceError
+from services.serving.logs import tell
 from services.serving.pictures import PictureLimits
 from services.serving.settings import load_settings
 
@@ -32,12 +34,29 @@ def main() -> None:
         )
 
     try:
+        _check_data(settings)
         pictures = FsspecPictureStore(settings.picture_url)
         retriever = Retriever(make_encoder, _catalogue(settings), pictures, settings)
     except ServiceError as error:
-        sys.stderr.write(f"{error.message}\n")
+        tell("retrieval", logging.ERROR, error.message)
         raise SystemExit(1) from None
     run(RetrievalComponent(retriever), settings)
+
+
+def _check_data(settings: RetrievalSettings) -> None:
+    """Raises FailedPrecondition if the folder of the index and of the pictures is needed and can't be written."""
+    if settings.pictures and settings.qdrant_url:
+        return
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.data):
+            pass
+    except OSError as error:
+        raise FailedPrecondition(
+            f"AXIA_RETRIEVAL_DATA: {settings.data.absolute()} can't be written ({error.strerror}); set it to a folder "
+            "that this user may write",
+            reason="DATA_DENIED",
+        ) from error
 
 
 def _catalogue(settings: RetrievalSettings) -> IndexCatalogue:

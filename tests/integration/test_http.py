@@ -214,6 +214,7 @@ def test_a_signal_lets_a_stream_in_flight_end_and_frees_the_port(tmp_path: Path)
         assert [name for name, _ in parse_events(running.communicate()[0]) if name != ":"] == ["completion", "summary"]
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(f"{face.url}/livez", timeout=5)  # noqa: S310 - the loopback interface
+        assert [line for line in face.log.read_text().splitlines() if not line.startswith("{")] == []
 
 
 def test_a_bento_holds_what_the_face_needs(tmp_path: Path) -> None:
