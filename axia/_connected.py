@@ -32,6 +32,11 @@ class _Caller:
         self._closed = False
         self._unsafe_forks = _forks.unsafe_forks()
 
+    def _check_tls(self, tls: TLS | None) -> TLS | None:
+        if tls and tls.server_name is None and self.address.startswith(("ipv4:", "ipv6:")) and "," in self.address:
+            raise ValueError("several addresses have one name in their certificates: give it with TLS(server_name=…)")
+        return tls
+
     def _new_call(self, timeout: float | None) -> Call:
         if self._closed:
             raise RuntimeError("this client is closed: make a new one")
@@ -53,7 +58,7 @@ class Connected(_Caller):
     ) -> None:
         super().__init__(address, timeout, api_key)
         options = _call.channel_options(self.address)
-        if tls := tls or TLS.from_environment():
+        if tls := self._check_tls(tls or TLS.from_environment()):
             self._channel = grpc.secure_channel(self.address, tls.credentials(), options=[*options, *tls.options])
         else:
             self._channel = grpc.insecure_channel(self.address, options=options)
@@ -107,7 +112,7 @@ class AsyncConnected(_Caller):
         api_key: str | None = None,
     ) -> None:
         super().__init__(address, timeout, api_key)
-        self._tls = tls or TLS.from_environment()
+        self._tls = self._check_tls(tls or TLS.from_environment())
         self._credentials = self._tls.credentials() if self._tls else None
         # Made with the first call: a channel belongs to the event loop in which it is made.
         self._channel: grpc.aio.Channel | None = None

@@ -15,7 +15,9 @@ class _Forks:
         self.unsafe = 0
         """Forks between this process and its first ancestor that came while a call was in flight."""
         self._in_flight = 0
-        self._lock = threading.Lock()
+        self._forks = 0
+        # Calls may end in a generator that the garbage collector closes, anywhere.
+        self._lock = threading.RLock()
         if hasattr(os, "register_at_fork"):
             # Held during the fork, so that the child's copy of the count is whole.
             os.register_at_fork(
@@ -25,6 +27,7 @@ class _Forks:
     def _forked(self) -> None:
         self.unsafe += self._in_flight > 0
         self._in_flight = 0
+        self._forks += 1
         self._lock.release()
 
     @contextmanager
@@ -32,11 +35,12 @@ class _Forks:
         """Around a call."""
         with self._lock:
             self._in_flight += 1
+            forks = self._forks
         try:
             yield
         finally:
             with self._lock:
-                self._in_flight -= 1
+                self._in_flight -= forks == self._forks  # one that a child inherits isn't the child's
 
 
 _FORKS = _Forks()

@@ -37,6 +37,7 @@ class BackendPool:
         self._changed = changed
         self._routes = routes
         self._backends: list[GrpcBackend] = []
+        self._refreshing = asyncio.Lock()
         self._following: dict[GrpcBackend, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -66,8 +67,9 @@ class BackendPool:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        await asyncio.gather(*(backend.refresh() for backend in self._backends))
-        await self._merge()
+        async with self._refreshing:
+            await asyncio.gather(*(backend.refresh() for backend in self._backends))
+            await self._merge()
 
     async def _merge(self) -> None:
         """Makes servers of one model its replicas, where the settings name addresses alone."""
@@ -79,8 +81,7 @@ class BackendPool:
             if following := self._following.pop(backend, None):
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-            await backend.close()
-            await first.adopt(backend.addresses)
+            await first.adopt(backend)
 
     async def find(self, model: str) -> GrpcBackend:
         """The backend of a model by name, or the first one for an empty name.
@@ -121,9 +122,10 @@ class BackendPool:
         return any(backend.callable for backend in self._backends)
 
     async def states(self) -> list[BackendState]:
-        """Each model, its servers asked now."""
-        await self._refresh()
-        return [BackendState(backend.address, backend.offered, backend.available) for backend in self._backends]
+        """Each model, as its servers said last; those that have never answered are asked now."""
+        if any(backend.known_model is None for backend in self._backends):
+            await self._refresh()
+        return [BackendState(backend.address, backend.offered, backend.callable) for backend in self._backends]
 
     async def close(self) -> None:
         """Closes all connections."""

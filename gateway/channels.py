@@ -81,7 +81,7 @@ class ServiceChannel:
         """Takes a replica for away until it says again that it serves: it hung although it had said so."""
         if replica.state in (State.SERVING, State.SLOW):
             self._logger.warning("the %s service at %s did not answer in time", self.name, replica.address)
-            replica.state = State.GONE
+            replica.state = State.SILENT
             self._changes.add(task := asyncio.ensure_future(self._note(replica)))
             task.add_done_callback(self._changes.discard)
 

@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, NamedTuple
 
@@ -128,7 +128,7 @@ class GrpcBackend:
             connecting: Wait for connections, where the questions would otherwise fail at once between two attempts.
         """
         await self._replicas.refresh(_CONNECT_TIMEOUT_S if connecting else 0.0)
-        callable_now = [own for own in self._replicas.replicas if own.state in (State.SERVING, State.SLOW)]
+        callable_now = [own for own in list(self._replicas.replicas) if own.state in (State.SERVING, State.SLOW)]
         for replica, fit in zip(callable_now, await asyncio.gather(*map(self._describe, callable_now)), strict=True):
             replica.fit = fit
         available = any(own.fit for own in callable_now)
@@ -136,18 +136,17 @@ class GrpcBackend:
             logger.warning("no inference server at %s answers any more", self.address)
         self.available = available
         metrics.BACKEND_AVAILABLE.labels(self.address).set(available)
+        await self._changed()
 
-    async def adopt(self, addresses: Sequence[str]) -> None:
-        """Takes more replicas in, which were found to hold the same model."""
-        metrics.BACKEND_AVAILABLE.remove(self.address)
-        self._replicas.targets += addresses
+    async def adopt(self, other: "GrpcBackend") -> None:
+        """Takes in the replicas of another backend, which were found to hold the same model. Whoever holds the other
+        can go on with it."""
+        for address in (self.address, other.address):
+            metrics.BACKEND_AVAILABLE.remove(address)
+        self._replicas.absorb(other._replicas)
+        self._reported |= other._reported
         logger.info("%s are replicas of %s", self.address, self.name)
         await self.refresh()
-
-    @property
-    def addresses(self) -> Sequence[str]:
-        """As the settings give them."""
-        return self._replicas.targets
 
     async def _describe(self, replica: Replica) -> bool:
         """Asks a replica for its model; whether it is this one."""
@@ -157,10 +156,14 @@ class GrpcBackend:
         except grpc.aio.AioRpcError:
             # One that is busy is as fit as it was before.
             return replica.fit and self._model is not None
+        except asyncio.CancelledError:
+            if not replica.closed:
+                raise
+            return False
         return self._note(replica, convert_model.to_model_info(response.model))
 
     def _note(self, replica: Replica, model: ModelInfo) -> bool:
-        expected = self._route.name or (self._model.name if self._model and len(self._replicas.targets) > 1 else "")
+        expected = self._route.name or (self.name if self._held_beside(replica) else "")
         if expected and model.name != expected:
             if replica.fit:
                 logger.error(
@@ -172,12 +175,17 @@ class GrpcBackend:
         self._model = model
         return True
 
+    def _held_beside(self, replica: Replica) -> bool:
+        """Whether another replica that can be called holds this model."""
+        able = (State.SERVING, State.SLOW)
+        return any(own is not replica and own.fit and own.state in able for own in self._replicas.replicas)
+
     async def _report(self, replica: Replica) -> None:
         """Says of each address whether it can be called."""
         await self._changed()
         if replica.state is State.SLOW:
             return  # it may be busy for a moment
-        model, available = self.name, replica.state is State.SERVING
+        model, available = self.name, replica.state is State.SERVING and replica.fit
         before = self._reported.get(replica.address)
         if before is not None and before[0] != model:  # learned since, or another: no series may stay behind
             metrics.REPLICA_AVAILABLE.remove(before[0], replica.address)

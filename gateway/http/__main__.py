@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,15 +23,16 @@ from services.serving.settings import load_settings
 
 SERVICE = "gateway.http.service:HttpFaceService"
 _PR_SET_PDEATHSIG = 1
+_POLL_S = 0.05
 
 
 def main() -> int:
     """Runs BentoML's server, as `bentoml serve` would, until it ends; returns its exit code."""
     settings = load_settings(HttpSettings)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
-    told = threading.Event()
+    told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda own, _: told.append(own))
     configure_logs("http", settings.log_level)
     with TemporaryDirectory(prefix="axia-http-") as folder, plain_lines_as_records():
         mark = Path(folder) / "draining"
@@ -38,7 +41,9 @@ def main() -> int:
         environment = {"BENTOML_HOME": str(Path(folder) / "bentoml")} | os.environ | {DRAIN_MARK: str(mark)}
         server = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)  # noqa: PLW1509, S603
         threading.Thread(target=_end, args=(server, told, mark, settings.lame_duck_seconds), daemon=True).start()
-        return server.wait()
+        code = server.wait()
+        # Told before it could handle the signal, it ends by it.
+        return 0 if told and code == -signal.SIGTERM else code
 
 
 def _end_with_parent() -> None:
@@ -47,11 +52,13 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _end(server: "subprocess.Popen[bytes]", told: threading.Event, mark: Path, lame_duck_s: float) -> None:
+def _end(server: "subprocess.Popen[bytes]", told: list[int], mark: Path, lame_duck_s: float) -> None:
     """Ends the server once this process is told to."""
-    told.wait()
-    mark.touch()
-    threading.Event().wait(lame_duck_s)
+    while not told:  # a list, since a lock would not be safe in a signal's handler
+        time.sleep(_POLL_S)
+    with suppress(OSError):  # whoever tidies up temporary folders may have taken it
+        mark.touch()
+    time.sleep(lame_duck_s)
     server.send_signal(signal.SIGTERM)
 
 

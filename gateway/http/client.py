@@ -16,12 +16,10 @@ from services.serving.app import channel_options
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
 from services.serving.logs import REQUEST_ID_KEY, request_id
-from services.serving.replicas import Channels, ReplicaSet
+from services.serving.replicas import Channels, ReplicaSet, State
 from services.serving.status import from_rpc_error
 
-_LIST_MODELS = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].methods_by_name["ListModels"]
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
-_READY_TIMEOUT_S = 3.0
 _ATTEMPTS = 3
 """Tries of a call that reached no gateway."""
 
@@ -93,12 +91,9 @@ class GatewayClient:
             raise self._failure(error) from error
 
     async def ready(self) -> bool:
-        """Whether a gateway answers now and has a model that can be called."""
-        try:
-            listed = await self.unary(_LIST_MODELS, gateway_pb2.ListModelsRequest(), _READY_TIMEOUT_S)
-        except ServiceError:
-            return False
-        return any(own.available for own in listed.models)
+        """Whether a gateway says SERVING, which it does while it has a model that can be called."""
+        await self._calls()
+        return self._replicas is not None and any(own.state is State.SERVING for own in self._replicas.replicas)
 
     async def close(self) -> None:
         """Closes the connections."""

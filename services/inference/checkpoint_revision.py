@@ -17,6 +17,8 @@ _TEXT_FILES = (
     *("chat_template*", "additional_chat_templates/*", "*.index.json", "*.py"),
 )
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
+_OF_TRAINING = ("optimizer*", "scheduler*", "rng_state*", "training_args*", "trainer_state*")
+"""Files of these kinds that a training leaves behind, and no engine loads."""
 _WHOLE_BYTES = 2**30
 """Weights that are read whole, together."""
 _BLOCKS, _BLOCK_BYTES = 8, 4096
@@ -51,7 +53,8 @@ def local_revision(checkpoint: Path) -> str:
 
 
 def _found(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    return sorted(path for path in found if not any(path.match(own) for own in _OF_TRAINING))
 
 
 def _named(path: Path, folder: Path) -> bytes:

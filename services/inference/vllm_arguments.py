@@ -20,7 +20,6 @@ _BY_SETTING = {
     "max_num_seqs": "MAX_RUNNING",
     "max_num_queued_reqs": "MAX_QUEUE",
     "enforce_eager": "ENFORCE_EAGER",
-    "kv_cache_memory_bytes": "KV_CACHE_GIB",
     "reasoning_parser": "REASONING_PARSER",
 }
 """Arguments that have a setting of their own."""
@@ -35,6 +34,15 @@ _REFUSED = {
     "enable_log_requests": "it writes prompts to the log",
     "worker_cls": "axia's own worker keeps seeded requests alive on CPUs",
     "worker_extension_cls": "it runs code of your own in the engine; change axia's worker instead",
+    "distributed_executor_backend": "it runs code of your own, and axia chooses the one that suits the machine",
+    "model_class_overrides": "it runs code of your own in the engine",
+    "model_loader_extra_config": "it may hold keys, and arguments are shown in provenance",
+    "kv_transfer_config": "it may hold keys and name code, and arguments are shown in provenance",
+    "kv_events_config": "it may hold keys, and arguments are shown in provenance",
+    "ec_transfer_config": "it may hold keys, and arguments are shown in provenance",
+    "ec_manager_config": "it may hold keys, and arguments are shown in provenance",
+    "otlp_traces_endpoint": "it may hold keys, and arguments are shown in provenance",
+    "additional_config": "axia's worker has its own there",
     "scheduler_cls": "it runs code of your own in the engine",
     "logits_processors": "it runs code of your own in the engine",
     "io_processor_plugin": "it runs code of your own in the engine",

@@ -24,6 +24,8 @@ STARTED_KEY = "axia-started"
 
 _NEVER_SENT = ("failed to connect", "connection attempt", "connections to all backends")
 """Parts of gRPC's messages of calls that found no connection; it has no code for that."""
+_STOPPED = "cancelling all calls"
+"""Part of gRPC's message of calls that a server cut off when it stopped, which is no death."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _REMEMBERED_S = 600.0
 _ONE_DEATH_S = 10.0
@@ -55,9 +57,10 @@ def read_failure(error: grpc.aio.AioRpcError, *, started: bool) -> Failure:
     """
     failure = from_rpc_error(error)
     started = started or any(key == STARTED_KEY for key, _ in error.initial_metadata() or ())
+    text = (error.details() or "").lower()
     transport = failure.reason == "UNAVAILABLE"  # none of our servers' own reasons
-    never_sent = transport and any(sign in (error.details() or "").lower() for sign in _NEVER_SENT)
-    died = failure.reason in DEATHS or (transport and not never_sent)
+    never_sent = transport and any(sign in text for sign in _NEVER_SENT)
+    died = failure.reason in DEATHS or (transport and not never_sent and _STOPPED not in text)
     away = error.code() is grpc.StatusCode.UNAVAILABLE
     return Failure(failure, never_sent, away and died, away and not started)
 
@@ -268,11 +271,11 @@ class _Tries:
         """
         failure = read_failure(error, started=started)
         self._failed_at.append(replica)
+        fingerprint = self._fingerprint() if failure.died else b""
+        known = bool(fingerprint) and self._calls._deaths.met_before(fingerprint, replica.address)
         if not failure.may_repeat or not (failure.never_sent or self._calls._repeats):
             raise error
         if failure.died:
-            fingerprint = self._fingerprint()
-            known = bool(fingerprint) and self._calls._deaths.met_before(fingerprint, replica.address)
             if fingerprint and (known or self._died):
                 raise _engine_died() from error
             self._died = True

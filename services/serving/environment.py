@@ -107,6 +107,12 @@ def _plain(value: str, types: list[object]) -> str:
 def _whole(text: str) -> str:
     """A whole number that is written as a float, as an integer; any other text as it is."""
     try:
+        int(text)
+    except ValueError:
+        pass
+    else:
+        return text  # a float would lose digits
+    try:
         number = float(text)
     except ValueError:
         return text

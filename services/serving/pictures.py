@@ -11,7 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -224,7 +224,8 @@ class Room:
             if turn.done() and not turn.cancelled():
                 self._left += size
             else:
-                self._waiting.remove((size, turn))
+                with suppress(ValueError):  # passed over already
+                    self._waiting.remove((size, turn))
             self._serve()
 
     def _serve(self) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO
 
 _STDOUT, _STDERR = 1, 2
@@ -57,10 +57,13 @@ def _restore(originals: dict[int, int], handlers: list[tuple["logging.StreamHand
 def _log_all(reading: int, stream: TextIO) -> None:
     with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            if _is_record(line):
-                stream.write(line)
-            elif line.strip():
-                logger.info("%s", line.rstrip())
+            # A full disk may not end the reading: whoever writes next would block or fail.
+            with suppress(OSError):
+                if _is_record(line):
+                    stream.write(line)
+                elif line.strip():
+                    # Whatever the level is: it may be why a child has died.
+                    logger.log(max(logging.INFO, logging.getLogger().level), "%s", line.rstrip())
 
 
 def _is_record(line: str) -> bool:

@@ -27,8 +27,8 @@ _ANSWER_S = 0.3
 """Time for an answer before a replica counts as slow."""
 _MISSES = 2
 """Answers missed one after the other from which a replica gets no calls while another can be called."""
-_GONE_S = 2.0
-"""Silence from which it counts as gone, and from which it is asked with this much time to answer."""
+_SILENT_S = 2.0
+"""Silence from which it counts as away, and from which it is asked with this much time to answer."""
 _RESOLVE_S = 2.0
 """Between two look-ups of host names."""
 _SPARE = 4
@@ -44,10 +44,12 @@ class State(Enum):
     SERVING = "serving"
     SLOW = "slow"
     """It did not answer in time: it may be busy, or hang."""
+    SILENT = "silent"
+    """It has not answered for long."""
     NOT_READY = "not ready"
     """It answers, and says NOT_SERVING."""
     GONE = "gone"
-    """Nothing listens there, or it has been silent for long."""
+    """Nothing listens there."""
 
 
 class Channels(NamedTuple):
@@ -79,10 +81,12 @@ class Replica:
         self._request = health_pb2.HealthCheckRequest(service=channels.service)
         self._health: Any = health_pb2_grpc.HealthStub(self.channel)
         self._stubs: dict[type, Any] = {}
+        self.closed = False
         self.leaving = False
         """Whether its host name no longer resolves to it; it gets no new calls, and goes when it has none."""
         self._misses = 0
         self._answered = time.monotonic()
+        self._one_at_a_time = asyncio.Lock()
 
     def stub(self, kind: Callable[[grpc.aio.Channel], StubT]) -> StubT:
         """A stub of a kind on this replica's channel."""
@@ -104,25 +108,35 @@ class Replica:
             connecting_s: Time to wait for a connection, where the call would otherwise fail at once between two
                 attempts to connect; 0 for no wait.
         """
-        answer_s = connecting_s or (_GONE_S if self.state is State.GONE else _ANSWER_S)
+        async with self._one_at_a_time:  # or one stall would be counted twice
+            return await self._ask(connecting_s)
+
+    async def _ask(self, connecting_s: float) -> State:
+        waits_longer = self.state in (State.GONE, State.SILENT)
+        answer_s = connecting_s or (_SILENT_S if waits_longer else _ANSWER_S)
         try:
             response = await self._health.Check(self._request, timeout=answer_s, wait_for_ready=bool(connecting_s))
         except grpc.aio.AioRpcError as error:
             return self._missed(error.code())
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+            return State.GONE  # its connection was closed under the question
         self._misses, self._answered = 0, time.monotonic()
         serving = response.status == health_pb2.HealthCheckResponse.SERVING
         return State.SERVING if serving else State.NOT_READY
 
     def _missed(self, code: grpc.StatusCode) -> State:
         if code is grpc.StatusCode.UNIMPLEMENTED:  # a server without a health service is asked no more than this
+            self._misses, self._answered = 0, time.monotonic()
             return State.SERVING
         self._misses += 1
-        silent_s = time.monotonic() - self._answered
-        if code is not grpc.StatusCode.DEADLINE_EXCEEDED or silent_s >= _GONE_S:
+        if code not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED):
             return State.GONE
-        if self._misses < _MISSES and self.state is not State.UNKNOWN:
-            return self.state
-        return State.GONE if self.state is State.GONE else State.SLOW
+        if time.monotonic() - self._answered >= _SILENT_S:
+            return State.SILENT
+        may_be_slow = self._misses >= _MISSES and self.state in (State.SERVING, State.NOT_READY)
+        return State.SLOW if may_be_slow else self.state
 
     @property
     def missed(self) -> bool:
@@ -131,6 +145,7 @@ class Replica:
 
     async def close(self) -> None:
         """Closes the connection."""
+        self.closed = True
         await self.channel.close()
 
 
@@ -187,7 +202,8 @@ class ReplicaSet:
         serving = [own for own in fit if own.state is State.SERVING]
         perhaps = [own for own in fit if own.state in (State.SLOW, State.UNKNOWN)]
         unready = [own for own in fit if own.state is State.NOT_READY and self._or_unready]
-        for choice in ([own for own in serving if own not in avoid], serving, perhaps, unready):
+        silent = [own for own in fit if own.state is State.SILENT]  # it may go on in time for the caller
+        for choice in ([own for own in serving if own not in avoid], serving, perhaps, unready, silent):
             if choice:
                 connected = [own for own in choice if own.connected]
                 self._picks += 1
@@ -199,14 +215,24 @@ class ReplicaSet:
     async def refresh(self, connecting_s: float = 0.0) -> None:
         """Looks up the host names and asks each replica for its health once; see `Replica.ask`."""
         await self._look_up()
-        await asyncio.gather(*(self._ask(own, connecting_s) for own in self.replicas))
+        await asyncio.gather(*(self._ask(own, connecting_s) for own in list(self.replicas)))
+
+    def absorb(self, other: "ReplicaSet") -> None:
+        """Takes in the replicas of another set, which from now on has the same as this one: its calls go on."""
+        self.targets += [own for own in other.targets if own not in self.targets]
+        for address, replica in other._replicas.items():
+            self._replicas.setdefault(address, replica)
+        other.targets, other._replicas = self.targets, self._replicas
 
     async def follow(self) -> None:
         """Keeps both up to date; never ends by itself."""
         try:
             while True:
-                await self._look_up()
-                for address, replica in self._replicas.items():
+                try:
+                    await self._look_up()
+                except Exception:  # whatever it is, states would never change again
+                    logger.exception("the addresses %s can't be looked up", ", ".join(self.targets))
+                for address, replica in list(self._replicas.items()):
                     if address not in self._asking:
                         self._asking[address] = asyncio.create_task(self._keep_asking(replica))
                 await asyncio.sleep(_RESOLVE_S)
@@ -237,6 +263,9 @@ class ReplicaSet:
         del self._replicas[address]
         if task := self._asking.pop(address, None):
             task.cancel()
+        replica.state = State.GONE
+        if self._changed:
+            await self._changed(replica)
         if self._removed:
             self._removed(replica)
         await replica.close()
@@ -288,6 +317,10 @@ async def resolve(target: str) -> list[str] | None:
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, int(port), family=family, type=socket.SOCK_STREAM
             )
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                return None  # the name server is away; the other kind of address would take the place of these
+            continue
         except (OSError, UnicodeError):
             continue
         hosts = sorted({str(address[0]) for *_, address in found})

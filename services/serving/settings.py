@@ -101,11 +101,22 @@ def load_settings(cls: type[SettingsT]) -> SettingsT:
             if not problem["loc"]:  # about several fields: its text begins with the name of the one to change
                 tell(service, logging.ERROR, f"{prefix}{message}")
                 continue
-            variable = f"{prefix}{'_'.join(str(part) for part in problem['loc'])}".upper()
-            given = f" (given: {problem['input']!r})" if problem["type"] != "missing" else ""
+            name = str(problem["loc"][0])  # a place within a list is no variable
+            variable = f"{prefix}{name}".upper()
+            given = (
+                ""
+                if problem["type"] == "missing" or _may_hold_secrets(cls, name)
+                else f" (given: {problem['input']!r})"
+            )
             tell(service, logging.ERROR, f"{variable}: {message}{given}")
         raise SystemExit(2) from None
     for name, why in settings.without_effect().items():
         if name in settings.model_fields_set:
             tell(service, logging.WARNING, f"{prefix}{name.upper()} has no effect: {why}")
     return settings
+
+
+def _may_hold_secrets(cls: type[ServerSettings], name: str) -> bool:
+    """Whether a setting is a JSON object, which may hold keys."""
+    field = cls.model_fields.get(name)
+    return field is not None and isinstance(field.get_default(call_default_factory=False), dict)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pictures import photograph
 
-from axia import AsyncClient, Client, FieldViolation, InvalidRequest
+from axia import TLS, AsyncClient, Client, FieldViolation, InvalidRequest
 from axia._call import channel_options, resolve_address
 
 
@@ -48,6 +48,13 @@ def test_several_replicas_are_called_in_turn_while_their_health_says_serving() -
 def test_several_replicas_are_ip_addresses(address: str) -> None:
     with pytest.raises(ValueError, match="several addresses must be IP addresses of one kind"):
         resolve_address(address)
+
+
+def test_several_addresses_with_tls_need_the_name_in_their_certificates() -> None:
+    with pytest.raises(ValueError, match="server_name"):
+        Client("10.0.0.1,10.0.0.2", tls=TLS())
+    with Client("10.0.0.1,10.0.0.2", tls=TLS(server_name="gateway.example")) as client:
+        assert client.address.startswith("ipv4:")
 
 
 def test_a_url_is_no_address() -> None:

@@ -44,6 +44,8 @@ def test_stays_where_a_file_changes_that_decides_nothing(checkpoint: Path) -> No
     first = local_revision(checkpoint)
     (checkpoint / "README.md").write_text("a card")
     (checkpoint / "figures.json").write_text("{}")
+    for name in ("optimizer.pt", "training_args.bin", "rng_state_0.pth"):
+        (checkpoint / name).write_bytes(b"of a training")
     assert local_revision(checkpoint) == first
 
 

@@ -32,6 +32,7 @@ BROKEN = failed(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 DEAD = said(Unavailable("the engine has died", reason="ENGINE_DEAD"))
 DRAINING = said(Unavailable("this server is shutting down", reason="DRAINING", retry_after_s=1.0))
 STARTED = failed(grpc.StatusCode.UNAVAILABLE, "Socket closed", headers=((STARTED_KEY, "1"),))
+CUT_OFF = failed(grpc.StatusCode.UNAVAILABLE, "Cancelling all calls")
 LATE = failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
 
@@ -193,6 +194,8 @@ def test_failures_are_told_apart() -> None:
     assert read_failure(BROKEN, started=False).died
     assert read_failure(DEAD, started=False).died
     assert not read_failure(DRAINING, started=False).died
+    assert not read_failure(CUT_OFF, started=False).died  # a drain that ran out of time is no death
+    assert read_failure(CUT_OFF, started=False).may_repeat
     assert not read_failure(LATE, started=False).died
     assert not read_failure(BROKEN, started=True).may_repeat
 
@@ -224,3 +227,5 @@ async def test_a_call_goes_to_the_least_busy_replica_and_in_turn_where_all_are_a
     assert fleet.set.pick() is second  # it may be busy for a moment, and there is no other
     second.state = State.NOT_READY
     assert fleet.set.pick() is None
+    first.state = State.SILENT
+    assert fleet.set.pick() is first  # the last choice: it may go on within the caller's time

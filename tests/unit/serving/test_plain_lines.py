@@ -10,7 +10,7 @@ import logging, os, subprocess, sys
 from services.serving.logs import configure_logs
 from services.serving.plain_lines import plain_lines_as_records
 
-configure_logs("inference", "INFO")
+configure_logs("inference", "ERROR" if "quiet" in sys.argv else "INFO")
 logging.info("before")
 with plain_lines_as_records():
     os.write(2, b"[W1128 native.cpp:68] Warning\\n")
@@ -46,6 +46,13 @@ def test_every_line_is_a_record_and_comes_in_order() -> None:
     assert "RuntimeError: in a child" in messages
     assert messages[-2:] == ["after", "as before"]
     assert {record["logger"] for record in records if record["message"].startswith("a library")} == {"stderr"}
+
+
+def test_why_a_child_died_is_logged_at_every_level() -> None:
+    _, lines = run("quiet")
+    messages = [json.loads(line)["message"] for line in lines]
+    assert "RuntimeError: in a child" in messages
+    assert "within" not in messages
 
 
 def test_the_own_records_of_a_process_that_dies_are_there() -> None:

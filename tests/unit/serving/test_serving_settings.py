@@ -4,8 +4,8 @@ import json
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import ValidationError, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.serving.addresses import checked_address
 from services.serving.environment import EMPTY_IS_MEANT, Listed
@@ -21,6 +21,7 @@ class LampSettings(ServerSettings):
     shade: Annotated[str, EMPTY_IS_MEANT] = "dark"
     bulbs: Listed = ()
     hours: int | None = None
+    wiring: Annotated[dict[str, str], NoDecode] = Field(default={})
 
     @field_validator("address")
     @classmethod
@@ -182,6 +183,7 @@ def test_settings_do_not_change_once_loaded() -> None:
         ("SHADE", "", "shade", ""),
         ("SHADE", " ", "shade", ""),
         ("HOURS", "1.048576e+06", "hours", 1_048_576),
+        ("HOURS", "9007199254740993", "hours", 9_007_199_254_740_993),
         ("MAX_CONCURRENT_CALLS", "1e+06", "max_concurrent_calls", 1_000_000),
         ("MAX_IMAGE_MIB", "2e+01", "max_image_mib", 20.0),
         ("HOURS", '"512"', "hours", 512),
@@ -236,6 +238,20 @@ def test_variables_that_kubernetes_injects_for_a_service_are_ignored_with_one_no
     assert all(f"AXIA_LAMP_{name}" in line for name in links)
     assert "ignored" in line
     assert "enableServiceLinks: false" in line
+
+
+def test_a_value_that_may_hold_keys_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal({"AXIA_LAMP_WIRING": '{"key": "sk-secret"'}, monkeypatch, capsys)
+    assert said.startswith("AXIA_LAMP_WIRING: ")
+    assert "secret" not in said
+
+
+def test_a_place_in_a_list_is_told_by_the_lists_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refusal({"AXIA_LAMP_BULBS": '["a", 1]'}, monkeypatch, capsys).startswith("AXIA_LAMP_BULBS: ")
 
 
 def test_a_setting_without_effect_is_told_and_taken(
