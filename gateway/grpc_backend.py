@@ -55,7 +55,6 @@ class GrpcBackend:
     """One model: the replicas of a route."""
 
     def __init__(self, route: Route, settings: GatewaySettings, shared: Shared) -> None:
-        self.available = False
         self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._route = route
         self._settings = settings
@@ -131,11 +130,7 @@ class GrpcBackend:
         callable_now = [own for own in list(self._replicas.replicas) if own.state in (State.SERVING, State.SLOW)]
         for replica, fit in zip(callable_now, await asyncio.gather(*map(self._describe, callable_now)), strict=True):
             replica.fit = fit
-        available = any(own.fit for own in callable_now)
-        if self.available and not available:
-            logger.warning("no inference server at %s answers any more", self.address)
-        self.available = available
-        metrics.BACKEND_AVAILABLE.labels(self.address).set(available)
+        metrics.BACKEND_AVAILABLE.labels(self.address).set(self.callable)
         await self._changed()
 
     async def adopt(self, other: "GrpcBackend") -> None:

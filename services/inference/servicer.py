@@ -13,12 +13,11 @@ import grpc
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from services.inference import convert
 from services.inference.sampler import Sampler
+from services.serving.attempts import STARTED_KEY
 from services.serving.errors import ServiceError
 
 logger = logging.getLogger(__name__)
 
-STARTED_KEY = "axia-started"
-"""Key of the headers that say that the model has begun to answer, after which nothing may be repeated."""
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 

@@ -111,6 +111,9 @@ async def test_models_are_listed_while_servers_are_found_to_be_replicas() -> Non
     async with pool(*(model.address for model in models)) as own:
         await asyncio.gather(own.start(), *(own.states() for _ in range(5)))
         await until(lambda: len(own._backends) == 1)
+        (state,) = await own.states()
+        assert state.available
+        assert state.address.split(",") == [model.address for model in models]
     for model in models:
         await model.stop()
 
@@ -130,9 +133,10 @@ async def test_replicas_that_all_hold_another_model_serve_it() -> None:
             await model.start()
         await until(lambda: own.callable)
         backend = await own.find("another")
-        for _ in range(4):
-            await backend.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
-        await until(lambda: all(model.calls for model in models))
+        async with asyncio.timeout(10):
+            while not all(model.calls for model in models):
+                await backend.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+        assert backend.model.name == "another"
     for model in models:
         await model.stop()
 
