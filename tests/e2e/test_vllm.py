@@ -429,7 +429,7 @@ def test_a_checkpoint_that_is_named_drains_when_its_group_is_signalled(
         while noise.metrics()["axia_inference_running"] < 20:
             assert time.monotonic() < deadline
         noise.signal_group(signal.SIGTERM)
-        time.sleep(0.05)
+        time.sleep(1)  # twice the lame duck's half a second, in which new calls are taken
         with pytest.raises(grpc.RpcError) as caught:
             completions(noise_stub, request([1]))
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -17,6 +17,9 @@ ANSWERS = 'first_token_ms: 30\ntoken_ms: 5\nanswers:\n  - say: ["The smoke rises
 PICTURE = photograph(size=(64, 48))
 SDK_CLIENTS, HTTP_CLIENTS = 12, 8
 TIMEOUT = 30.0
+# As long as a client's channel may wait before it tries an address again (2 s and a fifth), and time to connect. A
+# Deployment's minReadySeconds gives clients the same time.
+RECONNECTED = 4.0
 
 
 class Balancer:
@@ -126,7 +129,7 @@ def test_no_call_fails_while_every_server_is_restarted(tmp_path: Path) -> None:
             assert server.stop() == 0
             server.start()
             server.wait_for("SERVING")
-            time.sleep(1)
+            time.sleep(RECONNECTED)
         for face in faces:
             assert face.stop() == 0
             face.start()
