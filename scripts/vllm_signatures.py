@@ -25,6 +25,7 @@ SOURCES = {
     "renderers/params.py": ("ChatParams",),
     "renderers/base.py": ("BaseRenderer",),
     "utils/torch_utils.py": ("available_cpu_count",),
+    "multimodal/inputs.py": ("MultiModalKwargsItem",),
     "v1/metrics/loggers.py": ("PrometheusStatLogger", "StatLoggerBase"),
     "v1/metrics/stats.py": ("BaseCacheStats", "RequestStateStats", "SchedulerStats"),
     "outputs.py": ("CompletionOutput",),
@@ -33,8 +34,9 @@ SOURCES = {
 METHODS = (
     "generate", "check_admission", "from_engine_args", "shutdown", "get_num_unfinished_requests", "get_tokenizer",
     "render_chat_async", "render_cmpl_async", "default_cmpl_tok_params", "record", "log_engine_initialized", "errored",
-    "get_reasoning_parser", "is_reasoning_end", "is_reasoning_end_streaming", "adjust_initial_state_from_prompt",
-    "extract_reasoning_streaming", "has_engine_confirmed_reasoning_end", "finish_streaming",
+    "clear_mm_cache", "get_data", "get_reasoning_parser", "is_reasoning_end", "is_reasoning_end_streaming",
+    "adjust_initial_state_from_prompt", "extract_reasoning_streaming", "has_engine_confirmed_reasoning_end",
+    "finish_streaming",
 )  # fmt: skip
 
 

@@ -122,6 +122,8 @@ class ModelDescription:
     """Whether a completion can be held to an answer format."""
     prompt_template: str = ""
     """A user's message as the model reads it, {prompt} in place of its text; empty if unknown."""
+    useful_pixels: int = 0
+    """Pixels that the model sees of a large picture, all that its processor makes of it; 0 if unknown."""
     trust_remote_code: bool = False
     """Whether code that comes with the checkpoint was allowed to run."""
     engine_settings: Mapping[str, JsonValue] = field(default_factory=dict)

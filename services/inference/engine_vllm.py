@@ -148,6 +148,7 @@ class VllmEngine:
             accepts_images=config.is_multimodal_model,
             structured_answers=not getattr(config, "is_diffusion", False),
             prompt_template=self._prompts.template,
+            useful_pixels=self._prompts.useful_pixels,
             trust_remote_code=self._settings.trust_remote_code,
             engine_settings={
                 "dtype": str(config.dtype).removeprefix("torch."),

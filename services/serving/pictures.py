@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from PIL import Image, PngImagePlugin
@@ -246,6 +246,11 @@ class PictureReader:
         self.limits = PictureLimits.of(settings)
         self._pool = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="pictures")
         self._room = Room(int(settings.decoded_images_mib * 2**20))
+
+    def reduce_to(self, pixels: int) -> None:
+        """Has larger pictures than this reduced when they are decoded, if the settings don't say a smaller number."""
+        bounds = [bound for bound in (self.limits.max_used_pixels, pixels) if bound]
+        self.limits = replace(self.limits, max_used_pixels=min(bounds, default=0))
 
     async def header(self, data: bytes, field: str = "image.data") -> PictureHeader:
         """Reads the header; see `read_header`."""

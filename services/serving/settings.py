@@ -48,8 +48,8 @@ class ServerSettings(BaseSettings):
     max_image_side: int = Field(default=16_384, ge=1)
     """Width and height of a picture at most, in pixels."""
     used_image_megapixels: float = Field(default=16.0, ge=0, le=1000)
-    """Pixels to which a larger picture is reduced when it is decoded, in millions; 0 reduces none. Models look at 16
-    megapixels at most, most of them at far fewer."""
+    """Pixels to which a larger picture is reduced when it is decoded, in millions; 0 sets no bound. Where a model's
+    processor makes fewer pixels of each picture, the bound is four times those, and 4 megapixels at least."""
     decoded_images_mib: float = Field(default=512.0, gt=0)
     """Memory for decoded pictures until a model's processor has taken them, in MiB; further ones wait."""
     decode_workers: int = Field(default=2, ge=1, le=64)

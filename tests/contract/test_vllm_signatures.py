@@ -25,6 +25,7 @@ INFERENCE = processes.ROOT / "services" / "inference"
 FILES = [
     "engine_vllm.py",
     "vllm_loading.py",
+    "vllm_pictures.py",
     "vllm_prompts.py",
     "vllm_failures.py",
     "vllm_reasoning.py",
@@ -41,6 +42,8 @@ OWNERS = {
     "get_tokenizer": "AsyncLLM.get_tokenizer",
     "render_chat_async": "BaseRenderer.render_chat_async",
     "render_cmpl_async": "BaseRenderer.render_cmpl_async",
+    "clear_mm_cache": "BaseRenderer.clear_mm_cache",
+    "get_data": "MultiModalKwargsItem.get_data",
     "AsyncEngineArgs": "EngineArgs",
     "SamplingParams": "SamplingParams",
     "ChatParams": "ChatParams",

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pictures import photograph
 
 from axia.v1 import inference_pb2
 from services.inference.convert import from_event, to_sample_request
@@ -135,3 +137,31 @@ def test_a_rule_of_a_later_release_is_refused_by_name() -> None:
     request.MergeFromString(b"\x48\x09")  # field 9 as the number 9
     with pytest.raises(InvalidArgument, match="sentence_rule"):
         to_sample_request(request)
+
+
+@pytest.mark.parametrize(
+    ("useful", "setting", "used"),
+    [
+        (0, 16.0, (4000, 3000)),  # 12 megapixels are within the setting
+        (12_544, 16.0, (2000, 1500)),  # 4 megapixels at least
+        (1_500_000, 16.0, (2000, 1500)),  # four times as many
+        (12_845_056, 16.0, (4000, 3000)),
+        (12_544, 1.0, (1000, 750)),  # the setting is the smaller bound
+        (12_544, 0.0, (2000, 1500)),
+    ],
+)
+async def test_a_picture_is_reduced_to_what_the_model_can_use(
+    tmp_path: Path, useful: int, setting: float, used: tuple[int, int]
+) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(ANSWERS.format(token_ms=0))
+    settings = InferenceSettings(engine="scripted", answers=answers, used_image_megapixels=setting)
+    engine = ScriptedEngine(settings)
+    described = engine.describe
+    engine.describe = lambda: replace(described(), useful_pixels=useful)  # type: ignore[method-assign]
+    made = Sampler(engine, settings)
+    await made.start()
+    image = photograph(size=(4000, 3000))
+    _, summary = await made.sample_all(replace(request("Hello"), image=image), None, Starts())
+    assert summary is not None
+    assert summary.used_size == used
