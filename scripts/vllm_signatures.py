@@ -14,6 +14,13 @@ from pathlib import Path
 
 SOURCES = {
     "v1/engine/async_llm.py": ("AsyncLLM",),
+    "config/model.py": ("ModelConfig",),
+    "config/vllm.py": ("VllmConfig",),
+    "config/scheduler.py": ("SchedulerConfig",),
+    "multimodal/processing/context.py": ("TimingContext",),
+    "multimodal/processing/inputs.py": ("ProcessorInputs",),
+    "multimodal/processing/processor.py": ("BaseMultiModalProcessor",),
+    "multimodal/registry.py": ("MultiModalRegistry",),
     "v1/engine/exceptions.py": ("EngineDeadError", "EngineGenerateError"),
     "v1/executor/uniproc_executor.py": ("UniProcExecutor",),
     "config/structured_outputs.py": ("StructuredOutputsConfig",),
@@ -25,16 +32,17 @@ SOURCES = {
     "renderers/params.py": ("ChatParams",),
     "renderers/base.py": ("BaseRenderer",),
     "utils/torch_utils.py": ("available_cpu_count",),
-    "multimodal/inputs.py": ("MultiModalKwargsItem",),
+    "multimodal/inputs.py": ("MultiModalKwargsItem", "PlaceholderRange"),
     "v1/metrics/loggers.py": ("PrometheusStatLogger", "StatLoggerBase"),
     "v1/metrics/stats.py": ("BaseCacheStats", "RequestStateStats", "SchedulerStats"),
     "outputs.py": ("CompletionOutput",),
 }
 """Classes and functions by the module that defines them."""
 METHODS = (
-    "generate", "check_admission", "from_engine_args", "shutdown", "get_num_unfinished_requests", "get_tokenizer",
-    "render_chat_async", "render_cmpl_async", "default_cmpl_tok_params", "record", "log_engine_initialized", "errored",
-    "clear_mm_cache", "get_data", "get_reasoning_parser", "is_reasoning_end", "is_reasoning_end_streaming",
+    "generate", "check_admission", "shutdown", "get_num_unfinished_requests", "get_tokenizer", "render_chat_async",
+    "render_cmpl_async", "default_cmpl_tok_params", "record", "log_engine_initialized", "errored", "apply",
+    "create_engine_config", "create_processor", "from_vllm_config", "get_data", "get_dummy_inputs",
+    "get_num_embeds", "get_reasoning_parser", "is_reasoning_end", "is_reasoning_end_streaming",
     "adjust_initial_state_from_prompt", "extract_reasoning_streaming", "has_engine_confirmed_reasoning_end",
     "finish_streaming",
 )  # fmt: skip

@@ -91,7 +91,7 @@ class VllmEngine:
         self._until_closed.enter_context(own_files())
         logger.info("loading %s", self._settings.model)
         load = partial(load_model, self._settings, self._loggers())
-        self._llm = await in_lasting_thread(load)
+        self._llm, self._picture_use = await in_lasting_thread(load)
         self._prompts = Prompts(self._engine, self._settings)
         await self._prompts.look()
         # Read once: every request asks for both, and they need files and a walk through the vocabulary.
@@ -148,7 +148,7 @@ class VllmEngine:
             accepts_images=config.is_multimodal_model,
             structured_answers=not getattr(config, "is_diffusion", False),
             prompt_template=self._prompts.template,
-            useful_pixels=self._prompts.useful_pixels,
+            useful_pixels=self._picture_use.pixels,
             trust_remote_code=self._settings.trust_remote_code,
             engine_settings={
                 "dtype": str(config.dtype).removeprefix("torch."),

@@ -10,6 +10,7 @@ from services.inference.settings import InferenceSettings
 from services.inference.vllm_arguments import checked_arguments
 from services.inference.vllm_environment import installed_version
 from services.inference.vllm_failures import load_failure
+from services.inference.vllm_pictures import PictureUse, make_room, measure
 from services.serving.errors import FailedPrecondition
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ _FIT_TO_MEMORY = -1
 """vLLM's `max_model_len` for the model's own context, or what of it the key-value cache holds."""
 
 
-def load_model(settings: InferenceSettings, stat_loggers: Sequence[Callable[..., object]]) -> "AsyncLLM":
+def load_model(
+    settings: InferenceSettings, stat_loggers: Sequence[Callable[..., object]]
+) -> "tuple[AsyncLLM, PictureUse]":
     """Starts vLLM's processes and loads the model, which takes tens of seconds.
+
+    Returns:
+        The engine, and what its processor makes of pictures.
 
     Raises:
         FailedPrecondition: If it can't be loaded, or an argument isn't taken, with the setting that helps.
@@ -64,7 +70,10 @@ def load_model(settings: InferenceSettings, stat_loggers: Sequence[Callable[...,
             disable_log_stats=True,
             **(_defaults() | (_cpu_arguments(settings) if on_cpu else {}) | dict(added)),
         )
-        return AsyncLLM.from_engine_args(args, stat_loggers=list(stat_loggers))
+        config = args.create_engine_config()
+        use = measure(config.model_config)
+        make_room(config, use)
+        return AsyncLLM.from_vllm_config(config, stat_loggers=list(stat_loggers), disable_log_stats=True), use
     except Exception as error:  # of many types, from configuration to memory
         logger.exception("vLLM could not load %s", settings.model)
         raise load_failure(error, settings, installed_version()) from error

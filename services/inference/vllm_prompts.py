@@ -1,7 +1,6 @@
 """Prompts as vLLM renders them with a model's chat template, and what that template does by itself."""
 
 import logging
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from services.inference.engine import Conversation, Message, Picture, Prepared, 
 from services.inference.settings import InferenceSettings
 from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
 from services.inference.vllm_failures import request_failure
-from services.inference.vllm_pictures import large_picture, useful_pixels
 from services.serving.errors import FailedPrecondition, InvalidArgument
 
 if TYPE_CHECKING:
@@ -41,8 +39,6 @@ class Prompts:
         """Whether the token that begins a text is to be added, for the template doesn't write it."""
         self.template = ""
         """A user's message as the model reads it, {prompt} in place of its text; after `look`."""
-        self.useful_pixels = 0
-        """Pixels that the model's processor makes of a large picture, 0 if unknown; after `look`."""
 
     def _substitute(self) -> str | None:
         """The packaged template for a model whose repository holds none; None if vLLM is to choose."""
@@ -100,11 +96,6 @@ class Prompts:
                 "format (tekken.json) take the version for transformers",
                 reason="IMAGE_PLACEHOLDER_MISSING",
             ) from error
-        with suppress(InvalidArgument):  # the context may be too short for as many tokens
-            handle: Any = (await self._render(Conversation([user], Picture(large_picture(), "1" * 64)))).handle
-            self.useful_pixels = useful_pixels(handle)
-        # What was not sent to the engine must not be taken for something that the engine has.
-        self._llm.renderer.clear_mm_cache()
 
     async def _lacks_beginning(self, conversation: Conversation) -> bool:
         """Whether the tokenizer begins texts with a token, as the model was trained, that the chat template leaves out.

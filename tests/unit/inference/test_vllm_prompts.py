@@ -8,7 +8,6 @@ from typing import Any
 
 import jinja2
 import pytest
-import torch
 
 from services.inference.engine import Conversation, Message, Role
 from services.inference.settings import InferenceSettings
@@ -43,31 +42,15 @@ class Tokenizer:
         return "".join("<s>" if own == BEGIN else chr(own) for own in ids)
 
 
-class Item:
-    """A processed picture: tiles of its pixels as LLaVA's, numbers of them, and the size as integers."""
-
-    def __init__(self, side: int) -> None:
-        whole = torch.zeros(2, 3, side, side)
-        self.data = {"pixel_values": [whole, whole[:1]], "image_sizes": torch.ones(1, 2, dtype=torch.int64)}
-
-    def get_data(self) -> dict[str, Any]:
-        return self.data
-
-
 class Renderer:
     """Tokenizes what a template gives without the beginning, or as a plain text where it isn't to tokenize."""
 
     default_cmpl_tok_params = "as a plain text"
     takes_no_images = False
-    processor_side = 336
-    """Width and height to which the processor scales; pictures that are smaller stay as they are."""
-    largest_side = 10_000
-    """A picture with a longer side has too many tokens."""
 
     def __init__(self, template: str | None, tokenizer: Tokenizer) -> None:
         self._template = template
         self._tokenizer = tokenizer
-        self.cached = 0
 
     async def render_chat_async(self, conversations: list[Any], params: Any, tokens: object = None) -> Any:
         source = params.chat_template or self._template
@@ -76,10 +59,6 @@ class Renderer:
         parts = [part for message in conversations[0] for part in message["content"]]
         if self.takes_no_images and any(part["type"] == "image_pil" for part in parts):
             raise RuntimeError("Expected there to be 1 prompt placeholder")
-        pictures = [part["image_pil"] for part in parts if part["type"] == "image_pil"]
-        if pictures and pictures[0].width > self.largest_side:
-            raise ValueError("the prompt has too many tokens")
-        self.cached += len(pictures)
         for message in conversations[0]:
             message["content"] = [part for part in message["content"] if part["type"] == "text"]
         try:
@@ -87,13 +66,9 @@ class Renderer:
         except jinja2.TemplateError as error:  # as vLLM does
             raise ValueError(str(error)) from error
         if params.chat_template_kwargs["tokenize"]:
-            items = {"image": [Item(min(own.width, self.processor_side)) for own in pictures]}
-            return None, [{"prompt_token_ids": [ord(own) for own in text], "mm_kwargs": items}]
+            return None, [{"prompt_token_ids": [ord(own) for own in text]}]
         assert tokens == self.default_cmpl_tok_params
         return None, [{"prompt_token_ids": self._tokenizer.encode(text)}]
-
-    def clear_mm_cache(self) -> None:
-        self.cached = 0
 
 
 @pytest.fixture(autouse=True)
@@ -203,24 +178,3 @@ async def test_blip2_gets_the_packaged_template_unless_its_repository_has_one(tm
 def _blip2() -> Any:
     config = SimpleNamespace(hf_config=SimpleNamespace(model_type="blip-2"))
     return SimpleNamespace(model_config=config, get_tokenizer=lambda: Tokenizer(begins=True), renderer=None)
-
-
-@pytest.mark.parametrize(
-    ("processor_side", "useful"),
-    [(336, 3 * 336 * 336), (10_000, 0)],
-    ids=["scales pictures down", "takes pictures as they are"],
-)
-async def test_the_pixels_that_a_model_sees_are_counted_and_nothing_of_it_stays_in_the_cache(
-    monkeypatch: pytest.MonkeyPatch, processor_side: int, useful: int
-) -> None:
-    monkeypatch.setattr(Renderer, "processor_side", processor_side)
-    prompts = await look(PLAIN)
-    assert prompts.useful_pixels == useful
-    assert prompts._llm.renderer.cached == 0  # type: ignore[attr-defined]  # of the renderer above
-
-
-async def test_the_pixels_are_unknown_if_the_context_is_too_short_for_a_large_picture(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Renderer, "largest_side", 1000)
-    assert (await look(PLAIN)).useful_pixels == 0
