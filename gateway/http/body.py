@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection, Request
 
 from gateway.http.context import Context
 from gateway.http.contract import request_model, to_message
+from gateway.http.json_text import not_json
 from gateway.http.problems import HttpError, from_validation
 from gateway.http.settings import HttpSettings
 from services.serving.errors import InvalidArgument
@@ -91,6 +92,8 @@ def read_json(body: bytes, model: type[BaseModel]) -> Any:
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+            raise not_json(body) from error
         raise from_validation(error, model) from error
 
 
@@ -193,6 +196,10 @@ async def _parts(form: FormData) -> tuple[list[bytes], dict[str, list[str]]]:
 
 
 def _from_texts(texts: dict[str, list[str]], message: Message) -> dict[str, Any]:
+    if (
+        texts.get("request") and not "".join(texts["request"]).strip()
+    ):  # Swagger UI sends the part where nothing was written into it
+        del texts["request"]
     if "request" not in texts:
         return {name: _field(values, message.DESCRIPTOR.fields_by_name.get(name)) for name, values in texts.items()}
     if len(texts) > 1 or len(texts["request"]) > 1:

@@ -4,8 +4,6 @@ A request's model checks what protobuf's JSON mapping would take, with our own w
 model serves the OpenAPI document alone. Descriptions come from the comments in proto/ (scripts/contract_comments.py).
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -18,6 +16,7 @@ from google.protobuf import json_format, timestamp_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -30,6 +29,10 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from gateway.http.base64_text import NotBase64, read_base64
+from gateway.http.json_text import encodes
+from gateway.http.problems import LONE_SURROGATE
 
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
@@ -174,7 +177,7 @@ def _single_type(
         FieldDescriptor.CPPTYPE_INT64: int64,
         FieldDescriptor.CPPTYPE_DOUBLE: Annotated[float, Field(strict=True, allow_inf_nan=False)],
         FieldDescriptor.CPPTYPE_BOOL: StrictBool,
-        FieldDescriptor.CPPTYPE_STRING: base64_bytes if field.type == FieldDescriptor.TYPE_BYTES else StrictStr,
+        FieldDescriptor.CPPTYPE_STRING: base64_bytes if field.type == FieldDescriptor.TYPE_BYTES else _TEXT,
     }[field.cpp_type]
 
 
@@ -194,13 +197,16 @@ def _to_bytes(value: object) -> object:
         return value  # a file of a form
     if not isinstance(value, str):
         raise PydanticCustomError("base64", "must be text in base64")
-    if value.startswith("data:"):
-        raise PydanticCustomError("base64", "must be base64 alone, without what a data: address has before it")
-    standard = value.replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise PydanticCustomError("base64", "is not base64; encode the bytes of the file") from error
+        return read_base64(value)
+    except NotBase64 as error:
+        raise PydanticCustomError("base64", "{problem}", {"problem": str(error)}) from error
+
+
+def _whole(text: str) -> str:
+    if not encodes(text):  # as the JSON in a part of a form may hold it
+        raise PydanticCustomError("text", "{problem}", {"problem": LONE_SURROGATE})
+    return text
 
 
 def _to_time(value: object) -> object:
@@ -220,4 +226,5 @@ _BASE64_IN = Annotated[
     bytes, BeforeValidator(_to_bytes), WithJsonSchema({"type": "string", "contentEncoding": "base64"})
 ]
 _BASE64_OUT = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+_TEXT = Annotated[StrictStr, AfterValidator(_whole)]
 _TIME = Annotated[AwareDatetime, BeforeValidator(_to_time), WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -57,9 +57,9 @@ def add_images(app: FastAPI, context: Context) -> None:
         return Response(found.image.data, media_type=kind, headers=headers)
 
     async def describe(request: Request) -> Response:
-        found = to_json(await get(request))
-        del found["image"]
-        return JSONResponse(found)
+        found = await get(request)
+        found.ClearField("image")  # or its bytes would be written as base64
+        return JSONResponse(to_json(found))
 
     async def delete(request: Request) -> Response:
         timeout_s = read_timeout(request, settings) or settings.default_timeout_s
@@ -172,7 +172,7 @@ def _files(form: FormData) -> list[UploadFile]:
 
 def _metadata(text: Any) -> Any:
     message = retrieval_pb2.ImageMetadata()
-    if text is not None:
+    if text:  # Swagger UI sends an empty part where nothing was written into it
         model = request_model(retrieval_pb2.ImageMetadata.DESCRIPTOR)
         try:
             to_message(model.model_validate(json.loads(text)), message)

@@ -154,6 +154,8 @@ def _path(loc: Sequence[int | str]) -> str:
     return re.sub(r"^\.", "", path) or "body"
 
 
+LONE_SURROGATE = "holds half of a character, such as \\ud83d alone; write both halves, or the character itself"
+"""What is said of a text that can't be written as UTF-8."""
 _EXPECTED = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -170,15 +172,13 @@ _EXPECTED = {
     "timezone_aware": "must name its time zone, such as 2024-07-31T12:00:00Z",
     "missing": "is missing",
 }
-_OWN = {"one_of", "int64", "base64", "time", "chat"}
+_OWN = {"one_of", "int64", "base64", "time", "text", "chat"}
 
 
 def _description(problem: ErrorDetails, model: type[BaseModel]) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind in _OWN:
         return problem["msg"]
-    if kind == "json_invalid":
-        return "is not JSON"
     if kind == "extra_forbidden":
         name = str(problem["loc"][-1])
         near = difflib.get_close_matches(name, _known_fields(model), n=1)

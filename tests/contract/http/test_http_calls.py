@@ -65,7 +65,8 @@ async def test_a_form_with_several_files_judges_several_pictures(http: Face, gat
         ({"temperatures": [1, "x"]}, "temperatures[1]", "a number"),
         ({"image": "x"}, "image", "an object"),
         ({"image": {"data": "*"}}, "image.data", "base64"),
-        ({"image": {"data": f"data:image/png;base64,{BASE64}"}}, "image.data", "base64 alone"),
+        ({"image": {"data": f"data:image/png,{BASE64}"}}, "image.data", "must have ;base64,"),
+        ({"image": {"data": "AAAA AAAA"}}, "image.data", "holds spaces and no +"),
         ({"prompt_id": "a", "prompt_text": "b"}, "body", "only one of prompt_id, prompt_text"),
         ({"ground_truth": {"judge": "ME"}}, "ground_truth.judge", "JUDGE_LEXICAL"),
     ],
@@ -83,9 +84,12 @@ async def test_a_wrong_field_is_named_with_what_would_be_right(
     assert gateway.requests == []
 
 
+BROKEN = "body: is not JSON: Expecting property name enclosed in double quotes at line 1, column 2"
+
+
 async def test_a_body_that_is_no_json_or_of_another_type_is_refused(http: Face) -> None:
     broken = await http.post("/v1/search/text", content=b"{", headers={"content-type": "application/json"})
-    assert (broken.status_code, broken.json()["detail"]) == (400, "body: is not JSON")
+    assert (broken.status_code, broken.json()["detail"]) == (400, BROKEN)
     other = await http.post("/v1/search/text", content=b"hello", headers={"content-type": "text/plain"})
     assert (other.status_code, other.json()["reason"]) == (415, "WRONG_MEDIA_TYPE")
     form = await http.post("/v1/detect", content=b"x", headers={"content-type": "multipart/form-data"})
@@ -94,6 +98,49 @@ async def test_a_body_that_is_no_json_or_of_another_type_is_refused(http: Face) 
     assert (text.status_code, text.json()["violations"][0]["field"]) == (400, "other")
     twice = await http.post("/v1/detect", files={"image": PICTURE}, data={"request": "{}", "n": "1"})
     assert twice.json()["reason"] == "FIELDS_TWICE"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        BASE64,
+        BASE64.rstrip("="),
+        f"{BASE64}\n",
+        "\n".join(BASE64[i : i + 76] for i in range(0, len(BASE64), 76)),
+        "\r\n ".join(BASE64[i : i + 64] for i in range(0, len(BASE64), 64)),
+        base64.urlsafe_b64encode(PICTURE).decode(),
+        f"data:image/jpeg;charset=utf-8;base64, {BASE64}",
+        f"DATA:;base64,{BASE64}",
+    ],
+)
+async def test_base64_is_taken_as_clients_write_it(http: Face, gateway: FakeGateway, spelling: str) -> None:
+    response = await http.post("/v1/detect", json={"image": {"data": spelling}})
+    assert response.status_code == 200, response.text
+    assert gateway.requests[0].image.data == PICTURE
+
+
+async def test_half_a_character_is_named_wherever_it_is(http: Face, gateway: FakeGateway) -> None:
+    json_type = {"content-type": "application/json"}
+    alone = await http.post("/v1/search/text", content=rb'{"query": "a \ud83d hug"}', headers=json_type)
+    assert (alone.status_code, alone.json()["violations"][0]["field"]) == (400, "query")
+    assert "half of a character" in alone.json()["detail"]
+    form = {"request": r'{"prompt_text": "\ud83d"}'}
+    part = await http.post("/v1/detect", files={"image": PICTURE}, data=form)
+    assert (part.status_code, part.json()["violations"][0]["field"]) == (400, "prompt_text")
+    no_text = await http.post("/v1/search/text", content=b'{"query": "\xff"}', headers=json_type)
+    assert no_text.json()["detail"] == "body: is not UTF-8 from byte 11 on; encode the JSON as UTF-8"
+    assert gateway.requests == []
+
+
+async def test_a_forms_empty_text_part_counts_as_left_out(http: Face, gateway: FakeGateway) -> None:
+    """Swagger UI sends every part of a form, those without a text too."""
+    files = {"image": ("home.jpg", PICTURE), "request": (None, b"")}
+    assert (await http.post("/v1/detect", files=files)).status_code == 200
+    assert (await http.post("/v1/detect", files=files | {"n": (None, b"2")})).status_code == 200
+    assert [request.n for request in gateway.requests] == [0, 2]
+    index = {"image": ("home.jpg", PICTURE), "metadata": (None, b"")}
+    assert (await http.post("/v1/images", files=index)).status_code == 200
+    assert not gateway.requests[-1].metadata.ByteSize()
 
 
 async def test_a_body_beyond_the_bound_is_refused_while_it_is_read(gateway: FakeGateway) -> None:
