@@ -174,6 +174,7 @@ def _to_model(message: inference_pb2.Model) -> ModelInfo:
         max_samples=message.max_samples,
         max_tokens=message.max_tokens,
         accepts_images=message.accepts_images,
+        max_images=message.max_images,
         structured_answers=message.structured_answers,
         prompt_template=message.prompt_template,
         trust_remote_code=message.trust_remote_code,

@@ -268,9 +268,10 @@ class GrpcBackend:
 
     def _key(self, request: inference_pb2.GenerateRequest) -> bytes:
         """What keeps a picture at one replica, if that is wanted."""
-        if not self._settings.picture_affinity or not request.image.data:
+        if not self._settings.picture_affinity:
             return b""
-        return hashlib.sha256(request.image.data).digest()
+        first = next(_pictures(request), b"")  # of several the others may be new in each turn of a conversation
+        return hashlib.sha256(first).digest() if first else b""
 
     def _transit_s(self, timeout_s: float) -> float:
         return transit_s(timeout_s, self._settings.deadline_margin_s)
@@ -325,9 +326,20 @@ def _milliseconds(seconds: float) -> int:
     return round(1000 * min(max(seconds, 0.001), MAX_WITHIN_S))
 
 
+def _pictures(request: inference_pb2.GenerateRequest) -> Iterator[bytes]:
+    """The pictures of a conversation in their order."""
+    if request.image.data:
+        yield request.image.data
+    for message in request.messages:
+        for shown in message.images:
+            yield shown.image.data
+
+
 def _fingerprint(request: inference_pb2.GenerateRequest) -> bytes:
-    """A hash of the picture and the prompt, without what is sampled."""
-    digest = hashlib.sha256(request.image.data)
+    """A hash of the pictures and the prompt, without what is sampled."""
+    digest = hashlib.sha256()
+    for picture in _pictures(request):
+        digest.update(hashlib.sha256(picture).digest())
     for message in request.messages:
         digest.update(f"\0{message.role}\0{message.text}".encode())
     return digest.digest()

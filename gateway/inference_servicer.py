@@ -12,6 +12,7 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import convert_model
 from gateway.backends import BackendPool
 from gateway.grpc_backend import GrpcBackend
+from gateway.model import ModelInfo
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument, ServiceError
 from services.serving.limits import MAX_WITHIN_S, check_between
@@ -56,7 +57,10 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
                 "samples", f"at most {limits.max_samples} are taken, {len(request.samples)} are given"
             )
         if request.HasField("max_tokens") and request.max_tokens > limits.max_tokens:
-            raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
+            if not request.lower_max_tokens:
+                raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
+            request.max_tokens = limits.max_tokens
+        _check_images(request, backend.model)
         request.model = backend.model.name
         _fill_in(request, backend)
         return backend
@@ -71,6 +75,27 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Describes the default model, with the limits that hold here; ListModels of the gateway describes all."""
         backend = await self._backends.find("")
         return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.offered or backend.model))
+
+
+def _check_images(request: inference_pb2.GenerateRequest, model: ModelInfo) -> None:
+    """Refuses more pictures than the model takes: a server of an earlier release would overlook those in messages."""
+    shown = [
+        f"messages[{index}].images[{position}]"
+        for index, message in enumerate(request.messages)
+        for position in range(len(message.images))
+    ]
+    if not shown:
+        return
+    given = len(shown) + request.HasField("image")
+    if given > model.max_images:
+        least = max(model.max_images, int(model.accepts_images))
+        where = "" if model.max_images else " in the first message of the user"
+        raise InvalidArgument(
+            shown[max(model.max_images - request.HasField("image"), 0)],
+            f"{model.name!r} takes at most {least} in a conversation{where}, and {given} pictures are given; leave "
+            "some out",
+            reason="TOO_MANY_IMAGES",
+        )
 
 
 def _fill_in(request: inference_pb2.GenerateRequest, backend: GrpcBackend) -> None:

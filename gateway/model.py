@@ -20,6 +20,8 @@ class ModelInfo:
     max_samples: int
     max_tokens: int
     accepts_images: bool
+    max_images: int = 0
+    """Pictures that one conversation may have; 0 for none, or by a server of an earlier release."""
     structured_answers: bool = False
     """Whether it can be held to an answer format; never by a server of an earlier release."""
     prompt_template: str = ""

@@ -100,6 +100,8 @@ class ModelInfo(Result):
     """Tokens that one completion may have."""
     accepts_images: bool
     """Whether it takes a picture."""
+    max_images: int = 0
+    """Pictures that one conversation may have; 0 for none, or by servers of an earlier release, which take one."""
     structured_answers: bool = False
     """Whether it can be held to a form of answer, such as "yes" and "no"; never by servers of an earlier release."""
     prompt_template: str = ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MODEL = inference_pb2.Model(
     name="fake-vlm", revision="", engine="fake", engine_version="1", max_context_tokens=4096, max_samples=64,
-    max_tokens=1024, accepts_images=True, structured_answers=True,
+    max_tokens=1024, accepts_images=True, max_images=4, structured_answers=True,
 )  # fmt: skip
 _QUESTIONS = (
     "Do you like the content of this image?",

@@ -109,7 +109,7 @@ class _FinishReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     FINISH_REASON_UNSPECIFIED: _FinishReason.ValueType  # 0
     """Not known."""
     FINISH_REASON_STOP: _FinishReason.ValueType  # 1
-    """The model ended its answer."""
+    """The model ended its answer, or one of `stop` did."""
     FINISH_REASON_SENTENCE: _FinishReason.ValueType  # 2
     """The first sentence was complete, as asked by STOP_RULE_FIRST_SENTENCE."""
     FINISH_REASON_LENGTH: _FinishReason.ValueType  # 3
@@ -123,7 +123,7 @@ class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
 FINISH_REASON_UNSPECIFIED: FinishReason.ValueType  # 0
 """Not known."""
 FINISH_REASON_STOP: FinishReason.ValueType  # 1
-"""The model ended its answer."""
+"""The model ended its answer, or one of `stop` did."""
 FINISH_REASON_SENTENCE: FinishReason.ValueType  # 2
 """The first sentence was complete, as asked by STOP_RULE_FIRST_SENTENCE."""
 FINISH_REASON_LENGTH: FinishReason.ValueType  # 3
@@ -140,19 +140,54 @@ class Message(google.protobuf.message.Message):
 
     ROLE_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
+    IMAGES_FIELD_NUMBER: builtins.int
     role: global___Role.ValueType
     """Who says it. Turns alternate user, assistant, user; the last is the user's."""
     text: builtins.str
     """What is said, 1 to 16,384 characters. It must not hold special tokens of the model, such as its image placeholder."""
+    @property
+    def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ShownImage]:
+        """Pictures that the user shows, in the order of their places in the text; in messages of the user alone. All
+        pictures of a conversation, `image` of the request among them, are at most the model's `max_images`.
+        """
+
     def __init__(
         self,
         *,
         role: global___Role.ValueType = ...,
         text: builtins.str = ...,
+        images: collections.abc.Iterable[global___ShownImage] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["role", b"role", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["images", b"images", "role", b"role", "text", b"text"]) -> None: ...
 
 global___Message = Message
+
+@typing.final
+class ShownImage(google.protobuf.message.Message):
+    """A picture within a message."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: builtins.int
+    AFTER_CHARS_FIELD_NUMBER: builtins.int
+    after_chars: builtins.int
+    """How many characters (Unicode code points) of the message's text come before it, 0 to all of them. A line break that
+    follows there is dropped.
+    """
+    @property
+    def image(self) -> axia.v1.image_pb2.Image:
+        """The picture."""
+
+    def __init__(
+        self,
+        *,
+        image: axia.v1.image_pb2.Image | None = ...,
+        after_chars: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["image", b"image"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["after_chars", b"after_chars", "image", b"image"]) -> None: ...
+
+global___ShownImage = ShownImage
 
 @typing.final
 class Sample(google.protobuf.message.Message):
@@ -240,6 +275,9 @@ class GenerateRequest(google.protobuf.message.Message):
     DEFAULT_TEMPERATURE_FIELD_NUMBER: builtins.int
     SENTENCE_RULE_FIELD_NUMBER: builtins.int
     ANSWER_FORMAT_FIELD_NUMBER: builtins.int
+    STOP_FIELD_NUMBER: builtins.int
+    TEXT_DELTAS_FIELD_NUMBER: builtins.int
+    LOWER_MAX_TOKENS_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as GetModel gives it. Empty: whichever model this server holds."""
     top_p: builtins.float
@@ -258,6 +296,10 @@ class GenerateRequest(google.protobuf.message.Message):
     """
     sentence_rule: global___SentenceRule.ValueType
     """Which sentence is the first, for STOP_RULE_FIRST_SENTENCE and for `first_sentence` of completions."""
+    text_deltas: builtins.bool
+    """Whether Generate sends text as it is generated, as TextDelta events before each Completion."""
+    lower_max_tokens: builtins.bool
+    """Whether a `max_tokens` above the limit is lowered to it rather than refused; GenerateSummary says which held."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The picture that the first user message is about. Unset: a conversation in text alone."""
@@ -274,6 +316,12 @@ class GenerateRequest(google.protobuf.message.Message):
     def answer_format(self) -> global___AnswerFormat:
         """The only answers that the model may give. Unset: any text. Not together with STOP_RULE_FIRST_SENTENCE."""
 
+    @property
+    def stop(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Texts that end a completion, at most 16, each 1 to 256 characters. The answer ends before the first of them; what
+        the model thinks before it answers is not searched.
+        """
+
     def __init__(
         self,
         *,
@@ -287,9 +335,12 @@ class GenerateRequest(google.protobuf.message.Message):
         default_temperature: builtins.bool = ...,
         sentence_rule: global___SentenceRule.ValueType = ...,
         answer_format: global___AnswerFormat | None = ...,
+        stop: collections.abc.Iterable[builtins.str] | None = ...,
+        text_deltas: builtins.bool = ...,
+        lower_max_tokens: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "answer_format", b"answer_format", "image", b"image", "max_tokens", b"max_tokens", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "answer_format", b"answer_format", "default_temperature", b"default_temperature", "image", b"image", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "samples", b"samples", "sentence_rule", b"sentence_rule", "stop_rule", b"stop_rule", "top_p", b"top_p"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_max_tokens", b"_max_tokens", "_top_p", b"_top_p", "answer_format", b"answer_format", "default_temperature", b"default_temperature", "image", b"image", "lower_max_tokens", b"lower_max_tokens", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "samples", b"samples", "sentence_rule", b"sentence_rule", "stop", b"stop", "stop_rule", b"stop_rule", "text_deltas", b"text_deltas", "top_p", b"top_p"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
     @typing.overload
@@ -306,6 +357,7 @@ class GenerateResponse(google.protobuf.message.Message):
     STARTED_FIELD_NUMBER: builtins.int
     COMPLETION_FIELD_NUMBER: builtins.int
     SUMMARY_FIELD_NUMBER: builtins.int
+    DELTA_FIELD_NUMBER: builtins.int
     @property
     def started(self) -> global___GenerateStarted:
         """The engine produced its first token. From here on the call must not be repeated silently."""
@@ -318,18 +370,52 @@ class GenerateResponse(google.protobuf.message.Message):
     def summary(self) -> global___GenerateSummary:
         """All completions ended."""
 
+    @property
+    def delta(self) -> global___TextDelta:
+        """A piece of a completion, where `text_deltas` asks for it."""
+
     def __init__(
         self,
         *,
         started: global___GenerateStarted | None = ...,
         completion: global___Completion | None = ...,
         summary: global___GenerateSummary | None = ...,
+        delta: global___TextDelta | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["completion", b"completion", "event", b"event", "started", b"started", "summary", b"summary"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["completion", b"completion", "event", b"event", "started", b"started", "summary", b"summary"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["started", "completion", "summary"] | None: ...
+    def HasField(self, field_name: typing.Literal["completion", b"completion", "delta", b"delta", "event", b"event", "started", b"started", "summary", b"summary"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["completion", b"completion", "delta", b"delta", "event", b"event", "started", b"started", "summary", b"summary"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["started", "completion", "summary", "delta"] | None: ...
 
 global___GenerateResponse = GenerateResponse
+
+@typing.final
+class TextDelta(google.protobuf.message.Message):
+    """A piece of a completion. All pieces of one together are its `text` and `reasoning`, white space around the reasoning
+    apart. One exception: where a tag that ends reasoning comes without one that begins it, all that was sent as text
+    until then belongs to the completion's `reasoning`.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    REASONING_FIELD_NUMBER: builtins.int
+    index: builtins.int
+    """Position of the completion in the request's `samples`, from 0."""
+    text: builtins.str
+    """What was added to its text; may be empty."""
+    reasoning: builtins.str
+    """What was added to its reasoning; may be empty."""
+    def __init__(
+        self,
+        *,
+        index: builtins.int = ...,
+        text: builtins.str = ...,
+        reasoning: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["index", b"index", "reasoning", b"reasoning", "text", b"text"]) -> None: ...
+
+global___TextDelta = TextDelta
 
 @typing.final
 class GenerateStarted(google.protobuf.message.Message):
@@ -520,7 +606,7 @@ class GenerateSummary(google.protobuf.message.Message):
     """
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
-        """The picture that was used; unset without one."""
+        """The picture that was used, the first of several; unset without one."""
 
     @property
     def model(self) -> global___Model:
@@ -601,6 +687,7 @@ class Model(google.protobuf.message.Message):
     PROMPT_TEMPLATE_FIELD_NUMBER: builtins.int
     TRUST_REMOTE_CODE_FIELD_NUMBER: builtins.int
     ENGINE_SETTINGS_FIELD_NUMBER: builtins.int
+    MAX_IMAGES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name to use in requests."""
     revision: builtins.str
@@ -631,6 +718,10 @@ class Model(google.protobuf.message.Message):
     """What else decides answers, as a JSON object with sorted keys: number format, quantization, parallelism and further
     arguments of vLLM; further fields and seed bits of an endpoint. Empty by a server of an earlier release.
     """
+    max_images: builtins.int
+    """Pictures that one conversation may have. 0: none, or a server of an earlier release, which takes one as `image`
+    where `accepts_images` is set.
+    """
     def __init__(
         self,
         *,
@@ -646,7 +737,8 @@ class Model(google.protobuf.message.Message):
         prompt_template: builtins.str = ...,
         trust_remote_code: builtins.bool = ...,
         engine_settings: builtins.str = ...,
+        max_images: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_settings", b"engine_settings", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "prompt_template", b"prompt_template", "revision", b"revision", "structured_answers", b"structured_answers", "trust_remote_code", b"trust_remote_code"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_images", b"accepts_images", "engine", b"engine", "engine_settings", b"engine_settings", "engine_version", b"engine_version", "max_context_tokens", b"max_context_tokens", "max_images", b"max_images", "max_samples", b"max_samples", "max_tokens", b"max_tokens", "name", b"name", "prompt_template", b"prompt_template", "revision", b"revision", "structured_answers", b"structured_answers", "trust_remote_code", b"trust_remote_code"]) -> None: ...
 
 global___Model = Model

@@ -47,6 +47,10 @@ class ModelCard(BaseModel):
     """Tokens that one completion may have."""
     accepts_images: bool
     """Whether it takes a picture."""
+    max_images: int
+    """Pictures that one conversation may have; 0 for none, or one by a server of an earlier release."""
+    max_model_len: int | None = None
+    """The context length again, by vLLM's name for it; left out where it isn't known."""
 
 
 class ModelList(BaseModel):
@@ -77,13 +81,13 @@ def add_models(app: FastAPI, context: Context) -> None:
             data=[_card(status) for status in response.models if status.HasField("model")],
             silent=[status.address for status in response.models if not status.HasField("model")],
         )
-        return JSONResponse(listed.model_dump())
+        return JSONResponse(listed.model_dump(exclude_none=True))
 
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
         for status in (await ask(request)).models:
             if status.HasField("model") and status.model.name == name:
-                return JSONResponse(_card(status).model_dump())
+                return JSONResponse(_card(status).model_dump(exclude_none=True))
         raise NotFound(
             "name", f"there is no model {name!r} behind this gateway; /v1/models lists them", reason="MODEL_UNKNOWN"
         )
@@ -121,4 +125,7 @@ def add_models(app: FastAPI, context: Context) -> None:
 
 def _card(status: gateway_pb2.ModelStatus) -> ModelCard:
     known = to_json(status.model)
-    return ModelCard(id=known.pop("name"), available=status.available, address=status.address, **known)
+    context = status.model.max_context_tokens or None
+    return ModelCard(
+        id=known.pop("name"), available=status.available, address=status.address, max_model_len=context, **known
+    )

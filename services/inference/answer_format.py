@@ -25,7 +25,7 @@ def check_answer_format(asked: AnswerFormat, model: ModelDescription, *, first_s
     if not model.structured_answers:
         raise InvalidArgument(
             "answer_format",
-            f"the engine of {model.name!r} can't hold a model to a format; leave answer_format out, or ask a model "
+            f"the engine of {model.name!r} can't hold a model to a format; leave this out, or ask a model "
             "whose description says structured_answers",
             reason=UNSUPPORTED,
         )

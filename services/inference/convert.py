@@ -4,8 +4,8 @@ import json
 
 from axia.v1 import image_pb2, inference_pb2
 from services.inference.engine import AnswerFormat, Message, ModelDescription, Role, Sampling
-from services.inference.generation import Completion, FinishReason, Started
-from services.inference.sampler import Sampled, SampleRequest, Summary
+from services.inference.generation import Completion, Delta, Ending, FinishReason, Started
+from services.inference.sampler import Sampled, SampleRequest, ShownImage, Summary
 from services.inference.sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
@@ -34,21 +34,36 @@ _SENTENCE_RULES: dict[int, SentenceRule] = {
 }
 
 
-def to_sample_request(request: inference_pb2.GenerateRequest) -> SampleRequest:
+def to_sample_request(request: inference_pb2.GenerateRequest, settings: InferenceSettings) -> SampleRequest:
     """Reads a request; ranges are the sampler's to check."""
     top_p = request.top_p if request.HasField("top_p") else _DEFAULT_TOP_P
     max_tokens = request.max_tokens if request.HasField("max_tokens") else _DEFAULT_MAX_TOKENS
+    if request.lower_max_tokens:
+        max_tokens = min(max_tokens, settings.max_tokens)
     answer_format = _to_answer_format(request.answer_format) if request.HasField("answer_format") else None
     return SampleRequest(
         model=request.model,
-        image=request.image.data if request.HasField("image") else None,
+        images=_to_images(request),
         messages=[_to_message(index, message) for index, message in enumerate(request.messages)],
         samplings=[
             Sampling(sample.seed, sample.temperature, top_p, max_tokens, answer_format) for sample in request.samples
         ],
-        first_sentence_only=request.stop_rule == inference_pb2.STOP_RULE_FIRST_SENTENCE,
-        sentence_rule=_to_sentence_rule(request.sentence_rule),
+        ending=Ending(
+            first_sentence_only=request.stop_rule == inference_pb2.STOP_RULE_FIRST_SENTENCE,
+            sentence_rule=_to_sentence_rule(request.sentence_rule),
+            stops=tuple(request.stop),
+            deltas=request.text_deltas,
+        ),
     )
+
+
+def _to_images(request: inference_pb2.GenerateRequest) -> list[ShownImage]:
+    first = [ShownImage(request.image.data, "image.data")] if request.HasField("image") else []
+    return first + [
+        ShownImage(shown.image.data, f"messages[{index}].images[{position}].image.data", index, shown.after_chars)
+        for index, message in enumerate(request.messages)
+        for position, shown in enumerate(message.images)
+    ]
 
 
 def _to_sentence_rule(rule: int) -> SentenceRule:
@@ -73,11 +88,16 @@ def _to_message(index: int, message: inference_pb2.Message) -> Message:
     return Message(role, message.text)
 
 
-def from_event(event: Started | Completion | Summary, settings: InferenceSettings) -> inference_pb2.GenerateResponse:
+def from_event(
+    event: Started | Delta | Completion | Summary, settings: InferenceSettings
+) -> inference_pb2.GenerateResponse:
     """Writes an event of a generation."""
     if isinstance(event, Started):
         started = inference_pb2.GenerateStarted(prompt_tokens=event.prompt_tokens)
         return inference_pb2.GenerateResponse(started=started)
+    if isinstance(event, Delta):
+        delta = inference_pb2.TextDelta(index=event.index, text=event.text, reasoning=event.reasoning)
+        return inference_pb2.GenerateResponse(delta=delta)
     if isinstance(event, Completion):
         return inference_pb2.GenerateResponse(completion=_from_completion(event, settings))
     return inference_pb2.GenerateResponse(summary=_from_summary(event, settings))
@@ -155,6 +175,7 @@ def from_model(model: ModelDescription, settings: InferenceSettings) -> inferenc
         max_samples=settings.max_samples,
         max_tokens=settings.max_tokens,
         accepts_images=model.accepts_images,
+        max_images=model.max_images if model.accepts_images else 0,
         structured_answers=model.structured_answers,
         prompt_template=model.prompt_template,
         trust_remote_code=model.trust_remote_code,

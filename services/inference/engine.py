@@ -35,14 +35,41 @@ class Picture(NamedTuple):
     """Upright, mode RGB."""
     sha256: str
     """SHA-256 of the bytes that it was decoded from."""
+    message: int | None = None
+    """Index of the user's message that shows it; None for the first of the user's."""
+    after_chars: int = 0
+    """Characters of that message's text that come before it."""
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a model is asked: turns, and a picture that the first user turn is about."""
+    """What a model is asked: turns, and the pictures that the user's turns show, in their order."""
 
     messages: Sequence[Message]
-    picture: Picture | None = None
+    pictures: Sequence[Picture] = ()
+
+    def turns(self) -> list[tuple[Role, list[str | Picture]]]:
+        """Who says each turn, and its texts and pictures in their order; a turn without pictures is one text."""
+        first_user = next((index for index, own in enumerate(self.messages) if own.role is Role.USER), 0)
+        shown: dict[int, list[Picture]] = {}
+        for picture in self.pictures:
+            shown.setdefault(first_user if picture.message is None else picture.message, []).append(picture)
+        return [(own.role, _parts(own.text, shown.get(index, ()))) for index, own in enumerate(self.messages)]
+
+
+def _parts(text: str, pictures: Sequence[Picture]) -> list[str | Picture]:
+    parts: list[str | Picture] = []
+    position = 0
+    for picture in pictures:
+        parts += [_piece(text, position, picture.after_chars), picture]
+        position = picture.after_chars
+    parts.append(_piece(text, position, len(text)))
+    return [part for part in parts if part] or [text]
+
+
+def _piece(text: str, start: int, end: int) -> str:
+    piece = text[start:end]
+    return piece.removeprefix("\n") if start else piece  # the line break that parted two pieces
 
 
 @dataclass(frozen=True)
@@ -118,6 +145,8 @@ class ModelDescription:
     max_context_tokens: int
     """Prompt and completion together; 0 if unknown."""
     accepts_images: bool
+    max_images: int = 1
+    """Pictures that one conversation may have, where it takes any."""
     structured_answers: bool = False
     """Whether a completion can be held to an answer format."""
     prompt_template: str = ""

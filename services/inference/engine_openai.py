@@ -97,6 +97,7 @@ class OpenAIEngine:
             engine_version=__version__,
             max_context_tokens=self._endpoint.max_context_tokens,
             accepts_images=self._settings.openai_accepts_images,
+            max_images=self._settings.max_images,
             structured_answers=self._settings.openai_structured,
             engine_settings={
                 "seed_bits": self._settings.openai_seed_bits,

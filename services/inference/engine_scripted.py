@@ -160,6 +160,7 @@ class ScriptedEngine:
             engine_version=__version__,
             max_context_tokens=self._settings.max_model_len or 4096,
             accepts_images=True,
+            max_images=self._settings.max_images,
             structured_answers=True,
         )
 
@@ -175,10 +176,10 @@ class ScriptedEngine:
             )
 
     async def prepare(self, conversation: Conversation) -> Prepared:
-        """Counts words, and 64 tokens for a picture."""
+        """Counts words, and 64 tokens for each picture."""
         words = sum(len(message.text.split()) for message in conversation.messages)
         asked = next(m.text for m in reversed(conversation.messages) if m.role is Role.USER)
-        return Prepared(words + (_PICTURE_TOKENS if conversation.picture else 0), asked)
+        return Prepared(words + _PICTURE_TOKENS * len(conversation.pictures), asked)
 
     async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """Says the chosen text word by word."""

@@ -118,7 +118,7 @@ class VllmEngine:
             picture = Picture(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
         try:
             async with asyncio.timeout(_WARM_UP_S):
-                for own in (None, picture) if picture else (None,):
+                for own in ((), (picture,)) if picture else ((),):
                     prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")], own))
                     async for _ in self.stream(prepared, Sampling(seed=0, temperature=0.0, top_p=1.0, max_tokens=1)):
                         pass
@@ -146,6 +146,7 @@ class VllmEngine:
             engine_version=installed_version(),
             max_context_tokens=config.max_model_len,
             accepts_images=config.is_multimodal_model,
+            max_images=self._prompts.max_images,
             structured_answers=not getattr(config, "is_diffusion", False),
             prompt_template=self._prompts.template,
             useful_pixels=self._picture_use.pixels,

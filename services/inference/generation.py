@@ -19,7 +19,7 @@ class FinishReason(Enum):
     """Why a completion ended."""
 
     STOP = "stop"
-    """The model ended its answer."""
+    """The model ended its answer, or a stop text did."""
     SENTENCE = "sentence"
     """Its first sentence was complete."""
     LENGTH = "length"
@@ -34,6 +34,15 @@ class Started:
 
     prompt_tokens: int
     """0 where the engine learns them only at the end."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of a completion."""
+
+    index: int
+    text: str
+    reasoning: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,19 @@ class Finished:
     generation_s: float
 
 
-Event = Started | Completion | Finished
+Event = Started | Delta | Completion | Finished
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When completions end beside the model's own end, and what is told of them before."""
+
+    first_sentence_only: bool = False
+    sentence_rule: SentenceRule = SentenceRule.ANSWER
+    stops: Sequence[str] = ()
+    """Texts that end a completion."""
+    deltas: bool = False
+    """Whether each piece of text is told as it comes."""
 
 
 @dataclass
@@ -81,24 +102,20 @@ async def generate(
     engine: Engine,
     prepared: Prepared,
     samplings: Sequence[Sampling],
+    ending: Ending,
     *,
-    first_sentence_only: bool,
-    sentence_rule: SentenceRule = SentenceRule.ANSWER,
     cancelled: Callable[[int], None] = lambda _: None,
 ) -> AsyncGenerator[Event, None]:
     """Samples a completion for each of `samplings` and yields each when it ends.
 
-    The order is Started, a Completion for each in the order in which they end, Finished. Closing the iterator aborts
-    every completion that still runs; `cancelled` is told the tokens of each.
+    The order is Started, a Completion for each in the order in which they end, Finished; with `deltas`, pieces of each
+    before its Completion. Closing the iterator aborts every completion that still runs; `cancelled` is told the
+    tokens of each.
     """
     events: asyncio.Queue[Event | Exception] = asyncio.Queue()
     progress = _Progress(time.perf_counter(), prepared.prompt_tokens, cancelled)
     tasks = [
-        asyncio.create_task(
-            _complete(
-                engine, prepared, index, sampling, FirstSentence(sentence_rule), first_sentence_only, progress, events
-            )
-        )
+        asyncio.create_task(_complete(engine, prepared, index, sampling, ending, progress, events))
         for index, sampling in enumerate(samplings)
     ]
     try:
@@ -124,12 +141,19 @@ async def _complete(
     prepared: Prepared,
     index: int,
     sampling: Sampling,
-    sentence: FirstSentence,
-    first_sentence_only: bool,
+    ending: Ending,
     progress: _Progress,
     events: asyncio.Queue[Event | Exception],
 ) -> None:
     tokens, reason = 0, FinishReason.STOP
+    sentence = FirstSentence(ending.sentence_rule, ending.stops)
+
+    def tell() -> None:
+        text, reasoning = sentence.news()
+        if ending.deltas and (text or reasoning):
+            _note_first_token(progress, events)  # an endpoint may not count every chunk's tokens
+            events.put_nowait(Delta(index, text, reasoning))
+
     try:
         async with aclosing(engine.stream(prepared, sampling)) as pieces:
             async for piece in pieces:
@@ -142,14 +166,19 @@ async def _complete(
                     progress.prompt_tokens = piece.prompt_tokens
                 if piece.tokens:
                     _note_first_token(progress, events)
+                tell()
+                if sentence.stopped:
+                    break
                 if piece.finish is not None:
                     reason = FinishReason(piece.finish)
                     break
-                if first_sentence_only and sentence.over:
+                if ending.first_sentence_only and sentence.over:
                     reason = FinishReason.SENTENCE
                     break
         _note_first_token(progress, events)  # also where the model ended without a single token
-        events.put_nowait(_completion(index, sentence.finish(), reason, tokens, sampling))
+        found = sentence.finish()
+        tell()
+        events.put_nowait(_completion(index, found, reason, tokens, sampling))
     except asyncio.CancelledError:
         progress.cancelled(tokens)
         raise

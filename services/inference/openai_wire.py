@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.inference.answer_format import schema_of, unwrapped
-from services.inference.engine import AnswerFormat, Conversation, Piece, Role, Sampling
+from services.inference.engine import AnswerFormat, Conversation, Picture, Piece, Sampling
 from services.inference.settings import InferenceSettings
 
 DONE = "[DONE]"
@@ -39,22 +39,25 @@ def picture_url(pixels: Image.Image, image_format: Literal["jpeg", "png"]) -> st
 
 
 def messages_json(conversation: Conversation, settings: InferenceSettings) -> bytes:
-    """The turns as a JSON array, the picture before the text of the first user turn.
+    """The turns as a JSON array, pictures among the texts of the user's turns.
 
     Turns without a picture are plain strings: every endpoint takes those.
     """
     messages: list[dict[str, Any]] = []
-    picture = conversation.picture
-    for message in conversation.messages:
-        content: str | list[dict[str, Any]] = message.text
-        if picture is not None and message.role is Role.USER:
-            image = {"url": picture_url(picture.pixels, settings.openai_image_format)}
-            if settings.openai_image_detail:
-                image["detail"] = settings.openai_image_detail
-            content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": message.text}]
-            picture = None
-        messages.append({"role": message.role.value, "content": content})
+    for role, parts in conversation.turns():
+        only = parts[0] if len(parts) == 1 else None
+        content = only if isinstance(only, str) else [_content(part, settings) for part in parts]
+        messages.append({"role": role.value, "content": content})
     return json.dumps(messages).encode()
+
+
+def _content(part: str | Picture, settings: InferenceSettings) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    image = {"url": picture_url(part.pixels, settings.openai_image_format)}
+    if settings.openai_image_detail:
+        image["detail"] = settings.openai_image_detail
+    return {"type": "image_url", "image_url": image}
 
 
 def request_body(messages: bytes, sampling: Sampling, settings: InferenceSettings) -> bytes:

@@ -10,21 +10,29 @@ CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
 
 
 async def prepare(engine: Engine, conversation: Conversation, model: ModelDescription) -> Prepared:
-    """Applies the model's template and processes the picture.
+    """Applies the model's template and processes the pictures.
 
     Raises:
-        InvalidArgument: With the field ``image`` if the model takes the text without the picture, ``messages`` else.
+        InvalidArgument: With the field ``image`` if the model takes the text without the pictures, ``messages`` else.
     """
     try:
         return await _prepare_within_context(engine, conversation, model)
     except InvalidArgument as error:
-        if conversation.picture is None:
+        if not conversation.pictures:
             raise
         try:
-            text_alone = await _prepare_within_context(engine, replace(conversation, picture=None), model)
+            text_alone = await _prepare_within_context(engine, replace(conversation, pictures=()), model)
         except InvalidArgument:
             raise error from None
-        width, height = conversation.picture.pixels.size
+        if error.reason == CONTEXT_TOO_LONG and len(conversation.pictures) > 1:
+            raise InvalidArgument(
+                "image",
+                f"{len(conversation.pictures)} pictures take more tokens than the model's context has left beside the "
+                f"text: {model.max_context_tokens} in all, of which the text takes {text_alone.prompt_tokens}; send "
+                "fewer or smaller ones, or have the operator set AXIA_INFERENCE_MAX_MODEL_LEN higher",
+                reason=CONTEXT_TOO_LONG,
+            ) from error
+        width, height = min((own.pixels.size for own in conversation.pictures), key=_squareness)
         if error.reason == CONTEXT_TOO_LONG:
             raise InvalidArgument(
                 "image",
@@ -39,6 +47,10 @@ async def prepare(engine: Engine, conversation: Conversation, model: ModelDescri
             "narrow or very small: pad or crop it to at most ten times as long as wide",
             reason="IMAGE_REFUSED",
         ) from error
+
+
+def _squareness(size: tuple[int, int]) -> float:
+    return min(size) / max(size)
 
 
 async def _prepare_within_context(engine: Engine, conversation: Conversation, model: ModelDescription) -> Prepared:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from services.inference import metrics
@@ -19,10 +19,10 @@ from services.inference.engine import (
     Role,
     Sampling,
 )
-from services.inference.generation import Completion, Finished, Started, generate
+from services.inference.generation import Completion, Delta, Ending, Finished, Started, generate
 from services.inference.preparation import prepare
-from services.inference.sentence import SentenceRule
 from services.inference.settings import InferenceSettings
+from services.inference.stop_texts import check_stops
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from services.serving.limits import (
     MAX_SEED,
@@ -37,16 +37,29 @@ from services.serving.pictures import PictureHeader, PictureReader
 _MAX_MESSAGES = 64
 
 
+class ShownImage(NamedTuple):
+    """A picture within a message."""
+
+    data: bytes
+    """The encoded picture."""
+    field: str
+    """The caller's name of it, for errors."""
+    message: int | None = None
+    """Index of the message; None for the first of the user's."""
+    after_chars: int = 0
+    """Characters of the message's text that come before it."""
+
+
 @dataclass(frozen=True)
 class SampleRequest:
     """A conversation and the completions to sample."""
 
     model: str
-    image: bytes | None
+    images: Sequence[ShownImage]
+    """In the order in which the conversation shows them."""
     messages: Sequence[Message]
     samplings: Sequence[Sampling]
-    first_sentence_only: bool
-    sentence_rule: SentenceRule = SentenceRule.ANSWER
+    ending: Ending = field(default_factory=Ending)
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,9 @@ class Summary:
     """The end of a request. Times are seconds."""
 
     image: PictureHeader | None
+    """The first picture."""
     used_size: tuple[int, int]
-    """Width and height of the picture as the engine got it, in pixels."""
+    """Width and height of that picture as the engine got it, in pixels."""
     model: ModelDescription
     sampling: Sampling
     """Of the first completion; nucleus and length are the same for all."""
@@ -135,7 +149,7 @@ class Sampler:
         """The bounds that apply."""
         return self._settings
 
-    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | Completion | Summary, None]:
+    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | Delta | Completion | Summary, None]:
         """Samples the completions of a request; see `generate` for the order of events.
 
         Everything that can be refused cheaply is refused first: no pixel of a refused request is decoded.
@@ -150,8 +164,7 @@ class Sampler:
             self._engine,
             prepared,
             request.samplings,
-            first_sentence_only=request.first_sentence_only,
-            sentence_rule=request.sentence_rule,
+            request.ending,
             cancelled=_note_cancelled,
         )
         async with aclosing(events):
@@ -187,7 +200,7 @@ class Sampler:
                         completions.append(event)
                     elif isinstance(event, Summary):
                         summary = event
-                    else:
+                    elif isinstance(event, Started):
                         started()
         except TimeoutError as error:
             if not limit.expired():
@@ -207,13 +220,18 @@ class Sampler:
         Returns:
             What the picture's header says, its size as the engine got it, when it was decoded, and what was prepared.
         """
-        if request.image is None:
+        if not request.images:
             conversation = Conversation(request.messages)
             return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
-        async with self._pictures.reading(request.image) as (header, pixels):
+        async with self._pictures.reading_all([(own.data, own.field) for own in request.images]) as read:
             decoded = time.perf_counter()
-            conversation = Conversation(request.messages, Picture(pixels, header.sha256))
-            return header, pixels.size, decoded, await prepare(self._engine, conversation, model)
+            pictures = [
+                Picture(pixels, header.sha256, own.message, own.after_chars)
+                for (header, pixels), own in zip(read, request.images, strict=True)
+            ]
+            prepared = await prepare(self._engine, Conversation(request.messages, pictures), model)
+            header, pixels = read[0]
+            return header, pixels.size, decoded, prepared
 
     def _check(self, request: SampleRequest, model: ModelDescription) -> None:
         if request.model not in {"", model.name}:
@@ -222,9 +240,9 @@ class Sampler:
                 f"this server holds {model.name!r}, not {request.model!r}; leave the model empty or name that one",
                 reason="MODEL_UNKNOWN",
             )
-        if request.image is not None and not model.accepts_images:
-            raise InvalidArgument("image", f"{model.name!r} takes no pictures", reason="IMAGE_NOT_SUPPORTED")
+        self._check_images(request, model)
         self._check_messages(request.messages)
+        check_stops(request.ending.stops)
         check_between("samples", len(request.samplings), 1, self._settings.max_samples)
         for index, sampling in enumerate(request.samplings):
             check_between(f"samples[{index}].seed", sampling.seed, 0, MAX_SEED)
@@ -232,7 +250,28 @@ class Sampler:
             check_top_p("top_p", sampling.top_p)
             check_between("max_tokens", sampling.max_tokens, 1, self._settings.max_tokens)
         if (asked := request.samplings[0].answer_format) is not None:  # the same for all
-            check_answer_format(asked, model, first_sentence_only=request.first_sentence_only)
+            check_answer_format(asked, model, first_sentence_only=request.ending.first_sentence_only)
+
+    @staticmethod
+    def _check_images(request: SampleRequest, model: ModelDescription) -> None:
+        if request.images and not model.accepts_images:
+            raise InvalidArgument(
+                _image_field(request.images[0]), f"{model.name!r} takes no pictures", reason="IMAGE_NOT_SUPPORTED"
+            )
+        if len(request.images) > model.max_images:
+            raise InvalidArgument(
+                _image_field(request.images[model.max_images]),
+                f"{model.name!r} takes at most {model.max_images} pictures in a conversation, and "
+                f"{len(request.images)} are given; leave some out",
+                reason="TOO_MANY_IMAGES",
+            )
+        for own in request.images:
+            if own.message is None:
+                continue
+            name = _image_field(own)
+            if request.messages[own.message].role is not Role.USER:
+                raise InvalidArgument(name, "must be in a message of the user", reason="IMAGE_MISPLACED")
+            check_between(f"{name}.after_chars", own.after_chars, 0, len(request.messages[own.message].text))
 
     def _check_messages(self, messages: Sequence[Message]) -> None:
         check_between("messages", len(messages), 1, _MAX_MESSAGES)
@@ -270,7 +309,7 @@ class Sampler:
             used_size=used_size,
             model=model,
             sampling=request.samplings[0],
-            sentence_rule=request.sentence_rule.value,
+            sentence_rule=request.ending.sentence_rule.value,
             prompt_tokens=finished.prompt_tokens,
             total_s=time.perf_counter() - began,
             decode_s=decoded - began if header else 0.0,
@@ -281,6 +320,10 @@ class Sampler:
         for stage in ("decode", "queue", "first_token", "generation"):
             metrics.STAGE_SECONDS.labels(stage).observe(getattr(summary, f"{stage}_s"))
         return summary
+
+
+def _image_field(image: ShownImage) -> str:
+    return image.field.removesuffix(".image.data") if image.message is not None else "image"
 
 
 def _note_cancelled(tokens: int) -> None:

@@ -10,11 +10,14 @@ The end is reported only when no further text could move it, unless that text sh
 of times.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from services.inference.reasoning import Kind, Part, ReasoningSplitter
 from services.inference.sentence_scan import Scanner
+from services.inference.stop_texts import StopTexts
 
 
 class SentenceRule(Enum):
@@ -41,14 +44,29 @@ class FoundSentence(NamedTuple):
     """Whether the text ended within the reasoning."""
 
 
+@dataclass
+class _News:
+    """What was read since it was last asked for."""
+
+    text: str = ""
+    reasoning: str = ""
+
+
 class FirstSentence:
     """Reads a text in pieces until its first sentence is over, or to its end.
 
     A text that has nothing but openings, such as "Sure!", is not left without a sentence: its last opening is it.
+
+    Args:
+        rule: Which sentence is the first.
+        stops: Texts that end the answer; see `StopTexts`.
     """
 
-    def __init__(self, rule: SentenceRule = SentenceRule.ANSWER) -> None:
+    def __init__(self, rule: SentenceRule = SentenceRule.ANSWER, stops: Sequence[str] = ()) -> None:
         self._answer_only = rule is SentenceRule.ANSWER
+        self._stop_texts = tuple(stops)
+        self._stops = StopTexts(stops)
+        self._new = _News()
         self._splitter = ReasoningSplitter()
         self._scanner = Scanner(answer_only=self._answer_only)
         self._text: list[str] = []
@@ -58,6 +76,16 @@ class FirstSentence:
     def over(self) -> bool:
         """Whether the sentence is complete."""
         return self._scanner.end is not None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text ended the answer."""
+        return self._stops.reached
+
+    def news(self) -> tuple[str, str]:
+        """What was added to the text and to the reasoning since this was last asked for."""
+        new, self._new = self._new, _News()
+        return new.text, new.reasoning
 
     @property
     def end(self) -> int | None:
@@ -71,12 +99,13 @@ class FirstSentence:
 
     def add_reasoning(self, piece: str) -> None:
         """Takes what an engine gives apart as reasoning."""
-        self._reasoning.append(piece)
+        self._think(piece)
 
     def finish(self) -> FoundSentence:
         """Tells what was found, once nothing will follow."""
         for part in self._splitter.finish():
             self._take(part)
+        self._say(self._stops.rest())
         self._scanner.finish()
         sentence, omitted = self._scanner.found()
         reasoning = "".join(self._reasoning).strip()
@@ -84,14 +113,26 @@ class FirstSentence:
 
     def _take(self, part: Part) -> None:
         if part.kind is Kind.REASONING:
-            self._reasoning.append(part.text)
+            self._think(part.text)
         elif part.kind is Kind.ANSWER:
-            self._text.append(part.text)
-            self._scanner.add(part.text)
-        else:
+            self._say(self._stops.add(part.text))
+        elif not self.stopped:  # what follows a stop text changes nothing
+            self._say(self._stops.rest())
             self._reasoning.extend(self._text)
+            self._new = _News(reasoning=self._new.reasoning + self._new.text)
             self._text.clear()
             self._scanner = Scanner(answer_only=self._answer_only)
+            self._stops = StopTexts(self._stop_texts)
+
+    def _think(self, text: str) -> None:
+        self._reasoning.append(text)
+        self._new.reasoning += text
+
+    def _say(self, text: str) -> None:
+        if text:
+            self._text.append(text)
+            self._new.text += text
+            self._scanner.add(text)
 
 
 def find_first_sentence(text: str, rule: SentenceRule = SentenceRule.ANSWER) -> FoundSentence:

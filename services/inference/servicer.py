@@ -31,7 +31,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.GenerateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[inference_pb2.GenerateResponse]:
         """Streams the completions of a conversation."""
-        async with aclosing(self._sampler.sample(convert.to_sample_request(request))) as events:
+        async with aclosing(self._sampler.sample(convert.to_sample_request(request, self._sampler.settings))) as events:
             async for event in events:
                 yield convert.from_event(event, self._sampler.settings)
 
@@ -42,7 +42,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         within_s = convert.to_time_for_all(request, context.time_remaining())
         headers = _Headers(context)
         try:
-            asked = convert.to_sample_request(request.generation)
+            asked = convert.to_sample_request(request.generation, self._sampler.settings)
             sampled = await self._sampler.sample_all(asked, within_s, headers.send)
         except ServiceError as error:
             raise error.renamed(lambda field: f"generation.{field}") from error

@@ -80,6 +80,9 @@ class InferenceSettings(ServerSettings):
     """Tokens that one completion may have."""
     max_text_chars: int = Field(default=16_384, ge=1)
     """Characters that one message may have."""
+    max_images: int = Field(default=4, ge=1, le=64)
+    """Pictures that one conversation may have, where the model takes several; a detection has one. All of them together
+    must fit into one message, which has room for one of the largest size."""
     max_queue: int = Field(default=256, ge=1)
     """Completions running and waiting together; beyond it requests are refused with RESOURCE_EXHAUSTED."""
 

@@ -3,38 +3,38 @@
 from pathlib import Path
 from typing import Any
 
-from services.inference.engine import Conversation, Role
+from services.inference.engine import Conversation, Picture, Role
 from services.inference.settings import InferenceSettings
 from services.serving.errors import FailedPrecondition
 
 
 def chat_messages(conversation: Conversation) -> list[dict[str, Any]]:
-    """Messages in the form that vLLM renders, the picture in the first user turn."""
-    messages: list[dict[str, Any]] = []
-    picture = conversation.picture
-    for message in conversation.messages:
-        content: list[dict[str, Any]] = [{"type": "text", "text": message.text}]
-        if picture is not None and message.role is Role.USER:
-            content.insert(0, {"type": "image_pil", "image_pil": picture.pixels, "uuid": picture.sha256})
-            picture = None
-        messages.append({"role": message.role.value, "content": content})
-    return messages
+    """Messages in the form that vLLM renders, pictures among the texts of the user's turns."""
+    return [{"role": role.value, "content": [_content(part) for part in parts]} for role, parts in conversation.turns()]
+
+
+def _content(part: str | Picture) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image_pil", "image_pil": part.pixels, "uuid": part.sha256}
 
 
 def plain_prompt(conversation: Conversation, settings: InferenceSettings) -> str:
-    """The conversation as plain text by the completion template, a turn after the other."""
-    parts: list[str] = []
-    picture_due = conversation.picture is not None
-    for message in conversation.messages:
-        if message.role is Role.USER:
-            placeholder = settings.image_placeholder if picture_due else ""
-            picture_due = False
-            parts.append(placeholder + settings.completion_template.replace("{prompt}", message.text))
-        elif message.role is Role.ASSISTANT:
-            parts.append(f" {message.text}\n")
+    """The conversation as plain text by the completion template, a turn after the other. A turn's pictures come before
+    its text."""
+    prompt: list[str] = []
+    for role, parts in conversation.turns():
+        text = "\n".join(part for part in parts if isinstance(part, str))
+        if role is Role.USER:
+            pictures = sum(not isinstance(part, str) for part in parts)
+            prompt.append(
+                settings.image_placeholder * pictures + settings.completion_template.replace("{prompt}", text)
+            )
+        elif role is Role.ASSISTANT:
+            prompt.append(f" {text}\n")
         else:
-            parts.append(f"{message.text}\n")
-    return "".join(parts)
+            prompt.append(f"{text}\n")
+    return "".join(prompt)
 
 
 PACKAGED = Path(__file__).parent / "chat_templates"

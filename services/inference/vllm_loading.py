@@ -66,7 +66,7 @@ def load_model(
             # Compiling takes half a minute; on CPUs it gains little.
             enforce_eager=on_cpu if settings.enforce_eager is None else settings.enforce_eager,
             reasoning_parser=settings.reasoning_parser,
-            limit_mm_per_prompt={"image": 1, "video": 0, "audio": 0},
+            limit_mm_per_prompt={"image": settings.max_images, "video": 0, "audio": 0},
             disable_log_stats=True,
             **(_defaults() | (_cpu_arguments(settings) if on_cpu else {}) | dict(added)),
         )

@@ -39,6 +39,8 @@ class Prompts:
         """Whether the token that begins a text is to be added, for the template doesn't write it."""
         self.template = ""
         """A user's message as the model reads it, {prompt} in place of its text; after `look`."""
+        self.max_images = 1
+        """Pictures that one conversation may have; after `look`."""
 
     def _substitute(self) -> str | None:
         """The packaged template for a model whose repository holds none; None if vLLM is to choose."""
@@ -88,7 +90,7 @@ class Prompts:
     async def _look_at_a_picture(self, user: Message) -> None:
         picture = Picture(Image.new("RGB", (64, 64)), "0" * 64)
         try:
-            await self._render(Conversation([user], picture))
+            await self._render(Conversation([user], [picture]))
         except InvalidArgument as error:
             raise FailedPrecondition(
                 "the model's prompt can't hold an image, see the log above; with AXIA_INFERENCE_COMPLETION_TEMPLATE "
@@ -96,6 +98,20 @@ class Prompts:
                 "format (tekken.json) take the version for transformers",
                 reason="IMAGE_PLACEHOLDER_MISSING",
             ) from error
+
+        for count in range(self._settings.max_images, 1, -1):
+            if await self._takes(Conversation([user], [picture] * count)):
+                self.max_images = count
+                return
+        if self._settings.max_images > 1:
+            logger.info("the model takes one picture in a conversation")
+
+    async def _takes(self, conversation: Conversation) -> bool:
+        try:
+            await self._render(conversation)
+        except InvalidArgument:  # its class allows fewer, or its template has a place for one alone
+            return False
+        return True
 
     async def _lacks_beginning(self, conversation: Conversation) -> bool:
         """Whether the tokenizer begins texts with a token, as the model was trained, that the chat template leaves out.
@@ -119,7 +135,7 @@ class Prompts:
         return text
 
     async def prepare(self, conversation: Conversation) -> Prepared:
-        """Renders a conversation and processes its picture.
+        """Renders a conversation and processes its pictures.
 
         Raises:
             InvalidArgument: If the model can't take it.
@@ -138,9 +154,9 @@ class Prompts:
         try:
             if self._settings.completion_template:
                 prompt: dict[str, Any] = {"prompt": plain_prompt(conversation, self._settings)}
-                if conversation.picture:
-                    prompt["multi_modal_data"] = {"image": conversation.picture.pixels}
-                    prompt["multi_modal_uuids"] = {"image": conversation.picture.sha256}
+                if conversation.pictures:
+                    prompt["multi_modal_data"] = {"image": [own.pixels for own in conversation.pictures]}
+                    prompt["multi_modal_uuids"] = {"image": [own.sha256 for own in conversation.pictures]}
                 (rendered,) = await renderer.render_cmpl_async([prompt])
             else:
                 from vllm.renderers.params import ChatParams

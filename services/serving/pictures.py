@@ -9,7 +9,7 @@ import io
 import logging
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -266,10 +266,22 @@ class PictureReader:
     async def reading(self, data: bytes, field: str = "image.data") -> AsyncIterator[tuple[PictureHeader, Image.Image]]:
         """The same, once there is room for the pixels beside those of other pictures; the room is given back at the end
         of the context, where the caller lets go of them."""
-        header = await self.header(data, field)
+        async with self.reading_all([(data, field)]) as (read,):
+            yield read
+
+    @asynccontextmanager
+    async def reading_all(
+        self, pictures: Sequence[tuple[bytes, str]]
+    ) -> AsyncIterator[list[tuple[PictureHeader, Image.Image]]]:
+        """The same for several pictures and their fields. Their room is taken at once: two callers that each held room
+        for their first and waited for more would wait for ever."""
+        headers = [await self.header(data, field) for data, field in pictures]
+        async with self._room.taken(sum(map(self._size, headers))):
+            yield [await self.read(data, field) for data, field in pictures]
+
+    def _size(self, header: PictureHeader) -> int:
         factor = reduction(header.width, header.height, self.limits.max_used_pixels)
-        async with self._room.taken(header.width * header.height // factor**2 * _RGB_BYTES):
-            yield await self.read(data, field)
+        return header.width * header.height // factor**2 * _RGB_BYTES
 
     def close(self) -> None:
         """Lets the threads go; a picture that is being decoded is finished first."""

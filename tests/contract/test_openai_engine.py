@@ -17,8 +17,8 @@ from processes import free_port
 
 from services.inference.engine import AnswerFormat, Conversation, Message, Picture, Piece, Role, Sampling
 from services.inference.engine_openai import OpenAIEngine
-from services.inference.generation import Completion, Finished, FinishReason, Started, generate
-from services.inference.sampler import Sampler, SampleRequest, Summary
+from services.inference.generation import Completion, Ending, Finished, FinishReason, Started, generate
+from services.inference.sampler import Sampler, SampleRequest, ShownImage, Summary
 from services.inference.settings import InferenceSettings
 from services.serving.errors import (
     FailedPrecondition,
@@ -118,7 +118,7 @@ async def test_a_picture_goes_as_bytes_into_the_first_user_turn() -> None:
         fake_endpoint() as endpoint,
         engine(endpoint, openai_image_format="png", openai_image_detail="low") as made,
     ):
-        await pieces(made, conversation=Conversation(turns, Picture(pixels, "ab" * 32)))
+        await pieces(made, conversation=Conversation(turns, [Picture(pixels, "ab" * 32)]))
     system, first, answer, second = endpoint.asked[0].fields["messages"]
     assert [turn["content"] for turn in (system, answer, second)] == ["Be brief.", "Yes.", "Why?"]
     assert [turn["role"] for turn in (system, first, answer, second)] == ["system", "user", "assistant", "user"]
@@ -137,7 +137,7 @@ async def test_completions_stop_at_their_first_sentence_by_closing_the_connectio
         endpoint.replies = [streamed(chunk("The stove. "), chunk("It is", **counted), then=never)]
         prepared = await made.prepare(ASKED)
         samplings = [Sampling(seed, 1.0, 1.0, 50) for seed in (1, 2, 3)]
-        events = [event async for event in generate(made, prepared, samplings, first_sentence_only=True)]
+        events = [event async for event in generate(made, prepared, samplings, Ending(first_sentence_only=True))]
         await until(lambda: endpoint.left == 3)
     assert endpoint.asked[0].fields["stream_options"]["continuous_usage_stats"] is True
     assert sorted(asked.fields["seed"] for asked in endpoint.asked) == [1, 2, 3]
@@ -154,7 +154,7 @@ async def test_the_prompts_tokens_are_told_at_the_end_where_the_endpoint_counts_
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         prepared = await made.prepare(ASKED)
         samplings = [Sampling(1, 1.0, 1.0, 50)]
-        events = [event async for event in generate(made, prepared, samplings, first_sentence_only=False)]
+        events = [event async for event in generate(made, prepared, samplings, Ending())]
     assert events[-1] == Finished(
         70, *[getattr(events[-1], name) for name in ("queue_s", "first_token_s", "generation_s")]
     )
@@ -167,7 +167,9 @@ async def test_a_service_whose_endpoint_tells_no_context_samples_about_a_picture
         sampler = Sampler(OpenAIEngine(settings), settings)
         try:
             await sampler.start()
-            request = SampleRequest("m", photograph(), ASKED.messages, [Sampling(1, 0.0, 1.0, 50)], True)
+            request = SampleRequest(
+                "m", [ShownImage(photograph(), "image.data")], ASKED.messages, [Sampling(1, 0.0, 1.0, 50)], Ending(True)
+            )
             events = [event async for event in sampler.sample(request)]
             with pytest.raises(InvalidArgument, match="<image>"):
                 await anext(sampler.sample(replace(request, messages=[Message(Role.USER, "<image>")])))
@@ -488,7 +490,7 @@ async def test_an_endpoint_that_is_said_to_keep_no_format_is_not_asked_for_one()
     async with fake_endpoint() as endpoint, engine(endpoint, openai_structured=False) as made:
         sampler = Sampler(made, made._settings)
         sampler._loaded = True
-        request = SampleRequest("", None, ASKED.messages, [held(YES_NO)], False)
+        request = SampleRequest("", [], ASKED.messages, [held(YES_NO)])
         with pytest.raises(InvalidArgument) as caught:
             await sampler.sample_all(request, None, lambda: None)
     assert caught.value.reason == "ANSWER_FORMAT_UNSUPPORTED"

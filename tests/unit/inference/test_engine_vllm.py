@@ -26,12 +26,25 @@ TURNS = [
 
 
 def test_the_picture_goes_into_the_first_user_turn_under_its_hash() -> None:
-    system, first, answer, second = chat_messages(Conversation(TURNS, PICTURE))
+    system, first, answer, second = chat_messages(Conversation(TURNS, [PICTURE]))
     assert [part["type"] for part in first["content"]] == ["image_pil", "text"]
     assert first["content"][0]["uuid"] == PICTURE.sha256
     for message in (system, answer, second):
         assert [part["type"] for part in message["content"]] == ["text"]
     assert [message["role"] for message in (system, first, answer, second)] == ["system", "user", "assistant", "user"]
+
+
+def test_several_pictures_keep_their_places_among_the_texts() -> None:
+    text = "Image 1:\nImage 2:\nWhat changed?"
+    turns = [*TURNS[:3], Message(Role.USER, text)]
+    later = [PICTURE._replace(message=3, after_chars=at) for at in (len("Image 1:"), len("Image 1:\nImage 2:"))]
+    *_, last = chat_messages(Conversation(turns, [PICTURE, *later]))
+    assert [part.get("text", "picture") for part in last["content"]] == [
+        "Image 1:", "picture", "Image 2:", "picture", "What changed?",
+    ]  # fmt: skip
+    settings = InferenceSettings(model="x", completion_template="Q: {prompt} A:", image_placeholder="<image>")
+    plain = plain_prompt(Conversation(turns[3:], [own._replace(message=0) for own in later]), settings)
+    assert plain == f"<image><image>Q: {text} A:"
 
 
 def test_a_model_without_a_chat_template_gets_plain_text_turn_by_turn() -> None:
@@ -40,7 +53,7 @@ def test_a_model_without_a_chat_template_gets_plain_text_turn_by_turn() -> None:
         completion_template="Question: {prompt} Answer:",
         image_placeholder="<image>\n",
     )
-    text = plain_prompt(Conversation(TURNS, PICTURE), settings)
+    text = plain_prompt(Conversation(TURNS, [PICTURE]), settings)
     assert text == "Be brief.\n<image>\nQuestion: Do you like it? Answer: Yes.\nQuestion: Why? Answer:"
     assert "<image>" not in plain_prompt(Conversation(TURNS), settings)
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.inference.engine import Conversation, Engine, EngineLoad, Message, Piece, Prepared, Role, Sampling
 from services.inference.engine_scripted import ScriptedEngine
-from services.inference.generation import Completion, Finished, FinishReason, Started, generate
+from services.inference.generation import Completion, Delta, Ending, Finished, FinishReason, Started, generate
 from services.inference.sentence import SentenceRule, find_first_sentence
 from services.inference.settings import InferenceSettings
 from services.serving.errors import ResourceExhausted
@@ -38,7 +38,7 @@ def samplings(n: int, *, temperature: float = 1.0, max_tokens: int = 100) -> lis
 
 async def run(engine: ScriptedEngine, text: str, asked: list[Sampling], *, first: bool) -> list[object]:
     prepared = await engine.prepare(Conversation([Message(Role.USER, text)]))
-    return [event async for event in generate(engine, prepared, asked, first_sentence_only=first)]
+    return [event async for event in generate(engine, prepared, asked, Ending(first_sentence_only=first))]
 
 
 def completed(events: list[object]) -> list[Completion]:
@@ -57,7 +57,7 @@ async def test_completions_that_are_cut_off_are_told_with_their_tokens(tmp_path:
     made = await engine(tmp_path, token_ms=20)
     prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
     cancelled: list[int] = []
-    events = generate(made, prepared, samplings(3), first_sentence_only=False, cancelled=cancelled.append)
+    events = generate(made, prepared, samplings(3), Ending(), cancelled=cancelled.append)
     async with aclosing(events):
         assert isinstance(await anext(events), Started)
         await asyncio.sleep(0.05)
@@ -93,7 +93,7 @@ async def test_a_model_that_says_nothing_gives_an_empty_completion(tmp_path: Pat
 async def test_closing_the_generation_frees_the_engine(tmp_path: Path) -> None:
     made = await engine(tmp_path, token_ms=50)
     prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
-    async with aclosing(generate(made, prepared, samplings(5), first_sentence_only=False)) as events:
+    async with aclosing(generate(made, prepared, samplings(5), Ending())) as events:
         assert isinstance(await anext(events), Started)
         assert made.load().running == 5
     assert made.load() == EngineLoad(0, 0)
@@ -162,7 +162,7 @@ class _Saying:
 async def said(*pieces: Piece, first: bool = True, rule: SentenceRule = SentenceRule.ANSWER) -> Completion:
     asked = samplings(1)
     made = cast("Engine", _Saying(*pieces))
-    events = generate(made, Prepared(1, None), asked, first_sentence_only=first, sentence_rule=rule)
+    events = generate(made, Prepared(1, None), asked, Ending(first, rule))
     (completion,) = completed([event async for event in events])
     return completion
 
@@ -202,3 +202,65 @@ async def test_reasoning_is_no_part_of_the_text() -> None:
     completion = await said(*pieces, first=False)
     assert (completion.text, completion.reasoning) == ("The bowl is empty. Fill it.", "A dog.")
     assert (completion.first_sentence, completion.finish_reason) == ("The bowl is empty.", FinishReason.STOP)
+
+
+class Says:
+    """Gives pieces as they are."""
+
+    def __init__(self, *pieces: Piece) -> None:
+        self.pieces = pieces
+        self.closed = 0
+
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        try:
+            for piece in self.pieces:
+                yield piece
+        finally:
+            self.closed += 1
+
+
+async def told(said: Says, **ending: object) -> tuple[list[Delta], Completion]:
+    events = generate(cast("Engine", said), Prepared(1, None), samplings(1), Ending(**ending))  # type: ignore[arg-type]
+    found = [event async for event in events]
+    assert isinstance(found[0], Started)
+    return [own for own in found if isinstance(own, Delta)], completed(list(found))[0]
+
+
+def spell(text: str) -> list[Piece]:
+    return [Piece(letter, 1) for letter in text]
+
+
+@pytest.mark.parametrize("pieces", [spell("A knife.\n\nUser: why?"), [Piece("A knife.\n\nUser: why?", 9)]])
+async def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(pieces: list[Piece]) -> None:
+    said = Says(*pieces, Piece("", 0, "length"))
+    deltas, completion = await told(said, stops=("User:", "\n\nUser"), deltas=True)
+    assert (completion.text, completion.finish_reason) == ("A knife.", FinishReason.STOP)
+    assert "".join(own.text for own in deltas) == "A knife."
+    assert completion.tokens <= len("A knife.\n\nUser")
+    assert said.closed == 1
+
+
+async def test_the_beginning_of_a_stop_text_that_does_not_come_is_said(tmp_path: Path) -> None:
+    deltas, completion = await told(Says(*spell("It is 3 ##"), Piece("", 0, "stop")), stops=("###",), deltas=True)
+    assert completion.text == "".join(own.text for own in deltas) == "It is 3 ##"
+
+
+async def test_stop_texts_are_not_looked_for_in_the_reasoning() -> None:
+    said = Says(*spell("<think>END of it.</think> A knife. END more"), Piece("", 0, "stop"))
+    deltas, completion = await told(said, stops=("END",), deltas=True)
+    assert (completion.text, completion.reasoning) == ("A knife. ", "END of it.")
+    assert "".join(own.reasoning for own in deltas) == "END of it."
+    assert "".join(own.text for own in deltas) == "A knife. "
+
+
+async def test_pieces_come_before_their_completion_and_only_on_request(tmp_path: Path) -> None:
+    made = await engine(tmp_path)
+    prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
+    events = [own async for own in generate(made, prepared, samplings(3), Ending(deltas=True))]
+    for completion in completed(list(events)):
+        mine = [own for own in events if isinstance(own, Delta) and own.index == completion.index]
+        assert "".join(own.text for own in mine) == completion.text
+        assert len(mine) == completion.tokens > 0 or not completion.text
+        assert all(events.index(own) < events.index(completion) for own in mine)
+    silent = [own async for own in generate(made, prepared, samplings(3), Ending())]
+    assert not any(isinstance(own, Delta) for own in silent)

@@ -11,7 +11,7 @@ from services.serving.errors import InvalidArgument, Unavailable
 
 MODEL = ModelDescription("m", "", "vllm", "1", 100, accepts_images=True)
 TEXT = Conversation([Message(Role.USER, "Hello")])
-WITH_PICTURE = Conversation(TEXT.messages, Picture(Image.new("RGB", (2000, 10)), "ab" * 32))
+WITH_PICTURE = Conversation(TEXT.messages, [Picture(Image.new("RGB", (2000, 10)), "ab" * 32)])
 
 
 class Engine:
@@ -49,14 +49,14 @@ async def test_a_text_that_is_too_long_is_the_messages_fault_with_or_without_a_p
 
 
 async def test_a_picture_that_takes_the_context_is_the_pictures_fault() -> None:
-    error = await refusal(lambda own: 200 if own.picture else 20, WITH_PICTURE)
+    error = await refusal(lambda own: 200 if own.pictures else 20, WITH_PICTURE)
     assert (fields(error), error.reason) == (["image"], "CONTEXT_TOO_LONG")
     for said in ("100 in all", "text takes 20", "2000 x 10", "AXIA_INFERENCE_MAX_MODEL_LEN"):
         assert said in error.message
 
 
 async def test_a_picture_that_the_processor_refuses_is_the_pictures_fault() -> None:
-    error = await refusal(lambda own: refuse(own) if own.picture else 20, WITH_PICTURE)
+    error = await refusal(lambda own: refuse(own) if own.pictures else 20, WITH_PICTURE)
     assert (fields(error), error.reason) == (["image"], "IMAGE_REFUSED")
     assert "2000 x 10 pixels" in error.message
 

@@ -12,7 +12,7 @@ from axia.v1 import inference_pb2
 from services.inference.convert import from_event, to_sample_request
 from services.inference.engine import Message, Role, Sampling
 from services.inference.engine_scripted import ScriptedEngine
-from services.inference.sampler import Sampler, SampleRequest
+from services.inference.sampler import Sampler, SampleRequest, ShownImage
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument
 
@@ -39,7 +39,7 @@ async def sampler(tmp_path: Path, *, token_ms: float = 0.0) -> Sampler:
 
 def request(text: str, seeds: tuple[int, ...] = (1, 2, 3)) -> SampleRequest:
     samplings = [Sampling(seed, 1.0, 1.0, 100) for seed in seeds]
-    return SampleRequest("", None, [Message(Role.USER, text)], samplings, first_sentence_only=False)
+    return SampleRequest("", [], [Message(Role.USER, text)], samplings)
 
 
 class Starts:
@@ -125,7 +125,7 @@ async def test_a_request_chooses_the_rule_and_the_summary_names_it(
         samples=[inference_pb2.Sample()],
         sentence_rule=asked,
     )
-    events = [from_event(event, own) async for event in made.sample(to_sample_request(message))]
+    events = [from_event(event, own) async for event in made.sample(to_sample_request(message, own))]
     assert (events[1].completion.first_sentence, events[1].completion.omitted) == (sentence, omitted)
     literal = asked == inference_pb2.SENTENCE_RULE_LITERAL
     assert events[-1].summary.sentence_rule == ("literal/1" if literal else "answer/1")
@@ -136,7 +136,7 @@ def test_a_rule_of_a_later_release_is_refused_by_name() -> None:
     request = inference_pb2.GenerateRequest()
     request.MergeFromString(b"\x48\x09")  # field 9 as the number 9
     with pytest.raises(InvalidArgument, match="sentence_rule"):
-        to_sample_request(request)
+        to_sample_request(request, InferenceSettings(model="m"))
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,64 @@ async def test_a_picture_is_reduced_to_what_the_model_can_use(
     made = Sampler(engine, settings)
     await made.start()
     image = photograph(size=(4000, 3000))
-    _, summary = await made.sample_all(replace(request("Hello"), image=image), None, Starts())
+    _, summary = await made.sample_all(
+        replace(request("Hello"), images=[ShownImage(image, "image.data")]), None, Starts()
+    )
     assert summary is not None
     assert summary.used_size == used
+
+
+def shown(message: int, after_chars: int = 0, size: tuple[int, int] = (64, 48)) -> ShownImage:
+    return ShownImage(photograph(size=size), f"messages[{message}].images[0].image.data", message, after_chars)
+
+
+async def test_several_pictures_are_counted_and_must_be_the_users(tmp_path: Path) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(ANSWERS.format(token_ms=0))
+    settings = InferenceSettings(engine="scripted", answers=answers, max_images=2)
+    made = Sampler(ScriptedEngine(settings), settings)
+    await made.start()
+    turns = [Message(Role.USER, "what"), Message(Role.ASSISTANT, "A knife."), Message(Role.USER, "what now")]
+    asked = replace(request("Hello"), messages=turns)
+    two = await made.sample_all(replace(asked, images=[shown(0), shown(2, 4)]), None, Starts())
+    none = await made.sample_all(asked, None, Starts())
+    assert two.summary is not None
+    assert none.summary is not None
+    assert two.summary.prompt_tokens - none.summary.prompt_tokens == 2 * 64
+    refused = [
+        ([shown(0), shown(0), shown(2)], "TOO_MANY_IMAGES", "messages[2].images[0]"),
+        ([shown(1)], "IMAGE_MISPLACED", "messages[1].images[0]"),
+        ([shown(2, 9)], "OUT_OF_RANGE", "messages[2].images[0].after_chars"),
+        ([replace_data(shown(2), b"x")], "IMAGE_UNREADABLE", "messages[2].images[0].image.data"),
+    ]
+    for images, reason, field in refused:
+        with pytest.raises(InvalidArgument) as error:
+            await made.sample_all(replace(asked, images=images), None, Starts())
+        assert (error.value.reason, error.value.violations[0].field) == (reason, field)
+    await made.close()
+
+
+def replace_data(image: ShownImage, data: bytes) -> ShownImage:
+    return image._replace(data=data)
+
+
+async def test_pictures_of_two_calls_that_fill_the_room_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(ANSWERS.format(token_ms=0))
+    room = 2.5 * 1000 * 800 * 3 / 2**20  # for two and a half of the pictures
+    settings = InferenceSettings(engine="scripted", answers=answers, decoded_images_mib=room)
+    made = Sampler(ScriptedEngine(settings), settings)
+    await made.start()
+    asked = replace(request("Hello"), images=[shown(0, size=(1000, 800)), shown(0, size=(1000, 800))])
+    async with asyncio.timeout(20):
+        done = await asyncio.gather(*(made.sample_all(asked, None, Starts()) for _ in range(6)))
+    assert all(own.summary is not None for own in done)
+    await made.close()
+
+
+def test_a_token_count_over_the_limit_is_lowered_on_request_alone() -> None:
+    settings = InferenceSettings(model="m", max_tokens=50)
+    asked = inference_pb2.GenerateRequest(samples=[{}], max_tokens=80)
+    assert to_sample_request(asked, settings).samplings[0].max_tokens == 80
+    asked.lower_max_tokens = True
+    assert to_sample_request(asked, settings).samplings[0].max_tokens == 50

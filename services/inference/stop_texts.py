@@ -1,0 +1,64 @@
+"""Ends a text that is still being generated before the first of some texts that stop it."""
+
+from collections.abc import Sequence
+
+from services.serving.errors import InvalidArgument
+from services.serving.limits import check_between
+
+MAX_STOPS = 16
+MAX_STOP_CHARS = 256
+
+
+def check_stops(stops: Sequence[str]) -> None:
+    """Refuses stop texts that are out of bounds.
+
+    Raises:
+        InvalidArgument: Naming the field that is wrong.
+    """
+    check_between("stop", len(stops), 0, MAX_STOPS)
+    for index, text in enumerate(stops):
+        if not 1 <= len(text) <= MAX_STOP_CHARS:
+            raise InvalidArgument(
+                f"stop[{index}]", f"must have 1 to {MAX_STOP_CHARS} characters, and has {len(text)}", reason="STOP_TEXT"
+            )
+
+
+class StopTexts:
+    """Passes a text on in pieces until one of some texts is in it. How it is cut into pieces makes no difference.
+
+    What may be the beginning of a stop text is held back until it is known.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.reached = False
+        """Whether a stop text was in the text; nothing is passed on from then."""
+
+    def add(self, piece: str) -> str:
+        """What can be passed on once this piece is known."""
+        if not self._stops:
+            return piece
+        if self.reached:
+            return ""
+        text = self._held + piece
+        found = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=-1)
+        if found >= 0:
+            self.reached, self._held = True, ""
+            return text[:found]
+        held = max(map(len, self._stops)) - 1
+        start = next(
+            (
+                at
+                for at in range(max(0, len(text) - held), len(text))
+                if any(s.startswith(text[at:]) for s in self._stops)
+            ),
+            len(text),
+        )
+        self._held = text[start:]
+        return text[:start]
+
+    def rest(self) -> str:
+        """What was held back, once nothing follows."""
+        held, self._held = self._held, ""
+        return held
