@@ -172,7 +172,7 @@ _EXPECTED = {
     "timezone_aware": "must name its time zone, such as 2024-07-31T12:00:00Z",
     "missing": "is missing",
 }
-_OWN = {"one_of", "int64", "base64", "time", "text", "chat"}
+_OWN = {"one_of", "int64", "base64", "time", "text"}
 
 
 def _description(problem: ErrorDetails, model: type[BaseModel]) -> str:
