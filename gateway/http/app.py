@@ -80,7 +80,9 @@ def create(settings: HttpSettings) -> HttpFace:
     api.add_exception_handler(ClientDisconnect, _on_disconnect)
     api.add_exception_handler(Exception, _on_failure)
     limit = _body_limit(settings)
-    edge = Edge(api, settings.max_concurrent_calls, limit, admission(settings), sharing(settings))
+    edge = Edge(
+        api, settings.max_concurrent_calls, limit, admission(settings), sharing(settings), settings.slow_client_s
+    )
     return HttpFace(edge, api, gateway, workers)
 
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import metrics
 from gateway.http.origin import Admission
+from gateway.http.pace import Pace, TooSlow
 from gateway.http.problems import HttpError, problem_response, unexpected
 from services.serving.errors import InvalidArgument, ResourceExhausted
 from services.serving.logs import REQUEST_ID_KEY, log_access, request_id
@@ -40,6 +41,7 @@ class Edge:
         body_limit: Bytes that a request's body may have, by path and media type.
         refusal: Why a request is refused by its origin or the name of its host.
         share: Wraps what answers the requests that are not refused, so that pages of allowed origins may read it.
+        slow_s: How long callers may take to send a body or read an answer; see `Pace`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Edge:
         body_limit: Callable[[Scope], int],
         refusal: Admission,
         share: Callable[[ASGIApp], ASGIApp],
+        slow_s: float,
     ) -> None:
         self._app = app
         self._refusal = refusal
@@ -56,6 +59,7 @@ class Edge:
         self._max_in_flight = max_in_flight
         self._body_limit = body_limit
         self._in_flight = 0
+        self._pace = Pace(slow_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -66,7 +70,7 @@ class Edge:
         given = headers.get(REQUEST_ID_KEY, "")
         usable = 0 < len(given) <= _MAX_REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
         request_id.set(given if usable else uuid.uuid4().hex)
-        answer = _Answer(send, request_id.get())
+        answer = _Answer(send, request_id.get(), self._pace)
         started = time.perf_counter()
         self._in_flight += 1
         metrics.IN_FLIGHT.inc()
@@ -84,6 +88,9 @@ class Edge:
             else:
                 await self._admitted(scope, receive, answer)
         except Exception:  # whatever it is, its text may hold paths or secrets: it goes to the log alone
+            if answer.too_slow:
+                logger.warning("the caller of %r reads its answer too slowly; the connection is closed", scope["path"])
+                return
             logger.exception("%s %r failed unexpectedly", scope.get("method", "WEBSOCKET"), scope["path"])
             if scope["type"] == "websocket":
                 with suppress(RuntimeError, OSError):  # it may be closed by now
@@ -94,7 +101,9 @@ class Edge:
 
     async def _within_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, limit = Headers(scope=scope), self._body_limit(scope)
-        if self._in_flight > self._max_in_flight:
+        if scope["type"] == "http":
+            receive = self._pace.arriving(receive)
+        if self._in_flight > self._max_in_flight and not self._pace.make_room():
             full = ResourceExhausted(
                 f"this server answers {self._max_in_flight:,} requests at a time; try again shortly",
                 reason="TOO_MANY_CALLS",
@@ -124,9 +133,11 @@ class Edge:
 class _Answer:
     """Sends an answer with the request's id and remembers its status; 499 where none was sent."""
 
-    def __init__(self, send: Send, identity: str) -> None:
+    def __init__(self, send: Send, identity: str, pace: Pace) -> None:
         self._send = send
         self._identity = identity
+        self._pace = pace
+        self.too_slow = False
         self.status = 499
         self.begun = False
 
@@ -136,7 +147,11 @@ class _Answer:
             self.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
             _set_header(message, "X-Request-Id", self._identity)
             _set_header(message, "X-Content-Type-Options", "nosniff")
-        await self._send(message)
+        try:
+            await self._pace.send(self._send, message)
+        except TooSlow:
+            self.too_slow = True
+            raise
 
 
 def _set_header(message: MutableMapping[str, Any], name: str, value: str) -> None:
@@ -175,7 +190,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 async def _discard(receive: Receive, limit: int) -> None:
     """Reads on without keeping anything: a connection that closes while its caller sends loses the answer."""
     received = 0
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, HttpError):  # the latter where it comes too slowly
         async with asyncio.timeout(_DISCARD_S):
             while received < _DISCARD_FACTOR * limit:
                 message = await receive()

@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request
 from pydantic import ValidationError
 from sse_starlette import ServerSentEvent
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartParser
 from starlette.responses import JSONResponse, Response
 
 from axia.v1 import retrieval_pb2
@@ -21,6 +20,7 @@ from gateway.http.calls import RETRIEVAL
 from gateway.http.context import Context
 from gateway.http.contract import request_model, to_json, to_message
 from gateway.http.problems import from_validation
+from gateway.http.spool import SpoolingParser
 from gateway.http.sse import event_stream, to_event, until_disconnect
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, ServiceError
 
@@ -28,12 +28,6 @@ _INDEX = RETRIEVAL["IndexImages"]
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _LEAST_S = 0.001
 """A call's time where there is none left; the call then fails as any that is late."""
-
-
-class SpoolingParser(MultiPartParser):
-    """Keeps little of each file in memory: these pictures are meant to be stored, so they may wait on disk."""
-
-    spool_max_size = 64 * 1024
 
 
 def add_images(app: FastAPI, context: Context) -> None:

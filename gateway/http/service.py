@@ -8,12 +8,14 @@ import bentoml
 from gateway.http.app import create
 from gateway.http.readiness import is_ready
 from gateway.http.settings import HttpSettings
+from gateway.http.stopping import refuse_when_stopping
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
 from services.serving.settings import load_settings
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
 
+refuse_when_stopping()
 _SETTINGS = load_settings(HttpSettings)
 _FACE = create(_SETTINGS)
 

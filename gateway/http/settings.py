@@ -34,6 +34,10 @@ class HttpSettings(ServerSettings):
     """Largest X-Request-Timeout that is taken, in seconds."""
     keep_alive_s: float = Field(default=15.0, gt=0, le=50)
     """How often a comment is sent on a stream of events that has nothing else to send, in seconds."""
+    slow_client_s: float = Field(default=20.0, gt=0, le=3600)
+    """Time for a caller to send its body, and to read each part of its answer, beside a second for every 8 KiB, in
+    seconds. Slower ones are cut off: with 408 while they send. While all places are taken, a body that has brought
+    nothing for a second gives way to others at once."""
     max_upload_mib: float = Field(default=512.0, gt=0)
     """Size of one form with pictures to index at most, all its files together, in MiB."""
     max_upload_files: int = Field(default=1000, ge=1)

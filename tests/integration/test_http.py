@@ -6,9 +6,11 @@ import importlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +181,66 @@ def test_openais_client_reads_a_stream(chat: openai.OpenAI) -> None:
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] in ("stop", "length")
 
 
+def test_openais_client_reads_a_stream_word_by_word(chat: openai.OpenAI) -> None:
+    messages = question("What needs attention here?")
+    fixed: Any = {"model": "scripted", "messages": messages, "temperature": 0}
+    whole = chat.chat.completions.create(**fixed).choices[0].message.content
+    deltas = [chunk.choices[0].delta for chunk in chat.chat.completions.create(**fixed, stream=True)]
+    pieces = [delta.content for delta in deltas if delta.content]
+    assert whole == "".join(pieces)
+    assert len(pieces) == len(whole.split()) > 5
+    assert deltas[0].role == "assistant"
+
+
+def test_openais_client_ends_an_answer_at_a_stop_text(chat: openai.OpenAI) -> None:
+    fixed: Any = {"model": "scripted", "messages": question("What needs attention here?"), "temperature": 0}
+    stopped = chat.chat.completions.create(**fixed, stop=[" hot stove", "help"]).choices[0]
+    assert (stopped.message.content, stopped.finish_reason) == ("The child is reaching for the", "stop")
+    chunks = list(chat.chat.completions.create(**fixed, stop=" hot stove", stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "The child is reaching for the"
+
+
+def test_openais_client_shows_several_pictures_in_any_turn(chat: openai.OpenAI) -> None:
+    picture = question()[0]["content"][1]
+    asked: Any = question("Image 1:")
+    asked[0]["content"] += [{"type": "text", "text": "Image 2:"}, picture]
+    asked += [{"role": "assistant", "content": "A stove."}, {"role": "user", "content": [picture]}]
+    one = chat.chat.completions.create(model="scripted", messages=question("Image 1:"))
+    three = chat.chat.completions.create(model="scripted", messages=asked)
+    assert three.choices[0].message.content
+    assert three.usage.prompt_tokens >= one.usage.prompt_tokens + 2 * 64
+    many: Any = [{"role": "user", "content": [picture] * 5}]
+    with pytest.raises(openai.BadRequestError, match="at most 4") as refused:
+        chat.chat.completions.create(model="scripted", messages=many)
+    assert (refused.value.code, refused.value.param) == ("too_many_images", "messages[0].content[4].image_url.url")
+
+
+def test_openais_client_gets_json_by_a_schema(tmp_path: Path) -> None:
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(json.dumps({"answers": [{"say": ['{"title": "A stove", "danger": 2}']}]}))
+    with (
+        processes.inference(tmp_path / "inference.log", engine="scripted", answers=answers) as inference,
+        processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=0.2) as gateway,
+        processes.http_face(tmp_path / "http.log", gateway.address) as face,
+        openai.OpenAI(base_url=f"{face.url}/v1", api_key="none", max_retries=0, timeout=60) as chat,
+    ):
+        face.wait_for()
+        schema = {"type": "object", "properties": {"title": {"type": "string"}, "danger": {"type": "integer"}}}
+        held: Any = {"type": "json_schema", "json_schema": {"name": "report", "strict": True, "schema": schema}}
+        fixed: Any = {"model": "scripted", "messages": question()}
+        answer = chat.chat.completions.create(**fixed, response_format=held, max_tokens=10_000)
+        assert json.loads(answer.choices[0].message.content or "") == {"title": "A stove", "danger": 2}
+        assert answer.model_extra == answer.model_extra | {
+            "notices": ["max_tokens 10,000 is over the limit of this model; 1,024 was used"]
+        }
+        loose = chat.chat.completions.create(**fixed, response_format={"type": "json_object"})
+        assert json.loads(loose.choices[0].message.content or "")["danger"] == 2
+        broken: Any = {"type": "json_schema", "json_schema": {"name": "report", "schema": {"a": "x" * 20_000}}}
+        with pytest.raises(openai.BadRequestError) as refused:
+            chat.chat.completions.create(**fixed, response_format=broken)
+        assert refused.value.param == "response_format.json_schema.schema"
+
+
 def test_openais_client_understands_errors(chat: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="other"):
         chat.chat.completions.create(model="other", messages=question())
@@ -191,10 +253,25 @@ def test_openais_client_understands_errors(chat: openai.OpenAI) -> None:
     assert wrong.value.param == "temperature"
 
 
+def refuses_connections(port: int, while_runs: "subprocess.Popen[str]") -> bool:
+    """Whether a new connection is refused before a process ends; one that is taken must be answered meanwhile."""
+    while while_runs.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5).close()
+        except ConnectionResetError:
+            pass  # it was waiting to be taken when the socket was shut down
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ConnectionRefusedError):
+                return while_runs.poll() is None
+            assert isinstance(error.reason, ConnectionResetError), error
+        time.sleep(0.05)
+    return False
+
+
 def test_a_signal_lets_a_stream_in_flight_end_and_frees_the_port(tmp_path: Path) -> None:
     answers = tmp_path / "answers.yaml"
     sentence = "The smoke rises from the pan while nobody looks at the stove."
-    answers.write_text(json.dumps({"token_ms": 150, "answers": [{"when": "attention", "say": [sentence]}]}))
+    answers.write_text(json.dumps({"token_ms": 400, "answers": [{"when": "attention", "say": [sentence]}]}))
     picture = tmp_path / "home.jpg"
     picture.write_bytes(PICTURE)
     with (
@@ -210,7 +287,10 @@ def test_a_signal_lets_a_stream_in_flight_end_and_frees_the_port(tmp_path: Path)
         while gateway.metrics().get('axia_rpc_in_flight{method="axia.v1.GatewayService/StreamDetectValues"}') != 1:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        face.process.send_signal(signal.SIGTERM)
+        refused_while_it_runs = refuses_connections(face.port, while_runs=running)
         assert face.stop() == 0
+        assert refused_while_it_runs
         assert [name for name, _ in parse_events(running.communicate()[0]) if name != ":"] == ["completion", "summary"]
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(f"{face.url}/livez", timeout=5)  # noqa: S310 - the loopback interface

@@ -10,7 +10,7 @@ import websockets
 from http_face import Face, FakeGateway, face
 from pydantic import ValidationError
 
-from axia.v1 import gateway_pb2
+from axia.v1 import gateway_pb2, retrieval_pb2
 from gateway.http.app import create
 from gateway.http.settings import HttpSettings
 
@@ -219,3 +219,67 @@ async def test_the_time_that_an_upload_takes_to_arrive_counts(gateway: FakeGatew
         assert (await http.post("/v1/images", content=trickled(), headers=kind)).status_code == 200
         assert gateway.time_remaining is not None
         assert gateway.time_remaining < 59.5  # gRPC rounds a timeout up on its way
+
+
+DETECT = b"POST /v1/detect HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+async def stalled(port: int, count: int, body: bytes = b"{") -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Requests whose bodies stop after their first bytes."""
+    made = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+    for _, writer in made:
+        writer.write(DETECT % 99_999 + body)
+        await writer.drain()
+    return made
+
+
+async def test_a_body_that_stops_coming_is_refused_in_time(gateway: FakeGateway) -> None:
+    async with face(gateway, slow_client_s=0.3) as http:
+        ((reader, writer),) = await stalled(http.port, 1)
+        async with asyncio.timeout(PROMISE_S):
+            answer = (await reader.read()).decode()  # to the end: the connection is closed
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert json.loads(answer.partition("\r\n\r\n")[2])["reason"] == "BODY_TOO_SLOW"
+        writer.close()
+
+
+async def test_a_body_that_drips_is_refused_too(gateway: FakeGateway) -> None:
+    async with face(gateway, slow_client_s=0.5) as http:
+        ((reader, writer),) = await stalled(http.port, 1)
+        answer = asyncio.ensure_future(reader.read())
+        async with asyncio.timeout(PROMISE_S):
+            while not answer.done():
+                writer.write(b" ")
+                await asyncio.sleep(0.05)
+        assert answer.result().startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+async def test_stalled_bodies_give_their_places_to_others(gateway: FakeGateway) -> None:
+    async with face(gateway, max_concurrent_calls=4) as http:
+        held = await stalled(http.port, 4)
+        assert (await http.get("/v1/stats")).status_code == 429  # their last bytes came just now
+        await asyncio.sleep(1.1)
+        assert [(await http.get("/v1/stats")).status_code for _ in range(8)] == [200] * 8
+        body = {"image": {"data": "AAAA"}}
+        assert (await http.post("/v1/detect", json=body)).status_code == 200
+        for _, writer in held:
+            writer.close()
+
+
+async def test_a_caller_who_does_not_read_its_answer_is_cut_off(gateway: FakeGateway) -> None:
+    found = retrieval_pb2.GetImagesResponse(id="a", image={"data": bytes(8 * 2**20)}, info={"format": "PNG"})
+    gateway.answers["GetImages"] = [found]
+    long = gateway_pb2.StreamDetectValuesResponse(completion={"text": "x" * 60_000})
+    gateway.answers["StreamDetectValues"] = [long] * 400
+    async with face(gateway, slow_client_s=0.2, max_concurrent_calls=1) as http:
+        assert len((await http.get("/v1/images/a")).content) == 8 * 2**20  # who reads may take its time
+        reader, writer = await asyncio.open_connection("127.0.0.1", http.port, limit=1024)
+        writer.write(DETECT.replace(b"/detect", b"/detect/stream") % 28 + b'{"image": {"data": "AAAA"}}\n')
+        await writer.drain()
+        await reader.read(1)
+        assert (await http.get("/v1/stats")).status_code == 429
+        async with asyncio.timeout(60):
+            while (await http.get("/v1/stats")).status_code == 429:
+                await asyncio.sleep(0.2)
+        writer.close()

@@ -1,5 +1,7 @@
 import asyncio
 import json
+import os
+import resource
 from typing import Any
 
 import httpx
@@ -9,8 +11,10 @@ from http_face import Face, FakeGateway, face, parse_events
 from pictures import photograph
 
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2
+from gateway.http.contract import to_json
 from services.serving.errors import InvalidArgument, Unavailable
 
+PICTURE = photograph(1, (64, 48))
 PROMISE_S = 20.0
 
 COMPLETION = gateway_pb2.StreamDetectValuesResponse(completion=inference_pb2.Completion(first_sentence="A child."))
@@ -201,3 +205,31 @@ async def test_a_failing_watch_says_why_and_when_to_try_again(http: Face, gatewa
 
 def test_events_are_read_back_as_they_were_sent() -> None:
     assert parse_events(": keep-alive\n\nevent: a\ndata: {}\n\n") == [(":", "keep-alive"), ("a", {})]
+
+
+async def test_an_upload_of_many_files_takes_few_descriptors(http: Face, gateway: FakeGateway) -> None:
+    files = [bytes([index % 256]) * 70_000 for index in range(300)]  # more than stays in memory, each
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 60, hard))
+    try:
+        response = await http.post("/v1/images", files=[("image", (f"{i}.png", data)) for i, data in enumerate(files)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert response.status_code == 200
+    assert [request.image.data for request in gateway.requests] == files
+
+
+async def test_what_is_known_of_a_picture_is_told_without_writing_it_as_base64(
+    http: Face, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = retrieval_pb2.GetImagesResponse(id="a", image={"data": PICTURE}, info={"format": "PNG", "width": 8})
+    gateway.answers["GetImages"] = [found]
+    written: list[bool] = []
+
+    def noted(message: Any) -> Any:
+        written.append(message.HasField("image"))
+        return to_json(message)
+
+    monkeypatch.setattr("gateway.http.images.to_json", noted)
+    told = (await http.get("/v1/images/a/metadata")).json()
+    assert (told["info"]["width"], "image" in told, written) == (8, False, [False])
