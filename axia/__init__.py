@@ -14,7 +14,8 @@ Results
     ModelStatus, Preference, PreferenceJudgement, PreferencePlan, PreferenceSummary, Prompt, Provenance, Reading,
     Reindex, Rejected, SearchHit, SearchResult, StoredImage, ValueList, ValueSearchResult
 What calls take beside pictures
-    AlignmentItem, GroundTruth, IsqItems, ModelScores, PreferenceAnswer, Rating, SearchFilter
+    AlignmentItem, GroundTruth, IsqItems, MisalignmentItem, ModelScores, PersonaOutcome, PreferenceAnswer, Rating,
+    SearchFilter
 Errors, drawn as a tree in `axia.errors`
     AxiaError, Cancelled, ConnectionFailed, DeadlineExceeded, FieldViolation, InvalidRequest, NotFound, Overloaded,
     ServerError, Unauthenticated, Unavailable
@@ -47,7 +48,17 @@ if TYPE_CHECKING:
         Unauthenticated,
         Unavailable,
     )
-    from axia.inputs import AlignmentItem, GroundTruth, IsqItems, ModelScores, PreferenceAnswer, Rating, SearchFilter
+    from axia.inputs import (
+        AlignmentItem,
+        GroundTruth,
+        IsqItems,
+        MisalignmentItem,
+        ModelScores,
+        PersonaOutcome,
+        PreferenceAnswer,
+        Rating,
+        SearchFilter,
+    )
     from axia.results import (
         Completion,
         Deleted,
@@ -114,12 +125,14 @@ __all__ = [
     "ItemFailure",
     "JudgedAnswer",
     "JudgedAnswers",
+    "MisalignmentItem",
     "ModelInfo",
     "ModelList",
     "ModelScores",
     "ModelStatus",
     "NotFound",
     "Overloaded",
+    "PersonaOutcome",
     "Preference",
     "PreferenceAnswer",
     "PreferenceJudgement",
@@ -164,7 +177,9 @@ _MODULES = {
         "AlignmentItem",
         "GroundTruth",
         "IsqItems",
+        "MisalignmentItem",
         "ModelScores",
+        "PersonaOutcome",
         "PreferenceAnswer",
         "Rating",
         "SearchFilter",

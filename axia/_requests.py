@@ -84,6 +84,7 @@ class PreferenceOptions(SamplingOptions, total=False):
     keywords: Sequence[str]
     k: int | None
     filter: SearchFilter | None
+    score_threshold: float | None
     modality: Literal["picture", "description"]
     traits: Sequence[str]
     confidence_level: float | None
@@ -238,6 +239,9 @@ def assess_preference(**options: Any) -> gateway_pb2.AssessPreferenceRequest:
     if resume is not None:
         request.resume.plan_sha256 = resume.plan.sha256
         request.resume.judgements.extend(_judgement(judgement) for judgement in resume.judgements)
+        if resume.plan.planned:
+            held = {name: getattr(resume.plan, name) for name in ("planned", "search", "short_keywords")}
+            request.resume.MergeFrom(build(gateway_pb2.PreferenceResume, held))
     return limited(request)
 
 

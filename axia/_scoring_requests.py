@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 from axia import _requests
 from axia.errors import InvalidRequest
-from axia.inputs import AlignmentItem, GroundTruth, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.inputs import (
+    AlignmentItem,
+    GroundTruth,
+    IsqItems,
+    Judge,
+    MisalignmentItem,
+    ModelScores,
+    PersonaOutcome,
+    PreferenceAnswer,
+    Rating,
+)
 from axia.results.scoring import Question
 from axia.v1 import scoring_pb2
 
@@ -13,6 +23,18 @@ def classify(sentences: Sequence[str]) -> scoring_pb2.ClassifyResponsesRequest:
     """The request of ClassifyResponses."""
     fields = {"sentences": _requests.texts("sentences", sentences)}
     return _requests.build(scoring_pb2.ClassifyResponsesRequest, fields)
+
+
+def attribute_values(sentences: Sequence[str]) -> scoring_pb2.AttributeValuesRequest:
+    """The request of AttributeValues."""
+    fields = {"sentences": _requests.texts("sentences", sentences)}
+    return _requests.build(scoring_pb2.AttributeValuesRequest, fields)
+
+
+def summarize(sentences: Sequence[str], abstain_threshold: float | None) -> scoring_pb2.SummarizeCompletionsRequest:
+    """The request of SummarizeCompletions."""
+    fields = {"sentences": _requests.texts("sentences", sentences), "abstain_threshold": abstain_threshold}
+    return _requests.build(scoring_pb2.SummarizeCompletionsRequest, fields)
 
 
 def read_completions(
@@ -95,6 +117,29 @@ def isq(answers: Sequence[IsqItems | str], threshold: float | None) -> scoring_p
     for answer in answers:
         fields = {"text": answer} if isinstance(answer, str) else {"items": answer}
         request.answers.append(_requests.build(scoring_pb2.IsqAnswer, fields))
+    return request
+
+
+def persona(
+    outcomes: Sequence[PersonaOutcome], confidence_level: float | None, resamples: int | None, seed: int | None
+) -> scoring_pb2.ScorePersonaRequest:
+    """The request of ScorePersona."""
+    fields = {
+        "outcomes": list(outcomes), "confidence_level": confidence_level, "resamples": resamples, "seed": seed,
+    }  # fmt: skip
+    return _requests.build(scoring_pb2.ScorePersonaRequest, fields)
+
+
+def misalignments(
+    items: Sequence[MisalignmentItem], confidence_level: float | None
+) -> scoring_pb2.ClassifyMisalignmentsRequest:
+    """The request of ClassifyMisalignments."""
+    request = _requests.build(scoring_pb2.ClassifyMisalignmentsRequest, {"confidence_level": confidence_level})
+    for item in items:
+        fields = dict(item)
+        for name in ("answer_type", "element_type"):
+            fields[name] = None if fields[name] is None else f"RESPONSE_TYPE_{fields[name].upper()}"
+        request.items.append(_requests.build(scoring_pb2.MisalignmentItem, fields))
     return request
 
 

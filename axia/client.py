@@ -170,6 +170,7 @@ class Client(RetrievalCalls):
             keywords: Keywords of these values to search for. Default: all.
             k: Pictures a keyword, 1 to 100. Default 5.
             filter: Which pictures may be found.
+            score_threshold: Least cosine similarity of keyword and picture, -1 to 1. Default: none.
             modality: ``picture``, or ``description`` for a description of it in a fresh conversation.
             traits: Sentences about the persona that the model plays.
             model: Name of the model. Default: the gateway's default model.
@@ -184,7 +185,8 @@ class Client(RetrievalCalls):
                 that takes text alone. Default: `model` itself.
             descriptions: With ``description``: descriptions by picture id, in place of a model's.
             resume: An assessment that broke off; asking goes on behind its judgements, sampled as it was. The other
-                arguments must be those of the first call.
+                arguments must be those of the first call. Its pictures stay those of its plan, whatever was indexed
+                since.
             timeout: Seconds for the whole assessment. Default: a day.
 
         Raises:

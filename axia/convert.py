@@ -208,7 +208,7 @@ def _to_provenance(message: gateway_pb2.Provenance, request_id: str) -> Provenan
 def to_completions_reading(message: scoring_pb2.ReadCompletionsResponse) -> CompletionsReading:
     """Converts what completions say."""
     return CompletionsReading(
-        grouping=_to_grouping(message.grouping) if message.HasField("grouping") else None,
+        grouping=to_grouping(message.grouping) if message.HasField("grouping") else None,
         response_types=tuple(to_result(ResponseTypeScore, score) for score in message.response_types.scores),
         values=tuple(to_result(ValueAttribution, own) for own in message.values.attributions),
         alignment=to_result(Alignment, message.alignment) if message.HasField("alignment") else None,
@@ -216,7 +216,8 @@ def to_completions_reading(message: scoring_pb2.ReadCompletionsResponse) -> Comp
     )
 
 
-def _to_grouping(message: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
+def to_grouping(message: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
+    """Converts what completions say together."""
     return to_result(Grouping, message, consensus=None if message.abstain else message.consensus)
 
 

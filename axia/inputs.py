@@ -5,12 +5,12 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from axia.results.retrieval import ImageMetadata
-from axia.results.scoring import IsqItems
+from axia.results.scoring import IsqItems, ResponseType
 from axia.results.truth import GroundTruth, Judge
 
 __all__ = [
-    "AlignmentItem", "GroundTruth", "ImageMetadata", "IsqItems", "Judge", "ModelScores", "PreferenceAnswer", "Rating",
-    "SearchFilter",
+    "AlignmentItem", "GroundTruth", "ImageMetadata", "IsqItems", "Judge", "MisalignmentItem", "ModelScores",
+    "PersonaOutcome", "PreferenceAnswer", "Rating", "SearchFilter",
 ]  # fmt: skip
 
 
@@ -66,6 +66,34 @@ class ModelScores(_Input):
     """The picture of each completion."""
     scores: tuple[int, ...]
     """The alignment of each completion, 0 or 1."""
+
+
+class PersonaOutcome(_Input):
+    """What one persona's feed showed before and after the persona taught it."""
+
+    persona: str
+    """The persona."""
+    platform: str
+    """The platform, such as ``TikTok``; each pair of persona and platform once."""
+    before: float
+    """Share of videos that the persona found interesting before, 0 to 1."""
+    after: float
+    """The same share after, 0 to 1."""
+
+
+class MisalignmentItem(_Input):
+    """One answer and what annotators said."""
+
+    answer: str
+    """First sentence of a completion."""
+    element: str
+    """The element that annotators named; ``none`` where nothing needs attention."""
+    aligned: int
+    """Whether the answer names the element, 0 or 1, as an `AlignmentScore` says."""
+    answer_type: ResponseType | None = None
+    """What kind of answer it is. None: it is classified."""
+    element_type: ResponseType | None = None
+    """What kind of answer the annotators gave. None: `element` is classified."""
 
 
 class Rating(_Input):

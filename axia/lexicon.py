@@ -11,14 +11,18 @@ shared between threads and used as a key.
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 DATA = Path(__file__).parent / "data" / "lexicon.toml"
-KEYWORDS_PER_VALUE = 10
+MAX_KEYWORDS_PER_VALUE = 100
+MAX_KEYWORD_CHARS = 100
+_JOINERS = "\u200c\u200d"
+"""Invisible characters that Persian and the scripts of India need inside words."""
 VALUES = (
     "self-direction", "universalism", "benevolence", "stimulation", "power",
     "achievement", "hedonism", "conformity", "tradition", "security",
@@ -26,8 +30,26 @@ VALUES = (
 """Ids of the ten values, in the order of the published tables."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$")]
-Phrase = Annotated[str, StringConstraints(pattern=r"^[a-z]+( [a-z]+)*$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+def normal_keyword(text: str) -> str:
+    """A keyword as the lexicon holds it: Unicode's composed form (NFC), with single spaces between words."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _check_keyword(text: str) -> str:
+    keyword = normal_keyword(text)
+    if len(keyword) > MAX_KEYWORD_CHARS:
+        raise ValueError(f"{text!r} has more than {MAX_KEYWORD_CHARS} characters; give a word or a phrase")
+    shown = "".join(character for character in keyword if character not in _JOINERS)
+    if not shown.isprintable() or not any(character.isalnum() for character in shown):
+        raise ValueError(f"{text!r} is no keyword; give words with a letter or digit, of any script")
+    return keyword
+
+
+Phrase = Annotated[str, AfterValidator(_check_keyword)]
+"""A keyword: words of any script, with digits, hyphens and other signs."""
 
 
 class LexiconError(ValueError):
@@ -70,7 +92,7 @@ class Value(Frozen):
 
 
 class Lexicon(Frozen):
-    """Ten values, four groups, one hundred keywords, all distinct."""
+    """Ten values and four groups. Each value has 1 to 100 keywords; no two of all differ in letter case alone."""
 
     source: Text
     group: tuple[Group, ...]
@@ -91,10 +113,12 @@ class Lexicon(Frozen):
             for name in (value.group, value.also):
                 if name is not None and name not in groups:
                     raise ValueError(f"value {value.id!r} is in {name!r}, which is not a group")
-            if len(value.keywords) != KEYWORDS_PER_VALUE:
-                raise ValueError(f"value {value.id!r} has {len(value.keywords)} keywords, not {KEYWORDS_PER_VALUE}")
-        counts = Counter(keyword for value in self.values for keyword in value.keywords)
-        twice = sorted(keyword for keyword, count in counts.items() if count > 1)
+            if not 1 <= len(value.keywords) <= MAX_KEYWORDS_PER_VALUE:
+                raise ValueError(
+                    f"value {value.id!r} has {len(value.keywords)} keywords; give it 1 to {MAX_KEYWORDS_PER_VALUE}"
+                )
+        counts = Counter(keyword.casefold() for keyword in self.keywords)
+        twice = sorted(keyword for keyword in self.keywords if counts[keyword.casefold()] > 1)
         if twice:
             raise ValueError(f"keywords must be distinct over all values; more than once: {twice}")
         return self
@@ -117,7 +141,7 @@ class Lexicon(Frozen):
             KeyError: the keyword is not in the lexicon.
         """
         for value in self.values:
-            if keyword in value.keywords:
+            if normal_keyword(keyword) in value.keywords:
                 return value
         raise KeyError(f"no keyword {keyword!r} in the lexicon")
 

@@ -9,17 +9,31 @@ import grpc.aio
 
 from axia import _requests, _scoring_requests, convert
 from axia._call import Call
-from axia.inputs import AlignmentItem, GroundTruth, IsqItems, Judge, ModelScores, PreferenceAnswer, Rating
+from axia.inputs import (
+    AlignmentItem,
+    GroundTruth,
+    IsqItems,
+    Judge,
+    MisalignmentItem,
+    ModelScores,
+    PersonaOutcome,
+    PreferenceAnswer,
+    Rating,
+)
 from axia.results import (
     Agreement,
     Alignment,
     CompletionsReading,
+    Grouping,
     IsqScore,
+    Misalignments,
     ModelComparison,
+    PersonaScores,
     PreferenceComparison,
     PreferenceScores,
     ReadVerdict,
     ResponseTypeScore,
+    ValueAttribution,
 )
 from axia.results.base import Result
 from axia.results.scoring import Question
@@ -58,6 +72,31 @@ class Scoring:
         """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
         response = self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
         return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
+
+    def attribute_values(
+        self, sentences: Sequence[str], *, timeout: float | None = None
+    ) -> tuple[ValueAttribution, ...]:
+        """Says of each sentence which of Schwartz's ten values it concerns, and how much.
+
+        Args:
+            sentences: First sentences of completions.
+            timeout: Seconds for this call.
+        """
+        response = self._ask(self._stub.AttributeValues, _scoring_requests.attribute_values(sentences), timeout)
+        return tuple(convert.to_result(ValueAttribution, own) for own in response.attributions)
+
+    def summarize_completions(
+        self, sentences: Sequence[str], *, abstain_threshold: float | None = None, timeout: float | None = None
+    ) -> Grouping:
+        """Groups sentences of the same meaning and says on which element they agree, if they do.
+
+        Args:
+            sentences: First sentences of the completions of one picture; an empty one said nothing.
+            abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.summarize(sentences, abstain_threshold)
+        return convert.to_grouping(self._ask(self._stub.SummarizeCompletions, request, timeout))
 
     def read_completions(
         self,
@@ -164,6 +203,44 @@ class Scoring:
         response = self._ask(self._stub.ScoreIsq, _scoring_requests.isq(answers, threshold), timeout)
         return tuple(convert.to_result(IsqScore, score) for score in response.scores)
 
+    def score_persona(
+        self,
+        outcomes: Sequence[PersonaOutcome],
+        *,
+        confidence_level: float | None = None,
+        resamples: int | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> PersonaScores:
+        """Scores role-play by I_avg: how far feeds moved towards what personas find interesting (arXiv 2411.11479).
+
+            >>> outcomes = [PersonaOutcome(persona="cook", platform="TikTok", before=0.2, after=0.3)]
+            >>> client.scoring.score_persona(outcomes).platforms[0].i_avg
+            50.0
+
+        Args:
+            outcomes: Shares of interesting videos before and after, one for each persona and platform.
+            confidence_level: 0.5 to 0.999. Default 0.95.
+            resamples: Of the bootstrap over personas, 100 to 20,000. Default 10,000.
+            seed: Of the bootstrap. Default 0.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.persona(outcomes, confidence_level, resamples, seed)
+        return self._get(self._stub.ScorePersona, request, PersonaScores, timeout)
+
+    def classify_misalignments(
+        self, items: Sequence[MisalignmentItem], *, confidence_level: float | None = None, timeout: float | None = None
+    ) -> Misalignments:
+        """Sorts answers that miss the annotators' element into kinds (arXiv 2501.03957).
+
+        Args:
+            items: Answers with what annotators said and whether they are aligned; an aligned answer is no miss.
+            confidence_level: 0.5 to 0.999. Default 0.95.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.misalignments(items, confidence_level)
+        return self._get(self._stub.ClassifyMisalignments, request, Misalignments, timeout)
+
     def compare_models(
         self,
         models: Sequence[ModelScores],
@@ -222,6 +299,20 @@ class AsyncScoring:
         """See `Scoring.classify_responses`."""
         response = await self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
         return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
+
+    async def attribute_values(
+        self, sentences: Sequence[str], *, timeout: float | None = None
+    ) -> tuple[ValueAttribution, ...]:
+        """See `Scoring.attribute_values`."""
+        response = await self._ask(self._stub.AttributeValues, _scoring_requests.attribute_values(sentences), timeout)
+        return tuple(convert.to_result(ValueAttribution, own) for own in response.attributions)
+
+    async def summarize_completions(
+        self, sentences: Sequence[str], *, abstain_threshold: float | None = None, timeout: float | None = None
+    ) -> Grouping:
+        """See `Scoring.summarize_completions`."""
+        request = _scoring_requests.summarize(sentences, abstain_threshold)
+        return convert.to_grouping(await self._ask(self._stub.SummarizeCompletions, request, timeout))
 
     async def read_completions(
         self,
@@ -288,6 +379,26 @@ class AsyncScoring:
         """See `Scoring.score_isq`."""
         response = await self._ask(self._stub.ScoreIsq, _scoring_requests.isq(answers, threshold), timeout)
         return tuple(convert.to_result(IsqScore, score) for score in response.scores)
+
+    async def score_persona(
+        self,
+        outcomes: Sequence[PersonaOutcome],
+        *,
+        confidence_level: float | None = None,
+        resamples: int | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> PersonaScores:
+        """See `Scoring.score_persona`."""
+        request = _scoring_requests.persona(outcomes, confidence_level, resamples, seed)
+        return await self._get(self._stub.ScorePersona, request, PersonaScores, timeout)
+
+    async def classify_misalignments(
+        self, items: Sequence[MisalignmentItem], *, confidence_level: float | None = None, timeout: float | None = None
+    ) -> Misalignments:
+        """See `Scoring.classify_misalignments`."""
+        request = _scoring_requests.misalignments(items, confidence_level)
+        return await self._get(self._stub.ClassifyMisalignments, request, Misalignments, timeout)
 
     async def compare_models(
         self,

@@ -10,7 +10,7 @@ from gateway.answers import UNSET, AnswerRequest, AnswerSampling
 from gateway.convert_detection import from_item_error, from_prompt
 from gateway.convert_model import from_model_info
 from gateway.preference import PreferenceEvent, PreferenceSummary
-from gateway.preference_plan import Judgement, PlannedPicture, PreferencePlan, PreferenceRequest
+from gateway.preference_plan import Judgement, PlannedPicture, PlannedPictures, PreferencePlan, PreferenceRequest
 from services.serving.errors import Code, InvalidArgument, ServiceError
 
 _MODALITIES: dict[int, Literal["picture", "description"]] = {
@@ -51,6 +51,7 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
         keywords=tuple(request.keywords),
         k=request.k if request.HasField("k") else None,
         search_filter=request.filter if request.HasField("filter") else None,
+        score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
         modality=modality,
         traits=tuple(request.traits),
         answers=to_answer_request(request),
@@ -61,7 +62,17 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
         descriptions=_to_descriptions(request.descriptions),
         resume_sha256=request.resume.plan_sha256 if request.HasField("resume") else None,
         resumed=tuple(_to_judgement(own) for own in request.resume.judgements),
+        resume_planned=_to_planned(request.resume) if request.resume.planned else None,
     )
+
+
+def _to_planned(resume: gateway_pb2.PreferenceResume) -> PlannedPictures:
+    pictures = (
+        PlannedPicture(position, own.value, own.keyword, own.image_id, own.score)
+        for position, own in enumerate(resume.planned)
+    )
+    search = resume.search if resume.HasField("search") else None
+    return PlannedPictures(tuple(pictures), search, tuple(resume.short_keywords))
 
 
 def _to_describer_answers(request: gateway_pb2.AssessPreferenceRequest) -> AnswerRequest:
@@ -130,6 +141,10 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         describer=from_model_info(describer.backend.model) if describer else None,
         describer_sampling=from_answer_sampling(describer.sampling) if describer else None,
         given_descriptions=sum(own.image_id in given for own in plan.pictures),
+        planned=[
+            gateway_pb2.PlannedPicture(value=own.value, keyword=own.keyword, image_id=own.image_id, score=own.score)
+            for own in plan.pictures
+        ],
     )
 
 

@@ -39,8 +39,15 @@ class Retrieval(Protocol):
     async def lexicon(self) -> list[LexiconValue]:
         """The values in their order."""
 
-    async def search_value(self, value: str, keywords: Sequence[str], k: int, search_filter: Message) -> ValueSearch:
-        """The k pictures nearest to each keyword of a value."""
+    async def search_value(
+        self,
+        value: str,
+        keywords: Sequence[str],
+        k: int,
+        search_filter: Message,
+        score_threshold: float | None,
+    ) -> ValueSearch:
+        """The k pictures nearest to each keyword of a value, as far as they reach a cosine similarity."""
 
     async def picture(self, image_id: str) -> bytes:
         """A stored picture's bytes. Raises NotFound if there is none."""

@@ -11,9 +11,10 @@ from gateway import metrics
 from gateway.answers import CALL_FIELDS, YES_OR_NO, check_structured, check_traits, plan_answers
 from gateway.asking import Answer, ModelGone, Patience, ask_patiently, gone, patiently
 from gateway.describing import Describing, of_describer, plan_describing
-from gateway.found import Hit, Retrieval
+from gateway.found import Retrieval
 from gateway.model import Backend, Backends, ModelInfo, Turn
 from gateway.ordered import in_order
+from gateway.preference_pictures import planned_pictures
 from gateway.preference_plan import (
     DEFAULT_K,
     MAX_K,
@@ -22,7 +23,6 @@ from gateway.preference_plan import (
     PreferencePlan,
     PreferenceRequest,
     check_resume,
-    choose_keywords,
     choose_prompts,
 )  # fmt: skip
 from gateway.readings import Message, PreferenceAnswer, Scoring, Verdict
@@ -101,6 +101,8 @@ class PreferenceAssessor:
     async def _plan(self, request: PreferenceRequest, backend: Backend) -> PreferencePlan:
         k = DEFAULT_K if request.k is None else request.k
         check_between("k", k, 1, MAX_K)
+        if request.score_threshold is not None:
+            check_between("score_threshold", request.score_threshold, -1, 1)
         check_traits(request.traits, fewest=0)
         if request.structured:
             check_structured(backend.model, "structured")
@@ -113,38 +115,17 @@ class PreferenceAssessor:
                 self._backends, backend, request.describer, request.descriptions, request.answers,
                 request.describer_answers, sampling, self._settings.max_text_chars - len(prompts[0].text),
             )  # fmt: skip
-        chosen = choose_keywords(await self._retrieval.lexicon(), request.values, request.keywords)
-        pictures: list[PlannedPicture] = []
-        short: list[str] = []
-        provenance: Message = None
-        images = 0
-        for value in chosen:
-            found = await self._retrieval.search_value(value.id, value.keywords, k, request.search_filter)
-            provenance, images = found.provenance, found.images
-            by_keyword: dict[str, list[Hit]] = {keyword: [] for keyword in value.keywords}
-            for hit in found.hits:
-                by_keyword.setdefault(hit.keyword, []).append(hit)
-            short += [keyword for keyword, hits in by_keyword.items() if len(hits) < k]
-            for hits in by_keyword.values():
-                for hit in hits:
-                    own = PlannedPicture(len(pictures), value.id, hit.keyword, hit.image_id, hit.score)
-                    pictures.append(own)
-        if not pictures:
-            raise FailedPrecondition(
-                "no picture was found: "
-                + ("none passes the filter; widen it" if images else "nothing is indexed; index pictures first"),
-                reason="NOTHING_FOUND" if images else "NOTHING_INDEXED",
-            )
+        found = await planned_pictures(self._retrieval, request, k)
         if describing:
-            describing.check([own.image_id for own in pictures])
+            describing.check([own.image_id for own in found.pictures])
         return PreferencePlan(
-            tuple(pictures),
+            found.pictures,
             request.modality,
             prompts,
             backend.model,
             sampling,
-            provenance,
-            tuple(short),
+            found.search,
+            found.short_keywords,
             request.structured,
             describing,
         )

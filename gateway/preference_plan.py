@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from axia.lexicon import normal_keyword
 from axia.prompts import PromptText, sha256_of
 from gateway.answers import UNSET, AnswerRequest, AnswerSampling, with_traits
 from gateway.describing import Describing
@@ -37,6 +38,17 @@ class PlannedPicture(NamedTuple):
     """Cosine similarity of keyword and picture; no part of the plan's hash."""
 
 
+class PlannedPictures(NamedTuple):
+    """The pictures of a plan."""
+
+    pictures: tuple[PlannedPicture, ...]
+    """In the order in which they are asked about."""
+    search: Message
+    """What found them."""
+    short_keywords: tuple[str, ...]
+    """Keywords with fewer than k pictures."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A model's answers about one picture."""
@@ -61,6 +73,7 @@ class PreferenceRequest:
     keywords: tuple[str, ...] = ()
     k: int | None = None
     search_filter: Message = None
+    score_threshold: float | None = None
     modality: Literal["picture", "description"] = "picture"
     traits: tuple[str, ...] = ()
     answers: AnswerRequest = UNSET
@@ -72,6 +85,8 @@ class PreferenceRequest:
     """Given ones by picture."""
     resume_sha256: str | None = None
     resumed: tuple[Judgement, ...] = ()
+    resume_planned: PlannedPictures | None = None
+    """The pictures of the plan to go on with; None searches for them again."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,7 @@ def choose_keywords(
     Raises:
         InvalidArgument: For a value or keyword that is unknown, named twice, or that does not fit the others.
     """
+    keywords = [normal_keyword(keyword) for keyword in keywords]
     of_keyword = {keyword: value.id for value in lexicon for keyword in value.keywords}
     known = [value.id for value in lexicon]
     _check_names("values", values, known)
@@ -188,7 +204,8 @@ def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Ju
         raise FailedPrecondition(
             f"the plan has changed: it was {plan_sha256}, and is {plan.sha256} now. Send the same request with "
             "the seed that the first plan reported, and with its sampling if the model is the same and its defaults "
-            "have changed; if the index or the model has changed, begin without resume",
+            "have changed; if the index has changed, also with the plan's pictures as resume.planned; if the model has "
+            "changed, begin without resume",
             reason="PLAN_CHANGED",
         )
     for index, judgement in enumerate(judgements):

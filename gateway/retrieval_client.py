@@ -46,10 +46,21 @@ class GrpcRetrieval:
         response = await self._answer("ListValues", retrieval_pb2.ListValuesRequest())
         return [LexiconValue(own.id, tuple(keyword.text for keyword in own.keywords)) for own in response.values]
 
-    async def search_value(self, value: str, keywords: Sequence[str], k: int, search_filter: Message) -> ValueSearch:
-        """The k pictures nearest to each keyword of a value."""
+    async def search_value(
+        self,
+        value: str,
+        keywords: Sequence[str],
+        k: int,
+        search_filter: Message,
+        score_threshold: float | None,
+    ) -> ValueSearch:
+        """The k pictures nearest to each keyword of a value, as far as they reach a cosine similarity."""
         request = retrieval_pb2.SearchByValueRequest(
-            value=value, keywords=keywords, k=k, filter=cast("retrieval_pb2.SearchFilter | None", search_filter)
+            value=value,
+            keywords=keywords,
+            k=k,
+            filter=cast("retrieval_pb2.SearchFilter | None", search_filter),
+            score_threshold=score_threshold,
         )
         response = await self._answer("SearchByValue", request)
         hits = (Hit(own.keyword, hit.id, hit.score) for own in response.keywords for hit in own.hits)

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
+from axia.cli.agreement import agreement
 from axia.cli.compare import compare
+from axia.cli.delete import delete
 from axia.cli.detect import detect
 from axia.cli.down import down
 from axia.cli.index import index
@@ -12,8 +14,10 @@ from axia.cli.interest import interest
 from axia.cli.judges import audit, table
 from axia.cli.models import models
 from axia.cli.preference import preference
+from axia.cli.reindex import reindex
 from axia.cli.replay import replay
 from axia.cli.search import search
+from axia.cli.stats import stats
 from axia.cli.up import up
 from axia.cli.watch import watch
 from axia.version import __version__
@@ -31,7 +35,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is
 )
-for _command in (detect, watch, replay, index, search, preference, compare, interest, models, up, down):
+for _command in (
+    detect, watch, replay, index, search, stats, delete, reindex, preference, interest, compare, agreement, models, up,
+    down,
+):  # fmt: skip
     app.command(help=_filled(_command.__doc__ or ""))(_command)
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):

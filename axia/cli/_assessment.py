@@ -25,6 +25,14 @@ def assessment_file(path: Path | None, *, append: bool) -> Iterator[IO[str] | No
                 path.unlink()
 
 
+def as_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the client takes them; in a saved file a filter is an object of JSON."""
+    from axia.inputs import SearchFilter
+
+    wanted = options.get("filter")
+    return {**options, "filter": SearchFilter.model_validate(wanted) if wanted else None}
+
+
 def load_assessment(path: Path) -> "tuple[dict[str, Any], Preference]":
     """The options and events that --out saved; no summary where its scores are still to be asked for.
 

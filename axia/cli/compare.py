@@ -1,6 +1,7 @@
-"""`axia compare`: two saved assessments of preference, value by value."""
+"""`axia compare`: two saved assessments of preference, value by value, or models by their saved detections."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,25 +16,59 @@ if TYPE_CHECKING:
     from axia.results.scoring import PreferenceScore, PreferenceScores
 
 _SURE = 0.05
+_PAIR = 2
 _SHORT = {"structured": "struct."}
 """Names as they fit a table of 80 columns."""
 
 
+class Judging(StrEnum):
+    """Who judges answers of detections."""
+
+    LEXICAL = "lexical"
+    SEMANTIC = "semantic"
+
+
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="FIRST", help="What `axia preference --out` saved.")],
-    second: Annotated[
-        Path, typer.Argument(metavar="SECOND", help="The same of another call, about the same pictures.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FIRST SECOND...",
+            help="What two calls of `axia preference --out` saved, or what `axia detect --json` printed of two models "
+            "or more, about the same pictures.",
+        ),
     ],
+    truths: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Of detections: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
+            show_default="the truth in each detection",
+        ),
+    ] = None,
+    judge: Annotated[
+        Judging | None, typer.Option(help="Of detections: who judges all answers.", show_default="semantic")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object, instead of a table.")] = False,
     address: Address = None,
 ) -> None:
-    """Compare two assessments of preference, such as free answers with structured ones.
+    """Compare two assessments of preference, such as free answers with structured ones, or models' alignment.
 
     Each value has the percentage of both, how many answers refuse, and the difference over the pictures about which
     both say yes or no, with its interval. Where --structured moved the percentages, it changed what is measured.
 
+    Detections of several models are judged anew by one judge, and compared on the pictures that all of them have: mean
+    alignment, differences with intervals, and how many pictures would show a difference as large as was found.
+
     Exit code: 0, 1 if it failed, 2 for wrong usage, 130 after Ctrl-C.
     """
+    if not _are_assessments(files):
+        _compare_detections(files, truths, judge or Judging.SEMANTIC, json=json, address=address)
+        return
+    if truths is not None or judge is not None:
+        raise typer.BadParameter("--truths and --judge are for detections: assessments of preference need neither")
+    if len(files) != _PAIR:
+        raise typer.BadParameter(f"give two assessments of preference; {len(files)} were given")
+    first, second = files
     assessments = [load_assessment(path)[1] for path in (first, second)]
     for path, assessment in zip((first, second), assessments, strict=True):
         if not any(judgement.error is None for judgement in assessment.judgements):
@@ -59,6 +94,46 @@ def compare(
     else:
         _print_table((first, second), assessments, scores, comparison)
     _tell_unfinished((first, second), assessments)
+
+
+def _are_assessments(paths: Sequence[Path]) -> bool:
+    """Whether files are assessments of preference; files that can't be read are told as such.
+
+    Raises:
+        typer.BadParameter: If some are, and others are not.
+    """
+    from json import loads
+
+    found = []
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                row = loads(file.readline() or "{}")
+        except (OSError, ValueError):
+            found.append(True)
+            continue
+        found.append(isinstance(row, dict) and row.get("event") in ("request", "plan", "judgement"))
+    if len(set(found)) > 1:
+        raise typer.BadParameter("give assessments of preference alone, or detections alone")
+    return found[0]
+
+
+def _compare_detections(
+    paths: Sequence[Path], truths: Path | None, judge: Judging, *, json: bool, address: str | None
+) -> None:
+    from axia.cli._compare_models import compare_models, load_models
+
+    answers = load_models(paths, truths)
+    with connect(address) as client:
+        from axia.errors import AxiaError
+
+        try:
+            compare_models(client, answers, judge.value, json=json)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except AxiaError as error:
+            complain(describe(error))
+            raise typer.Exit(1) from error
 
 
 def _answers(assessment: "Preference") -> "list[PreferenceAnswer]":

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia.cli._journal import Done, Journal
+from axia.cli._manifest import NAME as MANIFEST
+from axia.cli._manifest import NOTHING, Known, read_manifest
 from axia.cli._near_duplicates import Alike, near_duplicates
 from axia.cli._output import (
     EXIT_INTERRUPTED,
@@ -74,11 +76,18 @@ def index(
         str | None, typer.Option(help="Where they come from.", show_default="each file's path below DIR")
     ] = None,
     capture_time: Annotated[CaptureTime, typer.Option(help="Where the time of capture comes from.")] = CaptureTime.NONE,
+    no_manifest: Annotated[
+        bool, typer.Option("--no-manifest", help="Take every picture, though DIR has a manifest.jsonl.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Send all, also what a broken-off run had sent.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
     """Take pictures in, so that `axia search` and `axia preference` find them.
+
+    Where DIR has a manifest.jsonl, only the pictures of its rows are taken in, with the platform, source and
+    capture_time of each row; --platform, --source and --capture-time hold where a row says nothing. A row is such as
+    {"file": "tiktok/a.jpg", "platform": "tiktok"}; "index": false leaves a picture out.
 
     After an interruption the same command goes on where it was. Pictures are stored once, however often they are sent.
 
@@ -87,8 +96,12 @@ def index(
     if not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder: give one with pictures", param_hint="DIR")
     paths = sorted(_pictures_below(folder))
+    manifest = None if no_manifest else read_manifest(folder)
+    if manifest is not None:
+        paths = _of_manifest(paths, manifest, folder)
     if not paths:
-        complain(f"{folder}: there is no JPEG, PNG or WebP picture in this folder or below: give one that has some")
+        where = "by its manifest.jsonl" if manifest is not None else "in this folder or below"
+        complain(f"{folder}: there is no JPEG, PNG or WebP picture {where}: give one that has some")
         raise typer.Exit(1)
     report = _Report()
     with connect(address) as client:
@@ -110,9 +123,16 @@ def index(
                 if reason := _unsendable(path):
                     report.rejected.append((path, *reason))
                     continue
+                known = NOTHING if manifest is None else manifest[path]
                 where = source if source is not None else os.path.relpath(path, folder)
-                moment = _captured(path, capture_time)
-                yield Path(path), ImageMetadata(platform=platform, source=where, capture_time=moment)
+                yield (
+                    Path(path),
+                    ImageMetadata(
+                        platform=platform if known.platform is None else known.platform,
+                        source=where if known.source is None else known.source,
+                        capture_time=known.capture_time or _captured(path, capture_time),
+                    ),
+                )
 
         code = _index(client, journal, described, len(left), report)
     if code == 0:
@@ -181,6 +201,17 @@ def _note(result: "Acknowledgement", journal: Journal, report: _Report) -> None:
     done = Done(result.id, result.perceptual_hash)
     report.note(path, done)
     journal.add(path, done)
+
+
+def _of_manifest(paths: list[str], manifest: Mapping[str, Known], folder: Path) -> list[str]:
+    """The pictures to take in by the manifest, and says what it leaves out. A row whose file is gone is among them."""
+    wanted = sorted(path for path, known in manifest.items() if known.wanted)
+    left_out = len(set(paths) - set(wanted))
+    told = f"{folder / MANIFEST} says which pictures are taken in: {len(wanted):,}"
+    complain(
+        told + (f"; {left_out:,} others below {folder} are left out (--no-manifest takes all)" if left_out else "")
+    )
+    return wanted
 
 
 def _pictures_below(folder: Path) -> Iterator[str]:

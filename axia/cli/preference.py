@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from axia.cli._assessment import assessment_file, load_assessment
+from axia.cli._assessment import as_arguments, assessment_file, load_assessment
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, print_json, printable
 from axia.cli._personas import Persona, Traits, traits_of
 
@@ -36,6 +36,17 @@ def preference(
         list[str] | None, typer.Option("--keywords", "--keyword", help="A keyword. Once for each.", show_default="all")
     ] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Pictures a keyword.", show_default="5")] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="Only pictures of this platform. Once for each.")] = None,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--score-threshold",
+            min=-1,
+            max=1,
+            help="Only pictures with at least this cosine similarity to their keyword.",
+            show_default="the nearest, however far",
+        ),
+    ] = None,
     modality: Annotated[
         Modality, typer.Option(help="Ask about the picture, or about a description of it without the picture.")
     ] = Modality.PICTURE,
@@ -73,6 +84,10 @@ def preference(
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same questions.", show_default="drawn")
     ] = None,
+    confidence_level: Annotated[
+        float | None,
+        typer.Option("--confidence-level", min=0.5, max=0.999, help="Of the intervals.", show_default="0.95"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save every event here, as JSON lines, when it comes.")
@@ -92,11 +107,14 @@ def preference(
         "values": values or [],
         "keywords": keywords or [],
         "k": k,
+        "filter": {"platforms": platform} if platform else None,
+        "score_threshold": score_threshold,
         "modality": modality.value,
         "traits": traits_of(persona, trait),
         "temperature": temperature,
         "max_tokens": max_tokens,
         "seed": seed,
+        "confidence_level": confidence_level,
         "structured": structured,
         "describer": describer,
         "descriptions": _read_descriptions(descriptions) if descriptions else None,
@@ -156,7 +174,7 @@ def _assess(
 
             if before is None:
                 write({"event": "request", "request": options})
-            with closing(client.assess_preference(resume=before, **options)) as events:
+            with closing(client.assess_preference(resume=before, **as_arguments(options))) as events:
                 for event in events:
                     record = _record(event)
                     if before is None or not isinstance(event, PreferencePlan):
@@ -281,13 +299,19 @@ def _progress() -> "Iterator[Callable[[int, int | None], None]]":
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def _level(scores: "PreferenceScores") -> str:
+    """The confidence level of the intervals."""
+    level = next((own.interval.level for own in scores.scores if own.interval), 0.95)
+    return f"{100 * level:g}%"
+
+
 def _print_tables(scores: "PreferenceScores", failed: int) -> None:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("value")
-    for name in ("%", "95% interval", "yes", "no", "refused", "unread", "rank"):
+    for name in ("%", f"{_level(scores)} interval", "yes", "no", "refused", "unread", "rank"):
         table.add_column(name, justify="right", no_wrap=True)
     for score in scores.scores:
         interval = f"{score.interval.low:.0f}–{score.interval.high:.0f}" if score.interval else "—"

@@ -31,12 +31,15 @@ from axia.results.detection import (
     Reading,
     WatchEvent,
 )
+from axia.results.misalignment import MisalignmentClass, Misalignments, MisalignmentShare
+from axia.results.persona import PersonaChange, PersonaScores, PlatformChange
 from axia.results.protocols import (
     AnswerSampling,
     Interest,
     InterestJudgement,
     JudgedAnswer,
     JudgedAnswers,
+    PlannedPicture,
     Preference,
     PreferenceEvent,
     PreferenceJudgement,
@@ -118,6 +121,9 @@ __all__ = [
     "Keyword",
     "KeywordHits",
     "LexiconValue",
+    "MisalignmentClass",
+    "MisalignmentShare",
+    "Misalignments",
     "MissingPart",
     "ModelAlignment",
     "ModelComparison",
@@ -125,6 +131,10 @@ __all__ = [
     "ModelList",
     "ModelPair",
     "ModelStatus",
+    "PersonaChange",
+    "PersonaScores",
+    "PlannedPicture",
+    "PlatformChange",
     "Preference",
     "PreferenceComparison",
     "PreferenceDifference",

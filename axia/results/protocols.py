@@ -19,6 +19,19 @@ class AnswerSampling(Result):
     """Tokens of one answer at most."""
 
 
+class PlannedPicture(Result):
+    """A picture that an assessment asks about."""
+
+    value: str
+    """The value."""
+    keyword: str
+    """The keyword that found the picture."""
+    image_id: str
+    """The picture's id, for `get_images`."""
+    score: float
+    """Cosine similarity of keyword and picture."""
+
+
 class PreferencePlan(Result):
     """What an assessment will ask."""
 
@@ -50,6 +63,9 @@ class PreferencePlan(Result):
     """Pictures whose descriptions were given."""
     describer_sampling: AnswerSampling | None = None
     """How the describer's answers are sampled; None where `describer` is."""
+    planned: tuple[PlannedPicture, ...] = ()
+    """The pictures in the order in which they are asked about; `resume` goes on with these. Empty from a gateway of an
+    earlier release."""
 
 
 class PreferenceJudgement(Result):

@@ -72,6 +72,8 @@ class SearchProvenance(Result):
     """SHA-256 of the lexicon file; empty where none took part."""
     request_id: str
     """Id of the request, as in the logs."""
+    keyword_prompts: tuple[str, ...] = ()
+    """What keywords were put into before they were encoded, such as ``a photo of {}``; empty where none took part."""
 
 
 class SearchHit(Result):
@@ -175,7 +177,11 @@ class Deleted(Result):
 
 
 class IndexStats(Result):
-    """What is indexed."""
+    """What is indexed; as a text, how many pictures there are and how many of them are under the HNSW index.
+
+    >>> print(client.stats())
+    573 pictures; none is under the HNSW index, so all are searched exactly
+    """
 
     images: int
     """Pictures that searches reach."""
@@ -189,6 +195,20 @@ class IndexStats(Result):
     """``qdrant-edge`` or ``qdrant``."""
     building: bool
     """Whether an index is being built now."""
+
+    def __str__(self) -> str:
+        """How many pictures there are and how they are searched, in words."""
+        if not self.images:
+            return "no pictures are indexed"
+        rest = self.images - self.indexed_images
+        pictures = f"{self.images:,} {'picture' if self.images == 1 else 'pictures'}"
+        if not self.indexed_images:
+            told = f"{pictures}; none is under the HNSW index, so all are searched exactly"
+        elif rest <= 0:
+            told = f"{pictures}, all under the HNSW index"
+        else:
+            told = f"{pictures}; {self.indexed_images:,} under the HNSW index, {rest:,} searched exactly"
+        return f"{told}; an index is being built" if self.building else told
 
 
 class Reindex(Result):

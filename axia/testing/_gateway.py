@@ -104,13 +104,14 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> Iterator[gateway_pb2.AssessPreferenceResponse]:
         """Asks the script about the pictures that the fake's search finds."""
         self._fake.begin("AssessPreference", request, context)
-        pictures = self._retrieval.pictures_of(request.values, request.keywords, request.k or 5)
+        pictures = [(own.value, own.keyword, own.image_id, own.score) for own in request.resume.planned]
+        pictures = pictures or self._retrieval.pictures_of(request)
         if not pictures:
             code = grpc.StatusCode.FAILED_PRECONDITION
             _fake.abort(context, code, "nothing is indexed: index pictures first", "NOTHING_INDEXED")
         seed = request.seed if request.HasField("seed") else 7
         given = {own.image_id: own.text for own in request.descriptions}
-        asked = (request.modality, list(request.traits), request.structured, request.describer, given)
+        asked = (request.k or 5, request.modality, list(request.traits), request.structured, request.describer, given)
         plan = gateway_pb2.PreferencePlan(
             pictures=len(pictures),
             sha256=_plan_sha256(pictures, seed, *asked),
@@ -125,6 +126,10 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             describer=_describer(request),
             describer_sampling=_answer_sampling(request) if _describer(request) else None,
             given_descriptions=sum(image_id in given for _, _, image_id, _ in pictures),
+            planned=[
+                gateway_pb2.PlannedPicture(value=value, keyword=keyword, image_id=image_id, score=score)
+                for value, keyword, image_id, score in pictures
+            ],
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
             _fake.abort(
@@ -149,7 +154,8 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             scoring_pb2.PreferenceAnswer(value=one.value, answer=one.replies[0], keyword=one.keyword)
             for one in judgements
         ]
-        scores = self._scoring.preference(scoring_pb2.ScorePreferenceRequest(answers=answers))
+        level = request.confidence_level if request.HasField("confidence_level") else None
+        scores = self._scoring.preference(scoring_pb2.ScorePreferenceRequest(answers=answers, confidence_level=level))
         yield gateway_pb2.AssessPreferenceResponse(summary=gateway_pb2.PreferenceSummary(scores=scores))
 
     def JudgeInterest(  # noqa: N802 - named by the contract

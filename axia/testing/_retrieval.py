@@ -1,6 +1,6 @@
 """RetrievalService of the fake."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
@@ -8,7 +8,7 @@ import grpc
 from axia.lexicon import DATA, load_lexicon
 from axia.testing import fake as _fake
 from axia.testing._answers import fraction, inspect, perceptual_hash
-from axia.v1 import image_pb2, retrieval_pb2, retrieval_pb2_grpc
+from axia.v1 import gateway_pb2, image_pb2, retrieval_pb2, retrieval_pb2_grpc
 
 if TYPE_CHECKING:
     from axia.testing.fake import FakeGateway
@@ -57,15 +57,17 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         """What produces results."""
         return retrieval_pb2.SearchProvenance(encoder=_ENCODER, store="fake", images=len(self._pictures))
 
-    def pictures_of(self, values: Sequence[str], keywords: Sequence[str], k: int) -> list[tuple[str, str, str, float]]:
+    def pictures_of(self, request: gateway_pb2.AssessPreferenceRequest) -> list[tuple[str, str, str, float]]:
         """Value, keyword, id and score of what an assessment asks about."""
+        least = request.score_threshold if request.HasField("score_threshold") else -1.0
         return [
             (value.id, keyword, hit.id, hit.score)
             for value in self._lexicon.values
-            if not values or value.id in values
+            if not request.values or value.id in request.values
             for keyword in value.keywords
-            if not keywords or keyword in keywords
-            for hit in self._find(keyword, k, None)
+            if not request.keywords or keyword in request.keywords
+            for hit in self._find(keyword, request.k or 5, request.filter)
+            if hit.score >= least
         ]
 
     def IndexImages(  # noqa: N802 - named by the contract

@@ -2,7 +2,7 @@
 
 import math
 import re
-from statistics import fmean, pstdev, stdev
+from statistics import NormalDist, fmean, pstdev, stdev
 from typing import TYPE_CHECKING
 
 import grpc
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _ITEMS = tuple(field.name for field in scoring_pb2.IsqItems.DESCRIPTOR.fields)
 _HIGHEST = dict(zip(_ITEMS, (10.0, 10.0, 10.0, 10.0, 1.0, 1.0), strict=True))
-_Z = 1.959964
 READER = "fake-reader@1"
 """Name and revision of what compares meanings."""
 
@@ -135,7 +134,8 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
             )  # fmt: skip
             if yes + no:
                 score.percentage = 100 * yes / (yes + no)
-                score.interval.CopyFrom(_wilson(yes, yes + no))
+                level = request.confidence_level if request.HasField("confidence_level") else 0.95
+                score.interval.CopyFrom(_wilson(yes, yes + no, level))
             scores.append(score)
         known = [score for score in scores if score.HasField("percentage")]
         for score in known:
@@ -185,10 +185,11 @@ def _isq(items: scoring_pb2.IsqItems, threshold: float) -> scoring_pb2.IsqScore:
     return scoring_pb2.IsqScore(percent=percent, match=percent > threshold, items=items)
 
 
-def _wilson(yes: int, n: int) -> scoring_pb2.Interval:
-    share, square = yes / n, _Z**2
+def _wilson(yes: int, n: int, level: float) -> scoring_pb2.Interval:
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, square = yes / n, z**2
     middle = (share + square / (2 * n)) / (1 + square / n)
-    half = _Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
     return scoring_pb2.Interval(
-        low=max(0.0, 100 * (middle - half)), high=min(100.0, 100 * (middle + half)), level=0.95, method="wilson"
+        low=max(0.0, 100 * (middle - half)), high=min(100.0, 100 * (middle + half)), level=level, method="wilson"
     )

@@ -751,6 +751,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     DESCRIBER_FIELD_NUMBER: builtins.int
     DESCRIPTIONS_FIELD_NUMBER: builtins.int
     DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
+    SCORE_THRESHOLD_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
     k: builtins.int
@@ -775,6 +776,8 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     """With MODALITY_DESCRIPTION: name of the model that describes the pictures, so that `model` may be one that takes text
     alone. Empty: `model` describes them itself.
     """
+    score_threshold: builtins.float
+    """Only pictures with at least this cosine similarity to their keyword, -1 to 1. Unset: the nearest, however far."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids of values. Empty: those of `keywords`, or all ten."""
@@ -794,7 +797,8 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     @property
     def resume(self) -> global___PreferenceResume:
         """Where to go on after a call that broke off: with the same request otherwise, and the seed and the sampling that its
-        plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now.
+        plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now; with
+        `resume.planned`, what was indexed or deleted since does not change it.
         """
 
     @property
@@ -829,15 +833,18 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
         describer: builtins.str = ...,
         descriptions: collections.abc.Iterable[global___ImageDescription] | None = ...,
         describer_sampling: global___AnswerSampling | None = ...,
+        score_threshold: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer_sampling", b"describer_sampling", "filter", b"filter", "k", b"k", "max_tokens", b"max_tokens", "resume", b"resume", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer", b"describer", "describer_sampling", b"describer_sampling", "descriptions", b"descriptions", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_score_threshold", b"_score_threshold", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer_sampling", b"describer_sampling", "filter", b"filter", "k", b"k", "max_tokens", b"max_tokens", "resume", b"resume", "score_threshold", b"score_threshold", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_k", b"_k", "_max_tokens", b"_max_tokens", "_score_threshold", b"_score_threshold", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "confidence_level", b"confidence_level", "describer", b"describer", "describer_sampling", b"describer_sampling", "descriptions", b"descriptions", "filter", b"filter", "k", b"k", "keywords", b"keywords", "max_tokens", b"max_tokens", "modality", b"modality", "model", b"model", "resume", b"resume", "score_threshold", b"score_threshold", "seed", b"seed", "structured", b"structured", "temperature", b"temperature", "top_p", b"top_p", "traits", b"traits", "values", b"values"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_confidence_level", b"_confidence_level"]) -> typing.Literal["confidence_level"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max_tokens", b"_max_tokens"]) -> typing.Literal["max_tokens"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_score_threshold", b"_score_threshold"]) -> typing.Literal["score_threshold"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_seed", b"_seed"]) -> typing.Literal["seed"] | None: ...
     @typing.overload
@@ -877,6 +884,9 @@ class PreferenceResume(google.protobuf.message.Message):
 
     PLAN_SHA256_FIELD_NUMBER: builtins.int
     JUDGEMENTS_FIELD_NUMBER: builtins.int
+    PLANNED_FIELD_NUMBER: builtins.int
+    SEARCH_FIELD_NUMBER: builtins.int
+    SHORT_KEYWORDS_FIELD_NUMBER: builtins.int
     plan_sha256: builtins.str
     """`sha256` of the plan that the broken-off call reported."""
     @property
@@ -885,15 +895,63 @@ class PreferenceResume(google.protobuf.message.Message):
         cover all.
         """
 
+    @property
+    def planned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PlannedPicture]:
+        """The plan's pictures as it reported them. They are asked about without a new search, so a picture that was deleted
+        since gets an error of its own. Empty: searched for again.
+        """
+
+    @property
+    def search(self) -> axia.v1.retrieval_pb2.SearchProvenance:
+        """With `planned`: what found the pictures, as the plan reported it."""
+
+    @property
+    def short_keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """With `planned`: keywords for which fewer than k pictures were found, as the plan reported them."""
+
     def __init__(
         self,
         *,
         plan_sha256: builtins.str = ...,
         judgements: collections.abc.Iterable[global___PreferenceJudgement] | None = ...,
+        planned: collections.abc.Iterable[global___PlannedPicture] | None = ...,
+        search: axia.v1.retrieval_pb2.SearchProvenance | None = ...,
+        short_keywords: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["judgements", b"judgements", "plan_sha256", b"plan_sha256"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["search", b"search"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["judgements", b"judgements", "plan_sha256", b"plan_sha256", "planned", b"planned", "search", b"search", "short_keywords", b"short_keywords"]) -> None: ...
 
 global___PreferenceResume = PreferenceResume
+
+@typing.final
+class PlannedPicture(google.protobuf.message.Message):
+    """A picture that an assessment asks about."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: builtins.int
+    KEYWORD_FIELD_NUMBER: builtins.int
+    IMAGE_ID_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    value: builtins.str
+    """The value."""
+    keyword: builtins.str
+    """The keyword that found the picture."""
+    image_id: builtins.str
+    """The picture's id in retrieval."""
+    score: builtins.float
+    """Cosine similarity of keyword and picture."""
+    def __init__(
+        self,
+        *,
+        value: builtins.str = ...,
+        keyword: builtins.str = ...,
+        image_id: builtins.str = ...,
+        score: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "keyword", b"keyword", "score", b"score", "value", b"value"]) -> None: ...
+
+global___PlannedPicture = PlannedPicture
 
 @typing.final
 class AssessPreferenceResponse(google.protobuf.message.Message):
@@ -949,6 +1007,7 @@ class PreferencePlan(google.protobuf.message.Message):
     DESCRIBER_FIELD_NUMBER: builtins.int
     GIVEN_DESCRIPTIONS_FIELD_NUMBER: builtins.int
     DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
+    PLANNED_FIELD_NUMBER: builtins.int
     pictures: builtins.int
     """Pictures in all. A picture that stands for several keywords counts for each."""
     sha256: builtins.str
@@ -995,6 +1054,10 @@ class PreferencePlan(google.protobuf.message.Message):
     def describer_sampling(self) -> global___AnswerSampling:
         """How the describer's answers are sampled; unset where `describer` is."""
 
+    @property
+    def planned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PlannedPicture]:
+        """The pictures in the order in which they are asked about, to go on with if the call breaks off."""
+
     def __init__(
         self,
         *,
@@ -1012,9 +1075,10 @@ class PreferencePlan(google.protobuf.message.Message):
         describer: axia.v1.inference_pb2.Model | None = ...,
         given_descriptions: builtins.int = ...,
         describer_sampling: global___AnswerSampling | None = ...,
+        planned: collections.abc.Iterable[global___PlannedPicture] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["describer", b"describer", "describer_sampling", b"describer_sampling", "model", b"model", "sampling", b"sampling", "search", b"search"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "describer", b"describer", "describer_sampling", b"describer_sampling", "given_descriptions", b"given_descriptions", "model", b"model", "pictures", b"pictures", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["axia_version", b"axia_version", "describer", b"describer", "describer_sampling", b"describer_sampling", "given_descriptions", b"given_descriptions", "model", b"model", "pictures", b"pictures", "planned", b"planned", "prompts", b"prompts", "request_id", b"request_id", "sampling", b"sampling", "search", b"search", "seed", b"seed", "sha256", b"sha256", "short_keywords", b"short_keywords", "structured", b"structured"]) -> None: ...
 
 global___PreferencePlan = PreferencePlan
 

@@ -547,6 +547,7 @@ class SearchProvenance(google.protobuf.message.Message):
     IMAGES_FIELD_NUMBER: builtins.int
     LEXICON_SHA256_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    KEYWORD_PROMPTS_FIELD_NUMBER: builtins.int
     store: builtins.str
     """Which vector store: "qdrant-edge" or "qdrant"."""
     images: builtins.int
@@ -559,6 +560,10 @@ class SearchProvenance(google.protobuf.message.Message):
     def encoder(self) -> global___Encoder:
         """The encoder."""
 
+    @property
+    def keyword_prompts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What keywords were put into before they were encoded, such as "a photo of {}"; empty where none took part."""
+
     def __init__(
         self,
         *,
@@ -567,9 +572,10 @@ class SearchProvenance(google.protobuf.message.Message):
         images: builtins.int = ...,
         lexicon_sha256: builtins.str = ...,
         request_id: builtins.str = ...,
+        keyword_prompts: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["encoder", b"encoder"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["encoder", b"encoder", "images", b"images", "lexicon_sha256", b"lexicon_sha256", "request_id", b"request_id", "store", b"store"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["encoder", b"encoder", "images", b"images", "keyword_prompts", b"keyword_prompts", "lexicon_sha256", b"lexicon_sha256", "request_id", b"request_id", "store", b"store"]) -> None: ...
 
 global___SearchProvenance = SearchProvenance
 

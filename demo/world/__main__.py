@@ -4,7 +4,8 @@
     python -m demo.world --out demo/gallery --kind gallery         # the committed gallery, scenes and contact sheet
 
 Kinds: scenes (home scenes), feed (feed frames), study (the twelve study scenes), gallery (feed frames that cover every
-keyword, the twelve study scenes, and a contact sheet). The same seed gives the same pictures.
+keyword, in a folder for each platform, the twelve study scenes, and a contact sheet). The same seed gives the same
+pictures.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ def draw(kind: str, count: int, seed: int, split: Split | None) -> list[tuple[st
     ]
     if kind == "study":
         return study
-    frames = gallery_frames(seed)
-    return [(f"frame-{i:04}-{frame.keywords[0].replace(' ', '-')}", frame) for i, frame in enumerate(frames)] + study
+    frames = [
+        (f"{frame.platform}/frame-{i:04}-{frame.keywords[0].replace(' ', '-')}", frame)
+        for i, frame in enumerate(gallery_frames(seed))
+    ]
+    return [*frames, *study]
 
 
 def encode(image: Image.Image, file_format: str) -> bytes:
@@ -67,8 +71,11 @@ def main() -> None:
     for stem, thing in things:
         name = f"{stem}.{args.format}"
         data = encode(paint(thing.picture, args.size), args.format)
+        (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_bytes(data)
         records.append(describe(thing, name, data, args.size))
+        if args.kind == "gallery" and isinstance(thing, Scene):
+            records[-1]["index"] = False  # `axia index` takes the feed frames in; the scenes are for `axia detect`
         total += len(data)
     write_manifest(out, records)
     if args.kind == "gallery":

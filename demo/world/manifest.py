@@ -5,6 +5,7 @@ A scene's line:  {"kind": "scene", "file", "sha256", "width", "height", "seed", 
 A frame's line:  {"kind": "frame", "file", "sha256", "width", "height", "seed", "split", "family", "platform",
                   "concepts", "keywords", "values", "caption", "description", "liked"}
 
+`axia index` reads `file`, `platform` and, where a picture is to be left out of an index, `"index": false`.
 `sha256` is that of the file's bytes. `response` is the type of answer that people would give (1 descriptive,
 2 value-aware, 3 none, 4 picture quality). The first concept, keyword and value of a frame are the main ones.
 """

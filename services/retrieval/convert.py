@@ -146,6 +146,7 @@ def _from_provenance(provenance: Provenance, request_id: str) -> retrieval_pb2.S
         images=provenance.images,
         lexicon_sha256=provenance.lexicon_sha256,
         request_id=request_id,
+        keyword_prompts=provenance.keyword_prompts,
     )
 
 

@@ -11,6 +11,7 @@ from services.retrieval import metrics
 from services.retrieval.checks import check_ids
 from services.retrieval.index import EncoderId, IndexCatalogue, IndexStats, PictureRecord
 from services.retrieval.ingest import Ingestor
+from services.retrieval.keyword_prompts import keyword_texts
 from services.retrieval.picture_store import PictureStore
 from services.retrieval.reindex import EncoderFactory, Reindex, Reindexer, ReindexState, drop_stale
 from services.retrieval.search import Searcher
@@ -76,9 +77,9 @@ class Retriever:
         self._measured: EncoderId | None = None
         self.search = Searcher(self._spaces, catalogue.store, self.values, settings)
         self.ingestor = Ingestor(self._spaces, pictures, self._locks, settings)
-        keywords = self.values.lexicon.keywords
+        self._warm_texts = keyword_texts(settings.keyword_prompts, self.values.lexicon.keywords)
         self.reindexer = Reindexer(
-            self._spaces, catalogue, pictures, make_encoder, self._states, keywords, settings.encode_queue
+            self._spaces, catalogue, pictures, make_encoder, self._states, self._warm_texts, settings.encode_queue
         )
 
     @property
@@ -127,7 +128,7 @@ class Retriever:
         if now != written:
             await asyncio.to_thread(self._states.write, now)
         await self._reach(lambda: drop_stale(self._catalogue, self._states))
-        await encoder.encode_texts(self.values.lexicon.keywords)
+        await encoder.encode_texts(self._warm_texts)
         await self._reach(space.refresh)
         self._spaces.replace(space)
         self._starting = None  # or it would stay in memory after a re-index has replaced it

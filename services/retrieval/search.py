@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.retrieval import metrics
 from services.retrieval.checks import check_filter, check_id
 from services.retrieval.index import EncoderId, Filter, Hit, Query, Vector, VectorIndex
+from services.retrieval.keyword_prompts import encode_keywords
 from services.retrieval.paging import Place, page_place, page_size, page_token
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import Space, Spaces
@@ -36,6 +37,8 @@ class Provenance:
     images: int
     """Pictures that were indexed when the search ran."""
     lexicon_sha256: str = ""
+    keyword_prompts: tuple[str, ...] = ()
+    """What keywords were put into; empty where none took part."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,10 @@ class Searcher:
         names = self._values.keywords(value, keywords)
         self._check(wanted, self._settings.max_keyword_k)
         with self._spaces.borrow() as space:
-            provenance = self._provenance(space, self._values.sha256)
+            prompts = self._settings.keyword_prompts
+            provenance = replace(self._provenance(space), lexicon_sha256=self._values.sha256, keyword_prompts=prompts)
             with _timed("encode"):
-                vectors = await space.encoder.encode_texts(names)
+                vectors = await encode_keywords(space.encoder, prompts, names)
             _SEARCHES["value"].inc()
             with _timed("search"):
                 shared = await share_out(space.index, vectors, wanted)
@@ -193,8 +197,8 @@ class Searcher:
             token = page_token(Place(end, last.score, last.record.id), *_bound(space, wanted, request))
         return Page(hits[:size], provenance, token)
 
-    def _provenance(self, space: Space, lexicon_sha256: str = "") -> Provenance:
-        return Provenance(space.id, self._store, space.images, lexicon_sha256)
+    def _provenance(self, space: Space) -> Provenance:
+        return Provenance(space.id, self._store, space.images)
 
 
 def _begin(space: Space, wanted: Wanted, *request: Hashable) -> Place:

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.retrieval.keyword_prompts import PLACE
+from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 
 DEMO_ENCODER = f"local-dir:{Path(__file__).parents[2] / 'demo' / 'models' / 'clip'}"
 """The CLIP that comes with a checkout."""
+_MAX_PROMPTS = 100
 
 
 class RetrievalSettings(ServerSettings):
@@ -65,6 +68,9 @@ class RetrievalSettings(ServerSettings):
     part of them worth while is outside the largest: one is searched faster than several."""
     lexicon: Path | None = None
     """The lexicon of values, a TOML file; axia's own if unset."""
+    keyword_prompts: Listed = ("{}",)
+    """Sentences that keywords of a search by value are put into at {} before they are encoded, such as
+    "a photo of {}"; with several, their vectors are averaged. A sentence that has a comma needs the list as JSON."""
 
     max_k: int = Field(default=1_000, ge=1, le=10_000)
     """Pictures that one page of a search may have."""
@@ -90,6 +96,16 @@ class RetrievalSettings(ServerSettings):
     def picture_url(self) -> str:
         """Where pictures are kept."""
         return self.pictures or str(self.data / "pictures")
+
+    @field_validator("keyword_prompts")
+    @classmethod
+    def _every_prompt_has_one_place(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(prompts) <= _MAX_PROMPTS or any(prompt.count(PLACE) != 1 for prompt in prompts):
+            raise ValueError(
+                f"give 1 to {_MAX_PROMPTS} sentences, each with {PLACE} once, where the keyword goes, such as "
+                f"a photo of {PLACE}"
+            )
+        return prompts
 
     @model_validator(mode="after")
     def _queue_has_room_for_ingest(self) -> "RetrievalSettings":

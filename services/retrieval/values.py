@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from axia.lexicon import DATA, VALUES, Lexicon, LexiconError, Value, load_lexicon
+from axia.lexicon import DATA, VALUES, Lexicon, LexiconError, Value, load_lexicon, normal_keyword
 from services.serving.errors import FailedPrecondition, InvalidArgument
 
 
@@ -52,7 +52,7 @@ class Values:
             InvalidArgument: About the keyword that isn't one of the value's or is named twice.
         """
         seen: set[str] = set()
-        for number, keyword in enumerate(wanted):
+        for number, keyword in enumerate(map(normal_keyword, wanted)):
             if keyword not in value.keywords:
                 raise InvalidArgument(
                     f"keywords[{number}]",

@@ -14,7 +14,12 @@ from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_gr
 
 ANSWERS = processes.ROOT / "tests" / "data" / "answers_protocols.yaml"
 GALLERY = processes.ROOT / "demo" / "gallery"
-NAMES = ("frame-0007-guitar.webp", "frame-0009-chess.webp", "frame-0062-pizza.webp", "frame-0080-lock.webp")
+NAMES = (
+    "youtube/frame-0007-guitar.webp",
+    "instagram/frame-0009-chess.webp",
+    "tiktok/frame-0062-pizza.webp",
+    "youtube/frame-0080-lock.webp",
+)
 TIMEOUT = 120
 
 
@@ -57,8 +62,8 @@ def test_pictures_are_indexed_found_and_judged_through_the_gateway(tmp_path: Pat
             time.sleep(0.05)
         events = list(gateway_stub.AssessPreference(assessment, timeout=TIMEOUT))
         judgements = {event.judgement.keyword: event.judgement for event in events[1:-1]}
-        assert judgements["guitar"].image_id == ids["frame-0007-guitar.webp"]
-        assert judgements["chess"].image_id == ids["frame-0009-chess.webp"]
+        assert judgements["guitar"].image_id == ids["youtube/frame-0007-guitar.webp"]
+        assert judgements["chess"].image_id == ids["instagram/frame-0009-chess.webp"]
         (score,) = events[-1].summary.scores.scores
         assert (score.value, score.answers, score.percentage) == ("self-direction", 2, 100)
         with_id = [gw.InterestPicture(image_id=own) for own in ids.values()]

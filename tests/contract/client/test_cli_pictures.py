@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pictures
+import processes
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from axia.cli import app
 from axia.cli._journal import Journal
+from axia.client import Client
 from axia.testing import FakeGateway
 
 
@@ -162,3 +164,76 @@ def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture")
     fake.fail("INVALID_ARGUMENT", "image.data: is no picture", reason="IMAGE_UNREADABLE")
     assert f"axia: {tmp_path / 'notes.jpg'}: is no picture" in run("search", "--image", tmp_path / "notes.jpg").stderr
+
+
+def with_manifest(folder: Path, *rows: object) -> None:
+    (folder / "manifest.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def test_a_manifest_says_what_is_taken_in_and_from_where(fake: FakeGateway, folder: Path) -> None:
+    with_manifest(
+        folder,
+        {"file": "0.jpg", "platform": "youtube", "capture_time": "2024-09-01T12:00:00Z", "keywords": ["crown"]},
+        {"file": "./deeper/copy.jpg", "source": "https://example.org/1"},
+        {"file": "1.jpg"},
+        {"file": "2.jpg", "index": False},
+    )
+    result = run("index", folder, "--platform", "tiktok")
+    assert result.exit_code == 0, result.stderr
+    assert "2 indexed, 1 was there already, 0 refused" in " ".join(result.stdout.split())
+    assert "taken in: 3; 2 others below" in " ".join(result.stderr.split())
+    with Client() as client:
+        hits = client.search_text("0.jpg", k=9).hits
+        known = {hit.metadata.source: hit.metadata for hit in hits}
+        assert known.keys() == {"0.jpg", "1.jpg"}
+        assert known["0.jpg"].platform == "youtube"
+        assert known["0.jpg"].capture_time == datetime(2024, 9, 1, 12, tzinfo=UTC)
+        assert known["1.jpg"].platform == "tiktok"  # where the row says nothing, the option does
+    every = run("index", folder, "--no-manifest", "--json")
+    assert (json.loads(every.stdout)["indexed"], json.loads(every.stdout)["known"]) == (2, 3)
+
+
+def test_the_demo_gallery_is_indexed_by_its_manifest_without_scenes_and_contact_sheet(fake: FakeGateway) -> None:
+    gallery = processes.ROOT / "demo" / "gallery"
+    # The fake reads every picture, so all are taken in as the service would.
+    result = run("index", gallery, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["indexed"] == 573
+    with Client() as client:
+        assert client.stats().platforms == {"tiktok": 237, "instagram": 178, "youtube": 158}
+        (stored,) = client.search_text("tiktok/frame-0010-equality.webp", k=1).hits
+    assert (stored.metadata.platform, stored.metadata.source) == ("tiktok", "tiktok/frame-0010-equality.webp")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["no JSON"], "line 1: is no JSON object"),
+        ([{"file": "0.jpg"}, {"file": "./0.jpg"}], "line 2: '0.jpg' has a row already"),
+        ([{"name": "0.jpg"}], "line 1: has no file"),
+        ([{"file": "../0.jpg"}], "is not below the folder"),
+        ([{"file": "/0.jpg"}], "is not below the folder"),
+        ([{"file": "0.jpg", "platform": 1}], "platform and source must be texts"),
+        ([{"file": "0.jpg", "index": "no"}], "index must be true or false"),
+        ([{"file": "0.jpg", "capture_time": "yesterday"}], "capture_time must be a time such as"),
+    ],
+)
+def test_a_row_of_a_manifest_that_is_wrong_is_named(
+    fake: FakeGateway, folder: Path, rows: list[object], told: str
+) -> None:
+    with_manifest(folder, *rows)
+    result = run("index", folder)
+    words = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, told in words, "--no-manifest" in words) == (2, True, True), words
+    assert not fake.received
+
+
+def test_a_row_without_its_file_is_listed_as_refused(fake: FakeGateway, folder: Path) -> None:
+    with_manifest(folder, {"file": "0.jpg"}, {"file": "gone.jpg"})
+    result = run("index", folder)
+    assert result.exit_code == 1
+    assert "1 refused with FILE_GONE" in result.stderr
+    assert str(folder / "gone.jpg") in result.stderr
+    with_manifest(folder, {"file": "0.jpg", "index": False})
+    result = run("index", folder)
+    assert (result.exit_code, "by its manifest.jsonl" in result.stderr) == (1, True)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from axia.cli import app
 from axia.client import Client
-from axia.results import PreferenceEvent, PreferenceSummary
+from axia.results import ImageMetadata, Indexed, PreferenceEvent, PreferenceSummary
 from axia.testing import FakeGateway
 from axia.v1 import inference_pb2
 
@@ -469,3 +469,49 @@ def test_only_assessments_with_answers_are_compared(fake: FakeGateway, tmp_path:
     assert result.exit_code == 2
     assert "has no answers to compare" in " ".join(result.stderr.split())
     assert run("compare", saved, tmp_path / "none.jsonl").exit_code == 2
+
+
+def test_a_preference_asks_about_pictures_of_a_platform_and_threshold(fake: FakeGateway, tmp_path: Path) -> None:
+    saved, part = tmp_path / "saved.jsonl", tmp_path / "part.jsonl"
+    options = ("--platform", "tiktok", "--platform", "youtube", "--score-threshold", 0.2, "--confidence-level", 0.9)
+    for seed, platform in ((5, "tiktok"), (6, "instagram")):
+        with Client() as client:
+            metadata = ImageMetadata(platform=platform)
+            (stored,) = client.index_images([(pictures.photograph(seed), metadata)])
+            assert isinstance(stored, Indexed)
+            if platform == "tiktok":
+                wanted = stored.id
+    result = run("preference", "--value", "power", "-k", 3, "--out", saved, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "90%" in result.stdout
+    written = lines(saved.read_text())
+    planned = written[1]["plan"]["planned"]
+    assert planned
+    assert {own["image_id"] for own in planned} == {wanted}
+    assert all(own["score"] >= 0.2 for own in planned)
+    part.write_text("".join(json.dumps(own) + "\n" for own in written[:3]))
+    assert run("preference", "--resume", part, "--platform", "tiktok").exit_code == 2
+    result = run("preference", "--resume", part, "--json")
+    assert result.exit_code == 0, result.stderr
+    request: Any = fake.received[-1].request
+    assert (list(request.filter.platforms), request.score_threshold) == (["tiktok", "youtube"], 0.2)
+    assert request.confidence_level == 0.9
+
+
+def test_a_resumed_preference_asks_about_its_own_pictures_though_others_were_indexed(
+    fake: FakeGateway, tmp_path: Path
+) -> None:
+    saved, part = tmp_path / "saved.jsonl", tmp_path / "part.jsonl"
+    run("preference", "--keyword", "crown", "-k", 3, "--out", saved)
+    rows = saved.read_text().splitlines(keepends=True)
+    part.write_text("".join(rows[:3]))
+    planned = json.loads(rows[1])["plan"]["planned"]
+    with Client() as client:
+        nearest = (pictures.photograph(9), ImageMetadata(source="crown"))  # the fake's search finds it first
+        list(client.index_images([nearest]))
+        client.delete_images([planned[-1]["image_id"]])
+        assert client.search_value("power", keywords=["crown"]).keywords[0].hits[0].metadata.source == "crown"
+    result = run("preference", "--resume", part, "--json")
+    assert result.exit_code == 0, result.stderr
+    judged = [event["judgement"] for event in lines(result.stdout) if event["event"] == "judgement"]
+    assert [own["image_id"] for own in judged] == [own["image_id"] for own in planned[1:]]

@@ -39,11 +39,14 @@ MESSAGES: dict[str, tuple[Any, set[str]]] = {
     "PreferenceComparison": (scoring_pb2.ComparePreferencesResponse, set()),
     "ModelComparison": (scoring_pb2.CompareModelsResponse, set()),
     "Agreement": (scoring_pb2.MeasureAgreementResponse, set()),
+    "PersonaScores": (scoring_pb2.ScorePersonaResponse, set()),
+    "Misalignments": (scoring_pb2.ClassifyMisalignmentsResponse, set()),
+    "PlannedPicture": (gateway_pb2.PlannedPicture, set()),
 }
 SAME = (
     "Interval", "ResponseTypeScore", "ValueAttribution", "AlignmentScore", "JudgeAgreement", "PreferenceScore",
     "PreferenceGroup", "PreferenceDifference", "IsqItems", "IsqScore", "ModelAlignment", "CochranTest", "ModelPair",
-    "AnnotatorPair", "AnnotatorScore", "MissingPart",
+    "AnnotatorPair", "AnnotatorScore", "MissingPart", "PersonaChange", "PlatformChange", "MisalignmentShare",
 )  # fmt: skip
 INPUTS = {
     inputs.GroundTruth: gateway_pb2.GroundTruth,
@@ -52,6 +55,8 @@ INPUTS = {
     inputs.PreferenceAnswer: scoring_pb2.PreferenceAnswer,
     inputs.ModelScores: scoring_pb2.ModelScores,
     inputs.Rating: scoring_pb2.Rating,
+    inputs.PersonaOutcome: scoring_pb2.PersonaOutcome,
+    inputs.MisalignmentItem: scoring_pb2.MisalignmentItem,
 }
 
 
@@ -64,7 +69,7 @@ def test_results_have_the_fields_of_their_message(name: str) -> None:
 
 @pytest.mark.parametrize("given", INPUTS)
 def test_inputs_have_the_fields_of_their_message(given: Any) -> None:
-    assert list(given.model_fields) == [field.name for field in INPUTS[given].DESCRIPTOR.fields]
+    assert set(given.model_fields) == {field.name for field in INPUTS[given].DESCRIPTOR.fields}
 
 
 def test_all_results_are_frozen_and_documented() -> None:
@@ -73,3 +78,21 @@ def test_all_results_are_frozen_and_documented() -> None:
         if isinstance(member, type) and issubclass(member, Result):
             assert member.model_config.get("frozen")
             assert member.__doc__
+
+
+@pytest.mark.parametrize(
+    ("images", "indexed", "building", "told"),
+    [
+        (0, 0, False, "no pictures are indexed"),
+        (1, 0, False, "1 picture; none is under the HNSW index, so all are searched exactly"),
+        (573, 0, False, "573 pictures; none is under the HNSW index, so all are searched exactly"),
+        (5200, 4000, False, "5,200 pictures; 4,000 under the HNSW index, 1,200 searched exactly"),
+        (520, 400, True, "520 pictures; 400 under the HNSW index, 120 searched exactly; an index is being built"),
+        (4000, 4000, False, "4,000 pictures, all under the HNSW index"),
+    ],
+)  # fmt: skip
+def test_statistics_of_an_index_are_told_in_words(images: int, indexed: int, building: bool, told: str) -> None:
+    stats = results.IndexStats(
+        images=images, indexed_images=indexed, platforms={}, encoder=None, store="qdrant-edge", building=building
+    )
+    assert str(stats) == told

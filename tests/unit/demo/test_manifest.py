@@ -9,6 +9,7 @@ from PIL import Image
 
 from demo.world import __main__ as command
 from demo.world.frames import draw_frame
+from demo.world.gallery import gallery_frames
 from demo.world.manifest import describe, read_manifest, write_manifest
 from demo.world.scenes import draw_scene
 
@@ -54,4 +55,24 @@ def test_committed_gallery_matches_its_manifest() -> None:
     assert sum(record["kind"] == "scene" for record in records) == 12
     for record in records[::40]:
         assert hashlib.sha256((folder / record["file"]).read_bytes()).hexdigest() == record["sha256"]
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 8_000_000
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 8_000_000
+
+
+def test_the_gallery_is_laid_out_by_platform_and_made_again_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = Path(command.__file__).parents[1] / "gallery"
+    records = list(read_manifest(committed))
+    for record in records:
+        folder = f"{record['platform']}/" if record["kind"] == "frame" else ""
+        assert record["file"] == f"{folder}{Path(record['file']).name}"
+        assert (record["kind"] == "scene") == (record.get("index") is False)
+    monkeypatch.setattr(command, "gallery_frames", lambda seed: gallery_frames(seed, each=1))
+    monkeypatch.setattr(sys, "argv", ["world", "--out", str(tmp_path), "--kind", "gallery", "--size", "32"])
+    command.main()
+    made = list(read_manifest(tmp_path))
+    begin = len(made) - 12
+    assert [record["file"] for record in made[:begin]] == [record["file"] for record in records[:begin]]
+    assert [record["file"] for record in made[begin:]] == [record["file"] for record in records[-12:]]
+    assert {record.get("index") for record in made[begin:]} == {False}
+    assert all((tmp_path / record["file"]).is_file() for record in made)

@@ -71,11 +71,22 @@ class FakeRetrieval:
         self.gone: set[str] = set()
         self.found = 2
         self.images = 8
+        self.searches = 0
 
     async def lexicon(self) -> list[LexiconValue]:
         return [LexiconValue("hedonism", ("comedy", "concert")), LexiconValue("security", ("lock", "shield"))]
 
-    async def search_value(self, value: str, keywords: Sequence[str], k: int, search_filter: Message) -> ValueSearch:
+    async def search_value(
+        self,
+        value: str,
+        keywords: Sequence[str],
+        k: int,
+        search_filter: Message,
+        score_threshold: float | None,
+    ) -> ValueSearch:
+        self.searches += 1
+        if score_threshold is not None and score_threshold > 0.5:
+            return ValueSearch((), "provenance", self.images)
         hits = [Hit(keyword, f"{keyword}-{place}", 0.5) for keyword in keywords for place in range(min(k, self.found))]
         return ValueSearch(tuple(hits), "provenance", self.images)
 

@@ -9,7 +9,7 @@ from gateway.answers import AnswerRequest
 from gateway.asking import ModelGone
 from gateway.model import Question
 from gateway.preference import PreferenceAssessor, PreferenceSummary
-from gateway.preference_plan import Judgement, PreferencePlan, PreferenceRequest
+from gateway.preference_plan import Judgement, PlannedPictures, PreferencePlan, PreferenceRequest
 from gateway.sampling import ModelDefaults, ModelLimits, completion_seed
 from gateway.settings import GatewaySettings
 from services.serving.errors import (
@@ -393,3 +393,45 @@ async def test_a_describer_that_there_is_not_is_named_as_such() -> None:
     with pytest.raises(NotFound) as caught:
         await assess(TwoModels(), replace(ONE, describer="nobody"))
     assert [own.field for own in caught.value.violations] == ["describer"]
+
+
+async def test_a_resumed_plan_keeps_its_pictures_though_a_search_would_now_find_others() -> None:
+    retrieval = FakeRetrieval()
+    plan, judgements, _ = await run(retrieval=retrieval)
+    retrieval.found = 1  # as after pictures were deleted, or nearer ones indexed
+    retrieval.searches = 0
+    resumed = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:3]))
+    with pytest.raises(FailedPrecondition, match=r"resume\.planned"):
+        await run(resumed, retrieval=retrieval)
+    retrieval.searches = 0
+    held = PlannedPictures(plan.pictures, plan.search, plan.short_keywords)
+    again, rest, summary = await run(replace(resumed, resume_planned=held), retrieval=retrieval)
+    assert (again.sha256, again.pictures, again.search) == (plan.sha256, plan.pictures, plan.search)
+    assert [own.picture.position for own in rest] == [3, 4, 5, 6, 7]
+    assert (retrieval.searches, summary.failed) == (0, 0)
+
+
+async def test_pictures_that_are_not_those_of_the_plan_are_refused() -> None:
+    plan, judgements, _ = await run()
+    others = PlannedPictures(plan.pictures[::-1], plan.search, ())
+    request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:3]), resume_planned=others)
+    with pytest.raises(FailedPrecondition, match="the plan has changed"):
+        await run(request)
+
+
+@pytest.mark.parametrize(("field", "value"), [("k", 3), ("k", 1), ("values", ("security",)), ("keywords", ("lock",))])
+async def test_a_resumed_plan_is_not_gone_on_with_by_another_request(field: str, value: object) -> None:
+    plan, judgements, _ = await run()
+    held = PlannedPictures(plan.pictures, plan.search, plan.short_keywords)
+    request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:3]), resume_planned=held)
+    with pytest.raises(FailedPrecondition, match=f"{field} was another"):
+        await run(replace(request, **{field: value}))  # type: ignore[arg-type]  # fields by name
+
+
+async def test_a_score_threshold_that_nothing_reaches_is_named() -> None:
+    plan, _, _ = await run(replace(REQUEST, score_threshold=0.5))
+    assert len(plan.pictures) == 8
+    with pytest.raises(FailedPrecondition, match="none passes the filter and score_threshold"):
+        await run(replace(REQUEST, score_threshold=0.6))
+    with pytest.raises(InvalidArgument, match="score_threshold"):
+        await run(replace(REQUEST, score_threshold=1.5))

@@ -1,0 +1,74 @@
+"""`axia delete`: deletes pictures from the index."""
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from axia.cli._output import Address, complain, connect, console, describe, print_json
+
+_PER_CALL = 500
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def delete(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID|PATH...", help="Ids as `axia search --json` prints them, or files that were indexed."
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first, where this is a terminal.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    address: Address = None,
+) -> None:
+    """Delete pictures from the index and from the picture store. Files of yours stay where they are.
+
+    A file stands for the stored picture with the same bytes. Pictures that are not stored are counted.
+
+    Exit code: 0, 1 if it failed, 2 for wrong usage.
+    """
+    ids = list(dict.fromkeys(_id_of(picture) for picture in pictures))
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Delete {_count(len(ids))} from the index?", abort=True, err=True)
+    deleted = not_found = 0
+    with connect(address) as client:
+        from axia.errors import AxiaError
+
+        try:
+            for begin in range(0, len(ids), _PER_CALL):
+                done = client.delete_images(ids[begin : begin + _PER_CALL])
+                deleted, not_found = deleted + done.deleted, not_found + done.not_found
+        except AxiaError as error:
+            complain(f"{describe(error)}; {_count(deleted)} were deleted before" if deleted else describe(error))
+            raise typer.Exit(1) from error
+    if json:
+        print_json({"deleted": deleted, "not_found": not_found})
+        return
+    missing = f"; {not_found} not stored" if not_found else ""
+    console().print(f"{_count(deleted)} deleted{missing}", soft_wrap=True)
+
+
+def _id_of(picture: str) -> str:
+    """The id of a stored picture: as given, or the hash of a file's bytes.
+
+    Raises:
+        typer.BadParameter: If it is neither an id nor a file that can be read.
+    """
+    if _ID.fullmatch(picture):
+        return picture
+    try:
+        return hashlib.sha256(Path(picture).read_bytes()).hexdigest()
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{picture!r} is no id of 64 hexadecimal digits, as `axia search --json` prints them, and no file that can "
+            f"be read: {error.strerror}",
+            param_hint="ID|PATH",
+        ) from error
+
+
+def _count(number: int) -> str:
+    return "1 picture" if number == 1 else f"{number:,} pictures"
