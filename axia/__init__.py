@@ -16,8 +16,8 @@ Results
 What calls take beside pictures
     AlignmentItem, GroundTruth, IsqItems, ModelScores, PreferenceAnswer, Rating, SearchFilter
 Errors, drawn as a tree in `axia.errors`
-    AxiaError, Cancelled, ConnectionFailed, DeadlineExceeded, FieldViolation, InvalidRequest, NotFound, Overloaded,
-    ServerError, Unauthenticated, Unavailable
+    AxiaError, Cancelled, ConnectionFailed, DeadlineExceeded, FailedPrecondition, FieldViolation, InvalidRequest,
+    NotFound, Overloaded, ServerError, Unauthenticated, Unavailable
 Version
     __version__
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Cancelled,
         ConnectionFailed,
         DeadlineExceeded,
+        FailedPrecondition,
         FieldViolation,
         InvalidRequest,
         NotFound,
@@ -97,6 +98,7 @@ __all__ = [
     "DeadlineExceeded",
     "Deleted",
     "Detection",
+    "FailedPrecondition",
     "FieldViolation",
     "FrameDetection",
     "FrameFailed",
@@ -152,6 +154,7 @@ _MODULES = {
         "Cancelled",
         "ConnectionFailed",
         "DeadlineExceeded",
+        "FailedPrecondition",
         "FieldViolation",
         "InvalidRequest",
         "NotFound",
