@@ -17,8 +17,8 @@ What calls take beside pictures
     AlignmentItem, GroundTruth, IsqItems, MisalignmentItem, ModelScores, PersonaOutcome, PreferenceAnswer, Rating,
     SearchFilter
 Errors, drawn as a tree in `axia.errors`
-    AxiaError, Cancelled, ConnectionFailed, DeadlineExceeded, FieldViolation, InvalidRequest, NotFound, Overloaded,
-    ServerError, Unauthenticated, Unavailable
+    AxiaError, Cancelled, ConnectionFailed, DeadlineExceeded, FailedPrecondition, FieldViolation, InvalidRequest,
+    NotFound, Overloaded, ServerError, Unauthenticated, Unavailable
 Version
     __version__
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Cancelled,
         ConnectionFailed,
         DeadlineExceeded,
+        FailedPrecondition,
         FieldViolation,
         InvalidRequest,
         NotFound,
@@ -108,6 +109,7 @@ __all__ = [
     "DeadlineExceeded",
     "Deleted",
     "Detection",
+    "FailedPrecondition",
     "FieldViolation",
     "FrameDetection",
     "FrameFailed",
@@ -165,6 +167,7 @@ _MODULES = {
         "Cancelled",
         "ConnectionFailed",
         "DeadlineExceeded",
+        "FailedPrecondition",
         "FieldViolation",
         "InvalidRequest",
         "NotFound",

@@ -1,9 +1,11 @@
 """A client's connection, and what its calls have in common: for threads, and for asyncio."""
 # ruff: noqa: ASYNC109 - the limit travels to the server; asyncio.timeout can't do that
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
@@ -114,14 +116,19 @@ class AsyncConnected(_Caller):
         super().__init__(address, timeout, api_key)
         self._tls = self._check_tls(tls or TLS.from_environment())
         self._credentials = self._tls.credentials() if self._tls else None
-        # Made with the first call: a channel belongs to the event loop in which it is made.
-        self._channel: grpc.aio.Channel | None = None
+        # Made with the first call in a loop: a channel belongs to the event loop in which it is made.
+        self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, grpc.aio.Channel] = WeakKeyDictionary()
 
     async def close(self) -> None:
-        """Closes the connection and cancels calls that are still running."""
+        """Closes the connection and cancels calls that are still running in this event loop and in others."""
         self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        here = asyncio.get_running_loop()
+        for loop, channel in list(self._channels.items()):
+            if loop is here:
+                await channel.close()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(channel.close(), loop)
+        self._channels.clear()  # what belongs to a loop that is over is freed with it
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,14 +139,18 @@ class AsyncConnected(_Caller):
         await self.close()
 
     def _open(self) -> grpc.aio.Channel:
-        if self._channel is None:
+        _forks.use_asyncio()
+        loop = asyncio.get_running_loop()
+        channel = self._channels.get(loop)
+        if channel is None:
             options = _call.channel_options(self.address)
             if self._tls and self._credentials:
                 options += self._tls.options
-                self._channel = grpc.aio.secure_channel(self.address, self._credentials, options=options)
+                channel = grpc.aio.secure_channel(self.address, self._credentials, options=options)
             else:
-                self._channel = grpc.aio.insecure_channel(self.address, options=options)
-        return self._channel
+                channel = grpc.aio.insecure_channel(self.address, options=options)
+            self._channels[loop] = channel
+        return channel
 
     # Each is one class at run time, whose type depends on the channel; the generated stubs spell it as two.
 

@@ -1,7 +1,8 @@
 """Forks of this process while a call is in flight: two processes then share connections that only one can use.
 
 gRPC takes care of a fork where no thread is in a call. Otherwise it does nothing, and calls of the child on a
-connection of the parent hang, abort the process, or break the parent's connection.
+connection of the parent hang, abort the process, or break the parent's connection. Its part for asyncio, once it was
+used, never works in a child: calls hang beyond their time limits.
 """
 
 import os
@@ -14,6 +15,9 @@ class _Forks:
     def __init__(self) -> None:
         self.unsafe = 0
         """Forks between this process and its first ancestor that came while a call was in flight."""
+        self.asyncio_used = False
+        """Whether this process or one that it was forked from has used gRPC's part for asyncio."""
+        self._asyncio_lost = False
         self._in_flight = 0
         self._forks = 0
         # Calls may end in a generator that the garbage collector closes, anywhere.
@@ -26,9 +30,18 @@ class _Forks:
 
     def _forked(self) -> None:
         self.unsafe += self._in_flight > 0
+        self._asyncio_lost = self.asyncio_used
         self._in_flight = 0
         self._forks += 1
         self._lock.release()
+
+    def use_asyncio(self) -> None:
+        if self._asyncio_lost:
+            raise RuntimeError(
+                "this process was forked after an AsyncClient had been used, and asyncio's part of gRPC works in one "
+                "process only: use axia.Client here, or start processes by multiprocessing's spawn method"
+            )
+        self.asyncio_used = True
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -52,6 +65,15 @@ def unsafe_forks() -> int:
 
 
 calling = _FORKS.calling
+
+
+def use_asyncio() -> None:
+    """Notes that gRPC's part for asyncio is used.
+
+    Raises:
+        RuntimeError: With what to do, if it was used before a fork that this process comes from.
+    """
+    _FORKS.use_asyncio()
 
 
 def check(unsafe_before: int) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
 from axia._connection import MAX_MESSAGE_BYTES
-from axia._pictures import Picture, read, too_large
+from axia._pictures import Channels, Picture, read, too_large
 from axia.errors import InvalidRequest, ServerError
 from axia.inputs import AlignmentItem, GroundTruth, SearchFilter
 from axia.results import (
@@ -57,6 +58,7 @@ class DetectOptions(TypedDict, total=False):
     abstain_threshold: float | None
     ground_truth: GroundTruth | None
     sentence_rule: Literal["answer", "literal"] | None
+    channels: Channels
 
 
 class SearchOptions(TypedDict, total=False):
@@ -101,23 +103,35 @@ class InterestOptions(SamplingOptions, total=False):
     strategy: Literal["simple", "isq"]
     threshold: float | None
     structured: bool
+    channels: Channels
 
 
 def build(message: type[MessageT], fields: Mapping[str, object]) -> MessageT:
     """A message with these fields; None leaves a field unset.
 
     Raises:
-        InvalidRequest: If a value does not fit its field; it names the field.
+        InvalidRequest: If a value does not fit its field; it names the field. Whole floats fit fields of integers.
     """
     request = message()
     for name, value in fields.items():
         if value is None:
             continue
         try:
-            request.MergeFrom(message(**{name: _plain(value)}))
-        except ValueError as error:  # protobuf: a number beyond the field's bits, or text that is no Unicode
-            raise InvalidRequest.of(name, f"{value!r} can't be sent; give one in the documented range") from error
+            request.MergeFrom(message(**{name: _plain(_whole(message, name, value))}))
+        except (ValueError, TypeError) as error:  # protobuf: of another type, beyond the field's bits, or no Unicode
+            raise InvalidRequest.of(
+                name, f"{value!r} can't be sent; give one of the documented type and range"
+            ) from error
     return request
+
+
+def _whole(message: type[Message], name: str, value: object) -> object:
+    """A whole number that came as a float, as JSON and YAML have it, for a field of integers."""
+    field = message.DESCRIPTOR.fields_by_name.get(name)
+    integers = (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64)
+    if isinstance(value, float) and value.is_integer() and field is not None and field.cpp_type in integers:
+        return int(value)
+    return value
 
 
 def _plain(value: object) -> Any:
@@ -153,7 +167,7 @@ def detect_config(**options: Any) -> gateway_pb2.DetectValuesRequest:
         raise InvalidRequest.of("prompt", "give prompt_id or prompt_text, not both")
     if options.get("system_prompt_id") is not None and options.get("system_prompt_text") is not None:
         raise InvalidRequest.of("system_prompt", "give system_prompt_id or system_prompt_text, not both")
-    if isinstance(options.get("temperature"), Sequence):
+    if isinstance(options.get("temperature"), Sequence) and not isinstance(options["temperature"], str):
         options["temperatures"] = list(options.pop("temperature"))
     if truth := options.pop("ground_truth", None):
         options["ground_truth"] = ground_truth(truth)
@@ -185,13 +199,16 @@ def detect(image: Picture, **options: Any) -> Detect:
         InvalidRequest: If two arguments exclude each other, a number does not fit its field, or all is too large.
         OSError: If the picture can't be read.
     """
+    channels = options.pop("channels", "RGB")
     request = detect_config(**options)
-    data, path = read(image)
+    data, path = read(image, channels)
     request.image.data = data
     return Detect(limited(request), path)
 
 
-def frame(image: Picture, frame_id: int) -> tuple[gateway_pb2.WatchValuesRequest, str | None]:
+def frame(
+    image: Picture, frame_id: int, channels: Channels = "RGB"
+) -> tuple[gateway_pb2.WatchValuesRequest, str | None]:
     """Builds the message of one frame of a watch, and gives its path.
 
     Raises:
@@ -199,7 +216,7 @@ def frame(image: Picture, frame_id: int) -> tuple[gateway_pb2.WatchValuesRequest
         OSError: If it can't be read.
     """
     request = gateway_pb2.WatchValuesRequest()
-    data, path = read(image)
+    data, path = read(image, channels)
     request.frame.frame_id = frame_id
     request.frame.image.data = data  # in place: a message handed to a constructor is copied
     return limited(request), path
@@ -271,6 +288,7 @@ def judge_interest(
     if unknown := set(options) - InterestOptions.__annotations__.keys():
         raise TypeError(f"there is no argument {min(unknown)!r}: see axia.Client.judge_interest")
     image_ids = texts("image_ids", options.pop("image_ids", ()))
+    channels = options.pop("channels", "RGB")
     if strategy := options.pop("strategy", None):
         name = f"INTEREST_STRATEGY_{strategy.upper()}"
         options["strategy"] = _word("strategy", name, gateway_pb2.InterestStrategy)
@@ -278,7 +296,7 @@ def judge_interest(
     if isinstance(pictures, str | bytes | os.PathLike):
         raise TypeError("pictures is one picture: give a list of pictures")
     for image in pictures:
-        request.pictures.add().image.data = read(image)[0]
+        request.pictures.add().image.data = read(image, channels)[0]
         limited(request)
     for image_id in image_ids:
         request.pictures.add(image_id=image_id)
@@ -299,7 +317,7 @@ def search_text(query: str, page_token: str, **options: Any) -> retrieval_pb2.Se
 
 
 def search_image(
-    image: Picture | None, image_id: str | None, page_token: str, **options: Any
+    image: Picture | None, image_id: str | None, page_token: str, channels: Channels = "RGB", **options: Any
 ) -> retrieval_pb2.SearchByImageRequest:
     """Builds the request of a search by picture; takes SearchOptions."""
     if (image is None) == (image_id is None):
@@ -308,7 +326,7 @@ def search_image(
         retrieval_pb2.SearchByImageRequest, {"image_id": image_id, "page_token": page_token, **_search(options)}
     )
     if image is not None:
-        request.image.data = read(image)[0]
+        request.image.data = read(image, channels)[0]
     return limited(request)
 
 
@@ -325,10 +343,10 @@ def _search(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def index_image(
-    image: Picture, metadata: ImageMetadata, tag: int
+    image: Picture, metadata: ImageMetadata, tag: int, channels: Channels = "RGB"
 ) -> tuple[retrieval_pb2.IndexImagesRequest, str | None]:
     """Builds the request for one picture to take in, and gives its path."""
-    data, path = read(image)
+    data, path = read(image, channels)
     request = build(retrieval_pb2.IndexImagesRequest, {"metadata": metadata, "tag": tag})
     request.image.data = data
     return limited(request), path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from axia import _requests, convert
 from axia._connected import AsyncConnected, Connected
-from axia._pictures import Picture
+from axia._pictures import Channels, Picture
 from axia._requests import SearchOptions
 from axia._streams import AsyncFeed, Feed, each
 from axia.results import (
@@ -33,7 +33,11 @@ class RetrievalCalls(Connected):
     """Takes pictures in, finds them, and keeps their index."""
 
     def index_images(
-        self, images: Iterable[Picture | tuple[Picture, ImageMetadata]], *, timeout: float | None = math.inf
+        self,
+        images: Iterable[Picture | tuple[Picture, ImageMetadata]],
+        *,
+        channels: Channels = "RGB",
+        timeout: float | None = math.inf,
     ) -> Generator[Acknowledgement, None, None]:
         """Takes pictures in, and gives what became of each, in their order.
 
@@ -45,7 +49,8 @@ class RetrievalCalls(Connected):
         it raises is raised here once the pictures before are acknowledged.
 
         Args:
-            images: Pictures, each alone or with what is known of it.
+            images: Pictures as `detect` takes them, each alone or with what is known of it.
+            channels: Order of the colours of those that are numpy arrays, ``RGB`` or ``BGR``.
             timeout: Seconds for all pictures. Default: no limit.
         """
         paths: dict[int, str | None] = {}
@@ -53,7 +58,7 @@ class RetrievalCalls(Connected):
         def requests() -> Iterator[retrieval_pb2.IndexImagesRequest]:
             for tag, item in enumerate(images):
                 image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
-                request, paths[tag] = _requests.index_image(image, metadata, tag)
+                request, paths[tag] = _requests.index_image(image, metadata, tag, channels)
                 yield request
 
         feed = Feed(requests(), window=_requests.INDEX_WINDOW)
@@ -82,12 +87,16 @@ class RetrievalCalls(Connected):
         image: Picture | None = None,
         *,
         image_id: str | None = None,
+        channels: Channels = "RGB",
         page_token: str = "",
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
-        """Finds the pictures nearest to a picture, or to the stored one with an id; else as `search_text`."""
-        request = _requests.search_image(image, image_id, page_token, **options)
+        """Finds the pictures nearest to a picture, or to the stored one with an id; else as `search_text`.
+
+        `channels` is the order of colours of a numpy array, ``RGB`` or ``BGR``.
+        """
+        request = _requests.search_image(image, image_id, page_token, channels, **options)
         return self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
 
     def search_value(
@@ -148,7 +157,11 @@ class AsyncRetrievalCalls(AsyncConnected):
     """The same for asyncio."""
 
     async def index_images(
-        self, images: "Iterable[ToIndex] | AsyncIterable[ToIndex]", *, timeout: float | None = math.inf
+        self,
+        images: "Iterable[ToIndex] | AsyncIterable[ToIndex]",
+        *,
+        channels: Channels = "RGB",
+        timeout: float | None = math.inf,
     ) -> AsyncGenerator[Acknowledgement, None]:
         """See `Client.index_images`."""
         paths: dict[int, str | None] = {}
@@ -157,7 +170,7 @@ class AsyncRetrievalCalls(AsyncConnected):
             tag = 0
             async for item in each(images):
                 image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
-                request, paths[tag] = await asyncio.to_thread(_requests.index_image, image, metadata, tag)
+                request, paths[tag] = await asyncio.to_thread(_requests.index_image, image, metadata, tag, channels)
                 yield request
                 tag += 1
 
@@ -179,12 +192,13 @@ class AsyncRetrievalCalls(AsyncConnected):
         image: Picture | None = None,
         *,
         image_id: str | None = None,
+        channels: Channels = "RGB",
         page_token: str = "",
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
         """See `Client.search_image`."""
-        request = await asyncio.to_thread(_requests.search_image, image, image_id, page_token, **options)
+        request = await asyncio.to_thread(_requests.search_image, image, image_id, page_token, channels, **options)
         return await self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
 
     async def search_value(

@@ -30,8 +30,10 @@ from axia.v1 import gateway_pb2
 
 
 class AsyncClient(AsyncRetrievalCalls):
-    """Asks an axia gateway. One client serves any number of calls at a time in one event loop; close it, or use it in
-    an `async with` block.
+    """Asks an axia gateway. One client serves any number of calls at a time; close it, or use `async with`.
+
+    Each event loop has a connection of its own, so that one client serves several `asyncio.run`, one after the other or
+    in several threads. It can't be used in a process that was forked after a call: use `Client` there, or spawn.
 
         >>> async with AsyncClient() as client:
         ...     detection = await client.detect("kitchen.jpg", n=5, seed=1)
@@ -90,6 +92,7 @@ class AsyncClient(AsyncRetrievalCalls):
         **options: Unpack[DetectOptions],
     ) -> AsyncGenerator[WatchEvent, None]:
         """See `Client.watch`."""
+        channels = options.pop("channels", "RGB")
         config = _requests.detect_config(**options)
         paths: dict[int, str | None] = {}
 
@@ -97,7 +100,7 @@ class AsyncClient(AsyncRetrievalCalls):
             yield gateway_pb2.WatchValuesRequest(config=config)
             frame_id = 0
             async for frame in each(frames):
-                request, paths[frame_id] = await asyncio.to_thread(_requests.frame, frame, frame_id)
+                request, paths[frame_id] = await asyncio.to_thread(_requests.frame, frame, frame_id, channels)
                 yield request
                 frame_id += 1
 
@@ -172,4 +175,4 @@ class AsyncClient(AsyncRetrievalCalls):
     @cached_property
     def scoring(self) -> AsyncScoring:
         """See `Client.scoring`."""
-        return AsyncScoring(self._open(), self._new_call)
+        return AsyncScoring(self._open, self._new_call)

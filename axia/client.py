@@ -60,7 +60,8 @@ class Client(RetrievalCalls):
         in the gateway's routing table where there is one, or else what is said here; the provenance has what was used.
 
         Args:
-            image: Path of a JPEG, PNG or WebP file, the bytes of one, or a PIL image.
+            image: Path of a JPEG, PNG or WebP file, the bytes of one, a PIL image, or a numpy array of uint8 and shape
+                (height, width, 3).
             n: Completions to sample. Default 3.
             temperature: Softmax temperature, 0 to 2, one for all completions or one for each. Default 1.
             top_p: Nucleus sampling, above 0 and at most 1. Default 1.
@@ -78,6 +79,7 @@ class Client(RetrievalCalls):
             sentence_rule: Which sentence of a completion is its first: ``answer`` for that of the answer itself,
                 without headings, "Sure!" and the like before it, or ``literal`` for that of the text, as the study has
                 it. Default ``answer``.
+            channels: Order of an array's colours, ``RGB``, or ``BGR`` as OpenCV has it. Default ``RGB``.
             timeout: Seconds for this call; `math.inf` for no limit. Default: the client's. Shortly before it runs
                 out, the completions that are done come back, with `partial` set.
 
@@ -127,7 +129,7 @@ class Client(RetrievalCalls):
         """Detects in the frames of a camera, the newest first: one that comes while another is being answered takes its
         place.
 
-            >>> for event in client.watch(camera(), n=1):
+            >>> for event in client.watch(camera(), n=1, channels="BGR"):  # camera() gives what OpenCV reads
             ...     if isinstance(event, FrameDetection):
             ...         print(event.frame_id, event.detection.consensus)
 
@@ -135,17 +137,18 @@ class Client(RetrievalCalls):
         them as the camera does. An error that it raises is raised here once the frames before have their events.
 
         Args:
-            frames: Pictures; they are numbered from 0.
+            frames: Pictures as `detect` takes them; they are numbered from 0.
             timeout: Seconds for the whole watch. Default: no limit.
             options: Those of `detect`.
         """
+        channels = options.pop("channels", "RGB")
         config = _requests.detect_config(**options)
         paths: dict[int, str | None] = {}
 
         def requests() -> Iterator[gateway_pb2.WatchValuesRequest]:
             yield gateway_pb2.WatchValuesRequest(config=config)
             for frame_id, frame in enumerate(frames):
-                request, paths[frame_id] = _requests.frame(frame, frame_id)
+                request, paths[frame_id] = _requests.frame(frame, frame_id, channels)
                 yield request
 
         call = self._new_call(timeout)
@@ -190,7 +193,7 @@ class Client(RetrievalCalls):
             timeout: Seconds for the whole assessment. Default: a day.
 
         Raises:
-            ServerError: If nothing is indexed, or what `resume` planned has changed; `reason` says which.
+            FailedPrecondition: If nothing is indexed, or what `resume` planned has changed; `reason` says which.
             AxiaError: As `detect`.
         """
         request = _requests.assess_preference(**options)
@@ -227,7 +230,7 @@ class Client(RetrievalCalls):
         """Judges as a persona whether pictures are interesting (arXiv 2411.11479).
 
         Args:
-            pictures: Up to 64 pictures.
+            pictures: Up to 64 pictures, each as `detect` takes them.
             traits: 1 to 64 sentences about the persona.
             image_ids: Ids of stored pictures, judged after `pictures`.
             strategy: ``simple``, a plain question, or ``isq``, the six items of the inductive scoring questionnaire.
@@ -235,6 +238,7 @@ class Client(RetrievalCalls):
             structured: Hold answers to "yes" and "no", or with ``isq`` to JSON with the six items. This takes refusals
                 away.
             timeout: Seconds for this call. Default: the client's.
+            channels: As in `detect`.
             options: `model`, `temperature`, `top_p`, `max_tokens` and `seed`, as in `assess_preference`. With ``isq``
                 `max_tokens` is 256 by default, or more where the routing table says so.
 

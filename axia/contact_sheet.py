@@ -3,11 +3,17 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from axia._pictures import upright
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 _THUMB, _GAP, _CAPTION, _COLUMNS = 200, 12, 36, 5
 _FONT_SIZE = 13
-_BACKGROUND, _INK = (250, 250, 248), (30, 30, 30)
+_BACKGROUND, _INK, _UNREADABLE = (250, 250, 248), (30, 30, 30), (200, 200, 200)
+_END_OF_JPEG = b"\xff\xd9"
 
 
 class Entry(NamedTuple):
@@ -20,7 +26,7 @@ class Entry(NamedTuple):
 
 def write_contact_sheet(entries: Sequence[Entry], path: Path) -> None:
     """Writes the pictures in rows of five, each with its caption; the name of the file says the format."""
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
+    from PIL import Image, ImageDraw, ImageFont
 
     columns = min(_COLUMNS, max(1, len(entries)))
     rows = -(-len(entries) // columns)
@@ -39,11 +45,24 @@ def write_contact_sheet(entries: Sequence[Entry], path: Path) -> None:
     for number, entry in enumerate(entries):
         row, column = divmod(number, columns)
         x, y = _GAP + column * (_THUMB + _GAP), _GAP + row * (_THUMB + _CAPTION + _GAP)
-        with Image.open(io.BytesIO(entry.data)) as picture:
-            picture.draft("RGB", (_THUMB * 2, _THUMB * 2))
-            small = ImageOps.exif_transpose(picture).convert("RGB")
-            small.thumbnail((_THUMB, _THUMB))
+        small = _thumbnail(entry.data)
         sheet.paste(small, (x + (_THUMB - small.width) // 2, y + _THUMB - small.height))
         for line, text in enumerate(entry.caption):
             pen.text((x, y + _THUMB + 3 + line * (_FONT_SIZE + 3)), fitted(text), _INK, font)
     sheet.save(path)
+
+
+def _thumbnail(data: bytes) -> "PILImage":
+    """A small picture; a grey square where PIL, other than the server, can't read it."""
+    from PIL import Image
+
+    for whole in (data, data + _END_OF_JPEG):  # servers take a JPEG that lacks its end marker
+        try:
+            with Image.open(io.BytesIO(whole)) as picture:
+                picture.draft("RGB", (_THUMB * 2, _THUMB * 2))
+                small = upright(picture).convert("RGB")
+        except Exception:  # noqa: S112 - PIL raises many types, and one picture must not cost the others
+            continue
+        small.thumbnail((_THUMB, _THUMB))
+        return small
+    return Image.new("RGB", (_THUMB, _THUMB), _UNREADABLE)

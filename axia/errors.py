@@ -3,6 +3,7 @@
     AxiaError                  everything below
       + InvalidRequest         the request is wrong; `fields` says where
       + NotFound               no model, prompt or other thing has that name
+      + FailedPrecondition     the request is fine and something else must be done first, such as to index pictures
       + Unauthenticated        the gateway wants an API key, or another one
       + Overloaded             the model's queue is full; try again after `retry_after` seconds
       + Unavailable            the server can't answer now: its model is away, or it is starting or stopping
@@ -83,6 +84,10 @@ class InvalidRequest(AxiaError):
 
 class NotFound(AxiaError):
     """The request names a model, a prompt or another thing that the server does not have."""
+
+
+class FailedPrecondition(AxiaError):
+    """The request is fine, and something else must be done first; the message says what, such as to index pictures."""
 
 
 class Unauthenticated(AxiaError):
@@ -179,10 +184,9 @@ def from_rpc_error(
         case "INVALID_ARGUMENT" | "OUT_OF_RANGE":
             return InvalidRequest(said or f"the server refuses the request: {text}", **about, fields=details.fields)
         case "NOT_FOUND":
-            if details.reason and not any(word in details.reason for word in ("MODEL", "PROMPT")):
-                return NotFound(said, **about)
-            advice = "`axia models` lists the models and prompts"
-            return NotFound(_with_advice(said or text, advice, key="axia models"), **about)
+            return NotFound(_not_found(said or text, details.reason), **about)
+        case "FAILED_PRECONDITION":
+            return FailedPrecondition(said or f"the server at {address} is not set up for this call: {text}", **about)
         case "UNAUTHENTICATED":
             advice = "give the gateway's API key with api_key= or AXIA_API_KEY"
             return Unauthenticated(_with_advice(said or f"{address} refuses the call", advice, key="API_KEY"), **about)
@@ -209,6 +213,12 @@ def from_rpc_error(
         case _:
             log = f"the server at {address} failed ({code}): look for request {about['request_id']} in its log"
             return ServerError(said or log, **about)
+
+
+def _not_found(message: str, reason: str) -> str:
+    if reason and not any(word in reason for word in ("MODEL", "PROMPT")):
+        return message
+    return _with_advice(message, "`axia models` lists the models and prompts", key="axia models")
 
 
 def _is_too_large(code: str, text: str) -> bool:

@@ -59,7 +59,7 @@ class Scoring:
 
     Raises:
         InvalidRequest: If an argument is wrong; `fields` says which.
-        ServerError: If the reader model is needed and the server has none; the message says what to install.
+        FailedPrecondition: If the reader model is needed and the server has none; the message says what to install.
     """
 
     def __init__(self, channel: grpc.Channel, new_call: NewCall) -> None:
@@ -288,10 +288,14 @@ class Scoring:
 class AsyncScoring:
     """`Scoring` with `await`."""
 
-    def __init__(self, channel: grpc.aio.Channel, new_call: NewCall) -> None:
-        # One class at run time, whose type depends on the channel; the generated stubs spell it as two.
-        self._stub = cast("ScoringServiceAsyncStub", scoring_pb2_grpc.ScoringServiceStub(channel))
+    def __init__(self, channel: Callable[[], grpc.aio.Channel], new_call: NewCall) -> None:
+        self._channel = channel
         self._new_call = new_call
+
+    @property
+    def _stub(self) -> "ScoringServiceAsyncStub":
+        # One class at run time, whose type depends on the channel; the generated stubs spell it as two.
+        return cast("ScoringServiceAsyncStub", scoring_pb2_grpc.ScoringServiceStub(self._channel()))
 
     async def classify_responses(
         self, sentences: Sequence[str], *, timeout: float | None = None

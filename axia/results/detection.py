@@ -24,9 +24,9 @@ class ImageInfo(Result):
     format: str
     """``JPEG``, ``PNG`` or ``WEBP``."""
     width: int
-    """Pixels, as the file stores them."""
+    """Pixels of the upright picture, after EXIF orientation."""
     height: int
-    """Pixels, as the file stores them."""
+    """Pixels of the upright picture, after EXIF orientation."""
     used_width: int = 0
     """Pixels of what the model's processor got: upright, and reduced where the picture has more than the server uses; 0
     if that isn't known."""

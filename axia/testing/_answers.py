@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, UnidentifiedImageError
 
+from axia._pictures import upright
 from axia.v1 import gateway_pb2, image_pb2, scoring_pb2
 
 
@@ -47,7 +48,7 @@ def inspect(data: bytes) -> image_pb2.ImageInfo | None:
     """What a server reads from a picture; None if it is none."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            width, height = picture.size
+            width, height = upright(picture).size
             file_format = picture.format or ""
     except (UnidentifiedImageError, OSError):
         return None

@@ -19,8 +19,9 @@ class Image(google.protobuf.message.Message):
     DATA_FIELD_NUMBER: builtins.int
     data: builtins.bytes
     """The encoded file: JPEG, PNG or WebP, a single frame. The format is read from the bytes; a file name or media type
-    is never trusted. EXIF orientation is applied and all metadata is dropped. Default limits of a server: 20 MiB,
-    64 megapixels, 1 to 16,384 pixels a side, one at most 100 times as long as the other.
+    is never trusted. EXIF orientation is applied and all metadata is dropped, however odd or large. A JPEG that lacks
+    only its end marker is taken, and of a PNG that hides an animation its own picture. Default limits of a server:
+    20 MiB, 64 megapixels, 1 to 16,384 pixels a side, one at most 100 times as long as the other.
     """
     def __init__(
         self,
@@ -48,9 +49,9 @@ class ImageInfo(google.protobuf.message.Message):
     format: builtins.str
     """The format found in the bytes: "JPEG", "PNG" or "WEBP"."""
     width: builtins.int
-    """Width in pixels as the file stores it, before EXIF orientation is applied."""
+    """Width in pixels of the upright picture, after EXIF orientation is applied."""
     height: builtins.int
-    """Height in pixels as the file stores it, before EXIF orientation is applied."""
+    """Height in pixels of the upright picture, after EXIF orientation is applied."""
     used_width: builtins.int
     """Width in pixels of what the model's processor got: upright, and reduced where the picture has more pixels than the
     server uses (AXIA_INFERENCE_USED_IMAGE_MEGAPIXELS). 0 where no model has taken the picture, or by a server of an

@@ -39,9 +39,9 @@ class PictureRecord:
     format: str
     """"JPEG", "PNG" or "WEBP"."""
     width: int
-    """Pixels, as stored."""
+    """Pixels of the upright picture."""
     height: int
-    """Pixels, as stored."""
+    """Pixels of the upright picture."""
     perceptual_hash: str
     """64 bits as 16 hexadecimal digits (pHash)."""
     platform: str = ""

@@ -5,7 +5,6 @@ Formats are JPEG, PNG and WebP with a single frame. Nothing is ever written to a
 
 import asyncio
 import hashlib
-import io
 import logging
 import warnings
 from collections import deque
@@ -17,14 +16,13 @@ from typing import NamedTuple
 
 from PIL import Image, PngImagePlugin
 
+from services.serving import foreign, jpeg, png, webp
 from services.serving.errors import InvalidArgument
 from services.serving.jpeg import has_short_header
-from services.serving.pixels import decoded, reduction
+from services.serving.pixels import decoded, reduction, upright_size, upright_size_of
+from services.serving.repairs import JPEG, PNG, opened, repaired
 from services.serving.settings import ServerSettings
 from services.serving.webp import still_size
-
-FORMATS = ("JPEG", "PNG", "WEBP")
-"""Formats that are read, by Pillow's names."""
 
 # Our own limit is stricter, configurable and refuses before decoding; Pillow's would only warn in that range.
 Image.MAX_IMAGE_PIXELS = None
@@ -36,11 +34,9 @@ logging.getLogger("PIL").setLevel(logging.INFO)
 # It warns about odd metadata, which is dropped anyway. warnings.catch_warnings around each call is not for threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-_JPEG = b"\xff\xd8\xff"
-_PNG = b"\x89PNG\r\n\x1a\n"
 _ROS_DEPTH_HEADER = 12
 """Bytes before the PNG in a message of ROS's compressed_depth_image_transport."""
-_SIGNATURES = ((0, _JPEG), (0, _PNG), (8, b"WEBP"))
+_SIGNATURES = ((0, JPEG), (0, PNG), (8, b"WEBP"))
 """How files of the formats begin: offset and bytes."""
 
 
@@ -73,6 +69,8 @@ _SMALL_BYTES = 1 << 16
 """JPEG with short headers and still WebP up to this size have them read at once: that and hashing takes less than
 handing them to a thread. Not so a PNG, whose compressed metadata is unpacked with its header, nor an animation, which
 is opened."""
+_LITTLE_METADATA = 1 << 12
+"""Bytes of a WebP's EXIF that are read at once: entry by entry."""
 
 
 class PictureHeader(NamedTuple):
@@ -83,9 +81,9 @@ class PictureHeader(NamedTuple):
     format: str
     """One of `FORMATS`."""
     width: int
-    """Pixels, as stored: before EXIF orientation."""
+    """Pixels of the upright picture: after EXIF orientation."""
     height: int
-    """Pixels, as stored: before EXIF orientation."""
+    """Pixels of the upright picture: after EXIF orientation."""
 
 
 def read_header(data: bytes, limits: PictureLimits, field: str = "image.data") -> PictureHeader:
@@ -98,7 +96,7 @@ def read_header(data: bytes, limits: PictureLimits, field: str = "image.data") -
     size = still_size(data)
     if size is not None:
         _check_size(*size, limits, field)
-        return PictureHeader(hashlib.sha256(data).hexdigest(), "WEBP", *size)
+        return PictureHeader(hashlib.sha256(data).hexdigest(), "WEBP", *upright_size_of(size, webp.metadata(data)))
     with _open(data, limits, field) as picture:
         return _header(picture, data)
 
@@ -118,21 +116,36 @@ def read(data: bytes, limits: PictureLimits, field: str = "image.data") -> tuple
     """Reads the header, checks it, and only then decodes; see `read_header` and `decode`."""
     with _open(data, limits, field) as picture:
         header = _header(picture, data)
+        fault: Exception | None = None
         try:
-            return header, decoded(picture, limits.max_used_pixels)
+            # Zeros count as blocks for a decoder.
+            if not (data.startswith(JPEG) and jpeg.is_padded(data)):
+                return header, decoded(picture, limits.max_used_pixels)
         except InvalidArgument as error:
             raise error.renamed(lambda _: field) from error
         except Exception as error:
-            # Pillow raises many types for damaged data, in decoders and conversions; the picture is at fault.
-            raise InvalidArgument(
-                field, "the picture is truncated or damaged; send the whole file", reason="IMAGE_DAMAGED"
-            ) from error
+            # Pillow raises many types for damaged data, in decoders and conversions; the picture is at fault. The
+            # traceback would keep pixels.
+            fault = error.with_traceback(None)
+    mended = repaired(data, limits.max_used_pixels)
+    if mended is None:
+        raise InvalidArgument(
+            field, "the picture is truncated or damaged; send the whole file", reason="IMAGE_DAMAGED"
+        ) from fault
+    return header, mended
 
 
 def _header(picture: Image.Image, data: bytes) -> PictureHeader:
     # A phone's JPEG may hold a preview or depth map beside the photograph; Pillow calls that MPO.
     name = "JPEG" if picture.format == "MPO" else str(picture.format)
-    return PictureHeader(hashlib.sha256(data).hexdigest(), name, *picture.size)
+    if name == "PNG" and "exif" not in picture.info:
+        # It may come behind the pixels, and Pillow would decode them to find it.
+        picture.info["exif"] = png.exif(data)
+    return PictureHeader(hashlib.sha256(data).hexdigest(), name, *upright_size(picture))
+
+
+def _is_plain_webp(data: bytes) -> bool:
+    return still_size(data) is not None and sum(map(len, webp.metadata(data).values())) <= _LITTLE_METADATA
 
 
 def _check_length(data: bytes, limits: PictureLimits, field: str) -> None:
@@ -174,27 +187,25 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
     if size is not None:
         _check_size(*size, limits, field)  # before Pillow takes memory for it
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        picture = opened(data)
     except Exception as error:
         # As with decoding: any failure on these bytes is the bytes' fault.
         if any(data.startswith(signature, offset) for offset, signature in _SIGNATURES):
             raise InvalidArgument(
-                field,
-                "the picture's header is damaged, or its metadata is too large; send the whole file without metadata",
-                reason="IMAGE_DAMAGED",
+                field, "the picture's header is damaged; send the whole file", reason="IMAGE_DAMAGED"
             ) from error
-        if data[_ROS_DEPTH_HEADER:].startswith(_PNG):
+        if data[_ROS_DEPTH_HEADER:].startswith(PNG):
             raise InvalidArgument(
                 field,
                 "the data is a depth image in ROS's compressedDepth form; send the colour picture of the camera",
                 reason="IMAGE_UNREADABLE",
             ) from error
-        raise InvalidArgument(
-            field, "not a picture in JPEG, PNG or WebP; convert it to one of them", reason="IMAGE_UNREADABLE"
-        ) from error
+        raise InvalidArgument(field, f"the data is {foreign.told(data)}", reason="IMAGE_UNREADABLE") from error
     _check_size(*picture.size, limits, field)
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":
+    # Other pictures of an MPO, and the animation of a PNG that has a picture of its own for all who don't play it, are
+    # not what a viewer shows at first.
+    if frames > 1 and picture.format != "MPO" and not getattr(picture, "default_image", False):
         raise InvalidArgument(field, f"the picture has {frames} frames; send a single one", reason="IMAGE_ANIMATED")
     return picture
 
@@ -254,7 +265,7 @@ class PictureReader:
 
     async def header(self, data: bytes, field: str = "image.data") -> PictureHeader:
         """Reads the header; see `read_header`."""
-        if len(data) <= _SMALL_BYTES and (still_size(data) or (data.startswith(_JPEG) and has_short_header(data))):
+        if len(data) <= _SMALL_BYTES and (_is_plain_webp(data) or (data.startswith(JPEG) and has_short_header(data))):
             return read_header(data, self.limits, field)
         return await asyncio.get_running_loop().run_in_executor(self._pool, read_header, data, self.limits, field)
 

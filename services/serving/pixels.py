@@ -26,6 +26,9 @@ _UPRIGHT = {
 }
 """What makes a picture of each EXIF orientation upright; those not listed are."""
 
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations with which width and height change places."""
+
 
 def reduction(width: int, height: int, max_pixels: int) -> int:
     """By what whole number each side is divided so that the pixels are within a bound.
@@ -87,11 +90,37 @@ def _upright(whole: Image.Image, picture: Image.Image) -> Image.Image:
 
     Pillow's own function writes all EXIF anew, and fails on what cameras and editors leave there.
     """
-    try:
-        method = _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # many types, as with decoding; without sound EXIF the picture is as good as stored
-        return whole
+    method = _UPRIGHT.get(_orientation(picture))
     return whole if method is None else whole.transpose(method)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation, 1 to 8."""
+    try:
+        said = picture.getexif().get(ExifTags.Base.Orientation)
+        return int(said) if said in _UPRIGHT else 1
+    except Exception:  # many types, as with decoding; without sound EXIF the picture is as good as stored
+        return 1
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height once the picture is turned as its EXIF orientation says."""
+    width, height = picture.size
+    return (height, width) if _orientation(picture) in _TURNED else (width, height)
+
+
+def upright_size_of(size: tuple[int, int], metadata: dict[str, bytes]) -> tuple[int, int]:
+    """The same without opening the picture.
+
+    Args:
+        size: As stored.
+        metadata: What Pillow would put into `Image.info`.
+    """
+    if not metadata:
+        return size
+    bare = Image.new("1", (1, 1))
+    bare.info.update(metadata)
+    return size[::-1] if _orientation(bare) in _TURNED else size
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

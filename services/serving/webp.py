@@ -1,4 +1,4 @@
-"""The size of a WebP picture from its container, without a decoder.
+"""The size and the metadata of a WebP picture from its container, without a decoder.
 
 Pillow opens a WebP by making libwebp's animation decoder, which takes memory for two pictures of its size. That costs
 more than all else that a server does with a picture which it only passes on, and happens before any limit is checked.
@@ -16,6 +16,8 @@ _MAX_CHUNKS = 64
 empty ones, which would take a second."""
 _LOSSLESS_HEAD = 5
 _ANIMATED = 0x02
+_METADATA = {b"EXIF": "exif", b"XMP ": "xmp"}
+"""Chunks with metadata, by Pillow's names."""
 _FRAME_START = b"\x9d\x01\x2a"
 _LOSSLESS_SIGNATURE = 0x2F
 
@@ -49,6 +51,21 @@ def still_size(data: bytes) -> tuple[int, int] | None:
             return None  # without VP8X the picture comes first
         at += length + length % 2
     return None
+
+
+def metadata(data: bytes) -> dict[str, bytes]:
+    """EXIF and XMP of a WebP whose size `still_size` gives, by the names that they have in Pillow's `Image.info`."""
+    found: dict[str, bytes] = {}
+    at = _RIFF.size
+    for _ in range(_MAX_CHUNKS):
+        if at + _CHUNK.size > len(data):
+            break
+        name, length = _CHUNK.unpack_from(data, at)
+        at += _CHUNK.size
+        if name in _METADATA:
+            found.setdefault(_METADATA[name], data[at : at + length])
+        at += length + length % 2
+    return found
 
 
 def _lossy_size(body: bytes) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from axia import (
     Client,
     ConnectionFailed,
     DeadlineExceeded,
+    FailedPrecondition,
     FieldViolation,
     InvalidRequest,
     NotFound,
@@ -61,7 +62,8 @@ CASES = [
     Case("INTERNAL", "the server failed", "UNEXPECTED_FAILURE", (), ServerError, "^the server failed$"),
     Case("INTERNAL", "secret", "", (), ServerError, r"failed \(INTERNAL\): look for request \w{32} in its log$"),
     Case("UNKNOWN", "secret", "", (), ServerError, r"failed \(UNKNOWN\): look for request \w{32} in its log$"),
-    Case("FAILED_PRECONDITION", "set X", "NOT_SET_UP", (), ServerError, "^set X$"),
+    Case("FAILED_PRECONDITION", "set X", "NOT_SET_UP", (), FailedPrecondition, "^set X$"),
+    Case("FAILED_PRECONDITION", "odd", "", (), FailedPrecondition, "is not set up for this call: odd$"),
     Case("PERMISSION_DENIED", "", "", (), ServerError, r"failed \(PERMISSION_DENIED\)"),
 ]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,7 @@ def test_an_assessment_goes_on_where_it_broke_off(fake: FakeGateway) -> None:
         assert [event.position for event in events if isinstance(event, axia.PreferenceJudgement)] == list(range(7, 20))
         gone_on = client.preference(values=["power"], k=2, resume=part)
         assert (gone_on.judgements, gone_on.summary) == (whole.judgements, whole.summary)
-        with pytest.raises(axia.ServerError) as caught:
+        with pytest.raises(axia.FailedPrecondition) as caught:
             client.preference(values=["power"], k=3, resume=part)
     assert caught.value.reason == "PLAN_CHANGED"
 
@@ -359,3 +360,29 @@ def test_a_model_judges_answers_by_the_script() -> None:
         assert (asked.samples, asked.structured, len(asked.items)) == (3, True, 2)
         with pytest.raises(axia.InvalidRequest):
             client.judge_alignment(items, samples=2**40)
+
+
+def test_one_async_client_serves_several_event_loops() -> None:
+    """As in a notebook, Streamlit or a test runner with a loop for each test."""
+    with FakeGateway(detections=["the stove"]) as fake:
+        client = axia.AsyncClient(fake.address)
+        scoring = client.scoring
+
+        async def ask() -> str | None:
+            assert (await scoring.classify_responses(["None."]))[0].type == "none"
+            return (await client.detect(pictures.photograph(1))).consensus
+
+        assert [asyncio.run(ask()) for _ in range(3)] == ["the stove"] * 3
+        with ThreadPoolExecutor(2) as threads:
+            assert list(threads.map(lambda _: asyncio.run(ask()), range(4))) == ["the stove"] * 4
+        asyncio.run(client.close())
+        with pytest.raises(RuntimeError, match="this client is closed"):
+            asyncio.run(client.models())
+
+
+def test_what_is_unavailable_says_when_to_try_again() -> None:
+    with FakeGateway() as fake, axia.Client(fake.address) as client:
+        fake.fail("UNAVAILABLE", "the model is loading", retry_after=2.5, times=1)
+        with pytest.raises(axia.Unavailable, match="the model is loading") as caught:
+            client.detect(pictures.photograph(1))
+        assert caught.value.retry_after == 2.5

@@ -1,11 +1,12 @@
-"""A client in a process that was forked during a call says what to do."""
+"""A client in a process that was forked says what to do where it can't work."""
 
+import asyncio
 import os
 import sys
 
 import pytest
 
-from axia import Client, _forks
+from axia import AsyncClient, Client, _forks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doesn't fork")
 
@@ -42,3 +43,26 @@ def test_a_client_is_refused_after_a_fork_during_a_call_and_no_other() -> None:
         assert client._new_call(1.0)  # the parent goes on
         assert in_child(client) == "called"
     assert sys.modules["axia._forks"].unsafe_forks() == 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_async_client_is_refused_in_a_process_forked_after_its_use() -> None:
+    async def use() -> str:
+        async with AsyncClient("127.0.0.1:1") as client:
+            try:
+                client._open()
+            except RuntimeError as error:
+                return str(error)
+        return "opened"
+
+    assert asyncio.run(use()) == "opened"
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, asyncio.run(use()).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with os.fdopen(reading) as pipe:
+        assert "use axia.Client here, or start processes by multiprocessing's spawn method" in pipe.read()
+    assert asyncio.run(use()) == "opened"
