@@ -86,7 +86,7 @@ def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> di
 
 def _to_judgement(judgement: gateway_pb2.PreferenceJudgement) -> Judgement:
     picture = PlannedPicture(
-        judgement.position, judgement.value, judgement.keyword, judgement.image_id, judgement.score
+        judgement.position, judgement.value, judgement.keyword, judgement.image_id, judgement.score, judgement.source
     )
     return Judgement(
         picture,

@@ -127,7 +127,7 @@ class PreferenceAssessor:
             short += [keyword for keyword, hits in by_keyword.items() if len(hits) < k]
             for hits in by_keyword.values():
                 for hit in hits:
-                    own = PlannedPicture(len(pictures), value.id, hit.keyword, hit.image_id, hit.score)
+                    own = PlannedPicture(len(pictures), value.id, *hit)
                     pictures.append(own)
         if not pictures:
             raise FailedPrecondition(

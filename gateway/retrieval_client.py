@@ -52,7 +52,9 @@ class GrpcRetrieval:
             value=value, keywords=keywords, k=k, filter=cast("retrieval_pb2.SearchFilter | None", search_filter)
         )
         response = await self._answer("SearchByValue", request)
-        hits = (Hit(own.keyword, hit.id, hit.score) for own in response.keywords for hit in own.hits)
+        hits = (
+            Hit(own.keyword, hit.id, hit.score, hit.metadata.source) for own in response.keywords for hit in own.hits
+        )
         return ValueSearch(tuple(hits), response.provenance, response.provenance.images)
 
     async def picture(self, image_id: str) -> bytes:

@@ -75,6 +75,9 @@ class PreferenceJudgement(Result):
     """With the modality ``description``: what was asked about."""
     reasoning: tuple[str, ...] = ()
     """What the model thought before each reply; empty where it gave no reasoning at all."""
+    source: str = ""
+    """Where the picture comes from, as `ImageMetadata.source` had it when it was indexed: with `axia index` the path of
+    its file. Empty if nothing was said, or from a gateway of an earlier release."""
 
 
 class PreferenceSummary(Result):

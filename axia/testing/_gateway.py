@@ -124,7 +124,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             structured=request.structured,
             describer=_describer(request),
             describer_sampling=_answer_sampling(request) if _describer(request) else None,
-            given_descriptions=sum(image_id in given for _, _, image_id, _ in pictures),
+            given_descriptions=sum(image_id in given for _, _, image_id, _, _ in pictures),
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
             _fake.abort(
@@ -132,7 +132,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             )
         yield gateway_pb2.AssessPreferenceResponse(plan=plan)
         judgements = list(request.resume.judgements)
-        for position, (value, keyword, image_id, score) in enumerate(pictures):
+        for position, (value, keyword, image_id, score, source) in enumerate(pictures):
             if position < len(judgements):
                 continue
             self._fake.wait(context)
@@ -141,7 +141,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             description = replies[2] if request.modality == gateway_pb2.MODALITY_DESCRIPTION else ""
             judgement = gateway_pb2.PreferenceJudgement(
                 position=position, value=value, keyword=keyword, image_id=image_id, score=score, replies=replies,
-                verdict=verdict(replies[0]), description=description,
+                verdict=verdict(replies[0]), description=description, source=source,
             )  # fmt: skip
             judgements.append(judgement)
             yield gateway_pb2.AssessPreferenceResponse(judgement=judgement)

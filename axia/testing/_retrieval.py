@@ -57,10 +57,12 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         """What produces results."""
         return retrieval_pb2.SearchProvenance(encoder=_ENCODER, store="fake", images=len(self._pictures))
 
-    def pictures_of(self, values: Sequence[str], keywords: Sequence[str], k: int) -> list[tuple[str, str, str, float]]:
-        """Value, keyword, id and score of what an assessment asks about."""
+    def pictures_of(
+        self, values: Sequence[str], keywords: Sequence[str], k: int
+    ) -> list[tuple[str, str, str, float, str]]:
+        """Value, keyword, id, score and source of what an assessment asks about."""
         return [
-            (value.id, keyword, hit.id, hit.score)
+            (value.id, keyword, hit.id, hit.score, hit.metadata.source)
             for value in self._lexicon.values
             if not values or value.id in values
             for keyword in value.keywords

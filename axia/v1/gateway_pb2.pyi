@@ -1060,6 +1060,7 @@ class PreferenceJudgement(google.protobuf.message.Message):
     ERROR_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     REASONING_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     position: builtins.int
     """Position in the plan, from 0."""
     value: builtins.str
@@ -1076,6 +1077,10 @@ class PreferenceJudgement(google.protobuf.message.Message):
     """
     description: builtins.str
     """With MODALITY_DESCRIPTION: the description that was asked about."""
+    source: builtins.str
+    """Where the picture comes from, as its owner said when it was indexed: with `axia index` the path of its file. Empty
+    if nothing was said.
+    """
     @property
     def replies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The model's replies, in the order of the plan's prompts."""
@@ -1101,9 +1106,10 @@ class PreferenceJudgement(google.protobuf.message.Message):
         error: global___ItemError | None = ...,
         description: builtins.str = ...,
         reasoning: collections.abc.Iterable[builtins.str] | None = ...,
+        source: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "error", b"error", "image_id", b"image_id", "keyword", b"keyword", "position", b"position", "reasoning", b"reasoning", "replies", b"replies", "score", b"score", "value", b"value", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["description", b"description", "error", b"error", "image_id", b"image_id", "keyword", b"keyword", "position", b"position", "reasoning", b"reasoning", "replies", b"replies", "score", b"score", "source", b"source", "value", b"value", "verdict", b"verdict"]) -> None: ...
 
 global___PreferenceJudgement = PreferenceJudgement
 

@@ -76,7 +76,12 @@ class FakeRetrieval:
         return [LexiconValue("hedonism", ("comedy", "concert")), LexiconValue("security", ("lock", "shield"))]
 
     async def search_value(self, value: str, keywords: Sequence[str], k: int, search_filter: Message) -> ValueSearch:
-        hits = [Hit(keyword, f"{keyword}-{place}", 0.5) for keyword in keywords for place in range(min(k, self.found))]
+        places = range(min(k, self.found))
+        hits = [
+            Hit(keyword, f"{keyword}-{place}", 0.5, f"{keyword}/{place}.jpg")
+            for keyword in keywords
+            for place in places
+        ]
         return ValueSearch(tuple(hits), "provenance", self.images)
 
     async def picture(self, image_id: str) -> bytes:
