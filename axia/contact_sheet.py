@@ -26,6 +26,17 @@ class Entry(NamedTuple):
 
 def write_contact_sheet(entries: Sequence[Entry], path: Path) -> None:
     """Writes the pictures in rows of five, each with its caption; the name of the file says the format."""
+    _draw(entries).save(path)
+
+
+def contact_sheet(entries: Sequence[Entry]) -> bytes:
+    """The same as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    _draw(entries).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _draw(entries: Sequence[Entry]) -> "PILImage":
     from PIL import Image, ImageDraw, ImageFont
 
     columns = min(_COLUMNS, max(1, len(entries)))
@@ -49,7 +60,7 @@ def write_contact_sheet(entries: Sequence[Entry], path: Path) -> None:
         sheet.paste(small, (x + (_THUMB - small.width) // 2, y + _THUMB - small.height))
         for line, text in enumerate(entry.caption):
             pen.text((x, y + _THUMB + 3 + line * (_FONT_SIZE + 3)), fitted(text), _INK, font)
-    sheet.save(path)
+    return sheet
 
 
 def _thumbnail(data: bytes) -> "PILImage":

@@ -68,7 +68,7 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
 
 def _to_planned(resume: gateway_pb2.PreferenceResume) -> PlannedPictures:
     pictures = (
-        PlannedPicture(position, own.value, own.keyword, own.image_id, own.score)
+        PlannedPicture(position, own.value, own.keyword, own.image_id, own.score, own.source)
         for position, own in enumerate(resume.planned)
     )
     search = resume.search if resume.HasField("search") else None
@@ -97,7 +97,7 @@ def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> di
 
 def _to_judgement(judgement: gateway_pb2.PreferenceJudgement) -> Judgement:
     picture = PlannedPicture(
-        judgement.position, judgement.value, judgement.keyword, judgement.image_id, judgement.score
+        judgement.position, judgement.value, judgement.keyword, judgement.image_id, judgement.score, judgement.source
     )
     return Judgement(
         picture,
@@ -142,7 +142,9 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         describer_sampling=from_answer_sampling(describer.sampling) if describer else None,
         given_descriptions=sum(own.image_id in given for own in plan.pictures),
         planned=[
-            gateway_pb2.PlannedPicture(value=own.value, keyword=own.keyword, image_id=own.image_id, score=own.score)
+            gateway_pb2.PlannedPicture(
+                value=own.value, keyword=own.keyword, image_id=own.image_id, score=own.score, source=own.source
+            )
             for own in plan.pictures
         ],
     )

@@ -22,6 +22,8 @@ class Hit(NamedTuple):
     """SHA-256 of its bytes."""
     score: float
     """Cosine similarity, -1 to 1."""
+    source: str = ""
+    """Where it comes from in its owner's words."""
 
 
 class ValueSearch(NamedTuple):

@@ -36,7 +36,7 @@ async def planned_pictures(retrieval: Retrieval, request: PreferenceRequest, k: 
         short += [keyword for keyword, hits in by_keyword.items() if len(hits) < k]
         for hits in by_keyword.values():
             for hit in hits:
-                pictures.append(PlannedPicture(len(pictures), value.id, hit.keyword, hit.image_id, hit.score))
+                pictures.append(PlannedPicture(len(pictures), value.id, *hit))
     if not pictures:
         raise FailedPrecondition(
             f"no picture was found: {_why_none(request, images)}",

@@ -36,6 +36,8 @@ class PlannedPicture(NamedTuple):
     image_id: str
     score: float
     """Cosine similarity of keyword and picture; no part of the plan's hash."""
+    source: str = ""
+    """Where the picture comes from in its owner's words; no part of the plan's hash either."""
 
 
 class PlannedPictures(NamedTuple):

@@ -63,7 +63,9 @@ class GrpcRetrieval:
             score_threshold=score_threshold,
         )
         response = await self._answer("SearchByValue", request)
-        hits = (Hit(own.keyword, hit.id, hit.score) for own in response.keywords for hit in own.hits)
+        hits = (
+            Hit(own.keyword, hit.id, hit.score, hit.metadata.source) for own in response.keywords for hit in own.hits
+        )
         return ValueSearch(tuple(hits), response.provenance, response.provenance.images)
 
     async def picture(self, image_id: str) -> bytes:

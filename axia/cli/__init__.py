@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from axia.cli._encoding import degrade_gracefully
 from axia.cli.agreement import agreement
 from axia.cli.compare import compare
 from axia.cli.delete import delete
@@ -58,9 +59,10 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    degrade_gracefully()
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code: 0, 1 after a failure, 2 for wrong usage."""
+    degrade_gracefully()  # before the command line is read, for help and for what is wrong with it
     app()

@@ -1,12 +1,15 @@
 """How `axia detect` prints: a table, lines as they come, or JSON."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from axia.cli._output import console, printable
+from axia.cli._failures import failure_of
+from axia.cli._output import console, print_json, printable
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from axia.cli._mean import Mean
     from axia.judges.card import JudgeFigures
     from axia.results import Completion, Detection
 
@@ -18,8 +21,9 @@ _ABSTAINS: Mapping[str, str] = {
 """Stands where a consensus would if there were one, by the reason; the others say no more than the groups beside it."""
 _MARKS = {1: "✓", 0: "✗", None: "?"}
 """How a completion's alignment is shown; None where it could not be judged."""
-_BULLET = "·"
-"""Begins a completion where none is judged."""
+_STYLES = {1: "green", 0: "red", None: "yellow"}
+LEGEND = "✓ names what annotators named, ✗ does not, ? could not be judged"
+"""Explains the marks."""
 
 
 class Printer(Protocol):
@@ -38,8 +42,11 @@ class Printer(Protocol):
     def summary(self, path: str, detection: "Detection") -> None:
         """All is known about a picture."""
 
-    def finish(self) -> None:
-        """There are no more pictures."""
+    def failure(self, path: str, error: Exception) -> None:
+        """A picture has no answer, which standard error has been told."""
+
+    def finish(self, mean: "Mean | None") -> None:
+        """There are no more pictures; `mean` is over all of them, where they have one."""
 
 
 def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
@@ -52,11 +59,22 @@ def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
     """
     if json:
         return _JsonEvents() if stream else _Json()
-    return _Lines(judged) if stream else _Table(judged)
+    if stream:
+        return _Lines(judged)
+    from axia.cli._detection_table import DetectionTable
+
+    return DetectionTable(judged)
+
+
+def json_row(path: str, outcome: "Detection | Exception", judge: "JudgeFigures | None" = None) -> "object":
+    """What JSON has of a picture: its detection, or its path and why it has none."""
+    if isinstance(outcome, Exception):
+        return {"image": {"path": path}, "error": failure_of(outcome)}
+    return outcome if judge is None else {**dict(outcome), "judge_card": judge}
 
 
 class _Json:
-    """One object for each picture."""
+    """One object for each picture, and one for the mean."""
 
     streams = False
     prints_at_once = True
@@ -66,13 +84,13 @@ class _Json:
         pass
 
     def summary(self, path: str, detection: "Detection") -> None:
-        if self.judge is None:
-            print(detection.model_dump_json(), flush=True)
-        else:
-            _print_json({**dict(detection), "judge_card": self.judge})
+        print_json(json_row(path, detection, self.judge))
 
-    def finish(self) -> None:
-        pass
+    def failure(self, path: str, error: Exception) -> None:
+        print_json(json_row(path, error))
+
+    def finish(self, mean: "Mean | None") -> None:
+        _print_mean(mean, self.judge)
 
 
 class _JsonEvents:
@@ -83,14 +101,22 @@ class _JsonEvents:
     judge: "JudgeFigures | None" = None
 
     def completion(self, path: str, completion: "Completion") -> None:
-        _print_json({"event": "completion", "path": path, "completion": completion})
+        print_json({"event": "completion", "path": path, "completion": completion})
 
     def summary(self, path: str, detection: "Detection") -> None:
         card = {} if self.judge is None else {"judge_card": self.judge}
-        _print_json({"event": "summary", "path": path, "detection": detection, **card})
+        print_json({"event": "summary", "path": path, "detection": detection, **card})
 
-    def finish(self) -> None:
-        pass
+    def failure(self, path: str, error: Exception) -> None:
+        print_json({"event": "error", "path": path, "error": failure_of(error)})
+
+    def finish(self, mean: "Mean | None") -> None:
+        _print_mean(mean, self.judge)
+
+
+def _print_mean(mean: "Mean | None", judge: "JudgeFigures | None") -> None:
+    if mean is not None and mean.several:
+        print_json(mean.as_row() if judge is None else {**mean.as_row(), "judge_card": judge})
 
 
 class _Lines:
@@ -102,7 +128,7 @@ class _Lines:
 
     def __init__(self, judged: bool) -> None:
         self._judged = judged
-        self._scores: list[int] = []
+        self._marked = False
 
     def completion(self, path: str, completion: "Completion") -> None:
         numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed}"
@@ -110,77 +136,36 @@ class _Lines:
         print(f"{printable(path)}  {printable(completion.first_sentence)}  ({numbers} {how})", flush=True)
 
     def summary(self, path: str, detection: "Detection") -> None:
-        figures = f"agreement {detection.agreement:.2f}, {_milliseconds(detection)} ms{_how_much(detection)}"
-        if self._judged and _is_judged(detection):
-            marks = zip(detection.completions, _marks(detection), strict=True)
-            each = " ".join(f"#{completion.index} {mark}" for completion, mark in marks)
-            figures = f"alignment {figure(detection.alignment)}: {each}, {figures}"
-        print(f"{printable(path)}  consensus: {consensus_of(detection)}  ({figures})", flush=True)
-        self._scores += _scores(detection)
+        from rich.text import Text
 
-    def finish(self) -> None:
-        if self.judge is not None:
-            print(_alignment(self._scores, self.judge), flush=True)
+        figures = f"agreement {detection.agreement:.2f}, {milliseconds(detection)} ms"
+        if detection.partial:
+            figures += f" ({how_much(detection)})"
+        line = Text(f"{printable(path)}  consensus: {consensus_of(detection)}  (")
+        if self._judged and is_judged(detection):
+            self._marked = True
+            line.append(f"alignment {figure(detection.alignment)}:")
+            for completion, score in zip(detection.completions, scores(detection), strict=True):
+                line.append(f" #{completion.index} ").append(marked(score))
+            line.append(", ")
+        console().print(line.append(f"{figures})"), soft_wrap=True)
 
-
-class _Table:
-    """A table at the end, one row for each picture."""
-
-    streams = False
-    prints_at_once = False
-    judge: "JudgeFigures | None" = None
-
-    def __init__(self, judged: bool) -> None:
-        self._judged = judged
-        self._rows: list[tuple[str, Detection]] = []
-
-    def completion(self, path: str, completion: "Completion") -> None:
+    def failure(self, path: str, error: Exception) -> None:
         pass
 
-    def summary(self, path: str, detection: "Detection") -> None:
-        self._rows.append((path, detection))
-
-    def finish(self) -> None:
-        if not self._rows:
-            return
-        from rich import box
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE_HEAD, show_lines=len(self._rows) > 1)
-        names = [Path(path).name for path, _ in self._rows]
-        short = len(set(names)) == len(names)  # the folders would only repeat what the caller typed
-        table.add_column("picture", overflow="fold")
-        table.add_column("completions, = consensus", overflow="fold")
-        table.add_column("agreement", justify="right", no_wrap=True)
-        if self._judged:
-            table.add_column("alignment", justify="right", no_wrap=True)
-        table.add_column("ms", justify="right", no_wrap=True)
-        for path, detection in self._rows:
-            # In a grid of its own the second line of a long completion does not look like the next completion.
-            said = Table.grid(padding=(0, 1))
-            said.add_column(no_wrap=True)
-            said.add_column(overflow="fold")
-            beginnings = [" " if self._judged else _BULLET] * len(detection.completions)
-            if self._judged and _is_judged(detection):
-                beginnings = _marks(detection)
-            for beginning, completion in zip(beginnings, detection.completions, strict=True):
-                said.add_row(beginning, printable(completion.first_sentence))
-            # Below the completions and not beside them, which would halve the width of both.
-            said.add_row("=", consensus_of(detection), style="bold")
-            agreement = f"{detection.agreement:.2f}{_how_much(detection)}"
-            name = Path(path).name if short else path
-            alignment = [figure(detection.alignment)] if self._judged else []
-            table.add_row(printable(name), said, agreement, *alignment, _milliseconds(detection))
-        console().print(table)
-        if self.judge is not None:
-            scores = [score for _, detection in self._rows for score in _scores(detection)]
-            console().print(_alignment(scores, self.judge))
+    def finish(self, mean: "Mean | None") -> None:
+        if self._marked:
+            console().print(LEGEND, soft_wrap=True)
+        print_mean_line(mean, self.judge)
 
 
-def _print_json(event: dict[str, object]) -> None:
-    from pydantic_core import to_json
-
-    print(to_json(event).decode(), flush=True)
+def print_mean_line(mean: "Mean | None", judge: "JudgeFigures | None") -> None:
+    """Prints the mean alignment, where it is over several pictures or a card says how far it can be trusted."""
+    if mean is None or not (mean.several or judge):
+        return
+    trust = f" ({printable(judge.validity())})" if judge else ""
+    console().print(f"mean {mean.figures()}{trust}", style="bold", soft_wrap=True)
+    console().print(mean.counts(), soft_wrap=True)
 
 
 def consensus_of(detection: "Detection") -> str:
@@ -195,42 +180,36 @@ def mark(score: int | None) -> str:
     return _MARKS[score]
 
 
+def marked(score: int | None) -> "Text":
+    """The same in colour."""
+    from rich.text import Text
+
+    return Text(mark(score), style=_STYLES[score])
+
+
 def figure(alignment: float | None) -> str:
     """An alignment as it is shown."""
     return "—" if alignment is None else f"{alignment:.2f}"
 
 
-def _scores(detection: "Detection") -> list[int]:
-    """The scores of the completions that could be judged."""
-    alignments = [reading.alignment for reading in detection.readings if reading.alignment]
-    return [own.score for own in alignments if own.score is not None]
-
-
-def _alignment(scores: list[int], judge: "JudgeFigures") -> str:
-    """The alignment over all pictures, with how far its judge agrees with people."""
-    share = sum(scores) / len(scores) if scores else None
-    return f"alignment {figure(share)} ({printable(judge.validity())})"
-
-
-def _is_judged(detection: "Detection") -> bool:
+def is_judged(detection: "Detection") -> bool:
     """Whether the picture had a ground truth; a gateway of an earlier release shows it by what came of it alone."""
     if detection.provenance.ground_truth is not None or "alignment" in detection.missing:
         return True
     return any(reading.alignment for reading in detection.readings)
 
 
-def _marks(detection: "Detection") -> list[str]:
+def scores(detection: "Detection") -> list[int | None]:
     """Whether each completion names the ground truth; nothing says so where the scoring service is missing."""
-    scores = [reading.alignment.score if reading.alignment else None for reading in detection.readings]
-    return [mark(score) for score in scores or [None] * len(detection.completions)]
+    found = [reading.alignment.score if reading.alignment else None for reading in detection.readings]
+    return found or [None] * len(detection.completions)
 
 
-def _milliseconds(detection: "Detection") -> str:
+def milliseconds(detection: "Detection") -> str:
+    """The time that it took."""
     return f"{detection.timings_ms['total']:.0f}"
 
 
-def _how_much(detection: "Detection") -> str:
-    """Says where the deadline cut a detection short."""
-    if not detection.partial:
-        return ""
-    return f" ({detection.completions_done} of {detection.completions_requested} done)"
+def how_much(detection: "Detection") -> str:
+    """How far a detection came that the deadline cut short."""
+    return f"{detection.completions_done} of {detection.completions_requested} done"

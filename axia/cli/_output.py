@@ -2,9 +2,12 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from axia.cli._encoding import encodable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +52,7 @@ def print_json(value: object) -> None:
     """One line of JSON; results of the client may be anywhere in it."""
     from pydantic_core import to_json
 
-    print(to_json(value, bytes_mode="base64").decode(), flush=True)
+    print(encodable_json(to_json(value, bytes_mode="base64").decode()), flush=True)
 
 
 def quiet_grpc() -> None:
@@ -72,6 +75,12 @@ def printable(text: str) -> str:
 def complain(message: str) -> None:
     """Prints an error on standard error, as whole lines that a terminal may wrap."""
     print(f"axia: {message}", file=sys.stderr)
+
+
+def some(names: Sequence[str], shown: int = 5) -> str:
+    """The first of many names for a message, and how many more there are."""
+    first = ", ".join(map(printable, names[:shown]))
+    return first if len(names) <= shown else f"{first} and {len(names) - shown} more"
 
 
 def fault_of(message: str) -> str:

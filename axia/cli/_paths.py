@@ -1,24 +1,70 @@
 """Pictures that a command was given by paths."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-from axia.cli._output import SUFFIXES
+from axia.cli._output import SUFFIXES, complain, some
+
+_OTHER_PICTURES = {
+    ".apng", ".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".ico", ".jfif", ".jp2", ".jxl", ".svg", ".tif",
+    ".tiff",
+}  # fmt: skip
+"""Endings of pictures that are not taken."""
 
 
-def pictures_at(path: str) -> list[str]:
-    """A picture's path as it is; for a folder, the paths of the pictures right in it, sorted.
+class Given(NamedTuple):
+    """The pictures that were given."""
 
-    Raises:
-        FileNotFoundError: If a folder has no picture.
+    pictures: list[str]
+    missing: bool
+    """Whether a folder has none."""
+
+
+class _Folder(NamedTuple):
+    pictures: list[str]
+    skipped: list[str]
+    """Names of pictures of other formats."""
+
+
+def pictures_at(paths: Iterable[str]) -> Given:
+    """The pictures at paths: a file as it is; for a folder, those in it and in all below, sorted by path.
+
+    Pictures of other formats in a folder are told on standard error; hidden files and folders are left out.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        return [path]
-    found = sorted(
-        str(file)
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
-    if not found:
-        raise FileNotFoundError(f"{path}: there is no JPEG, PNG or WebP picture in this folder: give one that has some")
-    return found
+    pictures: list[str] = []
+    missing = False
+    for path in paths:
+        if not Path(path).is_dir():
+            pictures.append(path)
+            continue
+        found = _below(path)
+        pictures += found.pictures
+        if found.skipped:
+            _tell_skipped(path, found.skipped)
+        if not found.pictures:
+            complain(f"{path}: there is no JPEG, PNG or WebP picture in this folder or below: give one that has some")
+            missing = True
+    return Given(pictures, missing)
+
+
+def _below(path: str) -> _Folder:
+    pictures: list[str] = []
+    skipped: list[str] = []
+    for root, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            ending = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if ending in SUFFIXES:
+                pictures.append(str(Path(root, name)))
+            elif ending in _OTHER_PICTURES:
+                skipped.append(os.path.relpath(Path(root, name), path))
+    return _Folder(sorted(pictures), sorted(skipped))
+
+
+def _tell_skipped(path: str, names: list[str]) -> None:
+    files = "1 picture is" if len(names) == 1 else f"{len(names)} pictures are"
+    complain(f"{path}: {files} skipped: {some(names)}. Save them as JPEG, PNG or WebP")

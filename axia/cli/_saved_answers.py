@@ -1,14 +1,15 @@
 """Answers of saved detections, as rows for judges."""
 
-import json
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from axia.cli import _truths
 from axia.cli._output import complain, printable
+from axia.cli._saved_detections import load_detections
 
 if TYPE_CHECKING:
     from axia.judges.labels import Rows
@@ -30,24 +31,16 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
     """Reads detections.
 
     Args:
-        path: What `axia detect --json` printed, with or without --stream.
+        path: What `axia detect` printed with --json or saved with --out.
         truths: What annotators named, a row a picture; None: what each detection was judged by.
 
     Raises:
         typer.BadParameter: If a file can't be read, or no picture has a truth.
     """
-    import hashlib
-
     from axia.inputs import AlignmentItem
     from axia.judges.labels import Row, Rows
 
-    try:
-        data = path.read_bytes()
-        found = _detections(data.decode("utf-8"))
-    except (OSError, ValueError):
-        raise typer.BadParameter(
-            f"{path} can't be read: give what `axia detect --json` printed", param_hint="DETECTIONS"
-        ) from None
+    found = load_detections(path, "DETECTIONS")
     known = _truths.load(truths) if truths else None
     several = len({_prompt(own) for own in found}) > 1
     rows: list[Row] = []
@@ -65,7 +58,7 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
     if not rows:
         message = f"none of the pictures in {path} has a truth: give one with --truths, for paths as they are there"
         raise typer.BadParameter(message, param_hint="--truths")
-    return SavedAnswers(Rows(rows, hashlib.sha256(data).hexdigest()), asked, list(untold))
+    return SavedAnswers(Rows(rows, hashlib.sha256(path.read_bytes()).hexdigest()), asked, list(untold))
 
 
 def tell_without_truth(saved: SavedAnswers) -> None:
@@ -73,24 +66,6 @@ def tell_without_truth(saved: SavedAnswers) -> None:
     if saved.untold:
         have = "has" if len(saved.untold) == 1 else "have"
         complain(f"{', '.join(map(printable, saved.untold))} {have} no row among the truths: not judged")
-
-
-def _detections(text: str) -> "list[Detection]":
-    from axia.results import Detection
-
-    found = []
-    for line in text.split("\n"):  # completions may have line breaks of other kinds
-        if not line.strip():
-            continue
-        row: Any = json.loads(line)
-        if not isinstance(row, dict):
-            raise ValueError("is no object")  # noqa: TRY004 - what is wrong is the file
-        if row.get("event") == "completion":
-            continue
-        found.append(Detection.model_validate(row["detection"] if row.get("event") == "summary" else row))
-    if not found:
-        raise ValueError("has no detections")
-    return found
 
 
 def _truth(detection: "Detection", known: Mapping[Path, _truths.Truth] | None) -> _truths.Truth | None:

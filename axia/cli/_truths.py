@@ -2,17 +2,25 @@
 
 {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove", "steam"]}
 {"file": "bedroom.jpg", "element": "none"}
+
+Further fields of a row are ignored, and rows without an element say nothing of their picture, so that a manifest with
+more in it serves as well.
 """
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import typer
 
+from axia.cli._output import complain, printable
+
 _FIELDS = ("file", "element", "accept")
 _MAX_ACCEPT = 64
+_SLIP = 0.8
+"""How alike the name of an ignored field and that of one of ours are where the first is told as a slip."""
 
 
 class Truth(NamedTuple):
@@ -25,6 +33,8 @@ class Truth(NamedTuple):
 def load(path: Path) -> Mapping[Path, Truth]:
     """The truth of each picture, by its whole path; a row's file is relative to the folder of the truths.
 
+    Rows that are left out, and names of fields that look like slips, are told on standard error.
+
     Raises:
         typer.BadParameter: If the file can't be read or a row breaks a rule, naming file, line and rule.
     """
@@ -34,23 +44,39 @@ def load(path: Path) -> Mapping[Path, Truth]:
         raise _bad(f"{path} can't be read: give a text file with a JSON object a line") from error
     found: dict[Path, Truth] = {}
     lines: dict[Path, int] = {}
+    without: list[int] = []
+    slips: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
         if not row.strip():
             continue
         try:
-            file, truth = _parse(row)
+            fields = _parse(row)
+            file, truth = _text(fields, "file"), _truth(fields)
             picture = (path.parent / file).resolve()
         except ValueError as error:
             raise _bad(f"{path}, line {number}: {error}") from None
+        for name in fields:
+            if name not in _FIELDS and (meant := get_close_matches(name, _FIELDS, 1, _SLIP)):
+                slips.setdefault(name, f"line {number}: the field {printable(name)} is ignored: is {meant[0]} meant?")
+        if truth is None:
+            without.append(number)
+            continue
         if picture in found:
             raise _bad(f"{path}, line {number}: {file!r} has a row already, on line {lines[picture]}: leave one")
         found[picture], lines[picture] = truth, number
+    for told in slips.values():
+        complain(f"{path}, {told}")
     if not found:
-        raise _bad(f"{path} has no rows: give a JSON object a line, with {', '.join(_FIELDS)}")
+        nothing = "no rows" if not without else "no row with an element"
+        raise _bad(f"{path} has {nothing}: give a JSON object a line, with {', '.join(_FIELDS)}")
+    if without:
+        are = "1 row has no element and is" if len(without) == 1 else f"{len(without)} rows have no element and are"
+        complain(f'{path}: {are} left out, the first on line {without[0]}; "none" is for nothing that needs attention')
     return found
 
 
-def _parse(row: str) -> tuple[str, Truth]:
+def _parse(row: str) -> dict[str, Any]:
+    """The fields of a row."""
     try:
         parsed: Any = json.loads(row, object_pairs_hook=tuple)  # so that lists are told from objects
     except (ValueError, RecursionError):
@@ -60,17 +86,23 @@ def _parse(row: str) -> tuple[str, Truth]:
         raise ValueError("is no JSON object: give file, element and, if there are any, accept")
     fields: dict[str, Any] = {}
     for name, value in pairs:
-        if name not in _FIELDS:
-            raise ValueError(f"{name!r} is no field: a row has {', '.join(_FIELDS)}")
-        if name in fields:
+        if name in fields and name in _FIELDS:
             raise ValueError(f"{name} is there twice")
         fields[name] = value
-    file, element, accept = (_text(fields, "file"), _text(fields, "element"), fields.get("accept", []))
+    return fields
+
+
+def _truth(fields: Mapping[str, Any]) -> Truth | None:
+    """What a row says of its picture; None for a row without an element, or with an empty one."""
+    named = fields.get("element")
+    if named is None or (isinstance(named, str) and not named.strip()):
+        return None
+    element, accept = _text(fields, "element"), fields.get("accept", [])
     if not isinstance(accept, list) or not all(map(_is_text, accept)):
         raise ValueError("accept must be a list of texts")
     if len(accept) > _MAX_ACCEPT:
         raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are taken")
-    return file, Truth(element, tuple(accept))
+    return Truth(element, tuple(accept))
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

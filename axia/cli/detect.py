@@ -1,25 +1,26 @@
 """`axia detect`: what needs attention in pictures."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli import _detections, _judge_cards
-from axia.cli import _truths as _truth_files
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, printable
-from axia.cli._paths import pictures_at
+from axia.cli import _detect_file, _detections, _judge_cards
+from axia.cli._detect_batch import Batch, detect_all
+from axia.cli._detect_options import DetectOptions
+from axia.cli._ground_truths import Truths
+from axia.cli._output import Address, connect
 
 if TYPE_CHECKING:
     from axia.client import Client
-    from axia.inputs import GroundTruth
+    from axia.judges.asking import JudgeName
     from axia.results import Detection
 
-    TruthOf = Callable[[str], GroundTruth | None]
+_PARALLEL = 4
+_WITH_RESUME = {"resume", "json", "stream", "parallel", "address"}
+"""Options that may stand beside --resume."""
 
 
 class Judge(StrEnum):
@@ -38,7 +39,11 @@ class SentenceRule(StrEnum):
 
 
 def detect(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders with pictures in them.")],
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="Pictures, or folders, searched with all below them.", show_default=False),
+    ] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="Completions to sample.", show_default="3")] = None,
     temperature: Annotated[
         list[float] | None,
@@ -125,199 +130,91 @@ def detect(
         ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Pictures at a time.", show_default="4, with --stream 1")
+    ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print each completion when it ends.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save each picture's JSON here, as a line, when it is done.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Go on with what --out saved, where a picture has no answer; options come from there.",
+        ),
+    ] = None,
     address: Address = None,
 ) -> None:
     """Ask a model what needs attention in each picture, several times, and print what it agrees on.
 
     The defaults are the study's where the gateway's routing table has none for the model.
 
-    With --json standard output has one JSON object for each picture and nothing else. With --json --stream it has
-    {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and
-    {"event": "summary", "path": ..., "detection": {...}} for each picture.
+    In a folder, pictures are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Pictures
+    of other formats, such as GIF and BMP, are skipped and named on standard error.
+
+    With --json standard output has one JSON object for each picture, in their order, and nothing else. A picture that
+    failed has {"image": {"path": ...}, "error": {"code": ..., "reason": ..., "message": ...}}. With --json --stream it
+    has {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and for each picture
+    {"event": "summary", "path": ..., "detection": {...}} or {"event": "error", "path": ..., "error": {...}}.
+
+    With --out a file gets the same objects as soon as pictures are done, after a first line with the options.
 
     With --truth each completion is judged, for all pictures by the same text: ✓ names it, ✗ does not, ? could not be
     judged. The alignment is the share of ✓ among those that could be judged. With --truths each picture has its own, in
-    rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out. A
-    picture without a row is told on standard error and not judged.
+    rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out, and
+    further fields are ignored. A picture without a row is told on standard error and not judged, as is a row without a
+    picture.
 
-    With --card the alignment over all pictures stands at the end, with the judge's agreement with people. A card of
-    another judge, or of another revision of it, is refused.
+    The mean alignment over all pictures stands at the end, with its 95% interval and how many answers were judged and
+    were not; JSON has it as {"event": "mean", ...}. With --card the judge's agreement with people stands beside it. A
+    card of another judge, or of another revision of it, is refused.
 
     Exit code: 0, 1 if any picture failed, 2 for wrong usage.
     """
-    temperatures = temperature or []
-    if prompt is not None and prompt_text is not None:
-        raise typer.BadParameter("give --prompt or --prompt-text, not both")
-    if system is not None and system_text is not None:
-        raise typer.BadParameter("give --system or --system-text, not both")
-    if n is not None and len(temperatures) > 1 and len(temperatures) != n:
-        raise typer.BadParameter(f"-n is {n} and there are {len(temperatures)} temperatures: give one, or one for each")
-    judged_by = _judged_by(judge, judge_model, judge_samples, judge_structured)
-    truth_of = _truths(truth, accept or [], truths, judged_by)
-    if card is not None and truth_of is None:
-        raise typer.BadParameter(
-            "--card is for judging completions: give what they should name with --truth or --truths"
-        )
-    options = {
-        "n": n,
-        "temperature": temperatures[0] if len(temperatures) == 1 else temperatures or None,
-        "seed": seed,
-        "model": model,
-        "prompt_id": prompt,
-        "prompt_text": prompt_text,
-        "system_prompt_id": system,
-        "system_prompt_text": system_text,
-        "full_text": full_text,
-        "sentence_rule": sentence_rule.value if sentence_rule else None,
-        "max_tokens": max_tokens,
-        "top_p": top_p,
-        "abstain_threshold": abstain_threshold,
-        "timeout": timeout,
-    }
-    printer = _detections.printer(json=json, stream=stream, judged=truth_of is not None)
-
+    done: Mapping[str, Detection] = {}
+    if resume is not None:
+        if any(_is_given(ctx, name) for name in ctx.params.keys() - _WITH_RESUME):
+            raise typer.BadParameter("--resume takes its options from the file: give it alone")
+        options, done = _detect_file.load(resume)
+    else:
+        if not paths:
+            raise typer.BadParameter("Missing argument: give pictures, or folders with pictures", param_hint="PATH")
+        names = DetectOptions.__dataclass_fields__
+        options = DetectOptions.of_command({name: own for name, own in ctx.params.items() if name in names})
+        _check(options)
+    known = Truths(options)
+    printer = _detections.printer(json=json, stream=stream, judged=known.known)
     with connect(address) as client:
-        if card is not None:
-            asked = _judge_cards.judge_asked(
-                client,
-                judge.value if judge else None,
-                judge_model=judge_model,
-                samples=judge_samples,
-                structured=judge_structured,
-                model=model,
-            )
-            printer.judge = _judge_cards.check(client, card, asked)
-        raise typer.Exit(_detect_all(client, paths, options, truth_of or _no_truth, printer))
+        if options.card is not None:
+            printer.judge = _judge_cards.check(client, Path(options.card), _judge_asked(client, options))
+        batch = Batch(client, options, known, printer, parallel or (1 if stream else _PARALLEL))
+        raise typer.Exit(detect_all(batch, done, out, resume))
 
 
-def _judged_by(judge: Judge | None, model: str | None, samples: int | None, structured: bool) -> dict[str, Any]:
-    """The fields of a ground truth that say who judges; those that are not given are left to the defaults."""
-    fields = {
-        "judge": judge and judge.value,
-        "judge_model": model,
-        "judge_samples": samples,
-        "judge_structured": structured or None,
-    }
-    given = {name: value for name, value in fields.items() if value is not None}
-    if judge is not Judge.MODEL and (alone := [name for name in given if name != "judge"]):
-        raise typer.BadParameter(f"--{alone[0].replace('_', '-')} goes with --judge model")
-    return given
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
-def _truths(truth: str | None, accept: list[str], truths: Path | None, judged_by: dict[str, Any]) -> "TruthOf | None":
-    """What says what annotators named in a picture; None where nothing is to be judged."""
-    if truth is not None and truths is not None:
-        raise typer.BadParameter("give --truth, one for all pictures, or --truths, one for each, not both")
-    if truths is not None and accept:
-        raise typer.BadParameter(f"--accept goes with --truth: {truths} has the phrasings of each picture in its row")
-    if truth is None and truths is None:
-        for given, option in ((accept, "--accept"), (judged_by, "--judge")):
-            if given:
-                raise typer.BadParameter(
-                    f"{option} is for judging completions: give what they should name with --truth or --truths"
-                )
-        return None
-    from axia.inputs import GroundTruth
-
-    if truths is None:
-        for_all = GroundTruth.model_validate({"element": truth, "accept": accept, **judged_by})
-        return lambda picture: for_all
-    rows = _truth_files.load(truths)
-
-    def of_row(picture: str) -> "GroundTruth | None":
-        row = rows.get(Path(picture).resolve())
-        return None if row is None else GroundTruth.model_validate({**row._asdict(), **judged_by})
-
-    return of_row
+def _check(options: DetectOptions) -> None:
+    """Refuses options that exclude each other; `Truths` does it for its own."""
+    if options.prompt is not None and options.prompt_text is not None:
+        raise typer.BadParameter("give --prompt or --prompt-text, not both")
+    if options.system is not None and options.system_text is not None:
+        raise typer.BadParameter("give --system or --system-text, not both")
+    n, temperatures = options.n, len(options.temperature)
+    if n is not None and temperatures > 1 and temperatures != n:
+        raise typer.BadParameter(f"-n is {n} and there are {temperatures} temperatures: give one, or one for each")
 
 
-def _no_truth(picture: str) -> None:
-    """Nothing is known of any picture."""
-
-
-def _tell_unjudged(pictures: list[str], truth_of: "TruthOf") -> None:
-    without = [picture for picture in pictures if truth_of(picture) is None]
-    if without:
-        have = "has" if len(without) == 1 else "have"
-        complain(f"{', '.join(map(printable, without))} {have} no row among the truths: not judged")
-
-
-def _detect_all(
-    client: "Client", paths: list[str], options: dict[str, Any], truth_of: "TruthOf", printer: _detections.Printer
-) -> int:
-    """Detects in every picture, reports failures on standard error, and returns the exit code."""
-    from axia.errors import AxiaError
-
-    pictures, failed = [], False
-    for path in paths:
-        try:
-            pictures.extend(pictures_at(path))
-        except OSError as error:
-            complain(str(error))
-            failed = True
-    if truth_of is not _no_truth:
-        _tell_unjudged(pictures, truth_of)
-    try:
-        shown = pictures if printer.prints_at_once and sys.stdout.isatty() else _with_progress(pictures)
-        for number, picture in enumerate(shown):
-            try:
-                asked = {**options, "ground_truth": truth_of(picture)}
-                printer.summary(picture, _detect_one(client, picture, asked, printer))
-            except BrokenPipeError:
-                raise  # who read the output is gone, and nothing is wrong with the picture
-            except (AxiaError, OSError) as error:
-                failed = True
-                told = describe(error)
-                complain(told if picture in told else f"{picture}: {told}")
-                left = len(pictures) - number - 1
-                if left and _concerns_all(error, own_truth=len(set(map(truth_of, pictures))) > 1):
-                    complain(f"the other {left} would fail alike and are left out")
-                    break
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    finally:
-        printer.finish()
-    return 1 if failed else 0
-
-
-def _detect_one(client: "Client", picture: str, options: dict[str, Any], printer: _detections.Printer) -> "Detection":
-    from axia.results import Detection
-
-    if not printer.streams:
-        return client.detect(picture, **options)
-    with closing(client.stream(picture, **options)) as events:
-        for event in events:
-            if isinstance(event, Detection):
-                return event
-            printer.completion(picture, event)
-    raise AssertionError("a stream ends with a detection or an error")
-
-
-def _with_progress(pictures: list[str]) -> Iterator[str]:
-    """The pictures, with a progress bar where somebody can see it and no output runs into it."""
-    errors = console(stderr=True)
-    if len(pictures) < 2 or not errors.is_terminal:  # noqa: PLR2004 - "several" is plain enough
-        yield from pictures
-        return
-    from rich.progress import Progress
-
-    # Rich would send standard output to the console of the bar, which is standard error.
-    with Progress(console=errors, transient=True, redirect_stdout=False) as progress:
-        yield from progress.track(pictures, description="detecting")
-
-
-def _concerns_all(error: Exception, *, own_truth: bool) -> bool:
-    """Whether the next picture would meet the same error: nobody answers, or what is wrong is not the picture.
-
-    Args:
-        error: What went wrong with one picture.
-        own_truth: Whether pictures have truths of their own, which then may be what is wrong.
-    """
-    from axia.errors import ConnectionFailed, InvalidRequest, NotFound, Unauthenticated
-
-    if isinstance(error, InvalidRequest):
-        own = ("image", "ground_truth.element", "ground_truth.accept") if own_truth else ("image",)
-        return bool(error.fields) and not any(part in field.field for field in error.fields for part in own)
-    return isinstance(error, ConnectionFailed | NotFound | Unauthenticated)
+def _judge_asked(client: "Client", options: DetectOptions) -> "JudgeName":
+    return _judge_cards.judge_asked(
+        client,
+        options.judge,
+        judge_model=options.judge_model,
+        samples=options.judge_samples,
+        structured=options.judge_structured,
+        model=options.model,
+    )

@@ -52,7 +52,9 @@ class Strategy(StrEnum):
 
 
 def interest(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders with pictures in them.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Pictures, or folders, searched with all below them.")
+    ],
     persona: Persona = None,
     trait: Traits = None,
     strategy: Annotated[
@@ -98,14 +100,9 @@ def interest(
     if not traits:
         raise typer.BadParameter("give the persona with --persona FILE or --trait TEXT")
     judged: list[tuple[Path, InterestJudgement]] = []
-    failed = False
-    pictures: list[Path] = []
-    for path in paths:
-        try:
-            pictures.extend(map(Path, pictures_at(path)))
-        except OSError as error:
-            complain(str(error))
-            failed = True
+    given = pictures_at(paths)
+    failed = given.missing
+    pictures = list(map(Path, given.pictures))
     with connect(address) as client:
         from axia.errors import AxiaError
 

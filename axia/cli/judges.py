@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia.cli._judge_runs import ask_all, judge_names
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, print_json
 
 if TYPE_CHECKING:
     from axia.judges.asking import Verdicts
@@ -222,7 +222,7 @@ def _report(
                 complain(f"{file} can't be written: {error.strerror}")
                 raise typer.Exit(1) from error
     if json:
-        print(made.model_dump_json(), flush=True)
+        print_json(made)
     else:
         print_card(made)
 

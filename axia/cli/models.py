@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._output import Address, complain, connect, console, describe, printable
+from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
 
 if TYPE_CHECKING:
     from axia.results import ModelList
@@ -26,7 +26,7 @@ def models(
             complain(describe(error))
             raise typer.Exit(1) from error
     if json:
-        print(listed.model_dump_json())
+        print_json(listed)
     else:
         _print_tables(listed)
 

@@ -8,6 +8,8 @@ import typer
 
 from axia.cli._detections import figure, mark
 from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+from axia.cli._paths import pictures_at
+from axia.cli._saved_detections import load_detections
 
 if TYPE_CHECKING:
     from axia.client import Client
@@ -15,10 +17,20 @@ if TYPE_CHECKING:
 
 
 def replay(
-    record: Annotated[Path, typer.Argument(metavar="RECORD", help="What `axia detect --json` printed, as a file.")],
+    record: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECORD",
+            help="A file with what `axia detect --json` printed, or what POST /v1/detect answered.",
+        ),
+    ],
     picture: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="The picture.", show_default="the path in the record"),
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="The picture, or a folder that it is in. Once for each.",
+            show_default="the path in the record",
+        ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a picture.")] = False,
@@ -26,20 +38,23 @@ def replay(
 ) -> None:
     """Ask again with the same picture, model, prompts, seed and temperatures, and compare completion by completion.
 
-    A record that was made with a ground truth is judged by the same, and its alignment is compared too.
+    A record that was made with a ground truth is judged by the same, and its alignment is compared too. A record that
+    was made over HTTP names no file: give its picture with --picture, where it is found by its hash.
 
     Exit code: 0 if all are the same, 1 if any differs or could not be asked again, 2 for wrong usage.
     """
-    saved = _load(record)
-    if picture is not None and len(saved) > 1:
-        raise typer.BadParameter(f"{record} has {len(saved)} pictures: --picture is for a record of one")
+    saved = load_detections(record, "RECORD")
+    try:
+        pictures = _Pictures(picture) if picture else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--picture") from None
     same = True
     with connect(address) as client:
         from axia.errors import AxiaError
 
         for before in saved:
             try:
-                after = _ask_again(client, before, picture, timeout)
+                after = _ask_again(client, before, pictures, timeout)
             except (AxiaError, OSError, ValueError) as error:
                 complain(describe(error))
                 same = False
@@ -55,37 +70,49 @@ def replay(
     raise typer.Exit(0 if same else 1)
 
 
-def _load(path: Path) -> "list[Detection]":
-    from pydantic import ValidationError
+class _Pictures:
+    """Pictures that were given, by their hashes."""
 
-    from axia.results import Detection
+    def __init__(self, given: list[str]) -> None:
+        self._given = given
+        self._paths = {hashlib.sha256(_read(path)).hexdigest(): path for path in pictures_at(given).pictures}
 
+    def find(self, sha256: str) -> bytes:
+        """The picture with a hash. Raises ValueError where it isn't among them."""
+        if sha256 not in self._paths:
+            raise _other_picture(", ".join(map(printable, self._given)), sha256)
+        return _read(self._paths[sha256])
+
+
+def _read(path: str) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8")
-        try:
-            return [Detection.model_validate_json(text)]  # also one that is spread over lines
-        except ValidationError:
-            rows = text.split("\n")  # completions may have line breaks of other kinds
-            found = [Detection.model_validate_json(row) for row in rows if row.strip()]
-    except (OSError, ValueError):
-        found = []
-    if not found:
-        message = f"{path} can't be read: give what `axia detect --json` printed, without --stream"
-        raise typer.BadParameter(message, param_hint="RECORD")
-    return found
-
-
-def _ask_again(client: "Client", before: "Detection", picture: Path | None, timeout: float) -> "Detection":
-    path = picture if picture is not None else before.image.path
-    if path is None:
-        raise ValueError("the record names no file, because the picture was given as bytes: give it with --picture")
-    try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError:
         raise ValueError(f"there is no picture at {path}: give it with --picture") from None
+
+
+def _other_picture(where: str, sha256: str) -> ValueError:
+    return ValueError(f"{where} is not the picture of the record, whose SHA-256 is {sha256}: give it with --picture")
+
+
+def _picture_of(before: "Detection", pictures: _Pictures | None) -> bytes:
+    """The picture of a record. Raises ValueError where it isn't found."""
     wanted = before.provenance.image_sha256 or before.image.sha256
+    if pictures is not None:
+        return pictures.find(wanted)
+    path = before.image.path
+    if path is None:
+        raise ValueError(
+            "the record names no file, because the picture was given as bytes or over HTTP: give it with --picture"
+        )
+    data = _read(path)
     if hashlib.sha256(data).hexdigest() != wanted:
-        raise ValueError(f"{path} is not the picture of the record, whose SHA-256 is {wanted}: give it with --picture")
+        raise _other_picture(path, wanted)
+    return data
+
+
+def _ask_again(client: "Client", before: "Detection", pictures: _Pictures | None, timeout: float) -> "Detection":
+    data = _picture_of(before, pictures)
     asked = before.provenance
     system = asked.system_prompt
     return client.detect(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+from axia.cli._saved_pictures import SavedPictures
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from axia.results import SearchHit, SearchResult, ValueSearchResult
 
 _PER_CALL = 50
-_SHEET = "contact-sheet.png"
-_ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
 class _Found(NamedTuple):
@@ -35,8 +34,15 @@ def search(
     ] = None,
     platform: Annotated[list[str] | None, typer.Option(help="Only pictures of this platform. Once for each.")] = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the pictures here, with contact-sheet.png.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Save the pictures here, named by rank and source, with contact-sheet.png. Other files stay.",
+        ),
     ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="With --save: first remove from DIR what earlier searches saved.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     address: Address = None,
 ) -> None:
@@ -46,6 +52,8 @@ def search(
     """
     if sum(given is not None for given in (query, value, image)) != 1:
         raise typer.BadParameter("give TEXT, --value or --image, one of them")
+    if clear and save is None:
+        raise typer.BadParameter("--clear goes with --save")
     with connect(address) as client:
         from axia.errors import AxiaError
         from axia.inputs import SearchFilter
@@ -63,7 +71,7 @@ def search(
                     else client.search_text(query or "", k=k, filter=wanted)
                 )
                 found = [_Found("", hit) for hit in result.hits]
-            saved = _save(client, found, save) if save is not None and found else []
+            saved = _save(client, found, save, clear=clear) if save is not None and found else None
         except (AxiaError, OSError) as error:
             told = describe(error)
             about_picture = image is not None and getattr(error, "reason", "").startswith("IMAGE_")
@@ -76,8 +84,8 @@ def search(
     else:
         where = f" of platform {printable(' or '.join(platform))}" if platform else ""
         console().print(f"Nothing was found{where}. `axia index` takes pictures in.", soft_wrap=True)
-    if saved and save is not None:
-        _tell_saved(saved, save, console(stderr=json))
+    if saved is not None and saved.saved:
+        _tell_saved(saved, console(stderr=json))
 
 
 def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
@@ -97,33 +105,36 @@ def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
     console().print(table)
 
 
-def _tell_saved(saved: list[Path], folder: Path, out: "Console") -> None:
-    """Says where the pictures are and what else lies there."""
-    pictures = "1 picture" if len(saved) == 1 else f"{len(saved)} pictures"
-    out.print(f"Saved {pictures} and {folder / _SHEET}", soft_wrap=True)
-    others = sum(path not in saved and path.name != _SHEET for path in folder.iterdir())
-    if others:
-        files = "1 other file" if others == 1 else f"{others} other files"
-        complain(f"{folder} has {files}, from an earlier search or elsewhere, that this search did not find")
+def _tell_saved(saved: SavedPictures, out: "Console") -> None:
+    """Says where the pictures are and what else is there."""
+    *pictures, sheet = saved.saved
+    files = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    out.print(f"Saved {files} and {sheet}", soft_wrap=True)
+    if saved.earlier:
+        files = "1 file" if len(saved.earlier) == 1 else f"{len(saved.earlier)} files"
+        complain(f"{sheet.parent} has {files} of an earlier search: --clear removes them first")
+    if saved.others:
+        files = "1 file" if len(saved.others) == 1 else f"{len(saved.others)} files"
+        complain(f"{sheet.parent} has {files} that no search saved; they stay")
 
 
-def _save(client: "Client", found: list[_Found], folder: Path) -> list[Path]:
-    """Saves the pictures, named by rank and id, and a sheet of them; returns the pictures' paths."""
-    from axia.contact_sheet import Entry, write_contact_sheet
+def _save(client: "Client", found: list[_Found], folder: Path, *, clear: bool) -> SavedPictures:
+    """Saves the pictures and a sheet of them."""
+    from axia.contact_sheet import Entry, contact_sheet
 
-    folder.mkdir(parents=True, exist_ok=True)
-    entries, saved = [], []
+    saved = SavedPictures(folder)
+    if clear and (gone := saved.clear()):
+        complain(f"removed {'1 file' if gone == 1 else f'{gone} files'} of an earlier search from {folder}")
+    entries = []
     for rank, (one, data) in enumerate(_with_data(client, found), start=1):
         if data is None:
             complain(f"{one.hit.id[:12]} was deleted meanwhile and is not saved")
             continue
-        ending = _ENDINGS.get(one.hit.info.format, "bin")
-        saved.append(folder / f"{rank:03d}-{one.hit.id[:12]}.{ending}")
-        saved[-1].write_bytes(data)
+        saved.add(rank, one.hit.metadata.source, one.hit.id, one.hit.info.format, data)
         about = "  ".join(filter(None, (f"{one.hit.score:.3f}", one.keyword, one.hit.metadata.platform)))
         entries.append(Entry(data, (printable(about), printable(one.hit.metadata.source or one.hit.id[:12]))))
     if entries:
-        write_contact_sheet(entries, folder / _SHEET)
+        saved.add_sheet(contact_sheet(entries))
     return saved
 
 

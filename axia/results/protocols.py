@@ -30,6 +30,8 @@ class PlannedPicture(Result):
     """The picture's id, for `get_images`."""
     score: float
     """Cosine similarity of keyword and picture."""
+    source: str = ""
+    """Where the picture comes from in its owner's words."""
 
 
 class PreferencePlan(Result):
@@ -91,6 +93,9 @@ class PreferenceJudgement(Result):
     """With the modality ``description``: what was asked about."""
     reasoning: tuple[str, ...] = ()
     """What the model thought before each reply; empty where it gave no reasoning at all."""
+    source: str = ""
+    """Where the picture comes from, as `ImageMetadata.source` had it when it was indexed: with `axia index` the path of
+    its file. Empty if nothing was said, or from a gateway of an earlier release."""
 
 
 class PreferenceSummary(Result):

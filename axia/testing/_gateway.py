@@ -104,7 +104,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> Iterator[gateway_pb2.AssessPreferenceResponse]:
         """Asks the script about the pictures that the fake's search finds."""
         self._fake.begin("AssessPreference", request, context)
-        pictures = [(own.value, own.keyword, own.image_id, own.score) for own in request.resume.planned]
+        pictures = [(own.value, own.keyword, own.image_id, own.score, own.source) for own in request.resume.planned]
         pictures = pictures or self._retrieval.pictures_of(request)
         if not pictures:
             code = grpc.StatusCode.FAILED_PRECONDITION
@@ -125,10 +125,10 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             structured=request.structured,
             describer=_describer(request),
             describer_sampling=_answer_sampling(request) if _describer(request) else None,
-            given_descriptions=sum(image_id in given for _, _, image_id, _ in pictures),
+            given_descriptions=sum(image_id in given for _, _, image_id, _, _ in pictures),
             planned=[
-                gateway_pb2.PlannedPicture(value=value, keyword=keyword, image_id=image_id, score=score)
-                for value, keyword, image_id, score in pictures
+                gateway_pb2.PlannedPicture(value=value, keyword=keyword, image_id=image_id, score=score, source=source)
+                for value, keyword, image_id, score, source in pictures
             ],
         )
         if request.HasField("resume") and request.resume.plan_sha256 != plan.sha256:
@@ -137,7 +137,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             )
         yield gateway_pb2.AssessPreferenceResponse(plan=plan)
         judgements = list(request.resume.judgements)
-        for position, (value, keyword, image_id, score) in enumerate(pictures):
+        for position, (value, keyword, image_id, score, source) in enumerate(pictures):
             if position < len(judgements):
                 continue
             self._fake.wait(context)
@@ -146,7 +146,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             description = replies[2] if request.modality == gateway_pb2.MODALITY_DESCRIPTION else ""
             judgement = gateway_pb2.PreferenceJudgement(
                 position=position, value=value, keyword=keyword, image_id=image_id, score=score, replies=replies,
-                verdict=verdict(replies[0]), description=description,
+                verdict=verdict(replies[0]), description=description, source=source,
             )  # fmt: skip
             judgements.append(judgement)
             yield gateway_pb2.AssessPreferenceResponse(judgement=judgement)

@@ -57,11 +57,11 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         """What produces results."""
         return retrieval_pb2.SearchProvenance(encoder=_ENCODER, store="fake", images=len(self._pictures))
 
-    def pictures_of(self, request: gateway_pb2.AssessPreferenceRequest) -> list[tuple[str, str, str, float]]:
-        """Value, keyword, id and score of what an assessment asks about."""
+    def pictures_of(self, request: gateway_pb2.AssessPreferenceRequest) -> list[tuple[str, str, str, float, str]]:
+        """Value, keyword, id, score and source of what an assessment asks about."""
         least = request.score_threshold if request.HasField("score_threshold") else -1.0
         return [
-            (value.id, keyword, hit.id, hit.score)
+            (value.id, keyword, hit.id, hit.score, hit.metadata.source)
             for value in self._lexicon.values
             if not request.values or value.id in request.values
             for keyword in value.keywords

@@ -933,6 +933,7 @@ class PlannedPicture(google.protobuf.message.Message):
     KEYWORD_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     SCORE_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     value: builtins.str
     """The value."""
     keyword: builtins.str
@@ -941,6 +942,8 @@ class PlannedPicture(google.protobuf.message.Message):
     """The picture's id in retrieval."""
     score: builtins.float
     """Cosine similarity of keyword and picture."""
+    source: builtins.str
+    """Where the picture comes from, as its owner said when it was indexed. Empty if nothing was said."""
     def __init__(
         self,
         *,
@@ -948,8 +951,9 @@ class PlannedPicture(google.protobuf.message.Message):
         keyword: builtins.str = ...,
         image_id: builtins.str = ...,
         score: builtins.float = ...,
+        source: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "keyword", b"keyword", "score", b"score", "value", b"value"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "keyword", b"keyword", "score", b"score", "source", b"source", "value", b"value"]) -> None: ...
 
 global___PlannedPicture = PlannedPicture
 
@@ -1124,6 +1128,7 @@ class PreferenceJudgement(google.protobuf.message.Message):
     ERROR_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     REASONING_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     position: builtins.int
     """Position in the plan, from 0."""
     value: builtins.str
@@ -1140,6 +1145,10 @@ class PreferenceJudgement(google.protobuf.message.Message):
     """
     description: builtins.str
     """With MODALITY_DESCRIPTION: the description that was asked about."""
+    source: builtins.str
+    """Where the picture comes from, as its owner said when it was indexed: with `axia index` the path of its file. Empty
+    if nothing was said.
+    """
     @property
     def replies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The model's replies, in the order of the plan's prompts."""
@@ -1165,9 +1174,10 @@ class PreferenceJudgement(google.protobuf.message.Message):
         error: global___ItemError | None = ...,
         description: builtins.str = ...,
         reasoning: collections.abc.Iterable[builtins.str] | None = ...,
+        source: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "error", b"error", "image_id", b"image_id", "keyword", b"keyword", "position", b"position", "reasoning", b"reasoning", "replies", b"replies", "score", b"score", "value", b"value", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["description", b"description", "error", b"error", "image_id", b"image_id", "keyword", b"keyword", "position", b"position", "reasoning", b"reasoning", "replies", b"replies", "score", b"score", "source", b"source", "value", b"value", "verdict", b"verdict"]) -> None: ...
 
 global___PreferenceJudgement = PreferenceJudgement
 

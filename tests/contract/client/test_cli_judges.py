@@ -213,7 +213,8 @@ def card(fake: FakeGateway, tmp_path: Path) -> Path:
 
 def test_a_detections_alignment_stands_beside_the_judges_kappa(fake: FakeGateway, folder: Path, card: Path) -> None:
     options = ("detect", folder, "--truths", folder / "truths.jsonl", "--card", card, "-n", 2)
-    shown = r"alignment 0\.50 \((lexical|semantic), κ 0\.\d\d \[0\.\d\d, 0\.\d\d\] on 150 labels\)"
+    interval = r"\[0\.\d\d, 0\.\d\d\]"
+    shown = rf"mean alignment 0\.50 {interval} \((lexical|semantic), κ 0\.\d\d {interval} on 150 labels\)"
     for judge in ("lexical", "semantic"):
         for further in ((), ("--stream",)):
             result = run(*options, "--judge", judge, *further)

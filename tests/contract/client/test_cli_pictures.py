@@ -1,5 +1,6 @@
 """`axia index` and `axia search` against the fake gateway."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import axia
 from axia.cli import app
 from axia.cli._journal import Journal
 from axia.client import Client
+from axia.results import ImageMetadata
 from axia.testing import FakeGateway
 
 
@@ -148,11 +151,54 @@ def test_searches_print_tables_and_save_pictures(fake: FakeGateway, folder: Path
         assert sheet.width > 600
     other = run("search", "another", "-k", 1, "--save", saved, "--json")
     assert json.loads(other.stdout)["hits"]
-    assert re.search(rf"{re.escape(str(saved))} has [23] other files", other.stderr)
+    assert re.search(rf"{re.escape(str(saved))} has [23] files of an earlier search: --clear removes", other.stderr)
     assert "crown" in run("search", "--value", "power", "-k", 1).stdout
     hits = json.loads(run("search", "--image", folder / "2.jpg", "--json", "-k", 1).stdout)["hits"]
     assert hits[0]["metadata"]["source"] == "2.jpg"
     assert "Nothing was found of platform youtube" in run("search", "x", "--platform", "youtube").stdout
+
+
+def test_saved_pictures_are_named_by_rank_and_source(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    run("index", folder)
+    saved = tmp_path / "found"
+    result = run("search", "deeper/copy.jpg", "-k", 4, "--save", saved, "--json")
+    hits = json.loads(result.stdout)["hits"]
+    names = [f"{rank:03d}-{hit['metadata']['source'][:-4]}" for rank, hit in enumerate(hits, start=1)]
+    assert sorted(path.stem for path in saved.glob("0*")) == names
+    assert {path.suffix for path in saved.glob("0*")} == {".jpg", ".png"}
+    with FakeGateway() as other:
+        metadata = [ImageMetadata(source=source) for source in ("../../etc/pass wd", "", "a" * 200 + ".PNG")]
+        with axia.Client(other.address) as client:
+            list(client.index_images((pictures.photograph(9 + place), own) for place, own in enumerate(metadata)))
+        odd = tmp_path / "odd"
+        run("search", "x", "--save", odd, "--address", other.address)
+    unnamed = hashlib.sha256(pictures.photograph(10)).hexdigest()[:12]
+    assert {path.stem[4:] for path in odd.glob("0*")} == {"etc-pass-wd", unnamed, "a" * 80}
+    assert sorted(path.parent for path in odd.rglob("*")) == [odd] * 5  # three pictures, a sheet and a list
+
+
+def test_a_search_removes_and_replaces_nothing_that_is_not_axias(
+    fake: FakeGateway, folder: Path, tmp_path: Path
+) -> None:
+    run("index", folder)
+    saved = tmp_path / "found"
+    saved.mkdir()
+    (saved / "contact-sheet.png").write_bytes(b"mine")
+    (saved / "001-1.png").write_bytes(b"mine too")
+    first = run("search", "1.png", "-k", 2, "--save", saved)
+    assert f"{saved / 'axia-contact-sheet.png'}" in first.stdout
+    assert "has 2 files that no search saved; they stay" in first.stderr
+    assert len(list(saved.glob("001-1-*.png"))) == 1
+    changed = next(saved.glob("002-*"))
+    changed.write_bytes(b"retouched")
+    second = run("search", "2.jpg", "-k", 1, "--save", saved, "--clear")
+    assert f"removed 2 files of an earlier search from {saved}" in second.stderr
+    assert sorted(path.name for path in saved.iterdir() if path.name[0] != ".") == sorted(
+        ["001-1.png", "001-2.jpg", changed.name, "axia-contact-sheet.png", "contact-sheet.png"]
+    )
+    assert (saved / "contact-sheet.png").read_bytes() == b"mine"
+    assert changed.read_bytes() == b"retouched"
+    assert run("search", "x", "--clear").exit_code == 2
 
 
 def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:

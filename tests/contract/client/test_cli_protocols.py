@@ -128,6 +128,23 @@ def test_an_assessment_without_scores_is_scored_when_it_goes_on(
     assert "is complete" in run("preference", "--resume", file).stderr
 
 
+def test_judgements_carry_the_name_of_their_pictures_file(fake: FakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "feed" / "may").mkdir(parents=True)
+    (tmp_path / "feed" / "may" / "crown.jpg").write_bytes(pictures.photograph(7))
+    run("index", tmp_path / "feed")
+    file = tmp_path / "file.jsonl"
+    events = lines(run("preference", "--value", "power", "-k", 6, "--json").stdout)
+    named = {event["judgement"]["source"] for event in events if event["event"] == "judgement"}
+    assert named == {"may/crown.jpg", ""}  # the others were indexed without a word
+    run("preference", "--value", "power", "-k", 4, "--out", file)
+    saved = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(saved[:4]))
+    assert run("preference", "--resume", file).exit_code == 0
+    assert [own["judgement"]["source"] for own in lines(file.read_text()) if own["event"] == "judgement"] == [
+        own["judgement"]["source"] for own in lines("".join(saved)) if own["event"] == "judgement"
+    ]
+
+
 def test_what_cannot_be_resumed_is_wrong_usage(fake: FakeGateway, tmp_path: Path) -> None:
     complete = tmp_path / "complete.jsonl"
     run("preference", "--value", "power", "-k", 1, "--out", complete)
@@ -384,6 +401,46 @@ def test_a_replay_without_a_truth_compares_no_alignment(fake: FakeGateway, folde
     result = run("replay", record)
     assert (result.exit_code, "alignment without its ground truth" in result.stderr) == (0, True)
     assert not fake.received[-1].request.HasField("ground_truth")  # type: ignore[attr-defined]
+
+
+def over_http(detection: dict[str, Any]) -> dict[str, Any]:
+    """A saved detection as POST /v1/detect answers it: the contract's JSON, without the file's name."""
+    said = {**detection, "timings": {f"{name}_ms": own for name, own in detection["timings_ms"].items()}}
+    del said["timings_ms"], said["image"]["path"]
+    for completion in said["completions"]:
+        completion["finish_reason"] = f"FINISH_REASON_{completion['finish_reason'].upper()}"
+        completion["seed"] = str(completion["seed"])
+    said["provenance"]["seed"] = str(said["provenance"]["seed"])
+    said["consensus"] = said["consensus"] or ""
+    for name in ("abstain_reason", "alignment", "readings", "values", "groups"):
+        del said[name]
+    for name in ("ground_truth", "system_prompt"):
+        del said["provenance"][name]
+    return {**said, "added_later": 1}
+
+
+def test_a_replay_takes_records_made_over_http(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    detected = lines(run("detect", folder, "--json", "--seed", 4).stdout)
+    answers = [over_http(own) for own in detected]
+    record.write_text(json.dumps(answers[0], indent=2))
+    assert "give it with --picture" in run("replay", record).stderr
+    assert "no picture at" in " ".join(run("replay", record, "--picture", tmp_path / "gone.jpg").stderr.split())
+    result = run("replay", record, "--picture", folder / "0.jpg")
+    assert result.exit_code == 0, result.stderr
+    asked: Any = fake.received[-1].request
+    assert (asked.seed, list(asked.temperatures)) == (4, [1, 1, 1])
+    record.write_text("".join(json.dumps(own) + "\n" for own in answers))
+    result = run("replay", record, "--picture", folder)  # found there by their hashes
+    assert (result.exit_code, result.stdout.count("3 of 3 are the same")) == (0, 3)
+    assert "is not the picture of the record" in run("replay", record, "--picture", folder / "0.jpg").stderr
+    events = [("completion", answers[0]["completions"][0]), ("summary", answers[0])]
+    record.write_text(
+        ": a comment\n\n" + "".join(f"event: {name}\ndata: {json.dumps(own)}\n\n" for name, own in events)
+    )
+    assert run("replay", record, "--picture", folder).exit_code == 0
+    record.write_text('{"status": 400, "title": "Bad Request"}')
+    assert run("replay", record, "--picture", folder).exit_code == 2
 
 
 def test_a_replay_needs_the_same_picture(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:

@@ -87,7 +87,12 @@ class FakeRetrieval:
         self.searches += 1
         if score_threshold is not None and score_threshold > 0.5:
             return ValueSearch((), "provenance", self.images)
-        hits = [Hit(keyword, f"{keyword}-{place}", 0.5) for keyword in keywords for place in range(min(k, self.found))]
+        places = range(min(k, self.found))
+        hits = [
+            Hit(keyword, f"{keyword}-{place}", 0.5, f"{keyword}/{place}.jpg")
+            for keyword in keywords
+            for place in places
+        ]
         return ValueSearch(tuple(hits), "provenance", self.images)
 
     async def picture(self, image_id: str) -> bytes:

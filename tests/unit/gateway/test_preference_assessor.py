@@ -57,6 +57,15 @@ async def test_the_three_questions_are_one_conversation_about_the_picture() -> N
     assert [own.samples[0].seed for own in questions] == [completion_seed(5, index, "comedy-0") for index in range(3)]
 
 
+async def test_a_judgement_says_where_its_picture_comes_from_and_the_plans_hash_does_not_follow_it() -> None:
+    plan, judgements, _ = await run()
+    assert [own.picture.source for own in judgements[:2]] == ["comedy/0.jpg", "comedy/1.jpg"]
+    written = convert_preference.from_preference_event(judgements[0], "id").judgement
+    assert written.source == "comedy/0.jpg"
+    renamed = tuple(own._replace(source="elsewhere.jpg") for own in plan.pictures)
+    assert replace(plan, pictures=renamed).sha256 == plan.sha256
+
+
 async def test_a_description_is_asked_about_in_a_fresh_conversation_without_the_picture() -> None:
     model = FakeModel(says)
     request = replace(REQUEST, modality="description", values=("hedonism",), keywords=("comedy",), k=1)
