@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from axia.cli._failures import failure_of
 from axia.cli._output import (
     EXIT_INTERRUPTED,
     Address,
@@ -93,6 +94,7 @@ def interest(
     """Judge as a persona whether pictures are interesting (arXiv 2411.11479).
 
     With --json each picture has the judgement and what produced it: model, prompt, seed, sampling, request and version.
+    A picture that could not be asked about has {"path": ..., "error": {"code": ..., "reason": ..., "message": ...}}.
 
     Exit code: 0, 1 if any picture could not be judged, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -102,14 +104,20 @@ def interest(
     judged: list[tuple[Path, InterestJudgement]] = []
     given = pictures_at(paths)
     failed = given.missing
-    pictures = list(map(Path, given.pictures))
+    pictures = left = list(map(Path, given.pictures))
     with connect(address) as client:
         from axia.errors import AxiaError
 
         try:
-            for some in _batches(pictures):
+            for batch in _batches(pictures):
+                left = left[len(batch) :]
+                some, data = _read(batch, json=json)
+                failed = failed or len(some) < len(batch)
+                if not some:
+                    continue
+                left = some + left
                 result = client.judge_interest(
-                    some,
+                    data,
                     traits,
                     strategy=strategy.value,
                     threshold=threshold,
@@ -120,6 +128,7 @@ def interest(
                     structured=structured,
                     timeout=timeout,
                 )
+                left = left[len(some) :]
                 asked = result.model_dump(exclude={"judgements", "stay_share", "undecided"})
                 for picture, judgement in zip(some, result.judgements, strict=True):
                     judged.append((picture, judgement))
@@ -135,9 +144,33 @@ def interest(
         except (AxiaError, OSError) as error:
             complain(describe(error))
             failed = True
+            for picture in left:
+                _print_failure(picture, error, json=json)
     if judged and not json:
         _print_table(judged, isq=strategy is Strategy.ISQ)
     raise typer.Exit(1 if failed else 0)
+
+
+def _read(batch: list[Path], *, json: bool) -> tuple[list[Path], list[bytes]]:
+    """The pictures of a batch that can be sent, with their bytes; the others are told."""
+    from axia._pictures import read
+    from axia.errors import AxiaError
+
+    some, data = [], []
+    for picture in batch:
+        try:
+            data.append(read(picture)[0])
+            some.append(picture)
+        except (AxiaError, OSError) as error:
+            told = describe(error)
+            complain(told if str(picture) in told else f"{picture}: {told}")
+            _print_failure(picture, error, json=json)
+    return some, data
+
+
+def _print_failure(picture: Path, error: Exception, *, json: bool) -> None:
+    if json:
+        print_json({"path": str(picture), "error": failure_of(error)})
 
 
 def _batches(pictures: list[Path]) -> Iterator[list[Path]]:

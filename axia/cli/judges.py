@@ -91,7 +91,7 @@ def audit(
 
 def table(
     detections: Annotated[
-        Path, typer.Argument(metavar="DETECTIONS", help="What `axia detect --json` printed, as a file.")
+        Path, typer.Argument(metavar="DETECTIONS", help="What `axia detect --out` saved or --json printed.")
     ],
     truths: Annotated[
         Path | None,

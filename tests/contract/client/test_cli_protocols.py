@@ -256,6 +256,18 @@ def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tm
     assert run("interest", tmp_path / "gone.jpg", "--trait", "I cook.").exit_code == 1
 
 
+def test_interest_has_a_row_for_each_picture_whatever_fails(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.jpg"
+    result = run("interest", gone, folder, "--trait", "I cook.", "--json")
+    records = lines(result.stdout)
+    assert (result.exit_code, records[0]["path"], len(records)) == (1, str(gone), 4)
+    assert records[0]["error"]["reason"] == "FILE_NOT_FOUND"
+    assert [record["judgement"]["error"] for record in records[1:]] == [None] * 3
+    fake.fail("UNAVAILABLE", "the model is away", reason="MODEL_GONE")
+    records = lines(run("interest", folder, "--trait", "I cook.", "--json").stdout)
+    assert [record["error"]["reason"] for record in records] == ["MODEL_GONE"] * 3
+
+
 def test_a_folder_is_watched_in_name_order_and_nothing_is_superseded(fake: FakeGateway, folder: Path) -> None:
     result = run("watch", folder, "--json", "-n", 3)
     assert result.exit_code == 0, result.stderr
