@@ -49,6 +49,8 @@ class ModelCard(BaseModel):
     """Whether it takes a picture."""
     max_images: int
     """Pictures that one conversation may have; 0 for none, or one by a server of an earlier release."""
+    structured_answers: bool
+    """Whether its answers can be held to a JSON Schema or to some texts."""
     max_model_len: int | None = None
     """The context length again, by vLLM's name for it; left out where it isn't known."""
 

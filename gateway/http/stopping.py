@@ -21,4 +21,4 @@ def refuse_when_stopping() -> None:
                 listening.shutdown(socket.SHUT_RDWR)
         await usual(server, sockets)
 
-    uvicorn.Server.shutdown = shutdown  # type: ignore[assignment,method-assign]  # BentoML makes the server and offers no hook
+    uvicorn.Server.shutdown = shutdown  # type: ignore[method-assign, assignment]  # BentoML makes the server and offers no hook

@@ -260,7 +260,15 @@ async def test_errors_have_the_statuses_that_openais_clients_know(http: Face, ga
 
 
 async def test_models_are_listed_in_openais_form_with_more(http: Face, gateway: FakeGateway) -> None:
-    model = {"name": "org/llava", "engine": "vllm", "max_samples": 16, "accepts_images": True}
+    model = {
+        "name": "org/llava",
+        "engine": "vllm",
+        "max_samples": 16,
+        "accepts_images": True,
+        "max_images": 4,
+        "structured_answers": True,
+        "max_context_tokens": 4096,
+    }
     gateway.answers["ListModels"] = gateway_pb2.ListModelsResponse(
         models=[{"model": model, "available": True, "address": "a:1"}, {"address": "b:2"}],
         prompts=[{"id": "detect/baseline", "text": "Identify"}],
@@ -268,7 +276,9 @@ async def test_models_are_listed_in_openais_form_with_more(http: Face, gateway: 
     listed = (await http.get("/v1/models")).json()
     assert (listed["object"], listed["silent"], len(listed["data"])) == ("list", ["b:2"], 1)
     assert listed["data"][0]["id"] == "org/llava"
-    assert listed["data"][0]["max_samples"] == 16
+    card = listed["data"][0]
+    assert (card["max_samples"], card["max_images"], card["structured_answers"]) == (16, 4, True)
+    assert card["max_model_len"] == card["max_context_tokens"] == 4096  # vLLM's name, which clients look for
     assert (await http.get("/v1/models/org/llava")).json() == listed["data"][0]
     assert (await http.get("/v1/models/other")).json()["reason"] == "MODEL_UNKNOWN"
     assert (await http.get("/v1/prompts")).json()["prompts"][0]["id"] == "detect/baseline"

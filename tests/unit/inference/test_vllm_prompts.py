@@ -47,6 +47,7 @@ class Renderer:
 
     default_cmpl_tok_params = "as a plain text"
     takes_no_images = False
+    most_images = 3
 
     def __init__(self, template: str | None, tokenizer: Tokenizer) -> None:
         self._template = template
@@ -59,6 +60,8 @@ class Renderer:
         parts = [part for message in conversations[0] for part in message["content"]]
         if self.takes_no_images and any(part["type"] == "image_pil" for part in parts):
             raise RuntimeError("Expected there to be 1 prompt placeholder")
+        if sum(part["type"] == "image_pil" for part in parts) > self.most_images:
+            raise ValueError("At most 3 image(s) may be provided in one prompt.")
         for message in conversations[0]:
             message["content"] = [part for part in message["content"] if part["type"] == "text"]
         try:
@@ -148,6 +151,15 @@ async def test_a_prompt_without_a_place_for_the_image_is_told_at_the_start(monke
     monkeypatch.setattr(Renderer, "takes_no_images", True)
     with pytest.raises(FailedPrecondition, match="AXIA_INFERENCE_IMAGE_PLACEHOLDER"):
         await look(PLAIN)
+
+
+@pytest.mark.parametrize(("takes", "expected"), [(1, 1), (3, 3), (9, 4)])
+async def test_as_many_pictures_are_offered_as_the_model_and_the_setting_allow(
+    monkeypatch: pytest.MonkeyPatch, takes: int, expected: int
+) -> None:
+    monkeypatch.setattr(Renderer, "most_images", takes)
+    assert InferenceSettings(model="m").max_images == 4
+    assert (await look(PLAIN)).max_images == expected
 
 
 async def test_a_fault_of_the_machine_is_not_told_as_one_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
