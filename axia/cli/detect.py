@@ -11,7 +11,17 @@ import typer
 
 from axia.cli import _detections, _judge_cards
 from axia.cli import _truths as _truth_files
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, printable
+from axia.cli._output import (
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    Address,
+    complain,
+    connect,
+    console,
+    describe,
+    is_usage,
+    printable,
+)
 from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
@@ -250,7 +260,7 @@ def _detect_all(
     """Detects in every picture, reports failures on standard error, and returns the exit code."""
     from axia.errors import AxiaError
 
-    pictures, failed = [], False
+    pictures, failed, misused = [], False, False
     for path in paths:
         try:
             pictures.extend(pictures_at(path))
@@ -269,6 +279,7 @@ def _detect_all(
                 raise  # who read the output is gone, and nothing is wrong with the picture
             except (AxiaError, OSError) as error:
                 failed = True
+                misused = misused or is_usage(error)
                 told = describe(error)
                 complain(told if picture in told else f"{picture}: {told}")
                 left = len(pictures) - number - 1
@@ -279,7 +290,7 @@ def _detect_all(
         return EXIT_INTERRUPTED
     finally:
         printer.finish()
-    return 1 if failed else 0
+    return EXIT_USAGE if misused else int(failed)
 
 
 def _detect_one(client: "Client", picture: str, options: dict[str, Any], printer: _detections.Printer) -> "Detection":

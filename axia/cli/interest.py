@@ -9,12 +9,14 @@ import typer
 
 from axia.cli._output import (
     EXIT_INTERRUPTED,
+    EXIT_USAGE,
     Address,
     complain,
     connect,
     console,
     describe,
     fault_of,
+    is_usage,
     print_json,
     printable,
 )
@@ -137,6 +139,8 @@ def interest(
             raise  # who read the output is gone, and nothing is wrong with the pictures
         except (AxiaError, OSError) as error:
             complain(describe(error))
+            if is_usage(error):
+                raise typer.Exit(EXIT_USAGE) from error
             failed = True
     if judged and not json:
         _print_table(judged, isq=strategy is Strategy.ISQ)
