@@ -23,6 +23,7 @@ _ROLES = {
     "user": inference_pb2.ROLE_USER,
     "assistant": inference_pb2.ROLE_ASSISTANT,
 }
+_REFUSED_WHOLE = "CONVERSATION_REFUSED"
 _MESSAGE_FIELD = re.compile(r"(?:generation\.)?messages(?:\[(\d+)\])?(?:\.\w+)?$")
 
 
@@ -58,8 +59,10 @@ def _write_answer_format(asked: AnswerFormat, request: inference_pb2.GenerateReq
         request.answer_format.choices.texts.extend(asked.choices)
 
 
-def callers_field(field: str, question: Question) -> str:
-    """The caller's name of a field that an inference server names in an error."""
+def callers_field(field: str, question: Question, reason: str = "") -> str:
+    """The caller's name of a field that an inference server names in an error with this reason."""
+    if reason == _REFUSED_WHOLE and field.endswith("messages"):
+        return "model"  # it refuses for a cause of its own, such as a sampling parameter; no text of the caller's
     if message := _MESSAGE_FIELD.match(field):
         index = int(message.group(1) or len(question.turns) - 1)
         return question.turns[index].field or field

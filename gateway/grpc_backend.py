@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -207,7 +208,7 @@ class GrpcBackend:
                 async for response in responses:
                     yield convert_model.to_model_event(response)
         except ServiceError as error:
-            raise error.renamed(lambda field: convert_model.callers_field(field, question)) from error
+            raise error.renamed(partial(convert_model.callers_field, question=question, reason=error.reason)) from error
 
     async def pass_on(
         self, request: inference_pb2.GenerateRequest, timeout_s: float
@@ -241,7 +242,7 @@ class GrpcBackend:
         try:
             response = await self.pass_on_all(request, timeout_s + self._transit_s(timeout_s))
         except ServiceError as error:
-            raise error.renamed(lambda field: convert_model.callers_field(field, question)) from error
+            raise error.renamed(partial(convert_model.callers_field, question=question, reason=error.reason)) from error
         return convert_model.to_generated(response)
 
     async def pass_on_all(

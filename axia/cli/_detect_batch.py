@@ -14,7 +14,7 @@ from axia.cli._detect_run import LeftOut, Run
 from axia.cli._detections import Printer, json_row
 from axia.cli._ground_truths import Truths
 from axia.cli._mean import Mean
-from axia.cli._output import EXIT_INTERRUPTED, complain, describe
+from axia.cli._output import EXIT_INTERRUPTED, EXIT_USAGE, complain, describe, is_usage
 from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, 
     given = pictures_at(batch.options.paths)
     batch.truths.tell_unmatched(given.pictures)
     mean = Mean(several=batch.truths.own or len(given.pictures) > 1) if batch.truths.known else None
-    failed, complete = given.missing, False
+    code, complete = int(given.missing), False
     file = out or resume
     try:
         with _saving(batch.options, out, resume) as saved:
-            failed = _ask_all(batch, given.pictures, done, saved, mean) or failed
+            code = max(code, _ask_all(batch, given.pictures, done, saved, mean))
         complete = True
     except KeyboardInterrupt:
         complain("interrupted" + _how_to_go_on(file))
@@ -65,9 +65,9 @@ def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, 
         return 1
     finally:
         batch.printer.finish(mean if complete else None)
-    if failed and file is not None:
+    if code and file is not None:
         complain(f"what failed is asked about again with --resume {file}")
-    return 1 if failed else 0
+    return code
 
 
 def _saving(
@@ -88,8 +88,8 @@ def _ask_all(
     done: "Mapping[str, Detection]",
     saved: DetectionsFile | None,
     mean: Mean | None,
-) -> bool:
-    """Whether any picture failed."""
+) -> int:
+    """The exit code: 0, 1 if any picture failed, 2 if an option was refused."""
     printer, printing = batch.printer, threading.Lock()
 
     def ask(picture: str) -> "Detection":
@@ -103,7 +103,7 @@ def _ask_all(
     own_truth = len({batch.truths.of(picture) for picture in pictures}) > 1
     run = Run(ask, lambda error: _concerns_all(error, own_truth=own_truth), keep, batch.parallel)
     stopped_by: Exception | None = None
-    failures = alike = 0
+    code = alike = 0
     progress = not (printer.prints_at_once and sys.stdout.isatty())
     with closing(run.outcomes(pictures, done, progress=progress)) as outcomes:
         for picture, outcome in outcomes:
@@ -113,8 +113,8 @@ def _ask_all(
                 with printing:
                     printer.summary(picture, outcome)
                 continue
-            failures += 1
             error = _cause(outcome)
+            code = max(code, EXIT_USAGE if is_usage(error) else 1)
             if mean is not None:
                 mean.add_failure()
             with printing:
@@ -130,7 +130,7 @@ def _ask_all(
         complain(
             "the same holds for 1 other picture" if alike == 1 else f"the same holds for the other {alike} pictures"
         )
-    return failures > 0
+    return code
 
 
 def _cause(outcome: Exception) -> Exception:

@@ -1,18 +1,24 @@
 """Frames of a folder, a video file or a camera."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from axia.cli._output import SUFFIXES
 
-WHAT_TO_GIVE = "give a video file, a folder with pictures or a camera's number"
+WHAT_TO_GIVE = "give a video file, a folder with pictures, or a camera's number or address (rtsp:// or http://)"
 """What ends a message about a source."""
 
 _POLL_S = 0.2
+_PATIENCE_MS = 10_000
+_ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
+"""How addresses of cameras begin. They are the user's own; servers never fetch any."""
+_USER = re.compile(r"^(\w+://)[^/@]*@")
 
 
 class Source(NamedTuple):
@@ -29,14 +35,18 @@ class SourceError(Exception):
     """Frames can't be read; the message says what to do."""
 
 
+class NoSource(SourceError):
+    """There is nothing of that name."""
+
+
 class Pace:
     """Lets frames out at a rate, or each when the one before was answered."""
 
-    def __init__(self, fps: float, *, wait: bool) -> None:
+    def __init__(self, fps: float, *, wait: bool, over: threading.Event) -> None:
         self._period = 1 / fps
         self._wait = wait
         self._answered = threading.Semaphore(1)
-        self._over = threading.Event()
+        self._over = over
 
     def answered(self) -> None:
         """A frame has its answer."""
@@ -63,21 +73,29 @@ class Pace:
             yield frame
 
 
-def open_source(name: str, fps: float) -> Source:
-    """The frames of a folder in name order, of a video file at `fps` frames of its own time, or of a camera's number.
+def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> Source:
+    """The frames of a folder in name order and then as they come, of a video file at `fps` frames of its own time, of
+    a camera's number, or of a camera's address.
+
+    Args:
+        name: What to watch.
+        fps: Frames a second.
+        once: Of a folder, the pictures that are there now.
+        over: Is set when nobody wants frames any more.
 
     Raises:
+        NoSource: If there is nothing of that name.
         SourceError: If it can't be opened.
     """
     path = Path(name)
     if path.is_dir():
-        pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-        if not pictures:
+        if once and not pictures_in(path):
             raise SourceError(f"{name}: there is no JPEG, PNG or WebP picture in this folder: give one that has some")
-        return Source(iter(pictures), live=False)
-    camera = name.isdecimal() and not path.exists()
-    if not camera and not path.is_file():
-        raise SourceError(f"there is nothing at {name}: {WHAT_TO_GIVE}")
+        return Source(iter(pictures_in(path)) if once else _coming(path, over), live=False)
+    camera = path.is_char_device() or (name.isdecimal() and not path.exists())
+    address = name.lower().startswith(_ADDRESSES)
+    if not camera and not address and not path.exists():
+        raise NoSource(f"there is nothing at {name}: {WHAT_TO_GIVE}")
     # What OpenCV and FFmpeg say of a file that they can't read is ours to say.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -85,14 +103,58 @@ def open_source(name: str, fps: float) -> Source:
         import cv2
     except ImportError:
         raise SourceError("video files and cameras need OpenCV: pip install opencv-python-headless") from None
-    capture = cv2.VideoCapture(int(name) if camera else name)
+    if address:
+        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE_MS]
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, patience)
+    else:
+        capture = cv2.VideoCapture(int(name) if name.isdecimal() and camera else name)
     if not capture.isOpened():
+        if address:
+            raise SourceError(
+                f"nothing can be read from {without_password(name)}: see whether the camera answers there, for example "
+                "with a video player, and whether path, user and password are right"
+            )
         what = f"there is no camera {name}" if camera else f"{name} is no video that OpenCV can read"
         raise SourceError(f"{what}: {WHAT_TO_GIVE}")
-    if camera:
+    if camera or address:
         return Source(_captured(cv2, capture), live=True)
     seconds: list[float] = []
     return Source(_sampled(cv2, capture, fps, seconds), live=False, seconds=seconds)
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown."""
+    return _USER.sub(r"\1", address)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures right in a folder, by name; hidden files are none."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
+
+
+def _coming(folder: Path, over: threading.Event) -> Iterator[Path]:
+    """The pictures of a folder, and those that come or change, once they have stopped growing."""
+    given: dict[Path, tuple[int, int]] = {}
+    growing: dict[Path, tuple[int, int]] = {}
+    first = True
+    while not over.is_set():
+        found = {}
+        for picture in pictures_in(folder):
+            with suppress(FileNotFoundError):
+                status = picture.stat()
+                found[picture] = (status.st_mtime_ns, status.st_size)
+        new = [picture for picture, state in found.items() if given.get(picture) != state]
+        ready = new if first else [picture for picture in new if growing.get(picture) == found[picture]]
+        for picture in ready if first else sorted(ready, key=lambda picture: (found[picture], picture)):
+            given[picture] = found[picture]
+            yield picture
+        growing = {picture: found[picture] for picture in new}
+        first = False
+        over.wait(_POLL_S)
 
 
 def _captured(cv2: Any, capture: Any) -> Iterator[bytes]:

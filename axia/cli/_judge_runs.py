@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from axia.judges.asking import JudgeName, Verdicts
     from axia.judges.labels import Rows
 
+_ENOUGH = 0.5
+"""The share of answers that a judge should be able to judge."""
+
 
 def judge_names(models: Sequence[str] | None, samples: int, structured: bool) -> "list[JudgeName]":
     """Words, meaning, and each model once."""
@@ -58,8 +61,20 @@ def ask_all(
                     f"{printable(str(name))}: {found.failed} answers could not be judged: {printable(found.failure)}"
                 )
                 failed = True
+            tell_if_few(name, sum(score is not None for score in found.scores), len(found.scores))
             said.append(found)
     return said, failed
+
+
+def tell_if_few(name: "JudgeName", judged: int, total: int) -> None:
+    """Warns of a model that seldom says yes or no: its figures rest on a few answers."""
+    if name.judge != "model" or judged >= _ENOUGH * total:
+        return
+    advice = "another model" if name.structured or name.recorded else "another model, or add --judge-structured"
+    complain(
+        f"{printable(str(name))} judged {judged} of {total} answers and said neither yes nor no of the others: its "
+        f"figures rest on few answers. Take {advice}"
+    )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Printing: consoles, text from elsewhere, and errors."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -29,8 +30,15 @@ Address = Annotated[
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+EXIT_USAGE = 2
+"""Exit code where an option or an argument is wrong."""
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 """Endings of the names of pictures."""
+
+
+_OF_PICTURES = re.compile(r"\bimage\b|^pictures|^messages")
+"""Fields of requests that hold pictures."""
 
 
 def connect(address: str | None) -> "Client":
@@ -86,6 +94,15 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 def fault_of(message: str) -> str:
     """What a server says is wrong with a picture, without the request's field: who reads it knows the file's name."""
     return printable(message).removeprefix("image.data: ")
+
+
+def is_usage(error: Exception) -> bool:
+    """Whether a server refused an option, such as a temperature of 9, and not a picture."""
+    from axia.errors import InvalidRequest
+
+    if not isinstance(error, InvalidRequest):
+        return False
+    return bool(error.fields) and not any(_OF_PICTURES.search(field.field) for field in error.fields)
 
 
 def describe(error: Exception) -> str:

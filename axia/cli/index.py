@@ -228,19 +228,16 @@ def _captured(path: str, how: CaptureTime) -> datetime | None:
         return None
     if how is CaptureTime.MTIME:
         return datetime.fromtimestamp(Path(path).stat().st_mtime, UTC)
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+
+    from axia.cli._exif_times import captured_at
 
     try:
         with Image.open(path) as picture:
             exif = picture.getexif().get_ifd(_EXIF_IFD)
-        text, offset = exif.get(_DATE_TIME_ORIGINAL), exif.get(_OFFSET_TIME_ORIGINAL)
-        if not text:
-            return None
-        if offset:
-            return datetime.strptime(f"{text}{offset}", "%Y:%m:%d %H:%M:%S%z")
-        return datetime.strptime(text, "%Y:%m:%d %H:%M:%S").astimezone()
-    except (OSError, ValueError, UnidentifiedImageError):
+    except Exception:  # PIL raises many types for odd EXIF
         return None  # the server says what is wrong with the picture; a time is a nicety
+    return captured_at(exif.get(_DATE_TIME_ORIGINAL), exif.get(_OFFSET_TIME_ORIGINAL))
 
 
 @contextmanager

@@ -10,12 +10,14 @@ import typer
 from axia.cli._failures import failure_of
 from axia.cli._output import (
     EXIT_INTERRUPTED,
+    EXIT_USAGE,
     Address,
     complain,
     connect,
     console,
     describe,
     fault_of,
+    is_usage,
     print_json,
     printable,
 )
@@ -143,6 +145,8 @@ def interest(
             raise  # who read the output is gone, and nothing is wrong with the pictures
         except (AxiaError, OSError) as error:
             complain(describe(error))
+            if is_usage(error):
+                raise typer.Exit(EXIT_USAGE) from error
             failed = True
             for picture in left:
                 _print_failure(picture, error, json=json)

@@ -1,13 +1,25 @@
 """`axia watch`: what needs attention in a video, a camera or a folder, frame by frame."""
 
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from axia.cli._detections import consensus_of
-from axia.cli._frames import WHAT_TO_GIVE, Pace, SourceError, open_source
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, describe, fault_of, print_json, printable
+from axia.cli._frames import WHAT_TO_GIVE, NoSource, Pace, SourceError, open_source, without_password
+from axia.cli._output import (
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    Address,
+    complain,
+    connect,
+    describe,
+    fault_of,
+    is_usage,
+    print_json,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +29,19 @@ if TYPE_CHECKING:
 
 def watch(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A video file, a folder with pictures, or a camera's number.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A video file, a folder with pictures, or a camera's number, rtsp:// or http:// address.",
+        ),
     ],
     fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames a second.")] = 2.0,
     n: Annotated[int, typer.Option("-n", min=1, help="Completions to sample for a frame.")] = 1,
     live: Annotated[
         bool, typer.Option("--live", help="Don't wait for answers: a newer frame takes the place of an older one.")
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Of a folder: only the pictures that are there now; don't wait for others.")
     ] = False,
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
@@ -38,19 +57,24 @@ def watch(
 ) -> None:
     """Ask a model what needs attention, frame by frame, until the source ends or Ctrl-C.
 
-    Pictures of a folder and frames of a video file wait until the one before is answered; a camera's don't.
+    Pictures of a folder and frames of a video file wait until the one before is answered; a camera's don't. A folder is
+    watched for pictures that come or change, until Ctrl-C or with --once to its end; hidden files are left out. An
+    address is opened by this program, with OpenCV, and never sent to a server.
 
     Exit code: 0, 1 if any frame failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     if prompt is not None and prompt_text is not None:
         raise typer.BadParameter("give --prompt or --prompt-text, not both")
+    over = threading.Event()
     try:
-        opened = open_source(source, fps)
+        opened = open_source(source, fps, once=once, over=over)
+    except NoSource as error:
+        raise typer.BadParameter(str(error), param_hint="SOURCE") from None
     except SourceError as error:
         complain(str(error))
         raise typer.Exit(1) from error
     failed, frames = False, 0
-    pace = Pace(fps, wait=not (live or opened.live))
+    pace = Pace(fps, wait=not (live or opened.live), over=over)
     with connect(address) as client:
         from axia.errors import AxiaError
 
@@ -69,11 +93,13 @@ def watch(
             raise  # who read the output is gone, and nothing is wrong with the frames
         except (AxiaError, OSError) as error:
             complain(describe(error))
+            if is_usage(error):
+                raise typer.Exit(EXIT_USAGE) from error
             failed = True
         finally:
             pace.close()
     if not failed and not frames:
-        complain(f"{source} has no frame that can be read: {WHAT_TO_GIVE}")
+        complain(f"{without_password(source)} has no frame that can be read: {WHAT_TO_GIVE}")
         failed = True
     raise typer.Exit(1 if failed else 0)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, UnidentifiedImageError
 
 from axia._pictures import upright
+from axia.errors import AxiaError
 from axia.v1 import gateway_pb2, image_pb2, scoring_pb2
 
 
@@ -30,17 +31,26 @@ class Answers:
 class Script:
     """Detections in turn, else answers."""
 
-    def __init__(self, detections: Sequence[str | Sequence[str]], answers: Answers) -> None:
+    def __init__(self, detections: Sequence[str | Sequence[str] | AxiaError], answers: Answers) -> None:
+        for number, said in enumerate(detections):
+            if isinstance(said, BaseException) and not isinstance(said, AxiaError):
+                raise TypeError(f"detections[{number}] is a {type(said).__name__}: give texts, or errors of axia")
         self.answers = answers
         self._turns = itertools.cycle(detections) if detections else None
         self._lock = threading.Lock()
 
     def next(self, prompt: str, sha256: str) -> Sequence[str]:
-        """What is said of the next picture."""
+        """What is said of the next picture.
+
+        Raises:
+            AxiaError: If that is next.
+        """
         if self._turns is None:
             return self.answers.find(prompt, sha256, default="the picture")
         with self._lock:
             said = next(self._turns)
+        if isinstance(said, AxiaError):
+            raise said.with_traceback(None)
         return [said] if isinstance(said, str) else said
 
 

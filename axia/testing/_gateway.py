@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from axia.errors import AxiaError
 from axia.prompts import load_prompts
 from axia.testing import fake as _fake
 from axia.testing._answers import Script, fraction, inspect, summarize
@@ -248,10 +249,16 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         request = gateway_pb2.DetectValuesRequest()
         request.CopyFrom(config)
         request.image.CopyFrom(frame.image)
-        return gateway_pb2.WatchValuesResponse(frame_id=frame.frame_id, detection=self._detect(request, context))
+        try:
+            detection = self._detect(request, context, in_watch=True)
+        except AxiaError as failure:
+            code = _fake.code_of(failure).value[0]
+            error = gateway_pb2.ItemError(code=code, reason=failure.reason or "FAKE_FAILURE", message=str(failure))
+            return gateway_pb2.WatchValuesResponse(frame_id=frame.frame_id, error=error)
+        return gateway_pb2.WatchValuesResponse(frame_id=frame.frame_id, detection=detection)
 
     def _detect(
-        self, request: gateway_pb2.DetectValuesRequest, context: grpc.ServicerContext
+        self, request: gateway_pb2.DetectValuesRequest, context: grpc.ServicerContext, *, in_watch: bool = False
     ) -> gateway_pb2.DetectValuesResponse:
         info = inspect(request.image.data)
         if info is None:
@@ -261,7 +268,12 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
             _fake.abort(context, grpc.StatusCode.NOT_FOUND, f"no model {request.model}", "UNKNOWN_MODEL")
         prompt_id = "" if request.HasField("prompt_text") else request.prompt_id or "detect/baseline"
         text = request.prompt_text or (_DEFAULT_PROMPT if prompt_id == "detect/baseline" else prompt_id)
-        said = self._script.next(f"{text} {prompt_id}", info.sha256)
+        try:
+            said = self._script.next(f"{text} {prompt_id}", info.sha256)
+        except AxiaError as error:
+            if in_watch:
+                raise
+            _fake.abort_with(context, error)
         n = request.n if request.HasField("n") else len(request.temperatures) or 3
         temperature = request.temperature if request.HasField("temperature") else 1.0
         temperatures = list(request.temperatures) or [temperature] * n

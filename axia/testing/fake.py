@@ -13,11 +13,36 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from axia.errors import (
+    AxiaError,
+    Cancelled,
+    ConnectionFailed,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    Unauthenticated,
+    Unavailable,
+)
 from axia.testing._answers import Answers, Script
 from axia.v1 import gateway_pb2_grpc, retrieval_pb2_grpc, scoring_pb2_grpc
 
 _THREADS = 16
 _MAX_MESSAGE_BYTES = 48 * 2**20
+
+
+_CODES = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Cancelled: grpc.StatusCode.CANCELLED,
+}
+"""What becomes which error; the others are ServerError."""
 
 
 class Received(NamedTuple):
@@ -39,6 +64,7 @@ class _Failure:
     retry_after: float | None
     method: str
     times: int | None
+    field: str
 
 
 class FakeGateway:
@@ -51,7 +77,7 @@ class FakeGateway:
 
     Args:
         detections: What is said of each picture in turn, from the first again at the end: one sentence, which all
-            completions say, or a sentence for each completion.
+            completions say, or a sentence for each completion, or an error of `axia.errors`, which the call raises.
         answers: The same by a piece of the prompt's text or id, or by the SHA-256 of the picture; the first that fits
             is used. Without any, pictures are answered with "the picture" and questions with "Yes."
         images: Pictures that are indexed already, as paths or bytes.
@@ -62,7 +88,7 @@ class FakeGateway:
     def __init__(
         self,
         *,
-        detections: Sequence[str | Sequence[str]] = (),
+        detections: Sequence[str | Sequence[str] | AxiaError] = (),
         answers: Mapping[str, str | Sequence[str]] | None = None,
         images: Iterable[str | Path | bytes] = (),
         latency: float = 0.0,
@@ -99,6 +125,7 @@ class FakeGateway:
         retry_after: float | None = None,
         method: str = "",
         times: int | None = None,
+        field: str = "",
     ) -> None:
         """Lets calls fail from now on.
 
@@ -109,12 +136,15 @@ class FakeGateway:
             retry_after: Seconds after which to try again.
             method: Only calls of this method, such as ``DetectValues``. Default: all.
             times: Only so many calls. Default: all.
+            field: With ``INVALID_ARGUMENT``: the field of the request that is wrong.
         """
         with self._lock:
             if code == "OK":
                 self._failures.clear()
             else:
-                self._failures.append(_Failure(grpc.StatusCode[code], message, reason, retry_after, method, times))
+                self._failures.append(
+                    _Failure(grpc.StatusCode[code], message, reason, retry_after, method, times, field)
+                )
 
     def begin(self, method: str, request: Message, context: grpc.ServicerContext) -> None:
         """Every call passes here: it is noted, waits, and may fail."""
@@ -128,7 +158,8 @@ class FakeGateway:
             abort(context, grpc.StatusCode.UNAUTHENTICATED, "the API key is missing or wrong", "API_KEY")
         self.wait(context)
         if failure is not None:
-            abort(context, failure.code, failure.message or "as the test asked", failure.reason, failure.retry_after)
+            said = failure.message or "as the test asked"
+            abort(context, failure.code, said, failure.reason, failure.retry_after, failure.field)
 
     def wait(self, context: grpc.ServicerContext) -> None:
         """Lets an answer take its time."""
@@ -152,6 +183,20 @@ class FakeGateway:
             self._server.stop(0).wait()
 
 
+def code_of(error: AxiaError) -> grpc.StatusCode:
+    """The status that a client makes an error of this class of."""
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+def abort_with(context: grpc.ServicerContext, error: AxiaError) -> NoReturn:
+    """Ends a call so that the client raises this error."""
+    # A connection that fails has no reason, because no server said anything.
+    reason = "" if isinstance(error, ConnectionFailed) else error.reason or "FAKE_FAILURE"
+    field = error.fields[0].field if isinstance(error, InvalidRequest) and error.fields else ""
+    pause = error.retry_after if isinstance(error, Overloaded | Unavailable) else None
+    abort(context, code_of(error), str(error), reason, pause, field)
+
+
 def abort(
     context: grpc.ServicerContext,
     code: grpc.StatusCode,
@@ -169,7 +214,9 @@ def abort(
         pause.FromNanoseconds(int(retry_after * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=pause))
     if field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=field, description=message.removeprefix(f"{field}: ")
+        )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     status = status_pb2.Status(code=code.value[0], message=message)
     for detail in details:

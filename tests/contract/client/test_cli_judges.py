@@ -123,6 +123,24 @@ def test_a_model_behind_the_gateway_judges(fake: FakeGateway, tmp_path: Path) ->
     assert (asked[0].samples, asked[0].structured) == (3, True)
 
 
+@pytest.mark.parametrize(("options", "advice"), [([], "or add --judge-structured"), (["--judge-structured"], "model")])
+def test_a_model_that_says_neither_yes_nor_no_is_told_to_be_no_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], advice: str
+) -> None:
+    labels = save(tmp_path / "labels.jsonl", rows(25, recorded=False))
+    with FakeGateway(answers={"They named": ["A pot is on the stove."]}) as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        result = run("judges", "audit", labels, "--judge-model", "fake-vlm", *options)
+    assert "judged 0 of 25 answers and said neither yes nor no of the others" in result.stderr
+    assert result.stderr.strip().endswith(advice)
+
+
+def test_a_model_that_judges_most_answers_is_not_warned_of(fake: FakeGateway, tmp_path: Path) -> None:
+    labels = save(tmp_path / "labels.jsonl", rows(25, recorded=False))
+    result = run("judges", "audit", labels, "--judge-model", "fake-vlm")
+    assert "neither yes nor no" not in result.stderr
+
+
 def test_a_judge_that_cannot_be_asked_is_told_and_the_others_go_on(fake: FakeGateway, tmp_path: Path) -> None:
     labels = save(tmp_path / "labels.jsonl", rows(60))
     result = run("judges", "audit", labels, "--judge-model", "gone")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,6 +131,54 @@ def test_the_time_of_capture_may_come_from_the_file(fake: FakeGateway, tmp_path:
         "exif": datetime(2024, 8, 1, 10, tzinfo=UTC), "mtime": datetime.fromtimestamp(1_700_000_000, UTC), "none": None,
     }[how]  # fmt: skip
     assert (metadata.capture_time.ToDatetime(UTC) if metadata.HasField("capture_time") else None) == expected
+
+
+@pytest.mark.filterwarnings(r"ignore:::PIL\.")
+def test_an_odd_date_in_exif_costs_neither_the_run_nor_the_picture(fake: FakeGateway, tmp_path: Path) -> None:
+    """As cameras and editors write them: type, count and value of DateTimeOriginal, and of OffsetTimeOriginal."""
+    at_noon = b"2024:05:01 12:00:00\0"
+    date, offset = 0x9003, 0x9011
+    cases: dict[str, list[tuple[int, int, int, bytes]]] = {
+        "bytes": [(date, 7, 20, at_noon)],
+        "numbers": [(date, 1, 20, at_noon)],
+        "a number": [(date, 4, 1, struct.pack("<I", 12345))],
+        "three numbers": [(date, 3, 3, struct.pack("<HHH", 1, 2, 3))],
+        "a fraction": [(date, 5, 1, struct.pack("<II", 1, 0))],
+        "empty": [(date, 2, 1, b"\0")],
+        "outside the file": [(date, 2, 99_999, at_noon)],
+        "blank offset": [(date, 2, 20, at_noon), (offset, 2, 7, b"   :  \0")],
+        "number as offset": [(date, 2, 20, at_noon), (offset, 4, 1, struct.pack("<I", 2))],
+        "good": [(date, 2, 20, at_noon), (offset, 2, 7, b"+02:00\0")],
+    }
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for number, (name, entries) in enumerate(cases.items()):
+        (folder / f"{name}.jpg").write_bytes(pictures.photograph(number, exif=exif_with(entries)))
+    assert run("index", folder, "--capture-time", "exif", "--fresh").exit_code == 0
+    local = datetime(2024, 5, 1, 12).astimezone()
+    times = {
+        hit.metadata.source: hit.metadata.capture_time for hit in axia.Client(fake.address).search_text("x", k=50).hits
+    }
+    assert len(times) == len(cases)
+    assert times.pop("good.jpg") == datetime(2024, 5, 1, 10, tzinfo=UTC)
+    with_time = {name for name, moment in times.items() if moment is not None}
+    assert with_time == {"bytes.jpg", "blank offset.jpg", "number as offset.jpg"} | (with_time & {"numbers.jpg"})
+    assert {times[name] for name in with_time} == {local}
+
+
+def exif_with(entries: list[tuple[int, int, int, bytes]]) -> bytes:
+    """EXIF whose sub-directory has these entries."""
+    start = 8 + 2 + 12 + 4
+    at, inner, data = start + 2 + 12 * len(entries) + 4, b"", b""
+    for tag, kind, count, value in entries:
+        inner += struct.pack("<HHI", tag, kind, count)
+        if len(value) <= 4:
+            inner += value.ljust(4, b"\0")
+        else:
+            inner += struct.pack("<I", at + len(data))
+            data += value
+    head = struct.pack("<IHHHIII", 8, 1, 0x8769, 4, 1, start, 0)
+    return b"Exif\0\0II*\0" + head + struct.pack("<H", len(entries)) + inner + struct.pack("<I", 0) + data
 
 
 def test_a_folder_without_pictures_or_no_folder(fake: FakeGateway, tmp_path: Path) -> None:

@@ -269,19 +269,19 @@ def test_interest_has_a_row_for_each_picture_whatever_fails(fake: FakeGateway, f
 
 
 def test_a_folder_is_watched_in_name_order_and_nothing_is_superseded(fake: FakeGateway, folder: Path) -> None:
-    result = run("watch", folder, "--json", "-n", 3)
+    result = run("watch", folder, "--once", "--json", "-n", 3)
     assert result.exit_code == 0, result.stderr
     events = lines(result.stdout)
     assert [Path(event["detection"]["image"]["path"]).name for event in events] == ["0.jpg", "1.jpg", "2.jpg"]
-    assert "the stove" in run("watch", folder, "-n", 3).stdout
+    assert "the stove" in run("watch", folder, "--once", "-n", 3).stdout
     (folder / "3.jpg").write_bytes(b"no picture")
-    failed = run("watch", folder)
+    failed = run("watch", folder, "--once")
     assert (failed.exit_code, len(failed.stdout.splitlines())) == (1, 3)
 
 
 def test_a_live_source_lets_newer_frames_take_over(fake: FakeGateway, folder: Path) -> None:
     fake.latency = 0.3
-    events = lines(run("watch", folder, "--live", "--fps", 60, "--json").stdout)
+    events = lines(run("watch", folder, "--once", "--live", "--fps", 60, "--json").stdout)
     assert sorted(event["frame_id"] for event in events) == [0, 1, 2]
     assert events[-1]["event"] == "detection"
 
@@ -304,8 +304,9 @@ def test_a_video_file_is_watched_at_the_rate(fake: FakeGateway, tmp_path: Path) 
 
 
 def test_sources_that_cannot_be_watched(fake: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "there is nothing at" in run("watch", tmp_path / "gone.mp4").stderr
-    assert "no JPEG, PNG or WebP" in run("watch", tmp_path).stderr
+    gone = run("watch", tmp_path / "gone.mp4")
+    assert (gone.exit_code, "there is nothing at" in gone.stderr) == (2, True)
+    assert "no JPEG, PNG or WebP" in run("watch", tmp_path, "--once").stderr
     (tmp_path / "x.mp4").write_bytes(b"no video")
     (tmp_path / "x.jpg").write_bytes(b"no picture")  # OpenCV opens it, and finds no frame
     assert "that can be read: give a video file" in (nothing := run("watch", tmp_path / "x.jpg")).stderr
@@ -467,7 +468,7 @@ def test_a_replay_needs_the_same_picture(fake: FakeGateway, folder: Path, tmp_pa
 
 @pytest.mark.parametrize(
     "command",
-    [("preference", "--value", "power", "-k", "1"), ("watch", "{folder}"), ("detect", "{folder}"),
+    [("preference", "--value", "power", "-k", "1"), ("watch", "{folder}", "--once"), ("detect", "{folder}"),
      ("interest", "{folder}", "--trait", "I like art.")],
     ids=lambda command: command[0],
 )  # fmt: skip

@@ -122,6 +122,12 @@ async def test_fields_are_named_as_the_caller_knows_them() -> None:
     async with backend(FakeStub(failure)) as own:
         with pytest.raises(InvalidArgument, match="prompt_text: is too long"):
             await own.generate_all(QUESTION, 10.0)
+    # An endpoint refused, maybe for a sampling parameter: no text of the caller's is to blame.
+    failure = InvalidArgument("generation.messages", "the endpoint can't take this", reason="CONVERSATION_REFUSED")
+    async with backend(FakeStub(failure)) as own:
+        with pytest.raises(InvalidArgument, match=r"^model: the endpoint can't take this") as caught:
+            await own.generate_all(QUESTION, 10.0)
+        assert [own_fault.field for own_fault in caught.value.violations] == ["model"]
     failure = InvalidArgument("generation.samples", "are too many")
     async with backend(FakeStub(failure)) as own:
         with pytest.raises(InvalidArgument, match=r"^samples: are too many"):
