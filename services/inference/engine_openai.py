@@ -45,8 +45,8 @@ logger = logging.getLogger(__name__)
 _PROBE_TOKENS = 16
 """Some reasoning models fail on less."""
 _MAX_START_PAUSE_S = 30.0
-_MOST_LEARNED = 5
-"""Refusals of one completion that are answered by another request: one for each field that may be refused."""
+_MOST_LEARNED = 7
+"""Refusals of one completion at most that are answered by another request: as many as there are things to learn."""
 _MAX_NAMED = 10
 """Models of the endpoint's list that a message names."""
 
@@ -177,7 +177,7 @@ class OpenAIEngine:
 
     async def _asked(self, messages: bytes, sampling: Sampling, deadline: float) -> AsyncGenerator[Piece, None]:
         """A completion, asked for once, and again without the fields that the endpoint refuses."""
-        for _ in range(_MOST_LEARNED):
+        for left in reversed(range(_MOST_LEARNED + 1)):
             fields = self._fields.of(sampling)
             sampled = sampled_with(sampling, fields)
             used = None if sampled == sampling else sampled
@@ -189,7 +189,7 @@ class OpenAIEngine:
                     async for piece in pieces:
                         yield piece._replace(used=used)
             except EndpointFailure as failure:
-                if failure.again or not self._fields.learn(failure.said, fields):
+                if failure.again or not self._fields.learn(failure.said, fields) or not left:
                     raise with_field(failure, named_field(failure.said)) from failure
             else:
                 return

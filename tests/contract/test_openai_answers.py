@@ -207,6 +207,15 @@ async def test_a_refusal_that_goes_on_ends() -> None:
     assert len(endpoint.asked) <= 6
 
 
+async def test_a_model_that_refuses_one_field_after_the_other_is_asked_once_for_each() -> None:
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        lengths = ("max_tokens", "max_completion_tokens")
+        endpoint.answer = refusing("temperature", "top_p", "seed", "stream_options", *lengths)
+        with pytest.raises(InvalidArgument, match="max_completion_tokens"):
+            await pieces(made)
+    assert len(endpoint.asked) == 5
+
+
 LISTS_OTHERS = plain({"data": [{"id": "other"}, {"id": "another"}]})
 
 
