@@ -9,12 +9,17 @@ from typing import NamedTuple, TypeVar
 from gateway import metrics
 from gateway.detection import Completion
 from gateway.model import Backend, Question, Started
-from services.serving.errors import DEATHS, ENGINE_DIED, Code, FailedPrecondition, ServiceError
+from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, Code, FailedPrecondition, ServiceError
 
 _LONGEST_PAUSE_S = 10.0
+_LONGEST_ASKED_FOR_S = 60.0
+"""Longest pause that a server may ask for. Where one asks for more, the question fails at once."""
 _TRY_AGAIN = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
 _NEVER_AGAIN = DEATHS | {ENGINE_DIED}
 """Reasons of failures that the question may have caused: asked again, it could end one engine after the other."""
+_TRIED_ENOUGH = ENDPOINT_FAILURES - {"ENDPOINT_UNREACHABLE"}
+"""Reasons of failures of an endpoint that was asked several times. One that was not reached costs nothing, and may be
+back after a pause."""
 ResultT = TypeVar("ResultT")
 
 
@@ -53,7 +58,7 @@ class Patience:
 
     def before(self, attempt: int, asked_for_s: float | None) -> float:
         """Seconds to wait before an attempt, the second being 1; not less than a server asked for."""
-        return min(max(self.pause_s * 2.0 ** (attempt - 1), asked_for_s or 0.0), _LONGEST_PAUSE_S)
+        return max(min(self.pause_s * 2.0 ** (attempt - 1), _LONGEST_PAUSE_S), asked_for_s or 0.0)
 
 
 class ModelGone(ServiceError):
@@ -86,9 +91,11 @@ async def patiently(
         try:
             return await work()
         except ServiceError as error:
-            if error.code not in _TRY_AGAIN or error.reason in _NEVER_AGAIN:
+            if error.code not in _TRY_AGAIN or error.reason in _NEVER_AGAIN | _TRIED_ENOUGH:
                 raise
             if attempt >= patience.attempts or not may_repeat():
+                raise
+            if (error.retry_after_s or 0.0) > _LONGEST_ASKED_FOR_S:
                 raise
             again(error)
             await asyncio.sleep(patience.before(attempt, error.retry_after_s))

@@ -106,7 +106,8 @@ def _to_finished(summary: inference_pb2.GenerateSummary) -> Finished:
     timings = summary.timings
     times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
     used_size = (summary.image.used_width, summary.image.used_height)
-    return Finished(to_model_info(summary.model), times, summary.sentence_rule, used_size)
+    top_p = summary.top_p if summary.HasField("top_p") else None
+    return Finished(to_model_info(summary.model), times, summary.sentence_rule, used_size, top_p)
 
 
 def from_completion(completion: Completion) -> inference_pb2.Completion:

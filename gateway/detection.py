@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -36,7 +37,7 @@ class CompletionGroup:
     """Completions with the same meaning."""
 
     representative: str
-    """First sentence of the member with the lowest index."""
+    """The most usual first sentence of a member; of those that are equally usual the first."""
     members: tuple[int, ...]
     """Indexes, ascending."""
     share: float
@@ -92,7 +93,7 @@ def summarise(completions: Sequence[Completion], abstain_threshold: float) -> Co
         members.setdefault(normalise(completion.first_sentence), []).append(completion)
     groups = tuple(
         CompletionGroup(
-            representative=group[0].first_sentence,
+            representative=Counter(completion.first_sentence for completion in group).most_common(1)[0][0],
             members=tuple(completion.index for completion in group),
             share=len(group) / len(completions),
         )

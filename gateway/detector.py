@@ -42,6 +42,14 @@ class Detection:
     """The rule that told the first sentences, with its version; empty where the model's server didn't tell it."""
     used_size: tuple[int, int] = (0, 0)
     """Width and height of the picture as the model's processor got it, in pixels; zeros where that isn't known."""
+    top_p: float | None = None
+    """Nucleus sampling as it was used; None where the model's server didn't tell it."""
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """Of each completion, by index: as it was used, or as planned where the completion is not done."""
+        used = {completion.index: completion.temperature for completion in self.completions}
+        return tuple(used.get(index, planned) for index, planned in enumerate(self.plan.temperatures))
 
     @property
     def partial(self) -> bool:
@@ -149,6 +157,7 @@ class Detector:
             truth=truth,
             sentence_rule=finished.sentence_rule if finished else "",
             used_size=finished.used_size if finished else (0, 0),
+            top_p=finished.top_p if finished else None,
         )
         _record(detection)
         return detection

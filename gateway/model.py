@@ -56,6 +56,8 @@ class Finished:
     """The rule that told the first sentences, with its version; empty by a server of an earlier release."""
     used_size: tuple[int, int] = (0, 0)
     """Width and height of the picture as the model's processor got it, in pixels; zeros without one."""
+    top_p: float | None = None
+    """Nucleus sampling as it was used, which is not as asked where an endpoint doesn't take it; None if not told."""
 
 
 ModelEvent = Started | Completion | Finished

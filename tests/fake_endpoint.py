@@ -7,6 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from services.inference.engine import Conversation, Message, Piece, Role, Sampling
+from services.inference.engine_openai import OpenAIEngine
+from services.inference.settings import InferenceSettings
+
+KEY = "sk-unguessable-0123456789"
+ASKED = Conversation([Message(Role.USER, "What needs attention?")])
+
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 """Writes an answer; the connection is closed afterwards."""
 
@@ -79,6 +86,8 @@ class FakeEndpoint:
     def __init__(self) -> None:
         self.listing: Reply = LISTING
         self.replies: list[Reply] = [ANSWER]
+        self.answer: Callable[[dict[str, Any]], Reply] | None = None
+        """The reply to a request by its fields, in place of `replies`."""
         self.asked: list[Asked] = []
         self.listed = 0
         self.open = 0
@@ -99,7 +108,10 @@ class FakeEndpoint:
                 await self.listing(writer)
                 return
             self.asked.append(asked)
-            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+            if self.answer is not None:
+                reply = self.answer(asked.fields)
+            else:
+                reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
             self.open += 1
             self.most_open = max(self.most_open, self.open)
             try:
@@ -143,3 +155,20 @@ async def fake_endpoint() -> AsyncIterator[FakeEndpoint]:
     finally:
         server.close()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def engine(endpoint: FakeEndpoint, **settings: Any) -> AsyncIterator[OpenAIEngine]:
+    """The engine at a fake, with short pauses."""
+    values = {"openai_base_url": endpoint.url, "openai_api_key": KEY, "openai_retry_max_s": 0.02, **settings}
+    made = OpenAIEngine(InferenceSettings(engine="openai", model="m", **values))
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def pieces(made: OpenAIEngine, max_tokens: int = 20, conversation: Conversation = ASKED) -> list[Piece]:
+    """One completion."""
+    prepared = await made.prepare(conversation)
+    return [piece async for piece in made.stream(prepared, Sampling(7, 1.0, 0.9, max_tokens))]

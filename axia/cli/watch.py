@@ -125,10 +125,10 @@ def _print(event: "WatchEvent", seconds: "Sequence[float]", *, json: bool) -> bo
             else:
                 said = consensus_of(detection)
                 name = f"  {printable(detection.image.path)}" if detection.image.path else ""
+                # One completion always agrees with itself.
+                agreement = f"agreement {detection.agreement:.2f}, " if detection.completions_done > 1 else ""
                 print(
-                    f"#{number}{place}{name}  {said}  (agreement {detection.agreement:.2f}, "
-                    f"{detection.timings_ms['total']:.0f} ms)",
-                    flush=True,
+                    f"#{number}{place}{name}  {said}  ({agreement}{detection.timings_ms['total']:.0f} ms)", flush=True
                 )
         case FrameSuperseded(frame_id=number, by_frame_id=newer):
             if json:

@@ -61,7 +61,7 @@ class Group(Result):
     """Completions with the same meaning."""
 
     representative: str
-    """First sentence of the member with the lowest index."""
+    """The most usual first sentence of a member, by meaning and by spelling; of several the first."""
     members: tuple[int, ...]
     """Indexes of the members, ascending."""
     share: float

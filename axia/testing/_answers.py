@@ -5,6 +5,7 @@ import io
 import itertools
 import math
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, UnidentifiedImageError
@@ -79,7 +80,8 @@ def summarize(
     largest_first = sorted(groups.values(), key=len, reverse=True)
     shares = [len(members) / len(sentences) for members in largest_first]
     for members, share in zip(largest_first, shares, strict=True):
-        response.groups.add(representative=sentences[members[0]], members=members, share=share)
+        wording, _ = Counter(sentences[member] for member in members).most_common(1)[0]
+        response.groups.add(representative=wording, members=members, share=share)
     response.agreement = shares[0]
     response.entropy = sum(-share * math.log2(share) for share in shares)
     tie = len(shares) > 1 and shares[0] == shares[1]

@@ -275,7 +275,7 @@ class DetectValuesResponse(google.protobuf.message.Message):
     model: builtins.str
     """Name of the model that answered."""
     consensus: builtins.str
-    """The element that the largest group names, as its first member put it. Empty when `abstain` is set."""
+    """The element that the largest group names, in its most usual wording. Empty when `abstain` is set."""
     agreement: builtins.float
     """Share of the completions that are in the largest group, 0 to 1."""
     entropy: builtins.float
@@ -404,7 +404,9 @@ class CompletionGroup(google.protobuf.message.Message):
     SHARE_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
     representative: builtins.str
-    """First sentence of the member with the lowest index."""
+    """The first sentence that is nearest in meaning to those of all members together, in its most frequent spelling; of
+    several the first. Where the scoring service is missing, the most frequent first sentence.
+    """
     share: builtins.float
     """Share of the completions, above 0 and at most 1."""
     type: axia.v1.scoring_pb2.ResponseType.ValueType
@@ -482,7 +484,7 @@ class Provenance(google.protobuf.message.Message):
     seed: builtins.int
     """The request's seed, given or drawn."""
     top_p: builtins.float
-    """Nucleus sampling."""
+    """Nucleus sampling as it was used, 1 where an endpoint takes none."""
     max_tokens: builtins.int
     """Tokens of one completion at most."""
     full_text: builtins.bool
@@ -513,7 +515,9 @@ class Provenance(google.protobuf.message.Message):
 
     @property
     def temperatures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Temperature of each completion, by index."""
+        """Temperature of each completion, by index, as it was used: 1 where an endpoint takes none, which then samples by its
+        own; `left_out` in the model's `engine_settings` says so.
+        """
 
     @property
     def ground_truth(self) -> global___GroundTruth:

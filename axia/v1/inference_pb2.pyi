@@ -463,9 +463,11 @@ class Completion(google.protobuf.message.Message):
     tokens: builtins.int
     """Tokens generated."""
     seed: builtins.int
-    """The seed that was used."""
+    """The seed that was used; 0 where an endpoint takes none."""
     temperature: builtins.float
-    """The temperature that was used."""
+    """The temperature that was used; 1 where an endpoint takes none, which then samples by its own: `left_out` in the
+    model's `engine_settings` says so.
+    """
     omitted: builtins.str
     """What comes before the first sentence in `text` and is no part of the answer, such as a heading or "Sure!". Empty
     with SENTENCE_RULE_LITERAL.

@@ -500,7 +500,7 @@ class SummarizeCompletionsResponse(google.protobuf.message.Message):
     SENTENCE_MODEL_FIELD_NUMBER: builtins.int
     ABSTAIN_REASON_FIELD_NUMBER: builtins.int
     consensus: builtins.str
-    """The element that the largest group names, as its first member put it. Empty when `abstain` is set."""
+    """The element that the largest group names, in its most usual wording. Empty when `abstain` is set."""
     agreement: builtins.float
     """Share of the completions that are in the largest group, above 0 and at most 1."""
     entropy: builtins.float
@@ -541,7 +541,9 @@ class MeaningGroup(google.protobuf.message.Message):
     SHARE_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
     representative: builtins.str
-    """The member with the lowest index."""
+    """The sentence that is nearest in meaning to those of all members together, in its most frequent spelling; of several
+    the first.
+    """
     share: builtins.float
     """Share of the completions, above 0 and at most 1."""
     type: global___ResponseType.ValueType

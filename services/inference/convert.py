@@ -135,7 +135,7 @@ def _from_completion(completion: Completion, settings: InferenceSettings) -> inf
         text=completion.text,
         finish_reason=_FINISH_REASONS[completion.finish_reason],
         tokens=completion.tokens,
-        seed=settings.used_seed(completion.sampling.seed),
+        seed=completion.sampling.seed,
         temperature=completion.sampling.temperature,
         omitted=completion.omitted,
         reasoning=completion.reasoning,

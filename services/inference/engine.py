@@ -98,6 +98,11 @@ class Sampling:
     """What the answer is held to; None for any text. Reasoning before the answer is not held to it."""
 
 
+Finish = Literal["stop", "length", "reasoning"]
+"""Why a completion ended: the model ended it; `max_tokens` or the context length was reached; the same, and all its
+tokens went into reasoning that the engine doesn't show."""
+
+
 class Piece(NamedTuple):
     """A piece of a completion as it comes out of the engine."""
 
@@ -105,14 +110,16 @@ class Piece(NamedTuple):
     """What was added; may be empty."""
     tokens: int
     """Tokens that were added."""
-    finish: Literal["stop", "length"] | None = None
-    """Set on the last piece: the model ended, or `max_tokens` or the context length was reached."""
+    finish: Finish | None = None
+    """Set on the last piece."""
     queued_s: float | None = None
     """Seconds that the completion waited before it was scheduled, where the engine knows; set on the first piece."""
     prompt_tokens: int | None = None
     """Tokens of the prompt, where the engine learns them with its answer; set on any piece."""
     reasoning: str = ""
     """What was added to the model's reasoning, where the engine or the endpoint gives that apart."""
+    used: Sampling | None = None
+    """How the completion is sampled, where that is not as it was asked; set on any piece."""
 
 
 @dataclass(frozen=True)

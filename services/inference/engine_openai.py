@@ -6,9 +6,12 @@ Why it is done this way:
   sentence's end. Closing the connection is what cancels it, at OpenAI as at vLLM.
 - A completion is asked for again only before its first token came. Afterwards a second try would be another sample.
 - Pauses between tries keep the completion's place, so that a busy endpoint is asked less, not by others instead.
+- A refusal that names a field is answered at once by a request without it, see `openai_request.Fields`.
+- These are all retries there are: `services.serving.attempts` and the gateway's protocols leave an endpoint's failures
+  alone, so that one completion costs an endpoint `openai_retries` + 1 requests at most.
 - An endpoint that is away doesn't end this server, which could do nothing about it: calls fail with Unavailable until
-  it is back, and at the start health stays NOT_SERVING. Only what an operator must change ends the start: a refused
-  key, an unknown model, an address that is none.
+  it is back, and at the start health stays NOT_SERVING. So it does while an endpoint that lists models has not loaded
+  this one. Only what an operator must change ends the start: a refused key, an address that is none.
 """
 
 import asyncio
@@ -32,8 +35,8 @@ from services.inference.engine import (
     Sampling,
 )
 from services.inference.openai_endpoint import Endpoint
-from services.inference.openai_errors import EndpointFailure, pause_before
-from services.inference.openai_wire import messages_json, request_body
+from services.inference.openai_errors import EndpointFailure, pause_before, with_field
+from services.inference.openai_request import Fields, messages_json, named_field, request_body, sampled_with
 from services.inference.settings import InferenceSettings
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError
 
@@ -42,6 +45,10 @@ logger = logging.getLogger(__name__)
 _PROBE_TOKENS = 16
 """Some reasoning models fail on less."""
 _MAX_START_PAUSE_S = 30.0
+_MOST_LEARNED = 7
+"""Refusals of one completion at most that are answered by another request: as many as there are things to learn."""
+_MAX_NAMED = 10
+"""Models of the endpoint's list that a message names."""
 
 
 class OpenAIEngine:
@@ -50,6 +57,7 @@ class OpenAIEngine:
     def __init__(self, settings: InferenceSettings) -> None:
         self._settings = settings
         self._endpoint = Endpoint(settings)
+        self._fields = Fields(settings)
         self._places = asyncio.Semaphore(settings.openai_concurrency)
         self._load = EngineLoad(0, 0)
         self._encoders = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="encode")
@@ -58,13 +66,13 @@ class OpenAIEngine:
         """Waits until the endpoint answers.
 
         Raises:
-            FailedPrecondition: If it refuses the key, doesn't know the model, or isn't an endpoint of this kind.
+            FailedPrecondition: If it refuses the key or isn't an endpoint of this kind.
         """
         for attempt in itertools.count():
             try:
                 await self._check_endpoint()
             except EndpointFailure as failure:
-                if not failure.again:
+                if not failure.again and not self._may_come(failure):
                     logger.error("the endpoint said: %s", failure.detail)  # noqa: TRY400 - its words are in the detail
                     raise _as_precondition(failure) from failure
                 pause_s = pause_before(attempt, failure.pause_s, _MAX_START_PAUSE_S) or _MAX_START_PAUSE_S
@@ -78,15 +86,34 @@ class OpenAIEngine:
             else:
                 return
 
+    def _may_come(self, failure: EndpointFailure) -> bool:
+        """Whether a refusal may be because the model is not loaded yet: the endpoint lists others."""
+        listed = self._endpoint.listed
+        if not listed or failure.error.reason in {"ENDPOINT_KEY_REFUSED", "ENDPOINT_CREDIT", "ENDPOINT_QUOTA"}:
+            return False
+        logger.warning(
+            "the endpoint does not list %s and refuses to answer with it. It lists %s. Set AXIA_INFERENCE_MODEL to one "
+            "of those, or load the model there",
+            self._settings.model,
+            ", ".join(listed[:_MAX_NAMED]) + (f" and {len(listed) - _MAX_NAMED} more" * (len(listed) > _MAX_NAMED)),
+        )
+        return True
+
     async def _check_endpoint(self) -> None:
         """Asks for the list of models, and for a few tokens where that doesn't settle it."""
         if await self._endpoint.holds():
             return
         prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")]))
-        body = request_body(_handle(prepared), Sampling(0, 0.0, 1.0, _PROBE_TOKENS), self._settings)
-        async with aclosing(self._endpoint.complete(body, _PROBE_TOKENS, self._endpoint.deadline())) as pieces:
+        sampling = Sampling(0, 0.0, 1.0, _PROBE_TOKENS)
+        async with aclosing(self._asked(_handle(prepared), sampling, self._endpoint.deadline())) as pieces:
             async for _ in pieces:
                 pass
+        if self._endpoint.listed:
+            logger.warning(
+                "the endpoint answers with %s, which is not among the %d models that it lists",
+                self._settings.model,
+                len(self._endpoint.listed),
+            )
 
     def describe(self) -> ModelDescription:
         """The model, as far as the endpoint tells: its revision is what its latest answer named."""
@@ -100,7 +127,7 @@ class OpenAIEngine:
             max_images=self._settings.max_images,
             structured_answers=self._settings.openai_structured,
             engine_settings={
-                "seed_bits": self._settings.openai_seed_bits,
+                **self._fields.described,
                 "image_format": self._settings.openai_image_format,
                 "image_detail": self._settings.openai_image_detail,
                 "extra": self._settings.openai_extra,
@@ -129,8 +156,7 @@ class OpenAIEngine:
         began = time.perf_counter()
         async with self._place():
             waited_s: float | None = time.perf_counter() - began
-            body = request_body(_handle(prepared), sampling, self._settings)
-            async with aclosing(self._pieces(body, sampling)) as pieces:
+            async with aclosing(self._pieces(_handle(prepared), sampling)) as pieces:
                 async for piece in pieces:
                     yield piece._replace(queued_s=waited_s)
                     waited_s = None
@@ -150,14 +176,32 @@ class OpenAIEngine:
             self._count(running=-1)
             self._places.release()
 
-    async def _pieces(self, body: bytes, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def _asked(self, messages: bytes, sampling: Sampling, deadline: float) -> AsyncGenerator[Piece, None]:
+        """A completion, asked for once, and again without the fields that the endpoint refuses."""
+        for left in reversed(range(_MOST_LEARNED + 1)):
+            fields = self._fields.of(sampling)
+            sampled = sampled_with(sampling, fields)
+            used = None if sampled == sampling else sampled
+            completion = self._endpoint.complete(
+                request_body(messages, fields), sampling.max_tokens, deadline, sampling.answer_format
+            )
+            try:
+                async with aclosing(completion) as pieces:
+                    async for piece in pieces:
+                        yield piece._replace(used=used)
+            except EndpointFailure as failure:
+                if failure.again or not self._fields.learn(failure.said, fields) or not left:
+                    raise with_field(failure, named_field(failure.said)) from failure
+            else:
+                return
+
+    async def _pieces(self, messages: bytes, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """A completion, asked for again where that may help."""
         deadline = self._endpoint.deadline()
         for attempt in itertools.count():
             begun = False
             try:
-                completion = self._endpoint.complete(body, sampling.max_tokens, deadline, sampling.answer_format)
-                async with aclosing(completion) as pieces:
+                async with aclosing(self._asked(messages, sampling, deadline)) as pieces:
                     async for piece in pieces:
                         begun = begun or bool(piece.text or piece.tokens)
                         yield piece

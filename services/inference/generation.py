@@ -56,6 +56,7 @@ class Completion:
     finish_reason: FinishReason
     tokens: int
     sampling: Sampling
+    """How it was sampled, as far as the engine could do what was asked."""
     omitted: str = ""
     """What comes before the first sentence and is no part of the answer."""
     reasoning: str = ""
@@ -160,6 +161,7 @@ async def _complete(
                 sentence.add_reasoning(piece.reasoning)
                 sentence.add(piece.text)
                 tokens += piece.tokens
+                sampling = piece.used or sampling
                 if piece.queued_s is not None:
                     progress.queue_s = max(progress.queue_s, piece.queued_s)
                 if piece.prompt_tokens is not None:

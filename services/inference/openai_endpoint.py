@@ -7,7 +7,7 @@ httpx is imported here alone.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -17,6 +17,8 @@ from axia.version import __version__
 from services.inference.engine import AnswerFormat, Piece
 from services.inference.openai_errors import (
     EndpointFailure,
+    broken_off,
+    cut_off,
     format_ignored,
     from_error_event,
     from_status,
@@ -26,10 +28,9 @@ from services.inference.openai_errors import (
     unreachable,
     with_format,
 )
+from services.inference.openai_events import DONE, BodyReader
 from services.inference.openai_wire import (
-    DONE,
     Answer,
-    EventReader,
     FormatIgnored,
     MalformedAnswer,
     Tally,
@@ -66,6 +67,8 @@ class Endpoint:
         """State of the model: what the settings or else the latest answer called it."""
         self.max_context_tokens = settings.max_model_len or 0
         """0 if unknown."""
+        self.listed: tuple[str, ...] = ()
+        """Names of the models that it lists; empty where it doesn't tell."""
         self._client = httpx.AsyncClient(
             base_url=settings.openai_base_url,
             headers={
@@ -96,20 +99,18 @@ class Endpoint:
             body = await self._body(response, deadline, _MAX_LISTING_BYTES)
         if response.status_code != HTTPStatus.OK:
             failure = from_status(response.status_code, response.headers, body, self._key)
-            if response.status_code == HTTPStatus.UNAUTHORIZED or (
-                failure.again and response.status_code != HTTPStatus.NOT_IMPLEMENTED
-            ):
+            if response.status_code == HTTPStatus.UNAUTHORIZED or failure.again:
                 raise failure
             return False
         try:
             listing = read_listing(body)
         except MalformedAnswer:
             return False
+        self.listed = tuple(model.id for model in listing.data)
         for model in listing.data:
             if model.id == self._settings.model:
                 self.max_context_tokens = self._settings.max_model_len or model.max_model_len or 0
                 return True
-        logger.info("the endpoint does not list %s among its %d models", self._settings.model, len(listing.data))
         return False
 
     async def complete(
@@ -138,8 +139,10 @@ class Endpoint:
                         answer = await self._within(self._patience(deadline, tally), anext(answers, None))
                         if answer is None:
                             break
-                        if answer.error:
-                            raise from_error_event(answer.error, self._key)
+                        if answer.failure:
+                            raise from_error_event(answer.failure, self._key)
+                        if answer.broken_off:
+                            raise broken_off(answer.broken_off, self._key)
                     except EndpointFailure:
                         if tally.finish is None:
                             raise
@@ -167,28 +170,29 @@ class Endpoint:
         A stream that ends without saying so is a failure.
         """
         most = _ANSWER_BYTES + _TOKEN_BYTES * max_tokens
-        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        events, received, whole = EventReader(), 0, bytearray()
+        reader, received = BodyReader(response.headers.get("content-type", "")), 0
         try:
             async for part in response.aiter_raw():
                 received += len(part)
                 if received > most:
                     raise malformed(f"the answer has more than {most} bytes")
-                if not streamed:
-                    whole += part
-                    continue
-                for data in events.feed(part):
+                for data in reader.feed(part):
                     if data.strip() == DONE:
                         return
+                    if data.strip():
+                        yield read_answer(data)
+            for data in reader.rest():
+                if data.strip() == DONE:
+                    return
+                with suppress(*[MalformedAnswer] * reader.streamed):  # cut off within an event
                     yield read_answer(data)
-            if not streamed:
-                yield read_answer(bytes(whole))
+            if not reader.streamed:
                 return
         except MalformedAnswer as error:
             raise malformed(str(error)) from error
         except httpx.HTTPError as error:
-            raise unreachable(type(error).__name__, self._key) from error
-        raise unreachable("the stream ended before the completion", self._key)
+            raise cut_off(type(error).__name__, self._key) from error
+        raise cut_off("the stream ended before the completion", self._key)
 
     @asynccontextmanager
     async def _response(
@@ -200,7 +204,9 @@ class Endpoint:
             response = await self._within(deadline, self._client.send(request, stream=True))
         except httpx.HTTPError as error:
             # Its text names the cause, such as a refused connection; some hold headers, hence without the key.
-            raise unreachable(f"{type(error).__name__}: {error}", self._key) from error
+            cause = f"{type(error).__name__}: {error}"
+            never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol))
+            raise unreachable(cause, self._key) if never_sent else cut_off(cause, self._key) from error
         try:
             yield response
         finally:
@@ -219,7 +225,7 @@ class Endpoint:
         try:
             await self._within(deadline, read())
         except httpx.HTTPError as error:
-            raise unreachable(type(error).__name__, self._key) from error
+            raise cut_off(type(error).__name__, self._key) from error
         return bytes(body[:most])
 
     async def _within(self, deadline: float, awaitable: Awaitable[ResultT]) -> ResultT:

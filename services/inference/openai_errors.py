@@ -1,9 +1,9 @@
-"""What went wrong at an OpenAI-compatible endpoint, in our words, and whether to ask it again.
+"""What went wrong at an OpenAI-compatible endpoint, and whether to ask it again.
 
-The endpoint's own text goes to the log alone, without the key and without pictures: some endpoints repeat both.
+The caller is told what to do and what the endpoint said, shortened, without the key and without pictures, for some
+endpoints repeat both. What it says of the operator's key and account goes to the log alone.
 """
 
-import json
 import random
 import re
 import time
@@ -14,12 +14,15 @@ from http import HTTPStatus
 from typing import Any
 
 from services.inference.answer_format import UNSUPPORTED
+from services.inference.openai_complaint import OUT_OF_QUOTA, Complaint, complaint_of, read_complaint
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
 _FIRST_PAUSE_S = 0.5
 _MAX_DOUBLINGS = 16
 _MAX_LOGGED_CHARS = 500
-_OUT_OF_QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
+_MAX_TOLD_CHARS = 300
+_SAYS = ". The endpoint says: "
+_TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY}
 _DATA_URL = re.compile(r"data:[\w/+.-]+;base64,[\w+/=\\-]*")
 
 
@@ -31,51 +34,97 @@ class EndpointFailure(Exception):
         again: Whether asking again may help.
         pause_s: Seconds that the endpoint asks to wait before.
         detail: What the endpoint said, for the log: see `readable`.
+        said: The same for programs.
     """
 
     def __init__(
-        self, error: ServiceError, *, again: bool = False, pause_s: float | None = None, detail: str = ""
+        self,
+        error: ServiceError,
+        *,
+        again: bool = False,
+        pause_s: float | None = None,
+        detail: str = "",
+        said: Complaint | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.again = again
         self.pause_s = pause_s
         self.detail = detail
+        self.said = said or Complaint()
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes, key: str) -> EndpointFailure:
     """The failure that an HTTP status other than 200 stands for."""
-    said = _error_of(body)
-    detail = f"HTTP {status}: {readable(_message_of(said) or body.decode(errors='replace'), key)}"
-    pause_s = retry_after_s(headers.get("retry-after", ""))
+    pause_s = retry_after_ms(headers.get("retry-after-ms", ""))
+    if pause_s is None:
+        pause_s = retry_after_s(headers.get("retry-after", ""))
+    failure = _failure(status, read_complaint(body), pause_s, key)
+    failure.again = failure.again and headers.get("x-should-retry") != "false"
+    return failure
+
+
+def from_error_event(error: Any, key: str) -> EndpointFailure:
+    """The failure that an endpoint reports inside an answer, where its HTTP status was 200 already.
+
+    It counts as the status that it names. One that names none is asked for again only if its words say that it passes.
+    """
+    said = complaint_of(error)
+    if said.status is not None:
+        return _failure(said.status, said, None, key)
+    error = Unavailable(
+        _told("the endpoint reports an error in place of an answer", said, key),
+        reason="ENDPOINT_FAILED",
+        retry_after_s=1.0 if said.passes else None,
+    )
+    return EndpointFailure(error, again=said.passes, pause_s=said.pause_s, detail=_detail(200, said, key), said=said)
+
+
+def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> EndpointFailure:
+    pause_s = said.pause_s if pause_s is None else pause_s
+    detail = _detail(status, said, key)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        if any(str(said.get(name)) in _OUT_OF_QUOTA for name in ("code", "type")):
+        if OUT_OF_QUOTA.search(said.kind):
             error: ServiceError = ResourceExhausted(
                 "the endpoint's account has used up its quota; its owner must raise it", reason="ENDPOINT_QUOTA"
             )
-            return EndpointFailure(error, detail=detail)
+            return EndpointFailure(error, detail=detail, said=said)
         error = ResourceExhausted(
-            "the endpoint has too many requests; try again later, or lower AXIA_INFERENCE_OPENAI_CONCURRENCY",
+            _told(
+                "the endpoint has too many requests; try again later, or lower AXIA_INFERENCE_OPENAI_CONCURRENCY",
+                said,
+                key,
+            ),
             reason="ENDPOINT_BUSY",
             retry_after_s=1.0 if pause_s is None else pause_s,
         )
-        return EndpointFailure(error, again=True, pause_s=pause_s, detail=detail)
-    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return EndpointFailure(error, again=True, pause_s=pause_s, detail=detail, said=said)
+    if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Unavailable(
-            "the endpoint failed on this request; try again",
+            _told("the endpoint failed on this request; try again", said, key),
             reason="ENDPOINT_FAILED",
             retry_after_s=1.0 if pause_s is None else pause_s,
         )
-        return EndpointFailure(error, again=True, pause_s=pause_s, detail=detail)
-    return EndpointFailure(_refusal(status), detail=detail)
+        again = status != HTTPStatus.NOT_IMPLEMENTED
+        return EndpointFailure(error, again=again, pause_s=pause_s, detail=detail, said=said)
+    return EndpointFailure(_refusal(status, said, key), detail=detail, said=said)
 
 
-def _refusal(status: int) -> ServiceError:
+def _refusal(status: int, said: Complaint, key: str) -> ServiceError:
     """The error for a status that asking again would not change."""
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if status == HTTPStatus.UNAUTHORIZED:
         return FailedPrecondition(
-            "the endpoint refuses the key, or the key may not use this model; set AXIA_INFERENCE_OPENAI_API_KEY to one "
-            "that may",
+            "the endpoint refuses the key; set AXIA_INFERENCE_OPENAI_API_KEY to one that may use this model",
+            reason="ENDPOINT_KEY_REFUSED",
+        )
+    if status == HTTPStatus.FORBIDDEN:
+        return FailedPrecondition(
+            _told(
+                "the endpoint refuses the key, or this request; set AXIA_INFERENCE_OPENAI_API_KEY to a key that may "
+                "use this model",
+                said,
+                key,
+            ),
             reason="ENDPOINT_KEY_REFUSED",
         )
     if status == HTTPStatus.PAYMENT_REQUIRED:
@@ -84,8 +133,12 @@ def _refusal(status: int) -> ServiceError:
         )
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} or status < HTTPStatus.BAD_REQUEST:
         return FailedPrecondition(
-            "the endpoint has no such model or no chat completions at this address; check AXIA_INFERENCE_MODEL and "
-            "AXIA_INFERENCE_OPENAI_BASE_URL, which usually ends with /v1",
+            _told(
+                "the endpoint has no such model or no chat completions at this address; check AXIA_INFERENCE_MODEL and "
+                "AXIA_INFERENCE_OPENAI_BASE_URL, which usually ends with /v1",
+                said,
+                key,
+            ),
             reason="ENDPOINT_MODEL_UNKNOWN",
         )
     if status in {
@@ -96,26 +149,58 @@ def _refusal(status: int) -> ServiceError:
     }:
         return InvalidArgument(
             "messages",
-            "the endpoint can't take this conversation: it may be longer than the model's context, hold a picture that "
-            "is too large or that the model can't see, or a sampling parameter that it doesn't know; this server's log "
-            "has the endpoint's own words",
+            _told(
+                "the endpoint can't take this conversation: it may be longer than the model's context, hold a picture "
+                "that is too large or that the model can't see, or a sampling parameter that it doesn't take",
+                said,
+                key,
+            ),
             reason="CONVERSATION_REFUSED",
         )
-    return Unavailable("the endpoint answered with an unexpected status; try again", reason="ENDPOINT_FAILED")
+    return Unavailable(
+        _told("the endpoint answered with an unexpected status; try again", said, key), reason="ENDPOINT_FAILED"
+    )
+
+
+def _told(what: str, said: Complaint, key: str) -> str:
+    """What a caller is told: our words, and the endpoint's after them."""
+    words = readable(said.message or said.kind, key)
+    if len(words) > _MAX_TOLD_CHARS:
+        words = f"{words[:_MAX_TOLD_CHARS]}…"
+    return f"{what}{_SAYS}{words}" if words else what
+
+
+def _detail(status: int, said: Complaint, key: str) -> str:
+    return f"HTTP {status}: {readable(', '.join(own for own in (said.kind, said.message) if own), key)}"
 
 
 def with_format(failure: EndpointFailure) -> EndpointFailure:
     """The failure of a request that asked for an answer format, which may be what the endpoint can't take."""
     if not isinstance(failure.error, InvalidArgument):
         return failure
+    _, mark, said = failure.error.message.partition(_SAYS)
+    words = f"{mark}{said}"
     error = InvalidArgument(
         "answer_format",
         "the endpoint can't take this conversation with this answer format: it may know no JSON Schema in "
         "response_format, or not all keywords of this one; set AXIA_INFERENCE_OPENAI_STRUCTURED=false if it knows "
-        "none. This server's log has the endpoint's own words",
+        f"none{words}",
         reason=UNSUPPORTED,
     )
-    return EndpointFailure(error, detail=failure.detail)
+    return EndpointFailure(error, detail=failure.detail, said=failure.said)
+
+
+def with_field(failure: EndpointFailure, field: str) -> EndpointFailure:
+    """The failure of a request of which the endpoint refuses one field's value."""
+    if not field or failure.error.reason != "CONVERSATION_REFUSED":
+        return failure
+    _, mark, said = failure.error.message.partition(_SAYS)
+    error = InvalidArgument(
+        field.replace("max_completion_tokens", "max_tokens"),
+        f"the endpoint refuses this value for its model; give another{mark}{said}",
+        reason="ENDPOINT_REFUSES_VALUE",
+    )
+    return EndpointFailure(error, detail=failure.detail, said=failure.said)
 
 
 def format_ignored() -> EndpointFailure:
@@ -128,20 +213,34 @@ def format_ignored() -> EndpointFailure:
     return EndpointFailure(error)
 
 
-def from_error_event(error: Any, key: str) -> EndpointFailure:
-    """The failure that an endpoint reports inside an answer, where its status was 200 already."""
-    said = error if isinstance(error, dict) else {"message": str(error)}
-    code = said.get("code")
-    status = int(code) if isinstance(code, (int, str)) and str(code).isdecimal() and len(str(code)) == 3 else 500  # noqa: PLR2004 - digits of a status
-    return from_status(max(status, HTTPStatus.BAD_REQUEST), {}, json.dumps({"error": said}).encode(), key)
+def broken_off(finish: str, key: str) -> EndpointFailure:
+    """The endpoint ended a completion for a reason of its own, such as a provider that was lost."""
+    said = Complaint(f"finish_reason {finish}")
+    error = Unavailable(
+        _told("the endpoint broke the completion off; try again", said, key),
+        reason="ENDPOINT_FAILED",
+        retry_after_s=1.0,
+    )
+    return EndpointFailure(error, again=True, detail=said.message, said=said)
 
 
 def unreachable(detail: str, key: str) -> EndpointFailure:
-    """The connection could not be made, or was lost."""
+    """The connection could not be made."""
     error = Unavailable(
-        "the endpoint can't be reached, or broke the connection off; try again. If it lasts: check "
-        "AXIA_INFERENCE_OPENAI_BASE_URL, the network and the endpoint",
+        "the endpoint can't be reached; try again. If it lasts: check AXIA_INFERENCE_OPENAI_BASE_URL, the network and "
+        "the endpoint",
         reason="ENDPOINT_UNREACHABLE",
+        retry_after_s=1.0,
+    )
+    return EndpointFailure(error, again=True, detail=readable(detail, key))
+
+
+def cut_off(detail: str, key: str) -> EndpointFailure:
+    """The connection was lost before the completion ended."""
+    error = Unavailable(
+        "the endpoint broke the connection off before the completion was whole; try again. If it lasts, see the "
+        "endpoint's log",
+        reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
     return EndpointFailure(error, again=True, detail=readable(detail, key))
@@ -161,8 +260,8 @@ def too_late(timeout_s: float) -> EndpointFailure:
 def malformed(detail: str) -> EndpointFailure:
     """The answer is not one of a chat completions endpoint."""
     error = Unavailable(
-        "the endpoint's answer can't be read as a chat completion; check that AXIA_INFERENCE_OPENAI_BASE_URL names an "
-        "OpenAI-compatible endpoint. This server's log says what is wrong with it",
+        f"the endpoint's answer can't be read as a chat completion ({detail}); check that "
+        "AXIA_INFERENCE_OPENAI_BASE_URL names an OpenAI-compatible endpoint",
         reason="ENDPOINT_ANSWER_MALFORMED",
     )
     return EndpointFailure(error, detail=detail)
@@ -193,6 +292,12 @@ def pause_before(attempt: int, asked_s: float | None, max_s: float) -> float | N
     return max(own_s, asked_s or 0.0)
 
 
+def retry_after_ms(value: str) -> float | None:
+    """Seconds that a retry-after-ms header of OpenAI and Azure asks for; None if it holds no number."""
+    milliseconds = retry_after_s(value) if re.fullmatch(r"[\d. ]+", value) else None
+    return None if milliseconds is None else milliseconds / 1000
+
+
 def retry_after_s(value: str) -> float | None:
     """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number, or a date; None if it is neither."""
     value = value.strip()
@@ -205,18 +310,3 @@ def retry_after_s(value: str) -> float | None:
     if date.tzinfo is None:  # "-0000" and dates without a zone are in UTC
         date = date.replace(tzinfo=UTC)
     return max(0.0, date.timestamp() - time.time())
-
-
-def _error_of(body: bytes) -> dict[str, Any]:
-    """The error object of an endpoint's answer; empty if there is none."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    said = answer.get("error", answer) if isinstance(answer, dict) else None
-    return said if isinstance(said, dict) else {}
-
-
-def _message_of(said: dict[str, Any]) -> str:
-    parts = (said.get(name) for name in ("type", "code", "message"))
-    return ", ".join(str(part) for part in parts if isinstance(part, (str, int)) and part != "")

@@ -1,115 +1,109 @@
-"""Requests and answers of OpenAI-compatible chat completions, as bytes.
+"""Answers of OpenAI-compatible chat completions.
 
-Endpoints differ in details, so answers are read leniently: unknown fields are ignored, comments and missing ends of a
-stream are accepted. What can't be read at all is a `MalformedAnswer`. Server-sent events are read as the WHATWG's HTML
-standard defines them (section 9.2.6).
+Endpoints differ in details, so answers are read leniently: unknown fields are ignored, null is as good as nothing, and
+what isn't needed (counts of tokens, names) may have any form. What can't be read at all is a `MalformedAnswer`.
 """
 
-import base64
-import io
 import json
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
-from services.inference.answer_format import schema_of, unwrapped
-from services.inference.engine import AnswerFormat, Conversation, Picture, Piece, Sampling
-from services.inference.settings import InferenceSettings
+from services.inference.answer_format import unwrapped
+from services.inference.engine import AnswerFormat, Finish, Piece
 
-DONE = "[DONE]"
-"""Data of the event that ends a stream."""
-_MAX_EVENT_BYTES = 2**20
-_JPEG_QUALITY = 95
+_BROKEN_OFF = {"error", "abort", "insufficient_system_resource", "network_error"}
+"""How a completion ends that the endpoint gave up: OpenRouter's, vLLM's, DeepSeek's and Zhipu's words."""
+_CUT = {"length", "max_tokens", "model_length", "model_context_window_exceeded"}
+"""How one ends that reached its bound: OpenAI's word, and Google's, Mistral's and Anthropic's."""
+_MAX_COUNT = 2**31
+_THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
+"""Types of the parts of a content that are no part of the answer."""
 
 
 class MalformedAnswer(ValueError):
     """An answer that isn't one of a chat completions endpoint. The message says what is wrong, without its content."""
 
 
-def picture_url(pixels: Image.Image, image_format: Literal["jpeg", "png"]) -> str:
-    """A picture as a data URL: encoded anew from its pixels, so that no metadata and no address goes out."""
-    buffer = io.BytesIO()
-    if image_format == "jpeg":
-        pixels.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)  # colour at full resolution
-    else:
-        pixels.save(buffer, "PNG")
-    return f"data:image/{image_format};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+class FormatIgnored(ValueError):
+    """An answer that does not keep to the format that was asked for."""
 
 
-def messages_json(conversation: Conversation, settings: InferenceSettings) -> bytes:
-    """The turns as a JSON array, pictures among the texts of the user's turns.
+class _Content(NamedTuple):
+    """A content in its parts."""
 
-    Turns without a picture are plain strings: every endpoint takes those.
-    """
-    messages: list[dict[str, Any]] = []
-    for role, parts in conversation.turns():
-        only = parts[0] if len(parts) == 1 else None
-        content = only if isinstance(only, str) else [_content(part, settings) for part in parts]
-        messages.append({"role": role.value, "content": content})
-    return json.dumps(messages).encode()
+    text: str = ""
+    thought: str = ""
 
 
-def _content(part: str | Picture, settings: InferenceSettings) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    image = {"url": picture_url(part.pixels, settings.openai_image_format)}
-    if settings.openai_image_detail:
-        image["detail"] = settings.openai_image_detail
-    return {"type": "image_url", "image_url": image}
+def _content(value: object) -> _Content:
+    """Reads a content: a text, or a list of parts as Mistral and Anthropic give it, texts and thoughts."""
+    if value is None:
+        return _Content()
+    if isinstance(value, str):
+        return _Content(_sound(value))
+    if isinstance(value, list):
+        parts = [_content(own) for own in value]
+        return _Content("".join(own.text for own in parts), "".join(own.thought for own in parts))
+    if not isinstance(value, dict):
+        raise ValueError("neither a text nor a list of parts")  # noqa: TRY004 - what pydantic takes for a refusal
+    if value.get("type") not in _THOUGHTS:
+        return _content(value.get("text"))
+    inner = next((own for own in map(value.get, ("thinking", "reasoning", "text")) if own), None)
+    return _Content(thought="".join(_content(inner)))
 
 
-def request_body(messages: bytes, sampling: Sampling, settings: InferenceSettings) -> bytes:
-    """The body of a request for one completion. `messages` comes encoded: all completions of a call share it."""
-    fields: dict[str, Any] = {
-        **settings.openai_extra,
-        "model": settings.model,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        settings.openai_max_tokens_field: sampling.max_tokens,
-        "stream": settings.openai_stream,
-    }
-    if settings.openai_seed_bits:
-        fields["seed"] = settings.used_seed(sampling.seed)
-    if settings.openai_stream and settings.openai_usage != "none":
-        options = {"include_usage": True}
-        if settings.openai_usage == "continuous":
-            options["continuous_usage_stats"] = True
-        fields["stream_options"] = options
-    if sampling.answer_format is not None:
-        schema = {"name": "answer", "strict": True, "schema": schema_of(sampling.answer_format)}
-        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return b'{"messages":' + messages + b"," + json.dumps(fields).encode().removeprefix(b"{")
+def _sound(text: str) -> str:
+    """A text without halves of surrogate pairs, which JSON can hold and nothing else."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text(value: object) -> str | None:
+    return _sound(value) if isinstance(value, str) else None
+
+
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
+def _present(value: object) -> object:
+    return [own for own in value if own is not None] if isinstance(value, list) else value or ()
+
+
+def _count(value: object) -> int:
+    """A number of tokens; 0 for what is none, such as null or -1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _MAX_COUNT:
+        return 0
+    return int(value)
+
+
+_Text = Annotated[str | None, PlainValidator(_text)]
+_Count = Annotated[int, PlainValidator(_count)]
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class FormatIgnored(ValueError):
-    """An answer that does not keep to the format that was asked for."""
-
-
 class Said(_Answer):
     """A message, or what a chunk adds to it."""
 
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: Any = None
+    content: Annotated[_Content, PlainValidator(_content)] = _Content()
+    refusal: _Text = None
+    reasoning_content: _Text = None
     """What the model thinks before it answers, as DeepSeek and others name it; some endpoints send no text."""
-    reasoning: Any = None
-    """The same as OpenRouter and vLLM name it. Some endpoints send it under both names."""
+    reasoning: _Text = None
+    """The same as OpenRouter, vLLM and Ollama name it. Some endpoints send it under both names."""
 
     @property
     def text(self) -> str:
         """What the model says; a refusal is its answer too."""
-        return self.content or self.refusal or ""
+        return self.content.text or self.refusal or ""
 
     @property
     def thought(self) -> str:
         """What the model thinks."""
-        return next((own for own in (self.reasoning_content, self.reasoning) if isinstance(own, str) and own), "")
+        return self.reasoning_content or self.reasoning or self.content.thought
 
 
 _NOTHING = Said()
@@ -118,10 +112,11 @@ _NOTHING = Said()
 class Choice(_Answer):
     """One completion, or a chunk of it."""
 
-    index: int = 0
-    delta: Said | None = None
-    message: Said | None = None
-    finish_reason: str | None = None
+    index: _Count = 0
+    delta: Annotated[Said | None, BeforeValidator(_object)] = None
+    message: Annotated[Said | None, BeforeValidator(_object)] = None
+    finish_reason: _Text = None
+    error: Any = None
 
     @property
     def text(self) -> str:
@@ -138,23 +133,36 @@ class Choice(_Answer):
         """Why it ended, in the engine's words. A filter's cut is an end: what was said until then is the answer."""
         if not self.finish_reason:
             return None
-        return "length" if self.finish_reason in {"length", "max_tokens"} else "stop"
+        return "length" if self.finish_reason.lower() in _CUT else "stop"
+
+
+class _Details(_Answer):
+    reasoning_tokens: _Count = 0
 
 
 class Usage(_Answer):
-    """Tokens by the endpoint's own count."""
+    """Tokens by the endpoint's own count; 0 where it doesn't tell."""
 
-    prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    completion_tokens: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
+    total_tokens: _Count = 0
+    completion_tokens_details: Annotated[_Details | None, BeforeValidator(_object)] = None
+
+    @property
+    def thought_tokens(self) -> int:
+        """Tokens of reasoning, shown or not; Google counts them in the total alone."""
+        told = self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else 0
+        beside = self.total_tokens - self.prompt_tokens - self.completion_tokens if self.prompt_tokens else 0
+        return told or max(beside, 0)
 
 
 class Answer(_Answer):
     """A whole answer, or a chunk of a streamed one."""
 
-    model: str | None = None
-    system_fingerprint: str | None = None
-    choices: tuple[Choice, ...] = ()
-    usage: Usage | None = None
+    model: _Text = None
+    system_fingerprint: _Text = None
+    choices: Annotated[tuple[Choice, ...], BeforeValidator(_present)] = ()
+    usage: Annotated[Usage | None, BeforeValidator(_object)] = None
     error: Any = None
 
     @property
@@ -162,12 +170,23 @@ class Answer(_Answer):
         """The one choice that was asked for; some chunks hold none."""
         return next((choice for choice in self.choices if choice.index == 0), None)
 
+    @property
+    def failure(self) -> Any:
+        """What it reports in place of an answer; OpenRouter does so within a choice too."""
+        return self.error or (self.choice.error if self.choice else None)
+
+    @property
+    def broken_off(self) -> str:
+        """How the completion ended if the endpoint gave it up; empty if it didn't."""
+        finish = (self.choice.finish_reason or "") if self.choice else ""
+        return finish if finish.lower() in _BROKEN_OFF else ""
+
 
 class Listed(_Answer):
     """A model in the endpoint's list."""
 
     id: str
-    max_model_len: Annotated[int, Field(gt=0, lt=2**31)] | None = None
+    max_model_len: Annotated[int, Field(gt=0, lt=_MAX_COUNT)] | None = None
     """Context length in tokens; vLLM states it."""
 
 
@@ -178,13 +197,25 @@ class Listing(_Answer):
 
 
 def read_answer(data: str | bytes) -> Answer:
-    """Reads an answer or a chunk.
+    """Reads an answer or a chunk; one that is null says nothing.
 
     Raises:
         MalformedAnswer: If it has another shape.
     """
     try:
-        return Answer.model_validate_json(data)
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        raise MalformedAnswer("it is no JSON") from None
+    if isinstance(said, list) and len(said) == 1:  # Google wraps errors in a list
+        said = said[0]
+    if said is None:
+        return Answer()
+    if isinstance(said, dict) and "error" in (said.get("object"), said.get("type")) and not said.get("error"):
+        return Answer(error=said)
+    try:
+        return Answer.model_validate(said)
+    except RecursionError:
+        raise MalformedAnswer("it is nested too deeply") from None
     except ValidationError as error:
         raise MalformedAnswer(_places(error)) from None  # its text would show the content
 
@@ -206,46 +237,6 @@ def _places(error: ValidationError) -> str:
     return "; ".join(faults)
 
 
-class EventReader:
-    """Takes a stream of server-sent events apart, fed with bytes as they come.
-
-    Only the data of an event counts here. Lines end with LF or CR LF; CR alone, which the standard allows too, is not
-    used by endpoints.
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[str] = []
-        self._held = 0
-
-    def feed(self, received: bytes) -> Iterator[str]:
-        """The data of each event that is complete now.
-
-        Raises:
-            MalformedAnswer: If an event is longer than 1 MiB or not UTF-8.
-        """
-        *lines, self._rest = (self._rest + received).split(b"\n")
-        if self._held + len(self._rest) > _MAX_EVENT_BYTES:
-            raise MalformedAnswer("an event of the stream is too long")
-        for line in lines:
-            yield from self._line(line)
-
-    def _line(self, line: bytes) -> Iterator[str]:
-        line = line.removesuffix(b"\r")
-        if line.startswith(b"data:"):
-            self._held += len(line)
-            if self._held > _MAX_EVENT_BYTES:
-                raise MalformedAnswer("an event of the stream is too long")
-            try:
-                self._data.append(line.removeprefix(b"data:").removeprefix(b" ").decode())
-            except UnicodeDecodeError:
-                raise MalformedAnswer("the stream is not UTF-8") from None
-        elif not line and self._data:
-            yield "\n".join(self._data)
-            self._data.clear()
-            self._held = 0
-
-
 class Tally:
     """Adds up the chunks of one completion.
 
@@ -264,6 +255,8 @@ class Tally:
         self._tokens = 0
         self._chunks = 0
         self._prompt_tokens: int | None = None
+        self._thought_tokens = 0
+        self._spoke = False
         self._finish: Literal["stop", "length"] | None = None
         self.answered = False
         """Whether any choice came."""
@@ -285,15 +278,17 @@ class Tally:
             self.answered = True
             self._finish = choice.finish or self._finish
             text, reasoning = choice.text, choice.said.thought
+            self._spoke = self._spoke or bool(text.strip())
             self._chunks += bool(text)  # not all endpoints count reasoning among the tokens that were asked for
         counted = answer.usage.completion_tokens if answer.usage else 0
         tokens = max(counted - self._tokens, int(bool(text or reasoning)))
         self._tokens += tokens
-        if answer.usage and answer.usage.prompt_tokens:
-            self._prompt_tokens = answer.usage.prompt_tokens
+        if answer.usage:
+            self._prompt_tokens = answer.usage.prompt_tokens or self._prompt_tokens
+            self._thought_tokens = answer.usage.thought_tokens or self._thought_tokens
         if not text and not reasoning and not tokens and not answer.usage:
             return None
-        if self._format is not None and choice is not None and choice.said.content:
+        if self._format is not None and choice is not None and choice.said.content.text:
             self._held += text
             text = text if self._format.json_schema else ""
         return Piece(text, tokens, prompt_tokens=self._prompt_tokens, reasoning=reasoning)
@@ -305,7 +300,9 @@ class Tally:
             FormatIgnored: If the completion ended by itself and does not keep to the format. One that was cut is no
                 whole answer, and a refusal is an endpoint's own way out.
         """
-        finish = "length" if self.overfull else self._finish or "stop"
+        finish: Finish = "length" if self.overfull else self._finish or "stop"
+        if finish == "length" and not self._spoke and self._thought_tokens:
+            finish = "reasoning"  # which the endpoint may not show
         text = ""
         if self._format is not None and self._held and finish == "stop":
             answer = unwrapped(self._held, self._format)

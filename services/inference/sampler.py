@@ -167,15 +167,17 @@ class Sampler:
             request.ending,
             cancelled=_note_cancelled,
         )
+        sampling = request.samplings[0]
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Completion):
+                    sampling = event.sampling if event.index == 0 else sampling
                     metrics.COMPLETIONS.labels(event.finish_reason.value).inc()
                     metrics.TOKENS.labels("completion").inc(event.tokens)
                 if isinstance(event, Finished):
                     metrics.TOKENS.labels("prompt").inc(event.prompt_tokens - prepared.prompt_tokens)
                     # Described again: an endpoint says only with its answer which state of the model gave it.
-                    yield self._summary(event, header, used_size, self.describe(), request, began, decoded)
+                    yield self._summary(event, header, used_size, self.describe(), request, sampling, began, decoded)
                 else:
                     yield event
 
@@ -301,6 +303,7 @@ class Sampler:
         used_size: tuple[int, int],
         model: ModelDescription,
         request: SampleRequest,
+        sampling: Sampling,
         began: float,
         decoded: float,
     ) -> Summary:
@@ -308,7 +311,7 @@ class Sampler:
             image=header,
             used_size=used_size,
             model=model,
-            sampling=request.samplings[0],
+            sampling=sampling,
             sentence_rule=request.ending.sentence_rule.value,
             prompt_tokens=finished.prompt_tokens,
             total_s=time.perf_counter() - began,

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AnyHttpUrl, BeforeValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.serving.environment import Listed
@@ -43,6 +52,12 @@ def _from_json(value: object) -> object:
         return json.loads(value)
     except ValueError:
         raise ValueError("must be JSON") from None
+
+
+def _fields_to_leave_out(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := sorted(set(names) - {"temperature", "top_p", "seed"}):
+        raise ValueError(f"may hold temperature, top_p and seed, not {', '.join(unknown)}")
+    return names
 
 
 ValueT = TypeVar("ValueT")
@@ -160,6 +175,10 @@ class InferenceSettings(ServerSettings):
     """Field that bounds a completion; OpenAI's reasoning models want max_completion_tokens."""
     openai_seed_bits: int = Field(default=53, ge=0, le=53)
     """Lowest bits of a seed that are sent: 31 for endpoints that want a 32-bit integer, 0 for those that take none."""
+    openai_leave_out: Annotated[Listed, AfterValidator(_fields_to_leave_out)] = ()
+    """Fields that are not sent: temperature, top_p or seed, separated by commas, for models that refuse them. The
+    endpoint's own values hold then, and provenance says so. A refusal that names such a field is learned without this
+    setting, at the cost of one request after each start."""
     openai_accepts_images: bool = True
     """Whether the endpoint's model takes pictures."""
     openai_image_format: Literal["jpeg", "png"] = "jpeg"
@@ -174,10 +193,6 @@ class InferenceSettings(ServerSettings):
     separated by commas."""
     openai_extra: FromJson[dict[str, JsonValue]] = Field(default={})
     """Further fields of each request to the endpoint, as a JSON object, such as {"top_k": 50}."""
-
-    def used_seed(self, seed: int) -> int:
-        """The seed that the engine gets of one that was asked for; 0 where an endpoint takes none."""
-        return seed & (2**self.openai_seed_bits - 1) if self.engine == "openai" else seed
 
     @model_validator(mode="after")
     def _engine_has_what_it_needs(self) -> "InferenceSettings":

@@ -11,6 +11,10 @@ further:
   phrasings doesn't run together. Forms whose vectors are far from each other mean different things; only the others
   are read in pairs, which is where the time goes.
 
+A group is represented by its medoid: the form that is nearest to all its completions together, so one that is said
+more often, and nearer to what the others say, comes before one that happens to be first. Of a form's spellings it is
+the most frequent one. Ties go to the first.
+
 A group that declines is never the consensus, and "nothing needs attention" only if more than half say so, for a robot
 that hears it looks away.
 """
@@ -41,7 +45,18 @@ _LONGEST_BYTES = 256
 _MAYBE_OPPOSED, _OPPOSED = 0.5, 0.7
 """Probability of a contradiction from which two forms are read in the other order too, and its mean over both that
 keeps them apart, however near their vectors are: "on" and "off"."""
+_ROUNDING = 1e-9
+"""Sums of nearness that differ by less are a tie."""
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Forms that were joined, by their places."""
+
+    groups: list[list[int]]
+    near: NDArray[np.float64]
+    """Nearness of two forms of a group, shape (forms, forms), 1 on the diagonal; 0 where that is not known."""
 
 
 class GroupBy(Enum):
@@ -73,7 +88,7 @@ class CompletionGroup:
     """Completions with the same meaning."""
 
     representative: str
-    """Sentence of the member with the lowest index."""
+    """The most usual sentence of a member: see `summarise`."""
     members: tuple[int, ...]
     """Indexes, ascending."""
     share: float
@@ -127,38 +142,44 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader
         abstain_threshold: 0 to 1.
         reader: For `GroupBy.SEMANTIC`; without it sentences are grouped by `GroupBy.LEXICAL`.
     """
-    forms = [normalise(sentence) for sentence in sentences]
     by_form: dict[str, list[int]] = {}
-    for index, form in enumerate(forms):
-        by_form.setdefault(form, []).append(index)
-    members = list(by_form.values())
-    kinds: dict[int, TypedResponse] = {}
+    for index, sentence in enumerate(sentences):
+        by_form.setdefault(normalise(sentence), []).append(index)
+    forms, members = list(by_form), list(by_form.values())
+    kinds: Sequence[TypedResponse | None] = [None] * len(forms)
+    joined = _Joined([[place] for place in range(len(forms))], np.eye(len(forms)))
     if reader is not None:
         # The first sentence of each form speaks for it: letter case and punctuation help to read it.
         spoken = [sentences[group[0]] for group in members]
-        typed = ResponseTypeClassifier(reader).classify(spoken)
-        kinds = {group[0]: kind for group, kind in zip(members, typed, strict=True)}
-        members = _join(spoken, members, typed, reader)
-    members = sorted((sorted(group) for group in members), key=lambda group: (-len(group), group[0]))
-    groups = tuple(
-        CompletionGroup(
-            sentences[group[0]],
-            tuple(group),
-            len(group) / len(sentences),
-            kinds[group[0]].type if kinds else ResponseType.UNSPECIFIED,
+        kinds = typed = ResponseTypeClassifier(reader).classify(spoken)
+        joined = _join(spoken, members, typed, reader)
+    groups, represented = [], []
+    for places in sorted(joined.groups, key=lambda own: (-sum(len(members[place]) for place in own), min(own))):
+        indexes = sorted(index for place in places for index in members[place])
+        place = _medoid(sorted(places), [len(own) for own in members], joined.near)
+        wording, _ = Counter(sentences[index] for index in members[place]).most_common(1)[0]
+        kind = kinds[place]
+        share = len(indexes) / len(sentences)
+        groups.append(
+            CompletionGroup(wording, tuple(indexes), share, ResponseType.UNSPECIFIED if kind is None else kind.type)
         )
-        for group in members
-    )
-    said = {group: bool(forms[group.members[0]]) and _is_answer(kinds.get(group.members[0])) for group in groups[:1]}
-    reason = _abstain_reason(groups, abstain_threshold, said=said[groups[0]])
+        represented.append(place)
+    said = bool(forms[represented[0]]) and _is_answer(kinds[represented[0]])
+    reason = _abstain_reason(groups, abstain_threshold, said=said)
     return Consensus(
-        groups=groups,
+        groups=tuple(groups),
         element="" if reason else groups[0].representative,
         agreement=groups[0].share,
         entropy_bits=abs(sum(-group.share * math.log2(group.share) for group in groups)),
         abstain_reason=reason,
         grouped_by=GroupBy.LEXICAL if reader is None else GroupBy.SEMANTIC,
     )
+
+
+def _medoid(places: Sequence[int], sizes: Sequence[int], near: NDArray[np.float64]) -> int:
+    """Of the forms of a group, in order, the first of those that are nearest to all its completions together."""
+    nearness = near[np.ix_(places, places)] @ np.array([sizes[place] for place in places])
+    return places[int(np.argmax(nearness >= nearness.max() - _ROUNDING))]
 
 
 def _is_answer(kind: TypedResponse | None) -> bool:
@@ -180,14 +201,16 @@ def _abstain_reason(groups: Sequence[CompletionGroup], threshold: float, *, said
     return AbstainReason.LOW_AGREEMENT if largest.share < threshold else None
 
 
-def _join(
-    forms: list[str], members: list[list[int]], kinds: Sequence[TypedResponse], reader: Reader
-) -> list[list[int]]:
-    """Groups of the same meaning, from the members of forms."""
-    joined: list[list[int]] = []
+def _join(forms: list[str], members: list[list[int]], kinds: Sequence[TypedResponse], reader: Reader) -> _Joined:
+    """Groups of forms of the same meaning, and how near the forms of a group are."""
+    groups: list[list[int]] = []
+    near = np.eye(len(forms))
     for shared in (ResponseType.NONE, ResponseType.REFUSAL):
-        own = [index for group, kind in zip(members, kinds, strict=True) if kind.type is shared for index in group]
-        joined += [own] if own else []
+        if own := [place for place, kind in enumerate(kinds) if kind.type is shared]:
+            groups.append(own)
+            # These were not compared, so how near they are is told by their vectors alone.
+            vectors = reader.describe([forms[place] for place in own]).vectors
+            near[np.ix_(own, own)] = vectors @ vectors.T
     open_forms = [
         place
         for place, kind in enumerate(kinds)
@@ -197,13 +220,13 @@ def _join(
     largest = [place for place, _ in sizes.most_common(MAX_PAIRED)]
     # In alphabetical order, so that the order of the sentences decides nothing but ties of size.
     paired = sorted(largest[: _affordable([forms[place] for place in largest])], key=lambda place: forms[place])
-    near = same_meaning([forms[place] for place in paired], reader)
-    joined += link(near, [members[place] for place in paired], reader.thresholds.same)
+    same = same_meaning([forms[place] for place in paired], reader)
+    near[np.ix_(paired, paired)] = same
+    np.fill_diagonal(near, 1.0)
+    groups += link(same, [[place] for place in paired], reader.thresholds.same)
     alone = set(range(len(members))) - set(paired)
-    joined += [
-        members[place] for place in sorted(alone) if kinds[place].type not in (ResponseType.NONE, ResponseType.REFUSAL)
-    ]
-    return joined
+    groups += [[place] for place in sorted(alone) if kinds[place].type not in (ResponseType.NONE, ResponseType.REFUSAL)]
+    return _Joined(groups, near)
 
 
 def _affordable(forms: Sequence[str]) -> int:

@@ -4,6 +4,9 @@ A call may be repeated only as long as its model has not begun to answer. One th
 freely. One that was at a server when that server's engine died may be the cause: it is tried at one other replica at
 most, and not at all if the same picture and prompt met an engine's death in the last ten minutes. A budget for the
 whole process ends retries when most calls fail.
+
+A server that asks an endpoint repeats a request there by itself. So a call that failed at its endpoint is tried at each
+other replica once, and never at the same one again.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import grpc
 
-from services.serving.errors import DEATHS, ENGINE_DIED, ServiceError, Unavailable
+from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, ServiceError, Unavailable
 from services.serving.replicas import Replica, ReplicaSet
 from services.serving.status import from_rpc_error
 
@@ -238,6 +241,7 @@ class _Tries:
         self._failed_at: list[Replica] = []
         self._number = 0
         self._died = False
+        self._endpoint_failed = False
 
     async def next(self) -> Attempt:
         """The next attempt, after a pause where no other replica is left."""
@@ -279,11 +283,17 @@ class _Tries:
             if fingerprint and (known or self._died):
                 raise _engine_died() from error
             self._died = True
-        if self._number >= self._calls._attempts:
+        self._endpoint_failed = self._endpoint_failed or failure.error.reason in ENDPOINT_FAILURES
+        if self._number >= self._calls._attempts or (self._endpoint_failed and not self._another()):
             raise error
         if not failure.never_sent and not self._calls._budget.failed():
             raise error
         self._calls._retried(failure.error.reason)
+
+    def _another(self) -> bool:
+        """Whether there is a replica that was not tried."""
+        replica = self._calls._replicas.pick(self._failed_at, self._key)
+        return replica is not None and replica not in self._failed_at
 
 
 def _engine_died() -> Unavailable:

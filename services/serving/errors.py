@@ -66,6 +66,12 @@ ENGINE_DIED = "ENGINE_DIED"
 DEATHS = frozenset({"ENGINE_DEAD", "ENGINE_FAILED"})
 """Reasons by which a server says that its engine died, or failed at a request."""
 
+ENDPOINT_FAILURES = frozenset(
+    {"ENDPOINT_FAILED", "ENDPOINT_UNREACHABLE", "ENDPOINT_TIMEOUT", "ENDPOINT_ANSWER_MALFORMED"}
+)
+"""Reasons by which a server says that the endpoint behind it failed, asked as often as that server's settings say. Only
+another server, which may have another endpoint, is worth a try."""
+
 
 class ServiceError(Exception):
     """What a server tells its caller when it can't do what was asked.

@@ -273,7 +273,9 @@ def test_a_folder_is_watched_in_name_order_and_nothing_is_superseded(fake: FakeG
     assert result.exit_code == 0, result.stderr
     events = lines(result.stdout)
     assert [Path(event["detection"]["image"]["path"]).name for event in events] == ["0.jpg", "1.jpg", "2.jpg"]
-    assert "the stove" in run("watch", folder, "--once", "-n", 3).stdout
+    assert "the stove" in (agreed := run("watch", folder, "--once", "-n", 3).stdout)
+    assert "(agreement 0.67, " in agreed
+    assert "agreement" not in run("watch", folder, "--once", "-n", 1).stdout  # one completion always agrees with itself
     (folder / "3.jpg").write_bytes(b"no picture")
     failed = run("watch", folder, "--once")
     assert (failed.exit_code, len(failed.stdout.splitlines())) == (1, 3)

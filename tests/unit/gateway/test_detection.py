@@ -41,6 +41,11 @@ def test_the_largest_group_is_the_consensus() -> None:
     assert not result.abstain
 
 
+def test_the_consensus_is_the_most_frequent_spelling_and_of_several_the_first() -> None:
+    assert summarise(completions("the child", "A child.", "A child.", "smoke"), 0.5).element == "A child."
+    assert summarise(completions("the child", "A child.", "smoke"), 0.5).element == "the child"
+
+
 @pytest.mark.parametrize(
     ("sentences", "threshold"),
     [

@@ -1,12 +1,15 @@
 """How much of a caller's time a model gets, and what becomes of completions that were not done."""
 
+from dataclasses import replace
+
 import pictures
 import pytest
 from gateway_fakes import MODEL, FakeModel, FakeScoring
 
 from axia.prompts import load_prompts
+from gateway.convert_detection import from_detection
 from gateway.detector import Detector
-from gateway.model import Generated, Question
+from gateway.model import Finished, Generated, Question, StageTimes
 from gateway.reader import Reader
 from gateway.sampling import DetectionRequest
 from gateway.settings import GatewaySettings
@@ -64,4 +67,22 @@ async def test_without_time_beyond_the_margin_nothing_is_asked() -> None:
     with pytest.raises(DeadlineExceeded, match=r"was 0\.0001 s away .* 2\.4e-05 s are kept .* 2\.5e-05 s for scoring"):
         await own.detect(REQUEST, 0.0001)
     assert not model.asked
+    own.close()
+
+
+class StubbornModel(FakeModel):
+    """Behind an endpoint that takes neither a temperature nor top_p; one completion is not done in time."""
+
+    async def generate_all(self, question: Question, timeout_s: float) -> Generated:
+        whole = await super().generate_all(question, timeout_s)
+        completions = tuple(replace(own, temperature=1.0) for own in whole.completions[:2])
+        return Generated(completions, Finished(MODEL, StageTimes(), top_p=1.0))
+
+
+async def test_provenance_tells_the_temperatures_and_the_nucleus_that_were_used() -> None:
+    own = detector(StubbornModel(lambda _: "a knife"), scoring=False)
+    detection = await own.detect(replace(REQUEST, temperature=0.5, top_p=0.9), None)
+    provenance = from_detection(detection, "").provenance
+    assert list(provenance.temperatures) == [1.0, 1.0, 0.5]
+    assert provenance.top_p == 1.0
     own.close()

@@ -80,12 +80,3 @@ def test_a_bad_key_is_not_shown_where_the_server_ends(
     assert "OPENAI_CONCURRENCY" in said
     assert "AXIA_INFERENCE_OPENAI_API_KEY" in said
     assert "secret" not in said
-
-
-@pytest.mark.parametrize(("bits", "sent"), [(53, 2**40 + 5), (31, 5), (0, 0)])
-def test_the_seed_that_is_told_is_the_one_that_is_sent(bits: int, sent: int) -> None:
-    settings = InferenceSettings(
-        engine="openai", model="m", openai_base_url="http://127.0.0.1:1/v1", openai_seed_bits=bits
-    )
-    assert settings.used_seed(2**40 + 5) == sent
-    assert InferenceSettings(model="m", openai_seed_bits=bits).used_seed(2**40 + 5) == 2**40 + 5

@@ -1,37 +1,11 @@
-import base64
-import io
-import itertools
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from services.inference.engine import Sampling
-from services.inference.openai_wire import EventReader, MalformedAnswer, Tally, picture_url, read_answer, request_body
-from services.inference.settings import InferenceSettings
-
-STREAM = (
-    ': hello\r\nid: 1\r\ndata: {"a":\r\ndata: "é"}\r\n\r\ndata:two\n\n\n\nevent: x\n\ndata\n\ndata: [DONE]\n\n'.encode()
-)
-
-
-@given(st.lists(st.integers(0, len(STREAM)), max_size=8))
-def test_events_are_the_same_however_the_network_cuts_the_stream(cuts: list[int]) -> None:
-    reader, events = EventReader(), []
-    places = [0, *sorted(cuts), len(STREAM)]
-    for start, end in itertools.pairwise(places):
-        events += list(reader.feed(STREAM[start:end]))
-    assert events == ['{"a":\n"é"}', "two", "[DONE]"]
-
-
-def test_an_event_without_an_end_is_bounded() -> None:
-    for line in (b"x" * 2**16, b"data: " + b"x" * 2**16 + b"\n"):
-        reader = EventReader()
-        fed = (event for _ in range(64) for event in reader.feed(line))
-        with pytest.raises(MalformedAnswer, match="too long"):
-            list(fed)
+from services.inference.openai_wire import MalformedAnswer, Tally, read_answer
 
 
 @given(
@@ -41,7 +15,10 @@ def test_an_event_without_an_end_is_bounded() -> None:
         lambda inner: (
             st.lists(inner)
             | st.dictionaries(
-                st.sampled_from(["choices", "delta", "message", "content", "usage", "index", "error"]), inner
+                st.sampled_from(
+                    ["choices", "delta", "message", "content", "text", "type", "thinking", "usage", "index", "error"]
+                ),
+                inner,
             )
         ),
     ).map(lambda value: json.dumps(value).encode())
@@ -58,30 +35,9 @@ def test_any_answer_is_read_or_called_malformed(data: bytes) -> None:
 
 def test_a_malformed_answer_is_told_by_its_place_not_by_its_content() -> None:
     with pytest.raises(MalformedAnswer) as caught:
-        read_answer('{"choices": [{"delta": {"content": ["private"]}}]}')
+        read_answer('{"choices": [{"delta": {"content": ["private", 5]}}]}')
     assert "choices.0.delta.content" in str(caught.value)
     assert "private" not in str(caught.value)
-
-
-@pytest.mark.parametrize("image_format", ["jpeg", "png"])
-def test_a_picture_is_encoded_anew(image_format: str) -> None:
-    pixels = Image.new("RGB", (31, 17), (200, 30, 40))
-    head, _, data = picture_url(pixels, image_format).partition(",")  # type: ignore[arg-type]
-    assert head == f"data:image/{image_format};base64"
-    sent = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert (sent.format, sent.size, sent.mode) == (image_format.upper(), (31, 17), "RGB")
-    assert all(abs(a - b) < 4 for a, b in zip(sent.getpixel((5, 5)), (200, 30, 40), strict=True))  # type: ignore[arg-type]
-
-
-def test_a_seed_is_cut_to_the_bits_that_the_endpoint_takes() -> None:
-    def seed(bits: int) -> int | None:
-        settings = InferenceSettings(
-            engine="openai", model="m", openai_base_url="http://127.0.0.1/v1", openai_seed_bits=bits
-        )
-        fields = json.loads(request_body(b"[]", Sampling(2**53 - 1, 1.0, 1.0, 1), settings))
-        return fields.get("seed")
-
-    assert (seed(53), seed(31), seed(0)) == (2**53 - 1, 2**31 - 1, None)
 
 
 def test_tokens_are_counted_by_chunks_until_the_endpoint_counts_them() -> None:
@@ -97,3 +53,100 @@ def test_tokens_are_counted_by_chunks_until_the_endpoint_counts_them() -> None:
         ("b", 4, 9),
         ("", 0, 9),
     ]
+
+
+def said(content: object) -> tuple[str, str]:
+    choice = read_answer(json.dumps({"choices": [{"delta": {"content": content}}]})).choice
+    assert choice is not None
+    return choice.text, choice.said.thought
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "thought"),
+    [
+        ([{"type": "text", "text": "A "}, {"type": "text", "text": "pot."}], "A pot.", ""),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"text": "A pot."}], "A pot.", "Hm."),
+        ([{"type": "thinking", "thinking": "Hm."}], "", "Hm."),
+        ([{"type": "redacted_thinking", "data": "x"}, "A pot."], "A pot.", ""),
+        ([{"type": "text", "text": {"value": None}}], "", ""),
+        ({"type": "text", "text": "A pot."}, "A pot.", ""),
+        ([], "", ""),
+        ([None], "", ""),
+        ("\ud83d\ude00 half \ud83d", "\U0001f600 half \ufffd", ""),
+    ],
+)
+def test_a_content_in_parts_is_its_texts_and_thoughts_are_kept_apart(content: object, text: str, thought: str) -> None:
+    assert said(content) == (text, thought)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"choices": None},
+        {"choices": [None]},
+        {"choices": [], "usage": []},
+        {"choices": [{"index": None, "delta": None, "finish_reason": {}}], "model": 5, "system_fingerprint": []},
+        {"choices": [{"index": "0", "delta": {"content": None, "reasoning": [], "refusal": False}}]},
+        None,
+    ],
+)
+def test_what_is_null_or_of_another_form_and_is_not_needed_is_nothing(answer: object) -> None:
+    read = read_answer(json.dumps(answer))
+    assert Tally(10).add(read) is None
+    assert read.failure is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens", "prompt"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 4.0}, 4, 9),
+        ({"prompt_tokens": None, "completion_tokens": None, "total_tokens": 13}, 1, None),
+        ({"prompt_tokens": 9, "total_tokens": 13}, 1, 9),
+        ({"prompt_tokens": -1, "completion_tokens": -1}, 1, None),
+        ({"prompt_tokens": "9", "completion_tokens": True}, 1, None),
+        ({"prompt_tokens": 1e300, "completion_tokens": 2**40}, 1, None),
+        ("many", 1, None),
+    ],
+)
+def test_a_count_that_is_no_count_leaves_the_answer_and_its_chunks(usage: Any, tokens: int, prompt: int | None) -> None:
+    tally = Tally(100)
+    pieces = [
+        tally.add(read_answer(json.dumps(own)))
+        for own in ({"choices": [{"delta": {"content": "A pot."}}]}, {"choices": [], "usage": usage})
+    ]
+    assert sum(piece.tokens for piece in pieces if piece) == tokens
+    assert tally.last().prompt_tokens == prompt
+
+
+@pytest.mark.parametrize(
+    ("usage", "finish"),
+    [
+        (
+            {"prompt_tokens": 9, "completion_tokens": 16, "completion_tokens_details": {"reasoning_tokens": 16}},
+            "reasoning",
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 25}, "reasoning"),
+        ({"prompt_tokens": 9, "completion_tokens": 16, "total_tokens": 25}, "length"),
+        ({"completion_tokens": 16, "total_tokens": 25}, "length"),
+        ({"completion_tokens_details": None}, "length"),
+    ],
+)
+def test_tokens_that_went_into_reasoning_that_is_not_shown_are_told(usage: Any, finish: str) -> None:
+    tally = Tally(16)
+    tally.add(read_answer(json.dumps({"choices": [{"delta": {"content": ""}, "finish_reason": "MAX_TOKENS"}]})))
+    tally.add(read_answer(json.dumps({"choices": [], "usage": usage})))
+    assert tally.last().finish == finish
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"error": {"code": 400, "message": "no"}}],
+        {"type": "error", "message": "no"},
+        {"object": "error", "message": "no", "code": 400},
+        {"choices": [{"index": 0, "delta": {}, "error": {"code": 502, "message": "no"}}]},
+        {"choices": [{"index": 0, "finish_reason": "error"}], "error": {"code": 502, "message": "no"}},
+    ],
+)
+def test_an_error_in_place_of_an_answer_is_found_wherever_it_is(data: object) -> None:
+    assert read_answer(json.dumps(data)).failure["message"] == "no"

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from gateway.detection import Completion
 from gateway.detection import summarise as summarise_at_the_gateway
-from services.scoring.grouping import MAX_PAIRED, MAX_PAIRED_BYTES, AbstainReason, GroupBy, normalise, summarise
+from services.scoring.grouping import (
+    MAX_PAIRED,
+    MAX_PAIRED_BYTES,
+    AbstainReason,
+    GroupBy,
+    normalise,
+    same_meaning,
+    summarise,
+)
 from services.scoring.reader_model import OnnxReader, Pair
 from services.scoring.response_types import ResponseType
 
@@ -23,6 +31,41 @@ def test_the_same_meaning_is_one_group(reader: OnnxReader) -> None:
     assert result.entropy_bits == pytest.approx(-(2 / 3) * math.log2(2 / 3) - (1 / 3) * math.log2(1 / 3))
     assert not result.abstain
     assert result.grouped_by is GroupBy.SEMANTIC
+
+
+def test_the_consensus_is_the_wording_that_is_said_most_not_the_first(reader: OnnxReader) -> None:
+    said = ["A toddler stands next to the stove.", "The child is near the stove.", "the child is near the stove"]
+    result = summarise([*said, "The child is near the stove.", "The dog sleeps."], 0.5, reader)
+    assert result.groups[0].members == (0, 1, 2, 3)
+    assert result.element == result.groups[0].representative == "The child is near the stove."
+
+
+def test_of_different_wordings_the_consensus_is_the_one_that_is_nearest_to_the_others(reader: OnnxReader) -> None:
+    said = ["The floor is wet.", "There is a puddle of water on the floor.", "Water is spilled on the floor."]
+    near = same_meaning(said, reader)
+    np.fill_diagonal(near, 0.0)
+    nearest = said[int(near.sum(axis=0).argmax())]
+    for turned in range(len(said)):
+        result = summarise([*said[turned:], *said[:turned]], 0.5, reader)
+        assert len(result.groups) == 1
+        assert result.element == nearest  # whichever comes first
+
+
+def test_of_wordings_that_are_equally_near_the_first_is_the_consensus(reader: OnnxReader) -> None:
+    said = ["A toddler stands next to the stove.", "The child is near the stove."]
+    assert summarise(said, 0.5, reader).element == said[0]
+    assert summarise(said[::-1], 0.5, reader).element == said[1]
+
+
+def test_of_spellings_the_most_frequent_is_the_consensus_and_of_several_the_first() -> None:
+    assert summarise(["the child", "A child!", "A child!"], 0.5).element == "A child!"
+    assert summarise(["the child", "A child!"], 0.5).element == "the child"
+
+
+def test_the_type_of_a_group_is_that_of_its_representative(reader: OnnxReader) -> None:
+    result = summarise(["None.", "Nothing needs attention.", "Nothing needs attention."], 0.5, reader)
+    assert result.element == "Nothing needs attention."
+    assert result.groups[0].type is ResponseType.NONE
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ DEAD = said(Unavailable("the engine has died", reason="ENGINE_DEAD"))
 DRAINING = said(Unavailable("this server is shutting down", reason="DRAINING", retry_after_s=1.0))
 STARTED = failed(grpc.StatusCode.UNAVAILABLE, "Socket closed", headers=((STARTED_KEY, "1"),))
 CUT_OFF = failed(grpc.StatusCode.UNAVAILABLE, "Cancelling all calls")
+AT_ENDPOINT = said(Unavailable("the endpoint failed", reason="ENDPOINT_FAILED", retry_after_s=1.0))
 LATE = failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
 
@@ -130,6 +131,27 @@ async def test_a_call_that_has_begun_to_be_answered_or_took_too_long_is_not_repe
     with pytest.raises(grpc.aio.AioRpcError):
         await fleet.unary()
     assert len(fleet.asked) == 1
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+async def test_a_call_that_failed_at_its_endpoint_is_tried_at_each_other_replica_and_never_again_at_one(
+    replicas: int,
+) -> None:
+    fleet = Fleet(replicas, [AT_ENDPOINT] * 9, attempts=5)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await fleet.unary()
+    assert len(fleet.asked) == len(set(fleet.asked)) == replicas
+
+
+async def test_another_replicas_endpoint_may_answer() -> None:
+    assert await Fleet(2, [AT_ENDPOINT, OK]).unary() == OK
+
+
+async def test_after_a_failure_at_an_endpoint_no_other_failure_leads_back_to_it() -> None:
+    fleet = Fleet(2, [AT_ENDPOINT, REFUSED, OK])
+    with pytest.raises(grpc.aio.AioRpcError):
+        await fleet.unary()
+    assert len(set(fleet.asked)) == 2
 
 
 async def test_a_server_that_shuts_down_is_left_at_once() -> None:
