@@ -17,11 +17,13 @@ class _Slice(io.RawIOBase):
 
     def __init__(self, common: "_Common") -> None:
         self._common = common
-        self._start = common.end
+        self._start = 0
         self._length = 0
         self._position = 0
 
     def write(self, data: Any) -> int:
+        if not self._length:  # not before: a part may begin while the end of the one before waits to be written
+            self._start = self._common.end
         size = self._common.append(bytes(data))
         self._length += size
         return size
