@@ -71,12 +71,9 @@ def alignment(
     confidence_level: float | None,
 ) -> scoring_pb2.ScoreAlignmentRequest:
     """The request of ScoreAlignment."""
-    name = f"JUDGE_{judge.upper()}"
-    if name not in scoring_pb2.Judge.keys():  # noqa: SIM118 - an enum's wrapper is no mapping
-        raise InvalidRequest.of("judge", "must be lexical, semantic or model")
     fields = {
         "items": list(items),
-        "judge": name,
+        "judge": judge_name(judge),
         "model_answers": _requests.texts("model_answers", model_answers),
         "human_labels": list(human_labels),
         "confidence_level": confidence_level,
@@ -163,7 +160,21 @@ def compare_models(
     return _requests.build(scoring_pb2.CompareModelsRequest, fields)
 
 
-def agreement(ratings: Sequence[Rating], confidence_level: float | None) -> scoring_pb2.MeasureAgreementRequest:
+def agreement(
+    ratings: Sequence[Rating], confidence_level: float | None, judge: Judge | None
+) -> scoring_pb2.MeasureAgreementRequest:
     """The request of MeasureAgreement."""
-    fields = {"ratings": list(ratings), "confidence_level": confidence_level}
+    fields = {
+        "ratings": list(ratings),
+        "confidence_level": confidence_level,
+        "judge": None if judge is None else judge_name(judge),
+    }
     return _requests.build(scoring_pb2.MeasureAgreementRequest, fields)
+
+
+def judge_name(judge: Judge) -> str:
+    """A judge as the contract names it."""
+    name = f"JUDGE_{judge.upper()}"
+    if name not in scoring_pb2.Judge.keys():  # noqa: SIM118 - an enum's wrapper is no mapping
+        raise InvalidRequest.of("judge", "must be lexical, semantic or model")
+    return name

@@ -260,7 +260,7 @@ class Scoring:
             permutations: Where the exact distribution is too large, 100 to 20,000. Default 10,000.
             seed: Of the permutations. Default 0.
             target_power: That `needed_pictures` aims at. Default 0.8.
-            target_difference: That a study should detect. Default: each pair's own.
+            target_difference: That a study should detect. Default: each pair's own for `needed_pictures`, and no power.
             timeout: Seconds for this call.
         """
         request = _scoring_requests.compare_models(
@@ -269,12 +269,25 @@ class Scoring:
         return self._get(self._stub.CompareModels, request, ModelComparison, timeout)
 
     def measure_agreement(
-        self, ratings: Sequence[Rating], *, confidence_level: float | None = None, timeout: float | None = None
+        self,
+        ratings: Sequence[Rating],
+        *,
+        judge: Judge | None = None,
+        confidence_level: float | None = None,
+        timeout: float | None = None,
     ) -> Agreement:
-        """Measures how far annotators agree, and the best score that a model can be expected to reach."""
-        return self._get(
-            self._stub.MeasureAgreement, _scoring_requests.agreement(ratings, confidence_level), Agreement, timeout
-        )
+        """Measures how far annotators agree, and the best score that a model can be expected to reach.
+
+        Args:
+            ratings: What each annotator said of each unit.
+            judge: ``lexical`` or ``semantic``: who says whether an annotator names what the others do. Give the judge
+                that scores the models, so that the ceiling compares with their scores. Default: equal texts alone
+                agree.
+            confidence_level: 0.5 to 0.999. Default 0.95.
+            timeout: Seconds for this call.
+        """
+        request = _scoring_requests.agreement(ratings, confidence_level, judge)
+        return self._get(self._stub.MeasureAgreement, request, Agreement, timeout)
 
     def _ask(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
         call = self._new_call(timeout)
@@ -422,12 +435,16 @@ class AsyncScoring:
         return await self._get(self._stub.CompareModels, request, ModelComparison, timeout)
 
     async def measure_agreement(
-        self, ratings: Sequence[Rating], *, confidence_level: float | None = None, timeout: float | None = None
+        self,
+        ratings: Sequence[Rating],
+        *,
+        judge: Judge | None = None,
+        confidence_level: float | None = None,
+        timeout: float | None = None,
     ) -> Agreement:
         """See `Scoring.measure_agreement`."""
-        return await self._get(
-            self._stub.MeasureAgreement, _scoring_requests.agreement(ratings, confidence_level), Agreement, timeout
-        )
+        request = _scoring_requests.agreement(ratings, confidence_level, judge)
+        return await self._get(self._stub.MeasureAgreement, request, Agreement, timeout)
 
     async def _ask(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
         call = self._new_call(timeout)

@@ -179,7 +179,7 @@ def _print_table(
     for name in names:
         table.add_column(f"{_SHORT.get(name, name)}\n%", justify="right", no_wrap=True)
         table.add_column("\nrefused", justify="right", no_wrap=True)
-    for heading in ("differ-\nence", "95%\ninterval", "\npairs"):
+    for heading in ("differ-\nence", "95%\ninterval", "pairs in\nkeywords"):
         table.add_column(heading, justify="right", no_wrap=True)
     by_value = [{own.value: own for own in side.scores} for side in scores]
     differences = {own.value: own for own in comparison.differences}
@@ -213,18 +213,18 @@ def _difference(found: object) -> tuple[str, str, str]:
     from axia.results.scoring import PreferenceDifference
 
     if not isinstance(found, PreferenceDifference):
-        return "—", "—", "0"
+        return "—", "—", "0 in 0"
     difference = 0.0 - found.difference  # second minus first: what the second form does; and never "-0.0"
     interval = "—" if found.interval is None else f"{0 - found.interval.high:+.0f} to {0 - found.interval.low:+.0f}"
     pairs = found.both_yes + found.first_only + found.second_only + found.both_no
-    return f"{difference:+.1f}", interval, str(pairs)
+    return f"{difference:+.1f}", interval, f"{pairs} in {found.keywords}"
 
 
 def _in_words(names: tuple[str, str], comparison: "PreferenceComparison") -> str:
     moved = [own.value for own in comparison.differences if own.adjusted_p_value < _SURE]
     said = (
         f"The difference is {names[1]} minus {names[0]}, in percentage points over the pictures about which both say "
-        "yes or no; its interval is Newcombe's."
+        "yes or no; its interval is Newcombe's, clustered by keyword."
     )
     if moved:
         said += f" They differ in {', '.join(map(printable, moved))} (McNemar, Holm, p < {_SURE:g})."

@@ -29,7 +29,7 @@ _Samples = Annotated[
     int, typer.Option("--judge-samples", min=1, max=25, help="How often each model is asked about an answer.")
 ]
 _Structured = Annotated[bool, typer.Option("--judge-structured", help='Hold the models to "yes" and "no".')]
-_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap that compares judges.")]
 _Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")]
 
 
@@ -110,7 +110,6 @@ def table(
     card: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The same from a card that `axia judges audit` saved.")
     ] = None,
-    seed: _Seed = 0,
     timeout: _Timeout = 300.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
     address: Address = None,
@@ -139,7 +138,7 @@ def table(
         compared, unasked = ask_all(client, names, known, [], timeout) if known else ([], False)
     if not said:
         raise typer.Exit(1)
-    validity = _validity(said, card, known, compared, seed=seed)
+    validity = _validity(said, card, known, compared)
     print_alignments(saved, said, validity, json=json)
     raise typer.Exit(1 if failed or unasked else 0)
 
@@ -187,12 +186,12 @@ def _correct(
     return both, means
 
 
-def _candidates(labels: "Rows", said: "Sequence[Verdicts]", seed: int) -> "list[Candidate]":
+def _candidates(labels: "Rows", said: "Sequence[Verdicts]") -> "list[Candidate]":
     from axia.judges.choice import Candidate
     from axia.judges.figures import measure
 
     people = [row.aligned or 0 for row in labels.rows]
-    return [Candidate(own, measure(own.scores, people, labels.clusters, seed=seed)) for own in said]
+    return [Candidate(own, measure(own.scores, people, labels.clusters)) for own in said]
 
 
 def _report(
@@ -211,7 +210,7 @@ def _report(
     from axia.judges.card import as_markdown, make_card
     from axia.judges.choice import choose
 
-    candidates = _candidates(labels, audited, seed)
+    candidates = _candidates(labels, audited)
     choice = choose(candidates, labels, seed=seed)
     made = make_card(path, labels, candidates, choice, seed=seed, corrected=means)
     for file, text in ((card, made.model_dump_json(indent=2) + "\n"), (markdown, as_markdown(made))):
@@ -232,8 +231,6 @@ def _validity(
     card: Path | None,
     labels: "Rows | None",
     compared: "Sequence[Verdicts]",
-    *,
-    seed: int,
 ) -> "list[Estimate | None]":
     """The κ of each judge; None where it is not known."""
     from axia.cli._judge_cards import figures_of, load
@@ -242,7 +239,7 @@ def _validity(
     if labels is not None:
         kappas = {
             str(own.verdicts.name): Estimate(value=own.figures.kappa, interval=own.figures.kappa_interval)
-            for own in _candidates(labels, compared, seed)
+            for own in _candidates(labels, compared)
         }
         return [kappas.get(str(own.name)) for own in said]
     if card is None:

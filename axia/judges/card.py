@@ -133,9 +133,9 @@ class JudgeCard(Result):
     warnings: tuple[str, ...]
     """What speaks against it, and what else to know."""
     seed: int
-    """Of the bootstrap."""
+    """Of the bootstrap that compares judges."""
     resamples: int = RESAMPLES
-    """Of the bootstrap."""
+    """Of the bootstrap that compares judges."""
 
 
 def make_card(
@@ -154,7 +154,7 @@ def make_card(
         labels: What it has.
         candidates: The judges.
         choice: Which of them is recommended.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap that compares judges.
         corrected: A mean for each judge, or none.
     """
     clusters = labels.clusters
@@ -279,7 +279,7 @@ def _methods(card: JudgeCard) -> str:
         for name, estimate in (("κ", own.kappa), ("precision, recall and F1", own.precision))
         if estimate.interval
     )
-    return f"{'; '.join(found)}; {card.resamples:,} resamples, seed {card.seed}."
+    return f"{'; '.join(found)}. Judges are compared by {card.resamples:,} resamples, seed {card.seed}."
 
 
 def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -15,6 +15,7 @@ RESAMPLES = 2000
 """Of a bootstrap."""
 LEVEL = 0.95
 """Confidence level of intervals."""
+_ADDED = 2 / 3
 
 _CORNISH_FISHER = (
     (4, (1, 1)),
@@ -66,16 +67,13 @@ class Figures(NamedTuple):
     """Its interval."""
 
 
-def measure(
-    scores: Sequence[int | None], labels: Sequence[int], clusters: Sequence[str] | None, *, seed: int = 0
-) -> Figures:
+def measure(scores: Sequence[int | None], labels: Sequence[int], clusters: Sequence[str] | None) -> Figures:
     """Compares a judge's scores with labels; answers without a score are left out.
 
     Args:
         scores: 1, 0 or None for each answer.
         labels: 1 or 0 for each.
         clusters: The picture of each, or None if none is named.
-        seed: Of the bootstrap.
     """
     tables = [Counts(*table) for table in _tables([scores], labels, clusters)]
     counts = Counts(*map(sum, zip(*tables, strict=True))) if tables else Counts(0, 0, 0, 0)
@@ -86,7 +84,7 @@ def measure(
     return Figures(
         counts,
         kappa(counts),
-        _kappa_interval(tables, counts, clustered=by, seed=seed),
+        _kappa_interval(tables, counts, clustered=by),
         _share(precision),
         share_interval(precision, clustered=by),
         _share(recall),
@@ -138,7 +136,9 @@ def kappa_difference(
     return None if interval is None else (found, interval)
 
 
-def share_interval(clusters: Sequence[tuple[int, int]], *, clustered: bool) -> Interval | None:
+def share_interval(
+    clusters: Sequence[tuple[int, int]], *, clustered: bool, unit: str = "picture", level: float = LEVEL
+) -> Interval | None:
     """Wilson's interval of a proportion, with an effective number of trials where they come in clusters.
 
     The effective number is p(1-p)/v with the variance v of p over the clusters, corrected for few of them; it is the
@@ -147,7 +147,9 @@ def share_interval(clusters: Sequence[tuple[int, int]], *, clustered: bool) -> I
 
     Args:
         clusters: Successes and trials of each cluster; those without a trial are left out.
-        clustered: Whether clusters are pictures; if not, trials are taken as independent.
+        clustered: Whether clusters are what `unit` says; if not, trials are taken as independent.
+        unit: What a cluster is, for the interval's method.
+        level: Confidence level, above 0 and below 1.
 
     Returns:
         None without a trial.
@@ -164,14 +166,14 @@ def share_interval(clusters: Sequence[tuple[int, int]], *, clustered: bool) -> I
             variance = groups / (groups - 1) * spread / trials**2
             effective = float(trials)
             if variance > 0:
-                small = _t_quantile(trials - 1) / _t_quantile(groups - 1)
+                small = _t_quantile(trials - 1, level) / _t_quantile(groups - 1, level)
                 effective = min(effective, share * (1 - share) / variance * small**2)
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    z = NormalDist().inv_cdf((1 + level) / 2)
     middle = (share + z * z / (2 * effective)) / (1 + z * z / effective)
     half = z / (1 + z * z / effective) * math.sqrt(share * (1 - share) / effective + z * z / (4 * effective**2))
     low = 0.0 if share == 0 else max(0.0, middle - half)
     high = 1.0 if share == 1 else min(1.0, middle + half)
-    return Interval(low=low, high=high, level=LEVEL, method=_method("wilson", clustered))
+    return Interval(low=low, high=high, level=level, method=f"wilson clustered by {unit}" if clustered else "wilson")
 
 
 def by_cluster(scores: Sequence[int | None], clusters: Sequence[str] | None) -> list[tuple[int, int]]:
@@ -212,28 +214,47 @@ def _tables(
     return [tuple(table) for table in tables.values()]
 
 
-def _kappa_interval(tables: Sequence[Counts], counts: Counts, *, clustered: bool, seed: int) -> Interval | None:
-    """The percentile bootstrap's interval.
+def _kappa_interval(tables: Sequence[Counts], counts: Counts, *, clustered: bool) -> Interval | None:
+    """From the variance of the linearized κ between clusters, with Student's t.
 
-    Where judge and people never differ, all resamples are alike, so that a bootstrap would call a dozen labels certain.
-    There the interval is that of the observed agreement p_o by Wilson, as (p_o - p_e) / (1 - p_e).
+    The scoring service computes the same, and `services.scoring.coefficient_intervals` says how and why two parts of a
+    cluster are added: one in which judge and people agree throughout and one in which they never do. None where κ is
+    not defined, and for fewer than two clusters.
     """
-    if kappa(counts) is None:
+    known, groups = kappa(counts), len(tables)
+    if known is None or groups < 2:  # noqa: PLR2004 - one cluster shows no variation
         return None
-    if not counts.judge_only and not counts.people_only:
-        observed = share_interval([(own.total, own.total) for own in tables], clustered=clustered)
-        chance = ((counts.both) ** 2 + counts.neither**2) / counts.total**2
-        if observed is None:
-            return None
-        method = f"{observed.method} of the observed agreement"
-        return observed.model_copy(update={"low": (observed.low - chance) / (1 - chance), "method": method})
-    return _bootstrap(tables, kappa, seed=seed, method=_method("percentile bootstrap", clustered))
+    size, weight = counts.total / groups, groups + 2 * _ADDED
+    total = size * weight
+    judge = (counts.both + counts.judge_only + _ADDED * size) / total
+    people = (counts.both + counts.people_only + _ADDED * size) / total
+    observed = (counts.both + counts.neither + _ADDED * size) / total
+    chance = judge * people + (1 - judge) * (1 - people)
+    middle = (observed - chance) / (1 - chance)
+    squares = _ADDED * sum((agreed - observed - (1 - middle) * (1 - 2 * chance)) ** 2 for agreed in (1, 0)) * size**2
+    for own in tables:
+        near = (own.both + own.judge_only) * people + (own.people_only + own.neither) * (1 - people)
+        near += (own.both + own.people_only) * judge + (own.judge_only + own.neither) * (1 - judge)
+        agreeing = own.both + own.neither - observed * own.total
+        squares += (agreeing - (1 - middle) * (near - 2 * chance * own.total)) ** 2
+    error = math.sqrt(squares / (weight * (weight - 1))) / ((1 - chance) * size)
+    half = _t_quantile(groups - 1) * error
+    low, high = min(known, middle - half), max(known, middle + half)
+    if not counts.judge_only and not counts.people_only:  # as sure as Wilson's interval is of the observed agreement
+        plain = (counts.both**2 + counts.neither**2) / counts.total**2
+        sure = share_interval([(1, 1)] * groups, clustered=False)
+        low = low if sure is None else min(low, (sure.low - plain) / (1 - plain))
+    method = "linearized over pictures" if clustered else "linearized over items"
+    return Interval(low=max(-1.0, low), high=min(1.0, high), level=LEVEL, method=method)
 
 
 def _bootstrap(
     tables: Sequence[Sequence[int]], statistic: Callable[[Sequence[int]], float | None], *, seed: int, method: str
 ) -> Interval | None:
     """Percentiles of a statistic of the summed counts over resamples of whole clusters.
+
+    They are those that give a mean of few values the width of Student's interval; T. C. Hesterberg, The American
+    Statistician 69 (2015) 371.
 
     Resamples on which it is not defined are left out; None with fewer than two clusters or if it is nowhere defined.
     """
@@ -253,7 +274,9 @@ def _bootstrap(
     if not found:
         return None
     found.sort()
-    low, high = _percentile(found, (1 - LEVEL) / 2), _percentile(found, (1 + LEVEL) / 2)
+    wide = math.sqrt(len(tables) / (len(tables) - 1)) * _t_quantile(len(tables) - 1)
+    tail = NormalDist().cdf(-wide)
+    low, high = _percentile(found, tail), _percentile(found, 1 - tail)
     return Interval(low=low, high=high, level=LEVEL, method=method)
 
 
@@ -264,13 +287,13 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def _t_quantile(freedom: int) -> float:
-    """The (1 + LEVEL)/2 quantile of Student's t, to about 0.1% from 3 degrees of freedom on; exact for 1 and 2."""
+def _t_quantile(freedom: int, level: float = LEVEL) -> float:
+    """The (1 + level)/2 quantile of Student's t, to about 0.1% from 3 degrees of freedom on; exact for 1 and 2."""
     if freedom == 1:
-        return math.tan(math.pi * LEVEL / 2)
+        return math.tan(math.pi * level / 2)
     if freedom == 2:  # noqa: PLR2004 - has a closed form
-        return LEVEL * math.sqrt(2 / (1 - LEVEL**2))
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+        return level * math.sqrt(2 / (1 - level**2))
+    z = NormalDist().inv_cdf((1 + level) / 2)
     value = z
     for power, (divisor, coefficients) in enumerate(_CORNISH_FISHER, start=1):
         value += sum(own * z ** (2 * place + 1) for place, own in enumerate(coefficients)) / divisor / freedom**power

@@ -64,9 +64,10 @@ class ModelPair(Result):
     adjusted_p_value: float
     """The same after Holm's correction over all pairs."""
     power: float | None
-    """Power at these pictures; None if no picture is discordant."""
+    """Power at these pictures to find `target_difference`, with Holm's correction; None without one, or if no picture
+    is discordant."""
     needed_pictures: int | None
-    """Pictures needed for the target power."""
+    """Pictures from which on McNemar's exact test has the target power, with Holm's correction."""
 
 
 class ModelComparison(Result):
@@ -97,6 +98,8 @@ class AnnotatorPair(Result):
     """Share of equal ratings, 0 to 1."""
     units: int
     """Units that both rated."""
+    cohen_kappa_interval: Interval | None = None
+    """Interval of Cohen's kappa; None with it, for a single unit, and from a gateway of an earlier release."""
 
 
 class AnnotatorScore(Result):
@@ -129,3 +132,11 @@ class Agreement(Result):
     """Units."""
     pairable_units: int
     """Units with two ratings or more."""
+    fleiss_kappa_interval: Interval | None = None
+    """Interval of Fleiss' kappa; None with it, for a single unit, and from a gateway of an earlier release."""
+    krippendorff_alpha_interval: Interval | None = None
+    """Interval of Krippendorff's alpha; None likewise."""
+    sentence_model: str = ""
+    """The reader model that judged for the ceiling; empty where none did."""
+    unjudged: int = 0
+    """Ratings that are in no annotator's score, because the judge can't read them."""

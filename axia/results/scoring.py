@@ -92,6 +92,8 @@ class JudgeAgreement(Result):
     """Share of equal labels, 0 to 1."""
     items: int
     """Items with a score and a label."""
+    kappa_interval: Interval | None = None
+    """Interval of kappa; None with it, for a single item, and from a gateway of an earlier release."""
 
 
 class Alignment(Result):
@@ -131,7 +133,7 @@ class PreferenceScore(Result):
     percentage: float | None
     """100 yes / (yes + no), 0 to 100; None if no answer says either."""
     interval: Interval | None
-    """Wilson interval of `percentage`."""
+    """Wilson interval of `percentage`, clustered by keyword where answers have one."""
     percentage_of_all: float
     """100 yes / answers, 0 to 100."""
     refusal_rate: float
@@ -142,6 +144,12 @@ class PreferenceScore(Result):
     """Interval of `percentage` from resampling whole keywords."""
     rank: int
     """1 is the highest percentage; 0 without one."""
+    keywords: int = 0
+    """Different keywords of the answers that say yes or no, the clusters of `interval`; 0 where none has a keyword."""
+    interval_of_all: Interval | None = None
+    """Interval of `percentage_of_all`; None from a gateway of an earlier release."""
+    rank_of_all: int = 0
+    """Rank by `percentage_of_all`: 1 is the highest; 0 from a gateway of an earlier release."""
 
 
 class PreferenceGroup(Result):
@@ -153,6 +161,21 @@ class PreferenceGroup(Result):
     """Mean of the percentages of its values, 0 to 100."""
     values: tuple[str, ...]
     """Its values that have a percentage."""
+
+
+class PreferenceSpread(Result):
+    """How percentages of all answers spread over the values."""
+
+    mean: float
+    """Mean percentage, 0 to 100."""
+    standard_deviation: float | None
+    """Sample standard deviation (divisor n - 1), in percentage points; None for fewer than two values."""
+    range: float
+    """Highest minus lowest percentage, in percentage points."""
+    ranking: tuple[str, ...]
+    """Values, the highest percentage first."""
+    groups: tuple[PreferenceGroup, ...]
+    """The four higher-order groups."""
 
 
 class PreferenceScores(Result):
@@ -178,6 +201,9 @@ class PreferenceScores(Result):
     """Share of refusals among all answers, 0 to 1."""
     unparsed_rate: float
     """Share of unparsed among all answers, 0 to 1."""
+    of_all: PreferenceSpread | None = None
+    """Mean, standard deviation, range and ranking of `percentage_of_all`, in which every answer is in the divisor, as
+    in the source. None from a gateway of an earlier release."""
 
 
 class PreferenceDifference(Result):
@@ -200,11 +226,13 @@ class PreferenceDifference(Result):
     difference: float
     """First minus second, in percentage points."""
     interval: Interval | None
-    """Newcombe's interval of the paired difference."""
+    """Newcombe's interval of the paired difference, clustered by keyword where pairs have one."""
     p_value: float
-    """McNemar's exact test, two-sided."""
+    """McNemar's exact test, two-sided; it takes pairs as independent."""
     adjusted_p_value: float
     """The same after Holm's correction over the values."""
+    keywords: int = 0
+    """Different keywords of the pairs: the clusters of `interval`. 0 where no pair has a keyword."""
 
 
 class PreferenceComparison(Result):

@@ -1,12 +1,14 @@
 """ScoringService of the fake: plain counts, without statistics beyond the Wilson interval."""
 
-import math
 import re
-from statistics import NormalDist, fmean, pstdev, stdev
+from collections import Counter
+from collections.abc import Collection, Mapping
+from statistics import fmean, pstdev, stdev
 from typing import TYPE_CHECKING
 
 import grpc
 
+from axia.judges.figures import share_interval
 from axia.lexicon import VALUES
 from axia.testing._answers import summarize
 from axia.v1 import gateway_pb2, scoring_pb2, scoring_pb2_grpc
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _ITEMS = tuple(field.name for field in scoring_pb2.IsqItems.DESCRIPTOR.fields)
 _HIGHEST = dict(zip(_ITEMS, (10.0, 10.0, 10.0, 10.0, 1.0, 1.0), strict=True))
+_DECIDED = (scoring_pb2.PREFERENCE_VERDICT_YES, scoring_pb2.PREFERENCE_VERDICT_NO)
 READER = "fake-reader@1"
 """Name and revision of what compares meanings."""
 
@@ -132,14 +135,24 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
                 percentage_of_all=100 * yes / len(said), refusal_rate=refusals / len(said),
                 unparsed_rate=unparsed / len(said),
             )  # fmt: skip
+            level = request.confidence_level if request.HasField("confidence_level") else 0.95
+            by_keyword = Counter(
+                (answer.keyword, verdict)
+                for verdict, answer in zip(verdicts, request.answers, strict=True)
+                if answer.value == value
+            )
             if yes + no:
                 score.percentage = 100 * yes / (yes + no)
-                level = request.confidence_level if request.HasField("confidence_level") else 0.95
-                score.interval.CopyFrom(_wilson(yes, yes + no, level))
+                _fill_interval(score.interval, by_keyword, _DECIDED, level)
+                score.keywords = len({keyword for keyword, verdict in by_keyword if keyword and verdict in _DECIDED})
+            _fill_interval(score.interval_of_all, by_keyword, scoring_pb2.PreferenceVerdict.values(), level)
             scores.append(score)
         known = [score for score in scores if score.HasField("percentage")]
         for score in known:
             score.rank = 1 + sum(other.percentage > score.percentage for other in known)
+        for score in scores:
+            score.rank_of_all = 1 + sum(other.percentage_of_all > score.percentage_of_all for other in scores)
+        of_all = [score.percentage_of_all for score in scores]
         percentages = [score.percentage for score in known]
         return scoring_pb2.ScorePreferenceResponse(
             scores=scores,
@@ -151,6 +164,14 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
             ranking=[score.value for score in sorted(known, key=lambda score: -score.percentage)],
             refusal_rate=verdicts.count(scoring_pb2.PREFERENCE_VERDICT_REFUSAL) / len(verdicts) if verdicts else 0.0,
             unparsed_rate=verdicts.count(scoring_pb2.PREFERENCE_VERDICT_UNPARSED) / len(verdicts) if verdicts else 0.0,
+            of_all=scoring_pb2.PreferenceSpread(
+                mean=fmean(of_all),
+                standard_deviation=stdev(of_all) if len(of_all) > 1 else None,
+                range=max(of_all) - min(of_all),
+                ranking=[score.value for score in sorted(scores, key=lambda score: -score.percentage_of_all)],
+            )
+            if of_all
+            else None,
         )
 
 
@@ -185,11 +206,18 @@ def _isq(items: scoring_pb2.IsqItems, threshold: float) -> scoring_pb2.IsqScore:
     return scoring_pb2.IsqScore(percent=percent, match=percent > threshold, items=items)
 
 
-def _wilson(yes: int, n: int, level: float) -> scoring_pb2.Interval:
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, square = yes / n, z**2
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return scoring_pb2.Interval(
-        low=max(0.0, 100 * (middle - half)), high=min(100.0, 100 * (middle + half)), level=level, method="wilson"
-    )
+def _fill_interval(
+    interval: scoring_pb2.Interval,
+    by_keyword: Mapping[tuple[str, scoring_pb2.PreferenceVerdict.ValueType], int],
+    divisor: Collection[scoring_pb2.PreferenceVerdict.ValueType],
+    level: float,
+) -> None:
+    """Sets Wilson's interval of the share of yes among the verdicts of the divisor, clustered by keyword."""
+    clusters: dict[str, tuple[int, int]] = {}
+    for (keyword, verdict), count in by_keyword.items():
+        yes, answers = clusters.get(keyword, (0, 0))
+        is_yes = verdict == scoring_pb2.PREFERENCE_VERDICT_YES
+        clusters[keyword] = (yes + count * is_yes, answers + count * (verdict in divisor))
+    if found := share_interval(list(clusters.values()), clustered=any(clusters), unit="keyword", level=level):
+        interval.low, interval.high = 100 * found.low, 100 * found.high
+        interval.level, interval.method = found.level, found.method

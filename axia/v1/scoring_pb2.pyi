@@ -268,8 +268,9 @@ class Interval(google.protobuf.message.Message):
     level: builtins.float
     """Confidence level, above 0 and below 1."""
     method: builtins.str
-    """How it was computed: "wilson", "wilson clustered by picture", "wilson clustered by unit", "newcombe paired",
-    "percentile bootstrap over keywords", "percentile bootstrap over personas".
+    """How it was computed: "wilson"; "wilson clustered by picture", "... by unit" or "... by keyword"; "newcombe paired";
+    "newcombe paired clustered by keyword"; "percentile bootstrap over keywords"; "student t and bootstrap t over
+    personas"; "linearized over units", "... over items" or "... over pictures".
     """
     def __init__(
         self,
@@ -887,21 +888,29 @@ class JudgeAgreement(google.protobuf.message.Message):
     KAPPA_FIELD_NUMBER: builtins.int
     OBSERVED_FIELD_NUMBER: builtins.int
     ITEMS_FIELD_NUMBER: builtins.int
+    KAPPA_INTERVAL_FIELD_NUMBER: builtins.int
     kappa: builtins.float
     """Cohen's kappa, -1 to 1; unset where chance alone would give perfect agreement (both said the same throughout)."""
     observed: builtins.float
     """Share of equal labels, 0 to 1."""
     items: builtins.int
     """Items with a score and a label."""
+    @property
+    def kappa_interval(self) -> global___Interval:
+        """Interval of kappa, "linearized over pictures" where items name pictures and otherwise "linearized over items"; unset
+        with kappa, and with a single picture or item.
+        """
+
     def __init__(
         self,
         *,
         kappa: builtins.float | None = ...,
         observed: builtins.float = ...,
         items: builtins.int = ...,
+        kappa_interval: global___Interval | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_kappa", b"_kappa", "kappa", b"kappa"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_kappa", b"_kappa", "items", b"items", "kappa", b"kappa", "observed", b"observed"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_kappa", b"_kappa", "kappa", b"kappa", "kappa_interval", b"kappa_interval"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_kappa", b"_kappa", "items", b"items", "kappa", b"kappa", "kappa_interval", b"kappa_interval", "observed", b"observed"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_kappa", b"_kappa"]) -> typing.Literal["kappa"] | None: ...
 
 global___JudgeAgreement = JudgeAgreement
@@ -1065,6 +1074,7 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
     GROUPS_FIELD_NUMBER: builtins.int
     REFUSAL_RATE_FIELD_NUMBER: builtins.int
     UNPARSED_RATE_FIELD_NUMBER: builtins.int
+    OF_ALL_FIELD_NUMBER: builtins.int
     mean: builtins.float
     """Mean of the values' percentages, 0 to 100; unset if no value has one. Values without a percentage don't count, here
     and below.
@@ -1097,6 +1107,12 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PreferenceGroup]:
         """The four higher-order groups that have a value with a percentage."""
 
+    @property
+    def of_all(self) -> global___PreferenceSpread:
+        """The same of `percentage_of_all`, in which every answer is in the divisor, as the source has it. Every value that
+        answers name counts here, also one without a percentage.
+        """
+
     def __init__(
         self,
         *,
@@ -1110,9 +1126,10 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
         groups: collections.abc.Iterable[global___PreferenceGroup] | None = ...,
         refusal_rate: builtins.float = ...,
         unparsed_rate: builtins.float = ...,
+        of_all: global___PreferenceSpread | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_mean", b"_mean", "_population_standard_deviation", b"_population_standard_deviation", "_range", b"_range", "_standard_deviation", b"_standard_deviation", "mean", b"mean", "population_standard_deviation", b"population_standard_deviation", "range", b"range", "standard_deviation", b"standard_deviation"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_mean", b"_mean", "_population_standard_deviation", b"_population_standard_deviation", "_range", b"_range", "_standard_deviation", b"_standard_deviation", "groups", b"groups", "mean", b"mean", "population_standard_deviation", b"population_standard_deviation", "range", b"range", "ranking", b"ranking", "refusal_rate", b"refusal_rate", "scores", b"scores", "standard_deviation", b"standard_deviation", "unparsed_rate", b"unparsed_rate", "verdicts", b"verdicts"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_mean", b"_mean", "_population_standard_deviation", b"_population_standard_deviation", "_range", b"_range", "_standard_deviation", b"_standard_deviation", "mean", b"mean", "of_all", b"of_all", "population_standard_deviation", b"population_standard_deviation", "range", b"range", "standard_deviation", b"standard_deviation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_mean", b"_mean", "_population_standard_deviation", b"_population_standard_deviation", "_range", b"_range", "_standard_deviation", b"_standard_deviation", "groups", b"groups", "mean", b"mean", "of_all", b"of_all", "population_standard_deviation", b"population_standard_deviation", "range", b"range", "ranking", b"ranking", "refusal_rate", b"refusal_rate", "scores", b"scores", "standard_deviation", b"standard_deviation", "unparsed_rate", b"unparsed_rate", "verdicts", b"verdicts"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_mean", b"_mean"]) -> typing.Literal["mean"] | None: ...
     @typing.overload
@@ -1123,6 +1140,46 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_standard_deviation", b"_standard_deviation"]) -> typing.Literal["standard_deviation"] | None: ...
 
 global___ScorePreferenceResponse = ScorePreferenceResponse
+
+@typing.final
+class PreferenceSpread(google.protobuf.message.Message):
+    """How percentages spread over the values."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MEAN_FIELD_NUMBER: builtins.int
+    STANDARD_DEVIATION_FIELD_NUMBER: builtins.int
+    RANGE_FIELD_NUMBER: builtins.int
+    RANKING_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    mean: builtins.float
+    """Mean percentage, 0 to 100."""
+    standard_deviation: builtins.float
+    """Sample standard deviation (divisor n - 1), in percentage points; unset for fewer than two values."""
+    range: builtins.float
+    """Highest minus lowest percentage, in percentage points."""
+    @property
+    def ranking(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Values, highest first, equals in the fixed order of the ten."""
+
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PreferenceGroup]:
+        """The four higher-order groups that have a value."""
+
+    def __init__(
+        self,
+        *,
+        mean: builtins.float = ...,
+        standard_deviation: builtins.float | None = ...,
+        range: builtins.float = ...,
+        ranking: collections.abc.Iterable[builtins.str] | None = ...,
+        groups: collections.abc.Iterable[global___PreferenceGroup] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_standard_deviation", b"_standard_deviation", "standard_deviation", b"standard_deviation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_standard_deviation", b"_standard_deviation", "groups", b"groups", "mean", b"mean", "range", b"range", "ranking", b"ranking", "standard_deviation", b"standard_deviation"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_standard_deviation", b"_standard_deviation"]) -> typing.Literal["standard_deviation"] | None: ...
+
+global___PreferenceSpread = PreferenceSpread
 
 @typing.final
 class PreferenceScore(google.protobuf.message.Message):
@@ -1143,6 +1200,9 @@ class PreferenceScore(google.protobuf.message.Message):
     UNPARSED_RATE_FIELD_NUMBER: builtins.int
     KEYWORD_INTERVAL_FIELD_NUMBER: builtins.int
     RANK_FIELD_NUMBER: builtins.int
+    KEYWORDS_FIELD_NUMBER: builtins.int
+    INTERVAL_OF_ALL_FIELD_NUMBER: builtins.int
+    RANK_OF_ALL_FIELD_NUMBER: builtins.int
     value: builtins.str
     """The value."""
     answers: builtins.int
@@ -1165,15 +1225,26 @@ class PreferenceScore(google.protobuf.message.Message):
     """Share of unparsed, 0 to 1."""
     rank: builtins.int
     """Rank by `percentage`: 1 is the highest, and equals share the best rank. 0 without a percentage."""
+    keywords: builtins.int
+    """Different keywords of the answers that say yes or no: the clusters of `interval`. 0 where none has a keyword."""
+    rank_of_all: builtins.int
+    """Rank by `percentage_of_all` among the values that answers name: 1 is the highest, and equals share the best rank."""
     @property
     def interval(self) -> global___Interval:
-        """Wilson interval of `percentage`, 0 to 100; unset with it."""
+        """Interval of `percentage`, 0 to 100; unset with it. "wilson clustered by keyword", because answers about the pictures
+        of one keyword are more alike than others; "wilson" where no answer about the value has a keyword.
+        """
 
     @property
     def keyword_interval(self) -> global___Interval:
-        """Interval of `percentage` from resampling whole keywords, 0 to 100; unset unless every answer about the value has a
-        keyword, at least two keywords have an answer that says yes or no, and resamples were asked for.
+        """Interval of `percentage` from resampling whole keywords, with percentiles that allow for few keywords, 0 to 100;
+        unset unless every answer about the value has a keyword, at least two keywords have an answer that says yes or no and
+        differ in their shares, and resamples were asked for.
         """
+
+    @property
+    def interval_of_all(self) -> global___Interval:
+        """Interval of `percentage_of_all`, 0 to 100, computed as `interval` is."""
 
     def __init__(
         self,
@@ -1191,9 +1262,12 @@ class PreferenceScore(google.protobuf.message.Message):
         unparsed_rate: builtins.float = ...,
         keyword_interval: global___Interval | None = ...,
         rank: builtins.int = ...,
+        keywords: builtins.int = ...,
+        interval_of_all: global___Interval | None = ...,
+        rank_of_all: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_percentage", b"_percentage", "interval", b"interval", "keyword_interval", b"keyword_interval", "percentage", b"percentage"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_percentage", b"_percentage", "answers", b"answers", "interval", b"interval", "keyword_interval", b"keyword_interval", "no", b"no", "percentage", b"percentage", "percentage_of_all", b"percentage_of_all", "rank", b"rank", "refusal_rate", b"refusal_rate", "refusals", b"refusals", "unparsed", b"unparsed", "unparsed_rate", b"unparsed_rate", "value", b"value", "yes", b"yes"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_percentage", b"_percentage", "interval", b"interval", "interval_of_all", b"interval_of_all", "keyword_interval", b"keyword_interval", "percentage", b"percentage"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_percentage", b"_percentage", "answers", b"answers", "interval", b"interval", "interval_of_all", b"interval_of_all", "keyword_interval", b"keyword_interval", "keywords", b"keywords", "no", b"no", "percentage", b"percentage", "percentage_of_all", b"percentage_of_all", "rank", b"rank", "rank_of_all", b"rank_of_all", "refusal_rate", b"refusal_rate", "refusals", b"refusals", "unparsed", b"unparsed", "unparsed_rate", b"unparsed_rate", "value", b"value", "yes", b"yes"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_percentage", b"_percentage"]) -> typing.Literal["percentage"] | None: ...
 
 global___PreferenceScore = PreferenceScore
@@ -1286,7 +1360,7 @@ class ComparePreferencesResponse(google.protobuf.message.Message):
 
     @property
     def overall(self) -> global___PreferenceDifference:
-        """All values together; its `value` is empty, and its pairs count as independent. Unset without a pair."""
+        """All values together; its `value` is empty. Unset without a pair."""
 
     def __init__(
         self,
@@ -1321,6 +1395,7 @@ class PreferenceDifference(google.protobuf.message.Message):
     INTERVAL_FIELD_NUMBER: builtins.int
     P_VALUE_FIELD_NUMBER: builtins.int
     ADJUSTED_P_VALUE_FIELD_NUMBER: builtins.int
+    KEYWORDS_FIELD_NUMBER: builtins.int
     value: builtins.str
     """The value."""
     both_yes: builtins.int
@@ -1341,9 +1416,15 @@ class PreferenceDifference(google.protobuf.message.Message):
     """P-value of McNemar's exact test, two-sided, 0 to 1."""
     adjusted_p_value: builtins.float
     """The same after Holm's correction over the values. For all values together it is the same as `p_value`."""
+    keywords: builtins.int
+    """Different keywords of the pairs, each counted for each value: the clusters of `interval`. 0 where no pair has a
+    keyword. The p-values take pairs as independent.
+    """
     @property
     def interval(self) -> global___Interval:
-        """Newcombe's interval of the paired difference, -100 to 100 percentage points."""
+        """Newcombe's interval of the paired difference, -100 to 100 percentage points: "newcombe paired clustered by keyword",
+        by the keyword of the first set's answer, or "newcombe paired" where none has a keyword.
+        """
 
     def __init__(
         self,
@@ -1359,9 +1440,10 @@ class PreferenceDifference(google.protobuf.message.Message):
         interval: global___Interval | None = ...,
         p_value: builtins.float = ...,
         adjusted_p_value: builtins.float = ...,
+        keywords: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["interval", b"interval"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["adjusted_p_value", b"adjusted_p_value", "both_no", b"both_no", "both_yes", b"both_yes", "difference", b"difference", "first_only", b"first_only", "first_percentage", b"first_percentage", "interval", b"interval", "p_value", b"p_value", "second_only", b"second_only", "second_percentage", b"second_percentage", "value", b"value"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adjusted_p_value", b"adjusted_p_value", "both_no", b"both_no", "both_yes", b"both_yes", "difference", b"difference", "first_only", b"first_only", "first_percentage", b"first_percentage", "interval", b"interval", "keywords", b"keywords", "p_value", b"p_value", "second_only", b"second_only", "second_percentage", b"second_percentage", "value", b"value"]) -> None: ...
 
 global___PreferenceDifference = PreferenceDifference
 
@@ -1687,11 +1769,13 @@ class PlatformChange(google.protobuf.message.Message):
     """Personas whose share before was 0, so that they have no I and are left out of I_avg."""
     @property
     def interval(self) -> global___Interval:
-        """Bootstrap interval of I_avg over personas, in percent; unset for fewer than two personas with an I."""
+        """Interval of I_avg, in percent: on each side the wider of Student's t and of the bootstrap t over personas. Unset for
+        fewer than two personas with an I.
+        """
 
     @property
     def points_interval(self) -> global___Interval:
-        """Bootstrap interval of `points`; unset for fewer than two personas."""
+        """Interval of `points`, likewise; unset for fewer than two personas."""
 
     def __init__(
         self,
@@ -1747,6 +1831,7 @@ class MisalignmentItem(google.protobuf.message.Message):
     ELEMENT_FIELD_NUMBER: builtins.int
     ELEMENT_TYPE_FIELD_NUMBER: builtins.int
     ALIGNED_FIELD_NUMBER: builtins.int
+    PICTURE_ID_FIELD_NUMBER: builtins.int
     answer: builtins.str
     """First sentence of a completion, at most 16,384 characters by default."""
     answer_type: global___ResponseType.ValueType
@@ -1757,6 +1842,10 @@ class MisalignmentItem(google.protobuf.message.Message):
     """What kind of answer the annotators gave. Unspecified: `element` is classified here."""
     aligned: builtins.int
     """Whether the answer names the element, as ScoreAlignment says: 0 or 1. An aligned answer is no miss."""
+    picture_id: builtins.str
+    """The picture that the answer is about. Where all items have one, intervals are clustered by it; either all items have
+    one or none has.
+    """
     def __init__(
         self,
         *,
@@ -1765,8 +1854,9 @@ class MisalignmentItem(google.protobuf.message.Message):
         element: builtins.str = ...,
         element_type: global___ResponseType.ValueType = ...,
         aligned: builtins.int = ...,
+        picture_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["aligned", b"aligned", "answer", b"answer", "answer_type", b"answer_type", "element", b"element", "element_type", b"element_type"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aligned", b"aligned", "answer", b"answer", "answer_type", b"answer_type", "element", b"element", "element_type", b"element_type", "picture_id", b"picture_id"]) -> None: ...
 
 global___MisalignmentItem = MisalignmentItem
 
@@ -1820,15 +1910,18 @@ class MisalignmentShare(google.protobuf.message.Message):
     COUNT_FIELD_NUMBER: builtins.int
     SHARE_FIELD_NUMBER: builtins.int
     INTERVAL_FIELD_NUMBER: builtins.int
+    PICTURES_FIELD_NUMBER: builtins.int
     misalignment_class: global___MisalignmentClass.ValueType
     """The class."""
     count: builtins.int
     """Misses of this class."""
     share: builtins.float
     """Share of all misses, 0 to 1; unset if there is no miss."""
+    pictures: builtins.int
+    """Pictures with a miss: the clusters of `interval`; 0 without picture ids."""
     @property
     def interval(self) -> global___Interval:
-        """Wilson interval of the share, 0 to 1; unset with it."""
+        """Interval of the share, 0 to 1: "wilson clustered by picture" with picture ids, otherwise "wilson". Unset with it."""
 
     def __init__(
         self,
@@ -1837,9 +1930,10 @@ class MisalignmentShare(google.protobuf.message.Message):
         count: builtins.int = ...,
         share: builtins.float | None = ...,
         interval: global___Interval | None = ...,
+        pictures: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_share", b"_share", "interval", b"interval", "share", b"share"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_share", b"_share", "count", b"count", "interval", b"interval", "misalignment_class", b"misalignment_class", "share", b"share"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_share", b"_share", "count", b"count", "interval", b"interval", "misalignment_class", b"misalignment_class", "pictures", b"pictures", "share", b"share"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_share", b"_share"]) -> typing.Literal["share"] | None: ...
 
 global___MisalignmentShare = MisalignmentShare
@@ -1866,7 +1960,7 @@ class CompareModelsRequest(google.protobuf.message.Message):
     """Power that `needed_pictures` aims at, 0.5 to 0.99. Default 0.8."""
     target_difference: builtins.float
     """Difference of two models' shares of aligned pictures that a study should detect, 1e-6 or more and below 1. Unset:
-    each pair's own difference.
+    each pair's own difference, and no power.
     """
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelScores]:
@@ -2096,13 +2190,14 @@ class ModelPair(google.protobuf.message.Message):
     adjusted_p_value: builtins.float
     """The same after Holm's correction over all pairs."""
     power: builtins.float
-    """Power of McNemar's test at these pictures, 0 to 1, if the shares of discordant pictures were the true ones; with
-    `target_difference`, at that difference and the observed share of discordant pictures, or the difference itself if
-    that is larger. Unset if no picture is discordant.
+    """Power of McNemar's exact test at these pictures to find `target_difference`, 0 to 1, at the significance level that
+    Holm's correction leaves the smallest p-value: (1 - confidence_level) / number of pairs. The share of discordant
+    pictures is the observed one, or the difference itself if that is larger. Unset without `target_difference`, for the
+    power to find the difference that was observed says no more than the p-value; and if no picture is discordant.
     """
     needed_pictures: builtins.int
-    """Pictures needed for `target_power` under the same assumption; unset if the difference is 0, or if no picture is
-    discordant.
+    """Pictures from which on McNemar's exact test has `target_power` at that significance level, for `target_difference`
+    or else the observed difference; unset if the difference is 0, or if no picture is discordant.
     """
     @property
     def interval(self) -> global___Interval:
@@ -2139,8 +2234,15 @@ class MeasureAgreementRequest(google.protobuf.message.Message):
 
     RATINGS_FIELD_NUMBER: builtins.int
     CONFIDENCE_LEVEL_FIELD_NUMBER: builtins.int
+    JUDGE_FIELD_NUMBER: builtins.int
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999. Default 0.95."""
+    judge: global___Judge.ValueType
+    """Who says whether an annotator names what most of the others name, for `ceiling` and the annotators' scores. Give the
+    judge that scores the models, so that the ceiling compares with their scores: each category is then judged as a
+    model's answer would be, with the others' most frequent category as element. Unset: equal texts alone agree.
+    JUDGE_MODEL is refused, because no model is asked here. Coefficients of agreement never depend on it.
+    """
     @property
     def ratings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rating]:
         """The ratings, 1 to 200,000 by default, by at most 200 annotators, each unit and annotator once. Those that are
@@ -2152,10 +2254,14 @@ class MeasureAgreementRequest(google.protobuf.message.Message):
         *,
         ratings: collections.abc.Iterable[global___Rating] | None = ...,
         confidence_level: builtins.float | None = ...,
+        judge: global___Judge.ValueType | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level", "ratings", b"ratings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_judge", b"_judge", "confidence_level", b"confidence_level", "judge", b"judge"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_confidence_level", b"_confidence_level", "_judge", b"_judge", "confidence_level", b"confidence_level", "judge", b"judge", "ratings", b"ratings"]) -> None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_confidence_level", b"_confidence_level"]) -> typing.Literal["confidence_level"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_judge", b"_judge"]) -> typing.Literal["judge"] | None: ...
 
 global___MeasureAgreementRequest = MeasureAgreementRequest
 
@@ -2199,6 +2305,10 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
     CEILING_INTERVAL_FIELD_NUMBER: builtins.int
     UNITS_FIELD_NUMBER: builtins.int
     PAIRABLE_UNITS_FIELD_NUMBER: builtins.int
+    FLEISS_KAPPA_INTERVAL_FIELD_NUMBER: builtins.int
+    KRIPPENDORFF_ALPHA_INTERVAL_FIELD_NUMBER: builtins.int
+    SENTENCE_MODEL_FIELD_NUMBER: builtins.int
+    UNJUDGED_FIELD_NUMBER: builtins.int
     fleiss_kappa: builtins.float
     """Fleiss' kappa, at most 1; unset where units have different numbers of ratings or fewer than two, and where all
     ratings are of one category.
@@ -2209,12 +2319,16 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
     """
     ceiling: builtins.float
     """The human ceiling: the mean over ratings of their agreement with the majority of the other annotators, 0 to 1;
-    unset where no unit has two ratings.
+    unset where no unit has two ratings or none of their ratings can be judged.
     """
     units: builtins.int
     """Units."""
     pairable_units: builtins.int
     """Units with two ratings or more."""
+    sentence_model: builtins.str
+    """Name and revision of the reader model that judged; empty where none did."""
+    unjudged: builtins.int
+    """Ratings that are in no score, because the judge does not read their language or that of the others' category."""
     @property
     def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AnnotatorPair]:
         """Cohen's kappa of each pair of annotators who rated a unit in common, by name."""
@@ -2227,6 +2341,14 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
     def ceiling_interval(self) -> global___Interval:
         """Interval of the ceiling, "wilson clustered by unit", 0 to 1; unset with it."""
 
+    @property
+    def fleiss_kappa_interval(self) -> global___Interval:
+        """Interval of Fleiss' kappa, "linearized over units"; unset with it, and with a single unit."""
+
+    @property
+    def krippendorff_alpha_interval(self) -> global___Interval:
+        """Interval of Krippendorff's alpha, likewise."""
+
     def __init__(
         self,
         *,
@@ -2238,9 +2360,13 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
         ceiling_interval: global___Interval | None = ...,
         units: builtins.int = ...,
         pairable_units: builtins.int = ...,
+        fleiss_kappa_interval: global___Interval | None = ...,
+        krippendorff_alpha_interval: global___Interval | None = ...,
+        sentence_model: builtins.str = ...,
+        unjudged: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_ceiling", b"_ceiling", "_fleiss_kappa", b"_fleiss_kappa", "_krippendorff_alpha", b"_krippendorff_alpha", "ceiling", b"ceiling", "ceiling_interval", b"ceiling_interval", "fleiss_kappa", b"fleiss_kappa", "krippendorff_alpha", b"krippendorff_alpha"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_ceiling", b"_ceiling", "_fleiss_kappa", b"_fleiss_kappa", "_krippendorff_alpha", b"_krippendorff_alpha", "annotators", b"annotators", "ceiling", b"ceiling", "ceiling_interval", b"ceiling_interval", "fleiss_kappa", b"fleiss_kappa", "krippendorff_alpha", b"krippendorff_alpha", "pairable_units", b"pairable_units", "pairs", b"pairs", "units", b"units"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ceiling", b"_ceiling", "_fleiss_kappa", b"_fleiss_kappa", "_krippendorff_alpha", b"_krippendorff_alpha", "ceiling", b"ceiling", "ceiling_interval", b"ceiling_interval", "fleiss_kappa", b"fleiss_kappa", "fleiss_kappa_interval", b"fleiss_kappa_interval", "krippendorff_alpha", b"krippendorff_alpha", "krippendorff_alpha_interval", b"krippendorff_alpha_interval"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ceiling", b"_ceiling", "_fleiss_kappa", b"_fleiss_kappa", "_krippendorff_alpha", b"_krippendorff_alpha", "annotators", b"annotators", "ceiling", b"ceiling", "ceiling_interval", b"ceiling_interval", "fleiss_kappa", b"fleiss_kappa", "fleiss_kappa_interval", b"fleiss_kappa_interval", "krippendorff_alpha", b"krippendorff_alpha", "krippendorff_alpha_interval", b"krippendorff_alpha_interval", "pairable_units", b"pairable_units", "pairs", b"pairs", "sentence_model", b"sentence_model", "units", b"units", "unjudged", b"unjudged"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_ceiling", b"_ceiling"]) -> typing.Literal["ceiling"] | None: ...
     @typing.overload
@@ -2261,6 +2387,7 @@ class AnnotatorPair(google.protobuf.message.Message):
     COHEN_KAPPA_FIELD_NUMBER: builtins.int
     OBSERVED_FIELD_NUMBER: builtins.int
     UNITS_FIELD_NUMBER: builtins.int
+    COHEN_KAPPA_INTERVAL_FIELD_NUMBER: builtins.int
     first: builtins.str
     """The first."""
     second: builtins.str
@@ -2271,6 +2398,10 @@ class AnnotatorPair(google.protobuf.message.Message):
     """Share of equal ratings, 0 to 1."""
     units: builtins.int
     """Units that both rated."""
+    @property
+    def cohen_kappa_interval(self) -> global___Interval:
+        """Interval of Cohen's kappa, "linearized over units"; unset with it, and with a single unit."""
+
     def __init__(
         self,
         *,
@@ -2279,9 +2410,10 @@ class AnnotatorPair(google.protobuf.message.Message):
         cohen_kappa: builtins.float | None = ...,
         observed: builtins.float = ...,
         units: builtins.int = ...,
+        cohen_kappa_interval: global___Interval | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_cohen_kappa", b"_cohen_kappa", "cohen_kappa", b"cohen_kappa"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_cohen_kappa", b"_cohen_kappa", "cohen_kappa", b"cohen_kappa", "first", b"first", "observed", b"observed", "second", b"second", "units", b"units"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_cohen_kappa", b"_cohen_kappa", "cohen_kappa", b"cohen_kappa", "cohen_kappa_interval", b"cohen_kappa_interval"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_cohen_kappa", b"_cohen_kappa", "cohen_kappa", b"cohen_kappa", "cohen_kappa_interval", b"cohen_kappa_interval", "first", b"first", "observed", b"observed", "second", b"second", "units", b"units"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_cohen_kappa", b"_cohen_kappa"]) -> typing.Literal["cohen_kappa"] | None: ...
 
 global___AnnotatorPair = AnnotatorPair

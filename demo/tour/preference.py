@@ -27,14 +27,17 @@ def measure_preference(client: axia.Client, out: Console) -> None:
         raise SystemExit("there are no preference scores: the scoring service did not answer; see its log")
     scores = preference.summary.scores
     authored = like_rates()
-    table = Table("value", "likes", "95% interval", "answers", "unclear", "authored", "rank", box=box.SIMPLE_HEAD)
+    heads = ("value", "likes", "95% interval", "of all", "answers", "keywords", "unclear", "authored", "rank")
+    table = Table(*heads, box=box.SIMPLE_HEAD)
     for score in scores.scores:
         between = f"{score.interval.low:.0f} to {score.interval.high:.0f}" if score.interval else "-"
         table.add_row(
             score.value,
             "-" if score.percentage is None else f"{score.percentage:.0f}%",
             between,
+            f"{score.percentage_of_all:.0f}%",
             str(score.answers),
+            str(score.keywords),
             str(score.refusals + score.unparsed),
             f"{100 * authored[score.value]:.0f}%",
             str(score.rank),

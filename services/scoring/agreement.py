@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, clustered_wilson
+from services.scoring.ceiling import AnnotatorScore, Judged, human_ceiling
+from services.scoring.coefficient_intervals import cohen_interval, fleiss_interval, krippendorff_interval
+from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level
 from services.serving.errors import InvalidArgument
 
 MAX_ANNOTATORS = 200
@@ -45,18 +47,8 @@ class AnnotatorPair:
     """Share of equal ratings, 0 to 1."""
     units: int
     """Units that both rated."""
-
-
-@dataclass(frozen=True)
-class AnnotatorScore:
-    """One annotator, left out and then scored as a model would be."""
-
-    annotator: str
-    """Name."""
-    score: float | None
-    """Mean agreement with the majority of the others, 0 to 1; None if nobody else rated this annotator's units."""
-    units: int
-    """Units that somebody else rated too."""
+    cohen_kappa_interval: Interval | None
+    """Interval of Cohen's κ; None with it, and for a single unit."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +57,12 @@ class Agreement:
 
     fleiss_kappa: float | None
     """Fleiss' κ; None where it is not defined."""
+    fleiss_kappa_interval: Interval | None
+    """Its interval; None with it, and for a single unit."""
     krippendorff_alpha: float | None
     """Krippendorff's α for nominal data; None where it is not defined."""
+    krippendorff_alpha_interval: Interval | None
+    """Its interval; None with it, and for a single unit."""
     pairs: tuple[AnnotatorPair, ...]
     """Pairs who rated a unit in common, by name."""
     annotators: tuple[AnnotatorScore, ...]
@@ -75,14 +71,23 @@ class Agreement:
     """Mean over ratings of their agreement with the majority of the others, 0 to 1."""
     ceiling_interval: Interval | None
     """Its interval, clustered by unit."""
+    unjudged: int
+    """Ratings that are in no score of an annotator, because the judge can't read them."""
     units: int
     """Units."""
     pairable_units: int
     """Units with two ratings or more."""
 
 
-def measure_agreement(ratings: Iterable[Rating], level: float = DEFAULT_LEVEL) -> Agreement:
+def measure_agreement(
+    ratings: Iterable[Rating], level: float = DEFAULT_LEVEL, judged: Judged | None = None
+) -> Agreement:
     """Computes every measure of agreement that the ratings allow.
+
+    Args:
+        ratings: At least one.
+        level: Confidence level, 0.5 to 0.999.
+        judged: Who says whether an annotator names what the others do, for the ceiling; None: equal texts do.
 
     Raises:
         InvalidArgument: If there is no rating, a field of one is empty, or an annotator rates a unit twice.
@@ -90,11 +95,14 @@ def measure_agreement(ratings: Iterable[Rating], level: float = DEFAULT_LEVEL) -
     check_level("confidence_level", level)
     by_unit = _by_unit(ratings)
     units = [list(given.values()) for given in by_unit.values()]
+    fleiss, krippendorff = fleiss_kappa(units), krippendorff_alpha(units)
     return Agreement(
-        fleiss_kappa=fleiss_kappa(units),
-        krippendorff_alpha=krippendorff_alpha(units),
-        pairs=_pairs(by_unit),
-        **_ceiling(by_unit, level)._asdict(),
+        fleiss_kappa=fleiss,
+        fleiss_kappa_interval=None if fleiss is None else fleiss_interval(units, level),
+        krippendorff_alpha=krippendorff,
+        krippendorff_alpha_interval=None if krippendorff is None else krippendorff_interval(units, level),
+        pairs=_pairs(by_unit, level),
+        **human_ceiling(by_unit, level, judged)._asdict(),
         units=len(units),
         pairable_units=sum(len(unit) > 1 for unit in units),
     )
@@ -195,7 +203,7 @@ def _by_unit(ratings: Iterable[Rating]) -> dict[str, dict[str, str]]:
     return by_unit
 
 
-def _pairs(by_unit: dict[str, dict[str, str]]) -> tuple[AnnotatorPair, ...]:
+def _pairs(by_unit: dict[str, dict[str, str]], level: float) -> tuple[AnnotatorPair, ...]:
     codes: dict[str, int] = {}
     given: defaultdict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
     for unit, ratings in enumerate(by_unit.values()):
@@ -204,55 +212,19 @@ def _pairs(by_unit: dict[str, dict[str, str]]) -> tuple[AnnotatorPair, ...]:
             units.append(unit)
             categories.append(codes.setdefault(category, len(codes)))
     columns = {name: (np.array(units), np.array(categories)) for name, (units, categories) in sorted(given.items())}
-    pairs = (_pair(one, columns[one], other, columns[other]) for one, other in combinations(columns, 2))
+    pairs = (_pair(one, columns[one], other, columns[other], level) for one, other in combinations(columns, 2))
     return tuple(pair for pair in pairs if pair)
 
 
 _Column = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def _pair(one: str, own: _Column, other: str, others: _Column) -> AnnotatorPair | None:
+def _pair(one: str, own: _Column, other: str, others: _Column, level: float) -> AnnotatorPair | None:
     common, first, second = np.intersect1d(own[0], others[0], assume_unique=True, return_indices=True)
     if not len(common):
         return None
     ratings, other_ratings = own[1][first].tolist(), others[1][second].tolist()
     observed = float(np.mean(own[1][first] == others[1][second]))
-    return AnnotatorPair(one, other, cohen_kappa(ratings, other_ratings), observed, len(common))
-
-
-class _Ceiling(NamedTuple):
-    annotators: tuple[AnnotatorScore, ...]
-    ceiling: float | None
-    ceiling_interval: Interval | None
-
-
-def _ceiling(by_unit: dict[str, dict[str, str]], level: float) -> _Ceiling:
-    """Scores each annotator against the majority of the others, as a model is scored against annotators.
-
-    Where m categories tie for the majority, an annotator who gave one of them gets 1/m: what drawing one of them at
-    random would give on average.
-    """
-    scores: dict[str, list[float]] = {name: [] for given in by_unit.values() for name in given}
-    per_unit: list[tuple[float, int]] = []
-    for given in by_unit.values():
-        if len(given) > 1:
-            counts = Counter(given.values())
-            credit = {category: _credit(counts, category) for category in counts}
-            for name, category in given.items():
-                scores[name].append(credit[category])
-            per_unit.append((sum(credit[category] for category in given.values()), len(given)))
-    annotators = tuple(
-        AnnotatorScore(name, sum(own) / len(own) if own else None, len(own)) for name, own in sorted(scores.items())
-    )
-    if not per_unit:
-        return _Ceiling(annotators, None, None)
-    sums, sizes = np.array([total for total, _ in per_unit]), np.array([size for _, size in per_unit])
-    return _Ceiling(annotators, float(sums.sum() / sizes.sum()), clustered_wilson(sums, sizes, level, unit="unit"))
-
-
-def _credit(counts: Counter[str], category: str) -> float:
-    """1/m if the category is among the m most frequent ones once one rating of it is taken away, otherwise 0."""
-    own = counts[category] - 1
-    others = [count for name, count in counts.items() if name != category]
-    highest = max([own, *others])
-    return 1 / (others.count(highest) + 1) if own == highest else 0.0
+    kappa = cohen_kappa(ratings, other_ratings)
+    interval = None if kappa is None else cohen_interval(ratings, other_ratings, level)
+    return AnnotatorPair(one, other, kappa, observed, len(common), interval)

@@ -10,7 +10,7 @@ from services.scoring.isq import IsqItems, IsqScore
 from services.scoring.misalignment import MisalignmentClass, Misalignments, MisalignmentShare
 from services.scoring.model_comparison import ModelComparison, ModelPair, ModelScores
 from services.scoring.persona import PersonaOutcome, PersonaScore, PlatformChange
-from services.scoring.preference import PreferenceAnswer, PreferenceProfile, PreferenceScore
+from services.scoring.preference import PreferenceAnswer, PreferenceProfile, PreferenceScore, PreferenceSpread
 from services.scoring.preference_pairs import PreferenceComparison, PreferenceDifference
 from services.scoring.reader_labels import Verdict
 from services.serving.errors import InvalidArgument
@@ -31,6 +31,7 @@ VERDICTS = {
     Verdict.REFUSAL: scoring_pb2.PREFERENCE_VERDICT_REFUSAL,
     Verdict.UNPARSED: scoring_pb2.PREFERENCE_VERDICT_UNPARSED,
 }
+_PREFERENCE_INTERVALS = ("interval", "interval_of_all", "keyword_interval")
 _PERMUTATION_METHODS = {
     None: scoring_pb2.PERMUTATION_METHOD_UNSPECIFIED,
     PermutationMethod.EXACT: scoring_pb2.PERMUTATION_METHOD_EXACT,
@@ -67,11 +68,17 @@ def from_profile(profile: PreferenceProfile) -> scoring_pb2.ScorePreferenceRespo
         groups=[scoring_pb2.PreferenceGroup(**vars(group)) for group in profile.groups],
         refusal_rate=profile.refusal_rate,
         unparsed_rate=profile.unparsed_rate,
+        of_all=_from_spread(profile.of_all),
     )
 
 
+def _from_spread(spread: PreferenceSpread) -> scoring_pb2.PreferenceSpread:
+    groups = [scoring_pb2.PreferenceGroup(**vars(group)) for group in spread.groups]
+    return scoring_pb2.PreferenceSpread(**{**vars(spread), "groups": groups})
+
+
 def _from_preference(score: PreferenceScore) -> scoring_pb2.PreferenceScore:
-    intervals = {name: from_interval(getattr(score, name)) for name in ("interval", "keyword_interval")}
+    intervals = {name: from_interval(getattr(score, name)) for name in _PREFERENCE_INTERVALS}
     return scoring_pb2.PreferenceScore(**{**vars(score), **intervals})
 
 
@@ -176,6 +183,7 @@ def _from_misalignment_share(own: MisalignmentShare) -> scoring_pb2.Misalignment
         count=own.count,
         share=own.share,
         interval=from_interval(own.interval),
+        pictures=own.pictures,
     )
 
 
@@ -222,15 +230,24 @@ def to_ratings(ratings: Sequence[scoring_pb2.Rating], max_chars: int) -> list[Ra
     return read
 
 
-def from_agreement(agreement: Agreement) -> scoring_pb2.MeasureAgreementResponse:
-    """Writes how far annotators agree."""
+def from_agreement(agreement: Agreement, sentence_model: str) -> scoring_pb2.MeasureAgreementResponse:
+    """Writes how far annotators agree, and which reader model judged."""
     return scoring_pb2.MeasureAgreementResponse(
         fleiss_kappa=agreement.fleiss_kappa,
         krippendorff_alpha=agreement.krippendorff_alpha,
-        pairs=[scoring_pb2.AnnotatorPair(**vars(pair)) for pair in agreement.pairs],
+        pairs=[
+            scoring_pb2.AnnotatorPair(
+                **{**vars(pair), "cohen_kappa_interval": from_interval(pair.cohen_kappa_interval)}
+            )
+            for pair in agreement.pairs
+        ],
         annotators=[scoring_pb2.AnnotatorScore(**vars(own)) for own in agreement.annotators],
         ceiling=agreement.ceiling,
         ceiling_interval=from_interval(agreement.ceiling_interval),
         units=agreement.units,
         pairable_units=agreement.pairable_units,
+        fleiss_kappa_interval=from_interval(agreement.fleiss_kappa_interval),
+        krippendorff_alpha_interval=from_interval(agreement.krippendorff_alpha_interval),
+        sentence_model=sentence_model,
+        unjudged=agreement.unjudged,
     )

@@ -11,7 +11,7 @@ from services.scoring.reader_labels import Question
 from services.scoring.reader_model import Reader
 from services.scoring.reading import AnnotatedElement, Reading
 from services.scoring.response_types import ResponseType, TypedResponse
-from services.scoring.scorer import Alignment
+from services.scoring.scorer import Alignment, HumanAgreement
 from services.scoring.values import ValueAttribution
 from services.scoring.verdicts import ReadVerdict
 from services.serving.errors import InvalidArgument
@@ -173,6 +173,11 @@ def from_reader(reader: Reader | None) -> str:
     return f"{reader.name}@{reader.revision}" if reader else ""
 
 
+def from_judge(judge: Judge, reader: Reader | None) -> str:
+    """Names the reader model that judges; empty for a judge that needs none."""
+    return from_reader(reader) if judge is Judge.SEMANTIC else ""
+
+
 def from_alignment(alignment: Alignment, judge: Judge, reader: Reader | None) -> scoring_pb2.ScoreAlignmentResponse:
     """Writes whether answers are aligned."""
     return scoring_pb2.ScoreAlignmentResponse(
@@ -180,10 +185,14 @@ def from_alignment(alignment: Alignment, judge: Judge, reader: Reader | None) ->
         mean=alignment.mean,
         interval=from_interval(alignment.interval),
         unparsed=alignment.unparsed,
-        human_agreement=scoring_pb2.JudgeAgreement(**alignment.human._asdict()) if alignment.human else None,
-        sentence_model=from_reader(reader) if judge is Judge.SEMANTIC else "",
+        human_agreement=_from_human(alignment.human) if alignment.human else None,
+        sentence_model=from_judge(judge, reader),
         other_language=alignment.other_language,
     )
+
+
+def _from_human(human: HumanAgreement) -> scoring_pb2.JudgeAgreement:
+    return scoring_pb2.JudgeAgreement(**{**human._asdict(), "kappa_interval": from_interval(human.kappa_interval)})
 
 
 def from_reading(

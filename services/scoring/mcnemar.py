@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 
-_EXACT_PAIRS = 2_000
+_EXACT_PAIRS = 100_000
+_RARE = 1e-12
+_TOOTH = 6
+"""Pairs after which power has no more fallen than risen: the critical number grows by one with about every second."""
 
 
 def mcnemar_p(first_only: int, second_only: int) -> float:
@@ -44,9 +48,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def mcnemar_power(pairs: int, discordant: float, difference: float, alpha: float) -> float:
     """Power of McNemar's exact two-sided test.
 
-    Up to 2,000 pairs exactly: Σ_m P(M = m) P(reject | m), where M, the discordant pairs, is binomial (pairs,
+    Up to 100,000 pairs exactly: Σ_m P(M = m) P(reject | m), where M, the discordant pairs, is binomial (pairs,
     `discordant`) and the pairs in favour of the first are binomial (m, (1 + difference / discordant) / 2). Beyond that
-    by the normal approximation of `needed_pairs`, solved for the power.
+    by the normal approximation of `connor_pairs`, solved for the power.
 
     Args:
         pairs: Number of pairs, at least 1.
@@ -62,19 +66,25 @@ def mcnemar_power(pairs: int, discordant: float, difference: float, alpha: float
         excess = abs(difference) * math.sqrt(pairs) - float(stats.norm.isf(alpha / 2)) * math.sqrt(discordant)
         return float(stats.norm.cdf(excess / spread)) if spread else float(excess > 0)
     share = min(1.0, (1 + abs(difference) / discordant) / 2)
-    numbers = np.arange(pairs + 1)
+    fewest, most = stats.binom.ppf([_RARE, 1 - _RARE], pairs, discordant)
+    numbers = np.arange(max(0, int(fewest)), int(most) + 1)
     # The largest x with 2 P(X ≤ x) ≤ alpha; -1 where even x = 0 is not rare enough.
     critical = stats.binom.ppf(alpha / 2, numbers, 0.5)
-    critical = np.where(2 * stats.binom.cdf(critical, numbers, 0.5) <= alpha, critical, critical - 1)
-    reject = stats.binom.cdf(critical, numbers, share) + stats.binom.sf(numbers - critical - 1, numbers, share)
+    critical = np.where(2 * special.bdtr(critical, numbers, 0.5) <= alpha, critical, critical - 1)
+    known = critical >= 0
+    numbers, critical = numbers[known], critical[known]
+    # Both tails: X ≤ critical, and X ≥ m - critical, which the other side has with 1 - share.
+    reject = special.bdtr(critical, numbers, share) + special.bdtr(critical, numbers, 1 - share)
     return float(min(1.0, stats.binom.pmf(numbers, pairs, discordant) @ reject))
 
 
+@lru_cache(maxsize=4096)
 def needed_pairs(discordant: float, difference: float, alpha: float, power: float) -> int | None:
-    """Pairs that McNemar's test needs to find a difference.
+    """Pairs from which on McNemar's exact test finds a difference with the given power.
 
-    n = (z_{1-α/2} √ψ + z_{power} √(ψ - δ²))² / δ², with ψ the share of discordant pairs and δ the difference of the two
-    proportions, rounded up. R. J. Connor, Biometrics 43 (1987), formula for the unconditional test.
+    By `mcnemar_power`, exactly up to 100,000 pairs: power rises with pairs like a saw, and the number is the one after
+    the last tooth that is too low. Beyond that it is `connor_pairs` + 2 / |difference|, which a correction for
+    continuity adds.
 
     Args:
         discordant: ψ, above 0 and at most 1.
@@ -87,6 +97,41 @@ def needed_pairs(discordant: float, difference: float, alpha: float, power: floa
     """
     if difference == 0:
         return None
+    approximate = connor_pairs(discordant, difference, alpha, power)
+    more = math.ceil(2 / abs(difference))
+    if approximate + 2 * more > _EXACT_PAIRS:
+        return approximate + more
+    low, high = approximate, approximate + more
+    while low > 1 and mcnemar_power(low, discordant, difference, alpha) >= power:
+        low //= 2
+    while mcnemar_power(high, discordant, difference, alpha) < power:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if mcnemar_power(middle, discordant, difference, alpha) < power:
+            low = middle
+        else:
+            high = middle
+    found = following = high
+    while following < found + _TOOTH:
+        following += 1
+        if mcnemar_power(following, discordant, difference, alpha) < power:
+            found = following + 1
+    return found
+
+
+def connor_pairs(discordant: float, difference: float, alpha: float, power: float) -> int:
+    """Pairs that the unconditional test of two matched proportions needs by the normal approximation.
+
+    n = (z_{1-α/2} √ψ + z_{power} √(ψ - δ²))² / δ², with ψ the share of discordant pairs and δ the difference of the two
+    proportions, rounded up. R. J. Connor, Biometrics 43 (1987). The exact test needs more.
+
+    Args:
+        discordant: ψ, above 0 and at most 1.
+        difference: δ, not 0 and of a size of at most ψ.
+        alpha: Significance level, above 0 and below 1.
+        power: Above 0 and below 1.
+    """
     rare, likely = float(stats.norm.isf(alpha / 2)), float(stats.norm.ppf(power))
     root = rare * math.sqrt(discordant) + likely * math.sqrt(max(discordant - difference**2, 0.0))
     return max(1, math.ceil(root**2 / difference**2))

@@ -5,12 +5,14 @@ The paper reports 36 % descriptive answers where people were value-aware, 29 % "
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, wilson
+import numpy as np
+
+from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, clustered_wilson, wilson
 from services.scoring.response_types import ResponseType
 from services.serving.errors import InvalidArgument
 
@@ -54,7 +56,9 @@ class MisalignmentShare:
     share: float | None
     """Share of all misses, 0 to 1; None if there is no miss."""
     interval: Interval | None
-    """Wilson interval of the share."""
+    """Wilson interval of the share, clustered by picture where answers have one."""
+    pictures: int
+    """Pictures with a miss; 0 where answers have none."""
 
 
 @dataclass(frozen=True)
@@ -82,47 +86,68 @@ _CLASSES = {
 }
 
 
-def classify_misalignments(answers: Sequence[TypedAnswer], level: float = DEFAULT_LEVEL) -> Misalignments:
+def classify_misalignments(
+    answers: Sequence[TypedAnswer], level: float = DEFAULT_LEVEL, picture_ids: Sequence[str] = ()
+) -> Misalignments:
     """Sorts the answers that miss into classes by the two types, and counts.
 
+    Args:
+        answers: At least one.
+        level: Confidence level, 0.5 to 0.999.
+        picture_ids: The picture of each answer, by which intervals are clustered; empty or all empty for none.
+
     Raises:
-        InvalidArgument: If there is no answer, or `aligned` is neither 0 nor 1.
+        InvalidArgument: If there is no answer, `aligned` is neither 0 nor 1, or some answers alone have a picture.
     """
     check_level("confidence_level", level)
     if not answers:
         raise InvalidArgument("items", "must not be empty", reason="EMPTY")
-    for index, answer in enumerate(answers):
+    pictures = picture_ids or [""] * len(answers)
+    pictured = any(pictures)
+    for index, (answer, picture) in enumerate(zip(answers, pictures, strict=True)):
+        if pictured and not picture:
+            raise InvalidArgument(
+                f"items[{index}].picture_id", "must not be empty where other items have one", reason="EMPTY"
+            )
         if answer.aligned not in (0, 1):
             raise InvalidArgument(
                 f"items[{index}].aligned", f"must be 0 or 1, and is {answer.aligned}", reason="NOT_BINARY"
             )
     classes = tuple(None if answer.aligned else _class(answer) for answer in answers)
-    counts = Counter(found for found in classes if found)
-    misses = counts.total()
+    by_picture: dict[str, Counter[MisalignmentClass]] = {}
+    for picture, found in zip(pictures, classes, strict=True):
+        if found:
+            by_picture.setdefault(picture, Counter())[found] += 1
+    misses = sum(counts.total() for counts in by_picture.values())
     without = [kind for kind in MisalignmentClass if kind is not MisalignmentClass.REFUSAL]
     return Misalignments(
         classes=classes,
-        shares=_shares(counts, tuple(MisalignmentClass), level),
-        shares_without_refusals=_shares(counts, without, level),
+        shares=_shares(by_picture, tuple(MisalignmentClass), level),
+        shares_without_refusals=_shares(by_picture, without, level),
         aligned=len(answers) - misses,
         misaligned=misses,
     )
 
 
 def _shares(
-    counts: Counter[MisalignmentClass], kinds: Sequence[MisalignmentClass], level: float
+    by_picture: Mapping[str, Counter[MisalignmentClass]], kinds: Sequence[MisalignmentClass], level: float
 ) -> tuple[MisalignmentShare, ...]:
     """The kinds as shares of all misses of these kinds."""
-    misses = sum(counts[kind] for kind in kinds)
-    return tuple(
-        MisalignmentShare(
-            misalignment_class=kind,
-            count=counts[kind],
-            share=counts[kind] / misses if misses else None,
-            interval=wilson(counts[kind], misses, level) if misses else None,
-        )
-        for kind in kinds
-    )
+    sizes = {picture: sum(counts[kind] for kind in kinds) for picture, counts in by_picture.items()}
+    pictures = [picture for picture, size in sizes.items() if size]
+    trials = np.array([sizes[picture] for picture in pictures], dtype=np.int64)
+    misses = int(trials.sum())
+    shares = []
+    for kind in kinds:
+        found = np.array([by_picture[picture][kind] for picture in pictures], dtype=np.int64)
+        count = int(found.sum())
+        interval = None
+        if misses:
+            clustered = pictures != [""]
+            interval = clustered_wilson(found, trials, level) if clustered else wilson(count, misses, level)
+        share = count / misses if misses else None
+        shares.append(MisalignmentShare(kind, count, share, interval, sum(map(bool, pictures))))
+    return tuple(shares)
 
 
 def _class(answer: TypedAnswer) -> MisalignmentClass:

@@ -1,5 +1,6 @@
 """Whether models differ in alignment on the same pictures: one binary value a picture, and the paper's replica form."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -77,9 +78,10 @@ class ModelPair:
     adjusted_p_value: float
     """After Holm's correction over all pairs."""
     power: float | None
-    """Of McNemar's test at these pictures; None if no picture is discordant."""
+    """Of McNemar's exact test at these pictures, Holm's correction included, to find the target difference; None
+    without one, or if no picture is discordant."""
     needed_pictures: int | None
-    """For the target power; None if the difference is 0 or no picture is discordant."""
+    """For the target power, likewise; None if the difference is 0 or no picture is discordant."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,16 @@ def compare_models(
 
     Args:
         models: At least one, each with the same set of pictures.
-        level: Confidence level, 0.5 to 0.999; tests and power use 1 minus it.
+        level: Confidence level, 0.5 to 0.999; tests use 1 minus it. Power and the needed number of pictures use that
+            over the number of pairs, which Holm's correction leaves the smallest p-value: enough for a pair whatever
+            the others show.
         permutations: Of Cochran's test in small tables too large to enumerate, 100 to 20,000.
         seed: Of those.
         target_power: Power for the needed number of pictures, 0.5 to 0.99.
         target_difference: Difference to detect, 0.000001 or more and below 1, with the observed share of discordant
-            pictures (or the difference itself, if that is larger); None for each pair's own.
+            pictures (or the difference itself, if that is larger). None for each pair's own, and no power: the power to
+            find what was observed says no more than the p-value (J. M. Hoenig and D. M. Heisey, The American
+            Statistician 55, 2001).
 
     Raises:
         InvalidArgument: If there is no model or no completion, an id is empty, names come twice, lists have different
@@ -151,7 +157,7 @@ def compare_models(
     counts = _read(models)
     table = np.column_stack([own.majority() for own in counts])
     several = len(models) > 1
-    plan = _Plan(level, target_power, target_difference)
+    plan = _Plan(level, (1 - level) / max(1, math.comb(len(models), 2)), target_power, target_difference)
     return ModelComparison(
         models=tuple(_alignment(own.model, count, level) for own, count in zip(models, counts, strict=True)),
         majority=cochran_test(table, permutations, seed) if several else None,
@@ -226,6 +232,7 @@ def _replica(counts: list[_Counts], permutations: int, seed: int) -> CochranTest
 
 class _Plan(NamedTuple):
     level: float
+    alpha: float
     target_power: float
     target_difference: float | None
 
@@ -251,8 +258,9 @@ def _pair(names: tuple[str, str], counts: tuple[int, int, int], pictures: int, p
     if discordant:
         assumed = difference if plan.target_difference is None else plan.target_difference
         discordant = max(discordant, abs(assumed))
-        power = mcnemar_power(pictures, discordant, assumed, 1 - plan.level)
-        needed = needed_pairs(discordant, assumed, 1 - plan.level, plan.target_power)
+        needed = needed_pairs(discordant, assumed, plan.alpha, plan.target_power)
+        if plan.target_difference is not None:
+            power = mcnemar_power(pictures, discordant, assumed, plan.alpha)
     return ModelPair(
         first=names[0],
         second=names[1],

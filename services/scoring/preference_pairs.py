@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, newcombe_paired
+import numpy as np
+
+from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, clustered_newcombe, newcombe_paired
 from services.scoring.mcnemar import holm, mcnemar_p
 from services.scoring.preference import PreferenceAnswer
 from services.scoring.reader_labels import Verdict
@@ -33,11 +36,13 @@ class PreferenceDifference:
     difference: float
     """First minus second, percentage points."""
     interval: Interval
-    """Newcombe's, percentage points."""
+    """Newcombe's, clustered by keyword where pairs have one; percentage points."""
     p_value: float
-    """McNemar's exact test, two-sided."""
+    """McNemar's exact test, two-sided; it takes pairs as independent."""
     adjusted_p_value: float
     """After Holm's correction over values."""
+    keywords: int
+    """Different keywords of the pairs, each counted for each value; 0 where no pair has one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class PreferenceComparison:
     differences: tuple[PreferenceDifference, ...]
     """Values with a pair in which both say yes or no, in the order of `VALUES`."""
     overall: PreferenceDifference | None
-    """All values together, pairs taken as independent; None without a pair."""
+    """All values together; None without a pair."""
     mean_absolute_difference: float | None
     """Mean over values, percentage points; None without a value."""
     unpaired_first: int
@@ -66,6 +71,8 @@ def compare_preferences(
 ) -> PreferenceComparison:
     """Pairs the answers by value and item, and compares the percentages of yes over the pairs that decide.
 
+    Pairs about the pictures of one keyword are a cluster: the keyword of the first set's answer.
+
     Args:
         first: At least one answer, each value and item once.
         second: Likewise.
@@ -77,23 +84,24 @@ def compare_preferences(
     """
     check_level("confidence_level", level)
     one, other = _by_item("first", first, verdicts[0]), _by_item("second", second, verdicts[1])
-    tables: dict[str, Counter[tuple[Verdict, Verdict]]] = {value: Counter() for value in VALUES}
+    tables: dict[str, dict[_Cluster, Counter[_Pair]]] = {value: {} for value in VALUES}
     pairs = undecided = 0
-    for key, verdict in one.items():
-        partner = other.get(key)
+    for (value, item), own in one.items():
+        partner = other.get((value, item))
         if partner is not None:
             pairs += 1
-            if verdict in _DECIDED and partner in _DECIDED:
-                tables[key[0]][verdict, partner] += 1
+            if own.verdict in _DECIDED and partner.verdict in _DECIDED:
+                cluster = _Cluster(value, own.keyword, "" if own.keyword else item)
+                tables[value].setdefault(cluster, Counter())[own.verdict, partner.verdict] += 1
             else:
                 undecided += 1
-    found = [_difference(value, table, level) for value, table in tables.items() if table]
+    found = [_difference(value, by_cluster, level) for value, by_cluster in tables.items() if by_cluster]
     adjusted = holm([difference.p_value for difference in found])
     differences = tuple(replace(d, adjusted_p_value=p) for d, p in zip(found, adjusted, strict=True))
-    total = sum(tables.values(), Counter[tuple[Verdict, Verdict]]())
+    together = {cluster: table for by_cluster in tables.values() for cluster, table in by_cluster.items()}
     return PreferenceComparison(
         differences=differences,
-        overall=_difference("", total, level) if total else None,
+        overall=_difference("", together, level) if together else None,
         mean_absolute_difference=sum(abs(d.difference) for d in differences) / len(differences)
         if differences
         else None,
@@ -103,15 +111,34 @@ def compare_preferences(
     )
 
 
+_Pair = tuple[Verdict, Verdict]
+
+
+class _Cluster(NamedTuple):
+    """Pairs that are more alike than others: those of a keyword, or a pair without one alone."""
+
+    value: str
+    keyword: str
+    item: str
+
+
+class _Said(NamedTuple):
+    verdict: Verdict
+    keyword: str
+
+
 _DECIDED = frozenset({Verdict.YES, Verdict.NO})
+_PAIRS = (
+    (Verdict.YES, Verdict.YES), (Verdict.YES, Verdict.NO), (Verdict.NO, Verdict.YES), (Verdict.NO, Verdict.NO)
+)  # fmt: skip
 
 
 def _by_item(
     field: str, answers: Sequence[PreferenceAnswer], verdicts: Sequence[Verdict]
-) -> Mapping[tuple[str, str], Verdict]:
+) -> Mapping[tuple[str, str], _Said]:
     if not answers:
         raise InvalidArgument(field, "must not be empty", reason="EMPTY")
-    by_item: dict[tuple[str, str], Verdict] = {}
+    by_item: dict[tuple[str, str], _Said] = {}
     for index, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
         value = check_value(f"{field}[{index}].value", answer.value)
         if not answer.item_id:
@@ -121,14 +148,20 @@ def _by_item(
             raise InvalidArgument(
                 f"{field}[{index}].item_id", f"came before with the value {value}; send it once", reason="DUPLICATE"
             )
-        by_item[key] = verdict
+        by_item[key] = _Said(verdict, answer.keyword)
     return by_item
 
 
-def _difference(value: str, table: Counter[tuple[Verdict, Verdict]], level: float) -> PreferenceDifference:
-    both, first = table[Verdict.YES, Verdict.YES], table[Verdict.YES, Verdict.NO]
-    second, neither = table[Verdict.NO, Verdict.YES], table[Verdict.NO, Verdict.NO]
-    pairs = table.total()
+def _difference(value: str, by_cluster: Mapping[_Cluster, Counter[_Pair]], level: float) -> PreferenceDifference:
+    rows = [[table[pair] for pair in _PAIRS] for table in by_cluster.values()]
+    both, first, second, neither = (sum(column) for column in zip(*rows, strict=True))
+    pairs = both + first + second + neither
+    keywords = len({cluster[:2] for cluster in by_cluster if cluster.keyword})
+    interval = (
+        clustered_newcombe(np.array(rows, dtype=np.int64), level, unit="keyword")
+        if keywords
+        else newcombe_paired(both, first, second, neither, level)
+    )
     p_value = mcnemar_p(first, second)
     return PreferenceDifference(
         value=value,
@@ -139,7 +172,8 @@ def _difference(value: str, table: Counter[tuple[Verdict, Verdict]], level: floa
         first_percentage=100 * (both + first) / pairs,
         second_percentage=100 * (both + second) / pairs,
         difference=100 * (first - second) / pairs,
-        interval=newcombe_paired(both, first, second, neither, level).scaled(100),
+        interval=interval.scaled(100),
         p_value=p_value,
         adjusted_p_value=p_value,
+        keywords=keywords,
     )

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scoring import metrics, spoken
-from services.scoring.agreement import cohen_kappa
+from services.scoring.agreement import Agreement, Rating, cohen_kappa, measure_agreement
 from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
+from services.scoring.ceiling import Pair
+from services.scoring.coefficient_intervals import cohen_interval
 from services.scoring.intervals import Interval, check_level, clustered_wilson, wilson
 from services.scoring.language import Language, LanguageLimits
 from services.scoring.reader_model import DEFAULT_READER, PACKAGED, OnnxReader, load_reader
@@ -31,6 +33,8 @@ class HumanAgreement(NamedTuple):
     """Share of equal labels, 0 to 1."""
     items: int
     """Items with a score and a label."""
+    kappa_interval: Interval | None
+    """Interval of κ, over pictures where they are named; None with it, and for a single picture or item."""
 
 
 class Alignment(NamedTuple):
@@ -126,13 +130,14 @@ def score_alignment(
     verdicts = language.align(items, judge)
     known = [index for index, verdict in enumerate(verdicts) if verdict.aligned is not None]
     scores = np.array([int(bool(verdicts[index].aligned)) for index in known], dtype=np.int64)
+    pictures = [picture_ids[index] for index in known]
     return Alignment(
         verdicts=verdicts,
         mean=float(scores.mean()) if known else None,
-        interval=_interval(scores, [picture_ids[index] for index in known], level) if known else None,
+        interval=_interval(scores, pictures, level) if known else None,
         unparsed=len(verdicts) - len(known),
         other_language=sum(bool(verdict.language) for verdict in verdicts),
-        human=_human(scores.tolist(), labels[known].tolist()) if known and len(labels) else None,
+        human=_human(scores.tolist(), labels[known].tolist(), pictures, level) if known and len(labels) else None,
     )
 
 
@@ -144,9 +149,48 @@ def _interval(scores: NDArray[np.int64], pictures: list[str], level: float) -> I
     return clustered_wilson(np.bincount(clusters, scores).astype(np.int64), np.bincount(clusters), level)
 
 
-def _human(scores: list[int], labels: list[int]) -> HumanAgreement:
+def _human(scores: list[int], labels: list[int], pictures: list[str], level: float) -> HumanAgreement:
     equal = sum(score == label for score, label in zip(scores, labels, strict=True))
-    return HumanAgreement(cohen_kappa(scores, labels), equal / len(scores), len(scores))
+    kappa = cohen_kappa(scores, labels)
+    named = bool(pictures[0])
+    interval = cohen_interval(scores, labels, level, pictures if named else None, "picture" if named else "item")
+    return HumanAgreement(kappa, equal / len(scores), len(scores), interval if kappa is not None else None)
+
+
+def score_agreement(
+    language: Language, ratings: Sequence[Rating], judge: Judge, max_pairs: int, level: float
+) -> Agreement:
+    """Measures how far annotators agree, with a ceiling by the judge that scores models.
+
+    Args:
+        language: Who judges.
+        ratings: At least one.
+        judge: How to judge.
+        max_pairs: Different pairs of categories that are judged at most.
+        level: Confidence level.
+
+    Raises:
+        InvalidArgument: If a rating breaks a rule, the judge is a model, or it can't judge a category.
+        FailedPrecondition: If the judge needs the reader model and there is none.
+    """
+    if judge is Judge.MODEL:
+        raise InvalidArgument(
+            "judge", "must be lexical or semantic, because no model is asked here", reason="JUDGE_UNFIT"
+        )
+
+    def judged(pairs: Sequence[Pair]) -> list[bool | None]:
+        if len(pairs) > max_pairs:
+            problem = f"have {len(pairs):,} different pairs of categories to judge, at most {max_pairs:,} are taken"
+            raise InvalidArgument("ratings", problem, reason="TOO_MANY")
+        try:
+            return [own.aligned for own in language.align([AlignmentItem(*pair) for pair in pairs], judge)]
+        except InvalidArgument as error:
+            raise InvalidArgument(
+                "ratings", f"have a category that the judge can't take as an element: {error.message}",
+                reason=error.reason,
+            ) from error  # fmt: skip
+
+    return measure_agreement(ratings, level, judged)
 
 
 def complete_types(language: Language, given: Sequence[ResponseType], texts: Sequence[str]) -> list[ResponseType]:

@@ -25,7 +25,7 @@ from services.scoring.preference import DEFAULT_RESAMPLES, PreferenceAnswer, sco
 from services.scoring.preference_pairs import compare_preferences
 from services.scoring.reader_labels import Question, Verdict
 from services.scoring.reading import read_completions
-from services.scoring.scorer import complete_types, load_language, score_alignment
+from services.scoring.scorer import complete_types, load_language, score_agreement, score_alignment
 from services.scoring.settings import ScoringSettings
 from services.scoring.verdicts import read_verdicts
 from services.serving.errors import InvalidArgument, Unavailable
@@ -265,6 +265,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
                 for answer_type, element_type, own in zip(answer_types, element_types, items, strict=True)
             ],
             _level(request),
+            [own.picture_id for own in items],
         )
         metrics.ITEMS.labels("ClassifyMisalignments").inc(len(items))
         for share in found.shares:
@@ -289,9 +290,14 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     def _measure_agreement(self, request: scoring_pb2.MeasureAgreementRequest) -> scoring_pb2.MeasureAgreementResponse:
         self._check_number("ratings", request.ratings, self._settings.max_answers)
         ratings = convert.to_ratings(request.ratings, self._settings.max_chars)
-        agreement = measure_agreement(ratings, _level(request))
+        if request.HasField("judge"):
+            language, judge = self._language, convert_language.to_judge(request.judge)
+            agreement = score_agreement(language, ratings, judge, self._settings.max_sentences, _level(request))
+            judged_by = convert_language.from_judge(judge, language.reader)
+        else:
+            agreement, judged_by = measure_agreement(ratings, _level(request)), ""
         metrics.ITEMS.labels("MeasureAgreement").inc(len(ratings))
-        return convert.from_agreement(agreement)
+        return convert.from_agreement(agreement, judged_by)
 
     def _verdicts(self, answers: Sequence[PreferenceAnswer]) -> list[Verdict]:
         texts = [own.answer for own in answers]

@@ -145,6 +145,9 @@ async def test_alignment_has_a_mean_clustered_by_picture_and_kappa_with_people(s
     expected = inter_rater.cohens_kappa(np.array([[1, 1], [0, 2]]), return_results=False)
     assert response.human_agreement.kappa == pytest.approx(expected, abs=1e-9)
     assert response.human_agreement.observed == 0.75
+    interval = response.human_agreement.kappa_interval
+    assert interval.low < response.human_agreement.kappa < interval.high
+    assert interval.method == "linearized over pictures"
 
 
 async def test_an_unreadable_judge_leaves_its_score_unset(stub: Stub) -> None:
@@ -174,6 +177,15 @@ async def test_preference_is_scored_by_value(sentence_stub: Stub) -> None:
     assert security.refusal_rate == 0.25
     assert 0 <= security.interval.low < security.percentage < security.interval.high <= 100
     assert security.HasField("keyword_interval")
+    assert security.interval.method == security.interval_of_all.method == "wilson clustered by keyword"
+    assert (security.keywords, security.rank, security.rank_of_all) == (2, 2, 2)
+    assert (by_value["power"].keywords, by_value["power"].interval.method) == (0, "wilson")
+    assert (by_value["self-direction"].rank, by_value["self-direction"].rank_of_all) == (0, 3)
+    assert response.of_all.mean == pytest.approx((0 + 100 + 50) / 3)
+    assert response.of_all.standard_deviation == pytest.approx(50)
+    assert response.of_all.range == 100
+    assert list(response.of_all.ranking) == ["power", "security", "self-direction"]
+    assert len(response.of_all.groups) == 3
     assert not by_value["self-direction"].HasField("percentage")
     assert not by_value["self-direction"].HasField("interval")
     assert list(response.ranking) == ["power", "security"]
@@ -196,6 +208,12 @@ async def test_preferences_are_compared_pair_by_pair(stub: Stub) -> None:
     assert power.interval.high == pytest.approx(34.04, abs=0.005)
     assert power.p_value == pytest.approx(stats.binomtest(12, 14).pvalue, abs=1e-9)
     assert response.overall.adjusted_p_value == response.overall.p_value
+    assert power.keywords == 0
+    for place, answer in enumerate(first):
+        answer.keyword = f"keyword {place // 5}"
+    response = await stub.ComparePreferences(scoring_pb2.ComparePreferencesRequest(first=first, second=second))
+    assert response.differences[0].keywords == response.overall.keywords == 10
+    assert response.differences[0].interval.method == "newcombe paired clustered by keyword"
 
 
 def items(*numbers: float) -> scoring_pb2.IsqAnswer:
@@ -241,8 +259,10 @@ async def test_role_play_keeps_platforms_apart_and_counts_what_has_no_percentage
     assert tiktok.i_avg == pytest.approx(37.5)
     assert tiktok.points == pytest.approx(10)
     assert (tiktok.personas, tiktok.undefined) == (3, 1)
-    assert tiktok.interval.low == pytest.approx(25)
-    assert tiktok.interval.high == pytest.approx(50)
+    # Of 50 and 25, by Student's t with one degree of freedom; no feed loses more than everything.
+    assert tiktok.interval.low == -100
+    assert tiktok.interval.high == pytest.approx(37.5 + 12.5 * stats.t.ppf(0.975, 1))
+    assert -100 <= tiktok.points_interval.low < 10 < tiktok.points_interval.high <= 100
     assert youtube.i_avg == pytest.approx(-20)
     assert not youtube.HasField("interval")
     assert not response.changes[2].HasField("percent")
@@ -258,6 +278,12 @@ async def test_misses_are_sorted_by_type(stub: Stub) -> None:
     assert [share.share for share in response.shares] == [0.2] * 5 + [0]
     assert [share.share for share in response.shares_without_refusals] == [0.2] * 5
     assert (response.aligned, response.misaligned) == (1, 5)
+    assert (response.shares[0].interval.method, response.shares[0].pictures) == ("wilson", 0)
+    for place, item in enumerate(request.items):
+        item.picture_id = f"picture {place // 2}"
+    response = await stub.ClassifyMisalignments(request)
+    assert response.shares[0].interval.method == "wilson clustered by picture"
+    assert response.shares[0].pictures == 3
 
 
 async def test_models_are_compared_on_majorities_and_in_the_papers_form(stub: Stub) -> None:
@@ -277,6 +303,9 @@ async def test_models_are_compared_on_majorities_and_in_the_papers_form(stub: St
     replica = cochrans_q(table.reshape(36, 4))
     assert response.completion_replica.q == pytest.approx(replica.statistic, abs=1e-9)
     assert len(response.pairs) == 6
+    assert not any(pair.HasField("power") for pair in response.pairs)
+    planned = await stub.CompareModels(scoring_pb2.CompareModelsRequest(models=models, target_difference=0.2))
+    assert all(0 < pair.power < 1 for pair in planned.pairs)
     assert [m.mean for m in response.models] == pytest.approx(table.mean(axis=(0, 1)).tolist())
 
 
@@ -290,6 +319,31 @@ async def test_agreement_is_measured(stub: Stub) -> None:
     assert response.pairs[0].cohen_kappa == pytest.approx(0.5)
     assert response.ceiling == 0.75
     assert response.ceiling_interval.method == "wilson clustered by unit"
+    pair = response.pairs[0]
+    assert pair.cohen_kappa_interval.low < 0.5 < pair.cohen_kappa_interval.high
+    assert pair.cohen_kappa_interval.method == "linearized over units"
+    for name in ("fleiss_kappa", "krippendorff_alpha"):
+        interval = getattr(response, f"{name}_interval")
+        assert interval.low < getattr(response, name) < interval.high
+    assert (response.sentence_model, response.unjudged) == ("", 0)
+
+
+async def test_people_are_scored_by_the_judge_that_scores_models(stub: Stub) -> None:
+    ratings = [
+        scoring_pb2.Rating(unit="kitchen", annotator=name, category=category)
+        for name, category in (("ann", "the boiling pot"), ("ben", "boiling pot"), ("cat", "a boiling pot"))
+    ]
+    request = scoring_pb2.MeasureAgreementRequest(ratings=ratings)
+    assert (await stub.MeasureAgreement(request)).ceiling == 0
+    request.judge = scoring_pb2.JUDGE_LEXICAL
+    response = await stub.MeasureAgreement(request)
+    assert response.ceiling == 1
+    assert [own.score for own in response.annotators] == [1, 1, 1]
+    assert response.krippendorff_alpha == pytest.approx(0)
+    request.judge = scoring_pb2.JUDGE_MODEL
+    with pytest.raises(grpc.aio.AioRpcError, match="no model is asked here") as raised:
+        await stub.MeasureAgreement(request)
+    assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 ISQ = scoring_pb2.ScoreIsqRequest

@@ -57,8 +57,27 @@ def test_a_preference_prints_a_table_within_80_columns(fake: FakeGateway, monkey
     for word in ("power", "self-direction", "interval", "refused", "rank", "mean", "standard deviation"):
         assert word in words
     assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "…" not in result.stdout
     request: Any = fake.received[-1].request
     assert (list(request.values), list(request.traits), request.k) == (["power", "self-direction"], ["I like art."], 1)
+
+
+def test_a_preference_stands_beside_that_of_all_answers_with_both_counts(fake: FakeGateway) -> None:
+    result = run("preference", "--value", "power", "-k", 3)
+    assert result.exit_code == 0, result.stderr
+    row = next(line.split() for line in result.stdout.splitlines() if line.startswith("power"))
+    value, percentage, _, rank, of_all, rank_of_all, counts, yes, no, refused, _ = row
+    assert (value, rank, rank_of_all) == ("power", "1", "1")
+    assert float(percentage) == pytest.approx(100 * int(yes) / (int(yes) + int(no)), abs=0.05)
+    answers, keywords = map(int, counts.split("/"))
+    assert float(of_all) == pytest.approx(100 * int(yes) / answers, abs=0.05)
+    assert float(of_all) < float(percentage)
+    assert int(refused) > 0
+    assert (answers, keywords) == (30, 10)
+    words = " ".join(result.stdout.split())
+    assert f"Over the values, of all answers: mean {of_all}%, range 0.0 points." in words
+    (score,) = lines(run("preference", "--value", "power", "-k", 3, "--json").stdout)[-1]["summary"]["scores"]["scores"]
+    assert score["interval"]["method"] == "wilson clustered by keyword"
 
 
 def test_a_saved_assessment_goes_on(fake: FakeGateway, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from axia.judges.figures import (
     share_interval,
 )
 from services.scoring.agreement import cohen_kappa
+from services.scoring.coefficient_intervals import cohen_interval
 from services.scoring.intervals import clustered_wilson, wilson
 
 
@@ -76,7 +77,7 @@ def test_a_judge_that_never_says_aligned_has_no_precision() -> None:
 
 def test_an_interval_of_kappa_is_near_the_asymptotic_one_and_the_same_again() -> None:
     scores, labels = drawn(400, 0.1)
-    found = measure(scores, labels, None, seed=3)
+    found = measure(scores, labels, None)
     own = inter_rater.cohens_kappa(
         np.array([[found.counts.both, found.counts.judge_only], [found.counts.people_only, found.counts.neither]])
     )
@@ -84,8 +85,20 @@ def test_an_interval_of_kappa_is_near_the_asymptotic_one_and_the_same_again() ->
     assert (found.kappa_interval.low, found.kappa_interval.high) == pytest.approx(
         (own.kappa_low, own.kappa_upp), abs=0.02
     )
-    assert measure(scores, labels, None, seed=3) == found
-    assert measure(scores, labels, None, seed=4) != found
+    assert measure(scores, labels, None) == found
+
+
+@pytest.mark.parametrize("pictures", [2, 5, 12, 80])
+def test_the_interval_of_kappa_is_the_scoring_services(pictures: int) -> None:
+    scores, labels = drawn(3 * pictures, 0.2, seed=pictures + 1)
+    names = [f"picture {place % pictures}" for place in range(3 * pictures)]
+    for clusters, unit in ((names, "picture"), (None, "item")):
+        expected = cohen_interval(scores, labels, 0.95, clusters, unit)
+        found = measure(scores, labels, clusters).kappa_interval
+        assert found is not None
+        assert expected is not None
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=2e-3)
+        assert found.method == expected.method
 
 
 def test_answers_about_the_same_picture_count_for_less() -> None:
@@ -93,11 +106,15 @@ def test_answers_about_the_same_picture_count_for_less() -> None:
     alone = measure(scores * 5, labels * 5, None)
     clustered = measure(scores * 5, labels * 5, [str(picture) for picture in range(60)] * 5)
     once = measure(scores, labels, None)
-    for name in ("kappa_interval", "precision_interval", "f1_interval"):
+    for name, method in (
+        ("kappa_interval", "linearized over pictures"),
+        ("precision_interval", "wilson clustered by picture"),
+        ("f1_interval", "wilson clustered by picture"),
+    ):
         narrow, wide, right = (getattr(own, name) for own in (alone, clustered, once))
         assert wide.high - wide.low == pytest.approx(right.high - right.low, rel=0.1)
         assert wide.high - wide.low > 1.8 * (narrow.high - narrow.low)
-        assert wide.method.endswith("clustered by picture")
+        assert wide.method == method
 
 
 def test_a_judge_without_an_error_is_not_called_certain() -> None:
@@ -105,7 +122,7 @@ def test_a_judge_without_an_error_is_not_called_certain() -> None:
     assert found.kappa == 1
     assert found.kappa_interval is not None
     assert found.kappa_interval.low == pytest.approx(2 * wilson(12, 12, 0.95).low - 1)
-    assert found.kappa_interval.method == "wilson of the observed agreement"
+    assert found.kappa_interval.high == 1
 
 
 def test_one_picture_alone_has_no_interval_of_kappa() -> None:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from services.scoring.agreement import (
     krippendorff_alpha,
     measure_agreement,
 )
+from services.scoring.intervals import Interval
 from services.serving.errors import InvalidArgument
 
 # J. L. Fleiss (1971), as in Wikipedia's article on Fleiss' kappa: 10 units, 14 raters, 5 categories, κ = 0.210.
@@ -24,6 +26,11 @@ FLEISS = [
 ]  # fmt: skip
 # K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section C: nominal α = 0.743.
 FOUR_OBSERVERS = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]
+
+
+def ends(interval: Interval | None) -> tuple[float, float]:
+    return (0, 0) if interval is None else (interval.low, interval.high)
+
 
 units_of_ratings = st.lists(st.lists(st.sampled_from("abc"), min_size=0, max_size=5), min_size=1, max_size=12)
 
@@ -153,9 +160,15 @@ def test_perfect_agreement_is_one_and_a_single_category_is_undefined() -> None:
     perfect = measure_agreement(ratings({str(u): dict.fromkeys("abc", str(u % 2)) for u in range(6)}))
     assert perfect.fleiss_kappa == perfect.krippendorff_alpha == perfect.ceiling == 1
     assert all(p.cohen_kappa == 1 for p in perfect.pairs)
+    for interval in (perfect.fleiss_kappa_interval, perfect.krippendorff_alpha_interval):
+        assert interval is not None
+        assert interval.high == 1
+        assert interval.low < 0.4  # six units that agree are no proof
     alike = measure_agreement(ratings({str(u): dict.fromkeys("abc", "x") for u in range(6)}))
     assert alike.fleiss_kappa is None
     assert alike.krippendorff_alpha is None
+    assert alike.fleiss_kappa_interval is None
+    assert alike.krippendorff_alpha_interval is None
     assert all(p.cohen_kappa is None for p in alike.pairs)
     assert alike.ceiling == 1
 
@@ -175,7 +188,10 @@ def test_agreement_does_not_depend_on_the_order_of_ratings(units: list[list[str]
     ]
     if given_ratings:
         one, other = measure_agreement(given_ratings), measure_agreement(given_ratings[::-1])
-        assert one.pairs == other.pairs
+        for pair, turned in zip(one.pairs, other.pairs, strict=True):
+            assert replace(pair, cohen_kappa_interval=None) == replace(turned, cohen_kappa_interval=None)
+            low, high = ends(pair.cohen_kappa_interval)
+            assert ends(turned.cohen_kappa_interval) == pytest.approx((low, high), abs=1e-9)
         assert [a.annotator for a in one.annotators] == [a.annotator for a in other.annotators]
         for first, second in ((one.ceiling, other.ceiling), (one.krippendorff_alpha, other.krippendorff_alpha)):
             assert (first is None) == (second is None)

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from services.scoring.intervals import check_level, clustered_wilson, newcombe_paired, wilson
+from services.scoring.intervals import (
+    check_level,
+    clustered_newcombe,
+    clustered_wilson,
+    few_clusters_level,
+    newcombe_paired,
+    wilson,
+)
 from services.serving.errors import InvalidArgument
 
 counts = st.integers(0, 40)
@@ -96,6 +103,39 @@ def test_the_clustered_interval_is_wider_than_a_plain_one_and_ignores_the_order(
     assert interval.high - interval.low >= plain.high - plain.low - 1e-9
     turned = clustered_wilson(successes[::-1], trials[::-1], 0.95)
     assert (turned.low, turned.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
+
+
+def test_pairs_of_their_own_are_nearly_a_plain_sample() -> None:
+    tables = np.eye(4, dtype=np.int64).repeat([36, 12, 2, 50], axis=0)
+    clustered, plain = clustered_newcombe(tables, 0.95), newcombe_paired(36, 12, 2, 50, 0.95)
+    assert (clustered.low, clustered.high) == pytest.approx((plain.low, plain.high), abs=0.003)
+    assert clustered.method == "newcombe paired clustered by picture"
+
+
+def test_pairs_that_are_all_alike_count_once_each_cluster() -> None:
+    for row, once in (((3, 0, 0, 0), (10, 0, 0, 0)), ((0, 3, 0, 0), (0, 10, 0, 0))):
+        found, expected = clustered_newcombe(np.array([row] * 10), 0.95), newcombe_paired(*once, 0.95)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 4).filter(any), min_size=1, max_size=20))
+def test_a_clustered_difference_holds_the_figure_and_turns_with_the_order(rows: list[tuple[int, ...]]) -> None:
+    tables = np.array(rows)
+    found, turned = clustered_newcombe(tables, 0.95), clustered_newcombe(tables[:, [0, 2, 1, 3]], 0.95)
+    difference = (tables[:, 1].sum() - tables[:, 2].sum()) / tables.sum()
+    assert -1 <= found.low <= difference + 1e-9
+    assert difference - 1e-9 <= found.high <= 1
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=1e-12)
+
+
+def test_percentiles_over_few_clusters_are_as_wide_as_students_interval() -> None:
+    # Of a normal statistic with the standard error s √((n-1)/n) that resampling has, for n = 10.
+    from scipy import stats
+
+    half = stats.norm.ppf((1 + few_clusters_level(10, 0.95)) / 2) * np.sqrt(9 / 10)
+    assert half == pytest.approx(stats.t.ppf(0.975, 9), abs=1e-9)
+    assert few_clusters_level(1000, 0.95) == pytest.approx(0.95, abs=0.001)
+    assert few_clusters_level(2, 0.999) <= 1
 
 
 @pytest.mark.parametrize("level", [0.0, 0.49, 1.0, float("nan"), float("inf")])

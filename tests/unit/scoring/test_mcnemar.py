@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from services.scoring.mcnemar import holm, mcnemar_p, mcnemar_power, needed_pairs
+from services.scoring.mcnemar import connor_pairs, holm, mcnemar_p, mcnemar_power, needed_pairs
 
 
 @pytest.mark.parametrize(("b", "c", "p"), [(121, 59, 4.434e-06), (70, 59, 0.378688), (80, 59, 0.08944448)])
@@ -67,22 +67,52 @@ def test_exact_power_is_that_of_every_outcome(pairs: int, discordant: float, par
     ],
 )
 def test_published_examples_need_the_published_number(discordant: float, difference: float, pairs: int) -> None:
-    assert needed_pairs(discordant, difference, 0.05, 0.8) == pairs
+    assert connor_pairs(discordant, difference, 0.05, 0.8) == pairs
 
 
-def test_the_needed_number_follows_connors_formula() -> None:
+def test_the_approximate_number_follows_connors_formula() -> None:
     # By hand: z = 1.959964 and 0.841621, ψ = 0.3, δ = 0.2: (1.959964·√0.3 + 0.841621·√0.26)² / 0.04 = 56.4.
-    assert needed_pairs(0.3, 0.2, 0.05, 0.8) == 57
-    assert needed_pairs(0.3, -0.2, 0.05, 0.8) == 57
+    assert connor_pairs(0.3, 0.2, 0.05, 0.8) == 57
+    assert connor_pairs(0.3, -0.2, 0.05, 0.8) == 57
+    assert connor_pairs(1.0, 1.0, 0.05, 0.8) == math.ceil(1.959964**2)
+
+
+def test_the_exact_test_needs_more_than_the_approximation_says() -> None:
+    assert connor_pairs(0.2, 0.1, 0.05, 0.8) == 155
+    assert needed_pairs(0.2, 0.1, 0.05, 0.8) == needed_pairs(0.2, -0.1, 0.05, 0.8) == 168
     assert needed_pairs(0.3, 0.0, 0.05, 0.8) is None
-    assert needed_pairs(1.0, 1.0, 0.05, 0.8) == math.ceil(1.959964**2)
+    assert needed_pairs(1.0, 1.0, 0.05, 0.8) == 6  # 2 · ½⁶ is the first below 0.05
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.1, 1), st.floats(0.3, 1), st.sampled_from([0.05, 0.005]), st.sampled_from([0.6, 0.8]))
+def test_power_is_too_low_before_the_needed_number_and_enough_from_it_on(
+    discordant: float, part: float, alpha: float, power: float
+) -> None:
+    needed = needed_pairs(discordant, part * discordant, alpha, power)
+    assert needed is not None
+    assert needed == 1 or mcnemar_power(needed - 1, discordant, part * discordant, alpha) < power
+    for more in range(20):
+        assert mcnemar_power(needed + more, discordant, part * discordant, alpha) >= power
+
+
+def test_the_needed_number_of_a_small_difference_goes_on_where_the_exact_one_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exact = needed_pairs(0.3, 0.02, 0.05, 0.8)
+    monkeypatch.setattr("services.scoring.mcnemar._EXACT_PAIRS", 100)
+    needed_pairs.cache_clear()
+    approximate = needed_pairs(0.3, 0.02, 0.05, 0.8)
+    needed_pairs.cache_clear()
+    assert exact is not None
+    assert approximate == pytest.approx(exact, rel=0.005)
 
 
 @pytest.mark.parametrize(("discordant", "difference"), [(0.3, 0.2), (0.4, 0.1), (0.2, 0.15)])
 def test_power_at_the_needed_number_is_near_its_aim(discordant: float, difference: float) -> None:
     needed = needed_pairs(discordant, difference, 0.05, 0.8)
     assert needed is not None
-    assert mcnemar_power(needed, discordant, difference, 0.05) == pytest.approx(0.8, abs=0.08)
+    assert 0.8 <= mcnemar_power(needed, discordant, difference, 0.05) < 0.85
 
 
 def test_exact_and_approximate_power_meet_where_one_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:

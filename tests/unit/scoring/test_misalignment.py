@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.intervals import wilson
+from services.scoring.intervals import clustered_wilson, wilson
 from services.scoring.misalignment import MisalignmentClass, TypedAnswer, classify_misalignments
 from services.scoring.response_types import ResponseType
 from services.serving.errors import InvalidArgument
@@ -56,6 +57,20 @@ def test_the_studys_shares_are_given_with_refusals_and_without() -> None:
     assert [share.share for share in found.shares] == [0.75, 0, 0, 0, 0, 0.25]
     assert [share.share for share in found.shares_without_refusals] == [1, 0, 0, 0, 0]
     assert found.shares_without_refusals[0].interval == wilson(3, 3, 0.95)
+
+
+def test_misses_about_one_picture_are_a_cluster() -> None:
+    answers = [TypedAnswer(DESCRIPTIVE, VALUE_AWARE, 0)] * 5 + [TypedAnswer(NONE, VALUE_AWARE, 0)] * 3
+    answers += [TypedAnswer(REFUSAL, VALUE_AWARE, 0), TypedAnswer(NONE, NONE, 1)]
+    found = classify_misalignments(answers, picture_ids=list("aaabbcccde"))
+    assert found.shares[0].interval == clustered_wilson(np.array([3, 2, 0, 0]), np.array([3, 2, 3, 1]), 0.95)
+    assert found.shares[0].pictures == 4
+    without = found.shares_without_refusals[0]
+    assert without.interval == clustered_wilson(np.array([3, 2, 0]), np.array([3, 2, 3]), 0.95)
+    assert without.pictures == 3
+    assert classify_misalignments(answers).shares[0].pictures == 0
+    with pytest.raises(InvalidArgument, match=r"items\[1\]\.picture_id"):
+        classify_misalignments(answers[:2], picture_ids=["a", ""])
 
 
 def test_without_a_miss_there_are_no_shares() -> None:

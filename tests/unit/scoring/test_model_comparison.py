@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from services.scoring.mcnemar import mcnemar_power, needed_pairs
 from services.scoring.model_comparison import ModelComparison, ModelScores, compare_models
 from services.serving.errors import InvalidArgument
 
@@ -109,6 +110,34 @@ def test_a_target_difference_sets_what_is_planned_for() -> None:
     assert small.power is not None
     assert large.power is not None
     assert small.power < large.power
+
+
+def two(first_only: int, second_only: int, neither: int) -> list[ModelScores]:
+    ids = [str(picture) for picture in range(first_only + second_only + neither)]
+    first = [1] * first_only + [0] * (second_only + neither)
+    second = [0] * first_only + [1] * second_only + [0] * neither
+    return [ModelScores("m", ids, first), ModelScores("n", ids, second)]
+
+
+def test_the_needed_number_is_that_of_the_exact_test() -> None:
+    assert compare_models(two(3, 1, 16)).pairs[0].needed_pictures == 168  # 155 by the normal approximation
+
+
+def test_holms_correction_is_part_of_the_needed_number_and_of_power() -> None:
+    own = two(9, 3, 48)
+    third = ModelScores("o", own[0].picture_ids, own[0].scores)
+    alone = compare_models(own, target_difference=0.1).pairs[0]
+    among = compare_models([*own, third], target_difference=0.1).pairs[0]
+    assert alone.needed_pictures == needed_pairs(0.2, 0.1, 0.05, 0.8)
+    assert among.needed_pictures == needed_pairs(0.2, 0.1, 0.05 / 3, 0.8)
+    assert alone.power == pytest.approx(mcnemar_power(60, 0.2, 0.1, 0.05))
+    assert among.power == pytest.approx(mcnemar_power(60, 0.2, 0.1, 0.05 / 3))
+
+
+def test_there_is_no_power_to_find_what_was_observed() -> None:
+    pair = compare_models(two(9, 3, 48)).pairs[0]
+    assert pair.power is None
+    assert pair.needed_pictures is not None
 
 
 A = ModelScores("m", ["a", "b"], [1, 0])

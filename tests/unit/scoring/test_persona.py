@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from services.scoring.persona import PersonaOutcome, bootstrap_mean, score_persona
+from services.scoring.persona import PersonaOutcome, mean_interval, score_persona
 from services.serving.errors import InvalidArgument
 
 shares = st.floats(0.01, 1)
@@ -49,18 +49,26 @@ def test_a_share_that_is_nothing_but_rounding_gives_no_percentage() -> None:
     assert score.platforms[0].undefined == 3
 
 
-def test_the_interval_is_scipys_percentile_bootstrap() -> None:
-    values = np.random.default_rng(4).normal(10, 5, 40)
-    interval = bootstrap_mean(values.tolist(), 0.9, 1000, 9)
-    expected = stats.bootstrap(
-        (np.sort(values),), np.mean, n_resamples=1000, confidence_level=0.9, method="percentile",
-        rng=np.random.default_rng(9), batch=25_000,
-    ).confidence_interval  # fmt: skip
-    assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    # For a mean of 40 values it is near the normal interval.
-    half = stats.norm.ppf(0.95) * values.std() / np.sqrt(40)
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.3)
+def test_the_interval_is_no_narrower_than_students_and_reaches_further_where_values_are_skewed() -> None:
+    generator = np.random.default_rng(4)
+    for values, wider in ((generator.normal(10, 5, 40), 0.5), (generator.exponential(30, 12) ** 2, 5.0)):
+        found = mean_interval(values.tolist(), 0.95, 4000, 9)
+        student = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+        assert found is not None
+        assert found.low <= student[0] + 1e-9
+        assert student[1] - 1e-9 <= found.high
+        assert (found.high - student[1] > wider) == (wider > 1)
+        assert found.method == "student t and bootstrap t over personas"
+
+
+def test_the_bootstrap_t_is_that_of_efron_and_tibshirani() -> None:
+    values = np.random.default_rng(5).exponential(30, 12)
+    error = stats.sem(values)
+    drawn = np.sort(values)[np.random.default_rng(9).integers(0, 12, (3000, 12))]
+    studentized = (drawn.mean(axis=1) - values.mean()) / stats.sem(drawn, axis=1)
+    found = mean_interval(values.tolist(), 0.95, 3000, 9)
+    assert found is not None
+    assert found.high == pytest.approx(values.mean() - np.quantile(studentized, 0.025) * error)
 
 
 @settings(max_examples=30)
@@ -74,8 +82,7 @@ def test_the_order_of_personas_does_not_count(pairs: list[tuple[float, float]]) 
     assert one.i_avg >= -100
     assert -100 <= one.points <= 100
     if one.interval:
-        percents = [100 * (after - before) / before for before, after in pairs]
-        assert min(percents) - 1e-9 <= one.interval.low <= one.interval.high <= max(percents) + 1e-9
+        assert one.interval.low - 1e-9 <= one.i_avg <= one.interval.high + 1e-9
 
 
 def test_equal_changes_have_an_interval_of_no_width() -> None:

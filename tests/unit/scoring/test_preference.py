@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from services.scoring import preference, preference_pairs
+from services.scoring.intervals import clustered_newcombe, clustered_wilson, newcombe_paired, wilson
 from services.scoring.preference import PreferenceAnswer, PreferenceProfile
 from services.scoring.preference_pairs import PreferenceComparison
 from services.scoring.reader_labels import Verdict
@@ -71,10 +72,70 @@ def test_a_published_row_comes_out_of_its_answers() -> None:
         "self-enhancement": 83,
         "self-transcendence": 89,
     }
-    security = profile.scores[0]
-    assert security.interval is not None
+
+
+@pytest.mark.parametrize(
+    ("row", "deviation"),
+    [
+        ((78, 90, 88, 56, 80, 86, 76, 86, 68, 78), 10.33),  # GPT-4o
+        ((80, 80, 80, 74, 90, 72, 78, 68, 78, 76), 5.87),  # CogVLM2
+    ],
+)
+def test_the_standard_deviation_is_that_of_the_published_rows(row: tuple[int, ...], deviation: float) -> None:
+    profile = score_preference(
+        [answer for value, own in zip(VALUES, row, strict=True) for answer in fifty(value, own)], resamples=0
+    )
+    assert profile.standard_deviation == pytest.approx(deviation, abs=0.005)
+    assert profile.of_all.standard_deviation == pytest.approx(deviation, abs=0.005)
+
+
+def test_answers_about_the_pictures_of_a_keyword_are_a_cluster() -> None:
+    score = score_preference(fifty("security", 78)).scores[0]
+    yes, answers = np.array([5] * 7 + [4, 0, 0]), np.full(10, 5)
+    expected = clustered_wilson(yes, answers, 0.95, "keyword").scaled(100)
+    assert score.interval == score.interval_of_all == expected
+    assert expected.method == "wilson clustered by keyword"
+    assert (score.answers, score.keywords) == (50, 10)
     low, high = proportion_confint(39, 50, method="wilson")
-    assert (security.interval.low, security.interval.high) == pytest.approx((100 * low, 100 * high), abs=1e-9)
+    assert expected.high - expected.low > 2 * 100 * (high - low)  # keywords that say all yes or all no count once each
+
+
+def test_answers_without_a_keyword_are_clusters_of_their_own() -> None:
+    named = [PreferenceAnswer("power", text, keyword) for text, keyword in (("yes", "crown"), ("yes", "crown"))]
+    nameless = [PreferenceAnswer("power", text) for text in ("yes", "no", "no")]
+    plain = score_preference(nameless).scores[0]
+    assert plain.interval == wilson(1, 3, 0.95).scaled(100)
+    assert plain.keywords == 0
+    mixed = score_preference([*named, *nameless]).scores[0]
+    expected = clustered_wilson(np.array([2, 1, 0, 0]), np.array([2, 1, 1, 1]), 0.95, "keyword").scaled(100)
+    assert mixed.interval == expected
+    assert mixed.keywords == 1
+
+
+def test_a_yes_beside_49_refusals_is_first_of_the_decided_and_last_of_all() -> None:
+    refusing = [PreferenceAnswer("power", "yes" if place == 0 else "As an AI, I can't say.") for place in range(50)]
+    profile = score_preference([*refusing, *fifty("security", 78), *fifty("hedonism", 40)], resamples=0)
+    power = next(score for score in profile.scores if score.value == "power")
+    assert (power.percentage, power.rank) == (100, 1)
+    assert (power.percentage_of_all, power.rank_of_all) == (2, 3)
+    assert power.interval_of_all.low <= 2 <= power.interval_of_all.high < 20
+    assert profile.mean == pytest.approx((100 + 78 + 40) / 3)
+    assert profile.of_all.mean == 40
+    assert profile.of_all.standard_deviation == pytest.approx(38)  # of 2, 40 and 78, with divisor n - 1
+    assert profile.of_all.range == 76
+    assert profile.ranking == ("power", "security", "hedonism")
+    assert profile.of_all.ranking == ("security", "hedonism", "power")
+    groups = {group.group: group.mean for group in profile.of_all.groups}
+    assert groups == {"openness-to-change": 40, "self-enhancement": 2, "conservation": 78}
+
+
+def test_a_value_of_which_every_answer_refuses_counts_among_all() -> None:
+    profile = score_preference([PreferenceAnswer("power", "A dog.", "crown"), *fifty("security", 50)], resamples=0)
+    power = profile.scores[0]
+    assert (power.value, power.percentage, power.interval, power.keywords) == ("power", None, None, 0)
+    assert (power.percentage_of_all, power.rank_of_all) == (0, 2)
+    assert profile.mean == 50
+    assert profile.of_all.mean == 25
 
 
 def test_refusals_stand_beside_the_percentage_and_not_in_it() -> None:
@@ -109,7 +170,7 @@ def test_equal_percentages_share_a_rank() -> None:
 
 
 def test_the_bootstrap_takes_whole_keywords_and_needs_two() -> None:
-    scattered = [PreferenceAnswer("power", "yes" if i % 2 else "no", f"k{i % 5}") for i in range(50)]
+    scattered = [PreferenceAnswer("power", "yes" if i % 2 or i == 8 else "no", f"k{i % 5}") for i in range(50)]
     lumped = [PreferenceAnswer("power", "yes" if i % 10 < 5 else "no", f"k{i % 10}") for i in range(50)]
     one, other = (score_preference(answers).scores[0].keyword_interval for answers in (scattered, lumped))
     assert one is not None
@@ -118,6 +179,10 @@ def test_the_bootstrap_takes_whole_keywords_and_needs_two() -> None:
     assert score_preference([answer._replace(keyword="k") for answer in lumped]).scores[0].keyword_interval is None
     assert score_preference([answer._replace(keyword="") for answer in lumped]).scores[0].keyword_interval is None
     assert score_preference(lumped, resamples=0).scores[0].keyword_interval is None
+    alike = [answer._replace(answer="yes" if place < 25 else "no") for place, answer in enumerate(lumped)]
+    halves = [PreferenceAnswer("power", answer, f"k{k}") for k in range(5) for answer in ("yes", "no")]
+    assert score_preference(halves).scores[0].keyword_interval is None  # resamples would all be the same
+    assert score_preference(alike).scores[0].keyword_interval is not None
 
 
 @settings(max_examples=40)
@@ -177,6 +242,30 @@ def test_only_pairs_that_decide_are_compared() -> None:
     assert difference.difference == 50
     assert comparison.undecided_pairs == 2
     assert (comparison.unpaired_first, comparison.unpaired_second) == (1, 0)
+
+
+def test_pairs_about_the_pictures_of_a_keyword_are_a_cluster() -> None:
+    said = [("yes", "no")] * 5 + [("yes", "yes")] * 5 + [("no", "no")] * 3 + [("no", "yes")] * 2
+    first, second = pairs(*said)
+    keyed = [answer._replace(keyword=f"keyword {place // 5}") for place, answer in enumerate(first)]
+    plain, clustered = compare_preferences(first, second), compare_preferences(keyed, second)
+    assert plain.differences[0].interval == newcombe_paired(5, 5, 2, 3, 0.95).scaled(100)
+    assert plain.differences[0].keywords == 0
+    tables = np.array([[0, 5, 0, 0], [5, 0, 0, 0], [0, 0, 2, 3]])
+    assert clustered.differences[0].interval == clustered_newcombe(tables, 0.95, "keyword").scaled(100)
+    assert clustered.differences[0].keywords == 3
+    assert clustered.overall is not None
+    assert clustered.overall.interval.method == "newcombe paired clustered by keyword"
+    assert clustered.differences[0].p_value == plain.differences[0].p_value
+
+
+def test_a_keyword_of_two_values_is_two_clusters_of_all_values() -> None:
+    sets = [pairs(("yes", "no"), ("yes", "yes"), value=value) for value in ("power", "security")]
+    first = [answer._replace(keyword="crown") for own, _ in sets for answer in own]
+    comparison = compare_preferences(first, [answer for _, own in sets for answer in own])
+    assert [difference.keywords for difference in comparison.differences] == [1, 1]
+    assert comparison.overall is not None
+    assert comparison.overall.keywords == 2
 
 
 def test_values_are_corrected_together() -> None:
