@@ -19,7 +19,7 @@ SDK_CLIENTS, HTTP_CLIENTS = 12, 8
 TIMEOUT = 30.0
 # As long as a client's channel may wait before it tries an address again (2 s and a fifth), and time to connect. A
 # Deployment's minReadySeconds gives clients the same time.
-RECONNECTED = 4.0
+RECONNECTED = 5.0
 
 
 class Balancer:
