@@ -334,7 +334,7 @@ def personas(number: int) -> Simulation:
         return generator.binomial(50, before) / 50, generator.binomial(50, after) / 50
 
     def simulate(share: float, icc: float, generator: np.random.Generator) -> Iterator[list[Shown]]:
-        before, after = draw(share, 100 * LARGE, generator)
+        before, after = draw(share, 20 * LARGE, generator)
         percent = float((100 * (after - before)[before > 0] / before[before > 0]).mean())
         points = float(100 * (after - before).mean())
         while True:

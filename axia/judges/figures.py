@@ -15,7 +15,7 @@ RESAMPLES = 2000
 """Of a bootstrap."""
 LEVEL = 0.95
 """Confidence level of intervals."""
-_ADDED = 2 / 3
+_ADDED = 1 / math.sqrt(2)
 
 _CORNISH_FISHER = (
     (4, (1, 1)),
@@ -166,7 +166,7 @@ def share_interval(
             variance = groups / (groups - 1) * spread / trials**2
             effective = float(trials)
             if variance > 0:
-                small = _t_quantile(trials - 1, level) / _t_quantile(groups - 1, level)
+                small = t_quantile(trials - 1, level) / t_quantile(groups - 1, level)
                 effective = min(effective, share * (1 - share) / variance * small**2)
     z = NormalDist().inv_cdf((1 + level) / 2)
     middle = (share + z * z / (2 * effective)) / (1 + z * z / effective)
@@ -238,7 +238,7 @@ def _kappa_interval(tables: Sequence[Counts], counts: Counts, *, clustered: bool
         agreeing = own.both + own.neither - observed * own.total
         squares += (agreeing - (1 - middle) * (near - 2 * chance * own.total)) ** 2
     error = math.sqrt(squares / (weight * (weight - 1))) / ((1 - chance) * size)
-    half = _t_quantile(groups - 1) * error
+    half = t_quantile(groups - 1) * error
     low, high = min(known, middle - half), max(known, middle + half)
     if not counts.judge_only and not counts.people_only:  # as sure as Wilson's interval is of the observed agreement
         plain = (counts.both**2 + counts.neither**2) / counts.total**2
@@ -274,7 +274,7 @@ def _bootstrap(
     if not found:
         return None
     found.sort()
-    wide = math.sqrt(len(tables) / (len(tables) - 1)) * _t_quantile(len(tables) - 1)
+    wide = math.sqrt(len(tables) / (len(tables) - 1)) * t_quantile(len(tables) - 1)
     tail = NormalDist().cdf(-wide)
     low, high = _percentile(found, tail), _percentile(found, 1 - tail)
     return Interval(low=low, high=high, level=LEVEL, method=method)
@@ -287,7 +287,7 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def _t_quantile(freedom: int, level: float = LEVEL) -> float:
+def t_quantile(freedom: int, level: float = LEVEL) -> float:
     """The (1 + level)/2 quantile of Student's t, to about 0.1% from 3 degrees of freedom on; exact for 1 and 2."""
     if freedom == 1:
         return math.tan(math.pi * level / 2)

@@ -7,9 +7,10 @@ judge errs, its interval covers people's mean, as long as the labelled answers a
 
 import warnings
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from axia.judges.figures import LEVEL
+from axia.judges.figures import LEVEL, t_quantile
 from axia.results.base import Result
 from axia.results.scoring import Interval
 
@@ -29,7 +30,7 @@ class Mean(Result):
     value: float
     """0 to 1."""
     interval: Interval
-    """By the central limit theorem."""
+    """By the central limit theorem, with Student's t for as many units as are labelled."""
 
 
 class Means(NamedTuple):
@@ -85,11 +86,11 @@ def corrected_mean(
     constant = len({*guesses.tolist(), *others.tolist()}) == 1
     tuning = 0.0 if constant else None
     value = library.ppi_mean_pointestimate(y, guesses, others, lam=tuning)
-    low, high = library.ppi_mean_ci(y, guesses, others, alpha=1 - LEVEL, lam=tuning)
+    low, high = library.ppi_mean_ci(y, guesses, others, alpha=_alpha(len(y)), lam=tuning)
     return Means(
         _classical(library, y),
         _classical(library, raw) if len(raw) else None,
-        Mean(value=_within(value.item()), interval=_interval(low.item(), high.item(), "ppi++")),
+        Mean(value=_within(value.item()), interval=_interval(low.item(), high.item(), "ppi++ with student t")),
         len(y),
         len(others),
     )
@@ -114,8 +115,13 @@ def _unit_means(values: Sequence[float], pictures: Sequence[str] | None) -> "NDA
 
 
 def _classical(library: Any, values: "NDArray[float64]") -> Mean:
-    low, high = library.classical_mean_ci(values, alpha=1 - LEVEL)
-    return Mean(value=float(values.mean()), interval=_interval(float(low), float(high), "normal"))
+    low, high = library.classical_mean_ci(values, alpha=_alpha(len(values)))
+    return Mean(value=float(values.mean()), interval=_interval(float(low), float(high), "student t"))
+
+
+def _alpha(units: int) -> float:
+    """The level for a normal interval that makes it as wide as Student's for so many units."""
+    return 2 * NormalDist().cdf(-t_quantile(units - 1)) if units > 1 else 1 - LEVEL
 
 
 def _interval(low: float, high: float, method: str) -> Interval:

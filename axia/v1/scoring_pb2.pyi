@@ -2241,7 +2241,8 @@ class MeasureAgreementRequest(google.protobuf.message.Message):
     """Who says whether an annotator names what most of the others name, for `ceiling` and the annotators' scores. Give the
     judge that scores the models, so that the ceiling compares with their scores: each category is then judged as a
     model's answer would be, with the others' most frequent category as element. Unset: equal texts alone agree.
-    JUDGE_MODEL is refused, because no model is asked here. Coefficients of agreement never depend on it.
+    JUDGE_MODEL is refused, because no model is asked here, and so are a category that the judge can't take as an element
+    and more than 10,000 different pairs of categories by default. Coefficients of agreement never depend on it.
     """
     @property
     def ratings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rating]:
@@ -2328,7 +2329,7 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
     sentence_model: builtins.str
     """Name and revision of the reader model that judged; empty where none did."""
     unjudged: builtins.int
-    """Ratings that are in no score, because the judge does not read their language or that of the others' category."""
+    """Ratings that are in no score of an annotator, because the judge does not read their language."""
     @property
     def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AnnotatorPair]:
         """Cohen's kappa of each pair of annotators who rated a unit in common, by name."""

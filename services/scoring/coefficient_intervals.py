@@ -9,9 +9,11 @@ freedom.
 With a dozen pictures that is far too narrow: where a category is rare, units that would show it are often missing, and
 where all units agree it has no width at all. So, as Wilson's interval does with successes and failures, two parts of a
 unit are added, one in which all agree and one in which nobody does, both with all categories that were seen in equal
-shares. Their weight is axia's own, chosen by simulation; docs/intervals.md has the coverage with it.
+shares. Their weight of 1/√m each, with m ratings a unit on average and 2 for Cohen's κ, is axia's own and was chosen by
+simulation; docs/intervals.md has the coverage with it.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,11 +23,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from services.scoring.intervals import Interval, wilson
-
-ADDED = 1 / 3
-"""Weight of each of the two parts of a unit that are added for Fleiss' κ and Krippendorff's α."""
-ADDED_TO_PAIRS = 2 / 3
-"""The same for Cohen's κ, whose units have two ratings alone and whose raters have shares of their own."""
 
 
 class Ratings(NamedTuple):
@@ -75,14 +72,13 @@ def cohen_interval(
     """
     one, other = _codes([*first, *second]).reshape(2, -1)
     places = np.arange(len(one)) if units is None else _codes(units)
-    return interval(
-        Ratings(places, one, other, np.bincount(places, one == other).astype(np.float64)), level, ADDED_TO_PAIRS, unit
-    )
+    agreeing = np.bincount(places, one == other).astype(np.float64)
+    return interval(Ratings(places, one, other, agreeing), level, 2, unit)
 
 
 def fleiss_interval(units: Sequence[Sequence[Hashable]], level: float) -> Interval | None:
     """Interval of Fleiss' κ of units with equally many ratings, two or more; None as in `cohen_interval`."""
-    return interval(of_units(units), level, ADDED)
+    return interval(of_units(units), level, sum(map(len, units)) / len(units))
 
 
 def krippendorff_interval(units: Sequence[Sequence[Hashable]], level: float) -> Interval | None:
@@ -92,9 +88,9 @@ def krippendorff_interval(units: Sequence[Sequence[Hashable]], level: float) -> 
     agreement counted as often as it has ratings.
     """
     paired = [unit for unit in units if len(unit) > 1]
-    if not (found := interval(of_units(paired), level, ADDED) if paired else None):
-        return None
     ratings = sum(map(len, paired))
+    if not (found := interval(of_units(paired), level, ratings / len(paired)) if paired else None):
+        return None
     low, high = (1 - (1 - 1 / ratings) * (1 - end) for end in (found.low, found.high))
     return found._replace(low=low, high=high)
 
@@ -109,13 +105,20 @@ def of_units(units: Sequence[Sequence[Hashable]]) -> Ratings:
     return Ratings(places, codes, codes, agreeing)
 
 
-def interval(ratings: Ratings, level: float, added: float, unit: str = "unit") -> Interval | None:
-    """Interval of the coefficient with parts of that weight; None for one unit or where it is not defined."""
+def interval(ratings: Ratings, level: float, per_unit: float, unit: str = "unit") -> Interval | None:
+    """Interval of the coefficient; None for one unit or where it is not defined.
+
+    Args:
+        ratings: Of at least one unit.
+        level: Above 0 and below 1.
+        per_unit: m, ratings a unit, on which the weight of the added parts depends.
+        unit: What a unit is, for the interval's method.
+    """
     plain = linearized(ratings, 0.0)
     units = len(ratings.agreeing)
     if plain is None or units < 2:  # noqa: PLR2004 - one unit shows no variation
         return None
-    wide = linearized(ratings, added)
+    wide = linearized(ratings, 1 / math.sqrt(per_unit))
     assert wide is not None  # noqa: S101 - the parts that are added hold every category that was seen
     half = _student(units - 1, level) * wide.standard_error
     low, high = min(plain.coefficient, wide.coefficient - half), max(plain.coefficient, wide.coefficient + half)

@@ -91,7 +91,7 @@ def compare_preferences(
         if partner is not None:
             pairs += 1
             if own.verdict in _DECIDED and partner.verdict in _DECIDED:
-                cluster = _Cluster(value, own.keyword, "" if own.keyword else item)
+                cluster = _Cluster(value, own.keyword)
                 tables[value].setdefault(cluster, Counter())[own.verdict, partner.verdict] += 1
             else:
                 undecided += 1
@@ -115,11 +115,10 @@ _Pair = tuple[Verdict, Verdict]
 
 
 class _Cluster(NamedTuple):
-    """Pairs that are more alike than others: those of a keyword, or a pair without one alone."""
+    """Pairs that are more alike than others: those of a keyword. Those without one are alone each."""
 
     value: str
     keyword: str
-    item: str
 
 
 class _Said(NamedTuple):
@@ -153,15 +152,16 @@ def _by_item(
 
 
 def _difference(value: str, by_cluster: Mapping[_Cluster, Counter[_Pair]], level: float) -> PreferenceDifference:
-    rows = [[table[pair] for pair in _PAIRS] for table in by_cluster.values()]
-    both, first, second, neither = (sum(column) for column in zip(*rows, strict=True))
+    rows = {cluster: [table[pair] for pair in _PAIRS] for cluster, table in by_cluster.items()}
+    both, first, second, neither = (sum(column) for column in zip(*rows.values(), strict=True))
     pairs = both + first + second + neither
-    keywords = len({cluster[:2] for cluster in by_cluster if cluster.keyword})
-    interval = (
-        clustered_newcombe(np.array(rows, dtype=np.int64), level, unit="keyword")
-        if keywords
-        else newcombe_paired(both, first, second, neither, level)
-    )
+    named = [row for cluster, row in rows.items() if cluster.keyword]
+    if named:
+        nameless = np.array([row for cluster, row in rows.items() if not cluster.keyword] or [[0] * len(_PAIRS)])
+        alone = np.eye(len(_PAIRS), dtype=np.int64).repeat(nameless.sum(axis=0), axis=0)
+        interval = clustered_newcombe(np.concatenate([np.array(named, dtype=np.int64), alone]), level, "keyword")
+    else:
+        interval = newcombe_paired(both, first, second, neither, level)
     p_value = mcnemar_p(first, second)
     return PreferenceDifference(
         value=value,
@@ -175,5 +175,5 @@ def _difference(value: str, by_cluster: Mapping[_Cluster, Counter[_Pair]], level
         interval=interval.scaled(100),
         p_value=p_value,
         adjusted_p_value=p_value,
-        keywords=keywords,
+        keywords=len(named),
     )

@@ -10,12 +10,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from axia.judges.figures import (
     Counts,
-    _t_quantile,
     by_cluster,
     kappa,
     kappa_difference,
     measure,
     share_interval,
+    t_quantile,
 )
 from services.scoring.agreement import cohen_kappa
 from services.scoring.coefficient_intervals import cohen_interval
@@ -146,7 +146,7 @@ def test_a_clustered_interval_is_the_scoring_services(pictures: int) -> None:
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 30, 1000])
 def test_the_quantile_of_students_t(freedom: int) -> None:
-    assert _t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=2e-3)
+    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=2e-3)
 
 
 def test_two_judges_are_compared_on_the_same_answers() -> None:

@@ -259,6 +259,16 @@ def test_pairs_about_the_pictures_of_a_keyword_are_a_cluster() -> None:
     assert clustered.differences[0].p_value == plain.differences[0].p_value
 
 
+def test_pairs_without_a_keyword_are_clusters_of_their_own() -> None:
+    first, second = pairs(("yes", "no"), ("yes", "yes"), ("no", "no"), ("yes", "no"))
+    keyed = [answer._replace(keyword="crown" if place < 2 else "") for place, answer in enumerate(first)]
+    difference = compare_preferences(keyed, second).differences[0]
+    tables = np.array([[1, 1, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]])
+    expected = clustered_newcombe(tables, 0.95, "keyword").scaled(100)
+    assert (difference.interval.low, difference.interval.high) == pytest.approx((expected.low, expected.high))
+    assert difference.keywords == 1
+
+
 def test_a_keyword_of_two_values_is_two_clusters_of_all_values() -> None:
     sets = [pairs(("yes", "no"), ("yes", "yes"), value=value) for value in ("power", "security")]
     first = [answer._replace(keyword="crown") for own, _ in sets for answer in own]
