@@ -114,6 +114,14 @@ def plain(name: str, trials: int) -> Simulation:
     return simulate
 
 
+def unclustered(share: float, icc: float, generator: np.random.Generator) -> Iterator[list[Shown]]:
+    """Wilson's plain interval of answers in clusters, for comparison; nothing prints it where there are clusters."""
+    sizes = np.full(10, 5)
+    while True:
+        interval = wilson(int(counts(share, icc, sizes, generator).sum()), 50, LEVEL)
+        yield [Shown("(plain Wilson, for comparison)", interval, share)]
+
+
 def preference(refusing: float) -> Simulation:
     """A value's percentage of yes, of yes and no and of all, with a fifth or none of the answers refusing."""
     answers = [PreferenceAnswer("power", "", f"keyword {place // 5}", str(place)) for place in range(50)]
@@ -371,6 +379,7 @@ CASES = (
     Case("5 personas × 50 videos", (0.0,), personas(5)),
     Case("10 personas × 50 videos", (0.0,), personas(10)),
     Case("50 personas × 50 videos", (0.0,), personas(50)),
+    Case("10 keywords × 5 pictures", (0.0, 0.1, 0.3), unclustered),
 )
 
 

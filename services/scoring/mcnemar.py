@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 
@@ -68,14 +69,20 @@ def mcnemar_power(pairs: int, discordant: float, difference: float, alpha: float
     share = min(1.0, (1 + abs(difference) / discordant) / 2)
     fewest, most = stats.binom.ppf([_RARE, 1 - _RARE], pairs, discordant)
     numbers = np.arange(max(0, int(fewest)), int(most) + 1)
-    # The largest x with 2 P(X ≤ x) ≤ alpha; -1 where even x = 0 is not rare enough.
-    critical = stats.binom.ppf(alpha / 2, numbers, 0.5)
-    critical = np.where(2 * special.bdtr(critical, numbers, 0.5) <= alpha, critical, critical - 1)
+    critical = _critical(2 ** (pairs + 1).bit_length(), alpha)[numbers]
     known = critical >= 0
     numbers, critical = numbers[known], critical[known]
     # Both tails: X ≤ critical, and X ≥ m - critical, which the other side has with 1 - share.
     reject = special.bdtr(critical, numbers, share) + special.bdtr(critical, numbers, 1 - share)
     return float(min(1.0, stats.binom.pmf(numbers, pairs, discordant) @ reject))
+
+
+@lru_cache(maxsize=16)  # all pairs of models have one level, and a power is asked for some dozen numbers of each
+def _critical(size: int, alpha: float) -> NDArray[np.float64]:
+    """For m = 0 to size - 1 the largest x with 2 P(X ≤ x) ≤ alpha; -1 where even x = 0 is not rare enough."""
+    numbers = np.arange(size)
+    critical: NDArray[np.float64] = stats.binom.ppf(alpha / 2, numbers, 0.5)
+    return np.where(2 * special.bdtr(critical, numbers, 0.5) <= alpha, critical, critical - 1)
 
 
 @lru_cache(maxsize=4096)
