@@ -27,7 +27,7 @@ def measure_preference(client: axia.Client, out: Console) -> None:
         raise SystemExit("there are no preference scores: the scoring service did not answer; see its log")
     scores = preference.summary.scores
     authored = like_rates()
-    heads = ("value", "likes", "95% interval", "of all", "answers", "keywords", "unclear", "authored", "rank")
+    heads = ("value", "likes", "95% interval", "answers", "unclear", "authored", "rank")
     table = Table(*heads, box=box.SIMPLE_HEAD)
     for score in scores.scores:
         between = f"{score.interval.low:.0f} to {score.interval.high:.0f}" if score.interval else "-"
@@ -35,18 +35,18 @@ def measure_preference(client: axia.Client, out: Console) -> None:
             score.value,
             "-" if score.percentage is None else f"{score.percentage:.0f}%",
             between,
-            f"{score.percentage_of_all:.0f}%",
             str(score.answers),
-            str(score.keywords),
             str(score.refusals + score.unparsed),
             f"{100 * authored[score.value]:.0f}%",
             str(score.rank),
         )
     out.print(table)
     mean, deviation = scores.mean or 0.0, scores.standard_deviation or 0.0
+    keywords = sum(score.keywords for score in scores.scores)
     out.print(
         f"Preference over the ten values: mean {mean:.1f}%, standard deviation {deviation:.1f} points "
-        f"({preference.plan.pictures} pictures, three questions each, {time.monotonic() - began:.0f} s). "
+        f"({preference.plan.pictures} pictures of {keywords} keywords, three questions "
+        f"each, {time.monotonic() - began:.0f} s). "
         "Authored is the share that the demo model was trained to like, which the likes should come near.\n"
     )
 
