@@ -87,6 +87,7 @@ class ResponseFormat(_Part):
     """What the answer is held to."""
 
     type: Literal["text", "json_object", "json_schema"]
+    """Any text, any JSON object, or one of the schema."""
     json_schema: NamedSchema | None = None
     """For type json_schema."""
 
