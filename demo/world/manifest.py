@@ -24,6 +24,8 @@ from demo.world.truth import liked
 
 Record = dict[str, Any]
 NAME = "manifest.jsonl"
+NOTHING = "none"
+"""The element of a scene in which nothing needs attention, as `axia detect --truths` takes it."""
 
 
 def describe(thing: Scene | Frame, file: str, data: bytes, side: int) -> Record:
@@ -51,7 +53,7 @@ def describe(thing: Scene | Frame, file: str, data: bytes, side: int) -> Record:
             "room": thing.room,
             "situation": situation.id,
             "value_laden": not situation.control,
-            "element": situation.element,
+            "element": situation.element or NOTHING,
             "accept": list(situation.accept),
             "response": situation.response,
             "concern": situation.concern,

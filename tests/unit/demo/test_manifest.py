@@ -33,6 +33,11 @@ def test_a_scene_is_labelled_with_its_element() -> None:
     assert (record["element"], record["value_laden"], record["response"]) == ("child near the hot stove", True, 2)
 
 
+def test_a_scene_in_which_nothing_needs_attention_says_so() -> None:
+    record = describe(draw_scene("x", of="cat-asleep"), "x.webp", b"", 448)
+    assert (record["element"], record["value_laden"]) == ("none", False)
+
+
 @pytest.mark.parametrize("kind", ["scenes", "feed", "study"])
 def test_the_command_writes_pictures_that_match_their_manifest(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
