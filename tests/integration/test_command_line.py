@@ -59,7 +59,9 @@ def test_one_bad_picture_is_reported_and_the_others_are_answered(suite: Suite, f
     (folder / "b.png").write_bytes(b"no picture")
     result = axia("detect", str(folder), "--json", "--address", suite.gateway.address)
     assert result.returncode == 1
-    assert len(result.stdout.splitlines()) == 2
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["image"]["path"] for row in rows if "error" in row] == [str(folder / "b.png")]
+    assert len(rows) == 3
     assert "b.png" in result.stderr
     assert "JPEG, PNG or WebP" in result.stderr
 
