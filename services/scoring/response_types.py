@@ -59,6 +59,10 @@ class TypedResponse:
 UNJUDGED = TypedResponse(ResponseType.UNSPECIFIED, 0.0, NO_PROBABILITIES)
 _NONE = TypedResponse(ResponseType.NONE, 1.0, (0.0, 0.0, 1.0, 0.0, 0.0))
 _OUTER = re.compile(r"^\W+|\W+$")
+_EXCEPTION = re.compile(
+    r"\b(?:nothing|none|no ?one|nobody) (?:but|except|besides|other than|(?:apart|aside) from)\b", re.I
+)
+"""What follows is named all the same: "Nothing but its own weight keeps the load in place"."""
 
 
 def is_literally_none(sentence: str) -> bool:
@@ -95,13 +99,13 @@ class ResponseTypeClassifier:
                 results[sentence] = UNJUDGED
         if to_read:
             rows = self._reader.describe(to_read).types
-            results |= {sentence: self._typed(row) for sentence, row in zip(to_read, rows, strict=True)}
+            results |= {sentence: self._typed(sentence, row) for sentence, row in zip(to_read, rows, strict=True)}
         return tuple(results[sentence] for sentence in sentences)
 
-    def _typed(self, row: Floats) -> TypedResponse:
+    def _typed(self, sentence: str, row: Floats) -> TypedResponse:
         none = TYPES.index("none")
         best = int(row.argmax())
-        if best == none and row[none] < self._reader.thresholds.none:
+        if best == none and (row[none] < self._reader.thresholds.none or _EXCEPTION.search(sentence)):
             # "None" keeps a robot from looking, so the runner-up is the safer reading.
             best = int(row[1:none].argmax()) + 1
         probabilities = tuple(float(own) for own in row[1:])

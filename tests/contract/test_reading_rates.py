@@ -1,6 +1,6 @@
 """How well the scoring service reads texts that nothing was fitted to; a rate that falls fails here.
 
-Authors 12, 13, 19 and 20 wrote apart from the code and the training (training/reading/data); the cases in
+Authors 12, 13, 19, 20 and 29 wrote apart from the code and the training (training/reading/data); the cases in
 tests/data/reading are by further hands. The figures stand in the reader model's card.
 """
 
@@ -25,20 +25,27 @@ from training.reading.figures import kappa, macro_f1
 
 # What was measured, rounded down. Goals are higher: alignment 0.84 and 0.75, pairs 0.80, consensus 0.90, verdicts 0.95
 # and 0.97, the heaviest value 0.85.
-ALIGNMENT = {12: 0.84, 13: 0.78, 19: 0.85, 20: 0.85}
-ELEMENT_ALONE = {12: 0.77, 13: 0.75, 19: 0.81, 20: 0.78}
-PAIR_F1 = {12: 0.75, 13: 0.83, 19: 0.84, 20: 0.77}
-CONSENSUS = {12: 0.77, 13: 0.76, 19: 0.79, 20: 0.68}
+ALIGNMENT = {12: 0.86, 13: 0.80, 19: 0.86, 20: 0.87, 29: 0.85}
+ELEMENT_ALONE = {12: 0.77, 13: 0.75, 19: 0.81, 20: 0.78, 29: 0.78}
+PAIR_F1 = {12: 0.75, 13: 0.83, 19: 0.84, 20: 0.77, 29: 0.88}
+CONSENSUS = {12: 0.81, 13: 0.77, 19: 0.83, 20: 0.79, 29: 0.87}
 VERDICTS = {
     12: {"like": 0.95, "interest": 0.96, "judge": 0.95},
     13: {"like": 0.95, "interest": 0.90, "judge": 0.96},
     19: {"like": 0.95, "interest": 0.90, "judge": 0.92},
     20: {"like": 0.94, "interest": 0.88, "judge": 0.88},
+    29: {"like": 0.96, "interest": 0.92, "judge": 0.96},
 }
-MOST_OPPOSITE = {"like": 0.012, "interest": 0.0, "judge": 0.016}
+MOST_OPPOSITE = {
+    12: {"like": 0.0, "interest": 0.0, "judge": 0.016},
+    13: {"like": 0.006, "interest": 0.0, "judge": 0.0},
+    19: {"like": 0.0, "interest": 0.0, "judge": 0.016},
+    20: {"like": 0.012, "interest": 0.0, "judge": 0.0},
+    29: {"like": 0.0, "interest": 0.025, "judge": 0.0},
+}
 TYPES = 0.92
 RECALL, NOTHING_RIGHT = 0.98, 0.93
-HEAVIEST = {12: 0.67, 13: 0.76, 19: 0.77, 20: 0.82}
+HEAVIEST = {12: 0.67, 13: 0.76, 19: 0.77, 20: 0.82, 29: 0.77}
 
 CASES = Path(__file__).parents[1] / "data" / "reading"
 
@@ -68,7 +75,7 @@ class TestHeldOutAuthors:
     def test_verdicts(self, language: Language, author: int, question: Question) -> None:
         figures = evaluate.verdicts(language, author, question.value, question)
         assert figures["right"] >= VERDICTS[author][question.value]
-        assert figures["opposite"] <= MOST_OPPOSITE[question.value] + 1e-3
+        assert figures["opposite"] <= MOST_OPPOSITE[author][question.value] + 1e-3
 
     def test_types(self, language: Language, author: int) -> None:
         assert evaluate.types(language, author)["macro_f1"] >= TYPES

@@ -27,7 +27,7 @@ from services.scoring.reader_labels import (
     Verdict,
 )
 from services.scoring.reader_model import OnnxReader, Pair, Thresholds
-from services.scoring.semantic_judge import BEST
+from services.scoring.semantic_judge import mean_of_best
 from training.reading import corpus
 from training.reading.corpus import CALIBRATED, Situation
 from training.reading.figures import kappa
@@ -114,7 +114,7 @@ def _alignment_kappa(reader: OnnxReader) -> Callable[[float], float]:
             labels.append(label)
             for phrasings, found in scores.items():
                 pairs = [Pair(text, wanted) for wanted in (own.element, *own.phrasings[:phrasings])]
-                found.append(float(np.sort(compare(reader, pairs).nearness)[-BEST:].mean()))
+                found.append(mean_of_best(compare(reader, pairs).nearness))
     truth = np.array(labels) == 1
     return lambda threshold: float(np.mean([kappa(truth, np.array(found) >= threshold) for found in scores.values()]))
 

@@ -59,8 +59,9 @@ The authors are language models with different briefs, so they are more alike th
 
 ## Figures
 
-Nothing was fitted to authors {_listed(HELD_OUT)}. The last one was scored with the finished model, and one rule
-came afterwards (see the data); the others' figures were seen while the reader was made.
+Nothing was fitted to authors {_listed(HELD_OUT)}. Authors 20 and 29 were scored with the
+finished reader, and one rule was added after each (see the data); the first three authors' figures were seen while
+the reader was made.
 `python -m training.reading.evaluate --authors {",".join(map(str, HELD_OUT))}`
 
 | | {head} |

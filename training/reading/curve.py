@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from services.scoring.reader_labels import Relation
-from services.scoring.semantic_judge import BEST
+from services.scoring.semantic_judge import mean_of_best
 from training.reading import corpus
 from training.reading.base import base_folder
 from training.reading.calibrate import alignment_answers
@@ -47,7 +47,7 @@ def scores(network: ReaderNetwork, author: int, phrasings: int) -> tuple[np.ndar
             logits = network(**tokens([pairs[row] for row in rows])).relation
             same[rows] = torch.softmax(logits, -1)[:, Relation.SAME].numpy()
     ends = np.cumsum(sizes)
-    found = [np.sort(same[end - size : end])[-BEST:].mean() for end, size in zip(ends, sizes, strict=True)]
+    found = [mean_of_best(same[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
     return np.array(found), np.array(labels) == 1
 
 

@@ -26,6 +26,16 @@ def semantic(reader: OnnxReader) -> SemanticJudge:
     return SemanticJudge(reader, ResponseTypeClassifier(reader))
 
 
+def test_a_further_phrasing_takes_nothing_from_an_answer_that_names_the_element(semantic: SemanticJudge) -> None:
+    answer = "The water has been spilled on the floor."
+    alone, with_another = semantic.judge(
+        [AlignmentItem(answer, "spilled water"), AlignmentItem(answer, "spilled water", ("a puddle",))]
+    )
+    assert alone.aligned
+    assert with_another.aligned
+    assert with_another.score >= alone.score
+
+
 OLDER_PAIRS = Path(corpus.DATA) / "author_0_alignment.jsonl"
 """Pairs that the lexical judge was tuned on; they hold it to what it did."""
 

@@ -30,6 +30,14 @@ def test_the_examples_of_the_study(classifier: ResponseTypeClassifier, sentence:
     assert result.confidence == max(result.probabilities) > 0.5
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    ["Nothing but its own weight is keeping the load in place.", "Nothing except a thin rope holds the ladder."],
+)
+def test_an_exception_to_nothing_is_named(classifier: ResponseTypeClassifier, sentence: str) -> None:
+    assert classifier.classify([sentence])[0].type is not ResponseType.NONE
+
+
 @pytest.mark.parametrize("sentence", ["", "   ", "...", "123", "🔥🔥"])
 def test_what_has_no_words_is_unspecified(classifier: ResponseTypeClassifier, sentence: str) -> None:
     assert classifier.classify(["the child", sentence])[1] == UNJUDGED
