@@ -81,6 +81,17 @@ def test_misses_are_sorted_into_kinds(address: str) -> None:
     assert [own.misalignment_class for own in found.shares_without_refusals][-1] == "other"
     assert found.shares[0].interval is not None
     assert found.shares[0].interval.level == 0.9
+    assert found.shares[0].pictures == 0
+
+
+def test_misses_about_pictures_have_intervals_clustered_by_them(address: str) -> None:
+    named = [item.model_copy(update={"picture_id": "kitchen"}) for item in ITEMS]
+    with axia.Client(address) as client:
+        found = client.scoring.classify_misalignments(named)
+    refusals = next(own for own in found.shares if own.misalignment_class == "refusal")
+    assert refusals.pictures == 1
+    assert refusals.interval is not None
+    assert "clustered" in refusals.interval.method
 
 
 def test_the_async_client_answers_the_same(address: str) -> None:
