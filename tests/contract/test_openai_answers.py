@@ -7,7 +7,7 @@ from fake_endpoint import ANSWER, ASKED, Reply, chunk, engine, fake_endpoint, pi
 
 from services.inference.engine import Sampling
 from services.inference.engine_openai import OpenAIEngine
-from services.inference.generation import Completion, FinishReason, generate
+from services.inference.generation import Completion, Ending, FinishReason, generate
 from services.serving.errors import InvalidArgument, ServiceError, Unavailable
 
 SAID = [chunk("The pot "), chunk("boils over."), chunk(finish="stop")]
@@ -34,8 +34,8 @@ ALL_THOUGHT = {"completion_tokens": 100, "completion_tokens_details": {"reasonin
 
 async def completion(made: OpenAIEngine, *, first_sentence_only: bool = False) -> Completion:
     prepared = await made.prepare(ASKED)
-    samplings = [Sampling(7, 0.5, 1.0, 100)]
-    events = [event async for event in generate(made, prepared, samplings, first_sentence_only=first_sentence_only)]
+    samplings, ending = [Sampling(7, 0.5, 1.0, 100)], Ending(first_sentence_only=first_sentence_only)
+    events = [event async for event in generate(made, prepared, samplings, ending)]
     (done,) = (event for event in events if isinstance(event, Completion))
     return done
 
