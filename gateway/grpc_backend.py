@@ -33,11 +33,13 @@ from services.serving.limits import MAX_WITHIN_S
 from services.serving.logs import REQUEST_ID_KEY, request_id
 from services.serving.metrics import series
 from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.started import answer_with_headers
 from services.serving.status import from_rpc_error
 
 logger = logging.getLogger(__name__)
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+_GENERATE_ALL = f"/{SERVICE}/GenerateAll"
 _DESCRIBE_TIMEOUT_S = 1.0
 _CONNECT_TIMEOUT_S = 2.5
 """A little more than the longest pause between two attempts to connect (`channel_options`)."""
@@ -246,9 +248,15 @@ class GrpcBackend:
         return convert_model.to_generated(response)
 
     async def pass_on_all(
-        self, request: inference_pb2.GenerateAllRequest, timeout_s: float
+        self, request: inference_pb2.GenerateAllRequest, timeout_s: float, started: Callable[[], None] | None = None
     ) -> inference_pb2.GenerateAllResponse:
-        """Lets a replica answer a request in one message, what is done in time included; see `pass_on`."""
+        """Lets a replica answer a request in one message, what is done in time included; see `pass_on`.
+
+        Args:
+            request: What is asked.
+            timeout_s: Time for it, in seconds.
+            started: Called as soon as the replica says that its model has begun to answer.
+        """
         limit_s = self._route.limits.timeout_s
         if limit_s is not None:
             timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
@@ -257,8 +265,11 @@ class GrpcBackend:
         metadata = _metadata()
 
         def invoke(attempt: Attempt) -> Any:
-            stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
-            return stub.GenerateAll(request, timeout=attempt.timeout_s, metadata=metadata)
+            options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
+            if started is None:
+                return attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub).GenerateAll(request, **options)
+            answer = inference_pb2.GenerateAllResponse
+            return answer_with_headers(attempt.replica.channel, _GENERATE_ALL, request, answer, started, **options)
 
         generation = request.generation
         with self._asking():

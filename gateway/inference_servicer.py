@@ -16,6 +16,7 @@ from gateway.model import ModelInfo
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument, ServiceError
 from services.serving.limits import MAX_WITHIN_S, check_between
+from services.serving.started import StartedHeaders
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -46,7 +47,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             backend = await self._prepared(request.generation)
         except ServiceError as error:
             raise error.renamed(lambda field: f"generation.{field}") from error
-        return await backend.pass_on_all(request, self._time_for(context))
+        headers = StartedHeaders(context)
+        try:
+            return await backend.pass_on_all(request, self._time_for(context), headers.send)
+        finally:
+            await headers.sent()
 
     async def _prepared(self, request: inference_pb2.GenerateRequest) -> GrpcBackend:
         """The backend of a request, which is checked against its limits and gets its defaults."""

@@ -16,10 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gateway.http.readiness import DRAIN_MARK
-from gateway.http.settings import HttpSettings
+from gateway.http.settings import load_http_settings
 from services.serving.logs import configure_logs
 from services.serving.plain_lines import plain_lines_as_records
-from services.serving.settings import load_settings
 
 SERVICE = "gateway.http.service:HttpFaceService"
 _PR_SET_PDEATHSIG = 1
@@ -28,7 +27,7 @@ _POLL_S = 0.05
 
 def main() -> int:
     """Runs BentoML's server, as `bentoml serve` would, until it ends; returns its exit code."""
-    settings = load_settings(HttpSettings)
+    settings = load_http_settings()
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

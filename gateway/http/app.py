@@ -21,6 +21,7 @@ from gateway.http.images import add_images
 from gateway.http.models import add_models
 from gateway.http.openapi import add_document
 from gateway.http.origin import admission, sharing
+from gateway.http.other_interfaces import add_other_interfaces
 from gateway.http.problems import CallerGone, from_http_exception, problem_response, unexpected
 from gateway.http.readiness import is_ready
 from gateway.http.settings import HttpSettings
@@ -74,6 +75,7 @@ def create(settings: HttpSettings) -> HttpFace:
     add_images(api, context)
     add_watch(api, context)
     add_chat(api, context)
+    add_other_interfaces(api)
     add_document(api)
     api.add_exception_handler(ServiceError, _on_service_error)
     api.add_exception_handler(HTTPException, _on_http_exception)

@@ -49,7 +49,7 @@ def add_chat(app: FastAPI, context: Context) -> None:
         try:
             return await answer(request)
         except ServiceError as error:
-            return problem_response(error, request_id.get(), extension={"error": _openai_error(error)})
+            return problem_response(error, request_id.get(), extension={"error": openai_error(error)})
 
     async def answer(request: Request) -> Response:
         timeout_s = read_timeout(request, context.settings)
@@ -92,7 +92,8 @@ def _read(body: bytes) -> Asked:
     return to_asked(read_chat(body))
 
 
-def _openai_error(error: ServiceError) -> dict[str, Any]:
+def openai_error(error: ServiceError) -> dict[str, Any]:
+    """An error as OpenAI's clients read it, beside the problem details."""
     field = error.violations[0].field if error.violations else None
     kind = _ERROR_TYPES.get(error.code, "server_error")
     return {"message": error.message, "type": kind, "param": field, "code": error.reason.lower()}
@@ -100,4 +101,4 @@ def _openai_error(error: ServiceError) -> dict[str, Any]:
 
 def _error_event(error: ServiceError) -> ServerSentEvent:
     """An error within a stream; OpenAI's clients look for `error` in the data."""
-    return json_event(None, problem(error, request_id.get()) | {"error": _openai_error(error)})
+    return json_event(None, problem(error, request_id.get()) | {"error": openai_error(error)})

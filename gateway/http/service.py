@@ -7,16 +7,15 @@ import bentoml
 
 from gateway.http.app import create
 from gateway.http.readiness import is_ready
-from gateway.http.settings import HttpSettings
+from gateway.http.settings import load_http_settings
 from gateway.http.stopping import refuse_when_stopping
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
-from services.serving.settings import load_settings
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
 
 refuse_when_stopping()
-_SETTINGS = load_settings(HttpSettings)
+_SETTINGS = load_http_settings()
 _FACE = create(_SETTINGS)
 
 _TIMEOUT_ROOM_S = 30.0

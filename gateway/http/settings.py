@@ -1,5 +1,6 @@
 """Settings of the HTTP face: environment variables with the prefix AXIA_HTTP_."""
 
+import os
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +10,10 @@ from pydantic_settings import SettingsConfigDict
 
 from services.serving.addresses import Addresses
 from services.serving.environment import Listed
-from services.serving.settings import ServerSettings
+from services.serving.settings import ServerSettings, load_settings
+
+_NOTICES_TOLD = "AXIA_NOTICES_TOLD"
+"""Environment variable by which a process says to those that it starts that it has reported what is ignored."""
 
 
 class HttpSettings(ServerSettings):
@@ -60,6 +64,16 @@ class HttpSettings(ServerSettings):
     def without_effect(self) -> Mapping[str, str]:
         """Settings of gRPC servers that mean nothing here."""
         return UNUSED
+
+
+def load_http_settings() -> HttpSettings:
+    """The settings from the environment; of the processes that BentoML's server has, the first reports what is ignored.
+
+    Otherwise as `services.serving.settings.load_settings`.
+    """
+    settings = load_settings(HttpSettings, notices=_NOTICES_TOLD not in os.environ)
+    os.environ[_NOTICES_TOLD] = "1"
+    return settings
 
 
 UNUSED = MappingProxyType(

@@ -27,6 +27,9 @@ _DEFAULT = 1.0
 """Of temperature and top_p by OpenAI's definition: a field that is left out has this value, as far as can be told."""
 _SAMPLING_FIELDS = ("temperature", "top_p", "seed")
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
+_ANY_OBJECT = {"type": "object"}
+"""The schema by which the contract asks for any JSON object."""
+_OBJECT_FORMAT = {"type": "json_object"}
 _SHORT_SEED_BITS = 31
 _ONLY_ONE = re.compile(r"\bboth\b|only one|not .{0,20}together|mutually exclusive", re.IGNORECASE)
 _OF_A_VALUE = re.compile(
@@ -82,6 +85,8 @@ class Fields:
         self._seed_bits = 0 if "seed" in self._left_out else settings.openai_seed_bits
         self._length_field: str = settings.openai_max_tokens_field
         self._length_swapped = False
+        self._objects_by_schema = False
+        """Whether it takes schemas only, and not the format of any JSON object."""
         self._usage: str = settings.openai_usage if settings.openai_stream else "none"
 
     def of(self, sampling: Sampling) -> dict[str, Any]:
@@ -101,14 +106,20 @@ class Fields:
         if self._usage == "continuous":
             fields["stream_options"]["continuous_usage_stats"] = True
         if sampling.answer_format is not None:
-            schema = {"name": "answer", "strict": True, "schema": schema_of(sampling.answer_format)}
-            fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+            fields["response_format"] = self._response_format(schema_of(sampling.answer_format))
         for name in ("temperature", "top_p"):
             if name in self._left_out or (name in self._not_as_default and fields[name] == _DEFAULT):
                 del fields[name]
         if self._only_one and {"temperature", "top_p"} <= fields.keys():
             del fields["temperature" if fields["temperature"] == _DEFAULT != fields["top_p"] else "top_p"]
         return fields
+
+    def _response_format(self, schema: dict[str, Any]) -> dict[str, Any]:
+        # Strict endpoints take schemas that name every field alone, so any object has a format of its own there.
+        if schema == _ANY_OBJECT and not self._objects_by_schema:
+            return _OBJECT_FORMAT
+        named = {"name": "answer", "strict": schema != _ANY_OBJECT, "schema": schema}
+        return {"type": "json_schema", "json_schema": named}
 
     @property
     def described(self) -> dict[str, Any]:
@@ -128,6 +139,9 @@ class Fields:
         """
         before = self.__dict__ | {"_left_out": set(self._left_out), "_not_as_default": set(self._not_as_default)}
         named = [name for name in (*_SAMPLING_FIELDS, "stream_options", *_LENGTH_FIELDS) if _names(said, name)]
+        # OpenAI wants the word JSON in the messages beside that format; its words say so to the caller.
+        if _names(said, "response_format") and not _names(said, "messages"):
+            named.append("response_format")
         self._adapt(named, said.message, fields)
         changed = before != self.__dict__
         if changed:
@@ -140,6 +154,9 @@ class Fields:
         return changed or any(name in fields and self._sends_otherwise(name, fields) for name in named)
 
     def _adapt(self, named: list[str], words: str, fields: dict[str, Any]) -> None:
+        if "response_format" in named and fields.get("response_format") == _OBJECT_FORMAT:
+            self._objects_by_schema = True
+            return
         if {"temperature", "top_p"} <= set(named) and _ONLY_ONE.search(words):
             self._only_one = self._only_one or {"temperature", "top_p"} <= fields.keys()
             return
@@ -171,6 +188,8 @@ class Fields:
             return bool(fields["seed"] >= 2**self._seed_bits)
         if name == "stream_options":
             return self._usage == "none"
+        if name == "response_format":
+            return self._objects_by_schema and fields[name] == _OBJECT_FORMAT
         if name in _LENGTH_FIELDS:
             return name != self._length_field
         both = self._only_one and {"temperature", "top_p"} <= fields.keys()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -13,10 +11,8 @@ import grpc
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from services.inference import convert
 from services.inference.sampler import Sampler
-from services.serving.attempts import STARTED_KEY
 from services.serving.errors import ServiceError
-
-logger = logging.getLogger(__name__)
+from services.serving.started import StartedHeaders
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
@@ -40,7 +36,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.GenerateAllResponse:
         """Samples the completions of a conversation and sends them together."""
         within_s = convert.to_time_for_all(request, context.time_remaining())
-        headers = _Headers(context)
+        headers = StartedHeaders(context)
         try:
             asked = convert.to_sample_request(request.generation, self._sampler.settings)
             sampled = await self._sampler.sample_all(asked, within_s, headers.send)
@@ -56,33 +52,6 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Describes the model."""
         model = convert.from_model(self._sampler.describe(), self._sampler.settings)
         return inference_pb2.GetModelResponse(model=model)
-
-
-class _Headers:
-    """Headers of a response that are sent before it, beside what goes on.
-
-    Sending them can fail where the caller is gone, which ends the call anyway, and must not be cut off by a time limit:
-    gRPC would send them again with the status, and fail at that.
-    """
-
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        self._context = context
-        self._sending: asyncio.Task[None] | None = None
-
-    def send(self) -> None:
-        """Begins to send them."""
-        self._sending = asyncio.create_task(self._send())
-
-    async def _send(self) -> None:
-        try:
-            await self._context.send_initial_metadata(((STARTED_KEY, "1"),))
-        except Exception:  # of gRPC's own types; it ends the call itself
-            logger.debug("the caller was gone before its headers", exc_info=True)
-
-    async def sent(self) -> None:
-        """Waits until they are out, if they were to be sent."""
-        if self._sending is not None:
-            await self._sending
 
 
 class InferenceComponent:

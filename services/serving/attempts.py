@@ -20,10 +20,8 @@ import grpc
 
 from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, ServiceError, Unavailable
 from services.serving.replicas import Replica, ReplicaSet
+from services.serving.started import has_started
 from services.serving.status import from_rpc_error
-
-STARTED_KEY = "axia-started"
-"""Key of the headers by which a server says that a model has begun to answer."""
 
 _NEVER_SENT = ("failed to connect", "connection attempt", "connections to all backends")
 """Parts of gRPC's messages of calls that found no connection; it has no code for that."""
@@ -59,7 +57,7 @@ def read_failure(error: grpc.aio.AioRpcError, *, started: bool) -> Failure:
         started: Whether an answer had begun to come.
     """
     failure = from_rpc_error(error)
-    started = started or any(key == STARTED_KEY for key, _ in error.initial_metadata() or ())
+    started = started or has_started(error.initial_metadata())
     text = (error.details() or "").lower()
     transport = failure.reason == "UNAVAILABLE"  # none of our servers' own reasons
     never_sent = transport and any(sign in text for sign in _NEVER_SENT)

@@ -72,28 +72,20 @@ class ServerSettings(BaseSettings):
         return {}
 
 
-def load_settings(cls: type[SettingsT]) -> SettingsT:
+def load_settings(cls: type[SettingsT], *, notices: bool = True) -> SettingsT:
     """Loads settings from the environment, or ends the process with a message that names each bad variable.
 
     A variable with the right prefix and an unknown name is reported on standard error and otherwise ignored: it may be
     a slip. So are a setting that has no effect, and variables that Kubernetes injects.
+
+    Args:
+        cls: The settings.
+        notices: Whether to report what is ignored; another process that read the same variables may have done so.
     """
     prefix = cls.model_config.get("env_prefix", "")
     service = prefix.removeprefix("AXIA_").strip("_").lower()
-    known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-    injected = service_links(prefix)
-    if injected:
-        tell(
-            service,
-            logging.INFO,
-            f"{', '.join(injected)}: ignored; Kubernetes sets such variables for a Service, and enableServiceLinks: "
-            "false in the Pod's specification keeps them out",
-        )
-    for name in sorted(os.environ):
-        if prefix and name.startswith(prefix) and name not in known and name not in injected:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            tell(service, logging.WARNING, f"{name} is not a setting and is ignored{hint}")
+    if notices:
+        _tell_ignored(cls, prefix, service)
     try:
         settings = cls()
     except ValidationError as error:
@@ -111,10 +103,28 @@ def load_settings(cls: type[SettingsT]) -> SettingsT:
             )
             tell(service, logging.ERROR, f"{variable}: {message}{given}")
         raise SystemExit(2) from None
-    for name, why in settings.without_effect().items():
+    for name, why in settings.without_effect().items() if notices else ():
         if name in settings.model_fields_set:
             tell(service, logging.WARNING, f"{prefix}{name.upper()} has no effect: {why}")
     return settings
+
+
+def _tell_ignored(cls: type[ServerSettings], prefix: str, service: str) -> None:
+    """Reports variables with the prefix that are no settings."""
+    known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+    injected = service_links(prefix)
+    if injected:
+        tell(
+            service,
+            logging.INFO,
+            f"{', '.join(injected)}: ignored; Kubernetes sets such variables for a Service, and enableServiceLinks: "
+            "false in the Pod's specification keeps them out",
+        )
+    for name in sorted(os.environ):
+        if prefix and name.startswith(prefix) and name not in known and name not in injected:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            tell(service, logging.WARNING, f"{name} is not a setting and is ignored{hint}")
 
 
 def _may_hold_secrets(cls: type[ServerSettings], name: str) -> bool:

@@ -15,9 +15,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway.backends import BackendPool
 from gateway.grpc_backend import SERVICE
+from gateway.inference_servicer import InferenceServicer
 from gateway.routes import Route
 from gateway.settings import GatewaySettings
 from services.serving import replicas
+from services.serving.errors import Code, DeadlineExceeded, ServiceError
+from services.serving.interceptors import CallInterceptor
+from services.serving.started import STARTED_KEY
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -30,6 +34,8 @@ class Model(inference_pb2_grpc.InferenceServiceServicer):
         self.answer_s = answer_s
         self.address = ""
         self.calls = 0
+        self.begins = False
+        """Whether it says that it has begun to answer."""
 
     async def GetModel(self, request: Any, context: Any) -> inference_pb2.GetModelResponse:  # noqa: N802
         model = inference_pb2.Model(name=self.name, max_samples=16, max_tokens=1000, accepts_images=True)
@@ -37,6 +43,8 @@ class Model(inference_pb2_grpc.InferenceServiceServicer):
 
     async def GenerateAll(self, request: Any, context: Any) -> inference_pb2.GenerateAllResponse:  # noqa: N802
         self.calls += 1
+        if self.begins:
+            await context.send_initial_metadata(((STARTED_KEY, "1"),))
         await asyncio.sleep(self.answer_s)
         return inference_pb2.GenerateAllResponse()
 
@@ -181,4 +189,55 @@ async def test_an_address_that_goes_while_it_is_asked_ends_nothing(monkeypatch: 
         assert own.callable
         assert await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
     sink.close()
+    await model.stop()
+
+
+@asynccontextmanager
+async def passing_on(own: BackendPool) -> AsyncIterator[str]:
+    """The address of a gateway's inference service in front of a pool."""
+    server = grpc.aio.server(interceptors=[CallInterceptor()])
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(own, GatewaySettings()), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+async def test_a_gateway_behind_a_gateway_says_at_once_that_a_model_has_begun_to_answer() -> None:
+    model = Model(answer_s=60.0)
+    await model.start()
+    asked = inference_pb2.GenerateAllRequest(generation={"model": "m", "messages": [{"text": "What?"}]})
+    async with (
+        pool(model.address) as own,
+        passing_on(own) as address,
+        pool(address) as outer,
+        asyncio.timeout(30),
+    ):
+        await own.start()
+        await outer.start()
+        held, begun = await outer.find("m"), asyncio.Event()
+        model.begins = True
+        call = asyncio.create_task(held.pass_on_all(asked, 40, begun.set))
+        await begun.wait()
+        # The model's server is lost when it had begun, and no call may be made of that anew.
+        await model.stop()
+        with pytest.raises(ServiceError) as failed:
+            await call
+        assert failed.value.code is Code.UNAVAILABLE
+        assert model.calls == 1
+
+
+async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
+    model = Model()
+    await model.start()
+    async with pool(model.address) as own:
+        await own.start()
+        held, begun = await own.find("m"), asyncio.Event()
+        assert await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10, begun.set) is not None
+        assert not begun.is_set()
+        model.answer_s = 60.0
+        with pytest.raises(DeadlineExceeded):
+            await held.pass_on_all(inference_pb2.GenerateAllRequest(), 0.3, begun.set)
     await model.stop()

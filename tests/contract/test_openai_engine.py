@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import io
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_endpoint import ANSWER, ASKED, KEY, chunk, engine, fake_endpoint, pieces, plain, streamed, usage
+from fake_endpoint import ANSWER, ASKED, KEY, Reply, chunk, engine, fake_endpoint, pieces, plain, streamed, usage
 from pictures import photograph
 from PIL import Image
 from processes import free_port
@@ -437,10 +438,50 @@ async def test_choices_are_asked_for_as_a_json_schema_and_come_back_unwrapped() 
 
 
 async def test_a_callers_schema_is_asked_for_as_it_is_and_its_json_is_streamed() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.replies = [streamed(chunk('{"a":'), chunk(" 1}"), chunk(finish="stop"), "[DONE]")]
-        assert await text_of(made, held(AnswerFormat(json_schema='{"type": "object"}'))) == ('{"a": 1}', "stop")
-    assert endpoint.asked[0].fields["response_format"]["json_schema"]["schema"] == {"type": "object"}
+        assert await text_of(made, held(AnswerFormat(json_schema=json.dumps(schema)))) == ('{"a": 1}', "stop")
+    assert endpoint.asked[0].fields["response_format"]["json_schema"] == {
+        "name": "answer", "strict": True, "schema": schema,
+    }  # fmt: skip
+
+
+ANY_OBJECT = AnswerFormat(json_schema='{"type": "object"}')
+SAID_IN_JSON = streamed(chunk('{"a": 1}'), chunk(finish="stop"), "[DONE]")
+
+
+async def test_any_json_object_is_asked_for_by_the_format_for_it() -> None:
+    """Strict endpoints, such as OpenAI's, refuse a schema that names no fields."""
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [SAID_IN_JSON]
+        assert await text_of(made, held(ANY_OBJECT)) == ('{"a": 1}', "stop")
+    assert endpoint.asked[0].fields["response_format"] == {"type": "json_object"}
+
+
+async def test_an_endpoint_that_takes_schemas_alone_is_asked_for_any_object_by_one_from_then_on() -> None:
+    def reply(fields: dict[str, Any]) -> Reply:
+        if fields["response_format"]["type"] == "json_object":  # as LM Studio answers
+            return plain({"error": "'response_format.type' must be 'json_schema' or 'text'"}, 400)
+        return SAID_IN_JSON
+
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.answer = reply
+        for _ in range(2):
+            assert await text_of(made, held(ANY_OBJECT)) == ('{"a": 1}', "stop")
+    sent = [asked.fields["response_format"] for asked in endpoint.asked]
+    assert [own["type"] for own in sent] == ["json_object", "json_schema", "json_schema"]
+    assert sent[-1]["json_schema"] == {"name": "answer", "strict": False, "schema": {"type": "object"}}
+
+
+async def test_a_conversation_without_the_word_json_is_refused_in_the_endpoints_words_and_nothing_is_learned() -> None:
+    words = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [plain({"error": {"message": words, "param": "messages"}}, 400), SAID_IN_JSON]
+        with pytest.raises(InvalidArgument, match="must contain the word 'json'"):
+            await text_of(made, held(ANY_OBJECT))
+        assert await text_of(made, held(ANY_OBJECT)) == ('{"a": 1}', "stop")
+    assert [asked.fields["response_format"]["type"] for asked in endpoint.asked] == ["json_object"] * 2
 
 
 async def test_an_endpoint_that_ignores_the_format_is_told_from_one_that_was_cut_and_from_a_refusal() -> None:

@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,13 +24,15 @@ import websockets
 from http_face import parse_events
 from pictures import photograph
 from processes import HttpFace, Suite
+from pydantic import BaseModel
 
 PICTURE = photograph(1)
 
 
 @pytest.fixture(scope="module")
 def http(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpFace]:
-    with processes.http_face(tmp_path_factory.mktemp("http") / "http.log", suite.gateway.address) as face:
+    odd = {"reflection": "true", "prot": 80}  # what is ignored is reported, see below
+    with processes.http_face(tmp_path_factory.mktemp("http") / "http.log", suite.gateway.address, **odd) as face:
         face.wait_for()
         yield face
 
@@ -64,6 +67,67 @@ def test_curl_receives_each_completion_as_an_event(http: HttpFace, tmp_path: Pat
     file.write_bytes(PICTURE)
     events = parse_events(curl("-N", "-F", f"image=@{file}", "-F", "n=2", f"{http.url}/v1/detect/stream"))
     assert [name for name, _ in events if name != ":"] == ["completion", "completion", "summary"]
+
+
+def test_curl_receives_a_chat_as_it_is_generated(http: HttpFace, tmp_path: Path) -> None:
+    body = tmp_path / "chat.json"
+    fields = {"model": "scripted", "messages": question("What needs attention here?"), "temperature": 0}
+    body.write_text(json.dumps(fields | {"stream": True, "stream_options": {"include_usage": True}}))
+    json_body = ("-H", "Content-Type: application/json", "-d", f"@{body}", f"{http.url}/v1/chat/completions")
+    chunks = [data for name, data in parse_events(curl("-N", *json_body)) if name != ":"]
+    assert chunks.pop() == "[DONE]"
+    assert chunks[-1]["usage"]["completion_tokens"] > 0
+    said = [choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"]]
+    assert len(said) > 5
+    body.write_text(json.dumps(fields))
+    answer = json.loads(curl(*json_body))
+    assert answer["choices"][0]["message"]["content"] == "".join(said)
+
+
+def commands(document: str) -> list[str]:
+    """The commands of a document that ask the HTTP face, as they are written there."""
+    found: list[list[str]] = []
+    goes_on = ends_with = ""
+    for line in (processes.ROOT / document).read_text().splitlines():
+        written = line.removeprefix("    ")
+        if goes_on or ends_with:
+            found[-1].append(written)
+            ends_with = "" if written == ends_with else ends_with
+        elif line.startswith(("    curl ", "    python - <<")):
+            found.append([written])
+            ends_with = written.rpartition("<<")[2] if "<<" in written else ""
+        else:
+            continue
+        goes_on = written if written.endswith("\\") else ""
+    return ["\n".join(lines) for lines in found if "8080" in "".join(lines)]
+
+
+COMMANDS = [*commands("README.md"), *commands("docs/http.md")]
+
+
+def test_documents_have_commands_that_are_tried_here() -> None:
+    assert sum(command.startswith("curl") for command in COMMANDS) == 5
+    assert sum(command.startswith("python") for command in COMMANDS) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_documents_work_as_they_are_written(http: HttpFace, command: str) -> None:
+    tried = command.replace("http://127.0.0.1:8080", http.url).replace("python ", f"{sys.executable} ", 1)
+    tried = re.sub("^curl ", "curl -sS -m 60 -w '\\n%{http_code}' ", tried)
+    result = subprocess.run(
+        ["bash", "-c", tried], cwd=processes.ROOT, capture_output=True, text=True, check=False, timeout=90
+    )
+    assert result.returncode == 0, result.stderr
+    if not command.startswith("curl"):
+        assert "total_tokens" in result.stdout
+        return
+    body, _, status = result.stdout.rpartition("\n")
+    if "README.md" in command:  # no picture
+        assert status == "400"
+        assert "image.data" in body
+    else:
+        assert status == "200", body
+        assert body.count('"first_sentence"') >= 3
 
 
 def test_errors_of_the_suite_arrive_as_problems(http: HttpFace) -> None:
@@ -113,6 +177,12 @@ def test_models_prompts_health_and_metrics_are_there(http: HttpFace) -> None:
         assert curl("-o", "/dev/null", "-w", "%{http_code}", f"{http.url}/{path}") == "200"
     metrics = curl(f"http://127.0.0.1:{http.metrics_port}/metrics")
     assert 'axia_http_requests_total{method="GET",route="/v1/prompts",status="200"}' in metrics
+
+
+def test_settings_that_are_ignored_are_reported_once_by_all_its_processes(http: HttpFace) -> None:
+    log = http.log.read_text()
+    assert log.count("AXIA_HTTP_REFLECTION has no effect") == 1
+    assert log.count("AXIA_HTTP_PROT is not a setting and is ignored; did you mean AXIA_HTTP_PORT?") == 1
 
 
 def test_a_client_made_from_the_document_detects_values(http: HttpFace, tmp_path: Path) -> None:
@@ -215,6 +285,11 @@ def test_openais_client_shows_several_pictures_in_any_turn(chat: openai.OpenAI) 
     assert (refused.value.code, refused.value.param) == ("too_many_images", "messages[0].content[4].image_url.url")
 
 
+class Report(BaseModel):
+    title: str
+    danger: int
+
+
 def test_openais_client_gets_json_by_a_schema(tmp_path: Path) -> None:
     answers = tmp_path / "answers.yaml"
     answers.write_text(json.dumps({"answers": [{"say": ['{"title": "A stove", "danger": 2}']}]}))
@@ -233,6 +308,8 @@ def test_openais_client_gets_json_by_a_schema(tmp_path: Path) -> None:
         assert answer.model_extra == answer.model_extra | {
             "notices": ["max_tokens 10,000 is over the limit of this model; 1,024 was used"]
         }
+        parsed = chat.chat.completions.parse(**fixed, response_format=Report).choices[0].message.parsed
+        assert parsed == Report(title="A stove", danger=2)
         loose = chat.chat.completions.create(**fixed, response_format={"type": "json_object"})
         assert json.loads(loose.choices[0].message.content or "")["danger"] == 2
         broken: Any = {"type": "json_schema", "json_schema": {"name": "report", "schema": {"a": "x" * 20_000}}}

@@ -2,6 +2,7 @@ import base64
 import json
 from typing import Any
 
+import openai
 import pytest
 from http_face import Face, FakeGateway
 from pictures import photograph
@@ -283,3 +284,29 @@ async def test_models_are_listed_in_openais_form_with_more(http: Face, gateway: 
     assert (await http.get("/v1/models/other")).json()["reason"] == "MODEL_UNKNOWN"
     assert (await http.get("/v1/prompts")).json()["prompts"][0]["id"] == "detect/baseline"
     assert json.dumps(listed)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/v1/responses", "Responses interface"),
+        ("/v1/completions", "/v1/chat/completions"),
+        ("/v1/messages", "Anthropic"),
+        ("/api/chat", "Ollama"),
+        ("/chat/completions", "end the client's base URL with /v1"),
+    ],
+)
+async def test_an_address_of_another_interface_says_what_to_set_instead(http: Face, path: str, says: str) -> None:
+    response = await http.post(path, json={"model": "m", "input": "What?", "stream": True})
+    assert (response.status_code, response.json()["reason"]) == (404, "OTHER_INTERFACE")
+    assert says in response.json()["detail"]
+    assert says in response.json()["error"]["message"]
+    assert path not in (await http.get("/openapi.json")).json()["paths"]
+
+
+async def test_openais_client_is_told_that_responses_are_not_offered(http: Face) -> None:
+    """As Home Assistant's own OpenAI integration asks."""
+    async with openai.AsyncOpenAI(base_url=f"{http.base_url}/v1", api_key="none", max_retries=0) as client:
+        with pytest.raises(openai.NotFoundError, match="set the client to chat completions") as refused:
+            await client.responses.create(model="m", input="What?", stream=True)
+    assert refused.value.code == "other_interface"

@@ -295,13 +295,44 @@ def as_home_assistant_sends() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def as_llm_vision_of_2024_sends() -> dict[str, Any]:
+    """The same integration before it held answers to a schema, as many installations still have it."""
+    content = [{"type": "text", "text": "Image 1:"}, image(detail="low"), {"type": "text", "text": "camera.door:"}]
+    messages = turns(("user", [*content, image(OTHER, detail="low"), {"type": "text", "text": "Who is it?"}]))
+    return {"model": "m", "messages": messages, "max_tokens": 100, "temperature": 0.5}
+
+
+def as_home_assistant_goes_on() -> dict[str, Any]:
+    """The same conversation a turn later: the answer as it was held, and a question in text alone."""
+    first = as_home_assistant_sends()
+    answered = {"role": "assistant", "content": "A stove."}
+    more = [answered, {"role": "user", "content": "Is it on?"}]
+    body = first | {"messages": first["messages"] + more}
+    del body["response_format"]
+    return body
+
+
+def as_an_sdk_sends_what_is_not_set() -> dict[str, Any]:
+    """Every field that has no value as null, and those of OpenAI's newer interface beside them."""
+    system = {"role": "developer", "content": [{"type": "text", "text": "You watch."}], "name": None}
+    said = {"role": "assistant", "content": "Hello.", "tool_calls": None, "refusal": None, "audio": None}
+    messages = [system, *turns(("user", "Hello")), said, *turns(("user", [ASK, image(detail="low")]))]
+    null: dict[str, Any] = dict.fromkeys(
+        ("max_tokens", "max_completion_tokens", "stop", "seed", "temperature", "top_p", "stream_options", "tools")
+    )
+    return {"model": "m", "messages": messages, "n": 1, "user": "robot-1", "stream": False, **null}
+
+
 @pytest.mark.parametrize(
     ("body", "pictures"),
     [
         (as_frigate_sends(), 3),
         (as_frigate_of_2024_sends(), 2),
         (as_llm_vision_sends(), 2),
+        (as_llm_vision_of_2024_sends(), 2),
         (as_home_assistant_sends(), 1),
+        (as_home_assistant_goes_on(), 1),
+        (as_an_sdk_sends_what_is_not_set(), 1),
     ],
 )
 async def test_bodies_of_known_clients_are_answered(
@@ -314,3 +345,14 @@ async def test_bodies_of_known_clients_are_answered(
     assert found.HasField("image") + sum(len(message.images) for message in found.messages) == pictures
     assert [message.role for message in found.messages][-1] == USER
     assert found.HasField("answer_format") == ("response_format" in body)
+
+
+async def test_a_conversation_that_ends_with_the_assistant_is_refused_by_that_message(
+    http: Face, gateway: FakeGateway
+) -> None:
+    """As clients send that want an answer continued; the model's server refuses it."""
+    gateway.answers["Generate"] = InvalidArgument("messages[2].role", "the last message must be the user's")
+    messages = turns(("user", [ASK, image()]), ("user", "Why?"), ("assistant", "Because"), ("assistant", " of"))
+    response = await post(http, [*turns(("system", "Help.")), *messages])
+    assert response.json()["error"]["param"] == "messages[3].role"
+    assert "must be the user's" in response.json()["error"]["message"]

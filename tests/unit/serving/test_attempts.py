@@ -6,9 +6,10 @@ from typing import Any
 import grpc
 import pytest
 
-from services.serving.attempts import STARTED_KEY, Attempt, Calls, Deaths, NoReplica, RetryBudget, read_failure
+from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget, read_failure
 from services.serving.errors import ENGINE_DIED, ServiceError, Unavailable
 from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.started import STARTED_KEY
 from services.serving.status import to_status
 
 OK = "answered"
