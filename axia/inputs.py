@@ -94,6 +94,8 @@ class MisalignmentItem(_Input):
     """What kind of answer it is. None: it is classified."""
     element_type: ResponseType | None = None
     """What kind of answer the annotators gave. None: `element` is classified."""
+    picture_id: str = ""
+    """The picture that the answer is about, for all items or for none; intervals are clustered by it."""
 
 
 class Rating(_Input):

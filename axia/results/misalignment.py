@@ -23,7 +23,9 @@ class MisalignmentShare(Result):
     share: float | None
     """Share of all misses, 0 to 1; None without a miss."""
     interval: Interval | None
-    """Wilson interval of the share."""
+    """Wilson interval of the share, clustered by picture where items have one."""
+    pictures: int = 0
+    """Pictures with a miss; 0 where items have none."""
 
 
 class Misalignments(Result):
