@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
+from typing import TypeAlias
 
 from axia.judges.figures import share_interval
 from axia.v1 import scoring_pb2
@@ -22,7 +23,7 @@ _MISSES = {
 }  # fmt: skip
 """By the types of the answer and of the element."""
 
-_Class = scoring_pb2.MisalignmentClass.ValueType
+_Class: TypeAlias = scoring_pb2.MisalignmentClass.ValueType
 
 
 def persona(outcomes: Sequence[scoring_pb2.PersonaOutcome]) -> scoring_pb2.ScorePersonaResponse:
