@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -170,3 +170,9 @@ class Call:
             code="INTERNAL",
             request_id=self.request_id,
         )
+
+
+class NewCall(Protocol):
+    """Makes a call with a time limit, or the client's."""
+
+    def __call__(self, timeout: float | None) -> Call: ...

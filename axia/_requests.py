@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -11,17 +11,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
 from axia._connection import MAX_MESSAGE_BYTES
+from axia._options import DetectOptions, InterestOptions, PreferenceOptions, SearchOptions
 from axia._pictures import Channels, Picture, read, too_large
-from axia.errors import InvalidRequest, ServerError
-from axia.inputs import AlignmentItem, GroundTruth, SearchFilter
-from axia.results import (
-    ImageMetadata,
-    Preference,
-    PreferenceEvent,
-    PreferenceJudgement,
-    PreferencePlan,
-    PreferenceSummary,
-)
+from axia.errors import InvalidRequest
+from axia.inputs import AlignmentItem, GroundTruth
+from axia.results import ImageMetadata, Preference
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2
 
 ASSESSMENT_TIMEOUT_S = 86_400.0
@@ -39,71 +33,6 @@ _SENTENCE_RULES = {
 }
 
 MessageT = TypeVar("MessageT", bound=Message)
-
-
-class DetectOptions(TypedDict, total=False):
-    """How to sample a detection; `axia.client.Client.detect` describes each."""
-
-    n: int | None
-    temperature: float | Sequence[float] | None
-    top_p: float | None
-    max_tokens: int | None
-    seed: int | None
-    model: str | None
-    prompt_id: str | None
-    prompt_text: str | None
-    system_prompt_id: str | None
-    system_prompt_text: str | None
-    full_text: bool
-    abstain_threshold: float | None
-    ground_truth: GroundTruth | None
-    sentence_rule: Literal["answer", "literal"] | None
-    channels: Channels
-
-
-class SearchOptions(TypedDict, total=False):
-    """Which pictures a search finds; `axia.client.Client.search_text` describes each."""
-
-    k: int | None
-    filter: SearchFilter | None
-    score_threshold: float | None
-
-
-class SamplingOptions(TypedDict, total=False):
-    """How a protocol samples; `axia.client.Client.assess_preference` describes each."""
-
-    model: str | None
-    temperature: float | None
-    top_p: float | None
-    max_tokens: int | None
-    seed: int | None
-
-
-class PreferenceOptions(SamplingOptions, total=False):
-    """What an assessment asks; `axia.client.Client.assess_preference` describes each."""
-
-    values: Sequence[str]
-    keywords: Sequence[str]
-    k: int | None
-    filter: SearchFilter | None
-    score_threshold: float | None
-    modality: Literal["picture", "description"]
-    traits: Sequence[str]
-    confidence_level: float | None
-    structured: bool
-    describer: str | None
-    descriptions: Mapping[str, str] | None
-    resume: Preference | None
-
-
-class InterestOptions(SamplingOptions, total=False):
-    """How a persona judges; `axia.client.Client.judge_interest` describes each."""
-
-    image_ids: Sequence[str]
-    strategy: Literal["simple", "isq"]
-    threshold: float | None
-    structured: bool
-    channels: Channels
 
 
 def build(message: type[MessageT], fields: Mapping[str, object]) -> MessageT:
@@ -350,28 +279,3 @@ def index_image(
     request = build(retrieval_pb2.IndexImagesRequest, {"metadata": metadata, "tag": tag})
     request.image.data = data
     return limited(request), path
-
-
-class Gathered:
-    """Puts the events of an assessment together."""
-
-    def __init__(self, resume: Preference | None) -> None:
-        self._plan: PreferencePlan | None = None
-        self._judgements = list(resume.judgements) if resume else []
-        self._summary: PreferenceSummary | None = None
-
-    def add(self, event: PreferenceEvent) -> None:
-        """One more event."""
-        match event:
-            case PreferencePlan():
-                self._plan = event
-            case PreferenceJudgement():
-                self._judgements.append(event)
-            case PreferenceSummary():
-                self._summary = event
-
-    def preference(self) -> Preference:
-        """The assessment, as far as it came."""
-        if self._plan is None:
-            raise ServerError("the server sent no plan before its answers: update it to this client's version")
-        return Preference(plan=self._plan, judgements=tuple(self._judgements), summary=self._summary)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from axia import _requests, convert
 from axia._connected import AsyncConnected, Connected
+from axia._options import SearchOptions
 from axia._pictures import Channels, Picture
-from axia._requests import SearchOptions
 from axia._streams import AsyncFeed, Feed, each
 from axia.results import (
     Acknowledgement,

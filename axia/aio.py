@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Unpack
 
 from axia import _requests, convert
+from axia._gathered import Gathered
+from axia._options import DetectOptions, InterestOptions, PreferenceOptions
 from axia._pictures import Picture
-from axia._requests import DetectOptions, InterestOptions, PreferenceOptions
 from axia._retrieval import AsyncRetrievalCalls
 from axia._streams import AsyncFeed, each
 from axia.inputs import AlignmentItem
@@ -134,7 +135,7 @@ class AsyncClient(AsyncRetrievalCalls):
         self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
     ) -> Preference:
         """See `Client.preference`."""
-        gathered = _requests.Gathered(options.get("resume"))
+        gathered = Gathered(options.get("resume"))
         async with aclosing(self.assess_preference(timeout=timeout, **options)) as events:
             async for event in events:
                 gathered.add(event)

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Unpack
 
 from axia import _requests, convert
+from axia._gathered import Gathered
+from axia._options import DetectOptions, InterestOptions, PreferenceOptions
 from axia._pictures import Picture
-from axia._requests import DetectOptions, InterestOptions, PreferenceOptions
 from axia._retrieval import RetrievalCalls
 from axia._streams import Feed
 from axia.inputs import AlignmentItem
@@ -214,7 +215,7 @@ class Client(RetrievalCalls):
         self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
     ) -> Preference:
         """The whole of `assess_preference`, those judgements included that `resume` had."""
-        gathered = _requests.Gathered(options.get("resume"))
+        gathered = Gathered(options.get("resume"))
         for event in self.assess_preference(timeout=timeout, **options):
             gathered.add(event)
         return gathered.preference()

@@ -139,9 +139,16 @@ class JudgeModel:
             )
         return tuple(answers)
 
+    def length(self, item: Item) -> int:
+        """Characters of the question about an answer."""
+        return len(self._text(item))
+
+    def _text(self, item: Item) -> str:
+        return self.prompt.text.replace("{element}", "; ".join(item.phrasings)).replace("{answer}", item.answer)
+
     def _questions(self, item: Item, votes: Votes, limits: ModelLimits, fields: tuple[str, str]) -> list[Question]:
         """As few questions as the model's limit of samples allows."""
-        text = self.prompt.text.replace("{element}", "; ".join(item.phrasings)).replace("{answer}", item.answer)
+        text = self._text(item)
         samples = [Sample(0, 0.0)]
         if votes.samples > 1:
             own = sha256_of(text)

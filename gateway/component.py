@@ -41,8 +41,11 @@ class GatewayComponent:
             Passing(retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"], retrieval, *limits),
             Passing(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring, *limits),
         )
-        score, find = GrpcScoring(scoring, settings.scoring_timeout_s), GrpcRetrieval(retrieval)
-        reader = Reader(score, prompts, settings.scoring_timeout_s, settings.scoring_reserve_s)
+        score, find = (
+            GrpcScoring(scoring, settings.scoring_timeout_s, settings.max_text_chars),
+            GrpcRetrieval(retrieval),
+        )
+        reader = Reader(score, prompts, settings.scoring_timeout_s, settings.scoring_reserve_s, settings.max_text_chars)
         self._protocols = Protocols(
             Detector(self._backends, prompts, settings, reader),
             PreferenceAssessor(self._backends, find, score, prompts, settings),

@@ -160,7 +160,7 @@ class PreferenceAssessor:
         for position, prompt in enumerate(plan.prompts):
             turn = Turn("user", prompt.text, "traits" if position == 0 and "+" in prompt.id else "")
             answers.append(await self._ask(plan, backend, [*history, turn], image, position, picture))
-            history += _exchange(turn, answers[-1].text)
+            history += self._exchange(turn, answers[-1].text)
         return _judgement(picture, *answers)
 
     async def _about_description(
@@ -170,7 +170,7 @@ class PreferenceAssessor:
         description = await self._describe(plan, describing, picture)
         asked = Turn("user", like.text.replace("{description}", description.text), "description")
         first = await self._ask(plan, backend, [asked], None, 0, picture)
-        history = _exchange(asked, first.text)
+        history = self._exchange(asked, first.text)
         if not history:  # without its exchange the second question would be about nothing
             return _judgement(picture, first, Answer(""), description, description=description.text)
         second = await self._ask(plan, backend, [*history, Turn("user", why.text)], None, 1, picture)
@@ -210,6 +210,13 @@ class PreferenceAssessor:
         (answer,) = await ask_patiently(backend, question, self._settings.default_timeout_s, self._patience)
         answer.require_answer(question.max_tokens)
         return answer
+
+    def _exchange(self, turn: Turn, reply: str) -> list[Turn]:
+        """What is remembered of a question: of a reply as much as a turn may have, and nothing where it is empty.
+
+        No chat template has room for an empty reply.
+        """
+        return [turn, Turn("assistant", reply[: self._settings.max_text_chars])] if reply else []
 
     async def _read(self, judgement: Judgement) -> Verdict | None:
         """The verdict of one judgement; None where the scoring service is away, which the summary will say."""
@@ -264,11 +271,6 @@ def _judgement(picture: PlannedPicture, *answers: Answer, description: str = "")
     thoughts = tuple(answer.reasoning for answer in answers)
     replies = tuple(answer.text for answer in answers)
     return Judgement(picture, replies, description=description, reasoning=thoughts if any(thoughts) else ())
-
-
-def _exchange(turn: Turn, reply: str) -> list[Turn]:
-    """What is remembered of a question. No chat template has room for an empty reply, so nothing is of such a one."""
-    return [turn, Turn("assistant", reply)] if reply else []
 
 
 def _as_answer(judgement: Judgement) -> PreferenceAnswer:

@@ -27,13 +27,22 @@ class Reader:
         timeout_s: For the service.
         reserve_s: Time that is kept for the service at most, and before it has been measured; a judge model has to be
             done that much earlier.
+        max_chars: That a question to a judge model may have: of a longer answer it gets the beginning.
     """
 
-    def __init__(self, scoring: Scoring, prompts: Mapping[str, PromptText], timeout_s: float, reserve_s: float) -> None:
+    def __init__(
+        self,
+        scoring: Scoring,
+        prompts: Mapping[str, PromptText],
+        timeout_s: float,
+        reserve_s: float,
+        max_chars: int = 16_384,
+    ) -> None:
         self._scoring = scoring
         self._judge_model = JudgeModel(scoring, prompts)
         self._timeout_s = timeout_s
         self._reserve_s = reserve_s
+        self._max_chars = max_chars
         self._took = Measured(reserve_s)
 
     @property
@@ -97,13 +106,16 @@ class Reader:
         self, judge: Backend, sentences: Sequence[str], truth: GroundTruth, timeout_s: float
     ) -> list[str]:
         """What the judge says of each sentence, or its majority; equal ones are asked about once."""
+        phrasings = (truth.element, *truth.accept)
+        room = self._max_chars - self._judge_model.length(Item("", phrasings))
+        sentences = [sentence[: max(room, 0)] for sentence in sentences]
         distinct = list(dict.fromkeys(sentences))
         places = asyncio.Semaphore(judge.limits.side_by_side(len(distinct)))
         votes = Votes(truth.judge_samples, truth.judge_structured)
         fields = ("ground_truth.element", "ground_truth.judge_structured")
 
         async def in_turn(sentence: str) -> list[str]:
-            item = Item(sentence, (truth.element, *truth.accept))
+            item = Item(sentence, phrasings)
             async with places:
                 answers = await self._judge_model.ask(judge, item, votes, timeout_s, fields=fields)
             return [answer.text for answer in answers]

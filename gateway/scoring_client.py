@@ -28,11 +28,13 @@ class GrpcScoring:
     Args:
         channel: To the service.
         patience_s: A call that was given this long and got no answer makes the service count as away.
+        max_chars: Of what a model says, so many characters are sent: one answer without an end must not cost the call.
     """
 
-    def __init__(self, channel: ServiceChannel, patience_s: float) -> None:
+    def __init__(self, channel: ServiceChannel, patience_s: float, max_chars: int) -> None:
         self._channel = channel
         self._patience_s = patience_s
+        self._max_chars = max_chars
         self._too_old_at: int | None = None
         """The arrival of the service that was found to be too old."""
 
@@ -40,6 +42,12 @@ class GrpcScoring:
     def serving(self) -> bool:
         """Whether it says SERVING."""
         return self._channel.serving
+
+    def _cut(self, texts: Sequence[str]) -> list[str]:
+        return [text[: self._max_chars] for text in texts]
+
+    def _cut_answers(self, answers: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
+        return [own._replace(answer=own.answer[: self._max_chars]) for own in answers]
 
     async def _call(self, name: str, request: Any, time_s: float) -> Any:
         outcome = "failed"
@@ -82,7 +90,9 @@ class GrpcScoring:
         Raises:
             FailedPrecondition: With the reason TOO_OLD if the service can't; logged once each time that it came.
         """
-        request = convert_scoring.from_completions(sentences, abstain_threshold, truth, judge_answers)
+        request = convert_scoring.from_completions(
+            self._cut(sentences), abstain_threshold, truth, self._cut(judge_answers)
+        )
         try:
             response = await self._call("ReadCompletions", request, timeout_s)
         except ServiceError as error:
@@ -110,7 +120,7 @@ class GrpcScoring:
         Raises:
             FailedPrecondition: With the reason TOO_OLD if the service can't.
         """
-        request = convert_scoring.from_question(question, answers)
+        request = convert_scoring.from_question(question, self._cut(answers))
         try:
             response = await self._call("ReadVerdicts", request, timeout_s)
         except ServiceError as error:
@@ -120,7 +130,7 @@ class GrpcScoring:
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""
         request = scoring_pb2.ScorePreferenceRequest(
-            answers=convert_scoring.from_preference_answers(answers), resamples=0
+            answers=convert_scoring.from_preference_answers(self._cut_answers(answers)), resamples=0
         )
         response = await self._call("ScorePreference", request, timeout_s)
         return [convert_scoring.to_verdict(own) for own in response.verdicts]
@@ -130,13 +140,16 @@ class GrpcScoring:
     ) -> Message:
         """Preference by value."""
         request = scoring_pb2.ScorePreferenceRequest(
-            answers=convert_scoring.from_preference_answers(answers), confidence_level=confidence_level
+            answers=convert_scoring.from_preference_answers(self._cut_answers(answers)),
+            confidence_level=confidence_level,
         )
         return await self._call("ScorePreference", request, timeout_s)
 
     async def isq(self, text: str, threshold: float, timeout_s: float) -> IsqReading:
         """Reads and scores one questionnaire."""
-        request = scoring_pb2.ScoreIsqRequest(answers=[scoring_pb2.IsqAnswer(text=text)], threshold=threshold)
+        request = scoring_pb2.ScoreIsqRequest(
+            answers=[scoring_pb2.IsqAnswer(text=text[: self._max_chars])], threshold=threshold
+        )
         try:
             response = await self._call("ScoreIsq", request, timeout_s)
         except ServiceError as error:

@@ -30,7 +30,8 @@ class GatewaySettings(ServerSettings):
     """Addresses of the scoring service, host:port, several replicas separated by commas. Empty: none."""
 
     max_text_chars: int = Field(default=16_384, ge=1)
-    """Characters that a prompt may have."""
+    """Characters that a prompt may have. Of an answer, so many are read for its verdict, meaning or figures; the answer
+    itself stays whole."""
     default_timeout_s: float = Field(default=120.0, gt=0)
     """Time for a call whose caller set no deadline, and for one question of a protocol, in seconds."""
     deadline_margin_s: float = Field(default=0.15, ge=0, le=10)

@@ -13,8 +13,9 @@ from axia.cli._detect_options import DetectOptions
 from axia.cli._detect_run import LeftOut, Run
 from axia.cli._detections import Printer, json_row
 from axia.cli._ground_truths import Truths
+from axia.cli._judge_runs import JudgeModels
 from axia.cli._mean import Mean
-from axia.cli._output import EXIT_INTERRUPTED, EXIT_USAGE, complain, describe, is_usage
+from axia.cli._output import EXIT_INTERRUPTED, complain, describe, exit_code
 from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
@@ -104,17 +105,19 @@ def _ask_all(
     run = Run(ask, lambda error: _concerns_all(error, own_truth=own_truth), keep, batch.parallel)
     stopped_by: Exception | None = None
     code = alike = 0
+    judges = JudgeModels()
     progress = not (printer.prints_at_once and sys.stdout.isatty())
     with closing(run.outcomes(pictures, done, progress=progress)) as outcomes:
         for picture, outcome in outcomes:
             if not isinstance(outcome, Exception):
+                judges.add(outcome)
                 if mean is not None:
                     mean.add(outcome)
                 with printing:
                     printer.summary(picture, outcome)
                 continue
             error = _cause(outcome)
-            code = max(code, EXIT_USAGE if is_usage(error) else 1)
+            code = max(code, exit_code(error))
             if mean is not None:
                 mean.add_failure()
             with printing:
@@ -126,6 +129,7 @@ def _ask_all(
             complain(told if picture in told else f"{picture}: {told}")
             if _concerns_all(error, own_truth=own_truth):
                 stopped_by = error
+    judges.tell()
     if alike:
         complain(
             "the same holds for 1 other picture" if alike == 1 else f"the same holds for the other {alike} pictures"

@@ -14,7 +14,9 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import typer
 
+from axia._file_names import path_of, written
 from axia.cli._detect_options import DetectOptions
+from axia.cli._output import as_json
 
 if TYPE_CHECKING:
     from axia.results import Detection
@@ -37,9 +39,7 @@ class DetectionsFile:
 
     def add(self, row: object) -> None:
         """A picture is done: its detection, or why it has none."""
-        from pydantic_core import to_json
-
-        line = to_json(row).decode() + "\n"
+        line = as_json(row) + "\n"
         with self._lock:
             self._file.write(line)
             self._file.flush()
@@ -54,7 +54,7 @@ def new_file(path: Path, options: DetectOptions) -> Iterator[DetectionsFile]:
     """
     with path.open("x", encoding="utf-8") as file:
         saved = DetectionsFile(file)
-        saved.add({"event": "request", "request": options.as_json(), "folder": os.getcwd()})
+        saved.add({"event": "request", "request": options.as_json(), "folder": written(os.getcwd())})
         yield saved
 
 
@@ -76,8 +76,8 @@ def load(path: Path) -> Saved:
     try:
         lines = path.read_bytes().splitlines(keepends=True)
         request = json.loads(lines[0])
-        options = DetectOptions(**request["request"])
-        folder = request["folder"]
+        options = DetectOptions.of_json(request["request"])
+        folder = path_of(request["folder"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise _bad(f"{path} can't be read: give a file that `axia detect --out` wrote") from None
     if folder != os.getcwd() and any(not Path(own).is_absolute() for own in options.paths):

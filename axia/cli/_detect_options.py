@@ -1,8 +1,11 @@
 """What `axia detect` asks, as its file has it: from there --resume takes it again."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from axia._file_names import path_of, written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,18 @@ class DetectOptions:
 
     def as_json(self) -> dict[str, Any]:
         """What a file has of them."""
-        return asdict(self)
+        return {name: self._with_paths(name, own, written) for name, own in asdict(self).items()}
+
+    @classmethod
+    def of_json(cls, saved: dict[str, Any]) -> "DetectOptions":
+        """Options from a file."""
+        return cls(**{name: cls._with_paths(name, own, path_of) for name, own in saved.items()})
+
+    @staticmethod
+    def _with_paths(name: str, own: Any, change: Callable[[str], str]) -> Any:
+        if name == "paths":
+            return list(map(change, own))
+        return change(own) if name in ("truths", "card") and own is not None else own
 
     def sampling(self) -> dict[str, Any]:
         """The arguments of `axia.Client.detect` beside picture and ground truth."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from axia.cli._detections import (
     LEGEND,
+    answer_of,
     consensus_of,
     figure,
     how_much,
@@ -18,7 +19,7 @@ from axia.cli._detections import (
     print_mean_line,
     scores,
 )
-from axia.cli._output import console, printable
+from axia.cli._output import console, printable, printable_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +76,7 @@ class DetectionTable:
             out.print(_rule(out))
             alignment = [figure(detection.alignment)] if self._judged else []
             figures = [f"{detection.agreement:.2f}", *alignment, milliseconds(detection)]
-            _print_line(out, printable(Path(path).name if short else path), figures, "")
+            _print_line(out, printable_path(Path(path).name if short else path), figures, "")
             self._print_answers(out, detection, kinds=kinds)
         if self._marked:
             out.print(_rule(out))
@@ -92,7 +93,7 @@ class DetectionTable:
             marks = [marked(score) for score in scores(detection)]
         readings: list[Reading | None] = [*detection.readings] or [None] * len(detection.completions)
         said = zip(marks, detection.completions, readings, strict=True)
-        rows = [(mark, printable(own.first_sentence), _kind(reading) if kinds else "") for mark, own, reading in said]
+        rows = [(mark, answer_of(own), _kind(reading) if kinds else "") for mark, own, reading in said]
         _print_below(out, rows, "")
         _print_below(out, [("=", consensus_of(detection), "")], "bold")
         further = []

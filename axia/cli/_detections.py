@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from axia._file_names import written
 from axia.cli._failures import failure_of
-from axia.cli._output import console, print_json, printable
+from axia.cli._output import console, print_json, printable, printable_path
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -69,7 +70,7 @@ def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
 def json_row(path: str, outcome: "Detection | Exception", judge: "JudgeFigures | None" = None) -> "object":
     """What JSON has of a picture: its detection, or its path and why it has none."""
     if isinstance(outcome, Exception):
-        return {"image": {"path": path}, "error": failure_of(outcome)}
+        return {"image": {"path": written(path)}, "error": failure_of(outcome)}
     return outcome if judge is None else {**dict(outcome), "judge_card": judge}
 
 
@@ -101,14 +102,14 @@ class _JsonEvents:
     judge: "JudgeFigures | None" = None
 
     def completion(self, path: str, completion: "Completion") -> None:
-        print_json({"event": "completion", "path": path, "completion": completion})
+        print_json({"event": "completion", "path": written(path), "completion": completion})
 
     def summary(self, path: str, detection: "Detection") -> None:
         card = {} if self.judge is None else {"judge_card": self.judge}
-        print_json({"event": "summary", "path": path, "detection": detection, **card})
+        print_json({"event": "summary", "path": written(path), "detection": detection, **card})
 
     def failure(self, path: str, error: Exception) -> None:
-        print_json({"event": "error", "path": path, "error": failure_of(error)})
+        print_json({"event": "error", "path": written(path), "error": failure_of(error)})
 
     def finish(self, mean: "Mean | None") -> None:
         _print_mean(mean, self.judge)
@@ -133,7 +134,7 @@ class _Lines:
     def completion(self, path: str, completion: "Completion") -> None:
         numbers = f"#{completion.index} t={completion.temperature:g} seed={completion.seed}"
         how = f"ended by {completion.finish_reason}"
-        print(f"{printable(path)}  {printable(completion.first_sentence)}  ({numbers} {how})", flush=True)
+        print(f"{printable_path(path)}  {answer_of(completion)}  ({numbers} {how})", flush=True)
 
     def summary(self, path: str, detection: "Detection") -> None:
         from rich.text import Text
@@ -141,7 +142,7 @@ class _Lines:
         figures = f"agreement {detection.agreement:.2f}, {milliseconds(detection)} ms"
         if detection.partial:
             figures += f" ({how_much(detection)})"
-        line = Text(f"{printable(path)}  consensus: {consensus_of(detection)}  (")
+        line = Text(f"{printable_path(path)}  consensus: {consensus_of(detection)}  (")
         if self._judged and is_judged(detection):
             self._marked = True
             line.append(f"alignment {figure(detection.alignment)}:")
@@ -166,6 +167,17 @@ def print_mean_line(mean: "Mean | None", judge: "JudgeFigures | None") -> None:
     trust = f" ({printable(judge.validity())})" if judge else ""
     console().print(f"mean {mean.figures()}{trust}", style="bold", soft_wrap=True)
     console().print(mean.counts(), soft_wrap=True)
+
+
+def answer_of(completion: "Completion") -> str:
+    """What a completion says, or why it says nothing."""
+    if completion.first_sentence.strip():
+        return printable(completion.first_sentence)
+    if completion.finish_reason == "reasoning":
+        return "(no answer: its tokens went into reasoning; give more with --max-tokens)"
+    if completion.reasoning:
+        return "(no answer: the model only reasoned)"
+    return "(no answer)"
 
 
 def consensus_of(detection: "Detection") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from axia.cli._output import complain, describe
+from axia.cli._output import complain, describe, exit_code
 
 if TYPE_CHECKING:
     from axia.client import Client
@@ -93,7 +93,7 @@ def judge_asked(
             first = client.models().models[0].model
         except AxiaError as error:
             complain(describe(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
         asked = first.name if first else ""
     return JudgeName(judge=kind, model=asked, samples=samples or 1, structured=structured)
 
@@ -115,4 +115,4 @@ def check(client: "Client", path: Path, name: "JudgeName") -> "JudgeFigures":
         return figures_of(card, name, revision_of(client, name), path)
     except AxiaError as error:
         complain(f"{name}: {describe(error)}")
-        raise typer.Exit(1) from error
+        raise typer.Exit(exit_code(error)) from error

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import typer
 
+from axia._file_names import path_of
+
 NAME = "manifest.jsonl"
 _NO_MANIFEST = "or take every picture with --no-manifest"
 
@@ -70,7 +72,7 @@ def _parse(line: str) -> tuple[str, Known]:
     file = row.get("file")
     if not isinstance(file, str) or not file:
         raise ValueError("has no file, the picture's path below the folder")
-    file = os.path.normpath(file)
+    file = os.path.normpath(path_of(file))
     if os.path.isabs(file) or file.split(os.sep)[0] == os.pardir:
         raise ValueError(f"{file!r} is not below the folder")
     platform, source, moment, index = (row.get(name) for name in ("platform", "source", "capture_time", "index"))

@@ -4,10 +4,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from axia._file_names import shown, written
 from axia.cli._encoding import encodable_json
 
 if TYPE_CHECKING:
@@ -58,9 +59,25 @@ def connect(address: str | None) -> "Client":
 
 def print_json(value: object) -> None:
     """One line of JSON; results of the client may be anywhere in it."""
-    from pydantic_core import to_json
+    print(encodable_json(as_json(value)), flush=True)
 
-    print(encodable_json(to_json(value, bytes_mode="base64").decode()), flush=True)
+
+def as_json(value: object) -> str:
+    """The same as text, whatever bytes of files' names it has in it."""
+    from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+    try:
+        return to_json(value, bytes_mode="base64").decode()
+    except PydanticSerializationError:  # half characters, in a message that names a file
+        return to_json(_shown(to_jsonable_python(value, bytes_mode="base64"))).decode()
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_shown(name): _shown(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [_shown(own) for own in value]
+    return shown(value) if isinstance(value, str) else value
 
 
 def quiet_grpc() -> None:
@@ -77,12 +94,17 @@ def console(*, stderr: bool = False) -> "Console":
 
 def printable(text: str) -> str:
     """Text from a model or a server without characters that could steer a terminal; line breaks become spaces."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return "".join(character if character.isprintable() else " " for character in shown(text))
+
+
+def printable_path(path: str) -> str:
+    """A file's path for tables: as JSON has it, so that it can be turned back."""
+    return printable(written(path))
 
 
 def complain(message: str) -> None:
     """Prints an error on standard error, as whole lines that a terminal may wrap."""
-    print(f"axia: {message}", file=sys.stderr)
+    print(f"axia: {shown(message)}", file=sys.stderr)
 
 
 def some(names: Sequence[str], shown: int = 5) -> str:
@@ -103,6 +125,11 @@ def is_usage(error: Exception) -> bool:
     if not isinstance(error, InvalidRequest):
         return False
     return bool(error.fields) and not any(_OF_PICTURES.search(field.field) for field in error.fields)
+
+
+def exit_code(error: Exception) -> int:
+    """How a command ends after an error: 2 where an option is wrong, or else 1."""
+    return EXIT_USAGE if is_usage(error) else 1
 
 
 def describe(error: Exception) -> str:

@@ -28,10 +28,14 @@ class _Folder(NamedTuple):
     """Names of pictures of other formats."""
 
 
-def pictures_at(paths: Iterable[str]) -> Given:
+def pictures_at(paths: Iterable[str], *, tell_skipped: bool = True) -> Given:
     """The pictures at paths: a file as it is; for a folder, those in it and in all below, sorted by path.
 
-    Pictures of other formats in a folder are told on standard error; hidden files and folders are left out.
+    Hidden files and folders are left out.
+
+    Args:
+        paths: Files and folders.
+        tell_skipped: Whether to name pictures of other formats in a folder on standard error.
     """
     pictures: list[str] = []
     missing = False
@@ -41,7 +45,7 @@ def pictures_at(paths: Iterable[str]) -> Given:
             continue
         found = _below(path)
         pictures += found.pictures
-        if found.skipped:
+        if found.skipped and tell_skipped:
             _tell_skipped(path, found.skipped)
         if not found.pictures:
             complain(f"{path}: there is no JPEG, PNG or WebP picture in this folder or below: give one that has some")

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from axia.results import Detection
 
 
+READ_CHARS = 16_384
+"""Characters of an answer that are sent to be read, which servers take by default: of one without an end the beginning,
+so that it doesn't cost the others of its call."""
+
+
 class SavedAnswers(NamedTuple):
     """The answers of a file of detections."""
 
@@ -52,7 +57,9 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
             untold[own.image.path or own.image.sha256] = None
             continue
         for completion in own.completions:
-            item = AlignmentItem(answer=completion.first_sentence, element=truth.element, accept=truth.accept)
+            item = AlignmentItem(
+                answer=completion.first_sentence[:READ_CHARS], element=truth.element, accept=truth.accept
+            )
             rows.append(Row(item, None, own.image.sha256, own.model, {}))
             asked.append(f"{own.model}, {_prompt(own)}" if several else own.model)
     if not rows:

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
+
+from axia._file_names import path_of
+from axia.cli._output import complain, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,41 +23,67 @@ _COMMENTS = ("event:", "id:", "retry:", ":")
 
 
 def load_detections(path: Path, param_hint: str) -> "list[Detection]":
-    """The detections of a file; rows about failures, completions and means are passed over.
+    """The detections of a file; rows about completions and means are passed over, as are those of pictures that failed,
+    which standard error is told.
 
     Raises:
         typer.BadParameter: If there are none, or something else is in it.
     """
     try:
-        found = read_detections(path.read_text(encoding="utf-8-sig"))
+        read = read_detections(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
-        found = []
-    if not found:
+        read = Read([], [])
+    number = len(read.failed)
+    failed = f"{number} {'picture' if number == 1 else 'pictures'} that failed: {some(read.failed)}"
+    if read.failed and not read.detections:
+        raise typer.BadParameter(f"{path} has no detection, but {failed}. Detect again", param_hint=param_hint)
+    if not read.detections:
         raise typer.BadParameter(f"{path} can't be read: {WHAT_TO_GIVE}", param_hint=param_hint)
-    return found
+    if read.failed:
+        complain(f"{path}: left out {failed}")
+    return read.detections
 
 
-def read_detections(text: str) -> "list[Detection]":
-    """The detections in a text.
+class Read(NamedTuple):
+    """What a text has."""
+
+    detections: "list[Detection]"
+    failed: list[str]
+    """Paths of pictures that failed and have no detection in it; the number of the row where that names no path."""
+
+
+def read_detections(text: str) -> Read:
+    """The detections in a text, and what failed.
 
     Raises:
         ValueError: If something else is in it.
     """
-    found = []
-    for row in _rows(text):
+    found: list[Detection] = []
+    failed: dict[str, None] = {}
+    for number, row in enumerate(_rows(text), start=1):
         if not isinstance(row, dict):
             raise ValueError("is no object")  # noqa: TRY004 - what is wrong is the file
         detection = row.get("detection", row)
         if isinstance(detection, dict) and "completions" in detection:
             found.append(_detection(detection))
+        elif "error" in row:
+            failed[path_of(_path(row)) or f"row {number}"] = None
         elif not _is_passed_over(row):
             raise ValueError("is no detection")
-    return found
+    answered = {detection.image.path for detection in found}
+    return Read(found, [path for path in failed if path not in answered])
+
+
+def _path(row: dict[str, Any]) -> str:
+    """The path of a picture that failed, by any form of output; empty where nothing names it, as over HTTP."""
+    image = row.get("image")
+    path = image.get("path") if isinstance(image, dict) else row.get("path")
+    return path if isinstance(path, str) else ""
 
 
 def _is_passed_over(row: dict[str, Any]) -> bool:
-    """Whether a row is one of those that stand beside detections: an event, a failure, a completion of a stream."""
-    return "event" in row or "error" in row or "first_sentence" in row
+    """Whether a row is one of those that stand beside detections: an event, or a completion of a stream."""
+    return "event" in row or "first_sentence" in row
 
 
 def _rows(text: str) -> "Iterator[Any]":

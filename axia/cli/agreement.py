@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json, printable
 
 if TYPE_CHECKING:
     from axia.inputs import Rating
@@ -47,7 +47,7 @@ def agreement(
             found = client.scoring.measure_agreement(rows, confidence_level=confidence_level)
         except AxiaError as error:
             complain(describe(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
     if json:
         print_json(found)
     else:

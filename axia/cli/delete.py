@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from axia.cli._output import Address, complain, connect, console, describe, print_json
+from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json
 
 _PER_CALL = 500
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -44,7 +44,7 @@ def delete(
                 deleted, not_found = deleted + done.deleted, not_found + done.not_found
         except AxiaError as error:
             complain(f"{describe(error)}; {_count(deleted)} were deleted before" if deleted else describe(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
     if json:
         print_json({"deleted": deleted, "not_found": not_found})
         return

@@ -171,7 +171,7 @@ def detect(
     were not; JSON has it as {"event": "mean", ...}. With --card the judge's agreement with people stands beside it. A
     card of another judge, or of another revision of it, is refused.
 
-    Exit code: 0, 1 if any picture failed, 2 for wrong usage.
+    Exit code: 0, 1 if any picture failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     done: Mapping[str, Detection] = {}
     if resume is not None:

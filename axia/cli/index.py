@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from axia._file_names import written
 from axia.cli._journal import Done, Journal
 from axia.cli._manifest import NAME as MANIFEST
 from axia.cli._manifest import NOTHING, Known, read_manifest
 from axia.cli._near_duplicates import Alike, near_duplicates
 from axia.cli._output import (
     EXIT_INTERRUPTED,
-    SUFFIXES,
+    EXIT_USAGE,
     Address,
     complain,
     connect,
     console,
     describe,
+    exit_code,
     fault_of,
     print_json,
     printable,
 )
+from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
     from axia.client import Client
@@ -63,6 +66,7 @@ class _Report:
     hashes: dict[str, str] = field(default_factory=dict)
 
     def note(self, path: str, done: Done) -> None:
+        path = written(path)
         same = self.ids.setdefault(done.id, [])
         same.append(path)
         if len(same) == 1 and done.perceptual_hash:
@@ -85,6 +89,9 @@ def index(
 ) -> None:
     """Take pictures in, so that `axia search` and `axia preference` find them.
 
+    Pictures are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Pictures of other
+    formats, such as GIF, BMP and HEIC, are skipped and named on standard error.
+
     Where DIR has a manifest.jsonl, only the pictures of its rows are taken in, with the platform, source and
     capture_time of each row; --platform, --source and --capture-time hold where a row says nothing. A row is such as
     {"file": "tiktok/a.jpg", "platform": "tiktok"}; "index": false leaves a picture out.
@@ -95,13 +102,12 @@ def index(
     """
     if not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder: give one with pictures", param_hint="DIR")
-    paths = sorted(_pictures_below(folder))
     manifest = None if no_manifest else read_manifest(folder)
-    if manifest is not None:
-        paths = _of_manifest(paths, manifest, folder)
+    given = pictures_at([str(folder)], tell_skipped=manifest is None)
+    paths = given.pictures if manifest is None else _of_manifest(given.pictures, manifest, folder)
     if not paths:
-        where = "by its manifest.jsonl" if manifest is not None else "in this folder or below"
-        complain(f"{folder}: there is no JPEG, PNG or WebP picture {where}: give one that has some")
+        if not given.missing:
+            complain(f"{folder}: there is no JPEG, PNG or WebP picture by its manifest.jsonl: give one that has some")
         raise typer.Exit(1)
     report = _Report()
     with connect(address) as client:
@@ -121,10 +127,10 @@ def index(
 
             for path in left:
                 if reason := _unsendable(path):
-                    report.rejected.append((path, *reason))
+                    report.rejected.append((written(path), *reason))
                     continue
                 known = NOTHING if manifest is None else manifest[path]
-                where = source if source is not None else os.path.relpath(path, folder)
+                where = source if source is not None else written(os.path.relpath(path, folder))
                 yield (
                     Path(path),
                     ImageMetadata(
@@ -140,7 +146,17 @@ def index(
     elif code == EXIT_INTERRUPTED:
         complain(f"interrupted; {len(paths) - _count(report)} pictures are left: the same command goes on with them")
     _print(report, json=json)
-    raise typer.Exit(code or (1 if report.rejected else 0))
+    refused = [message for _, _, message in report.rejected]
+    if any(_is_about_option(message, platform, source) for message in refused):
+        raise typer.Exit(EXIT_USAGE)
+    raise typer.Exit(code or (1 if refused else 0))
+
+
+def _is_about_option(message: str, platform: str, source: str | None) -> bool:
+    """Whether a picture was refused for --platform or --source, and not for what its row of the manifest says."""
+    return bool(platform and message.startswith("metadata.platform")) or bool(
+        source is not None and message.startswith("metadata.source")
+    )
 
 
 def _unsendable(path: str) -> tuple[str, str] | None:
@@ -183,7 +199,7 @@ def _index(
         return EXIT_INTERRUPTED
     except (AxiaError, OSError) as error:
         complain(f"{describe(error)}; what was acknowledged stays, and the same command goes on behind it")
-        return 1
+        return exit_code(error)
     return 0
 
 
@@ -192,7 +208,7 @@ def _note(result: "Acknowledgement", journal: Journal, report: _Report) -> None:
 
     path = result.path or ""
     if isinstance(result, Rejected):
-        report.rejected.append((path, result.reason, result.message))
+        report.rejected.append((written(path), result.reason, result.message))
         return
     if result.duplicate:
         report.known += 1
@@ -212,14 +228,6 @@ def _of_manifest(paths: list[str], manifest: Mapping[str, Known], folder: Path) 
         told + (f"; {left_out:,} others below {folder} are left out (--no-manifest takes all)" if left_out else "")
     )
     return wanted
-
-
-def _pictures_below(folder: Path) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield str(Path(root, name))
 
 
 def _captured(path: str, how: CaptureTime) -> datetime | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from axia._file_names import written
 from axia.cli._failures import failure_of
 from axia.cli._output import (
     EXIT_INTERRUPTED,
@@ -16,10 +17,11 @@ from axia.cli._output import (
     connect,
     console,
     describe,
+    exit_code,
     fault_of,
-    is_usage,
     print_json,
     printable,
+    printable_path,
 )
 from axia.cli._paths import pictures_at
 from axia.cli._personas import Persona, Traits, traits_of
@@ -138,14 +140,14 @@ def interest(
                         failed = True
                         complain(f"{picture}: {fault_of(judgement.error.message)}")
                     if json:
-                        print_json({"path": str(picture), "judgement": judgement, **asked})
+                        print_json({"path": written(str(picture)), "judgement": judgement, **asked})
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
             raise  # who read the output is gone, and nothing is wrong with the pictures
         except (AxiaError, OSError) as error:
             complain(describe(error))
-            if is_usage(error):
+            if exit_code(error) == EXIT_USAGE:
                 raise typer.Exit(EXIT_USAGE) from error
             failed = True
             for picture in left:
@@ -174,7 +176,7 @@ def _read(batch: list[Path], *, json: bool) -> tuple[list[Path], list[bytes]]:
 
 def _print_failure(picture: Path, error: Exception, *, json: bool) -> None:
     if json:
-        print_json({"path": str(picture), "error": failure_of(error)})
+        print_json({"path": written(str(picture)), "error": failure_of(error)})
 
 
 def _batches(pictures: list[Path]) -> Iterator[list[Path]]:
@@ -214,7 +216,7 @@ def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -
         table.add_column("answer", overflow="fold")
     for path, judgement in judged:
         said = _figures(judgement) if isq else [printable(judgement.text)]
-        table.add_row(printable(path.name), judgement.decision or "—", *said)
+        table.add_row(printable_path(path.name), judgement.decision or "—", *said)
     console().print(table)
     if isq:
         items = ", ".join(f"{item.short} {item.name.replace('_', ' ')}" for item in _ITEMS)

@@ -78,15 +78,16 @@ def audit(
     if others is not None:
         recorded = [name for name in recorded if name in others.recorded_judges]
     with connect(address) as client, _interrupted():
-        audited, failed = ask_all(client, names, known, recorded, timeout)
+        audited, code = ask_all(client, names, known, recorded, timeout)
         means: list[CorrectedMean] = []
         if others is not None:
-            audited, means = _correct(audited, known, ask_all(client, names, others, recorded, timeout)[0], others)
-            failed = failed or len(means) < len(names) + len(recorded)
+            further, of_others = ask_all(client, names, others, recorded, timeout)
+            audited, means = _correct(audited, known, further, others)
+            code = max(code, of_others, int(len(means) < len(names) + len(recorded)))
     if not audited:
-        raise typer.Exit(1)
+        raise typer.Exit(code or 1)
     _report(labels, known, audited, means, seed=seed, card=card, markdown=markdown, json=json)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(code)
 
 
 def table(
@@ -134,13 +135,13 @@ def table(
     known = _load(labels, labelled=True, hint="--labels") if labels else None
     names = judge_names(judge_model, judge_samples, judge_structured)
     with connect(address) as client, _interrupted():
-        said, failed = ask_all(client, names, saved.rows, [], timeout)
-        compared, unasked = ask_all(client, names, known, [], timeout) if known else ([], False)
+        said, code = ask_all(client, names, saved.rows, [], timeout)
+        compared, of_labels = ask_all(client, names, known, [], timeout) if known else ([], 0)
     if not said:
-        raise typer.Exit(1)
+        raise typer.Exit(code or 1)
     validity = _validity(said, card, known, compared)
     print_alignments(saved, said, validity, json=json)
-    raise typer.Exit(1 if failed or unasked else 0)
+    raise typer.Exit(max(code, of_labels))
 
 
 def _load(path: Path, *, labelled: bool, hint: str = "") -> "Rows":

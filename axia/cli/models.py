@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json, printable
 
 if TYPE_CHECKING:
     from axia.results import ModelList
@@ -24,7 +24,7 @@ def models(
             listed = client.models()
         except AxiaError as error:
             complain(describe(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
     if json:
         print_json(listed)
     else:

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from axia.cli._assessment import as_arguments, assessment_file, load_assessment
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, print_json, printable
+from axia.cli._output import (
+    EXIT_INTERRUPTED,
+    Address,
+    complain,
+    connect,
+    console,
+    describe,
+    exit_code,
+    print_json,
+)
 from axia.cli._personas import Persona, Traits, traits_of
+from axia.cli._preference_notices import tell_missing_descriptions, tell_shared_pictures, tell_short_keywords
+from axia.cli._preference_tables import print_scores
 
 if TYPE_CHECKING:
     from axia.client import Client
-    from axia.results import Preference, PreferenceEvent, PreferencePlan, PreferenceSummary
-    from axia.results.scoring import PreferenceScores
+    from axia.results import Preference, PreferenceEvent, PreferenceSummary
 
 
 class Modality(StrEnum):
@@ -182,8 +192,8 @@ def _assess(
                     if isinstance(event, PreferencePlan):
                         planned = True
                         progress(done, event.pictures)
-                        _tell_short_keywords(event)
-                        _tell_missing_descriptions(event, options)
+                        tell_short_keywords(event)
+                        tell_missing_descriptions(event, options)
                     elif isinstance(event, PreferenceSummary):
                         summary = event
                     else:
@@ -202,7 +212,7 @@ def _assess(
         raise  # who read the output is gone, and nothing is wrong with the assessment
     except (AxiaError, OSError) as error:
         complain(describe(error) + (_how_to_go_on(out) if done else ""))
-        return 1
+        return exit_code(error)
     if summary is None or "scores" in summary.missing:
         complain("there are no scores, for the scoring service did not answer" + _how_to_go_on(out))
         return 1
@@ -234,8 +244,8 @@ def _print_scores(summary: "PreferenceSummary", asked: set[tuple[str, str]], *, 
         complain("there are no scores: no picture could be judged")
         return 1
     if not json:
-        _print_tables(summary.scores, summary.failed)
-    _tell_shared_pictures(asked)
+        print_scores(summary.scores, summary.failed)
+    tell_shared_pictures(asked)
     return 0
 
 
@@ -250,34 +260,6 @@ def _record(event: "PreferenceEvent") -> dict[str, object]:
             return {"event": "judgement", "judgement": event}
         case _:
             return {"event": "summary", "summary": event}
-
-
-def _tell_short_keywords(plan: "PreferencePlan") -> None:
-    if plan.short_keywords:
-        few = ", ".join(map(printable, plan.short_keywords))
-        complain(f"fewer pictures than asked for were found for: {few}")
-
-
-def _tell_missing_descriptions(plan: "PreferencePlan", options: dict[str, Any]) -> None:
-    if options.get("descriptions") and plan.given_descriptions < plan.pictures:
-        complain(
-            f"{plan.given_descriptions} of {plan.pictures} pictures have a description in the file; a model describes "
-            "the others. Its keys must be picture ids, as axia search prints them"
-        )
-
-
-def _tell_shared_pictures(asked: set[tuple[str, str]]) -> None:
-    """Warns where the index is too small to tell values apart.
-
-    Args:
-        asked: Values with the ids of their pictures.
-    """
-    pictures = len({image_id for _, image_id in asked})
-    if 2 * pictures < len(asked):
-        complain(
-            f"most of the {pictures} pictures stand for several values, whose figures are alike for that: index more "
-            "pictures, or take fewer a keyword with -k"
-        )
 
 
 def _how_to_go_on(out: Path | None) -> str:
@@ -297,52 +279,3 @@ def _progress() -> "Iterator[Callable[[int, int | None], None]]":
     with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("asking", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _level(scores: "PreferenceScores") -> str:
-    """The confidence level of the intervals."""
-    level = next((own.interval.level for own in scores.scores if own.interval), 0.95)
-    return f"{100 * level:g}%"
-
-
-def _print_tables(scores: "PreferenceScores", failed: int) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    table.add_column("\nvalue", no_wrap=True)
-    for name in ("% of\nyes/no", f"{_level(scores)}\ninterval", "\nrank", "% of\nall", "\nrank", "answers/\nkeywords"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("yes", "no", "refused", "unread"):
-        table.add_column(f"\n{name}", justify="right", no_wrap=True)
-    for score in scores.scores:
-        interval = f"{score.interval.low:.0f}–{score.interval.high:.0f}" if score.interval else "—"
-        percentage = "—" if score.percentage is None else f"{score.percentage:.1f}"
-        counts = (score.yes, score.no, score.refusals, score.unparsed)
-        table.add_row(
-            printable(score.value), percentage, interval, str(score.rank or "—"), f"{score.percentage_of_all:.1f}",
-            str(score.rank_of_all or "—"), f"{score.answers}/{score.keywords}", *map(str, counts),
-        )  # fmt: skip
-    console().print(table)
-    if scores.groups:
-        groups = ", ".join(f"{printable(group.group)} {group.mean:.1f}%" for group in scores.groups)
-        console().print(f"Groups of values: {groups}")
-    if scores.mean is not None:
-        spread = _spread(scores.mean, scores.standard_deviation, scores.range)
-        console().print(f"Over the values, of the answers that say yes or no: {spread}.")
-    if scores.of_all is not None:
-        spread = _spread(scores.of_all.mean, scores.of_all.standard_deviation, scores.of_all.range)
-        console().print(f"Over the values, of all answers: {spread}.")
-    console().print(
-        "The interval is of the answers that say yes or no, and clustered by keyword where answers have one. The study "
-        "divides by all answers."
-    )
-    if failed:
-        complain(f"{failed} pictures could not be judged and count in no score")
-
-
-def _spread(mean: float, deviation: float | None, distance: float | None) -> str:
-    said = f"mean {mean:.1f}%"
-    if deviation is not None:
-        said += f", standard deviation (n - 1) {deviation:.1f} points"
-    return said if distance is None else f"{said}, range {distance:.1f} points"

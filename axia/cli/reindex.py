@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, printable
+from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, exit_code, printable
 
 if TYPE_CHECKING:
     from axia.client import Client
@@ -45,7 +45,7 @@ def reindex(
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except AxiaError as error:
             complain(describe(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
     if json:
         print(state.model_dump_json())
     else:

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from axia.cli._detections import figure, mark
-from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+from axia.cli._detections import LEGEND, answer_of, figure, marked
+from axia.cli._judge_runs import JudgeModels
+from axia.cli._output import (
+    Address,
+    complain,
+    connect,
+    console,
+    describe,
+    exit_code,
+    print_json,
+    printable,
+    printable_path,
+)
 from axia.cli._paths import pictures_at
 from axia.cli._saved_detections import load_detections
 
@@ -48,7 +59,7 @@ def replay(
         pictures = _Pictures(picture) if picture else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--picture") from None
-    same = True
+    code, judges, explained = 0, JudgeModels(), False
     with connect(address) as client:
         from axia.errors import AxiaError
 
@@ -57,17 +68,21 @@ def replay(
                 after = _ask_again(client, before, pictures, timeout)
             except (AxiaError, OSError, ValueError) as error:
                 complain(describe(error))
-                same = False
+                code = max(code, exit_code(error))
                 continue
+            judges.add(after)
             differences, alignment = _differences(before, after), _alignment(before, after)
             is_same = not differences and (alignment is None or alignment["same"] is True)
-            same = same and is_same
+            code = max(code, 0 if is_same else 1)
             if json:
                 compared = {"same": is_same, "differences": differences, "alignment": alignment}
                 print_json({**compared, "before": before, "after": after})
             else:
-                _print(before, after, differences, alignment)
-    raise typer.Exit(0 if same else 1)
+                explained = _print(before, after, differences, alignment) or explained
+    if explained:
+        console().print(LEGEND, soft_wrap=True)
+    judges.tell(can_hold=False)
+    raise typer.Exit(code)
 
 
 class _Pictures:
@@ -182,22 +197,35 @@ def _print(
     after: "Detection",
     differences: list[dict[str, object]],
     alignment: dict[str, object] | None,
-) -> None:
+) -> bool:
+    """Prints what a picture's completions are now, and returns whether there are marks to explain."""
+    from rich.text import Text
+
+    was, is_now = _scores(before), _scores(after)
+    judged = alignment is not None
+
+    def mark_of(scores: dict[int, int | None], index: int) -> Text:
+        return marked(scores[index]).append(" ") if judged and index in scores else Text("")
+
     differs = {difference["index"]: difference["after"] for difference in differences}
     out = console()
-    out.print(printable(before.image.path or before.image.sha256), soft_wrap=True)
+    out.print(printable_path(before.image.path or before.image.sha256), soft_wrap=True)
     for then in before.completions:
         if then.index not in differs:
-            out.print(f"  #{then.index} same     {printable(then.first_sentence)}", soft_wrap=True)
+            own = Text(f"  #{then.index} same     ").append(mark_of(was, then.index)).append(answer_of(then))
+            out.print(own, soft_wrap=True)
             continue
-        out.print(f"  #{then.index} before   {printable(then.first_sentence)}", soft_wrap=True)
-        out.print(f"     after    {printable(str(differs[then.index] or '(not done)'))}", soft_wrap=True)
+        out.print(
+            Text(f"  #{then.index} before   ").append(mark_of(was, then.index)).append(answer_of(then)), soft_wrap=True
+        )
+        now = next((answer_of(own) for own in after.completions if own.index == then.index), "(not done)")
+        out.print(Text("     after    ").append(mark_of(is_now, then.index)).append(now), soft_wrap=True)
     if alignment is not None:
         figures = [figure(detection.alignment) for detection in (before, after)]
         out.print(f"  alignment {figures[0]}" + ("" if alignment["same"] else f", now {figures[1]}"), soft_wrap=True)
-        for judged in cast("list[dict[str, Any]]", alignment["completions"]):
-            was, is_now = mark(judged["before"]), mark(judged["after"])
-            out.print(f"  #{judged['index']} judged {was}, now {is_now}", soft_wrap=True)
+        for other in cast("list[dict[str, Any]]", alignment["completions"]):
+            line = Text(f"  #{other['index']} judged ").append(marked(other["before"])).append(", now ")
+            out.print(line.append(marked(other["after"])), soft_wrap=True)
     one, two = before.provenance, after.provenance
     for name, then_is, now_is in (
         ("model", f"{one.model.name} {one.model.revision}", f"{two.model.name} {two.model.revision}"),
@@ -210,3 +238,4 @@ def _print(
     out.print(
         f"  {len(before.completions) - len(differences)} of {len(before.completions)} are the same", soft_wrap=True
     )
+    return judged

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from axia.cli._output import Address, complain, connect, console, describe, print_json, printable
+from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json, printable
 from axia.cli._saved_pictures import SavedPictures
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def search(
             told = describe(error)
             about_picture = image is not None and getattr(error, "reason", "").startswith("IMAGE_")
             complain(f"{image}: {told}" if about_picture else told)
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
     if json:
         print_json(result)
     elif found:

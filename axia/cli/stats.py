@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._output import Address, complain, connect, console, describe, printable
+from axia.cli._output import Address, complain, connect, console, describe, exit_code, printable
 
 if TYPE_CHECKING:
     from axia.results import IndexStats
@@ -22,7 +22,7 @@ def stats(
             found = client.stats()
         except AxiaError as error:
             complain(describe(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(exit_code(error)) from error
     if json:
         print(found.model_dump_json())
     else:

@@ -1,6 +1,7 @@
 """`axia watch`: what needs attention in a video, a camera or a folder, frame by frame."""
 
 import threading
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,10 @@ from axia.cli._output import (
     complain,
     connect,
     describe,
+    exit_code,
     fault_of,
-    is_usage,
     print_json,
-    printable,
+    printable_path,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def watch(
 
     Pictures of a folder and frames of a video file wait until the one before is answered; a camera's don't. A folder is
     watched for pictures that come or change, until Ctrl-C or with --once to its end; hidden files are left out. An
-    address is opened by this program, with OpenCV, and never sent to a server.
+    address is opened by this program, with OpenCV, and never sent to a server. At the end standard error has the number
+    of frames that were answered, superseded and failed.
 
     Exit code: 0, 1 if any frame failed, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -68,12 +70,14 @@ def watch(
     over = threading.Event()
     try:
         opened = open_source(source, fps, once=once, over=over)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except NoSource as error:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
     except SourceError as error:
         complain(str(error))
         raise typer.Exit(1) from error
-    failed, frames = False, 0
+    failed, counts = False, _Counts()
     pace = Pace(fps, wait=not (live or opened.live), over=over)
     with connect(address) as client:
         from axia.errors import AxiaError
@@ -84,24 +88,47 @@ def watch(
         try:
             with closing(events):
                 for event in events:
-                    frames += 1
+                    counts.add(event)
                     pace.answered()
                     failed = not _print(event, opened.seconds, json=json) or failed
         except KeyboardInterrupt:
+            complain(f"interrupted after {counts}")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
             raise  # who read the output is gone, and nothing is wrong with the frames
         except (AxiaError, OSError) as error:
             complain(describe(error))
-            if is_usage(error):
+            if exit_code(error) == EXIT_USAGE:
                 raise typer.Exit(EXIT_USAGE) from error
             failed = True
         finally:
             pace.close()
-    if not failed and not frames:
+    if counts.total:
+        complain(str(counts))
+    elif not failed:
         complain(f"{without_password(source)} has no frame that can be read: {WHAT_TO_GIVE}")
         failed = True
     raise typer.Exit(1 if failed else 0)
+
+
+class _Counts:
+    """Counts what became of frames."""
+
+    def __init__(self) -> None:
+        self._by_kind: Counter[str] = Counter()
+
+    def add(self, event: "WatchEvent") -> None:
+        self._by_kind[type(event).__name__] += 1
+
+    @property
+    def total(self) -> int:
+        return self._by_kind.total()
+
+    def __str__(self) -> str:
+        """Such as "3 frames: 2 answered, 1 superseded, 0 failed"."""
+        names = {"FrameDetection": "answered", "FrameSuperseded": "superseded", "FrameFailed": "failed"}
+        parts = ", ".join(f"{self._by_kind[kind]} {name}" for kind, name in names.items())
+        return f"{self.total:,} {'frame' if self.total == 1 else 'frames'}: {parts}"
 
 
 def _print(event: "WatchEvent", seconds: "Sequence[float]", *, json: bool) -> bool:
@@ -124,7 +151,7 @@ def _print(event: "WatchEvent", seconds: "Sequence[float]", *, json: bool) -> bo
                 print_json({"event": "detection", **head, "detection": detection})
             else:
                 said = consensus_of(detection)
-                name = f"  {printable(detection.image.path)}" if detection.image.path else ""
+                name = f"  {printable_path(detection.image.path)}" if detection.image.path else ""
                 # One completion always agrees with itself.
                 agreement = f"agreement {detection.agreement:.2f}, " if detection.completions_done > 1 else ""
                 print(

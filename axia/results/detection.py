@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from axia.results.base import Result
+from axia.results.base import FilePath, Result
 from axia.results.scoring import AbstainReason, AlignmentScore, ResponseType, ResponseTypeScore, ValueAttribution
 from axia.results.truth import GroundTruth
 
@@ -17,8 +17,9 @@ reached while the model was still reasoning, or the server gave a reason that th
 class ImageInfo(Result):
     """The picture, as the server read it."""
 
-    path: str | None = None
-    """The path as the caller gave it; None if the picture was given as bytes or as a PIL image."""
+    path: FilePath | None = None
+    """The path as the caller gave it; None if the picture was given as bytes or as a PIL image. In JSON, one whose name
+    is no UTF-8 is percent-encoded after ``file:``."""
     sha256: str
     """SHA-256 of the encoded bytes, 64 lower-case hexadecimal digits."""
     format: str

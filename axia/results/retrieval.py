@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from axia.results.base import Result
+from axia.results.base import FilePath, Result
 from axia.results.detection import ImageInfo
 
 
@@ -21,8 +21,8 @@ class ImageMetadata(Result):
 class Indexed(Result):
     """A picture is stored and durable."""
 
-    path: str | None
-    """The path as given; None for bytes."""
+    path: FilePath | None
+    """The path as given; None for bytes. In JSON as `ImageInfo` has it."""
     id: str
     """SHA-256 of its bytes, 64 lower-case hexadecimal digits."""
     info: ImageInfo
@@ -36,8 +36,8 @@ class Indexed(Result):
 class Rejected(Result):
     """A picture was refused; the others go on."""
 
-    path: str | None
-    """The path as given; None for bytes."""
+    path: FilePath | None
+    """The path as given; None for bytes. In JSON as `ImageInfo` has it."""
     reason: str
     """The cause in UPPER_SNAKE_CASE."""
     message: str

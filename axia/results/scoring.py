@@ -228,7 +228,8 @@ class PreferenceDifference(Result):
     interval: Interval | None
     """Newcombe's interval of the paired difference, clustered by keyword where pairs have one."""
     p_value: float
-    """McNemar's exact test, two-sided; it takes pairs as independent."""
+    """McNemar's exact test, two-sided; clustered by keyword where pairs have one. By a gateway of an earlier release it
+    takes pairs as independent."""
     adjusted_p_value: float
     """The same after Holm's correction over the values."""
     keywords: int = 0

@@ -3,7 +3,7 @@
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import grpc
@@ -29,6 +29,7 @@ _QUESTIONS = (
     "Describe this image in English briefly.",
 )  # arXiv 2411.11479
 _DEFAULT_PROMPT = "Identify what is the element that needs attention in this image"
+_JUDGE_PROMPT = "judge/names-element"
 _SEEDS = 2**53
 
 
@@ -189,11 +190,10 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         self._fake.begin("JudgeAlignment", request, context)
         if request.model not in {"", MODEL.name}:
             _fake.abort(context, grpc.StatusCode.NOT_FOUND, f"no model {request.model}", "UNKNOWN_MODEL")
-        prompt = load_prompts()["judge/names-element"]
+        prompt = load_prompts()[_JUDGE_PROMPT]
         judgements = []
         for item in request.items:
-            element = "; ".join([item.element, *item.accept])
-            text = prompt.text.replace("{element}", element).replace("{answer}", item.answer)
+            text = _judge_question(item.answer, [item.element, *item.accept])
             said = [self._reply(text, "", turn) for turn in range(request.samples or 1)]
             judgement = gateway_pb2.JudgedAnswer(answers=said)
             verdicts = list(map(verdict, said))
@@ -235,6 +235,15 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         elif judgement.verdict == scoring_pb2.PREFERENCE_VERDICT_NO:
             judgement.decision = gateway_pb2.INTEREST_DECISION_SWIPE
         return judgement
+
+    def _read(self, sentence: str, request: gateway_pb2.DetectValuesRequest) -> gateway_pb2.CompletionReading:
+        """What a completion says; by a judge model where the script has what that says."""
+        truth = request.ground_truth
+        said = ""
+        if request.HasField("ground_truth") and truth.judge == scoring_pb2.JUDGE_MODEL:
+            question = _judge_question(sentence, [truth.element, *truth.accept])
+            said = self._script.answers.find(question, "", default="")[0]
+        return self._scoring.reading(sentence, request, said)
 
     def _reply(self, prompt: str, sha256: str, turn: int) -> str:
         said = self._script.answers.find(prompt, sha256, default="Yes.")
@@ -312,14 +321,15 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
                 sentence_rule="literal/1" if literal else "answer/1",
             ),
             timings=inference_pb2.Timings(total_ms=1.0),
-            readings=[self._scoring.reading(sentence, request) for sentence in sentences],
+            readings=[self._read(sentence, request) for sentence in sentences],
         )
         if system := request.system_prompt_text or request.system_prompt_id:
             response.provenance.system_prompt.CopyFrom(_prompt(system, request.system_prompt_id, role="system"))
         summarize(response, sentences, response.provenance.abstain_threshold)
         if request.HasField("ground_truth"):
-            scores = [reading.alignment.score for reading in response.readings]
-            response.alignment = sum(scores) / len(scores)
+            alignments = [reading.alignment for reading in response.readings]
+            if known := [own.score for own in alignments if own.HasField("score")]:
+                response.alignment = sum(known) / len(known)
             response.provenance.ground_truth.CopyFrom(request.ground_truth)
         return response
 
@@ -332,6 +342,11 @@ def verdict(reply: str) -> scoring_pb2.PreferenceVerdict.ValueType:
     if word.startswith("yes"):
         return scoring_pb2.PREFERENCE_VERDICT_YES
     return scoring_pb2.PREFERENCE_VERDICT_NO if word.startswith("no") else scoring_pb2.PREFERENCE_VERDICT_UNPARSED
+
+
+def _judge_question(answer: str, phrasings: Sequence[str]) -> str:
+    text = load_prompts()[_JUDGE_PROMPT].text
+    return text.replace("{element}", "; ".join(phrasings)).replace("{answer}", answer)
 
 
 def _answer_sampling(

@@ -1,5 +1,6 @@
 """RetrievalService of the fake."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ from axia.v1 import gateway_pb2, image_pb2, retrieval_pb2, retrieval_pb2_grpc
 if TYPE_CHECKING:
     from axia.testing.fake import FakeGateway
 
+_PLATFORM = re.compile(r"[a-z0-9-]{0,64}")
 _ENCODER = retrieval_pb2.Encoder(name="fake", revision="1", dimension=8)
 
 
@@ -79,7 +81,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
             if not begun:
                 self._fake.begin("IndexImages", request, context)
                 begun = True
-            outcome = self.add(request.image.data, request.metadata)
+            outcome = _refusal(request.metadata) or self.add(request.image.data, request.metadata)
             if isinstance(outcome, retrieval_pb2.IndexedImage):
                 yield retrieval_pb2.IndexImagesResponse(tag=request.tag, indexed=outcome)
             else:
@@ -210,3 +212,11 @@ def _sha256_of_lexicon() -> str:
     import hashlib
 
     return hashlib.sha256(DATA.read_bytes()).hexdigest()
+
+
+def _refusal(metadata: retrieval_pb2.ImageMetadata) -> retrieval_pb2.RejectedImage | None:
+    """Why a server takes no picture with these metadata; None if it does."""
+    if _PLATFORM.fullmatch(metadata.platform):
+        return None
+    message = "metadata.platform: must be at most 64 lower-case letters, digits and hyphens, such as tiktok"
+    return retrieval_pb2.RejectedImage(reason="PLATFORM", message=message)

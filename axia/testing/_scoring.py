@@ -2,14 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sized
 from statistics import fmean, pstdev, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import grpc
+from google.protobuf.message import Message
 
 from axia.judges.figures import share_interval
 from axia.lexicon import VALUES
+from axia.testing import _scoring_figures
+from axia.testing import fake as _fake
 from axia.testing._answers import summarize
 from axia.v1 import gateway_pb2, scoring_pb2, scoring_pb2_grpc
 
@@ -19,12 +22,14 @@ if TYPE_CHECKING:
 _ITEMS = tuple(field.name for field in scoring_pb2.IsqItems.DESCRIPTOR.fields)
 _HIGHEST = dict(zip(_ITEMS, (10.0, 10.0, 10.0, 10.0, 1.0, 1.0), strict=True))
 _DECIDED = (scoring_pb2.PREFERENCE_VERDICT_YES, scoring_pb2.PREFERENCE_VERDICT_NO)
+_REAL = "let this test call a real gateway with the scoring service, such as one that `axia up` starts"
+"""What to do about a call that the fake has not."""
 READER = "fake-reader@1"
 """Name and revision of what compares meanings."""
 
 
 class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
-    """Completions, kinds of answers, alignment, preference and questionnaires; the rest is for the real service."""
+    """What follows from counting and from comparing texts; the other calls say that they need the real service."""
 
     def __init__(self, fake: "FakeGateway") -> None:
         self._fake = fake
@@ -36,13 +41,31 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self._fake.begin("ClassifyResponses", request, context)
         return scoring_pb2.ClassifyResponsesResponse(scores=[_kind(sentence) for sentence in request.sentences])
 
+    def AttributeValues(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.AttributeValuesRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.AttributeValuesResponse:
+        """Fails, as a server without a reader model does."""
+        self._fake.begin("AttributeValues", request, context)
+        message = f"values need a reader model, and the fake gateway has none: {_REAL}"
+        _fake.abort(context, grpc.StatusCode.FAILED_PRECONDITION, message, "READER_MISSING")
+
+    def SummarizeCompletions(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.SummarizeCompletionsRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.SummarizeCompletionsResponse:
+        """Groups of equal sentences."""
+        self._fake.begin("SummarizeCompletions", request, context)
+        _refuse_none(context, "sentences", request.sentences)
+        response = scoring_pb2.SummarizeCompletionsResponse()
+        threshold = request.abstain_threshold if request.HasField("abstain_threshold") else 0.5
+        summarize(response, request.sentences, threshold)
+        return response
+
     def ReadCompletions(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ReadCompletionsRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ReadCompletionsResponse:
         """Groups of equal sentences, kinds of answers and alignment; values are missing."""
         self._fake.begin("ReadCompletions", request, context)
-        if not request.sentences:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "sentences: must not be empty")
+        _refuse_none(context, "sentences", request.sentences)
         response = scoring_pb2.ReadCompletionsResponse(
             response_types=scoring_pb2.ClassifyResponsesResponse(scores=[_kind(own) for own in request.sentences]),
             missing=[
@@ -78,6 +101,16 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
             sentence_model=READER if by_meaning else "",
         )
 
+    def ReadVerdicts(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ReadVerdictsRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ReadVerdictsResponse:
+        """Yes, no or a refusal by how the answer begins."""
+        from axia.testing._gateway import verdict
+
+        self._fake.begin("ReadVerdicts", request, context)
+        verdicts = [scoring_pb2.ReadVerdict(verdict=verdict(answer), confidence=1.0) for answer in request.answers]
+        return scoring_pb2.ReadVerdictsResponse(verdicts=verdicts)
+
     def ScorePreference(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ScorePreferenceRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ScorePreferenceResponse:
@@ -97,12 +130,59 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         ]
         return scoring_pb2.ScoreIsqResponse(scores=scores)
 
-    def reading(self, sentence: str, request: gateway_pb2.DetectValuesRequest) -> gateway_pb2.CompletionReading:
-        """What one completion says."""
+    def ScorePersona(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ScorePersonaRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ScorePersonaResponse:
+        """I and I_avg, without intervals."""
+        self._fake.begin("ScorePersona", request, context)
+        _refuse_none(context, "outcomes", request.outcomes)
+        return _scoring_figures.persona(request.outcomes)
+
+    def ClassifyMisalignments(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ClassifyMisalignmentsRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ClassifyMisalignmentsResponse:
+        """Classes by the types that were given, or else by whether a text is "none"."""
+        self._fake.begin("ClassifyMisalignments", request, context)
+        _refuse_none(context, "items", request.items)
+        types = [
+            (item.answer_type or _kind(item.answer).type, item.element_type or _kind(item.element).type)
+            for item in request.items
+        ]
+        level = request.confidence_level if request.HasField("confidence_level") else 0.95
+        return _scoring_figures.misalignments(request.items, types, level)
+
+    def ComparePreferences(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.ComparePreferencesRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.ComparePreferencesResponse:
+        """Fails: its tests and intervals are the real service's."""
+        self._refuse("ComparePreferences", request, context)
+
+    def CompareModels(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.CompareModelsRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.CompareModelsResponse:
+        """Fails likewise."""
+        self._refuse("CompareModels", request, context)
+
+    def MeasureAgreement(  # noqa: N802 - named by the contract
+        self, request: scoring_pb2.MeasureAgreementRequest, context: grpc.ServicerContext
+    ) -> scoring_pb2.MeasureAgreementResponse:
+        """Fails likewise."""
+        self._refuse("MeasureAgreement", request, context)
+
+    def _refuse(self, method: str, request: Message, context: grpc.ServicerContext) -> NoReturn:
+        self._fake.begin(method, request, context)
+        message = f"{method} needs statistics that the fake gateway doesn't have: {_REAL}"
+        _fake.abort(context, grpc.StatusCode.UNIMPLEMENTED, message, "NOT_IN_FAKE")
+
+    def reading(
+        self, sentence: str, request: gateway_pb2.DetectValuesRequest, judge_said: str = ""
+    ) -> gateway_pb2.CompletionReading:
+        """What one completion says, and whether it names the truth: by what a judge model said, or by its words."""
         reading = gateway_pb2.CompletionReading(response_type=_kind(sentence))
         if request.HasField("ground_truth"):
             truth = request.ground_truth
-            reading.alignment.CopyFrom(_alignment(sentence, truth.element, list(truth.accept)))
+            own = _said(judge_said) if judge_said else _alignment(sentence, truth.element, list(truth.accept))
+            reading.alignment.CopyFrom(own)
         return reading
 
     def isq(self, text: str, threshold: float) -> scoring_pb2.IsqScore:
@@ -173,6 +253,12 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
             if of_all
             else None,
         )
+
+
+def _refuse_none(context: grpc.ServicerContext, field: str, given: Sized) -> None:
+    if not given:
+        code = grpc.StatusCode.INVALID_ARGUMENT
+        _fake.abort(context, code, f"{field}: must not be empty", "EMPTY", field=field)
 
 
 def _kind(sentence: str) -> scoring_pb2.ResponseTypeScore:

@@ -112,7 +112,7 @@ class FakeGateway:
         """The pictures that are indexed."""
         for image in images:
             self.retrieval.add(image if isinstance(image, bytes) else Path(image).read_bytes())
-        scoring = FakeScoring(self)  # type: ignore[abstract]  # the base answers UNIMPLEMENTED for what it leaves out
+        scoring = FakeScoring(self)
         self._gateway = Gateway(self, Script(detections, Answers(answers or {})), self.retrieval, scoring)
         self._scoring = scoring
 

@@ -1413,12 +1413,14 @@ class PreferenceDifference(google.protobuf.message.Message):
     difference: builtins.float
     """First minus second, -100 to 100 percentage points."""
     p_value: builtins.float
-    """P-value of McNemar's exact test, two-sided, 0 to 1."""
+    """P-value of McNemar's exact test, two-sided, 0 to 1. Where pairs have keywords it is clustered by them: all answers of
+    a keyword change sides together.
+    """
     adjusted_p_value: builtins.float
     """The same after Holm's correction over the values. For all values together it is the same as `p_value`."""
     keywords: builtins.int
-    """Different keywords of the pairs, each counted for each value: the clusters of `interval`. 0 where no pair has a
-    keyword. The p-values take pairs as independent.
+    """Different keywords of the pairs, each counted for each value: the clusters of `interval` and `p_value`. 0 where
+    no pair has a keyword.
     """
     @property
     def interval(self) -> global___Interval:

@@ -1,8 +1,9 @@
-"""McNemar's exact test of two matched proportions: p-value, Holm's correction, power, needed sample size."""
+"""McNemar's exact test of matched proportions: p-value, also for clusters, Holm's correction, power, sample size."""
 
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 _EXACT_PAIRS = 100_000
+_ALL_SIGNS = 16
+_EXACT_SUM = 20_000
 _RARE = 1e-12
 _TOOTH = 6
 """Pairs after which power has no more fallen than risen: the critical number grows by one with about every second."""
@@ -28,6 +31,44 @@ def mcnemar_p(first_only: int, second_only: int) -> float:
         0 to 1; 1 where no pair is discordant.
     """
     return float(mcnemar([[0, first_only], [second_only, 0]], exact=True).pvalue)
+
+
+def clustered_mcnemar_p(clusters: Sequence[tuple[int, int]]) -> float:
+    """P-value of McNemar's exact test for pairs in clusters, two-sided.
+
+    Where both sides answer alike, a cluster's answers may change sides as a whole, whatever the correlation within it.
+    So each cluster's b - c has a random sign, and p is the probability of a sum as far from 0 as the observed one, over
+    all signs: a permutation test as for matched pairs (R. A. Fisher, The Design of Experiments, 1935), and
+    `mcnemar_p` where each cluster is one pair. With few clusters it can't be small: with 5 it is 0.0625 or more.
+
+    Exact for up to 16 clusters, or 20,000 as the sum of all |b - c|; beyond that by the normal approximation.
+
+    Args:
+        clusters: For each, b and c: pairs in which the first alone succeeds, and in which the second alone does.
+
+    Returns:
+        0 to 1; 1 where no cluster tells the sides apart.
+    """
+    sizes = np.array([abs(first - second) for first, second in clusters if first != second], dtype=np.int64)
+    observed = abs(sum(first - second for first, second in clusters))
+    total = int(sizes.sum())
+    if not total:
+        return 1.0
+    if len(sizes) <= _ALL_SIGNS:
+        sums = np.zeros(1, dtype=np.int64)
+        for size in sizes:
+            sums = np.concatenate([sums + size, sums - size])
+        return float(np.mean(np.abs(sums) >= observed))
+    if total > _EXACT_SUM:
+        return float(min(1.0, 2 * stats.norm.sf(observed / math.sqrt(float((sizes**2).sum())))))
+    # How probable it is that the clusters with the sign plus have together 0, 1 … `total`.
+    probable: NDArray[np.floating[Any]] = np.ones(1)
+    for size, times in zip(*np.unique(sizes, return_counts=True), strict=True):
+        own = np.zeros(size * times + 1)
+        own[::size] = stats.binom.pmf(np.arange(times + 1), times, 0.5)
+        probable = np.convolve(probable, own)
+    far = np.abs(2 * np.arange(total + 1) - total) >= observed
+    return float(min(1.0, probable[far].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.scoring.intervals import DEFAULT_LEVEL, Interval, check_level, clustered_newcombe, newcombe_paired
-from services.scoring.mcnemar import holm, mcnemar_p
+from services.scoring.mcnemar import clustered_mcnemar_p, holm, mcnemar_p
 from services.scoring.preference import PreferenceAnswer
 from services.scoring.reader_labels import Verdict
 from services.scoring.schwartz import VALUES, check_value
@@ -38,7 +38,7 @@ class PreferenceDifference:
     interval: Interval
     """Newcombe's, clustered by keyword where pairs have one; percentage points."""
     p_value: float
-    """McNemar's exact test, two-sided; it takes pairs as independent."""
+    """McNemar's exact test, two-sided; clustered by keyword where pairs have one."""
     adjusted_p_value: float
     """After Holm's correction over values."""
     keywords: int
@@ -159,10 +159,12 @@ def _difference(value: str, by_cluster: Mapping[_Cluster, Counter[_Pair]], level
     if named:
         nameless = np.array([row for cluster, row in rows.items() if not cluster.keyword] or [[0] * len(_PAIRS)])
         alone = np.eye(len(_PAIRS), dtype=np.int64).repeat(nameless.sum(axis=0), axis=0)
-        interval = clustered_newcombe(np.concatenate([np.array(named, dtype=np.int64), alone]), level, "keyword")
+        clusters = np.concatenate([np.array(named, dtype=np.int64), alone])
+        interval = clustered_newcombe(clusters, level, "keyword")
+        p_value = clustered_mcnemar_p([(int(row[1]), int(row[2])) for row in clusters])
     else:
         interval = newcombe_paired(both, first, second, neither, level)
-    p_value = mcnemar_p(first, second)
+        p_value = mcnemar_p(first, second)
     return PreferenceDifference(
         value=value,
         both_yes=both,

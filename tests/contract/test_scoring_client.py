@@ -13,6 +13,7 @@ from axia.v1 import scoring_pb2_grpc
 from gateway.channels import ServiceChannel
 from gateway.detection import Completion
 from gateway.reader import Reader
+from gateway.readings import PreferenceAnswer
 from gateway.sampling import GroundTruth
 from gateway.scoring_client import SERVICE, GrpcScoring
 from gateway.settings import GatewaySettings
@@ -53,7 +54,7 @@ async def scoring(servicer: ScoringServicer | None) -> AsyncIterator[GrpcScoring
     channel = ServiceChannel("scoring", SERVICE, settings.scoring, settings)
     await channel.refresh()
     assert channel.serving
-    yield GrpcScoring(channel, patience_s=30)
+    yield GrpcScoring(channel, patience_s=30, max_chars=16_384)
     await channel.close()
     await server.stop(0)
 
@@ -107,6 +108,23 @@ async def test_a_refusal_is_raised() -> None:
         with pytest.raises(Exception, match="at most 5 are taken") as caught:
             await client.read(SENTENCES, 0.5, None, (), 30)
     assert caught.value.code is InvalidArgument.code  # type: ignore[attr-defined]  # a ServiceError, as it was sent
+
+
+async def test_an_answer_without_an_end_is_read_by_its_beginning_and_costs_nothing_else() -> None:
+    endless = "Yes, I like it. " * 2_000
+    answers = [PreferenceAnswer("power", endless, "crown", "1"), PreferenceAnswer("power", "No.", "crown", "2")]
+    items = ("visual attractiveness", "curiosity stimulation", "emotional engagement", "value expectation")
+    form = "".join(f"{item}: 8. " for item in items) + "preference alignment: 1. action desire: 1. "
+    async with real() as client:
+        assert await client.verdicts(answers, 30) == ["yes", "no"]
+        assert await client.read_verdicts("interest", [endless, "No."], 30) == ["yes", "no"]
+        table: Any = await client.preference_table(answers, 0.95, 30)
+        assert [(own.answers, own.yes, own.no) for own in table.scores] == [(2, 1, 1)]
+        assert (await client.isq(form + "so " * 20_000, 60, 30)).match
+        truth = GroundTruth("a hot stove", (), "model")
+        read = await client.read(["a hot stove " * 2_000, "a hot stove"], 0.5, truth, ["yes" + "!" * 20_000, "yes"], 30)
+    assert len(read.response_types) == len(read.attributions) == 2
+    assert [own.score for own in read.alignments] == [1, 1]
 
 
 async def test_an_older_release_is_named_with_what_to_do() -> None:

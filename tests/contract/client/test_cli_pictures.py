@@ -62,6 +62,18 @@ def test_all_pictures_below_are_indexed_and_copies_told(fake: FakeGateway, folde
     assert not Journal(folder, fake.address).path.exists()
 
 
+def test_pictures_of_other_formats_are_skipped_and_named(fake: FakeGateway, folder: Path) -> None:
+    for name in ("a.gif", "deeper/b.BMP", "c.heic"):
+        (folder / name).write_bytes(b"of another format")
+    (folder / "note.txt").write_text("no picture")
+    result = run("index", folder)
+    assert result.exit_code == 0, result.stderr
+    told = "3 pictures are skipped: a.gif, c.heic, deeper/b.BMP. Save them as JPEG, PNG or WebP"
+    assert f"{folder}: {told}" in result.stderr
+    (folder / "manifest.jsonl").write_text('{"file": "0.jpg"}\n')
+    assert "skipped" not in run("index", folder).stderr  # what is wanted is said there
+
+
 def test_refused_files_are_listed_with_their_reasons(fake: FakeGateway, folder: Path) -> None:
     (folder / "bad.jpg").write_bytes(b"no picture")
     (folder / "gone.jpg").symlink_to(folder / "nowhere")
@@ -254,7 +266,7 @@ def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
     assert run("search").exit_code == 2
     assert run("search", "x", "--value", "power").exit_code == 2
     wrong = run("search", "--value", "beauty")
-    assert (wrong.exit_code, "none of the ten" in wrong.stderr) == (1, True)
+    assert (wrong.exit_code, "none of the ten" in wrong.stderr) == (2, True)
     assert run("search", "--image", tmp_path / "gone.jpg").exit_code == 1
     (tmp_path / "notes.jpg").write_text("no picture")
     fake.fail("INVALID_ARGUMENT", "image.data: is no picture", reason="IMAGE_UNREADABLE")

@@ -67,6 +67,15 @@ def test_a_folder_is_watched_for_pictures_that_come_or_change_until_ctrl_c(fake:
         assert next_name() == "0.jpg"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == "axia: interrupted after 3 frames: 3 answered, 0 superseded, 0 failed\n"
+
+
+def test_a_watch_that_ends_says_what_became_of_its_frames(fake: FakeGateway, folder: Path) -> None:
+    (folder / "1.jpg").write_bytes(b"no picture")
+    result = run("watch", folder, "--once", "--json")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "axia: 2 frames: 1 answered, 0 superseded, 1 failed"
 
 
 def test_a_picture_that_is_still_written_is_given_when_it_is_whole(tmp_path: Path) -> None:

@@ -309,15 +309,56 @@ async def test_scoring_is_within_reach(fake: FakeGateway) -> None:
         assert (high.error, high.percent) == ("action_desire must be from 0 to 1, and is 9", None)
         with pytest.raises(axia.InvalidRequest, match="lexical, semantic or model"):
             client.scoring.score_alignment(items, judge="oracle")  # type: ignore[arg-type]
-        with pytest.raises(axia.ServerError):
+        advice = "fake gateway doesn't have: let this test call a real gateway"
+        with pytest.raises(axia.ServerError, match=advice):
             client.scoring.compare_preferences(answers, answers)
-        with pytest.raises(axia.ServerError):
+        with pytest.raises(axia.ServerError, match=advice):
             client.scoring.compare_models([axia.ModelScores(model="a", picture_ids=("1",), scores=(1,))])
-        with pytest.raises(axia.ServerError):
+        with pytest.raises(axia.ServerError, match=advice):
             client.scoring.measure_agreement([axia.Rating(unit="1", annotator="a", category="x")])
+        with pytest.raises(axia.FailedPrecondition, match="reader model, and the fake gateway has none") as caught:
+            client.scoring.attribute_values(["the stove"])
+        assert caught.value.reason == "READER_MISSING"
     async with axia.AsyncClient() as client:
         assert (await client.scoring.score_preference(answers, resamples=0)) == scores
         assert (await client.scoring.classify_responses(["None."]))[0].type == "none"
+
+
+def test_the_fake_scores_whatever_follows_from_counting(fake: FakeGateway) -> None:
+    with axia.Client() as client:
+        grouping = client.scoring.summarize_completions(["The stove.", "the stove.", "a cat"], abstain_threshold=0.5)
+        assert (grouping.consensus, [group.members for group in grouping.groups]) == ("The stove.", [(0, 1), (2,)])
+        said = client.scoring.read_verdicts("like", ["Yes.", "No.", "As an AI, no.", "Perhaps."])
+        assert [own.verdict for own in said] == ["yes", "no", "refusal", "unparsed"]
+        outcomes = [
+            axia.PersonaOutcome(persona="cook", platform="TikTok", before=0.2, after=0.3),
+            axia.PersonaOutcome(persona="nurse", platform="TikTok", before=0.0, after=0.1),
+        ]
+        (moved,) = client.scoring.score_persona(outcomes).platforms
+        assert (moved.i_avg, moved.points, moved.personas, moved.undefined) == (pytest.approx(50), 10, 2, 1)
+        assert moved.interval is None
+        items = [
+            axia.MisalignmentItem(answer="None", element="the stove", aligned=0, picture_id="1"),
+            axia.MisalignmentItem(
+                answer="a pan", answer_type="descriptive", element="the stove", element_type="value_aware", aligned=0,
+                picture_id="2",
+            ),
+            axia.MisalignmentItem(answer="the stove", element="the stove", aligned=1, picture_id="2"),
+        ]  # fmt: skip
+        found = client.scoring.classify_misalignments(items)
+        assert found.classes == ("false_none", "descriptive_default", None)
+        assert (found.aligned, found.misaligned) == (1, 2)
+        assert [(own.count, own.share) for own in found.shares[:2]] == [(1, 0.5), (1, 0.5)]
+        assert found.shares[0].interval is not None
+        assert (found.shares[0].interval.method, found.shares[0].pictures) == ("wilson clustered by picture", 2)
+        for refused, call in (
+            ("sentences", lambda: client.scoring.summarize_completions([])),
+            ("outcomes", lambda: client.scoring.score_persona([])),
+            ("items", lambda: client.scoring.classify_misalignments([])),
+        ):
+            with pytest.raises(axia.InvalidRequest, match=refused) as caught:
+                call()
+            assert [own.field for own in caught.value.fields] == [refused]
 
 
 @pytest.mark.parametrize("call", ["preference", "judge_interest", "detect", "search_text"])

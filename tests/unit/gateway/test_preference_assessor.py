@@ -85,6 +85,15 @@ async def test_an_empty_reply_is_counted_and_left_out_of_what_follows() -> None:
     assert (summary.scores, summary.failed) == ("table", 0)
 
 
+async def test_of_a_reply_without_an_end_the_beginning_is_remembered_and_all_is_kept() -> None:
+    endless = ("yes " * 5_000).strip()
+    model = FakeModel(lambda question: endless)
+    _, judgements, summary = await run(model=model)
+    assert {own.replies for own in judgements} == {(endless,) * 3}
+    assert max(len(turn.text) for own in model.asked for turn in own.turns) == SETTINGS.max_text_chars
+    assert (summary.scores, summary.failed) == ("table", 0)
+
+
 async def test_a_persona_comes_before_the_first_question() -> None:
     model = FakeModel(says)
     plan, _, _ = await run(replace(REQUEST, traits=("I am bold.", "I sing.")), model)

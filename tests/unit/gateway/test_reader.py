@@ -42,6 +42,14 @@ async def test_everything_is_read_in_one_call_where_scoring_answers() -> None:
     assert readings.alignment == 2 / 3
 
 
+async def test_of_a_sentence_without_an_end_the_judge_gets_the_beginning() -> None:
+    model = FakeModel(lambda question: "yes")
+    endless = [Completion(0, "stove " * 5_000, "", "length", 1, 0, 1.0), *COMPLETIONS[1:]]
+    readings = await reader(FakeScoring()).read(endless, 0.5, TRUTH, model, 5)
+    assert max(len(own.turns[0].text) for own in model.asked) == 16_384
+    assert (readings.missing, len(readings.alignments)) == ((), 3)
+
+
 async def test_without_scoring_nothing_is_asked() -> None:
     scoring = FakeScoring(serving=False)
     readings = await reader(scoring).read(COMPLETIONS, 0.5, None, None, 5)

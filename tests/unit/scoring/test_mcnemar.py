@@ -1,6 +1,7 @@
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +9,14 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from services.scoring.mcnemar import connor_pairs, holm, mcnemar_p, mcnemar_power, needed_pairs
+from services.scoring.mcnemar import (
+    clustered_mcnemar_p,
+    connor_pairs,
+    holm,
+    mcnemar_p,
+    mcnemar_power,
+    needed_pairs,
+)
 
 
 @pytest.mark.parametrize(("b", "c", "p"), [(121, 59, 4.434e-06), (70, 59, 0.378688), (80, 59, 0.08944448)])
@@ -24,6 +32,52 @@ def test_p_agrees_with_statsmodels_and_scipy_either_way_round(b: int, c: int) ->
     assert p == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue, abs=1e-9)
     assert p == pytest.approx(stats.binomtest(b, b + c).pvalue if b + c else 1.0, abs=1e-9)
     assert 0 <= p <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=9))
+def test_the_clustered_test_counts_the_signs_that_give_as_much(clusters: list[tuple[int, int]]) -> None:
+    differences = [first - second for first, second in clusters]
+    sums = [
+        sum(map(math.prod, zip(signs, differences, strict=True))) for signs in product((1, -1), repeat=len(clusters))
+    ]
+    expected = sum(abs(own) >= abs(sum(differences)) for own in sums) / len(sums)
+    assert clustered_mcnemar_p(clusters) == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_clustered_test_of_single_pairs_is_the_plain_one(b: int, c: int) -> None:
+    assert clustered_mcnemar_p([(1, 0)] * b + [(0, 1)] * c) == pytest.approx(mcnemar_p(b, c), abs=1e-9)
+
+
+def test_the_clustered_test_agrees_whether_it_enumerates_convolves_or_approximates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = np.random.default_rng(1)
+    few = [(int(own), 0) if own > 0 else (0, int(-own)) for own in draw.integers(-5, 8, 14)]
+    enumerated = clustered_mcnemar_p(few)
+    monkeypatch.setattr("services.scoring.mcnemar._ALL_SIGNS", 0)
+    assert clustered_mcnemar_p(few) == pytest.approx(enumerated, abs=1e-12)
+    many = [(int(own), 0) if own > 0 else (0, int(-own)) for own in draw.integers(-5, 6, 1_000)]
+    exact = clustered_mcnemar_p(many)
+    monkeypatch.setattr("services.scoring.mcnemar._EXACT_SUM", 0)
+    assert clustered_mcnemar_p(many) == pytest.approx(exact, abs=0.01)
+
+
+def test_the_clustered_test_keeps_its_level_where_pairs_of_a_keyword_are_alike() -> None:
+    draw = np.random.default_rng(7)
+    studies, keywords, pictures, alike = 2_000, 10, 5, 0.3
+    spread = (1 - alike) / alike / 2
+    plain = clustered = 0
+    for _ in range(studies):
+        # Of the discordant pairs of a keyword, the share in favour of the first is beta, one half on average.
+        shares = draw.beta(spread, spread, keywords)
+        discordant = draw.binomial(pictures, 0.5, keywords)
+        first = draw.binomial(discordant, shares)
+        pairs = list(zip(first.tolist(), (discordant - first).tolist(), strict=True))
+        plain += mcnemar_p(int(first.sum()), int((discordant - first).sum())) < 0.05
+        clustered += clustered_mcnemar_p(pairs) < 0.05
+    assert plain > 0.06 * studies
+    assert clustered < 0.05 * studies
 
 
 def test_holm_gives_the_textbook_values() -> None:
