@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import typer
 
 from axia.cli._detect_options import DetectOptions
+from axia.cli._output import json_of
 
 if TYPE_CHECKING:
     from axia.results import Detection
@@ -37,9 +38,7 @@ class DetectionsFile:
 
     def add(self, row: object) -> None:
         """A picture is done: its detection, or why it has none."""
-        from pydantic_core import to_json
-
-        line = to_json(row).decode() + "\n"
+        line = json_of(row) + "\n"
         with self._lock:
             self._file.write(line)
             self._file.flush()
@@ -85,7 +84,7 @@ def load(path: Path) -> Saved:
     kept, done = [lines[0]], {}
     for line in lines[1:]:
         try:
-            detection = Detection.model_validate_json(line)
+            detection = Detection.model_validate(json.loads(line))
         except ValueError:
             continue  # a failure, or half a line of a run that was killed
         where = detection.image.path

@@ -23,7 +23,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, address: str) -> None:
-        key = hashlib.sha256(f"{address}\0{folder.resolve()}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(address.encode() + b"\0" + os.fsencode(folder.resolve())).hexdigest()[:16]
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         self.path = Path(state) / "axia" / f"index-{key}.jsonl"
         self._done = self._load()

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import typer
 
+from axia.cli._names import on_disk
+
 NAME = "manifest.jsonl"
 _NO_MANIFEST = "or take every picture with --no-manifest"
 
@@ -53,7 +55,7 @@ def read_manifest(folder: Path) -> Mapping[str, Known] | None:
             file, known = _parse(line)
         except ValueError as error:
             raise _bad(f"{path}, line {number}: {error}; correct it, {_NO_MANIFEST}") from None
-        picture = os.path.join(folder, file)
+        picture = str(on_disk(folder, file))
         if picture in found:
             raise _bad(f"{path}, line {number}: {file!r} has a row already; leave one, {_NO_MANIFEST}")
         found[picture] = known

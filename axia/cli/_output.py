@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from json import dumps
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,8 +34,8 @@ EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
 """Exit code where an option or an argument is wrong."""
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-"""Endings of the names of pictures."""
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}
+"""Endings of the names of pictures; Windows saves JPEG from browsers as .jfif."""
 
 
 _OF_PICTURES = re.compile(r"\bimage\b|^pictures|^messages")
@@ -58,9 +59,17 @@ def connect(address: str | None) -> "Client":
 
 def print_json(value: object) -> None:
     """One line of JSON; results of the client may be anywhere in it."""
-    from pydantic_core import to_json
+    print(encodable_json(json_of(value)), flush=True)
 
-    print(encodable_json(to_json(value, bytes_mode="base64").decode()), flush=True)
+
+def json_of(value: object) -> str:
+    """JSON of a value that may hold results of the client, and paths in whatever bytes the disk has."""
+    from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+    try:
+        return to_json(value, bytes_mode="base64").decode()
+    except PydanticSerializationError:  # a name that is not UTF-8: its bytes are written as Python spells them
+        return dumps(to_jsonable_python(value, bytes_mode="base64"), separators=(",", ":"))
 
 
 def quiet_grpc() -> None:

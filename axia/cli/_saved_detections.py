@@ -75,7 +75,7 @@ def _detection(row: dict[str, Any]) -> "Detection":
     from axia.results import Detection
 
     if "timings" not in row:  # the client's is `timings_ms`
-        return Detection.model_validate_json(json.dumps(row))
+        return Detection.model_validate(row)
     from google.protobuf import json_format
 
     from axia.convert import to_detection

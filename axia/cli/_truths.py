@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import typer
 
+from axia.cli._names import on_disk
 from axia.cli._output import complain, printable
 
 _FIELDS = ("file", "element", "accept")
@@ -52,7 +53,7 @@ def load(path: Path) -> Mapping[Path, Truth]:
         try:
             fields = _parse(row)
             file, truth = _text(fields, "file"), _truth(fields)
-            picture = (path.parent / file).resolve()
+            picture = on_disk(path.parent, file).resolve()
         except ValueError as error:
             raise _bad(f"{path}, line {number}: {error}") from None
         for name in fields:

@@ -16,6 +16,7 @@ import typer
 from axia.cli._journal import Done, Journal
 from axia.cli._manifest import NAME as MANIFEST
 from axia.cli._manifest import NOTHING, Known, read_manifest
+from axia.cli._names import as_text
 from axia.cli._near_duplicates import Alike, near_duplicates
 from axia.cli._output import (
     EXIT_INTERRUPTED,
@@ -124,7 +125,7 @@ def index(
                     report.rejected.append((path, *reason))
                     continue
                 known = NOTHING if manifest is None else manifest[path]
-                where = source if source is not None else os.path.relpath(path, folder)
+                where = source if source is not None else as_text(os.path.relpath(path, folder))
                 yield (
                     Path(path),
                     ImageMetadata(
