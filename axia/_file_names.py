@@ -8,6 +8,8 @@ are written likewise. So each written path stands for one path.
 
 import os
 import re
+import unicodedata
+from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 _SCHEME = "file:"
@@ -32,6 +34,23 @@ def path_of(text: str) -> str:
         return text
     path = os.fsdecode(unquote_to_bytes(text.removeprefix(_SCHEME)))
     return path if written(path) == text else text
+
+
+def on_disk(folder: str | Path, file: str) -> Path:
+    """The path of a file that a list names, as the disk spells it; as named if there is no such file.
+
+    A Mac writes é as e and an accent, Windows writes folders with a backslash, and lists are written elsewhere.
+
+    Args:
+        folder: Where the list is.
+        file: Its path in the list, relative to the folder.
+    """
+    for name in (file, file.replace("\\", "/")):
+        for spelled in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
+            other = spelled != file
+            if not (other and os.pardir in Path(spelled).parts) and (found := Path(folder, spelled)).exists():
+                return found
+    return Path(folder, file)
 
 
 def shown(text: str) -> str:

@@ -18,7 +18,8 @@ _POLL_S = 0.2
 _PATIENCE_MS = 10_000
 _ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
 """How addresses of cameras begin. They are the user's own; servers never fetch any."""
-_USER = re.compile(r"^(\w+://)[^/@]*@")
+_SECRETS = re.compile(r"^(\w+://)(?:[^/?@]*:(?!\d+(?:[/?]|$))\S*@|[^/?]*@)?([^?]*)(\?)?.*$", re.DOTALL)
+"""User and password, which may have @ and / in it, and what is behind a question mark, where cameras take them too."""
 
 
 class Source(NamedTuple):
@@ -124,7 +125,7 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
 
 def without_password(address: str) -> str:
     """An address as it may be shown."""
-    return _USER.sub(r"\1", address)
+    return _SECRETS.sub(lambda found: f"{found[1]}{found[2]}{'?…' if found[3] else ''}", address)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from axia._file_names import path_of
+from axia._file_names import on_disk, path_of
 
 NAME = "manifest.jsonl"
 _NO_MANIFEST = "or take every picture with --no-manifest"
@@ -55,7 +55,7 @@ def read_manifest(folder: Path) -> Mapping[str, Known] | None:
             file, known = _parse(line)
         except ValueError as error:
             raise _bad(f"{path}, line {number}: {error}; correct it, {_NO_MANIFEST}") from None
-        picture = os.path.join(folder, file)
+        picture = str(on_disk(folder, file))
         if picture in found:
             raise _bad(f"{path}, line {number}: {file!r} has a row already; leave one, {_NO_MANIFEST}")
         found[picture] = known

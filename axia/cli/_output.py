@@ -34,8 +34,8 @@ EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
 """Exit code where an option or an argument is wrong."""
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-"""Endings of the names of pictures."""
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}
+"""Endings of the names of pictures; Windows saves JPEG from browsers as .jfif."""
 
 
 _OF_PICTURES = re.compile(r"\bimage\b|^pictures|^messages")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from axia.cli._output import SUFFIXES, complain, some
 
 _OTHER_PICTURES = {
-    ".apng", ".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".ico", ".jfif", ".jp2", ".jxl", ".svg", ".tif",
+    ".apng", ".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".svg", ".tif",
     ".tiff",
 }  # fmt: skip
 """Endings of pictures that are not taken."""

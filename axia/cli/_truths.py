@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import typer
 
-from axia._file_names import path_of
+from axia._file_names import on_disk, path_of
 from axia.cli._output import complain, printable
 
 _FIELDS = ("file", "element", "accept")
@@ -53,7 +53,7 @@ def load(path: Path) -> Mapping[Path, Truth]:
         try:
             fields = _parse(row)
             file, truth = _text(fields, "file"), _truth(fields)
-            picture = (path.parent / path_of(file)).resolve()
+            picture = on_disk(path.parent, path_of(file)).resolve()
         except ValueError as error:
             raise _bad(f"{path}, line {number}: {error}") from None
         for name in fields:

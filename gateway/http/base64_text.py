@@ -3,8 +3,10 @@
 import base64
 import binascii
 import re
+from urllib.parse import unquote
 
 _DATA_ADDRESS = re.compile(r"\s*data:([^,]{0,256}),", re.IGNORECASE)
+_AS_PYTHON_PRINTS = re.compile(r"b(['\"]).*\1", re.DOTALL)
 _LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 _STANDARD = str.maketrans("-_", "+/")
 
@@ -29,6 +31,12 @@ def read_base64(text: str) -> bytes:
         if start is None or not re.search(r";\s*base64\s*$", start[1], re.IGNORECASE):
             raise NotBase64("must have ;base64, before the data, such as data:image/jpeg;base64,")
         text = text[start.end() :]
+        if "%" in text:
+            text = unquote(text)  # RFC 2397 allows it
+        if is_data_address(text):
+            raise NotBase64("has the beginning of a data: address twice; write it once")
+    if _AS_PYTHON_PRINTS.fullmatch(text.strip()):
+        raise NotBase64("is how Python prints bytes, in b'…'; turn them into text with .decode()")
     text = _LINE_BREAK.sub("", text.strip())
     if " " in text:
         if not set("+-") & set(text):

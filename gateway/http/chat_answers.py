@@ -8,6 +8,7 @@ from typing import Any
 from sse_starlette import ServerSentEvent
 
 from axia.v1 import inference_pb2
+from gateway.http.chat_fields import UNLIMITED
 from gateway.http.chat_turns import Asked, callers_field
 from gateway.http.context import Context
 from gateway.http.sse import json_event
@@ -63,7 +64,10 @@ class _Counts:
         limit = self._asked.chat.limit
         if limit is not None and summary.HasField("max_tokens") and summary.max_tokens < limit:
             name = callers_field("max_tokens", self._asked)
-            found["notices"] = [f"{name} {limit:,} is over the limit of this model; {summary.max_tokens:,} was used"]
+            asked = (
+                f"{name} sets no limit" if limit == UNLIMITED else f"{name} {limit:,} is over the limit of this model"
+            )
+            found["notices"] = [f"{asked}; {summary.max_tokens:,} was used"]
         return found
 
 

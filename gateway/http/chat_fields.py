@@ -1,6 +1,6 @@
 """What chat clients send beside what is offered: fields that ask for nothing, and shapes of other interfaces."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +20,10 @@ _CHANGE_NO_ANSWER = frozenset(
         *("cache_prompt", "cache_salt", "id_slot", "include_reasoning", "keep_alive", "priority", "request_id"),
         *("session_id", "usage"),
         *("provider", "route"),  # OpenRouter's
-        *("caching", "custom_llm_provider", "drop_params", "num_retries", "timeout"),  # LiteLLM's
+        *("cache", "caching", "custom_llm_provider", "drop_params", "fallbacks", "litellm_call_id"),  # LiteLLM's
+        *("litellm_metadata", "max_retries", "num_retries", "timeout"),  # LiteLLM's
+        *("draft_model", "num_ctx", "return_progress", "timings_per_token", "ttl"),  # those of local servers
+        *("separate_reasoning", "stream_reasoning"),  # SGLang's: what is done here anyway
     }
 )
 """Fields of OpenAI's clients and of others that change no answer."""
@@ -55,6 +58,11 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "continue_final_message": (False,),
         "documents": ([],),
         "echo": (False,),
+        "enable_thinking": (),
+        "guided_choice": ([],),
+        "guided_grammar": ("",),
+        "guided_json": (),
+        "guided_regex": ("",),
         "ignore_eos": (False,),
         "include_stop_str_in_output": (False,),
         "length_penalty": (1,),
@@ -65,13 +73,17 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "options": ({},),
         "prompt_logprobs": (0,),
         "raw": (False,),
+        "reasoning": ({},),
+        "reasoning_format": ("auto", "deepseek", "parsed"),
         "repeat_penalty": (1,),
         "repetition_penalty": (1,),
         "skip_special_tokens": (True,),
         "spaces_between_special_tokens": (True,),
         "stop_token_ids": ([],),
+        "structured_outputs": ({},),
         "tfs_z": (1,),
         "think": (),
+        "thinking": ({},),
         "top_a": (0,),
         "top_k": (0, -1),
         "typical_p": (1,),
@@ -82,6 +94,12 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 
 _NOT_IN_MESSAGES = ("audio", "continue_final_message", "function_call", "partial", "prefix", "tool_calls")
 """Fields of messages that are not offered, unless they are empty or false."""
+
+_THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+"""Types of parts that hold what a model thought, as clients send answers back."""
+
+UNLIMITED = 2**31 - 1
+"""Tokens that stand for no bound of the caller's."""
 
 _OTHER_SHAPES = MappingProxyType(
     {
@@ -96,8 +114,12 @@ _OUR_SHAPES = (
 )
 
 
-def settled(fields: dict[str, Any]) -> dict[str, Any]:
+def settled(fields: dict[str, Any], offered: Collection[str]) -> dict[str, Any]:
     """The fields of a request that ask for something, in one shape each.
+
+    Args:
+        fields: As they came.
+        offered: Names of those that are offered.
 
     Raises:
         InvalidArgument: Naming a field that is not offered.
@@ -106,6 +128,12 @@ def settled(fields: dict[str, Any]) -> dict[str, Any]:
     for name, neutral in _NEUTRAL.items():
         if name in kept and kept.pop(name) not in neutral:
             raise InvalidArgument(name, "is not offered; leave it out", reason="NOT_OFFERED")
+    kept = {name: value for name, value in kept.items() if name in offered or not _asks_nothing(value)}
+    if kept.get("seed") == -1:
+        del kept["seed"]  # local servers draw one then
+    for name in ("max_tokens", "max_completion_tokens"):
+        if kept.get(name) == -1:
+            kept[name] = UNLIMITED
     messages = kept.get("messages")
     if isinstance(messages, list):
         kept["messages"] = [_message(own, f"messages[{index}]") for index, own in enumerate(messages)]
@@ -114,6 +142,10 @@ def settled(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _asks_nothing(value: Any) -> bool:
+    return value is False or (isinstance(value, str | list | dict) and not value)
 
 
 def _message(message: Any, path: str) -> Any:
@@ -126,10 +158,12 @@ def _message(message: Any, path: str) -> Any:
     if kept.get("images"):
         description = f"is a field of Ollama's interface; put pictures into content: {_OUR_SHAPES}"
         raise InvalidArgument(f"{path}.images", description, reason="OTHER_INTERFACE")
-    if kept.get("role") == "assistant" and not kept.get("content"):
+    if kept.get("role") != "user" and not kept.get("content"):
         kept["content"] = kept.get("refusal", "")
     content = kept.get("content")
     if isinstance(content, list):
+        if kept.get("role") == "assistant":
+            content = [part for part in content if not (isinstance(part, dict) and part.get("type") in _THOUGHTS)]
         kept["content"] = [_part(part, f"{path}.content[{index}]") for index, part in enumerate(content)]
     return kept
 
@@ -140,7 +174,16 @@ def _part(part: Any, path: str) -> Any:
     if not isinstance(part, dict):
         return part  # refused by its model
     kept = _given(part)
-    kind = kept.get("type")
+    kind = kept.setdefault("type", "image_url" if "image_url" in kept else "text" if "text" in kept else None)
+    if kind is None:
+        del kept["type"]
+    if kind == "text":  # clients whose parts have all fields send the others empty
+        if part.get("text", "") is None:
+            kept["text"] = ""
+        if kept.get("image_url") in ("", {}, {"url": ""}):
+            del kept["image_url"]
+    if kind == "image_url" and kept.get("text") == "":
+        del kept["text"]
     if kind == "refusal":
         return {"type": "text", "text": kept.get("refusal", "")}
     if isinstance(kind, str) and kind in _OTHER_SHAPES:

@@ -2,17 +2,33 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, ValidationError
-from pydantic_core import from_json
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, from_json
 
-from gateway.http.chat_fields import settled
+from gateway.http.chat_fields import UNLIMITED, settled
 from gateway.http.json_text import not_json
 from gateway.http.problems import from_validation
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_SEED
 
+
+def _as_whole(value: object) -> object:
+    """Some languages' JSON writes each number with a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_Count = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+_WHOLE = BeforeValidator(_as_whole, json_schema_input_type=int)
+_Count = Annotated[int, _WHOLE, Field(strict=True, ge=1, le=UNLIMITED)]
 _MAX_N = 1024
 """Completions that this face builds a request for at most; the model's own bound is lower."""
 
@@ -46,7 +62,11 @@ class ContentPart(_Part):
 
 
 def _as_parts(value: object) -> object:
-    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}]
+    if not isinstance(value, list):
+        raise PydanticCustomError("one_of", "must be a text or a list of parts")
+    return value
 
 
 class ChatMessage(_Part):
@@ -91,6 +111,14 @@ class ResponseFormat(_Part):
     json_schema: NamedSchema | None = None
     """For type json_schema."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_schema(cls, value: Any) -> Any:
+        """Takes a schema beside the type too, as llama.cpp and others do, and there for type json_object as well."""
+        if isinstance(value, dict) and isinstance(value.get("schema"), dict) and value.get("json_schema") is None:
+            return {"type": "json_schema", "json_schema": {"schema": value["schema"]}}
+        return value
+
 
 def _as_texts(value: object) -> object:
     if isinstance(value, str):
@@ -107,19 +135,19 @@ class ChatRequest(BaseModel):
     """Name of the model, as /v1/models lists it."""
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     """The conversation; the last message is the user's."""
-    n: Annotated[int, Field(strict=True, ge=1, le=_MAX_N)] | None = None
+    n: Annotated[int, _WHOLE, Field(strict=True, ge=1, le=_MAX_N)] | None = None
     """Completions. Default 1."""
     temperature: _Float | None = None
     """0 to 2. Default: the model's in the gateway's routing table, or else 1."""
     top_p: _Float | None = None
     """Above 0 and at most 1. Default: the model's in the gateway's routing table, or else 1."""
     max_tokens: _Count | None = None
-    """Tokens of one completion at most; more than the model's limit is lowered to it. Default: the model's in the
-    gateway's routing table, or else 100."""
+    """Tokens of one completion at most; more than the model's limit is lowered to it, -1 is that limit. Default: the
+    model's in the gateway's routing table, or else 100."""
     max_completion_tokens: _Count | None = None
     """The same by its newer name."""
-    seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] | None = None
-    """Seed, 0 to 2^53 - 1. Unset: drawn."""
+    seed: Annotated[int, _WHOLE, Field(strict=True, ge=0, le=MAX_SEED)] | None = None
+    """Seed, 0 to 2^53 - 1. Unset or -1: drawn."""
     stop: (
         Annotated[list[StrictStr], BeforeValidator(_as_texts, json_schema_input_type=StrictStr | list[StrictStr])]
         | None
@@ -149,7 +177,9 @@ def read_chat(body: bytes) -> ChatRequest:
     except ValueError as error:
         raise not_json(body) from error
     try:
-        asked = ChatRequest.model_validate(settled(fields) if isinstance(fields, dict) else fields)
+        asked = ChatRequest.model_validate(
+            settled(fields, ChatRequest.model_fields) if isinstance(fields, dict) else fields
+        )
     except ValidationError as error:
         raise from_validation(error, ChatRequest) from error
     _check_together(asked)

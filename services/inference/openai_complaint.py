@@ -8,7 +8,9 @@ Endpoints agree on little here. Read are:
     {"type": "error", "error": {…}}                   Anthropic
     [{"error": {"code", "status", "details"}}]        Google; "details" may ask for a pause
     {"object": "error", "message": "…"}               older vLLM, Mistral
-    {"detail": "…"} or {"detail": [{"loc", "msg"}]}   FastAPI
+    {"detail": "…"} or {"detail": [{"loc", "msg"}]}   FastAPI; Mistral has it as the message too
+    {"errors": [{"message", "code"}]}                 Cloudflare
+    {"code", "msg"} or {"base_resp": {"status_msg"}}  Zhipu and others, MiniMax
 
 and pages of HTML, by their title, and plain text.
 """
@@ -19,7 +21,9 @@ import re
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-OUT_OF_QUOTA = re.compile(r"insufficient_quota|billing_hard_limit_reached")
+OUT_OF_QUOTA = re.compile(
+    r"insufficient_quota|billing_hard_limit_reached|billing_not_active|insufficient_balance|exceeded_current_quota"
+)
 
 _STATUS_OF_WORDS = (
     (
@@ -84,13 +88,18 @@ def complaint_of(said: Any) -> Complaint:
         return Complaint(said[:_MAX_READ_CHARS])
     if not isinstance(said, dict):
         return Complaint()
-    outer, inner = said, said.get("error", said)
+    for name, kind in (("errors", list), ("base_resp", dict)):
+        if isinstance(said.get(name), kind) and said[name] and not said.get("error"):
+            return complaint_of(said[name])
+    outer, inner = said, said.get("error") or said
     if isinstance(inner, str):
         inner = {"message": inner, "type": outer.get("error_type")}
     if not isinstance(inner, dict):
         return Complaint()
-    detail = inner.get("detail")
-    message = _text(inner.get("message")) or _text(detail)
+    wrapped = inner.get("message")
+    detail = wrapped.get("detail") if isinstance(wrapped, dict) else inner.get("detail")
+    words = (wrapped, *map(inner.get, ("msg", "status_msg", "error_message")), detail)
+    message = next(filter(None, map(_text, words)), "")
     params = [_text(inner.get("param"))]
     if isinstance(detail, list):
         found = [own for own in detail if isinstance(own, dict)]

@@ -7,7 +7,7 @@ httpx is imported here alone.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -127,9 +127,9 @@ class Endpoint:
         Raises:
             EndpointFailure: Whatever goes wrong.
         """
-        tally = Tally(max_tokens, answer_format)
+        tally, instead = Tally(max_tokens, answer_format), None
         async with self._response("POST", "chat/completions", body, deadline) as response:
-            if response.status_code != HTTPStatus.OK:
+            if not response.is_success:  # some answer with 201
                 said = await self._body(response, deadline, _MAX_ERROR_BYTES)
                 failure = from_status(response.status_code, response.headers, said, self._key)
                 raise failure if answer_format is None else with_format(failure)
@@ -148,10 +148,12 @@ class Endpoint:
                             raise
                         break  # the completion is whole, only its token count is missing
                     self._note_state(answer)
+                    instead = answer.instead or instead
                     if (piece := tally.add(answer)) is not None:
                         yield piece
         if not tally.answered:
-            raise malformed("the answer holds no choice")
+            failure = from_error_event(instead, self._key)
+            raise failure if failure.said.message else malformed("the answer holds no choice")
         try:
             yield tally.last()
         except FormatIgnored:
@@ -170,7 +172,7 @@ class Endpoint:
         A stream that ends without saying so is a failure.
         """
         most = _ANSWER_BYTES + _TOKEN_BYTES * max_tokens
-        reader, received = BodyReader(response.headers.get("content-type", "")), 0
+        reader, received = self._reader(response), 0
         try:
             async for part in response.aiter_raw():
                 received += len(part)
@@ -184,8 +186,12 @@ class Endpoint:
             for data in reader.rest():
                 if data.strip() == DONE:
                     return
-                with suppress(*[MalformedAnswer] * reader.streamed):  # cut off within an event
+                try:
                     yield read_answer(data)
+                except MalformedAnswer as error:
+                    if not reader.streamed:
+                        raise malformed(str(error), data.encode(), self._key) from error
+                    # else cut off within an event
             if not reader.streamed:
                 return
         except MalformedAnswer as error:
@@ -193,6 +199,12 @@ class Endpoint:
         except httpx.HTTPError as error:
             raise cut_off(type(error).__name__, self._key) from error
         raise cut_off("the stream ended before the completion", self._key)
+
+    @staticmethod
+    def _reader(response: httpx.Response) -> BodyReader:
+        if (packed := response.headers.get("content-encoding", "identity")) != "identity":
+            raise malformed(f"it is packed with {packed[:_MAX_STATE_CHARS]}, and was to come as it is")
+        return BodyReader(response.headers.get("content-type", ""))
 
     @asynccontextmanager
     async def _response(

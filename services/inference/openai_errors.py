@@ -59,7 +59,10 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, key: str) 
     pause_s = retry_after_ms(headers.get("retry-after-ms", ""))
     if pause_s is None:
         pause_s = retry_after_s(headers.get("retry-after", ""))
-    failure = _failure(status, read_complaint(body), pause_s, key)
+    said = read_complaint(body)
+    if status < HTTPStatus.BAD_REQUEST and (place := headers.get("location")):
+        said = Complaint(f"it is at {place}")
+    failure = _failure(status, said, pause_s, key)
     failure.again = failure.again and headers.get("x-should-retry") != "false"
     return failure
 
@@ -83,12 +86,12 @@ def from_error_event(error: Any, key: str) -> EndpointFailure:
 def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> EndpointFailure:
     pause_s = said.pause_s if pause_s is None else pause_s
     detail = _detail(status, said, key)
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.FORBIDDEN} and OUT_OF_QUOTA.search(said.kind):
+        error: ServiceError = ResourceExhausted(
+            "the endpoint's account has used up its quota; its owner must raise it", reason="ENDPOINT_QUOTA"
+        )
+        return EndpointFailure(error, detail=detail, said=said)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        if OUT_OF_QUOTA.search(said.kind):
-            error: ServiceError = ResourceExhausted(
-                "the endpoint's account has used up its quota; its owner must raise it", reason="ENDPOINT_QUOTA"
-            )
-            return EndpointFailure(error, detail=detail, said=said)
         error = ResourceExhausted(
             _told(
                 "the endpoint has too many requests; try again later, or lower AXIA_INFERENCE_OPENAI_CONCURRENCY",
@@ -257,14 +260,25 @@ def too_late(timeout_s: float) -> EndpointFailure:
     return EndpointFailure(error, again=True)
 
 
-def malformed(detail: str) -> EndpointFailure:
-    """The answer is not one of a chat completions endpoint."""
+def malformed(detail: str, body: bytes = b"", key: str = "") -> EndpointFailure:
+    """The answer is not one of a chat completions endpoint.
+
+    Args:
+        detail: What is wrong.
+        body: The whole answer, if it is no JSON; its beginning is told.
+        key: To be kept out of that.
+    """
+    said = read_complaint(body)
     error = Unavailable(
-        f"the endpoint's answer can't be read as a chat completion ({detail}); check that "
-        "AXIA_INFERENCE_OPENAI_BASE_URL names an OpenAI-compatible endpoint",
+        _told(
+            f"the endpoint's answer can't be read as a chat completion ({detail}); check that "
+            "AXIA_INFERENCE_OPENAI_BASE_URL names an OpenAI-compatible endpoint",
+            said,
+            key,
+        ),
         reason="ENDPOINT_ANSWER_MALFORMED",
     )
-    return EndpointFailure(error, detail=detail)
+    return EndpointFailure(error, detail=readable(f"{detail} {said.message}", key), said=said)
 
 
 def readable(text: str, key: str) -> str:

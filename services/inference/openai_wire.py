@@ -66,6 +66,11 @@ def _object(value: object) -> object:
     return value if isinstance(value, dict) else None
 
 
+def _ending(value: object) -> str | None:
+    """Why a completion ended; SGLang gives an object with a type where it gave one up."""
+    return _text(value.get("type") if isinstance(value, dict) else value)
+
+
 def _present(value: object) -> object:
     return [own for own in value if own is not None] if isinstance(value, list) else value or ()
 
@@ -78,6 +83,7 @@ def _count(value: object) -> int:
 
 
 _Text = Annotated[str | None, PlainValidator(_text)]
+_Ending = Annotated[str | None, PlainValidator(_ending)]
 _Count = Annotated[int, PlainValidator(_count)]
 
 
@@ -115,7 +121,9 @@ class Choice(_Answer):
     index: _Count = 0
     delta: Annotated[Said | None, BeforeValidator(_object)] = None
     message: Annotated[Said | None, BeforeValidator(_object)] = None
-    finish_reason: _Text = None
+    said_plainly: Annotated[_Text, Field(alias="text")] = None
+    """The text as completions without a conversation hold it; some endpoints mix the two up."""
+    finish_reason: _Ending = None
     error: Any = None
 
     @property
@@ -125,8 +133,10 @@ class Choice(_Answer):
 
     @property
     def said(self) -> Said:
-        """The message, or what is added to it."""
-        return self.delta or self.message or _NOTHING
+        """The message, or what is added to it. Some endpoints fill one of the two and send the other empty."""
+        plainly = Said.model_validate({"content": self.said_plainly})
+        given = [own for own in (self.delta, self.message, plainly) if own is not None]
+        return next((own for own in given if own.text or own.thought), _NOTHING)
 
     @property
     def finish(self) -> Literal["stop", "length"] | None:
@@ -164,6 +174,8 @@ class Answer(_Answer):
     choices: Annotated[tuple[Choice, ...], BeforeValidator(_present)] = ()
     usage: Annotated[Usage | None, BeforeValidator(_object)] = None
     error: Any = None
+    instead: Any = None
+    """All that was said where there is no choice."""
 
     @property
     def choice(self) -> Choice | None:
@@ -212,6 +224,8 @@ def read_answer(data: str | bytes) -> Answer:
         return Answer()
     if isinstance(said, dict) and "error" in (said.get("object"), said.get("type")) and not said.get("error"):
         return Answer(error=said)
+    if isinstance(said, dict) and not said.get("choices"):
+        said = {**said, "instead": said}
     try:
         return Answer.model_validate(said)
     except RecursionError:
@@ -277,7 +291,8 @@ class Tally:
         if (choice := answer.choice) is not None:
             self.answered = True
             self._finish = choice.finish or self._finish
-            text, reasoning = choice.text, choice.said.thought
+            if not (self._chunks and choice.delta and choice.said is choice.message):  # all again, at the end
+                text, reasoning = choice.text, choice.said.thought
             self._spoke = self._spoke or bool(text.strip())
             self._chunks += bool(text)  # not all endpoints count reasoning among the tokens that were asked for
         counted = answer.usage.completion_tokens if answer.usage else 0

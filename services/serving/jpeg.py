@@ -31,6 +31,12 @@ _WITH_LENGTH = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0,
 """Frames, tables, comments and metadata: what comes before the first scan."""
 
 
+_ODD_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), 0xCB, *range(0xCD, 0xD0), 0xF7})
+"""Lossless and hierarchical ones, and those of JPEG-LS, which no browser shows either."""
+_DEPTH = 8
+"""Bits of a colour."""
+
+
 def has_short_header(data: bytes) -> bool:
     """Whether little comes before the first scan of a JPEG; False where that is odd."""
     at = 2
@@ -61,13 +67,23 @@ def without_metadata(data: bytes) -> bytes:
     return b"".join([*kept, data[at:]]) if dropped else data
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, first byte and end of the content of each segment before the first scan."""
+def uncommon(data: bytes) -> str:
+    """What kind of JPEG a file is, where that is one that decoders don't take; empty for a common one."""
+    for marker, begin, _ in _segments(data, _WITH_LENGTH | _ODD_FRAMES | {0xF8, 0xC9, 0xCA, 0xCC}):
+        if marker in _ODD_FRAMES:
+            return "a lossless or hierarchical JPEG"
+        if marker in _FRAMES and data[begin : begin + 1] not in (b"", bytes([_DEPTH])):
+            return f"a JPEG of {data[begin]} bits a colour"
+    return ""
+
+
+def _segments(data: bytes, known: frozenset[int] = _WITH_LENGTH) -> Iterator[tuple[int, int, int]]:
+    """Marker, first byte and end of the content of each segment before the first scan, up to one that isn't known."""
     at = 2
     for _ in range(_MAX_REPAIRED_SEGMENTS):
         while data[at : at + 2] == b"\xff\xff":
             at += 1  # padding
-        if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] not in _WITH_LENGTH:  # noqa: PLR2004
+        if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] not in known:  # noqa: PLR2004
             return
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
         yield data[at + 1], at + 4, end

@@ -20,7 +20,7 @@ from services.serving import foreign, jpeg, png, webp
 from services.serving.errors import InvalidArgument
 from services.serving.jpeg import has_short_header
 from services.serving.pixels import decoded, reduction, upright_size, upright_size_of
-from services.serving.repairs import JPEG, PNG, opened, repaired
+from services.serving.repairs import JPEG, PNG, opened, repaired, uncommon
 from services.serving.settings import ServerSettings
 from services.serving.webp import still_size
 
@@ -129,6 +129,7 @@ def read(data: bytes, limits: PictureLimits, field: str = "image.data") -> tuple
             fault = error.with_traceback(None)
     mended = repaired(data, limits.max_used_pixels)
     if mended is None:
+        _check_kind(data, field, fault)
         raise InvalidArgument(
             field, "the picture is truncated or damaged; send the whole file", reason="IMAGE_DAMAGED"
         ) from fault
@@ -190,6 +191,7 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
         picture = opened(data)
     except Exception as error:
         # As with decoding: any failure on these bytes is the bytes' fault.
+        _check_kind(data, field, error)
         if any(data.startswith(signature, offset) for offset, signature in _SIGNATURES):
             raise InvalidArgument(
                 field, "the picture's header is damaged; send the whole file", reason="IMAGE_DAMAGED"
@@ -208,6 +210,12 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
     if frames > 1 and picture.format != "MPO" and not getattr(picture, "default_image", False):
         raise InvalidArgument(field, f"the picture has {frames} frames; send a single one", reason="IMAGE_ANIMATED")
     return picture
+
+
+def _check_kind(data: bytes, field: str, fault: Exception | None) -> None:
+    if what := uncommon(data):
+        description = f"the data is {foreign.uncommon(what)}"
+        raise InvalidArgument(field, description, reason="IMAGE_UNREADABLE") from fault
 
 
 class Room:

@@ -13,6 +13,9 @@ _MAX_CHUNKS = 1 << 15
 """Chunks that are looked at. Encoders write one for 8 KiB of pixels or more; a file may hold millions of empty ones."""
 _ANCILLARY = 0x20
 """The bit of a name's first letter that says that a picture can be shown without the chunk."""
+_TRANSPARENCY = {0: 2, 2: 6, 3: 1}
+"""Bytes of a tRNS chunk at least, by the colour type of the picture; others have none."""
+_COLOUR_TYPE = 25
 _NEEDED = {b"tRNS": 1, b"eXIf": 1, b"acTL": 8, b"fcTL": 26, b"fdAT": 4}
 """Ancillary chunks that say how a picture looks, with their bytes at least."""
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
@@ -36,9 +39,10 @@ def without_metadata(data: bytes) -> bytes:
     """The file less chunks that don't change how it looks, such as colour profiles and texts; the same object if there
     are none."""
     chunks = list(_chunks(data))
-    needed = {name: least for name, least in _NEEDED.items() if name not in _ANIMATION}
-    if any(name == b"acTL" and end - begin >= _NEEDED[name] for name, begin, end in chunks):
-        needed = _NEEDED
+    animated = any(name == b"acTL" and end - begin >= _NEEDED[name] for name, begin, end in chunks)
+    needed = {name: least for name, least in _NEEDED.items() if animated or name not in _ANIMATION}
+    colour_type = data[_COLOUR_TYPE] if len(data) > _COLOUR_TYPE else 0
+    needed[b"tRNS"] = _TRANSPARENCY.get(colour_type, len(data))
     kept = [data[:_SIGNATURE_BYTES]]
     for name, begin, end in chunks:
         if not name[0] & _ANCILLARY or (name in needed and end - begin >= needed[name]):
@@ -47,6 +51,12 @@ def without_metadata(data: bytes) -> bytes:
         return data
     rest = chunks[-1][2] + _CHECKSUM_BYTES
     return b"".join([*kept, data[rest:]])
+
+
+def uncommon(data: bytes) -> str:
+    """What kind of PNG a file is, where that is one that decoders don't take; empty for a common one."""
+    first = next(_chunks(data), (b"", 0, 0))
+    return "a PNG as Xcode packs it for iPhones" if first[0] == b"CgBI" else ""
 
 
 def exif(data: bytes) -> bytes:

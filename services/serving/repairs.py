@@ -55,6 +55,13 @@ def repaired(data: bytes, max_pixels: int) -> Image.Image | None:
     return picture if _fingerprint(picture) == wanted else None
 
 
+def uncommon(data: bytes) -> str:
+    """What a JPEG or a PNG is, where it is of a kind that Pillow can't decode; empty for a common one."""
+    if data.startswith(PNG):
+        return png.uncommon(data)
+    return jpeg.uncommon(data) if data.startswith(JPEG) else ""
+
+
 def _without_metadata(data: bytes) -> bytes:
     """The same object where there is nothing to leave out."""
     if data.startswith(PNG):

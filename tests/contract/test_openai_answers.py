@@ -59,10 +59,15 @@ async def completion(made: OpenAIEngine, *, first_sentence_only: bool = False) -
         streamed(*SAID, {"choices": [], "usage": {"prompt_tokens": None, "completion_tokens": "4"}}, DONE),
         streamed({"choices": [{"index": 0, "delta": {"role": "assistant", "content": None}, "logprobs": None}]}, *SAID),
         streamed(chunk("<thought>\nA pot.\n</thought>The pot "), *SAID[1:], DONE),
+        streamed({"choices": [{"index": 0, "delta": {}, "message": TEXT_PARTS, "finish_reason": "stop"}]}, DONE),
+        streamed(*SAID, {"choices": [{"index": 0, "delta": {}, "message": TEXT_PARTS, "finish_reason": "stop"}]}, DONE),
+        streamed({"choices": [{"index": 0, "text": "The pot boils over.", "finish_reason": "stop"}]}, DONE),
+        plain(WHOLE, 201),
     ],
     ids=[
         *("azure-filter", "null", "empty-data", "index-null", "mistral", "whole-in-parts", "keep-alive", "openrouter"),
         *("no-last-line", "minus-one", "null-count", "gemini-role", "gemini-thought"),
+        *("message-for-delta", "message-after-deltas", "text-of-a-completion", "created"),
     ],
 )
 async def test_an_odd_answer_is_read_and_asked_for_once(reply: Reply) -> None:
@@ -106,6 +111,12 @@ VISION = {"error": {"message": "Vision add-on is not loaded, but images were pro
         ),
         (plain(b"<html><title>502 Bad Gateway</title></html>", 502), "502 Bad Gateway", 3),
         (plain({"error": "model runner has unexpectedly stopped"}, 500), "unexpectedly stopped", 3),
+        (streamed({"choices": [{"index": 0, "delta": {}, "finish_reason": {"type": "abort"}}]}), "reason abort", 3),
+        (plain({"detail": "Not Found"}), "Not Found", 1),
+        (plain({"message": "no Route matched with those values"}), "no Route matched", 1),
+        (plain({"code": 1302, "msg": "rate limit reached, please try again", "success": False}), "rate limit", 3),
+        (plain({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}), "login fail", 1),
+        (plain({"errors": [{"message": "No such model", "code": 7000}], "result": None}), "No such model", 1),
     ],
 )
 async def test_an_error_is_told_in_the_endpoints_words_and_repeated_only_where_that_helps(
@@ -117,6 +128,23 @@ async def test_an_error_is_told_in_the_endpoints_words_and_repeated_only_where_t
             await pieces(made)
     assert caught.value.reason == "ENDPOINT_FAILED"
     assert len(endpoint.asked) == calls
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (plain(b"<html><head><title>Sign in</title></head></html>"), "Sign in"),
+        (plain(b"Ollama is running"), "Ollama is running"),
+        (plain(b"\x1f\x8b\x08", Content_Encoding="gzip"), "packed with gzip"),
+    ],
+)
+async def test_what_comes_in_place_of_an_answer_is_told(reply: Reply, words: str) -> None:
+    async with fake_endpoint() as endpoint, engine(endpoint) as made:
+        endpoint.replies = [reply]
+        with pytest.raises(Unavailable, match=words) as caught:
+            await pieces(made)
+    assert caught.value.reason == "ENDPOINT_ANSWER_MALFORMED"
+    assert len(endpoint.asked) == 1
 
 
 async def test_an_error_after_the_first_token_is_told_and_the_completion_not_sampled_again() -> None:

@@ -65,6 +65,7 @@ SPELLINGS = {
     "charset": URL.replace("jpeg;", "jpeg;charset=utf-8;"),
     "raw_base64": TEXT64,
     "upper_case": URL.replace("data:image", "DATA:IMAGE"),
+    "percent_encoded": URL.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
 }
 
 
@@ -93,6 +94,7 @@ async def test_a_picture_whose_plus_signs_became_spaces_is_refused_with_why(http
             [(SYSTEM, "You help.\n\nBe short."), (USER, "What?")],
         ),
         (turns(("system", ""), ("user", "What?")), [(USER, "What?")]),
+        (turns(("system", None), ("user", "What?")), [(USER, "What?")]),
         (turns(("user", "What?"), ("assistant", ""), ("user", "Why?")), [(USER, "What?\n\nWhy?")]),
         (turns(("user", "What?"), ("assistant", None), ("user", "Why?")), [(USER, "What?\n\nWhy?")]),
         (
@@ -101,6 +103,9 @@ async def test_a_picture_whose_plus_signs_became_spaces_is_refused_with_why(http
         ),
         (turns(("user", ["What is", ASK])), [(USER, "What is\nWhat needs attention?")]),
         (turns(("user", [{"type": "text", "text": ""}, ASK])), [(USER, "What needs attention?")]),
+        (turns(("user", [{"type": "text", "text": None}, ASK])), [(USER, "What needs attention?")]),
+        (turns(("user", [{"text": "What?"}])), [(USER, "What?")]),
+        (turns(("user", [{**ASK, "image_url": {"url": ""}}])), [(USER, "What needs attention?")]),
     ],
 )
 async def test_messages_are_joined_and_dropped_until_roles_take_turns(
@@ -117,9 +122,11 @@ async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Face, gateway
     refusal = {"role": "assistant", "content": None, "refusal": "I can't say."}
     listed = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
     why = {"role": "user", "content": "Why?", "name": "Ann"}
-    messages = [*turns(("user", [ASK, image()])), held, why, refusal, why, listed, why]
+    thoughts = [{"type": "thinking", "thinking": "Hm."}, {"type": "reasoning", "text": "Hm."}]
+    thought = {"role": "assistant", "content": [*thoughts, {"type": "text", "text": "Heat."}]}
+    messages = [*turns(("user", [ASK, image()])), held, why, refusal, why, listed, why, thought, why]
     found = await asked(http, gateway, messages)
-    assert [text for role, text in said(found) if role == ASSISTANT] == ["A stove.", "I can't say.", "No."]
+    assert [text for role, text in said(found) if role == ASSISTANT] == ["A stove.", "I can't say.", "No.", "Heat."]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +144,12 @@ async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Face, gateway
          "messages[0].content[0].image_url.url", ";base64,"),
         (turns(("user", [{"type": "image_url", "image_url": "home.jpg"}])),
          "messages[0].content[0].image_url.url", "never fetched"),
+        (turns(("user", [{"type": "image_url", "image_url": f"data:image/png;base64,{URL}"}])),
+         "messages[0].content[0].image_url.url", "twice"),
+        (turns(("user", [{"type": "image_url", "image_url": f"data:image/png;base64,b'{TEXT64}'"}])),
+         "messages[0].content[0].image_url.url", "decode()"),
+        (turns(("user", ASK)), "messages[0].content", "a text or a list"),
+        (turns(("user", [{"type": "text", "content": "What?"}])), "messages[0].content[0]", "must hold text"),
     ],
 )  # fmt: skip
 async def test_what_is_not_taken_is_refused_by_its_place_and_shape(
@@ -147,6 +160,29 @@ async def test_what_is_not_taken_is_refused_by_its_place_and_shape(
     assert [own["field"] for own in response.json()["violations"]] == [field]
     assert response.json()["error"]["param"] == field
     assert says in response.json()["detail"]
+
+
+@pytest.mark.parametrize("part", [{"image_url": {"url": URL}}, {"type": "image_url", "image_url": URL, "text": ""}])
+async def test_a_part_says_what_it_is_by_the_field_that_holds_something(
+    http: Face, gateway: FakeGateway, part: dict[str, Any]
+) -> None:
+    assert (await asked(http, gateway, turns(("user", [ASK, part])))).image.data == PICTURE
+
+
+async def test_numbers_may_be_written_with_a_point(http: Face, gateway: FakeGateway) -> None:
+    found = await asked(http, gateway, turns(("user", [ASK, image()])), n=1.0, max_tokens=30.0, seed=5.0)
+    assert (len(found.samples), found.max_tokens) == (1, 30)
+    assert (
+        found.samples[0].seed == (await asked(http, gateway, turns(("user", [ASK, image()])), seed=5)).samples[0].seed
+    )
+
+
+async def test_no_bound_on_tokens_is_the_models_own_and_is_told(http: Face, gateway: FakeGateway) -> None:
+    told = [*ANSWERS[:-1], inference_pb2.GenerateResponse(summary={"model": {"name": "m"}, "max_tokens": 1024})]
+    gateway.answers["Generate"] = told
+    response = await post(http, turns(("user", "What?")), max_tokens=-1)
+    assert response.json()["notices"] == ["max_tokens sets no limit; 1,024 was used"]
+    assert (gateway.requests[-1].max_tokens, gateway.requests[-1].lower_max_tokens) == (2**31 - 1, True)
 
 
 async def test_a_picture_without_text_gets_the_default_prompt(http: Face, gateway: FakeGateway) -> None:
@@ -203,8 +239,10 @@ IGNORED: dict[str, Any] = {
     "keep_alive": "5m", "skip_special_tokens": True, "ignore_eos": False, "cache_prompt": True, "functions": [],
     "function_call": "none", "frequency_penalty": 0.0, "user": "robot-1", "store": False, "metadata": {"a": "b"},
     "service_tier": "auto", "stop": [], "logit_bias": None, "n": 1, "echo": False, "top_k": None, "temperature": None,
-    "max_tokens": None, "stream": None, "stream_options": None, "seed": None, "tools": None, "response_format": None,
-    "provider": {"require_parameters": True}, "best_of": None, "unknown": None,
+    "max_tokens": None, "stream": None, "stream_options": None, "seed": -1, "tools": None, "response_format": None,
+    "provider": {"require_parameters": True}, "best_of": None, "unknown": None, "unknown_too": {}, "safe_prompt": False,
+    "plugins": [], "ttl": 300, "num_ctx": 2048, "reasoning_format": "auto",
+    "litellm_metadata": {"a": "b"}, "max_retries": 2, "thinking": {},
 }  # fmt: skip
 
 
@@ -219,8 +257,10 @@ async def test_fields_that_ask_for_nothing_or_change_no_answer_are_ignored(
     ("name", "value"),
     [
         ("top_k", 20), ("repetition_penalty", 1.05), ("chat_template_kwargs", {"enable_thinking": False}),
-        ("verbosity", "low"), ("options", {"num_ctx": 4096}), ("think", False), ("presence_penalty", 0.1), ("seed", -1),
-        ("reasoning_effort", "low"), ("guided_json", {}),
+        ("verbosity", "low"), ("options", {"num_ctx": 4096}), ("think", False), ("presence_penalty", 0.1), ("seed", -2),
+        ("reasoning_effort", "low"), ("guided_json", {}), ("enable_thinking", False),
+        ("thinking", {"type": "disabled"}),
+        ("vl_high_resolution_images", True), ("max_tokens", 0), ("max_tokens", 1.5),
     ],
 )  # fmt: skip
 async def test_fields_that_would_change_an_answer_are_refused_by_name(http: Face, name: str, value: Any) -> None:
@@ -241,6 +281,9 @@ async def test_stops_and_formats_reach_the_model(http: Face, gateway: FakeGatewa
         '{"type": "object", "properties": {"título": {"enum": ["a", null]'
     )
     assert not (await asked(http, gateway, what, response_format={"type": "text"})).HasField("answer_format")
+    for kind in ("json_object", "json_schema"):  # as llama.cpp and others have it
+        beside = await asked(http, gateway, what, response_format={"type": kind, "schema": schema})
+        assert beside.answer_format.json_schema == found.answer_format.json_schema
 
 
 async def test_half_a_character_in_a_message_is_named(http: Face) -> None:

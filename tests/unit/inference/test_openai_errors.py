@@ -96,6 +96,12 @@ def test_an_error_inside_an_answer_counts_as_what_it_says_and_is_asked_again_onl
         ),
         (404, b'{"error": {"message": "No endpoints found that support image input", "code": 404}}', "image input"),
         (403, b'{"error": {"message": "flagged", "code": 403}}', "flagged"),
+        (
+            422,
+            b'{"object": "error", "message": {"detail": [{"loc": ["body", "seed"], "msg": "Extra"}]}, "code": null}',
+            "body.seed: Extra",
+        ),
+        (400, b'{"title": "Bad", "detail": "no picture, please", "errors": {"image": ["x"]}}', "no picture, please"),
     ],
 )
 def test_a_caller_is_told_the_endpoints_own_words(status: int, body: bytes, words: str) -> None:
@@ -103,6 +109,19 @@ def test_a_caller_is_told_the_endpoints_own_words(status: int, body: bytes, word
     assert words in failure.error.message
     assert words in failure.detail
     assert "long" not in failure.error.message.partition("says: ")[2]
+
+
+def test_the_address_of_a_redirection_is_told() -> None:
+    failure = from_status(301, {"location": "https://models.example/v1/chat/completions"}, b"", "")
+    assert failure.error.message.endswith("it is at https://models.example/v1/chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, "insufficient_quota"), (429, "billing_not_active"), (429, "insufficient_balance")]
+)
+def test_an_account_without_credit_is_not_asked_again_whatever_the_status(status: int, kind: str) -> None:
+    failure = from_status(status, {}, f'{{"error": {{"type": "{kind}", "message": "x"}}}}'.encode(), "")
+    assert (failure.error.reason, failure.again) == ("ENDPOINT_QUOTA", False)
 
 
 @pytest.mark.parametrize("status", [401, 402])

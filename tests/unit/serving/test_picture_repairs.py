@@ -1,5 +1,6 @@
 """Pictures that are whole to the eye though their files are not as the format has them."""
 
+import base64
 import io
 import random
 import struct
@@ -18,6 +19,7 @@ LIMITS = PictureLimits(max_bytes=2**22, max_pixels=4_000_000, max_side=4000)
 REDUCED = PictureLimits(max_bytes=2**22, max_pixels=4_000_000, max_side=4000, max_used_pixels=5_000)
 PICTURE = Image.open(io.BytesIO(pictures.photograph(3, (101, 67), "PNG")))
 
+PLAIN = pictures.encode(PICTURE, "JPEG")
 JPEGS = {
     "baseline": pictures.encode(PICTURE, "JPEG"),
     "progressive": pictures.encode(PICTURE, "JPEG", progressive=True),
@@ -129,6 +131,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
         pytest.param(chunk(b"sRGB", b""), id="empty sRGB"),
         pytest.param(chunk(b"tEXt", b"a\0b")[:-1] + b"?", id="text with a wrong checksum"),
         pytest.param(chunk(b"fcTL", bytes(4)), id="frame of no animation"),
+        pytest.param(chunk(b"tRNS", b"\xff"), id="short transparency"),
     ],
 )
 def test_odd_or_large_metadata_is_no_reason_to_refuse_a_png(odd: bytes) -> None:
@@ -170,10 +173,60 @@ def test_a_png_whose_animation_is_hidden_behind_a_picture_of_its_own_is_served_a
         (b"data:image/png;base64,iVBORw0KGgo=", "a data URL; send the bytes"),
         (b"https://example.com/a.jpg", "an address; send the picture's bytes"),
         (b"/9j/4AAQSkZJRgABAQAAAQABAAD", "base64; send the bytes that it stands for"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + bytes(99), "an AVIF; convert it"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(99), "a camera's raw file; convert it"),
+        (b"FUJIFILMCCD-RAW 0201" + bytes(99), "a camera's raw file; convert it"),
+        (b"\0\0\1\0moov" + bytes(99), "a video; send one frame"),
+        ((b"G" + bytes(187)) * 3, "a video; send one frame"),
+        (pictures.encode(PICTURE, "PPM"), "a Netpbm picture"),
+        (b"PK\3\4" + bytes(99), "an archive, or packed; unpack it"),
+        (bytes(128) + b"DICM" + bytes(99), "a DICOM file; convert it"),
+        (b"\x93NUMPY\1\0" + bytes(99), "an array as numpy saves it; encode it"),
+        (b'{"error": "not found"}', "JSON; see what the address"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "XML; see what the address"),
+        (b"<!-- saved -->\n<html>", "a web page; "),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "a pointer of Git LFS; fetch the picture"),
+        (PLAIN.decode("latin-1").encode(), "a picture that was read or written as text"),
+        (PLAIN.decode(errors="replace").encode(), "a picture that was read or written as text"),
+        (pictures.encode(PICTURE, "PNG").replace(b"\r\n", b"\n"), "a picture that was read or written as text"),
+        (repr(PLAIN).encode(), "bytes as Python prints them; send the bytes"),
+        (PLAIN.hex().encode(), "hexadecimal digits; send the bytes"),
+        (base64.urlsafe_b64encode(PLAIN), "base64; send the bytes that it stands for"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + PLAIN, "a picture with other bytes before it"),
+        (b"\xef\xbb\xbf" + pictures.encode(PICTURE, "PNG"), "a picture with other bytes before it"),
         (random.Random(1).randbytes(4096), "not a picture in JPEG, PNG or WebP; convert it"),
     ],
 )  # fmt: skip
 def test_other_data_is_named_with_what_to_do(data: bytes, told: str) -> None:
     with pytest.raises(InvalidArgument, match=f"^image.data: the data is {told}") as caught:
         read_header(data, LIMITS)
+    assert caught.value.reason == "IMAGE_UNREADABLE"
+
+
+def _with_frame(marker: int, bits: int) -> bytes:
+    data = bytearray(pictures.encode(PICTURE, "JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 1], data[at + 4] = marker, bits
+    return bytes(data)
+
+
+def _as_xcode_packs() -> bytes:
+    plain = pictures.encode(PICTURE, "PNG")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)  # without the head of zlib
+    pixels = packer.compress(zlib.decompress(plain[41 : 41 + int.from_bytes(plain[33:37])])) + packer.flush()
+    return plain[:8] + chunk(b"CgBI", bytes(4)) + plain[8:33] + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        pytest.param(_with_frame(0xC0, 12), "a JPEG of 12 bits a colour", id="12 bits"),
+        pytest.param(_with_frame(0xC3, 8), "a lossless or hierarchical JPEG", id="lossless"),
+        pytest.param(_with_frame(0xF7, 8), "a lossless or hierarchical JPEG", id="JPEG-LS"),
+        pytest.param(_as_xcode_packs(), "a PNG as Xcode packs it for iPhones", id="CgBI"),
+    ],
+)
+def test_a_picture_in_a_form_that_no_decoder_takes_is_named_and_not_called_cut_off(data: bytes, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"^image.data: the data is {told}; save it as a common") as caught:
+        decode(data, LIMITS)
     assert caught.value.reason == "IMAGE_UNREADABLE"
