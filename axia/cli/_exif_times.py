@@ -4,9 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 _TIME = re.compile(
-    r"\s*(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):[ ]?(\d\d?):[ ]?(\d\d?)(?:[.,]\d+)?\s*(Z|[+-]\d\d:?\d\d)?\s*$"
+    r"\s*(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T]+(\d\d?):[ ]?(\d\d?)(?::[ ]?(\d\d?)(?:[.,]\d+)?)?"
+    r"\s*(Z|[+-]\d\d:?\d\d)?\s*$"
 )
-_OFFSET = re.compile(r"\s*(?:(Z)|([+-])(\d\d):?(\d\d))\s*$")
+_OFFSET = re.compile(r"\s*(?:(Z|UTC|GMT)|([+-])(\d\d?)(?::?([0-5]\d))?)\s*$")
 _FIRST_PHOTOGRAPH = 1826
 
 
@@ -23,7 +24,8 @@ def captured_at(date_time: object, offset: object) -> datetime | None:
         return None
     zone = _zone(found[7] or "") or _zone(_text(offset))
     try:
-        moment = datetime(*map(int, found.groups()[:6]), tzinfo=zone)  # type: ignore[arg-type, misc]  # six numbers
+        moment = datetime(*(int(own or 0) for own in found.groups()[:6]), tzinfo=zone)  # type: ignore[arg-type, misc]  # six numbers
+        moment.astimezone(UTC)  # at the end of 9999 there may be none
         return moment if zone else moment.astimezone()
     except (ValueError, OverflowError):
         return None  # such as the hour 24
@@ -42,7 +44,7 @@ def _zone(text: str) -> timezone | None:
         return None
     if found[1]:
         return UTC
-    minutes = 60 * int(found[3]) + int(found[4])
+    minutes = 60 * int(found[3]) + int(found[4] or 0)
     try:
         return timezone(timedelta(minutes=minutes if found[2] == "+" else -minutes))
     except ValueError:

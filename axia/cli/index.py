@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -240,6 +241,7 @@ def _captured(path: str, how: CaptureTime) -> datetime | None:
 
     from axia.cli._exif_times import captured_at
 
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about odd EXIF, which is no concern of who indexes pictures
     try:
         with Image.open(path) as picture:
             exif = picture.getexif().get_ifd(_EXIF_IFD)
