@@ -155,7 +155,7 @@ async def test_a_stream_of_an_earlier_server_has_each_completion_whole_and_count
         ),
         ({"temprature": 1}, "temprature", "did you mean temperature?"),
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "differs"),
-        ({"seed": -1}, "seed", "at least 0"),
+        ({"seed": -2}, "seed", "at least 0"),
     ],
 )
 async def test_what_is_not_offered_is_refused_by_name(
