@@ -189,7 +189,7 @@ class Fields:
         if name == "stream_options":
             return self._usage == "none"
         if name == "response_format":
-            return self._objects_by_schema and fields[name] == _OBJECT_FORMAT
+            return bool(self._objects_by_schema and fields[name] == _OBJECT_FORMAT)
         if name in _LENGTH_FIELDS:
             return name != self._length_field
         both = self._only_one and {"temperature", "top_p"} <= fields.keys()

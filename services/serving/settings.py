@@ -103,7 +103,8 @@ def load_settings(cls: type[SettingsT], *, notices: bool = True) -> SettingsT:
             )
             tell(service, logging.ERROR, f"{variable}: {message}{given}")
         raise SystemExit(2) from None
-    for name, why in settings.without_effect().items() if notices else ():
+    without_effect: Mapping[str, str] = settings.without_effect() if notices else {}
+    for name, why in without_effect.items():
         if name in settings.model_fields_set:
             tell(service, logging.WARNING, f"{prefix}{name.upper()} has no effect: {why}")
     return settings
