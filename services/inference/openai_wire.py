@@ -134,9 +134,10 @@ class Choice(_Answer):
     @property
     def said(self) -> Said:
         """The message, or what is added to it. Some endpoints fill one of the two and send the other empty."""
-        plainly = Said.model_validate({"content": self.said_plainly})
-        given = [own for own in (self.delta, self.message, plainly) if own is not None]
-        return next((own for own in given if own.text or own.thought), _NOTHING)
+        for own in (self.delta, self.message):
+            if own is not None and (own.text or own.thought):
+                return own
+        return Said.model_validate({"content": self.said_plainly}) if self.said_plainly else _NOTHING
 
     @property
     def finish(self) -> Literal["stop", "length"] | None:

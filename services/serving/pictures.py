@@ -127,13 +127,13 @@ def read(data: bytes, limits: PictureLimits, field: str = "image.data") -> tuple
             # Pillow raises many types for damaged data, in decoders and conversions; the picture is at fault. The
             # traceback would keep pixels.
             fault = error.with_traceback(None)
-    mended = repaired(data, limits.max_used_pixels)
-    if mended is None:
+    served = repaired(data, limits.max_used_pixels)
+    if served is None:
         _check_kind(data, field, fault)
         raise InvalidArgument(
             field, "the picture is truncated or damaged; send the whole file", reason="IMAGE_DAMAGED"
         ) from fault
-    return header, mended
+    return header, served
 
 
 def _header(picture: Image.Image, data: bytes) -> PictureHeader:
