@@ -5,6 +5,7 @@ with a tenth of a second is worth an attempt too.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,17 +13,18 @@ from typing import NamedTuple
 from services.serving.errors import DeadlineExceeded
 from services.serving.limits import TOLD_TOO_LATE
 
-_MARGIN_SHARE, _READING_SHARE = 0.2, 0.25
+_MARGIN_SHARE, _READING_SHARE = 0.1, 0.15
 _TRANSIT_SHARE, _LEAST_TRANSIT_S = 0.1, 0.005
 _USUAL_TRANSIT_S = 0.025
-_MEMORY = 0.1
-"""Weight of the newest reading in the mean."""
-_SPREADS = 3.0
-"""Mean deviations above the mean within which nearly all readings end."""
+_REMEMBERED = 40
+"""Readings that are remembered."""
+_USUAL = 0.9
+"""Share of the remembered readings that end within the usual time. The first readings of a process are many times
+slower; a mean would remember them for dozens of calls."""
 
 
 class Measured:
-    """How long something takes: a mean that forgets, and its deviation.
+    """How long something takes, from the newest readings.
 
     Args:
         most_s: What is assumed before anything was measured, and at most.
@@ -30,22 +32,19 @@ class Measured:
 
     def __init__(self, most_s: float) -> None:
         self._most_s = most_s
-        self._mean: float | None = None
-        self._deviation = 0.0
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
 
     @property
     def usual_s(self) -> float:
         """Seconds within which it is nearly always done."""
-        if self._mean is None:
+        if not self._seconds:
             return self._most_s
-        return min(self._most_s, self._mean + _SPREADS * self._deviation)
+        ordered = sorted(self._seconds)
+        return min(self._most_s, ordered[int(_USUAL * (len(ordered) - 1))])
 
     def add(self, seconds: float) -> None:
         """Notes how long it took once."""
-        if self._mean is None:
-            self._mean = seconds
-        self._deviation += _MEMORY * (abs(seconds - self._mean) - self._deviation)
-        self._mean += _MEMORY * (seconds - self._mean)
+        self._seconds.append(seconds)
 
     @contextmanager
     def measuring(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ class GatewaySettings(ServerSettings):
     """Time for a call whose caller set no deadline, and for one question of a protocol, in seconds."""
     deadline_margin_s: float = Field(default=0.15, ge=0, le=10)
     """How long before the caller's deadline a detection is closed at most, so that what is done still arrives, in
-    seconds. It is a fifth of the caller's time at most.
+    seconds. It is a tenth of the caller's time at most.
 
     Beside it 4% of the caller's time are left, for gRPC may tell a server a deadline that much too late.
     """
@@ -46,7 +46,7 @@ class GatewaySettings(ServerSettings):
     """Time for the scoring service to read a detection's completions or one answer; what takes longer is missing."""
     scoring_reserve_s: float = Field(default=0.1, ge=0, le=10)
     """How much earlier a deadline ends a detection's sampling or a judge model at most so that scoring fits in, in
-    seconds. It is what scoring was measured to take, and a quarter of the caller's time at most."""
+    seconds. It is what scoring was measured to take, and 15% of the caller's time at most."""
     table_timeout_s: float = Field(default=60.0, gt=0)
     """Time for the scoring service to compute a table of preference, or to read what a judge model says of many
     answers, in seconds."""
