@@ -56,8 +56,8 @@ demo: setup ## Start the suite, detect values in twelve scenes, print what came 
 	@$(PY) -m demo
 
 demo-models: setup ## Train the demo models again from their seeds (an hour or two; goes on where it stopped)
-	$(PY) -m demo.train.clip
-	$(PY) -m demo.train.vlm
+	$(PY) -m training.clip.train
+	$(PY) -m training.vlm.train
 
 reader-model: $(VENV)/.axia-dev ## Train the reader of answers again from its seed (up to two hours)
 	$(PY) -m training.reading.train --out .axia/reader-model

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from rich.console import Console
 
 import axia
-from axia.suite.services import find_checkout
-from axia.suite.supervisor import Supervisor
 from demo.tour.pictures import index_gallery, search_values
 from demo.tour.preference import judge_as_persona, measure_preference
 from demo.tour.scenes import detect_study_scenes
+from suite.services import find_checkout
+from suite.supervisor import Supervisor
 
 STATE = find_checkout() / ".axia" / "demo"
 """Where the demo keeps its index and writes its contact sheet."""

@@ -3,8 +3,8 @@
 import logging
 
 from axia.prompts import load_prompts
-from gateway.component import GatewayComponent
-from gateway.routes import load_routes
+from gateway.backends.routes import load_routes
+from gateway.server import GatewayComponent
 from gateway.settings import GatewaySettings
 from services.serving.app import run
 from services.serving.errors import FailedPrecondition

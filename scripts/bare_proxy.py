@@ -14,7 +14,7 @@ import grpc
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2, inference_pb2_grpc
-from gateway.sampling import completion_seed
+from gateway.protocols.sampling import completion_seed
 
 SIZES = [("grpc.max_receive_message_length", 2**25), ("grpc.max_send_message_length", 2**25)]
 

@@ -1,4 +1,4 @@
-"""Writes gateway/http/contract_comments.json: the comments of proto/, which the OpenAPI document shows.
+"""Writes gateway/http/transcoding/contract_comments.json: the comments of proto/, which the OpenAPI document shows.
 
 Descriptors hold no comments, so protoc is asked for them. `make proto` runs this; a test compares.
 """

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from axia.judges.figures import kappa, kappa_difference, measure
-from services.scoring.agreement import fleiss_kappa
-from services.scoring.ceiling import human_ceiling
-from services.scoring.coefficient_intervals import cohen_interval, fleiss_interval, krippendorff_interval
-from services.scoring.intervals import clustered_newcombe, clustered_wilson, newcombe_paired, wilson
-from services.scoring.misalignment import TypedAnswer, classify_misalignments
-from services.scoring.persona import PersonaOutcome, score_persona
-from services.scoring.preference import PreferenceAnswer, score_preference
-from services.scoring.preference_pairs import compare_preferences
-from services.scoring.reader_labels import Verdict
-from services.scoring.response_types import ResponseType
+from services.scoring.protocols.misalignment import TypedAnswer, classify_misalignments
+from services.scoring.protocols.persona import PersonaOutcome, score_persona
+from services.scoring.protocols.preference import PreferenceAnswer, score_preference
+from services.scoring.protocols.preference_pairs import compare_preferences
+from services.scoring.reading.labels import Verdict
+from services.scoring.reading.response_types import ResponseType
+from services.scoring.statistics.agreement import fleiss_kappa
+from services.scoring.statistics.ceiling import human_ceiling
+from services.scoring.statistics.coefficient_intervals import cohen_interval, fleiss_interval, krippendorff_interval
+from services.scoring.statistics.intervals import clustered_newcombe, clustered_wilson, newcombe_paired, wilson
 
 SHARES = tuple(tenth / 10 for tenth in range(1, 10))
 LEVEL = 0.95

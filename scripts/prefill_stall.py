@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from services.inference import vllm_loading
-from services.inference.engine import Conversation, Message, Role, Sampling
-from services.inference.engine_vllm import VllmEngine
+from services.inference.engines.engine import Conversation, Message, Role, Sampling
+from services.inference.engines.vllm import loading
+from services.inference.engines.vllm.engine import VllmEngine
 from services.inference.settings import InferenceSettings
 
 
@@ -55,13 +55,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=30_000)
     given = parser.parse_args()
     settings = InferenceSettings(model=str(given.model))
-    as_shipped = vllm_loading._cpu_arguments
+    as_shipped = loading._cpu_arguments
 
     def in_one_step(settings: InferenceSettings) -> dict[str, Any]:
         return as_shipped(settings) | {"enable_chunked_prefill": False}
 
     for name, arguments in (("in steps", as_shipped), ("in one step", in_one_step)):
-        vllm_loading._cpu_arguments = arguments
+        loading._cpu_arguments = arguments
         print(f"{name}: {asyncio.run(measure(settings, given.tokens))}")
 
 

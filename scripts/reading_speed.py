@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from services.scoring import spoken
-from services.scoring.language import Language
-from services.scoring.reader_model import Pair, load_reader
-from services.scoring.reading import read_completions
+from services.scoring.protocols.completions import read_completions
+from services.scoring.reading import spoken
+from services.scoring.reading.language import Language
+from services.scoring.reading.model import Pair, load_reader
 from training.reading import corpus
 
 ROUNDS = 60

@@ -21,8 +21,8 @@ import numpy as np
 import psutil
 
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
-from services.scoring.cochran import cochran_test
-from services.scoring.schwartz import VALUES
+from services.scoring.reading.schwartz import VALUES
+from services.scoring.statistics.cochran import cochran_test
 
 CONCURRENCY = 32
 CALLS = 1280

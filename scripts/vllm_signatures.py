@@ -2,8 +2,8 @@
 
     python -m scripts.vllm_signatures path/to/vllm-0.33.0-….whl >> tests/data/vllm_signatures.json   # by hand, merged
 
-A CUDA build can't be run on every machine, but its wheel can be read. `tests/contract/test_vllm_signatures.py` holds
-the calls in services/inference/engine_vllm.py and vllm_*.py against the signatures of every release recorded there.
+A CUDA build can't be run on every machine, but its wheel can be read. `tests/component/test_vllm_signatures.py` holds
+the calls in services/inference/engines/vllm against the signatures of every release that is recorded there.
 """
 
 import ast

@@ -4,8 +4,6 @@ import atexit
 import gc
 import os
 import signal
-import sys
-from pathlib import Path
 
 # gRPC's core tells of every connection that ends, between the dots of the test runner.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -13,9 +11,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # Tests in a shell's background ignore Ctrl-C, and so would the commands that they interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# Tests import their own helpers (processes, pictures) from this folder.
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_collection_finish() -> None:

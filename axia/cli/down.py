@@ -4,14 +4,16 @@ import os
 
 import typer
 
+from axia.cli._checkout import needs_checkout
 from axia.cli._output import complain, console
 
 
 def down() -> None:
     """Stop the suite of this checkout, letting calls in flight finish, and wait until it is gone."""
-    from axia.suite import SuiteError
-    from axia.suite.services import find_checkout, services_from
-    from axia.suite.supervisor import Supervisor
+    with needs_checkout():
+        from suite import SuiteError
+        from suite.services import find_checkout, services_from
+        from suite.supervisor import Supervisor
 
     try:
         services = services_from(os.environ)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from axia.cli._checkout import needs_checkout
 from axia.cli._output import complain, console
 
 if TYPE_CHECKING:
-    from axia.suite.services import Service
-    from axia.suite.supervisor import ServiceState, Supervisor
+    from suite.services import Service
+    from suite.supervisor import ServiceState, Supervisor
 
 _WATCH_S = 0.5
 _EXIT_INTERRUPTED = 130
@@ -33,10 +34,11 @@ def up(
     the same with AXIA_INFERENCE_, AXIA_RETRIEVAL_, AXIA_SCORING_ and AXIA_HTTP_; the services read their other settings
     from the environment too.
     """
-    from axia.suite import SuiteError
-    from axia.suite.services import find_checkout, services_from
-    from axia.suite.startup import Interrupted, Startup
-    from axia.suite.supervisor import Supervisor
+    with needs_checkout():
+        from suite import SuiteError
+        from suite.services import find_checkout, services_from
+        from suite.startup import Interrupted, Startup
+        from suite.supervisor import Supervisor
 
     with _Signals() as signals:
         try:

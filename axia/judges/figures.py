@@ -217,9 +217,9 @@ def _tables(
 def _kappa_interval(tables: Sequence[Counts], counts: Counts, *, clustered: bool) -> Interval | None:
     """From the variance of the linearized κ between clusters, with Student's t.
 
-    The scoring service computes the same, and `services.scoring.coefficient_intervals` says how and why two parts of a
-    cluster are added: one in which judge and people agree throughout and one in which they never do. None where κ is
-    not defined, and for fewer than two clusters.
+    The scoring service computes the same, and `services.scoring.statistics.coefficient_intervals` says how and why two
+    parts of a cluster are added: one in which judge and people agree throughout and one in which they never do. None
+    where κ is not defined, and for fewer than two clusters.
     """
     known, groups = kappa(counts), len(tables)
     if known is None or groups < 2:  # noqa: PLR2004 - one cluster shows no variation

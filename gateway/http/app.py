@@ -11,21 +11,21 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
 from axia.version import __version__
-from gateway.http.body import media_type
-from gateway.http.calls import add_calls
-from gateway.http.chat import add_chat
 from gateway.http.client import GatewayClient
 from gateway.http.context import Context
-from gateway.http.edge import Edge
-from gateway.http.images import add_images
-from gateway.http.models import add_models
-from gateway.http.openapi import add_document
-from gateway.http.origin import admission, sharing
-from gateway.http.other_interfaces import add_other_interfaces
+from gateway.http.middleware.cors import admission, sharing
+from gateway.http.middleware.requests import Edge
+from gateway.http.openai.chat import add_chat
+from gateway.http.openai.models import add_models
+from gateway.http.openai.other_interfaces import add_other_interfaces
 from gateway.http.problems import CallerGone, from_http_exception, problem_response, unexpected
 from gateway.http.readiness import is_ready
 from gateway.http.settings import HttpSettings
-from gateway.http.watch import add_watch
+from gateway.http.transcoding.body import media_type
+from gateway.http.transcoding.calls import add_calls
+from gateway.http.transcoding.images import add_images
+from gateway.http.transcoding.openapi import add_document
+from gateway.http.transcoding.watch import add_watch
 from services.serving.errors import ServiceError, Unavailable
 from services.serving.logs import request_id
 

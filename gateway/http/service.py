@@ -6,9 +6,9 @@ import os
 import bentoml
 
 from gateway.http.app import create
+from gateway.http.middleware.stopping import refuse_when_stopping
 from gateway.http.readiness import is_ready
 from gateway.http.settings import load_http_settings
-from gateway.http.stopping import refuse_when_stopping
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
 

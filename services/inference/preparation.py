@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.inference.engine import Conversation, Engine, ModelDescription, Prepared
+from services.inference.engines.engine import Conversation, Engine, ModelDescription, Prepared
 from services.serving.errors import InvalidArgument
 
 CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"

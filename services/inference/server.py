@@ -4,13 +4,13 @@ This is the main module of its process (see `__main__`), and so each process tha
 ``__mp_main__`` before anything else; what the server needs is imported only where the server runs.
 """
 
-from services.inference.process import leave_process_group
+from services.inference.engines.vllm.process import leave_process_group
 
 
 def main() -> None:
     """Boots the service with the engine that the settings name."""
-    from services.inference.engine import Engine
-    from services.inference.sampler import Sampler
+    from services.inference.engines.engine import Engine
+    from services.inference.sampling import Sampler
     from services.inference.servicer import InferenceComponent
     from services.inference.settings import InferenceSettings
     from services.serving.app import run
@@ -19,15 +19,15 @@ def main() -> None:
     settings = load_settings(InferenceSettings)
     engine: Engine
     if settings.engine == "vllm":
-        from services.inference.engine_vllm import VllmEngine
+        from services.inference.engines.vllm.engine import VllmEngine
 
         engine = VllmEngine(settings)
     elif settings.engine == "openai":
-        from services.inference.engine_openai import OpenAIEngine
+        from services.inference.engines.openai.engine import OpenAIEngine
 
         engine = OpenAIEngine(settings)
     else:
-        from services.inference.engine_scripted import ScriptedEngine
+        from services.inference.engines.scripted import ScriptedEngine
 
         engine = ScriptedEngine(settings)
     run(InferenceComponent(Sampler(engine, settings)), settings)

@@ -10,7 +10,7 @@ import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from services.inference import convert
-from services.inference.sampler import Sampler
+from services.inference.sampling import Sampler
 from services.serving.errors import ServiceError
 from services.serving.started import StartedHeaders
 

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from axia.v1 import scoring_pb2
-from services.scoring.agreement import Agreement, Rating
-from services.scoring.cochran import CochranTest, PermutationMethod
-from services.scoring.intervals import Interval
-from services.scoring.isq import IsqItems, IsqScore
-from services.scoring.misalignment import MisalignmentClass, Misalignments, MisalignmentShare
-from services.scoring.model_comparison import ModelComparison, ModelPair, ModelScores
-from services.scoring.persona import PersonaOutcome, PersonaScore, PlatformChange
-from services.scoring.preference import PreferenceAnswer, PreferenceProfile, PreferenceScore, PreferenceSpread
-from services.scoring.preference_pairs import PreferenceComparison, PreferenceDifference
-from services.scoring.reader_labels import Verdict
+from services.scoring.protocols.misalignment import MisalignmentClass, Misalignments, MisalignmentShare
+from services.scoring.protocols.persona import PersonaOutcome, PersonaScore, PlatformChange
+from services.scoring.protocols.preference import PreferenceAnswer, PreferenceProfile, PreferenceScore, PreferenceSpread
+from services.scoring.protocols.preference_pairs import PreferenceComparison, PreferenceDifference
+from services.scoring.reading.isq.score import IsqItems, IsqScore
+from services.scoring.reading.labels import Verdict
+from services.scoring.statistics.agreement import Agreement, Rating
+from services.scoring.statistics.cochran import CochranTest, PermutationMethod
+from services.scoring.statistics.intervals import Interval
+from services.scoring.statistics.model_comparison import ModelComparison, ModelPair, ModelScores
 from services.serving.errors import InvalidArgument
 from services.serving.limits import check_text
 

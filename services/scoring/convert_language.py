@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from axia.v1 import scoring_pb2
-from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
 from services.scoring.convert import VERDICTS, from_interval
-from services.scoring.grouping import AbstainReason, Consensus, GroupBy
-from services.scoring.reader_labels import Question
-from services.scoring.reader_model import Reader
-from services.scoring.reading import AnnotatedElement, Reading
-from services.scoring.response_types import ResponseType, TypedResponse
+from services.scoring.protocols.completions import AnnotatedElement, Reading
+from services.scoring.reading.alignment import AlignmentItem, AlignmentVerdict, Judge
+from services.scoring.reading.grouping import AbstainReason, Consensus, GroupBy
+from services.scoring.reading.labels import Question
+from services.scoring.reading.model import Reader
+from services.scoring.reading.response_types import ResponseType, TypedResponse
+from services.scoring.reading.values import ValueAttribution
+from services.scoring.reading.verdicts import ReadVerdict
 from services.scoring.scorer import Alignment, HumanAgreement
-from services.scoring.values import ValueAttribution
-from services.scoring.verdicts import ReadVerdict
 from services.serving.errors import InvalidArgument
 
 ReadT = TypeVar("ReadT")

@@ -8,17 +8,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring import metrics, spoken
-from services.scoring.agreement import Agreement, Rating, cohen_kappa, measure_agreement
-from services.scoring.alignment import AlignmentItem, AlignmentVerdict, Judge
-from services.scoring.ceiling import Pair
-from services.scoring.coefficient_intervals import cohen_interval
-from services.scoring.intervals import Interval, check_level, clustered_wilson, wilson
-from services.scoring.language import Language, LanguageLimits
-from services.scoring.reader_model import DEFAULT_READER, PACKAGED, OnnxReader, load_reader
-from services.scoring.response_types import ResponseType
+from services.scoring import metrics
+from services.scoring.reading import spoken
+from services.scoring.reading.alignment import AlignmentItem, AlignmentVerdict, Judge
+from services.scoring.reading.language import Language, LanguageLimits
+from services.scoring.reading.model import DEFAULT_READER, PACKAGED, OnnxReader, load_reader
+from services.scoring.reading.response_types import ResponseType
 from services.scoring.settings import ScoringSettings
-from services.scoring.tables import binary_vector
+from services.scoring.statistics.agreement import Agreement, Rating, cohen_kappa, measure_agreement
+from services.scoring.statistics.ceiling import Pair
+from services.scoring.statistics.coefficient_intervals import cohen_interval
+from services.scoring.statistics.intervals import Interval, check_level, clustered_wilson, wilson
+from services.scoring.statistics.tables import binary_vector
 from services.serving.errors import FailedPrecondition, InvalidArgument
 
 logger = logging.getLogger(__name__)

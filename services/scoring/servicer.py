@@ -11,23 +11,23 @@ import grpc
 
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from services.scoring import convert, convert_language, metrics
-from services.scoring.agreement import measure_agreement
-from services.scoring.cochran import DEFAULT_PERMUTATIONS
-from services.scoring.intervals import DEFAULT_LEVEL
-from services.scoring.isq import DEFAULT_THRESHOLD, IsqItems, check_threshold, score_isq
-from services.scoring.isq_text import score_isq_text
-from services.scoring.language import Language
-from services.scoring.misalignment import TypedAnswer, classify_misalignments
-from services.scoring.model_comparison import DEFAULT_TARGET_POWER, compare_models
-from services.scoring.persona import DEFAULT_RESAMPLES as DEFAULT_PERSONA_RESAMPLES
-from services.scoring.persona import score_persona
-from services.scoring.preference import DEFAULT_RESAMPLES, PreferenceAnswer, score_preference
-from services.scoring.preference_pairs import compare_preferences
-from services.scoring.reader_labels import Question, Verdict
-from services.scoring.reading import read_completions
+from services.scoring.protocols.completions import read_completions
+from services.scoring.protocols.misalignment import TypedAnswer, classify_misalignments
+from services.scoring.protocols.persona import DEFAULT_RESAMPLES as DEFAULT_PERSONA_RESAMPLES
+from services.scoring.protocols.persona import score_persona
+from services.scoring.protocols.preference import DEFAULT_RESAMPLES, PreferenceAnswer, score_preference
+from services.scoring.protocols.preference_pairs import compare_preferences
+from services.scoring.reading.isq.score import DEFAULT_THRESHOLD, IsqItems, check_threshold, score_isq
+from services.scoring.reading.isq.text import score_isq_text
+from services.scoring.reading.labels import Question, Verdict
+from services.scoring.reading.language import Language
+from services.scoring.reading.verdicts import read_verdicts
 from services.scoring.scorer import complete_types, load_language, score_agreement, score_alignment
 from services.scoring.settings import ScoringSettings
-from services.scoring.verdicts import read_verdicts
+from services.scoring.statistics.agreement import measure_agreement
+from services.scoring.statistics.cochran import DEFAULT_PERMUTATIONS
+from services.scoring.statistics.intervals import DEFAULT_LEVEL
+from services.scoring.statistics.model_comparison import DEFAULT_TARGET_POWER, compare_models
 from services.serving.errors import InvalidArgument, Unavailable
 from services.serving.limits import check_between
 

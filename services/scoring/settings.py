@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.scoring.reader_model import DEFAULT_READER
+from services.scoring.reading.model import DEFAULT_READER
 from services.serving.environment import EMPTY_IS_MEANT
 from services.serving.settings import ServerSettings
 

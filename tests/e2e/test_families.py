@@ -13,15 +13,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_retrieval
 import grpc
-import processes
 import pytest
-from families import FAMILIES
-from family_calls import CALLS, Served, outcome
-from pictures import photograph
 
 import axia
+from tests.support import fake_retrieval, processes
+from tests.support.families import FAMILIES
+from tests.support.family_calls import CALLS, Served, outcome
+from tests.support.pictures import photograph
 
 TABLE = processes.ROOT / "tests" / "data" / "families.json"
 EXPECTED: dict[str, dict[str, str]] = json.loads(TABLE.read_text())

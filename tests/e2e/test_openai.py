@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import processes
 import pytest
 
 import axia
@@ -21,8 +20,9 @@ from demo.tour.scenes import GALLERY
 from demo.world.catalogue import situation
 from demo.world.manifest import read_manifest
 from demo.world.truth import aligned
-from services.inference.sentence import find_first_sentence
+from services.inference.sentence.first_sentence import find_first_sentence
 from services.inference.settings import DEMO_MODEL
+from tests.support import processes
 
 PROMPT = "Identify what is the element that needs attention in this image"
 KEY = "sk-for-this-test-alone"

@@ -14,9 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import processes
 import pytest
-from pictures import photograph
 from PIL import Image
 
 import axia
@@ -28,8 +26,10 @@ from demo.untrained import make_untrained_llava
 from demo.world.catalogue import situation
 from demo.world.manifest import read_manifest
 from demo.world.truth import aligned
-from services.inference.sentence import find_first_sentence
+from services.inference.sentence.first_sentence import find_first_sentence
 from services.inference.settings import DEMO_MODEL
+from tests.support import processes
+from tests.support.pictures import photograph
 
 PROMPT = "Identify what is the element that needs attention in this image"
 LOADING_S = 180

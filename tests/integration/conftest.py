@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import grpc
-import processes
 import pytest
-from processes import Suite
 
 from axia.v1 import gateway_pb2_grpc, inference_pb2_grpc
+from tests.support import processes
+from tests.support.processes import Suite
 
 
 @pytest.fixture(scope="session")

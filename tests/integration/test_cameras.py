@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import grpc
-import processes
 import pytest
-from pictures import photograph
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2
+from tests.support import processes
+from tests.support.pictures import photograph
 
 TIMEOUT = 60
 SLOW = """

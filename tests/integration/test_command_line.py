@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import processes
 import pytest
-from pictures import photograph
-from processes import Suite
+
+from tests.support import processes
+from tests.support.pictures import photograph
+from tests.support.processes import Suite
 
 KEYS = {
     *("image", "model", "completions", "groups", "consensus", "agreement", "entropy", "abstain", "partial"),

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pictures
-import processes
 import pytest
 from typer.testing import CliRunner, Result
 
 from axia.cli import app
 from axia.testing import FakeGateway
+from tests.support import pictures, processes
 
 START_S = 120.0
 RATINGS = [

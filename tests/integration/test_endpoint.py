@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import processes
 import pytest
-from pictures import photograph
 
 import axia
+from tests.support import processes
+from tests.support.pictures import photograph
 
 Reply = tuple[int, dict[str, str], Any]
 SAID = {"choices": [{"index": 0, "message": {"content": "The pot boils over."}, "finish_reason": "stop"}]}

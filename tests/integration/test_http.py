@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import processes
 import pytest
 import websockets
-from http_face import parse_events
-from pictures import photograph
-from processes import HttpFace, Suite
 from pydantic import BaseModel
+
+from tests.support import processes
+from tests.support.http_face import parse_events
+from tests.support.pictures import photograph
+from tests.support.processes import HttpFace, Suite
 
 PICTURE = photograph(1)
 

@@ -5,15 +5,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_retrieval
 import grpc
-import processes
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from pictures import photograph
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_grpc, scoring_pb2, scoring_pb2_grpc
+from tests.support import fake_retrieval, processes
+from tests.support.pictures import photograph
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 TIMEOUT = 60

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import processes
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_grpc
+from tests.support import processes
 
 ANSWERS = processes.ROOT / "tests" / "data" / "answers_protocols.yaml"
 GALLERY = processes.ROOT / "demo" / "gallery"

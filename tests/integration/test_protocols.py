@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-import fake_retrieval
 import grpc
-import processes
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from pictures import photograph
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_grpc, scoring_pb2, scoring_pb2_grpc
+from tests.support import fake_retrieval, processes
+from tests.support.pictures import photograph
 
 ANSWERS = processes.ROOT / "tests" / "data" / "answers_protocols.yaml"
 PICTURES = [photograph(seed, (64, 48)) for seed in range(6)]

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import processes
 import pytest
-from pictures import photograph
 
 import axia
+from tests.support import processes
+from tests.support.pictures import photograph
 
 ANSWERS = 'first_token_ms: 20\ntoken_ms: 1\nanswers:\n  - say: ["The smoke rises from the pan."]\n'
 PICTURE = photograph(size=(64, 48))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import grpc
-import processes
 import pytest
-from pictures import photograph
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
+from tests.support import processes
+from tests.support.pictures import photograph
 
 ANSWERS = """
 first_token_ms: {first_token_ms}

@@ -8,13 +8,13 @@ import zlib
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from pictures import encode, photograph
 from PIL import Image
-from processes import Suite
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
+from tests.support.pictures import encode, photograph
+from tests.support.processes import Suite
 
 
 def violations(error: grpc.RpcError) -> list[str]:

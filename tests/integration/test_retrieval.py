@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import processes
 import pytest
-from pictures import photograph
-from processes import Server
 
 from axia.v1 import image_pb2, retrieval_pb2, retrieval_pb2_grpc
+from tests.support import processes
+from tests.support.pictures import photograph
+from tests.support.processes import Server
 
 START_S = 120.0
 """How long a start may take on a loaded machine; mostly it takes seconds."""

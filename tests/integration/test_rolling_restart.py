@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import processes
-from pictures import photograph
 
 import axia
+from tests.support import processes
+from tests.support.pictures import photograph
 
 ANSWERS = 'first_token_ms: 30\ntoken_ms: 5\nanswers:\n  - say: ["The smoke rises from the pan."]\n'
 PICTURE = photograph(size=(64, 48))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import grpc
-import processes
 
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
+from tests.support import processes
 
 
 def questionnaire() -> scoring_pb2.ScoreIsqRequest:

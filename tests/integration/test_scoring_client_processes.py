@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 
-import processes
 import pytest
 
 import axia
 from axia.results import Grouping, Misalignments, PersonaScores, ValueAttribution
+from tests.support import processes
 
 START_S = 120.0
 OUTCOMES = [

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fake_retrieval
 import grpc
-import processes
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from pictures import photograph
 from typer.testing import CliRunner, Result
 
 import axia
 from axia.cli import app
 from axia.inputs import AlignmentItem, GroundTruth
+from tests.support import fake_retrieval, processes
+from tests.support.pictures import photograph
 
 SCRIPT = """
 model: scripted

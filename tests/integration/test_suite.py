@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import processes
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from pictures import photograph
-from processes import Suite
 
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2
+from tests.support import processes
+from tests.support.pictures import photograph
+from tests.support.processes import Suite
 
 SLOW_ANSWERS = """
 token_ms: 250

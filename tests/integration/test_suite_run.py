@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from axia.suite.services import find_checkout, services_from
+from suite.services import find_checkout, services_from
 
 SERVICE = """
 import os, signal, sys, threading
@@ -56,8 +56,8 @@ def main(name, health_name):
 AXIA = """
 import sys
 from pathlib import Path
-import axia.suite.services
-axia.suite.services.find_checkout = Path.cwd
+import suite.services
+suite.services.find_checkout = Path.cwd
 from axia.cli import main
 main()
 """

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import pictures
-import processes
 import pytest
 
 import axia
 from axia import testing
+from tests.support import pictures, processes
 
 
 def test_the_real_suite_of_a_checkout_answers_from_a_file(tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scoring.grouping import link, same_meaning
-from services.scoring.nearness import compare
-from services.scoring.reader_labels import (
+from services.scoring.reading.grouping import link, same_meaning
+from services.scoring.reading.labels import (
     QUESTION_TEXTS,
     TYPES,
     VALUES_AND_NOTHING,
@@ -26,8 +25,9 @@ from services.scoring.reader_labels import (
     Relation,
     Verdict,
 )
-from services.scoring.reader_model import OnnxReader, Pair, Thresholds
-from services.scoring.semantic_judge import mean_of_best
+from services.scoring.reading.model import OnnxReader, Pair, Thresholds
+from services.scoring.reading.nearness import compare
+from services.scoring.reading.semantic_judge import mean_of_best
 from training.reading import corpus
 from training.reading.corpus import CALIBRATED, Situation
 from training.reading.figures import kappa

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring.language import Language
-from services.scoring.reader_model import PACKAGED, load_reader
+from services.scoring.reading.language import Language
+from services.scoring.reading.model import PACKAGED, load_reader
 from training.reading import corpus
 from training.reading.corpus import CALIBRATED, HELD_OUT, TRAINED
 from training.reading.evaluate import evaluate

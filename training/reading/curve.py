@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from services.scoring.reader_labels import Relation
-from services.scoring.semantic_judge import mean_of_best
+from services.scoring.reading.labels import Relation
+from services.scoring.reading.semantic_judge import mean_of_best
 from training.reading import corpus
 from training.reading.base import base_folder
 from training.reading.calibrate import alignment_answers

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring.alignment import AlignmentItem, Judge
-from services.scoring.grouping import Consensus
-from services.scoring.language import Language
-from services.scoring.reader_labels import Question, Verdict
-from services.scoring.reader_model import PACKAGED, load_reader
-from services.scoring.response_types import is_literally_none
+from services.scoring.reading.alignment import AlignmentItem, Judge
+from services.scoring.reading.grouping import Consensus
+from services.scoring.reading.labels import Question, Verdict
+from services.scoring.reading.language import Language
+from services.scoring.reading.model import PACKAGED, load_reader
+from services.scoring.reading.response_types import is_literally_none
 from training.reading import corpus
 from training.reading.calibrate import alignment_answers
 from training.reading.corpus import HELD_OUT, CompletionSet

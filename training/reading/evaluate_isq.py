@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from services.scoring.isq_text import read_isq
+from services.scoring.reading.isq.text import read_isq
 from training.reading.corpus import CALIBRATED, HELD_OUT, TRAINED, rows
 
 OTHERS = Path(__file__).parents[2] / "tests" / "data" / "reading" / "isq_answers.jsonl"

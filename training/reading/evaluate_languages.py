@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from services.scoring.short_answers import short_answer_language
-from services.scoring.spoken import foreign_language, load
+from services.scoring.reading.short_answers import short_answer_language
+from services.scoring.reading.spoken import foreign_language, load
 from training.reading.corpus import CALIBRATED, DATA, TRAINED
 
 _LABELLED = DATA / "languages.jsonl"

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.scoring.reader_labels import (
+from services.scoring.reading.labels import (
     QUESTION_TEXTS,
     TYPES,
     VALUES_AND_NOTHING,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertModel
 
-from services.scoring.reader_labels import TYPES, VALUES_AND_NOTHING, VERDICTS, Relation
+from services.scoring.reading.labels import TYPES, VALUES_AND_NOTHING, VERDICTS, Relation
 
 
 class Outputs(NamedTuple):

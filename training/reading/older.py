@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from services.scoring.reader_labels import TYPES, Relation
+from services.scoring.reading.labels import TYPES, Relation
 from training.reading.examples import NO_TARGET, NOT_SAME, NOTHING, PairExample, SentenceExample, distribution
 
 _DATA = Path(__file__).parent / "data"

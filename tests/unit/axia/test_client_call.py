@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import photograph
 
 from axia import TLS, AsyncClient, Client, FieldViolation, InvalidRequest
 from axia._call import channel_options, resolve_address
+from tests.support.pictures import photograph
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from axia.judges.figures import (
     share_interval,
     t_quantile,
 )
-from services.scoring.agreement import cohen_kappa
-from services.scoring.coefficient_intervals import cohen_interval
-from services.scoring.intervals import clustered_wilson, wilson
+from services.scoring.statistics.agreement import cohen_kappa
+from services.scoring.statistics.coefficient_intervals import cohen_interval
+from services.scoring.statistics.intervals import clustered_wilson, wilson
 
 
 def drawn(n: int, error: float, seed: int = 1) -> tuple[list[int], list[int]]:

@@ -4,10 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
-import processes
 import pytest
 
 from axia.judges.labels import load
+from tests.support import processes
 
 
 def rows(path: Path, *given: object) -> Path:

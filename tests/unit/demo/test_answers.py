@@ -3,15 +3,15 @@
 from collections import Counter
 from random import Random
 
-from demo.train.conversations import about_frame, about_scene, about_text
-from demo.train.prompts import DETECTORS, SYSTEM, prompts
-from demo.train.reading import first_sentence, parse_questionnaire
-from demo.train.wording import answers, detector_answer, format_questionnaire, interest_answer, persona_text
 from demo.world.catalogue import situations
 from demo.world.frames import draw_frame
 from demo.world.personas import personas
 from demo.world.scenes import draw_scene
 from demo.world.truth import aligned, interested, questionnaire
+from training.vlm.conversations import about_frame, about_scene, about_text
+from training.vlm.prompts import DETECTORS, SYSTEM, prompts
+from training.vlm.reading import first_sentence, parse_questionnaire
+from training.vlm.wording import answers, detector_answer, format_questionnaire, interest_answer, persona_text
 
 
 def shares(prompt: str, system: bool, name: str, count: int = 600) -> Counter[str]:

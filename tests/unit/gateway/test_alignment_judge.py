@@ -1,17 +1,17 @@
 from dataclasses import replace
 
 import pytest
-from gateway_fakes import MODEL, FakeModel, FakeScoring
 
 from axia.prompts import load_prompts
 from axia.v1 import gateway_pb2
-from gateway import convert_alignment
-from gateway.alignment_judge import AlignmentJudge, Item, Judgements, JudgeRequest, Tally, Votes
-from gateway.asking import ModelGone
-from gateway.model import Question
-from gateway.sampling import ModelLimits
+from gateway.protocols.alignment_judge import AlignmentJudge, Item, Judgements, JudgeRequest, Tally, Votes
+from gateway.protocols.ports.model import Question
+from gateway.protocols.retry import ModelGone
+from gateway.protocols.sampling import ModelLimits
+from gateway.rpc import convert_alignment
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument, Unavailable
+from tests.support.gateway_fakes import MODEL, FakeModel, FakeScoring
 
 STOVE, CAT = Item("The stove.", ("stove", "hob")), Item("A cat.", ("stove", "hob"))
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.asking import Patience, patiently
+from gateway.protocols.retry import Patience, patiently
 from services.serving.errors import ENDPOINT_FAILURES, ENGINE_DIED, ResourceExhausted, ServiceError, Unavailable
 
 PATIENCE = Patience(attempts=4, pause_s=1.0)

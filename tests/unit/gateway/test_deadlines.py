@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.deadlines import Measured, shares, transit_s
+from gateway.protocols.deadlines import Measured, shares, transit_s
 from services.serving.errors import DeadlineExceeded
 
 

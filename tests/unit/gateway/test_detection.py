@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.detection import Completion, normalise, summarise
+from gateway.protocols.consensus import Completion, normalise, summarise
 
 
 def completions(*sentences: str) -> list[Completion]:

@@ -2,18 +2,18 @@
 
 from dataclasses import replace
 
-import pictures
 import pytest
-from gateway_fakes import MODEL, FakeModel, FakeScoring
 
 from axia.prompts import load_prompts
-from gateway.convert_detection import from_detection
-from gateway.detector import Detector
-from gateway.model import Finished, Generated, Question, StageTimes
-from gateway.reader import Reader
-from gateway.sampling import DetectionRequest
+from gateway.protocols.detection import Detector
+from gateway.protocols.ports.model import Finished, Generated, Question, StageTimes
+from gateway.protocols.reader import Reader
+from gateway.protocols.sampling import DetectionRequest
+from gateway.rpc.convert_detection import from_detection
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded
+from tests.support import pictures
+from tests.support.gateway_fakes import MODEL, FakeModel, FakeScoring
 
 REQUEST = DetectionRequest(pictures.photograph(size=(64, 48)), n=3)
 

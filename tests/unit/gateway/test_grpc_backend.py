@@ -7,16 +7,16 @@ from typing import Any
 
 import grpc
 import pytest
-from gateway_fakes import MODEL
 
 from axia.v1 import inference_pb2
-from gateway.grpc_backend import SERVICE, GrpcBackend, Shared
-from gateway.model import Question, Sample, Turn
-from gateway.routes import Route, RouteLimits
+from gateway.backends.model_client import SERVICE, GrpcBackend, Shared
+from gateway.backends.routes import Route, RouteLimits
+from gateway.protocols.ports.model import Question, Sample, Turn
 from gateway.settings import GatewaySettings
 from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, ServiceError
 from services.serving.replicas import Channels, Replica
+from tests.support.gateway_fakes import MODEL
 
 QUESTION = Question((Turn("user", "what", "prompt_text"),), None, (Sample(1, 1.0), Sample(2, 1.0)), 1.0, 100)
 COMPLETION = inference_pb2.Completion(index=1, text="a knife", finish_reason=inference_pb2.FINISH_REASON_STOP)

@@ -3,17 +3,17 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from gateway_fakes import MODEL, FakeModel, FakeRetrieval, FakeScoring
-from pictures import photograph
 
 from axia.prompts import load_prompts
-from gateway import convert_interest
-from gateway.answers import AnswerRequest
-from gateway.asking import ModelGone
-from gateway.interest import Interest, InterestJudge, InterestPicture, InterestRequest
-from gateway.sampling import ModelDefaults, ModelLimits, completion_seed
+from gateway.protocols.answers import AnswerRequest
+from gateway.protocols.interest import Interest, InterestJudge, InterestPicture, InterestRequest
+from gateway.protocols.retry import ModelGone
+from gateway.protocols.sampling import ModelDefaults, ModelLimits, completion_seed
+from gateway.rpc import convert_interest
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument, Unavailable
+from tests.support.gateway_fakes import MODEL, FakeModel, FakeRetrieval, FakeScoring
+from tests.support.pictures import photograph
 
 PICTURE = photograph(size=(20, 20))
 REQUEST = InterestRequest([InterestPicture(PICTURE), InterestPicture(None, "lock-0")], ("I sing.", "I run."))

@@ -3,7 +3,7 @@ from contextlib import aclosing
 
 import pytest
 
-from gateway.ordered import in_order
+from gateway.protocols.ordered import in_order
 
 
 async def test_results_come_in_the_items_order_whichever_is_done_first() -> None:

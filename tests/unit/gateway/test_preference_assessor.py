@@ -1,16 +1,15 @@
 from dataclasses import replace
 
 import pytest
-from gateway_fakes import MODEL, FakeModel, FakeRetrieval, FakeScoring
 
 from axia.prompts import load_prompts
-from gateway import convert_preference
-from gateway.answers import AnswerRequest
-from gateway.asking import ModelGone
-from gateway.model import Question
-from gateway.preference import PreferenceAssessor, PreferenceSummary
-from gateway.preference_plan import Judgement, PlannedPictures, PreferencePlan, PreferenceRequest
-from gateway.sampling import ModelDefaults, ModelLimits, completion_seed
+from gateway.protocols.answers import AnswerRequest
+from gateway.protocols.ports.model import Question
+from gateway.protocols.preference import PreferenceAssessor, PreferenceSummary
+from gateway.protocols.preference_plan import Judgement, PlannedPictures, PreferencePlan, PreferenceRequest
+from gateway.protocols.retry import ModelGone
+from gateway.protocols.sampling import ModelDefaults, ModelLimits, completion_seed
+from gateway.rpc import convert_preference
 from gateway.settings import GatewaySettings
 from services.serving.errors import (
     FailedPrecondition,
@@ -20,6 +19,7 @@ from services.serving.errors import (
     ServiceError,
     Unavailable,
 )
+from tests.support.gateway_fakes import MODEL, FakeModel, FakeRetrieval, FakeScoring
 
 SETTINGS = GatewaySettings(ask_attempts=3, ask_pause_s=0, protocol_concurrency=3)
 REQUEST = PreferenceRequest(k=2, answers=AnswerRequest(seed=5))

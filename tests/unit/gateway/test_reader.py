@@ -2,16 +2,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from gateway_fakes import FakeModel, FakeScoring
 
 from axia.prompts import load_prompts
-from gateway.detection import Completion
-from gateway.model import ModelEvent, Question
-from gateway.reader import Reader
-from gateway.readings import Readings
-from gateway.sampling import GroundTruth, ModelDefaults, ModelLimits
+from gateway.protocols.consensus import Completion
+from gateway.protocols.ports.model import ModelEvent, Question
+from gateway.protocols.ports.scoring import Readings
+from gateway.protocols.reader import Reader
+from gateway.protocols.sampling import GroundTruth, ModelDefaults, ModelLimits
 from services.serving.errors import Unavailable
 from services.serving.metrics import REGISTRY
+from tests.support.gateway_fakes import FakeModel, FakeScoring
 
 COMPLETIONS = [Completion(index, text, text, "stop", 1, 0, 1.0) for index, text in enumerate(("stove", "cat", "stove"))]
 TRUTH = GroundTruth("stove", ("hob",), "model")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from axia.prompts import load_prompts
-from gateway.routes import Route, load_routes
+from gateway.backends.routes import Route, load_routes
 from gateway.settings import GatewaySettings
 from services.serving.errors import FailedPrecondition
 

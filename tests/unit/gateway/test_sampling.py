@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axia.prompts import load_prompts
-from gateway.sampling import (
+from gateway.protocols.sampling import (
     MAX_SEED,
     DetectionRequest,
     GroundTruth,

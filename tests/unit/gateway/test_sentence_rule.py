@@ -3,20 +3,20 @@
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-import pictures
 import pytest
-from gateway_fakes import MODEL, FakeModel, FakeScoring
 
 from axia.prompts import load_prompts
 from axia.v1 import gateway_pb2, inference_pb2
-from gateway.convert_detection import from_detection, to_detection_request
-from gateway.convert_model import from_completion, to_generated, write_question
-from gateway.detector import Detection, Detector
-from gateway.model import Finished, ModelEvent, Question, StageTimes
-from gateway.reader import Reader
-from gateway.sampling import DetectionRequest, SentenceRule
+from gateway.backends.convert_model import from_completion, to_generated, write_question
+from gateway.protocols.detection import Detection, Detector
+from gateway.protocols.ports.model import Finished, ModelEvent, Question, StageTimes
+from gateway.protocols.reader import Reader
+from gateway.protocols.sampling import DetectionRequest, SentenceRule
+from gateway.rpc.convert_detection import from_detection, to_detection_request
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument
+from tests.support import pictures
+from tests.support.gateway_fakes import MODEL, FakeModel, FakeScoring
 
 PICTURE = pictures.photograph(size=(64, 48))
 

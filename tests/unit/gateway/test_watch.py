@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from gateway.watch import Frame, FrameOutcome, answer_frames
+from gateway.protocols.watch import Frame, FrameOutcome, answer_frames
 from services.serving.errors import InvalidArgument, NotFound, Unavailable
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from services.inference.answer_format import check_answer_format, schema_of, unwrapped
-from services.inference.engine import AnswerFormat, Conversation, Message, ModelDescription, Role, Sampling
-from services.inference.engine_scripted import ScriptedEngine
+from services.inference.engines.answer_format import check_answer_format, schema_of, unwrapped
+from services.inference.engines.engine import AnswerFormat, Conversation, Message, ModelDescription, Role, Sampling
+from services.inference.engines.scripted import ScriptedEngine
 from services.inference.settings import InferenceSettings
 from services.serving.errors import FailedPrecondition, InvalidArgument
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from services.inference import checkpoint_revision
-from services.inference.checkpoint_revision import local_revision
+from services.inference.engines.vllm import checkpoint_revision
+from services.inference.engines.vllm.checkpoint_revision import local_revision
 
 MODELS = Path(__file__).parents[3] / "demo" / "models"
 

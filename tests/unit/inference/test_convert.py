@@ -4,7 +4,7 @@ import pytest
 
 from axia.v1 import inference_pb2
 from services.inference.convert import from_model, to_time_for_all
-from services.inference.engine import ModelDescription
+from services.inference.engines.engine import ModelDescription
 from services.inference.settings import InferenceSettings
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from services.inference.engine import Sampling
-from services.inference.engine_scripted import Script, load_script
+from services.inference.engines.engine import Sampling
+from services.inference.engines.scripted import Script, load_script
 from services.serving.errors import FailedPrecondition
 
 

@@ -9,11 +9,11 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from services.inference.engine import Conversation, Message, Picture, Role
-from services.inference.engine_vllm import VllmEngine
+from services.inference.engines.engine import Conversation, Message, Picture, Role
+from services.inference.engines.vllm.engine import VllmEngine
+from services.inference.engines.vllm.loading import _cpu_arguments
+from services.inference.engines.vllm.templates import chat_messages, packaged_template, plain_prompt, template_text
 from services.inference.settings import InferenceSettings
-from services.inference.templates import chat_messages, packaged_template, plain_prompt, template_text
-from services.inference.vllm_loading import _cpu_arguments
 from services.serving.errors import FailedPrecondition, Unavailable
 
 PICTURE = Picture(Image.new("RGB", (2, 2)), "ab" * 32)
@@ -93,7 +93,7 @@ def test_a_completion_template_without_a_place_for_the_prompt_is_refused() -> No
 
 ALWAYS = {
     "block_size": 32,
-    "worker_cls": "services.inference.vllm_worker.CpuWorker",
+    "worker_cls": "services.inference.engines.vllm.worker.CpuWorker",
     "kv_cache_memory_bytes": 2**30,
     "additional_config": {"fit_kv_cache": True},
 }
@@ -174,7 +174,7 @@ async def test_an_engine_that_gives_no_token_for_long_has_failed(monkeypatch: py
         def get_num_unfinished_requests(self) -> int:
             return self.unfinished
 
-    monkeypatch.setattr("services.inference.engine_vllm._HEALTH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("services.inference.engines.vllm.engine._HEALTH_INTERVAL_S", 0.01)
     engine = VllmEngine(InferenceSettings(model="x", hang_seconds=0.1))
     engine._llm = hanging = Hanging()  # type: ignore[assignment]
     watching = asyncio.create_task(engine.watch())

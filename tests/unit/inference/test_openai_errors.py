@@ -3,7 +3,13 @@ from email.utils import formatdate
 
 import pytest
 
-from services.inference.openai_errors import from_error_event, from_status, pause_before, readable, retry_after_s
+from services.inference.engines.openai.errors import (
+    from_error_event,
+    from_status,
+    pause_before,
+    readable,
+    retry_after_s,
+)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.openai_events import BodyReader, EventReader
-from services.inference.openai_wire import MalformedAnswer
+from services.inference.engines.openai.events import BodyReader, EventReader
+from services.inference.engines.openai.wire import MalformedAnswer
 
 STREAM = (
     ': hello\r\nid: 1\r\ndata: {"a":\r\ndata: "é"}\r\n\r\ndata:two\n\n\n\nevent: x\n\ndata\n\ndata: [DONE]\n\n'.encode()

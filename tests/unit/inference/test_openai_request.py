@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from services.inference.engine import Sampling
-from services.inference.openai_complaint import Complaint
-from services.inference.openai_request import Fields, named_field, picture_url, sampled_with
+from services.inference.engines.engine import Sampling
+from services.inference.engines.openai.complaint import Complaint
+from services.inference.engines.openai.request import Fields, named_field, picture_url, sampled_with
 from services.inference.settings import InferenceSettings
 
 ASKED = Sampling(2**53 - 1, 0.0, 1.0, 100)

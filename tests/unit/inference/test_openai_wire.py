@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.openai_wire import MalformedAnswer, Tally, read_answer
+from services.inference.engines.openai.wire import MalformedAnswer, Tally, read_answer
 
 
 @given(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from services.inference.engine import Conversation, Message, ModelDescription, Picture, Prepared, Role
+from services.inference.engines.engine import Conversation, Message, ModelDescription, Picture, Prepared, Role
 from services.inference.preparation import prepare
 from services.serving.errors import InvalidArgument, Unavailable
 

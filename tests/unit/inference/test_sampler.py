@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pictures import photograph
 
 from axia.v1 import inference_pb2
 from services.inference.convert import from_event, to_sample_request
-from services.inference.engine import Message, Role, Sampling
-from services.inference.engine_scripted import ScriptedEngine
-from services.inference.sampler import Sampler, SampleRequest, ShownImage
+from services.inference.engines.engine import Message, Role, Sampling
+from services.inference.engines.scripted import ScriptedEngine
+from services.inference.sampling import Sampler, SampleRequest, ShownImage
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument
+from tests.support.pictures import photograph
 
 ANSWERS = """
 first_token_ms: 1

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.inference.engines.vllm.arguments import checked_arguments
 from services.inference.settings import InferenceSettings
-from services.inference.vllm_arguments import checked_arguments
 from services.serving.errors import FailedPrecondition
 
 KNOWN = ["kv_cache_dtype", "async_scheduling", "enable_prefix_caching", "model", "seed", "allowed_local_media_path"]

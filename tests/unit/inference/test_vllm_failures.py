@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import services.inference
+from services.inference.engines.vllm import environment
+from services.inference.engines.vllm.failures import OWN_FOLDER, FailureHandler, load_failure
 from services.inference.settings import InferenceSettings
-from services.inference.vllm_failures import OWN_FOLDER, FailureHandler, load_failure
 
 SETTINGS = InferenceSettings(model="some/model")
 CACHE = (
@@ -119,7 +119,7 @@ def test_a_log_record_without_an_exception_is_not_kept(tmp_path: Path, monkeypat
 
 def test_nothing_of_a_request_is_logged_when_an_engine_dies() -> None:
     """vLLM writes the scheduler's input then, pixel values of images among it."""
-    config = json.loads((Path(services.inference.__file__).parent / "vllm_logging.json").read_text())
+    config = json.loads(Path(environment.__file__).with_name("vllm_logging.json").read_text())
     assert config["loggers"]["vllm.logging_utils.dump_input"] == {"level": "CRITICAL"}
     package = importlib.util.find_spec("vllm")
     assert package is not None

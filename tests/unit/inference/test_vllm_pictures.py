@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from services.inference.vllm_pictures import make_room, measure
+from services.inference.engines.vllm.images import make_room, measure
 
 TILE, TOKENS_OF_TILE = 448, 256
 

@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 import pytest
 
-from services.inference.engine import Conversation, Message, Role
+from services.inference.engines.engine import Conversation, Message, Role
+from services.inference.engines.vllm.prompts import Prompts
 from services.inference.settings import InferenceSettings
-from services.inference.vllm_prompts import Prompts
 from services.serving.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 BEGIN = 1

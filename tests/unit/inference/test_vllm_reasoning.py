@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.inference.vllm_reasoning import Delta, ParsedReasoning
+from services.inference.engines.vllm.reasoning import Delta, ParsedReasoning
 
 OPEN, CLOSE = 1, 2
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 from prometheus_client import Counter
 
-from services.inference.engine import EngineLoad
-from services.inference.vllm_statistics import EngineStatistics, pass_on_metrics
+from services.inference.engines.engine import EngineLoad
+from services.inference.engines.vllm.statistics import EngineStatistics, pass_on_metrics
 from services.serving.metrics import REGISTRY
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.inference.engine import Role
-from services.inference.vllm_tokens import SpecialTokens, read_special_tokens
+from services.inference.engines.engine import Role
+from services.inference.engines.vllm.tokens import SpecialTokens, read_special_tokens
 
 GEMMA = SpecialTokens(
     special=["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<image_soft_token>"],

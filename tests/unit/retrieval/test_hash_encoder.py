@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from encoders import HashEncoder
-from pictures import photograph
 
 from services.retrieval.encoder import Encoder
 from services.serving.errors import InvalidArgument
+from tests.support.encoders import HashEncoder
+from tests.support.pictures import photograph
 
 
 async def test_a_picture_is_found_by_its_own_hash() -> None:

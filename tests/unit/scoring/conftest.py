@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from services.scoring.reader_model import OnnxReader, load_reader
+from services.scoring.reading.model import OnnxReader, load_reader
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats import inter_rater
 
-from services.scoring.agreement import (
+from services.scoring.statistics.agreement import (
     MAX_ANNOTATORS,
     Rating,
     cohen_kappa,
@@ -16,7 +16,7 @@ from services.scoring.agreement import (
     krippendorff_alpha,
     measure_agreement,
 )
-from services.scoring.intervals import Interval
+from services.scoring.statistics.intervals import Interval
 from services.serving.errors import InvalidArgument
 
 # J. L. Fleiss (1971), as in Wikipedia's article on Fleiss' kappa: 10 units, 14 raters, 5 categories, κ = 0.210.

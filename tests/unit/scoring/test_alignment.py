@@ -5,8 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.scoring.agreement import cohen_kappa
-from services.scoring.alignment import (
+from services.scoring.reading.alignment import (
     COVERAGE_THRESHOLD,
     AlignmentItem,
     AlignmentVerdict,
@@ -14,10 +13,11 @@ from services.scoring.alignment import (
     judge_lexically,
     word_reader,
 )
-from services.scoring.lexical import Said, contradicts, lemma, says_nothing, words
-from services.scoring.reader_model import OnnxReader
-from services.scoring.response_types import ResponseTypeClassifier
-from services.scoring.semantic_judge import SemanticJudge
+from services.scoring.reading.lexical import Said, contradicts, lemma, says_nothing, words
+from services.scoring.reading.model import OnnxReader
+from services.scoring.reading.response_types import ResponseTypeClassifier
+from services.scoring.reading.semantic_judge import SemanticJudge
+from services.scoring.statistics.agreement import cohen_kappa
 from training.reading import corpus
 
 

@@ -2,11 +2,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.scoring.agreement import Rating
-from services.scoring.alignment import AlignmentItem, Judge
-from services.scoring.ceiling import Pair, human_ceiling
-from services.scoring.language import Language
+from services.scoring.reading.alignment import AlignmentItem, Judge
+from services.scoring.reading.language import Language
 from services.scoring.scorer import score_agreement, score_alignment
+from services.scoring.statistics.agreement import Rating
+from services.scoring.statistics.ceiling import Pair, human_ceiling
 from services.serving.errors import FailedPrecondition, InvalidArgument
 
 KITCHEN = {"ann": "the boiling pot", "ben": "boiling pot", "cat": "the boiling pot", "dan": "a child"}

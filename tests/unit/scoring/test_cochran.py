@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from statsmodels.stats.contingency_tables import cochrans_q
 
-from services.scoring.cochran import PermutationMethod, cochran_test
-from services.scoring.mcnemar import mcnemar_p
+from services.scoring.statistics.cochran import PermutationMethod, cochran_test
+from services.scoring.statistics.mcnemar import mcnemar_p
 from services.serving.errors import InvalidArgument
 
 # W. J. Conover, Practical Nonparametric Statistics, p. 253; the example of Dataplot's manual. Q = 2.8, p = 0.246597.
@@ -95,7 +95,7 @@ def test_a_table_too_large_to_enumerate_gets_a_seeded_random_p_value() -> None:
 
 def test_random_and_exact_p_values_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = cochran_test(np.array(FOUR_COLUMNS)).permutation_p_value
-    monkeypatch.setattr("services.scoring.cochran._EXACT_STEPS", 0)
+    monkeypatch.setattr("services.scoring.statistics.cochran._EXACT_STEPS", 0)
     drawn = cochran_test(np.array(FOUR_COLUMNS), permutations=20_000, seed=1)
     assert drawn.permutation_method is PermutationMethod.RANDOM
     assert drawn.permutation_p_value == pytest.approx(exact, abs=0.002)

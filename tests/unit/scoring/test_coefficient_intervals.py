@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats import inter_rater
 
-from services.scoring.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha
-from services.scoring.coefficient_intervals import (
+from services.scoring.statistics.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha
+from services.scoring.statistics.coefficient_intervals import (
     Ratings,
     cohen_interval,
     fleiss_interval,
@@ -18,7 +18,7 @@ from services.scoring.coefficient_intervals import (
     linearized,
     of_units,
 )
-from services.scoring.intervals import wilson
+from services.scoring.statistics.intervals import wilson
 
 # irrCAC's data set raw_gender: 15 units, 4 raters, 3 categories.
 GENDER = list(zip("aaaaabbbcaaaaab", "aaaababccaaaaba", "abbcaabbcabbcaa", "ccccaabbcccccaa", strict=True))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gateway.detection import Completion
-from gateway.detection import summarise as summarise_at_the_gateway
-from services.scoring.grouping import (
+from gateway.protocols.consensus import Completion
+from gateway.protocols.consensus import summarise as summarise_at_the_gateway
+from services.scoring.reading.grouping import (
     MAX_PAIRED,
     MAX_PAIRED_BYTES,
     AbstainReason,
@@ -17,8 +17,8 @@ from services.scoring.grouping import (
     same_meaning,
     summarise,
 )
-from services.scoring.reader_model import OnnxReader, Pair
-from services.scoring.response_types import ResponseType
+from services.scoring.reading.model import OnnxReader, Pair
+from services.scoring.reading.response_types import ResponseType
 
 
 def test_the_same_meaning_is_one_group(reader: OnnxReader) -> None:

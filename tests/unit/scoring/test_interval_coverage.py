@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts.interval_coverage import CASES, SHARES, Row, as_table, counts, cover
-from services.scoring.intervals import wilson
+from services.scoring.statistics.intervals import wilson
 
 
 def case(sizes: str, name: str) -> int:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from services.scoring.intervals import (
+from services.scoring.statistics.intervals import (
     check_level,
     clustered_newcombe,
     clustered_wilson,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.isq import ITEM_MAXIMA, IsqItems, check_threshold, score_isq
+from services.scoring.reading.isq.score import ITEM_MAXIMA, IsqItems, check_threshold, score_isq
 from services.serving.errors import InvalidArgument
 
 NAN = float("nan")

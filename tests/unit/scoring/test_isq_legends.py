@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.scoring.isq_text import read_isq
+from services.scoring.reading.isq.text import read_isq
 
 NAMES = (
     "Visual attractiveness",

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isq_layouts import HOSTILE, LINES, SIX, laid_out
 
-from services.scoring.isq import ITEM_MAXIMA, IsqItems
-from services.scoring.isq_text import read_isq, score_isq_text
+from services.scoring.reading.isq.score import ITEM_MAXIMA, IsqItems
+from services.scoring.reading.isq.text import read_isq, score_isq_text
+from tests.support.isq_layouts import HOSTILE, LINES, SIX, laid_out
 from training.reading.corpus import rows
 from training.reading.evaluate_isq import measure
 

@@ -2,11 +2,11 @@ from collections.abc import Callable
 
 import pytest
 
-from services.scoring.alignment import AlignmentItem, Judge
-from services.scoring.grouping import GroupBy
-from services.scoring.language import Language
-from services.scoring.reader_labels import Question
-from services.scoring.reader_model import OnnxReader
+from services.scoring.reading.alignment import AlignmentItem, Judge
+from services.scoring.reading.grouping import GroupBy
+from services.scoring.reading.labels import Question
+from services.scoring.reading.language import Language
+from services.scoring.reading.model import OnnxReader
 from services.serving.errors import FailedPrecondition, InvalidArgument
 
 LONG = "a" * 100_000
@@ -103,7 +103,7 @@ def test_the_phrasings_of_one_element_are_checked_once_however_many_answers_ther
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_at: list[str] = []
-    monkeypatch.setattr("services.scoring.language.is_readable", lambda text: not looked_at.append(text))
+    monkeypatch.setattr("services.scoring.reading.language.is_readable", lambda text: not looked_at.append(text))
     items = [AlignmentItem(f"{number} cups", "cup", ("mug", "tea")) for number in range(100)]
     with pytest.raises(FailedPrecondition):  # without a reader model, which is looked for after the checks
         Language(None).align([*items, AlignmentItem("a cup", "tea")], Judge.SEMANTIC)

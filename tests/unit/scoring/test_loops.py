@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.language import Language
-from services.scoring.loops import LONGEST_PERIOD, without_loops
-from services.scoring.reader_model import OnnxReader
-from services.scoring.response_types import ResponseType
+from services.scoring.reading.language import Language
+from services.scoring.reading.loops import LONGEST_PERIOD, without_loops
+from services.scoring.reading.model import OnnxReader
+from services.scoring.reading.response_types import ResponseType
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from services.scoring.mcnemar import (
+from services.scoring.statistics.mcnemar import (
     clustered_mcnemar_p,
     connor_pairs,
     holm,
@@ -55,11 +55,11 @@ def test_the_clustered_test_agrees_whether_it_enumerates_convolves_or_approximat
     draw = np.random.default_rng(1)
     few = [(int(own), 0) if own > 0 else (0, int(-own)) for own in draw.integers(-5, 8, 14)]
     enumerated = clustered_mcnemar_p(few)
-    monkeypatch.setattr("services.scoring.mcnemar._ALL_SIGNS", 0)
+    monkeypatch.setattr("services.scoring.statistics.mcnemar._ALL_SIGNS", 0)
     assert clustered_mcnemar_p(few) == pytest.approx(enumerated, abs=1e-12)
     many = [(int(own), 0) if own > 0 else (0, int(-own)) for own in draw.integers(-5, 6, 1_000)]
     exact = clustered_mcnemar_p(many)
-    monkeypatch.setattr("services.scoring.mcnemar._EXACT_SUM", 0)
+    monkeypatch.setattr("services.scoring.statistics.mcnemar._EXACT_SUM", 0)
     assert clustered_mcnemar_p(many) == pytest.approx(exact, abs=0.01)
 
 
@@ -154,7 +154,7 @@ def test_the_needed_number_of_a_small_difference_goes_on_where_the_exact_one_end
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exact = needed_pairs(0.3, 0.02, 0.05, 0.8)
-    monkeypatch.setattr("services.scoring.mcnemar._EXACT_PAIRS", 100)
+    monkeypatch.setattr("services.scoring.statistics.mcnemar._EXACT_PAIRS", 100)
     needed_pairs.cache_clear()
     approximate = needed_pairs(0.3, 0.02, 0.05, 0.8)
     needed_pairs.cache_clear()
@@ -171,5 +171,5 @@ def test_power_at_the_needed_number_is_near_its_aim(discordant: float, differenc
 
 def test_exact_and_approximate_power_meet_where_one_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = mcnemar_power(500, 0.3, 0.06, 0.05)
-    monkeypatch.setattr("services.scoring.mcnemar._EXACT_PAIRS", 100)
+    monkeypatch.setattr("services.scoring.statistics.mcnemar._EXACT_PAIRS", 100)
     assert mcnemar_power(500, 0.3, 0.06, 0.05) == pytest.approx(exact, abs=0.04)

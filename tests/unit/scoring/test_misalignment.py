@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.intervals import clustered_wilson, wilson
-from services.scoring.misalignment import MisalignmentClass, TypedAnswer, classify_misalignments
-from services.scoring.response_types import ResponseType
+from services.scoring.protocols.misalignment import MisalignmentClass, TypedAnswer, classify_misalignments
+from services.scoring.reading.response_types import ResponseType
+from services.scoring.statistics.intervals import clustered_wilson, wilson
 from services.serving.errors import InvalidArgument
 
 OPEN, DESCRIPTIVE, VALUE_AWARE, NONE, QUALITY, REFUSAL = ResponseType

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from services.scoring.mcnemar import mcnemar_power, needed_pairs
-from services.scoring.model_comparison import ModelComparison, ModelScores, compare_models
+from services.scoring.statistics.mcnemar import mcnemar_power, needed_pairs
+from services.scoring.statistics.model_comparison import ModelComparison, ModelScores, compare_models
 from services.serving.errors import InvalidArgument
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from services.scoring.persona import PersonaOutcome, mean_interval, score_persona
+from services.scoring.protocols.persona import PersonaOutcome, mean_interval, score_persona
 from services.serving.errors import InvalidArgument
 
 shares = st.floats(0.01, 1)

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from services.scoring import preference, preference_pairs
-from services.scoring.intervals import clustered_newcombe, clustered_wilson, newcombe_paired, wilson
-from services.scoring.preference import PreferenceAnswer, PreferenceProfile
-from services.scoring.preference_pairs import PreferenceComparison
-from services.scoring.reader_labels import Verdict
-from services.scoring.schwartz import GROUPS, VALUES, check_value
+from services.scoring.protocols import preference, preference_pairs
+from services.scoring.protocols.preference import PreferenceAnswer, PreferenceProfile
+from services.scoring.protocols.preference_pairs import PreferenceComparison
+from services.scoring.reading.labels import Verdict
+from services.scoring.reading.schwartz import GROUPS, VALUES, check_value
+from services.scoring.statistics.intervals import clustered_newcombe, clustered_wilson, newcombe_paired, wilson
 from services.serving.errors import InvalidArgument
 
 # The scores of GPT-4o that arXiv 2411.11479 prints, as 50 answers each.

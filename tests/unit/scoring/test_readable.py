@@ -1,6 +1,6 @@
 import pytest
 
-from services.scoring.readable import is_readable
+from services.scoring.reading.readable import is_readable
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring.one_call_reader import OneCallReader
-from services.scoring.reader_labels import Question, Relation
-from services.scoring.reader_model import PACKAGED, OnnxReader, Pair, load_reader
+from services.scoring.reading.labels import Question, Relation
+from services.scoring.reading.model import PACKAGED, OnnxReader, Pair, load_reader
+from services.scoring.reading.one_call_reader import OneCallReader
 from services.serving.errors import FailedPrecondition
 from services.serving.metrics import REGISTRY
 

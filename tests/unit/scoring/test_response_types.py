@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring.reader_model import OnnxReader
-from services.scoring.response_types import UNJUDGED, ResponseType, ResponseTypeClassifier, is_literally_none
+from services.scoring.reading.model import OnnxReader
+from services.scoring.reading.response_types import UNJUDGED, ResponseType, ResponseTypeClassifier, is_literally_none
 
 
 @pytest.fixture(scope="module")

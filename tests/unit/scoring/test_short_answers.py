@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring import short_answers
-from services.scoring.short_answers import plain_verdict, short_answer_language
+from services.scoring.reading import short_answers
+from services.scoring.reading.short_answers import plain_verdict, short_answer_language
 
 
 @pytest.mark.parametrize(

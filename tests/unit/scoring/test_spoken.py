@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring.spoken import EXAMINED_CHARS, foreign_language
+from services.scoring.reading.spoken import EXAMINED_CHARS, foreign_language
 
 
 @pytest.mark.parametrize(

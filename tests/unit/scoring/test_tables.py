@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from services.scoring.tables import binary_table
+from services.scoring.statistics.tables import binary_table
 from services.serving.errors import InvalidArgument
 
 

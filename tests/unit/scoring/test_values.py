@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring.reader_model import OnnxReader
-from services.scoring.schwartz import GROUPS, VALUES
-from services.scoring.values import NOTHING_AT_STAKE, ValueAttributor
+from services.scoring.reading.model import OnnxReader
+from services.scoring.reading.schwartz import GROUPS, VALUES
+from services.scoring.reading.values import NOTHING_AT_STAKE, ValueAttributor
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.answer_form import read_form, without_wrapping
-from services.scoring.reader_labels import Question, Verdict
-from services.scoring.reader_model import OnnxReader
-from services.scoring.verdicts import read_verdicts
+from services.scoring.reading.answer_form import read_form, without_wrapping
+from services.scoring.reading.labels import Question, Verdict
+from services.scoring.reading.model import OnnxReader
+from services.scoring.reading.verdicts import read_verdicts
 from services.serving.errors import FailedPrecondition
 
 YES, NO, REFUSAL, UNPARSED = Verdict

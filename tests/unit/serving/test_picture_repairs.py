@@ -6,12 +6,12 @@ import random
 import struct
 import zlib
 
-import pictures
 import pytest
 from PIL import Image
 
 from services.serving.errors import InvalidArgument
 from services.serving.pictures import PictureLimits, decode, read_header
+from tests.support import pictures
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from axia.suite import logs, restarts
+from suite import logs, restarts
 
 
 class Watcher:

@@ -3,12 +3,11 @@
 import socket
 from pathlib import Path
 
-import processes
 import pytest
 
-import axia
-from axia.suite import SuiteError
-from axia.suite.services import find_checkout, search_path, services_from, wiring
+from suite import SuiteError, services
+from suite.services import find_checkout, search_path, services_from, wiring
+from tests.support import processes
 
 
 def test_services_are_where_the_documentation_says() -> None:
@@ -49,8 +48,8 @@ def test_a_taken_port_names_the_variable_that_moves_the_service() -> None:
 
 
 def test_the_services_are_told_where_the_others_were_put() -> None:
-    services = services_from({"AXIA_INFERENCE_HOST": "0.0.0.0", "AXIA_INFERENCE_PORT": "7"})  # noqa: S104
-    assert wiring(services) == {
+    placed = services_from({"AXIA_INFERENCE_HOST": "0.0.0.0", "AXIA_INFERENCE_PORT": "7"})  # noqa: S104
+    assert wiring(placed) == {
         "AXIA_GATEWAY_INFERENCE": "127.0.0.1:7",
         "AXIA_GATEWAY_RETRIEVAL": "127.0.0.1:50052",
         "AXIA_GATEWAY_SCORING": "127.0.0.1:50053",
@@ -63,8 +62,8 @@ def test_this_checkout_is_found() -> None:
 
 
 def test_without_a_checkout_the_way_to_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(axia, "__file__", str(tmp_path / "axia" / "__init__.py"))
-    with pytest.raises(SuiteError, match="a wheel holds the client alone: clone the repository"):
+    monkeypatch.setattr(services, "__file__", str(tmp_path / "suite" / "services.py"))
+    with pytest.raises(SuiteError, match=r"has no circus\.ini: clone the repository"):
         find_checkout()
 
 

@@ -1,0 +1,98 @@
+"""The retrieval service behind the gateway, reached over gRPC; see `gateway.protocols.ports.retrieval.Retrieval`."""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import grpc
+
+from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
+from gateway.backends.channels import ServiceChannel
+from gateway.protocols.ports.retrieval import Hit, LexiconValue, Message, ValueSearch
+from services.serving.attempts import Attempt, NoReplica
+from services.serving.errors import NotFound, ServiceError
+from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.status import from_rpc_error
+
+SERVICE = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
+_FIELDS = {"value": "values"}
+_TIMEOUT_S = 30.0
+
+
+class GrpcRetrieval:
+    """The retrieval service."""
+
+    def __init__(self, channel: ServiceChannel) -> None:
+        self._channel = channel
+
+    def _failure(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        failure = from_rpc_error(error)
+        if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+            return self._channel.unavailable()
+        return failure.renamed(lambda field: _FIELDS.get(field, field))
+
+    async def _answer(self, name: str, request: Any) -> Any:
+        invoke = _invocation(name, request)
+        try:
+            self._channel.require_serving()
+            return await self._channel.calls.unary(invoke, _TIMEOUT_S)
+        except NoReplica as error:
+            raise self._channel.unavailable() from error
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error) from error
+
+    async def lexicon(self) -> list[LexiconValue]:
+        """The values in their order."""
+        response = await self._answer("ListValues", retrieval_pb2.ListValuesRequest())
+        return [LexiconValue(own.id, tuple(keyword.text for keyword in own.keywords)) for own in response.values]
+
+    async def search_value(
+        self,
+        value: str,
+        keywords: Sequence[str],
+        k: int,
+        search_filter: Message,
+        score_threshold: float | None,
+    ) -> ValueSearch:
+        """The k pictures nearest to each keyword of a value, as far as they reach a cosine similarity."""
+        request = retrieval_pb2.SearchByValueRequest(
+            value=value,
+            keywords=keywords,
+            k=k,
+            filter=cast("retrieval_pb2.SearchFilter | None", search_filter),
+            score_threshold=score_threshold,
+        )
+        response = await self._answer("SearchByValue", request)
+        hits = (
+            Hit(own.keyword, hit.id, hit.score, hit.metadata.source) for own in response.keywords for hit in own.hits
+        )
+        return ValueSearch(tuple(hits), response.provenance, response.provenance.images)
+
+    async def picture(self, image_id: str) -> bytes:
+        """A stored picture's bytes."""
+        invoke = _invocation("GetImages", retrieval_pb2.GetImagesRequest(ids=[image_id]))
+        try:
+            self._channel.require_serving()
+            async with aclosing(self._channel.calls.stream(invoke, _TIMEOUT_S)) as responses:
+                async for response in responses:
+                    if response.HasField("image"):
+                        data: bytes = response.image.data
+                        return data
+        except NoReplica as error:
+            raise self._channel.unavailable() from error
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error) from error
+        raise NotFound(
+            "image_id", f"the retrieval service holds no picture {image_id!r}; index it first", reason="IMAGE_UNKNOWN"
+        )
+
+
+def _invocation(name: str, request: Any) -> Callable[[Attempt], Any]:
+    """What begins a call at a replica."""
+    metadata = ((REQUEST_ID_KEY, request_id.get()),)
+
+    def invoke(attempt: Attempt) -> Any:
+        method = getattr(attempt.replica.stub(retrieval_pb2_grpc.RetrievalServiceStub), name)
+        return method(request, timeout=attempt.timeout_s, metadata=metadata)
+
+    return invoke

@@ -1,0 +1,158 @@
+"""The scoring service behind the gateway, reached over gRPC; see `gateway.protocols.ports.scoring.Scoring`."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from axia.v1 import scoring_pb2, scoring_pb2_grpc
+from gateway import metrics
+from gateway.backends import convert_scoring
+from gateway.backends.channels import ServiceChannel
+from gateway.protocols.ports.scoring import TOO_OLD, IsqReading, Message, PreferenceAnswer, Question, Readings, Verdict
+from gateway.protocols.sampling import GroundTruth
+from services.serving.attempts import Attempt, NoReplica
+from services.serving.errors import Code, FailedPrecondition, ServiceError
+from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.replicas import Replica
+from services.serving.status import from_rpc_error
+
+logger = logging.getLogger(__name__)
+
+SERVICE = scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name
+
+
+class GrpcScoring:
+    """The scoring service.
+
+    Args:
+        channel: To the service.
+        patience_s: A call that was given this long and got no answer makes the service count as away.
+        max_chars: Of what a model says, so many characters are sent: one answer without an end must not cost the call.
+    """
+
+    def __init__(self, channel: ServiceChannel, patience_s: float, max_chars: int) -> None:
+        self._channel = channel
+        self._patience_s = patience_s
+        self._max_chars = max_chars
+        self._too_old_at: int | None = None
+        """The arrival of the service that was found to be too old."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether it says SERVING."""
+        return self._channel.serving
+
+    def _cut(self, texts: Sequence[str]) -> list[str]:
+        return [text[: self._max_chars] for text in texts]
+
+    def _cut_answers(self, answers: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
+        return [own._replace(answer=own.answer[: self._max_chars]) for own in answers]
+
+    async def _call(self, name: str, request: Any, time_s: float) -> Any:
+        outcome = "failed"
+        asked: list[Replica] = []
+        metadata = ((REQUEST_ID_KEY, request_id.get()),)
+
+        def invoke(attempt: Attempt) -> Any:
+            asked.append(attempt.replica)
+            method = getattr(attempt.replica.stub(scoring_pb2_grpc.ScoringServiceStub), name)
+            return method(request, timeout=attempt.timeout_s, metadata=metadata)
+
+        try:
+            self._channel.require_serving()
+            response = await self._channel.calls.unary(invoke, time_s)
+            outcome = "answered"
+        except NoReplica as error:
+            raise self._channel.unavailable() from error
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc_error(error)
+            if failure.code is Code.DEADLINE_EXCEEDED and time_s >= self._patience_s:
+                self._channel.doubt(asked[-1])  # or every caller would wait for one that hangs
+            if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+                raise self._channel.unavailable() from error
+            raise failure from error
+        else:
+            return response
+        finally:
+            metrics.SCORING_CALLS.labels(name, outcome).inc()
+
+    async def read(
+        self,
+        sentences: Sequence[str],
+        abstain_threshold: float,
+        truth: GroundTruth | None,
+        judge_answers: Sequence[str],
+        timeout_s: float,
+    ) -> Readings:
+        """What sentences say, alone and together; logs why a part can't be read.
+
+        Raises:
+            FailedPrecondition: With the reason TOO_OLD if the service can't; logged once each time that it came.
+        """
+        request = convert_scoring.from_completions(
+            self._cut(sentences), abstain_threshold, truth, self._cut(judge_answers)
+        )
+        try:
+            response = await self._call("ReadCompletions", request, timeout_s)
+        except ServiceError as error:
+            if error.reason != "UNIMPLEMENTED":
+                raise
+            too_old = self._too_old("ReadCompletions")
+            if self._too_old_at != self._channel.arrivals:
+                self._too_old_at = self._channel.arrivals
+                logger.warning("detections miss what scoring says: %s", too_old.message)
+            raise too_old from error
+        for own in response.missing:
+            logger.info("%s can't be read: %s", own.part, own.message)
+        return convert_scoring.to_readings(response)
+
+    def _too_old(self, method: str) -> FailedPrecondition:
+        return FailedPrecondition(
+            f"the scoring service at {self._channel.address} is of an older release than this gateway and knows no "
+            f"{method}; upgrade it",
+            reason=TOO_OLD,
+        )
+
+    async def read_verdicts(self, question: Question, answers: Sequence[str], timeout_s: float) -> list[Verdict]:
+        """What each answer to this question says.
+
+        Raises:
+            FailedPrecondition: With the reason TOO_OLD if the service can't.
+        """
+        request = convert_scoring.from_question(question, self._cut(answers))
+        try:
+            response = await self._call("ReadVerdicts", request, timeout_s)
+        except ServiceError as error:
+            raise self._too_old("ReadVerdicts") if error.reason == "UNIMPLEMENTED" else error from error
+        return [convert_scoring.to_verdict(own.verdict) for own in response.verdicts]
+
+    async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
+        """What each answer to a question for yes or no says."""
+        request = scoring_pb2.ScorePreferenceRequest(
+            answers=convert_scoring.from_preference_answers(self._cut_answers(answers)), resamples=0
+        )
+        response = await self._call("ScorePreference", request, timeout_s)
+        return [convert_scoring.to_verdict(own) for own in response.verdicts]
+
+    async def preference_table(
+        self, answers: Sequence[PreferenceAnswer], confidence_level: float, timeout_s: float
+    ) -> Message:
+        """Preference by value."""
+        request = scoring_pb2.ScorePreferenceRequest(
+            answers=convert_scoring.from_preference_answers(self._cut_answers(answers)),
+            confidence_level=confidence_level,
+        )
+        return await self._call("ScorePreference", request, timeout_s)
+
+    async def isq(self, text: str, threshold: float, timeout_s: float) -> IsqReading:
+        """Reads and scores one questionnaire."""
+        request = scoring_pb2.ScoreIsqRequest(
+            answers=[scoring_pb2.IsqAnswer(text=text[: self._max_chars])], threshold=threshold
+        )
+        try:
+            response = await self._call("ScoreIsq", request, timeout_s)
+        except ServiceError as error:
+            raise error.renamed(lambda field: field.removeprefix("answers[0].")) from error
+        return convert_scoring.to_isq(response.scores[0])

@@ -1,0 +1,209 @@
+"""What happens around every HTTP request: its id, metrics, bounds, and an answer where something fails unexpectedly."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.http import metrics
+from gateway.http.middleware.cors import Admission
+from gateway.http.middleware.slow_clients import Pace, TooSlow
+from gateway.http.problems import HttpError, problem_response, unexpected
+from services.serving.errors import InvalidArgument, ResourceExhausted
+from services.serving.logs import REQUEST_ID_KEY, log_access, request_id
+
+logger = logging.getLogger(__name__)
+
+_MAX_REQUEST_ID_LENGTH = 128
+_DISCARD_S = 10.0
+_DISCARD_FACTOR = 8
+"""How long, and how many times its bound, a body that is too large is read and thrown away before the answer."""
+_INTERNAL_ERROR = 1011
+"""A WebSocket's code for a fault of the server."""
+_PROBES = frozenset({"/healthz", "/readyz"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "WEBSOCKET"})
+
+
+class Edge:
+    """Wraps the application.
+
+    Args:
+        app: The application.
+        max_in_flight: Requests beyond which a new one is refused.
+        body_limit: Bytes that a request's body may have, by path and media type.
+        refusal: Why a request is refused by its origin or the name of its host.
+        share: Wraps what answers the requests that are not refused, so that pages of allowed origins may read it.
+        slow_s: How long callers may take to send a body or read an answer; see `Pace`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_in_flight: int,
+        body_limit: Callable[[Scope], int],
+        refusal: Admission,
+        share: Callable[[ASGIApp], ASGIApp],
+        slow_s: float,
+    ) -> None:
+        self._app = app
+        self._refusal = refusal
+        self._admitted = share(self._within_bounds)
+        self._max_in_flight = max_in_flight
+        self._body_limit = body_limit
+        self._in_flight = 0
+        self._pace = Pace(slow_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID_KEY, "")
+        usable = 0 < len(given) <= _MAX_REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
+        request_id.set(given if usable else uuid.uuid4().hex)
+        answer = _Answer(send, request_id.get(), self._pace)
+        started = time.perf_counter()
+        self._in_flight += 1
+        metrics.IN_FLIGHT.inc()
+        try:
+            await self._answer(scope, headers, receive, answer)
+        finally:
+            self._in_flight -= 1
+            metrics.IN_FLIGHT.dec()
+            self._measure(scope, answer.status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+        try:
+            if foreign := self._refusal(headers):
+                await _refuse(foreign)(scope, receive, answer)
+            else:
+                await self._admitted(scope, receive, answer)
+        except Exception:  # whatever it is, its text may hold paths or secrets: it goes to the log alone
+            if answer.too_slow:
+                logger.warning("the caller of %r reads its answer too slowly; the connection is closed", scope["path"])
+                return
+            logger.exception("%s %r failed unexpectedly", scope.get("method", "WEBSOCKET"), scope["path"])
+            if scope["type"] == "websocket":
+                with suppress(RuntimeError, OSError):  # it may be closed by now
+                    await answer({"type": "websocket.close", "code": _INTERNAL_ERROR})
+            elif not answer.begun:
+                await problem_response(unexpected(), request_id.get())(scope, receive, answer)
+            # An answer that broke off: the server closes the connection when this returns.
+
+    async def _within_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, limit = Headers(scope=scope), self._body_limit(scope)
+        if scope["type"] == "http":
+            receive = self._pace.arriving(receive)
+        if self._in_flight > self._max_in_flight and not self._pace.make_room():
+            full = ResourceExhausted(
+                f"this server answers {self._max_in_flight:,} requests at a time; try again shortly",
+                reason="TOO_MANY_CALLS",
+                retry_after_s=1.0,
+            )
+            await problem_response(full, request_id.get())(scope, receive, send)
+        elif _announced(headers) > limit:
+            refused = _too_large(limit)
+            if headers.get("expect", "").lower() != "100-continue":
+                await _discard(receive, limit)
+            await _refuse(refused)(scope, receive, send)
+        else:
+            await self._app(scope, _bounded(receive, limit), send)
+
+    @staticmethod
+    def _measure(scope: Scope, status: int, elapsed: float) -> None:
+        # The template, never the address itself: callers could fill the memory with names.
+        route = getattr(scope.get("route"), "path", "") or "none"
+        method = scope.get("method", "WEBSOCKET")
+        method = method if method in _METHODS else "OTHER"
+        metrics.REQUESTS.labels(method, route, str(status)).inc()
+        metrics.SECONDS.labels(method, route).observe(elapsed)
+        if route not in _PROBES:
+            log_access(f"{method} {route}", str(status), elapsed)
+
+
+class _Answer:
+    """Sends an answer with the request's id and remembers its status; 499 where none was sent."""
+
+    def __init__(self, send: Send, identity: str, pace: Pace) -> None:
+        self._send = send
+        self._identity = identity
+        self._pace = pace
+        self.too_slow = False
+        self.status = 499
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start", "websocket.accept"):
+            self.begun = True
+            self.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
+            _set_header(message, "X-Request-Id", self._identity)
+            _set_header(message, "X-Content-Type-Options", "nosniff")
+        try:
+            await self._pace.send(self._send, message)
+        except TooSlow:
+            self.too_slow = True
+            raise
+
+
+def _set_header(message: MutableMapping[str, Any], name: str, value: str) -> None:
+    message.setdefault("headers", [])
+    message["headers"] = list(message["headers"])
+    MutableHeaders(raw=message["headers"])[name] = value
+
+
+def _refuse(error: HttpError) -> Response:
+    return problem_response(error.error, request_id.get(), status=error.status_code, headers=error.headers)
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdecimal() else 0
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """The same, refusing a body that grows beyond the limit while it is read."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        if message["type"] == "http.request":
+            received += len(message.get("body", b""))
+            if received > limit:
+                if message.get("more_body"):
+                    await _discard(receive, limit)
+                raise _too_large(limit)
+        return message
+
+    return bounded
+
+
+async def _discard(receive: Receive, limit: int) -> None:
+    """Reads on without keeping anything: a connection that closes while its caller sends loses the answer."""
+    received = 0
+    with suppress(TimeoutError, HttpError):  # the latter where it comes too slowly
+        async with asyncio.timeout(_DISCARD_S):
+            while received < _DISCARD_FACTOR * limit:
+                message = await receive()
+                received += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        InvalidArgument(
+            "body", f"has more than {limit:,} bytes; send a smaller picture, or fewer", reason="BODY_TOO_LARGE"
+        ),
+        {"Connection": "close"},
+    )

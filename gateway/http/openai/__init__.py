@@ -1,0 +1,1 @@
+"""Chat completions and models in the form of OpenAI's API."""

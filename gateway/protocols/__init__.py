@@ -1,0 +1,1 @@
+"""Detection, preference, interest and watching: what models are asked, and what answers say together."""

@@ -1,0 +1,1 @@
+"""What the protocols ask: models, retrieval and scoring, without how each is reached."""

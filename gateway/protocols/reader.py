@@ -1,0 +1,140 @@
+"""Reads a detection's completions: asks a judge model if one is asked for, then the scoring service, once."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from axia.prompts import PromptText
+from gateway import metrics
+from gateway.protocols.alignment_judge import Item, JudgeModel, Votes
+from gateway.protocols.consensus import Completion
+from gateway.protocols.deadlines import Measured
+from gateway.protocols.ports.model import Backend
+from gateway.protocols.ports.scoring import TOO_OLD, Readings, Scoring
+from gateway.protocols.sampling import GroundTruth
+from services.serving.errors import DeadlineExceeded, ServiceError
+
+logger = logging.getLogger(__name__)
+
+
+class Reader:
+    """Asks the scoring service what completions say; what it can't say is missing and never an error.
+
+    Args:
+        scoring: The service.
+        prompts: By id.
+        timeout_s: For the service.
+        reserve_s: Time that is kept for the service at most, and before it has been measured; a judge model has to be
+            done that much earlier.
+        max_chars: That a question to a judge model may have: of a longer answer it gets the beginning.
+    """
+
+    def __init__(
+        self,
+        scoring: Scoring,
+        prompts: Mapping[str, PromptText],
+        timeout_s: float,
+        reserve_s: float,
+        max_chars: int = 16_384,
+    ) -> None:
+        self._scoring = scoring
+        self._judge_model = JudgeModel(scoring, prompts)
+        self._timeout_s = timeout_s
+        self._reserve_s = reserve_s
+        self._max_chars = max_chars
+        self._took = Measured(reserve_s)
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds within which the service has nearly always read a detection."""
+        return self._took.usual_s
+
+    @property
+    def available(self) -> bool:
+        """Whether it is worth while to leave time for reading."""
+        return self._scoring.serving
+
+    async def read(
+        self,
+        completions: Sequence[Completion],
+        abstain_threshold: float,
+        truth: GroundTruth | None,
+        judge: Backend | None,
+        time_left_s: float,
+    ) -> Readings:
+        """Reads completions, by index.
+
+        Args:
+            completions: At least one, by index.
+            abstain_threshold: 0 to 1.
+            truth: What annotators named, if that is known.
+            judge: The model that judges, with JUDGE_MODEL alone.
+            time_left_s: Until the answer has to be ready; may be negative.
+        """
+        wanted = ("grouping", "response_types", "values", *(("alignment",) if truth else ()))
+        if not self._scoring.serving or time_left_s <= 0:
+            return Readings(missing=_counted(wanted))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + time_left_s
+        sentences = [completion.first_sentence for completion in completions]
+        judged: Sequence[str] = ()
+        if truth and judge:
+            try:
+                time_for_judge_s = time_left_s - min(self._reserve_s, time_left_s / 2)
+                judged = await self._judge_all(judge, sentences, truth, time_for_judge_s)
+            except ServiceError as error:
+                logger.info("alignment is missing from a detection: %s", error.message)
+                truth = None  # the rest is read all the same
+        timeout_s = max(min(self._timeout_s, until - loop.time()), 0.001)
+        try:
+            with self._took.measuring():
+                readings = await self._scoring.read(sentences, abstain_threshold, truth, judged, timeout_s)
+        except ServiceError as error:
+            if error.reason != TOO_OLD:  # told when it was found out; every detection would say it again
+                logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)
+            readings = Readings()
+        read = {
+            "grouping": readings.grouping is not None and readings.grouping.by_meaning,
+            "response_types": bool(readings.response_types),
+            "values": bool(readings.attributions),
+            "alignment": bool(readings.alignments),
+        }
+        return replace(readings, missing=_counted([name for name in wanted if not read[name]]))
+
+    async def _judge_all(
+        self, judge: Backend, sentences: Sequence[str], truth: GroundTruth, timeout_s: float
+    ) -> list[str]:
+        """What the judge says of each sentence, or its majority; equal ones are asked about once."""
+        phrasings = (truth.element, *truth.accept)
+        room = self._max_chars - self._judge_model.length(Item("", phrasings))
+        sentences = [sentence[: max(room, 0)] for sentence in sentences]
+        distinct = list(dict.fromkeys(sentences))
+        places = asyncio.Semaphore(judge.limits.side_by_side(len(distinct)))
+        votes = Votes(truth.judge_samples, truth.judge_structured)
+        fields = ("ground_truth.element", "ground_truth.judge_structured")
+
+        async def in_turn(sentence: str) -> list[str]:
+            item = Item(sentence, phrasings)
+            async with places:
+                answers = await self._judge_model.ask(judge, item, votes, timeout_s, fields=fields)
+            return [answer.text for answer in answers]
+
+        try:
+            async with asyncio.timeout(timeout_s):
+                asked = await asyncio.gather(*map(in_turn, distinct))
+                # A single vote is read with all else, in one call.
+                said = [own[0] for own in asked] if votes.samples == 1 else await self._count(asked)
+        except TimeoutError as error:
+            raise DeadlineExceeded("the judge model took too long", reason="JUDGE_TOO_SLOW") from error
+        by_sentence = dict(zip(distinct, said, strict=True))
+        return [by_sentence[sentence] for sentence in sentences]
+
+    async def _count(self, votes: Sequence[Sequence[str]]) -> list[str]:
+        return [tally.text for tally in await self._judge_model.count(votes, self._timeout_s)]
+
+
+def _counted(missing: Sequence[str]) -> tuple[str, ...]:
+    for name in missing:
+        metrics.MISSING.labels(name).inc()
+    return tuple(missing)

@@ -1,0 +1,116 @@
+"""Serves every model behind the gateway as an inference service, for conversations that are no protocol of axia's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from axia.v1 import inference_pb2, inference_pb2_grpc
+from gateway.backends import convert_model
+from gateway.backends.model_client import GrpcBackend
+from gateway.backends.pool import BackendPool
+from gateway.protocols.ports.model import ModelInfo
+from gateway.settings import GatewaySettings
+from services.serving.errors import InvalidArgument, ServiceError
+from services.serving.limits import MAX_WITHIN_S, check_between
+from services.serving.started import StartedHeaders
+
+
+class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
+    """Finds the model's servers and lets one of them answer."""
+
+    def __init__(self, backends: BackendPool, settings: GatewaySettings) -> None:
+        self._backends = backends
+        self._settings = settings
+
+    # The names of the methods below are the contract's.
+    # ruff: noqa: N802
+
+    async def Generate(
+        self, request: inference_pb2.GenerateRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[inference_pb2.GenerateResponse]:
+        """Samples completions of a conversation with the model that the request names, or with the default model."""
+        backend = await self._prepared(request)
+        async with aclosing(backend.pass_on(request, self._time_for(context))) as responses:
+            async for response in responses:
+                yield response
+
+    async def GenerateAll(
+        self, request: inference_pb2.GenerateAllRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> inference_pb2.GenerateAllResponse:
+        """The same in one message."""
+        check_between("within_ms", request.within_ms, 0, 1000 * MAX_WITHIN_S)
+        try:
+            backend = await self._prepared(request.generation)
+        except ServiceError as error:
+            raise error.renamed(lambda field: f"generation.{field}") from error
+        headers = StartedHeaders(context)
+        try:
+            return await backend.pass_on_all(request, self._time_for(context), headers.send)
+        finally:
+            await headers.sent()
+
+    async def _prepared(self, request: inference_pb2.GenerateRequest) -> GrpcBackend:
+        """The backend of a request, which is checked against its limits and gets its defaults."""
+        backend = await self._backends.find(request.model)
+        limits = backend.limits
+        if len(request.samples) > limits.max_samples:
+            raise InvalidArgument(
+                "samples", f"at most {limits.max_samples} are taken, {len(request.samples)} are given"
+            )
+        if request.HasField("max_tokens") and request.max_tokens > limits.max_tokens:
+            if not request.lower_max_tokens:
+                raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
+            request.max_tokens = limits.max_tokens
+        _check_images(request, backend.model)
+        request.model = backend.model.name
+        _fill_in(request, backend)
+        return backend
+
+    def _time_for(self, context: grpc.aio.ServicerContext[Any, Any]) -> float:
+        remaining = context.time_remaining()
+        return self._settings.default_timeout_s if remaining is None else remaining
+
+    async def GetModel(
+        self, request: inference_pb2.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> inference_pb2.GetModelResponse:
+        """Describes the default model, with the limits that hold here; ListModels of the gateway describes all."""
+        backend = await self._backends.find("")
+        return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.offered or backend.model))
+
+
+def _check_images(request: inference_pb2.GenerateRequest, model: ModelInfo) -> None:
+    """Refuses more pictures than the model takes: a server of an earlier release would overlook those in messages."""
+    shown = [
+        f"messages[{index}].images[{position}]"
+        for index, message in enumerate(request.messages)
+        for position in range(len(message.images))
+    ]
+    if not shown:
+        return
+    given = len(shown) + request.HasField("image")
+    if given > model.max_images:
+        least = max(model.max_images, int(model.accepts_images))
+        where = "" if model.max_images else " in the first message of the user"
+        raise InvalidArgument(
+            shown[max(model.max_images - request.HasField("image"), 0)],
+            f"{model.name!r} takes at most {least} in a conversation{where}, and {given} pictures are given; leave "
+            "some out",
+            reason="TOO_MANY_IMAGES",
+        )
+
+
+def _fill_in(request: inference_pb2.GenerateRequest, backend: GrpcBackend) -> None:
+    """Sets what a request leaves unset to the model's defaults."""
+    defaults = backend.defaults
+    if not request.HasField("max_tokens"):
+        request.max_tokens = defaults.tokens(backend.limits)
+    if not request.HasField("top_p"):
+        request.top_p = defaults.nucleus()
+    if request.default_temperature and defaults.temperature is not None:
+        for sample in request.samples:
+            sample.temperature = defaults.temperature
+    request.default_temperature = False

@@ -1,0 +1,125 @@
+"""Serves other services of the suite at the gateway under their own names, passing bytes on without reading them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from gateway import metrics
+from gateway.backends.channels import ServiceChannel
+from services.serving.errors import ResourceExhausted
+from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.replicas import Replica
+from services.serving.status import DETAILS_KEY
+
+if TYPE_CHECKING:  # generic in its type stubs alone
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+_OWN_TO_A_CONNECTION = ("grpc-", ":", "user-agent", "content-type", "te-", REQUEST_ID_KEY)
+"""Beginnings of metadata keys that belong to the hop and not to the call."""
+
+
+class Passing:
+    """Passes the calls of one service on: requests, responses, deadline, metadata, status and its details.
+
+    Args:
+        service: What is passed on; a method that is not in it is unknown here as well.
+        channel: Where to.
+        max_in_flight: Calls beyond which a new one is refused.
+        default_timeout_s: Time for a call whose caller set no deadline, unless it sends a stream of requests, which
+            lasts as long as the caller has something to send.
+    """
+
+    def __init__(
+        self, service: ServiceDescriptor, channel: ServiceChannel, max_in_flight: int, default_timeout_s: float
+    ) -> None:
+        self._channel = channel
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        # On the wire a unary call is a stream of one message, so one kind of handler serves all four.
+        self._handlers: dict[str, Handler] = {
+            method.name: grpc.stream_stream_rpc_method_handler(
+                self._relay(
+                    f"/{service.full_name}/{method.name}", None if method.client_streaming else default_timeout_s
+                )
+            )
+            for method in service.methods
+        }
+        self._name = service.full_name
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the service to a server."""
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self._name, self._handlers),))
+
+    def _relay(self, path: str, default_timeout_s: float | None) -> Any:
+        async def relay(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            replica = self._enter()
+            metrics.PASSED_IN_FLIGHT.labels(self._channel.name).inc()
+            try:
+                async for response in self._call(path, replica, requests, context, default_timeout_s):
+                    yield response
+            finally:
+                self._in_flight -= 1
+                replica.in_flight -= 1
+                metrics.PASSED_IN_FLIGHT.labels(self._channel.name).dec()
+
+        return relay
+
+    def _enter(self) -> Replica:
+        replica = self._channel.pick()
+        if self._in_flight >= self._max_in_flight:
+            raise ResourceExhausted(
+                f"{self._max_in_flight:,} calls to the {self._channel.name} service are in flight here already; try "
+                "again shortly",
+                reason="TOO_MANY_CALLS",
+                retry_after_s=1.0,
+            )
+        self._in_flight += 1
+        replica.in_flight += 1
+        return replica
+
+    async def _call(
+        self,
+        path: str,
+        replica: Replica,
+        requests: AsyncIterator[bytes],
+        context: Context,
+        default_timeout_s: float | None,
+    ) -> AsyncIterator[bytes]:
+        # Neither side has a serializer: messages go through as the bytes that they are.
+        method: Any = replica.channel.stream_stream(path)
+        remaining = context.time_remaining()
+        timeout_s = default_timeout_s if remaining is None else remaining
+        call = method(requests, timeout=timeout_s, metadata=_passed_on(context))
+        try:
+            initial = _without_hop(await call.initial_metadata())
+            if initial:
+                await context.send_initial_metadata(initial)
+            async for response in call:
+                yield response
+            context.set_trailing_metadata(_without_hop(await call.trailing_metadata()))
+        except grpc.aio.AioRpcError as error:
+            if _is_connections(error):
+                raise self._channel.unavailable() from error
+            await context.abort(error.code(), error.details() or "", _without_hop(error.trailing_metadata()))
+        finally:
+            call.cancel()
+
+
+def _is_connections(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the connection failed, rather than the service saying so."""
+    keys = {key for key, _ in error.trailing_metadata() or ()}
+    return error.code() is grpc.StatusCode.UNAVAILABLE and DETAILS_KEY not in keys
+
+
+def _passed_on(context: Context) -> tuple[tuple[str, str | bytes], ...]:
+    return (*_without_hop(context.invocation_metadata()), (REQUEST_ID_KEY, request_id.get()))
+
+
+def _without_hop(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
+    own = _OWN_TO_A_CONNECTION
+    return tuple((k, v) for k, v in metadata or () if k == DETAILS_KEY or not k.startswith(own))

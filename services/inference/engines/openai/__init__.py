@@ -1,0 +1,1 @@
+"""Any endpoint with OpenAI's chat completions: hosted models, or a vLLM server elsewhere."""

@@ -1,0 +1,1 @@
+"""The studies' measures: S%, preference, I_avg, misalignment, and the completions of one image."""

@@ -1,0 +1,1 @@
+"""What texts say: alignment, groups of the same meaning, verdicts, values, response types, questionnaires."""

@@ -1,0 +1,1 @@
+"""Statistics over numbers and tables; knows nothing of texts and protocols."""

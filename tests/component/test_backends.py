@@ -1,0 +1,243 @@
+"""Models behind the gateway while their servers come, go and change, with real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from axia.v1 import inference_pb2, inference_pb2_grpc
+from gateway.backends.model_client import SERVICE
+from gateway.backends.pool import BackendPool
+from gateway.backends.routes import Route
+from gateway.rpc.inference_servicer import InferenceServicer
+from gateway.settings import GatewaySettings
+from services.serving import replicas
+from services.serving.errors import Code, DeadlineExceeded, ServiceError
+from services.serving.interceptors import CallInterceptor
+from services.serving.started import STARTED_KEY
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+class Model(inference_pb2_grpc.InferenceServiceServicer):
+    """A model's server that can be stopped and started at its address."""
+
+    def __init__(self, name: str = "m", answer_s: float = 0.0) -> None:
+        self.name = name
+        self.answer_s = answer_s
+        self.address = ""
+        self.calls = 0
+        self.begins = False
+        """Whether it says that it has begun to answer."""
+
+    async def GetModel(self, request: Any, context: Any) -> inference_pb2.GetModelResponse:  # noqa: N802
+        model = inference_pb2.Model(name=self.name, max_samples=16, max_tokens=1000, accepts_images=True)
+        return inference_pb2.GetModelResponse(model=model)
+
+    async def GenerateAll(self, request: Any, context: Any) -> inference_pb2.GenerateAllResponse:  # noqa: N802
+        self.calls += 1
+        if self.begins:
+            await context.send_initial_metadata(((STARTED_KEY, "1"),))
+        await asyncio.sleep(self.answer_s)
+        return inference_pb2.GenerateAllResponse()
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(self, self._server)
+        servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
+        await servicer.set(SERVICE, SERVING)
+        port = self._server.add_insecure_port(self.address or "127.0.0.1:0")
+        self.address = self.address or f"127.0.0.1:{port}"
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(0)
+
+
+@asynccontextmanager
+async def pool(*addresses: str, **settings: Any) -> AsyncIterator[BackendPool]:
+    own = GatewaySettings(inference=addresses, refresh_s=0.1, **settings)
+
+    async def changed() -> None:
+        pass
+
+    made = BackendPool([Route(addresses=(address,)) for address in own.inference], own, changed)
+    watching = asyncio.create_task(made.watch())
+    try:
+        yield made
+        assert not watching.done(), watching
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await made.close()
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(15):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def test_calls_go_on_while_a_second_server_of_the_model_comes_and_becomes_its_replica(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
+    first, second = Model(), Model(answer_s=1.0)
+    await first.start()
+    await first.stop()
+    await second.start()
+    async with pool(first.address, second.address) as own:
+        await own.start()
+        held = await own.find("m")
+        call = asyncio.create_task(held.pass_on_all(inference_pb2.GenerateAllRequest(), 10))
+        await until(lambda: second.calls == 1)
+        await first.start()
+        await until(lambda: len(own._backends) == 1)
+        assert await call is not None
+        for _ in range(6):  # whoever holds the backend that is no longer one of its own
+            await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+        await until(lambda: first.calls > 0)
+        (state,) = await own.states()
+        assert state.address == f"{first.address},{second.address}"
+        await second.stop()
+        assert await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
+    await first.stop()
+
+
+async def test_models_are_listed_while_servers_are_found_to_be_replicas() -> None:
+    models = [Model() for _ in range(4)]
+    for model in models:
+        await model.start()
+    async with pool(*(model.address for model in models)) as own:
+        await asyncio.gather(own.start(), *(own.states() for _ in range(5)))
+        await until(lambda: len(own._backends) == 1)
+        (state,) = await own.states()
+        assert state.available
+        assert state.address.split(",") == [model.address for model in models]
+    for model in models:
+        await model.stop()
+
+
+async def test_replicas_that_all_hold_another_model_serve_it() -> None:
+    models = [Model(), Model()]
+    for model in models:
+        await model.start()
+    async with pool(*(model.address for model in models)) as own:
+        await own.start()
+        await until(lambda: len(own._backends) == 1 and own.callable)
+        for model in models:
+            await model.stop()
+        await until(lambda: not own.callable)
+        for model in models:
+            model.name = "another"
+            await model.start()
+        await until(lambda: own.callable)
+        backend = await own.find("another")
+        async with asyncio.timeout(10):
+            while not all(model.calls for model in models):
+                await backend.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+        assert backend.model.name == "another"
+    for model in models:
+        await model.stop()
+
+
+async def test_a_replica_of_another_model_is_not_used_beside_one_that_serves() -> None:
+    models = [Model(), Model()]
+    for model in models:
+        await model.start()
+    async with pool(*(model.address for model in models)) as own:
+        await own.start()
+        await until(lambda: len(own._backends) == 1)
+        await models[0].stop()
+        models[0].name = "another"
+        await models[0].start()
+        await asyncio.sleep(1.0)
+        before = models[0].calls
+        for _ in range(6):
+            await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+        assert models[0].calls == before
+    for model in models:
+        await model.stop()
+
+
+async def test_an_address_that_goes_while_it_is_asked_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a node that is gone: its address answers nothing, and then the name server drops it."""
+    monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
+    model = Model()
+    await model.start()
+    with_dead = True
+    sink = socket.create_server(("127.0.0.1", 0))  # connections stand, and nobody ever answers
+    dead = f"127.0.0.1:{sink.getsockname()[1]}"
+
+    async def resolved(_: str) -> list[str]:
+        return [model.address, dead] if with_dead else [model.address]
+
+    monkeypatch.setattr(replicas, "resolve", resolved)
+    async with pool("axia-inference:50051") as own:
+        await own.start()
+        await asyncio.sleep(0.5)
+        with_dead = False
+        await asyncio.sleep(1.0)
+        assert own.callable
+        assert await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
+    sink.close()
+    await model.stop()
+
+
+@asynccontextmanager
+async def passing_on(own: BackendPool) -> AsyncIterator[str]:
+    """The address of a gateway's inference service in front of a pool."""
+    server = grpc.aio.server(interceptors=[CallInterceptor()])
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(own, GatewaySettings()), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+async def test_a_gateway_behind_a_gateway_says_at_once_that_a_model_has_begun_to_answer() -> None:
+    model = Model(answer_s=60.0)
+    await model.start()
+    asked = inference_pb2.GenerateAllRequest(generation={"model": "m", "messages": [{"text": "What?"}]})
+    async with (
+        pool(model.address) as own,
+        passing_on(own) as address,
+        pool(address) as outer,
+        asyncio.timeout(30),
+    ):
+        await own.start()
+        await outer.start()
+        held, begun = await outer.find("m"), asyncio.Event()
+        model.begins = True
+        call = asyncio.create_task(held.pass_on_all(asked, 40, begun.set))
+        await begun.wait()
+        # The model's server is lost when it had begun, and no call may be made of that anew.
+        await model.stop()
+        with pytest.raises(ServiceError) as failed:
+            await call
+        assert failed.value.code is Code.UNAVAILABLE
+        assert model.calls == 1
+
+
+async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
+    model = Model()
+    await model.start()
+    async with pool(model.address) as own:
+        await own.start()
+        held, begun = await own.find("m"), asyncio.Event()
+        assert await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10, begun.set) is not None
+        assert not begun.is_set()
+        model.answer_s = 60.0
+        with pytest.raises(DeadlineExceeded):
+            await held.pass_on_all(inference_pb2.GenerateAllRequest(), 0.3, begun.set)
+    await model.stop()

@@ -1,0 +1,143 @@
+"""Replicas behind real servers: their states, host names that change, and servers that can't be asked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from services.serving import replicas
+from services.serving.replicas import Channels, Replica, ReplicaSet, State, resolve
+from tests.support import wire
+
+
+@asynccontextmanager
+async def following(own: ReplicaSet) -> AsyncIterator[None]:
+    await own.refresh()
+    task = asyncio.create_task(own.follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await own.close()
+
+
+async def until(own: ReplicaSet, states: list[State]) -> None:
+    async with asyncio.timeout(10):
+        while [replica.state for replica in own.replicas] != states:
+            await asyncio.sleep(0.01)
+
+
+async def test_states_follow_from_what_servers_say_and_whether_they_are_there() -> None:
+    async with wire.serve() as server:
+        own = ReplicaSet([server.address], Channels(server.service, ()))
+        async with following(own):
+            (replica,) = own.replicas
+            assert replica.state is State.SERVING
+            assert own.pick() is replica
+            await server.health.set_serving(False)
+            await until(own, [State.NOT_READY])
+            assert own.pick() is None
+            await server.health.set_serving(True)
+            await until(own, [State.SERVING])
+            await server.stop()
+            await until(own, [State.GONE])
+            assert own.pick() is None
+            assert not own.callable
+
+
+async def test_a_server_without_a_health_service_can_be_called() -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    own = ReplicaSet([f"127.0.0.1:{port}"], Channels("axia.test.Bare", ()))
+    await own.refresh()
+    assert own.callable
+    await own.close()
+    await server.stop(0)
+
+
+async def test_one_that_is_not_ready_is_called_where_that_is_wanted_and_no_other_is_left() -> None:
+    async with wire.serve() as server:
+        await server.health.set_serving(False)
+        own = ReplicaSet([server.address], Channels(server.service, ()), or_unready=True)
+        await own.refresh()
+        assert own.pick() is not None
+        await own.close()
+
+
+async def test_replicas_that_a_host_name_gains_and_loses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicas, "_RESOLVE_S", 0.02)
+    removed: list[Replica] = []
+    async with wire.serve() as first, wire.serve() as second:
+        found: list[str] | None = [first.address]
+
+        async def resolved(_: str) -> list[str] | None:
+            return found
+
+        monkeypatch.setattr(replicas, "resolve", resolved)
+        # Both have the health of the whole server under the empty name.
+        own = ReplicaSet(["axia-inference:50051"], Channels("", ()), removed=removed.append)
+        async with following(own):
+            await until(own, [State.SERVING])
+            found = [first.address, second.address]
+            await until(own, [State.SERVING, State.SERVING])
+            found = None  # the name server is away
+            await asyncio.sleep(0.1)
+            assert len(own.replicas) == 2
+            leaving, staying = own.replicas
+            leaving.in_flight = 1
+            found = [second.address]
+            await asyncio.sleep(0.1)
+            assert len(own.replicas) == 2
+            assert {own.pick() for _ in range(4)} == {staying}
+            found = [first.address, second.address]  # it is back before its call has ended
+            staying.in_flight = 1
+            await asyncio.sleep(0.1)
+            assert {own.pick() for _ in range(4)} == {leaving, staying}
+            leaving.in_flight = 0
+            found = [second.address]
+            async with asyncio.timeout(5):
+                while len(own.replicas) > 1:
+                    await asyncio.sleep(0.01)
+            assert removed == [leaving]
+
+
+async def test_a_replica_goes_on_being_asked_whatever_fails(caplog: pytest.LogCaptureFixture) -> None:
+    failures = 0
+
+    async def changed(_: Replica) -> None:
+        nonlocal failures
+        failures += 1
+        raise ValueError("of a listener")
+
+    async with wire.serve() as server:
+        own = ReplicaSet([server.address], Channels(server.service, ()), changed=changed)
+        with pytest.raises(ValueError, match="of a listener"):
+            await own.refresh()
+        following = asyncio.create_task(own.follow())
+        await server.health.set_serving(False)
+        await until(own, [State.NOT_READY])
+        await server.health.set_serving(True)
+        await until(own, [State.SERVING])
+        assert failures == 3
+        assert "can't be asked" in caplog.text
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await own.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("127.0.0.1:5", ["127.0.0.1:5"]),
+        ("[::1]:5", ["[::1]:5"]),
+        ("localhost:5", ["127.0.0.1:5"]),
+        ("no-such-host.invalid:5", None),
+    ],
+)
+async def test_host_names_are_looked_up(target: str, expected: Any) -> None:
+    assert await resolve(target) == expected

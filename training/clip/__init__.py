@@ -1,0 +1,1 @@
+"""Trains the demo CLIP and evaluates it on held-out template families."""
