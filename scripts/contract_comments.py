@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT / "gateway" / "http" / "contract_comments.json"
+FILE = ROOT / "gateway" / "http" / "transcoding" / "contract_comments.json"
 _PROTOC = ROOT / ".proto-tools" / "bin" / "python"
 _MESSAGE, _SERVICE = 4, 6
 """Numbers of FileDescriptorProto's fields, with which a path of a location begins."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia._file_names import written
-from axia.cli._assessment import load_assessment
+from axia.cli._judges.answers import READ_CHARS
 from axia.cli._output import (
     EXIT_INTERRUPTED,
     Address,
@@ -18,7 +18,7 @@ from axia.cli._output import (
     exit_code,
     print_json,
 )
-from axia.cli._saved_answers import READ_CHARS
+from axia.cli._preferences.assessment import load_assessment
 
 if TYPE_CHECKING:
     from axia.inputs import PreferenceAnswer
@@ -94,7 +94,7 @@ def compare(
         except AxiaError as error:
             complain(describe(error))
             raise typer.Exit(exit_code(error)) from error
-    from axia.cli._compare_preferences import overall, print_comparison
+    from axia.cli._preferences.comparison import overall, print_comparison
 
     totals = [overall(given, own) for given, own in zip(answers, scores, strict=True)]
     if json:
@@ -142,7 +142,7 @@ def _is_of_assessment(row: object) -> bool:
 def _compare_detections(
     paths: Sequence[Path], truths: Path | None, judge: Judging, *, json: bool, address: str | None
 ) -> None:
-    from axia.cli._compare_models import compare_models, load_models
+    from axia.cli._judges.comparison import compare_models, load_models
 
     answers = load_models(paths, truths)
     with connect(address) as client:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli import _detect_file, _detections, _judge_cards
-from axia.cli._detect_batch import Batch, detect_all
-from axia.cli._detect_options import DetectOptions
-from axia.cli._ground_truths import Truths
+from axia.cli._detections import out_file, printing
+from axia.cli._detections.batch import Batch, detect_all
+from axia.cli._detections.ground_truths import Truths
+from axia.cli._detections.options import DetectOptions
+from axia.cli._judges import cards
 from axia.cli._output import Address, connect
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def detect(
     if resume is not None:
         if any(_is_given(ctx, name) for name in ctx.params.keys() - _WITH_RESUME):
             raise typer.BadParameter("--resume takes its options from the file: give it alone")
-        options, done = _detect_file.load(resume)
+        options, done = out_file.load(resume)
     else:
         if not paths:
             raise typer.BadParameter("Missing argument: give pictures, or folders with pictures", param_hint="PATH")
@@ -185,10 +186,10 @@ def detect(
         options = DetectOptions.of_command({name: own for name, own in ctx.params.items() if name in names})
         _check(options)
     known = Truths(options)
-    printer = _detections.printer(json=json, stream=stream, judged=known.known)
+    printer = printing.printer(json=json, stream=stream, judged=known.known)
     with connect(address) as client:
         if options.card is not None:
-            printer.judge = _judge_cards.check(client, Path(options.card), _judge_asked(client, options))
+            printer.judge = cards.check(client, Path(options.card), _judge_asked(client, options))
         batch = Batch(client, options, known, printer, parallel or (1 if stream else _PARALLEL))
         raise typer.Exit(detect_all(batch, done, out, resume))
 
@@ -210,7 +211,7 @@ def _check(options: DetectOptions) -> None:
 
 
 def _judge_asked(client: "Client", options: DetectOptions) -> "JudgeName":
-    return _judge_cards.judge_asked(
+    return cards.judge_asked(
         client,
         options.judge,
         judge_model=options.judge_model,

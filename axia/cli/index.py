@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia._file_names import written
-from axia.cli._journal import Done, Journal
-from axia.cli._manifest import NAME as MANIFEST
-from axia.cli._manifest import NOTHING, Known, read_manifest
-from axia.cli._near_duplicates import Alike, near_duplicates
+from axia.cli._images.journal import Done, Journal
+from axia.cli._images.manifest import NAME as MANIFEST
+from axia.cli._images.manifest import NOTHING, Known, read_manifest
+from axia.cli._images.near_duplicates import Alike, near_duplicates
+from axia.cli._images.paths import pictures_at
 from axia.cli._output import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
@@ -32,7 +33,6 @@ from axia.cli._output import (
     print_json,
     printable,
 )
-from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
     from axia.client import Client
@@ -239,7 +239,7 @@ def _captured(path: str, how: CaptureTime) -> datetime | None:
         return datetime.fromtimestamp(Path(path).stat().st_mtime, UTC)
     from PIL import Image
 
-    from axia.cli._exif_times import captured_at
+    from axia.cli._images.exif_times import captured_at
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # about odd EXIF, which is no concern of who indexes pictures
     try:

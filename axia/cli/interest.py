@@ -9,6 +9,7 @@ import typer
 
 from axia._file_names import written
 from axia.cli._failures import failure_of
+from axia.cli._images.paths import pictures_at
 from axia.cli._output import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
@@ -23,7 +24,6 @@ from axia.cli._output import (
     printable,
     printable_path,
 )
-from axia.cli._paths import pictures_at
 from axia.cli._personas import Persona, Traits, traits_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._judge_runs import ask_all, judge_names
+from axia.cli._judges.runs import ask_all, judge_names
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, print_json
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ def table(
 
     Exit code: 0, 1 if a judge could not be asked, 2 for wrong usage, 130 after Ctrl-C.
     """
-    from axia.cli._judge_tables import print_alignments
-    from axia.cli._saved_answers import load_answers, tell_without_truth
+    from axia.cli._judges.answers import load_answers, tell_without_truth
+    from axia.cli._judges.tables import print_alignments
 
     if labels is not None and card is not None:
         raise typer.BadParameter(
@@ -207,7 +207,7 @@ def _report(
     json: bool,
 ) -> None:
     """Prints and saves the card."""
-    from axia.cli._judge_tables import print_card
+    from axia.cli._judges.tables import print_card
     from axia.judges.card import as_markdown, make_card
     from axia.judges.choice import choose
 
@@ -234,7 +234,7 @@ def _validity(
     compared: "Sequence[Verdicts]",
 ) -> "list[Estimate | None]":
     """The κ of each judge; None where it is not known."""
-    from axia.cli._judge_cards import figures_of, load
+    from axia.cli._judges.cards import figures_of, load
     from axia.judges.card import Estimate
 
     if labels is not None:

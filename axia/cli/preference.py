@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from axia.cli._assessment import as_arguments, assessment_file, load_assessment
 from axia.cli._output import (
     EXIT_INTERRUPTED,
     Address,
@@ -20,8 +19,9 @@ from axia.cli._output import (
     print_json,
 )
 from axia.cli._personas import Persona, Traits, traits_of
-from axia.cli._preference_notices import tell_missing_descriptions, tell_shared_pictures, tell_short_keywords
-from axia.cli._preference_tables import print_scores
+from axia.cli._preferences.assessment import as_arguments, assessment_file, load_assessment
+from axia.cli._preferences.notices import tell_missing_descriptions, tell_shared_pictures, tell_short_keywords
+from axia.cli._preferences.tables import print_scores
 
 if TYPE_CHECKING:
     from axia.client import Client

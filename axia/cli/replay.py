@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from axia.cli._detections import LEGEND, answer_of, figure, marked
-from axia.cli._judge_runs import JudgeModels
+from axia.cli._detections.printing import LEGEND, answer_of, figure, marked
+from axia.cli._detections.saved import load_detections
+from axia.cli._images.paths import pictures_at
+from axia.cli._judges.runs import JudgeModels
 from axia.cli._output import (
     Address,
     complain,
@@ -19,8 +21,6 @@ from axia.cli._output import (
     printable,
     printable_path,
 )
-from axia.cli._paths import pictures_at
-from axia.cli._saved_detections import load_detections
 
 if TYPE_CHECKING:
     from axia.client import Client

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from axia.cli._images.saved import SavedPictures
 from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json, printable
-from axia.cli._saved_pictures import SavedPictures
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,19 +21,19 @@ from tests.support import processes
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(
     (processes.ROOT / "tests" / "data" / "vllm_signatures.json").read_text()
 )
-INFERENCE = processes.ROOT / "services" / "inference"
+ENGINE = processes.ROOT / "services" / "inference" / "engines" / "vllm"
 FILES = [
-    "engine_vllm.py",
-    "vllm_loading.py",
-    "vllm_pictures.py",
-    "vllm_prompts.py",
-    "vllm_failures.py",
-    "vllm_reasoning.py",
-    "vllm_statistics.py",
-    "vllm_tokens.py",
+    "engine.py",
+    "loading.py",
+    "images.py",
+    "prompts.py",
+    "failures.py",
+    "reasoning.py",
+    "statistics.py",
+    "tokens.py",
 ]
-"""The adapter, but for vllm_worker.py, which runs on machines without a GPU alone and is tested there."""
-ADAPTER = ast.parse("\n".join((INFERENCE / name).read_text() for name in FILES))
+"""The adapter, but for worker.py, which runs on machines without a GPU alone and is tested there."""
+ADAPTER = ast.parse("\n".join((ENGINE / name).read_text() for name in FILES))
 OWNERS = {
     "generate": "AsyncLLM.generate",
     "check_admission": "AsyncLLM.check_admission",

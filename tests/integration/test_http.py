@@ -389,7 +389,7 @@ def test_a_bento_holds_what_the_face_needs(tmp_path: Path) -> None:
     tag = built.stdout.strip().rpartition("__tag__:")[2]
     name, _, version = tag.partition(":")
     sources = tmp_path / "home" / "bentos" / name / version / "src"
-    assert (sources / "gateway" / "http" / "contract_comments.json").exists()
+    assert (sources / "gateway" / "http" / "transcoding" / "contract_comments.json").exists()
     assert not (sources / "services" / "inference").exists()
     # In the Bento's own folder, with nothing else of the checkout on the path.
     program = "import gateway.http.service as s; print(s.__file__)"

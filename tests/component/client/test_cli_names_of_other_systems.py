@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from axia._file_names import written
 from axia.cli import app
-from axia.cli._frames import without_password
+from axia.cli._detections.frames import without_password
 from axia.testing import FakeGateway
 from tests.support import pictures
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import axia
 from axia.cli import app
-from axia.cli._journal import Journal
+from axia.cli._images.journal import Journal
 from axia.client import Client
 from axia.results import ImageMetadata
 from axia.testing import FakeGateway

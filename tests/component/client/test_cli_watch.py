@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import axia
 from axia.cli import app
-from axia.cli._frames import Pace, open_source, without_password
+from axia.cli._detections.frames import Pace, open_source, without_password
 from axia.testing import FakeGateway
 from tests.support import pictures
 

@@ -3,7 +3,7 @@
 import random
 from itertools import combinations
 
-from axia.cli._near_duplicates import DISTANCE, near_duplicates
+from axia.cli._images.near_duplicates import DISTANCE, near_duplicates
 
 
 def test_all_pairs_within_the_distance_are_found_and_no_others() -> None:

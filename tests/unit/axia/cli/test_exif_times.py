@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from axia.cli._exif_times import captured_at
+from axia.cli._images.exif_times import captured_at
 
 LOCAL = datetime(2024, 5, 1, 12).astimezone()
 EAST = timezone(timedelta(hours=2))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from axia.cli._judges.answers import load_answers, tell_without_truth
 from axia.cli._output import complain, console, print_json, printable
-from axia.cli._saved_answers import load_answers, tell_without_truth
 
 if TYPE_CHECKING:
     from axia.client import Client

@@ -10,7 +10,7 @@ from axia.cli._output import console, print_json, printable, printable_path
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from axia.cli._mean import Mean
+    from axia.cli._detections.mean import Mean
     from axia.judges.card import JudgeFigures
     from axia.results import Completion, Detection
 
@@ -62,7 +62,7 @@ def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
         return _JsonEvents() if stream else _Json()
     if stream:
         return _Lines(judged)
-    from axia.cli._detection_table import DetectionTable
+    from axia.cli._detections.table import DetectionTable
 
     return DetectionTable(judged)
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import typer
 
 from axia._file_names import path_of, written
-from axia.cli._detect_options import DetectOptions
+from axia.cli._detections.options import DetectOptions
 from axia.cli._output import as_json
 
 if TYPE_CHECKING:

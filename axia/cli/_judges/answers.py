@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from axia.cli import _truths
+from axia.cli._detections.saved import load_detections
+from axia.cli._detections.truths import Truth
+from axia.cli._detections.truths import load as load_truths
 from axia.cli._output import complain, printable
-from axia.cli._saved_detections import load_detections
 
 if TYPE_CHECKING:
     from axia.judges.labels import Rows
@@ -46,7 +47,7 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
     from axia.judges.labels import Row, Rows
 
     found = load_detections(path, "DETECTIONS")
-    known = _truths.load(truths) if truths else None
+    known = load_truths(truths) if truths else None
     several = len({_prompt(own) for own in found}) > 1
     rows: list[Row] = []
     asked: list[str] = []
@@ -75,12 +76,12 @@ def tell_without_truth(saved: SavedAnswers) -> None:
         complain(f"{', '.join(map(printable, saved.untold))} {have} no row among the truths: not judged")
 
 
-def _truth(detection: "Detection", known: Mapping[Path, _truths.Truth] | None) -> _truths.Truth | None:
+def _truth(detection: "Detection", known: Mapping[Path, Truth] | None) -> Truth | None:
     if known is not None:
         path = detection.image.path
         return known.get(Path(path).resolve()) if path else None
     own = detection.provenance.ground_truth
-    return None if own is None else _truths.Truth(own.element, own.accept)
+    return None if own is None else Truth(own.element, own.accept)
 
 
 def _prompt(detection: "Detection") -> str:

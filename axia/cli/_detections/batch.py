@@ -7,19 +7,19 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from axia.cli import _detect_file
-from axia.cli._detect_file import DetectionsFile
-from axia.cli._detect_options import DetectOptions
-from axia.cli._detect_run import LeftOut, Run
-from axia.cli._detections import Printer, json_row
-from axia.cli._ground_truths import Truths
-from axia.cli._judge_runs import JudgeModels
-from axia.cli._mean import Mean
+from axia.cli._detections import out_file
+from axia.cli._detections.ground_truths import Truths
+from axia.cli._detections.mean import Mean
+from axia.cli._detections.options import DetectOptions
+from axia.cli._detections.out_file import DetectionsFile
+from axia.cli._detections.printing import Printer, json_row
+from axia.cli._detections.run import LeftOut, Run
+from axia.cli._images.paths import pictures_at
+from axia.cli._judges.runs import JudgeModels
 from axia.cli._output import EXIT_INTERRUPTED, complain, describe, exit_code
-from axia.cli._paths import pictures_at
 
 if TYPE_CHECKING:
-    from axia.cli._detect_run import Outcome
+    from axia.cli._detections.run import Outcome
     from axia.client import Client
     from axia.results import Detection
 
@@ -75,8 +75,8 @@ def _saving(
     options: DetectOptions, out: Path | None, resume: Path | None
 ) -> AbstractContextManager[DetectionsFile | None]:
     if out is not None:
-        return _detect_file.new_file(out, options)
-    return nullcontext() if resume is None else _detect_file.same_file(resume)
+        return out_file.new_file(out, options)
+    return nullcontext() if resume is None else out_file.same_file(resume)
 
 
 def _how_to_go_on(file: Path | None) -> str:

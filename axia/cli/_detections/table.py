@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axia.cli._detections import (
+from axia.cli._detections.printing import (
     LEGEND,
     answer_of,
     consensus_of,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from axia.cli._mean import Mean
+    from axia.cli._detections.mean import Mean
     from axia.judges.card import JudgeFigures
     from axia.results import Completion, Detection, Reading
 

@@ -8,7 +8,7 @@ from axia.cli._output import console, print_json, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from axia.cli._saved_answers import SavedAnswers
+    from axia.cli._judges.answers import SavedAnswers
     from axia.judges.asking import Verdicts
     from axia.judges.card import Estimate, JudgeCard
     from axia.judges.ppi import Mean

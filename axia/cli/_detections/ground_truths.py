@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from axia.cli import _truths
+from axia.cli._detections.truths import Truth
+from axia.cli._detections.truths import load as load_truths
 from axia.cli._output import complain, some
 
 if TYPE_CHECKING:
-    from axia.cli._detect_options import DetectOptions
+    from axia.cli._detections.options import DetectOptions
     from axia.inputs import GroundTruth
 
 
@@ -28,11 +29,11 @@ class Truths:
     def __init__(self, options: "DetectOptions") -> None:
         self._judged_by = _judged_by(options)
         self._file = options.truths
-        self._rows: Mapping[Path, _truths.Truth] | None = None
+        self._rows: Mapping[Path, Truth] | None = None
         self._for_all: GroundTruth | None = None
         _check(options, self._judged_by)
         if options.truths is not None:
-            self._rows = _truths.load(Path(options.truths))
+            self._rows = load_truths(Path(options.truths))
         elif options.truth is not None:
             self._for_all = self._with_judge({"element": options.truth, "accept": options.accept})
 

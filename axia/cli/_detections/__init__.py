@@ -1,0 +1,1 @@
+"""What `axia detect`, `replay` and `watch` share: options, runs, files and tables of detections."""

@@ -1,0 +1,1 @@
+"""What the commands about images share: paths, manifests, times, and what is saved."""

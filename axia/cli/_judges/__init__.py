@@ -1,0 +1,1 @@
+"""What the commands about judges of alignment share: answers, cards, runs, tables."""

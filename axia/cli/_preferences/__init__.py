@@ -1,0 +1,1 @@
+"""What the commands about preference share: saved assessments and their tables."""
