@@ -106,13 +106,16 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> Iterator[gateway_pb2.AssessPreferenceResponse]:
         """Asks the script about the pictures that the fake's search finds."""
         self._fake.begin("AssessPreference", request, context)
-        pictures = [(own.value, own.keyword, own.image_id, own.score, own.source) for own in request.resume.planned]
+        pictures = [
+            (picture.value, picture.keyword, picture.image_id, picture.score, picture.source)
+            for picture in request.resume.planned
+        ]
         pictures = pictures or self._retrieval.pictures_of(request)
         if not pictures:
             code = grpc.StatusCode.FAILED_PRECONDITION
             _fake.abort(context, code, "nothing is indexed: index pictures first", "NOTHING_INDEXED")
         seed = request.seed if request.HasField("seed") else 7
-        given = {own.image_id: own.text for own in request.descriptions}
+        given = {description.image_id: description.text for description in request.descriptions}
         asked = (request.k or 5, request.modality, list(request.traits), request.structured, request.describer, given)
         plan = gateway_pb2.PreferencePlan(
             pictures=len(pictures),
@@ -328,7 +331,7 @@ class Gateway(gateway_pb2_grpc.GatewayServiceServicer):
         summarize(response, sentences, response.provenance.abstain_threshold)
         if request.HasField("ground_truth"):
             alignments = [reading.alignment for reading in response.readings]
-            if known := [own.score for own in alignments if own.HasField("score")]:
+            if known := [alignment.score for alignment in alignments if alignment.HasField("score")]:
                 response.alignment = sum(known) / len(known)
             response.provenance.ground_truth.CopyFrom(request.ground_truth)
         return response

@@ -101,8 +101,8 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         """Finds by hash; the picture itself first."""
         self._fake.begin("SearchByImage", request, context)
         info = inspect(request.image.data) if request.HasField("image") else None
-        own = info.sha256 if info else request.image_id
-        hits = self._find(own, request.k or 5, request.filter, leave_out=request.image_id)
+        image_id = info.sha256 if info else request.image_id
+        hits = self._find(image_id, request.k or 5, request.filter, leave_out=request.image_id)
         return retrieval_pb2.SearchByImageResponse(hits=hits, provenance=self.provenance())
 
     def SearchByValue(  # noqa: N802 - named by the contract

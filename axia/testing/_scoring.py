@@ -67,7 +67,9 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self._fake.begin("ReadCompletions", request, context)
         _refuse_none(context, "sentences", request.sentences)
         response = scoring_pb2.ReadCompletionsResponse(
-            response_types=scoring_pb2.ClassifyResponsesResponse(scores=[_kind(own) for own in request.sentences]),
+            response_types=scoring_pb2.ClassifyResponsesResponse(
+                scores=[_kind(sentence) for sentence in request.sentences]
+            ),
             missing=[
                 scoring_pb2.MissingPart(
                     part="values", reason="READER_MISSING", message="the fake gateway has no reader model"
@@ -181,8 +183,8 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         reading = gateway_pb2.CompletionReading(response_type=_kind(sentence))
         if request.HasField("ground_truth"):
             truth = request.ground_truth
-            own = _said(judge_said) if judge_said else _alignment(sentence, truth.element, list(truth.accept))
-            reading.alignment.CopyFrom(own)
+            alignment = _said(judge_said) if judge_said else _alignment(sentence, truth.element, list(truth.accept))
+            reading.alignment.CopyFrom(alignment)
         return reading
 
     def isq(self, text: str, threshold: float) -> scoring_pb2.IsqScore:

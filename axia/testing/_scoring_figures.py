@@ -62,12 +62,12 @@ def misalignments(
     """
     response = scoring_pb2.ClassifyMisalignmentsResponse()
     by_picture: dict[str, Counter[_Class]] = {}
-    for item, own in zip(items, types, strict=True):
+    for item, pair in zip(items, types, strict=True):
         if item.aligned:
             response.classes.append(scoring_pb2.MISALIGNMENT_CLASS_UNSPECIFIED)
             continue
-        found = _MISSES.get(own, scoring_pb2.MISALIGNMENT_CLASS_OTHER)
-        if own[0] == scoring_pb2.RESPONSE_TYPE_REFUSAL:
+        found = _MISSES.get(pair, scoring_pb2.MISALIGNMENT_CLASS_OTHER)
+        if pair[0] == scoring_pb2.RESPONSE_TYPE_REFUSAL:
             found = scoring_pb2.MISALIGNMENT_CLASS_REFUSAL
         response.classes.append(found)
         by_picture.setdefault(item.picture_id, Counter())[found] += 1

@@ -63,8 +63,8 @@ def to_readings(response: scoring_pb2.ReadCompletionsResponse) -> Readings:
     return Readings(
         grouping=_to_grouping(response.grouping) if response.HasField("grouping") else None,
         response_types=tuple(response.response_types.scores),
-        attributions=tuple(_to_attribution(own) for own in response.values.attributions),
-        alignments=tuple(_to_alignment(own) for own in response.alignment.scores),
+        attributions=tuple(_to_attribution(attribution) for attribution in response.values.attributions),
+        alignments=tuple(_to_alignment(score) for score in response.alignment.scores),
     )
 
 
@@ -85,7 +85,7 @@ def _to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping
 
 
 def _to_attribution(attribution: scoring_pb2.ValueAttribution) -> Attribution:
-    return Attribution(tuple(Weight(own.name, own.weight) for own in attribution.values), attribution)
+    return Attribution(tuple(Weight(value.name, value.weight) for value in attribution.values), attribution)
 
 
 def _to_alignment(score: scoring_pb2.AlignmentScore) -> Alignment:

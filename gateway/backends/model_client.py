@@ -131,7 +131,9 @@ class GrpcBackend:
             connecting: Wait for connections, where the questions would otherwise fail at once between two attempts.
         """
         await self._replicas.refresh(_CONNECT_TIMEOUT_S if connecting else 0.0)
-        callable_now = [own for own in list(self._replicas.replicas) if own.state in (State.SERVING, State.SLOW)]
+        callable_now = [
+            replica for replica in list(self._replicas.replicas) if replica.state in (State.SERVING, State.SLOW)
+        ]
         for replica, fit in zip(callable_now, await asyncio.gather(*map(self._describe, callable_now)), strict=True):
             replica.fit = fit
         metrics.BACKEND_AVAILABLE.labels(self.address).set(self.callable)
@@ -177,7 +179,7 @@ class GrpcBackend:
     def _held_beside(self, replica: Replica) -> bool:
         """Whether another replica that can be called holds this model."""
         able = (State.SERVING, State.SLOW)
-        return any(own is not replica and own.fit and own.state in able for own in self._replicas.replicas)
+        return any(other is not replica and other.fit and other.state in able for other in self._replicas.replicas)
 
     async def _report(self, replica: Replica) -> None:
         """Says of each address whether it can be called."""

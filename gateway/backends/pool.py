@@ -43,7 +43,7 @@ class BackendPool:
     async def start(self) -> None:
         """Opens the connections and asks each server once."""
         shared = Shared(RetryBudget(), Deaths(), self._changed)
-        self._backends = [GrpcBackend(own, self._settings, shared) for own in self._routes]
+        self._backends = [GrpcBackend(route, self._settings, shared) for route in self._routes]
         await self._refresh()
         for backend in self._backends:
             self._following[backend] = asyncio.create_task(backend.follow_replicas())
@@ -74,7 +74,7 @@ class BackendPool:
     async def _merge(self) -> None:
         """Makes servers of one model its replicas, where the settings name addresses alone."""
         for backend in list(self._backends):
-            first = next(own for own in self._backends if own.name == backend.name)
+            first = next(other for other in self._backends if other.name == backend.name)
             if first is backend or not backend.name or backend.named_by_route:
                 continue
             self._backends.remove(backend)

@@ -44,7 +44,7 @@ class GrpcRetrieval:
     async def lexicon(self) -> list[LexiconValue]:
         """The values in their order."""
         response = await self._answer("ListValues", retrieval_pb2.ListValuesRequest())
-        return [LexiconValue(own.id, tuple(keyword.text for keyword in own.keywords)) for own in response.values]
+        return [LexiconValue(value.id, tuple(keyword.text for keyword in value.keywords)) for value in response.values]
 
     async def search_value(
         self,
@@ -64,7 +64,9 @@ class GrpcRetrieval:
         )
         response = await self._answer("SearchByValue", request)
         hits = (
-            Hit(own.keyword, hit.id, hit.score, hit.metadata.source) for own in response.keywords for hit in own.hits
+            Hit(found.keyword, hit.id, hit.score, hit.metadata.source)
+            for found in response.keywords
+            for hit in found.hits
         )
         return ValueSearch(tuple(hits), response.provenance, response.provenance.images)
 

@@ -48,7 +48,7 @@ class GrpcScoring:
         return [text[: self._max_chars] for text in texts]
 
     def _cut_answers(self, answers: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
-        return [own._replace(answer=own.answer[: self._max_chars]) for own in answers]
+        return [answer._replace(answer=answer.answer[: self._max_chars]) for answer in answers]
 
     async def _call(self, name: str, request: Any, time_s: float) -> Any:
         outcome = "failed"
@@ -104,8 +104,8 @@ class GrpcScoring:
                 self._too_old_at = self._channel.arrivals
                 logger.warning("detections miss what scoring says: %s", too_old.message)
             raise too_old from error
-        for own in response.missing:
-            logger.info("%s can't be read: %s", own.part, own.message)
+        for missing in response.missing:
+            logger.info("%s can't be read: %s", missing.part, missing.message)
         return convert_scoring.to_readings(response)
 
     def _too_old(self, method: str) -> FailedPrecondition:
@@ -126,7 +126,7 @@ class GrpcScoring:
             response = await self._call("ReadVerdicts", request, timeout_s)
         except ServiceError as error:
             raise self._too_old("ReadVerdicts") if error.reason == "UNIMPLEMENTED" else error from error
-        return [convert_scoring.to_verdict(own.verdict) for own in response.verdicts]
+        return [convert_scoring.to_verdict(read.verdict) for read in response.verdicts]
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""
@@ -134,7 +134,7 @@ class GrpcScoring:
             answers=convert_scoring.from_preference_answers(self._cut_answers(answers)), resamples=0
         )
         response = await self._call("ScorePreference", request, timeout_s)
-        return [convert_scoring.to_verdict(own) for own in response.verdicts]
+        return [convert_scoring.to_verdict(verdict) for verdict in response.verdicts]
 
     async def preference_table(
         self, answers: Sequence[PreferenceAnswer], confidence_level: float, timeout_s: float

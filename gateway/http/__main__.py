@@ -31,7 +31,7 @@ def main() -> int:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda own, _: told.append(own))
+        signal.signal(number, lambda received, _: told.append(received))
     configure_logs("http", settings.log_level)
     with TemporaryDirectory(prefix="axia-http-") as folder, plain_lines_as_records():
         mark = Path(folder) / "draining"

@@ -93,7 +93,7 @@ class GatewayClient:
     async def ready(self) -> bool:
         """Whether a gateway says SERVING, which it does while it has a model that can be called."""
         await self._calls()
-        return self._replicas is not None and any(own.state is State.SERVING for own in self._replicas.replicas)
+        return self._replicas is not None and any(replica.state is State.SERVING for replica in self._replicas.replicas)
 
     async def close(self) -> None:
         """Closes the connections."""

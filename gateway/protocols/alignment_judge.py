@@ -150,8 +150,10 @@ class JudgeModel:
         text = self._text(item)
         samples = [Sample(0, 0.0)]
         if votes.samples > 1:
-            own = sha256_of(text)
-            samples = [Sample(completion_seed(0, vote, own), _VOTES_TEMPERATURE) for vote in range(votes.samples)]
+            text_sha256 = sha256_of(text)
+            samples = [
+                Sample(completion_seed(0, vote, text_sha256), _VOTES_TEMPERATURE) for vote in range(votes.samples)
+            ]
         turn = Turn("user", text, fields[0])
         held = YES_OR_NO._replace(field=fields[1]) if votes.structured else None
         most = limits.max_samples
@@ -173,13 +175,13 @@ class JudgeModel:
         Raises:
             ServiceError: If the scoring service does not answer.
         """
-        distinct = list(dict.fromkeys(text for own in votes for text in own))
+        distinct = list(dict.fromkeys(text for answers in votes for text in answers))
         verdicts: dict[str, str] = {}
         for start in range(0, len(distinct), _VERDICTS_PER_CALL):
             some = distinct[start : start + _VERDICTS_PER_CALL]
             verdicts |= zip(some, await self._scoring.read_verdicts("judge", some, timeout_s), strict=True)
-        read = ([verdicts[text] for text in own] for own in votes)
-        return [Tally(own.count("yes"), own.count("no"), len(own)) for own in read]
+        read = ([verdicts[text] for text in answers] for answers in votes)
+        return [Tally(said.count("yes"), said.count("no"), len(said)) for said in read]
 
 
 class AlignmentJudge:
@@ -215,9 +217,9 @@ class AlignmentJudge:
         width = backend.limits.side_by_side(self._settings.protocol_concurrency)
         asking = in_order(distinct, partial(self._ask, backend, request.votes), width)
         async with aclosing(asking) as judged:
-            asked = [own async for own in judged]
-        tallies = await self._judge.count([own.answers for own in asked], self._settings.table_timeout_s)
-        scored = (replace(own, score=tally.score) for own, tally in zip(asked, tallies, strict=True))
+            asked = [answer async for answer in judged]
+        tallies = await self._judge.count([answer.answers for answer in asked], self._settings.table_timeout_s)
+        scored = (replace(answer, score=tally.score) for answer, tally in zip(asked, tallies, strict=True))
         by_item = dict(zip(distinct, scored, strict=True))
         return Judgements(tuple(by_item[item] for item in request.items), backend.model, self._judge.prompt)
 

@@ -31,8 +31,10 @@ class Describing:
 
     def asked(self, image_ids: Sequence[str]) -> dict[str, object]:
         """What of it enters a plan's hash."""
-        model, own = self.backend.model, self.sampling
-        described = {"describer": [model.name, model.revision, own.temperature, own.top_p, own.max_tokens]}
+        model, sampling = self.backend.model, self.sampling
+        described = {
+            "describer": [model.name, model.revision, sampling.temperature, sampling.top_p, sampling.max_tokens]
+        }
         given = {image_id: sha256_of(self.given[image_id]) for image_id in image_ids if image_id in self.given}
         return {
             **(described if self.by_another and self.needed(image_ids) else {}),
@@ -100,7 +102,7 @@ async def plan_describing(
     given_for_it = {name: value for name, value in vars(described).items() if value is not None}
     asked = replace(answers, **given_for_it, seed=sampling.seed)
     try:
-        own = plan_answers(asked, other.limits, other.defaults)
+        describer_sampling = plan_answers(asked, other.limits, other.defaults)
     except ServiceError as error:
         raise error.renamed(lambda name: f"describer_sampling.{name}") from error
-    return Describing(other, own, by_another=True, given=given)
+    return Describing(other, describer_sampling, by_another=True, given=given)

@@ -132,18 +132,20 @@ class Detector:
     async def _begin(self, request: DetectionRequest, time_remaining_s: float | None) -> _Pending:
         began = time.perf_counter()
         reading_s = self._reader.usual_s if self._reader.available else 0.0
-        own = shares(time_remaining_s, self._settings.default_timeout_s, self._settings.deadline_margin_s, reading_s)
+        time_shares = shares(
+            time_remaining_s, self._settings.default_timeout_s, self._settings.deadline_margin_s, reading_s
+        )
         backend, plan, judge = await self._prepare(request)
         header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)
-        return _Pending(began, own, backend, plan, judge, header, question, request.ground_truth)
+        return _Pending(began, time_shares, backend, plan, judge, header, question, request.ground_truth)
 
     async def _conclude(
         self, pending: _Pending, completions: Sequence[Completion], finished: Finished | None
     ) -> Detection:
         plan, truth = pending.plan, pending.truth
-        own = pending.shares
-        time_left_s = own.given_s - own.margin_s - (time.perf_counter() - pending.began)
+        time_shares = pending.shares
+        time_left_s = time_shares.given_s - time_shares.margin_s - (time.perf_counter() - pending.began)
         readings = await self._reader.read(completions, plan.abstain_threshold, truth, pending.judge, time_left_s)
         detection = Detection(
             image=pending.header,

@@ -90,13 +90,13 @@ class Interest:
     @property
     def stay_share(self) -> float | None:
         """Share of pictures that the persona stays with, among those with a decision."""
-        decided = [own.stays for own in self.judgements if own.stays is not None]
+        decided = [judgement.stays for judgement in self.judgements if judgement.stays is not None]
         return sum(decided) / len(decided) if decided else None
 
     @property
     def undecided(self) -> int:
         """Pictures without a decision."""
-        return sum(own.stays is None for own in self.judgements)
+        return sum(judgement.stays is None for judgement in self.judgements)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class PreferenceAssessor:
         yield plan
         describing = plan.describing if plan.describing and plan.describes else None
         asked = [backend, *([describing.backend] if describing else [])]
-        width = min(own.limits.side_by_side(self._settings.protocol_concurrency) for own in asked)
+        width = min(model.limits.side_by_side(self._settings.protocol_concurrency) for model in asked)
         judging = in_order(plan.pictures[len(done) :], partial(self._judge, plan, backend), width)
         async with aclosing(judging) as judgements:
             async for judgement in judgements:
@@ -95,7 +95,9 @@ class PreferenceAssessor:
                 yield judgement
         summary = await self._summary(done, level)
         # Those that the caller sent back carry no verdict to begin with.
-        unread = any(own.error is None and own.verdict is None for own in done[len(request.resumed) :])
+        unread = any(
+            judgement.error is None and judgement.verdict is None for judgement in done[len(request.resumed) :]
+        )
         yield replace(summary, missing=("verdicts",)) if unread and not summary.missing else summary
 
     async def _plan(self, request: PreferenceRequest, backend: Backend) -> PreferencePlan:
@@ -117,7 +119,7 @@ class PreferenceAssessor:
             )  # fmt: skip
         found = await planned_pictures(self._retrieval, request, k)
         if describing:
-            describing.check([own.image_id for own in found.pictures])
+            describing.check([picture.image_id for picture in found.pictures])
         return PreferencePlan(
             found.pictures,
             request.modality,
@@ -267,8 +269,8 @@ def _judgement(picture: PlannedPicture, *answers: Answer, description: str = "")
 
 
 def _as_answer(judgement: Judgement) -> PreferenceAnswer:
-    own = judgement.picture
-    return PreferenceAnswer(own.value, judgement.replies[0], own.keyword, own.image_id)
+    picture = judgement.picture
+    return PreferenceAnswer(picture.value, judgement.replies[0], picture.keyword, picture.image_id)
 
 
 def _count(plan: PreferencePlan, judgement: Judgement) -> None:

@@ -47,11 +47,11 @@ async def planned_pictures(retrieval: Retrieval, request: PreferenceRequest, k: 
 
 def _check_same_request(planned: PlannedPictures, request: PreferenceRequest, k: int) -> None:
     """Refuses values, keywords or a number that the plan can't have come from."""
-    found = Counter(own.keyword for own in planned.pictures)
+    found = Counter(picture.keyword for picture in planned.pictures)
     full = {keyword for keyword, number in found.items() if number == k}
     keywords = {*found, *planned.short_keywords}
-    values = {own.value for own in planned.pictures}
-    wanted, wanted_keywords = set(request.values), {normal_keyword(own) for own in request.keywords}
+    values = {picture.value for picture in planned.pictures}
+    wanted, wanted_keywords = set(request.values), {normal_keyword(keyword) for keyword in request.keywords}
     fits = {
         "k": {*full, *planned.short_keywords} >= keywords and not full & {*planned.short_keywords},
         "values": not wanted or values == wanted or (values < wanted and bool(planned.short_keywords)),

@@ -113,7 +113,7 @@ class PreferencePlan:
     @property
     def describes(self) -> bool:
         """Whether a model has to describe any of the pictures."""
-        return self.describing is not None and self.describing.needed([own.image_id for own in self.pictures])
+        return self.describing is not None and self.describing.needed([picture.image_id for picture in self.pictures])
 
     @property
     def sha256(self) -> str:
@@ -121,13 +121,13 @@ class PreferencePlan:
         asked = {
             "model": [self.model.name, self.model.revision],
             "modality": self.modality,
-            "pictures": [[own.value, own.keyword, own.image_id] for own in self.pictures],
+            "pictures": [[picture.value, picture.keyword, picture.image_id] for picture in self.pictures],
             "prompts": [prompt.sha256 for prompt in self.prompts],
             "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens],
             "seed": self.sampling.seed,
             # What is left out where it isn't used keeps the hashes of earlier releases.
             **({"structured": True} if self.structured else {}),
-            **(self.describing.asked([own.image_id for own in self.pictures]) if self.describing else {}),
+            **(self.describing.asked([picture.image_id for picture in self.pictures]) if self.describing else {}),
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
@@ -159,7 +159,7 @@ def choose_keywords(
                 f"values[{index}]", f"none of the keywords is one of {value!r}", reason="VALUE_WITHOUT_KEYWORD"
             )
     return [
-        LexiconValue(value.id, tuple(own for own in value.keywords if not keywords or own in keywords))
+        LexiconValue(value.id, tuple(keyword for keyword in value.keywords if not keywords or keyword in keywords))
         for value in lexicon
         if value.id in wanted
     ]
@@ -212,15 +212,15 @@ def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Ju
         )
     for index, judgement in enumerate(judgements):
         field = f"resume.judgements[{index}]"
-        own = judgement.picture
+        picture = judgement.picture
         if index >= len(plan.pictures):
             raise InvalidArgument(field, f"the plan has {len(plan.pictures):,} pictures", reason="JUDGEMENT_UNKNOWN")
         planned = plan.pictures[index]
-        if own.position != index:
+        if picture.position != index:
             raise InvalidArgument(
-                field, f"has position {own.position}; give them in order from 0", reason="JUDGEMENT_OUT_OF_ORDER"
+                field, f"has position {picture.position}; give them in order from 0", reason="JUDGEMENT_OUT_OF_ORDER"
             )
-        if (own.value, own.keyword, own.image_id) != (planned.value, planned.keyword, planned.image_id):
+        if (picture.value, picture.keyword, picture.image_id) != (planned.value, planned.keyword, planned.image_id):
             raise InvalidArgument(field, "is about another picture than the plan's", reason="JUDGEMENT_UNKNOWN")
         if (judgement.error is None) != (len(judgement.replies) == len(plan.prompts)):
             raise InvalidArgument(

@@ -124,7 +124,7 @@ class Reader:
             async with asyncio.timeout(timeout_s):
                 asked = await asyncio.gather(*map(in_turn, distinct))
                 # A single vote is read with all else, in one call.
-                said = [own[0] for own in asked] if votes.samples == 1 else await self._count(asked)
+                said = [answers[0] for answers in asked] if votes.samples == 1 else await self._count(asked)
         except TimeoutError as error:
             raise DeadlineExceeded("the judge model took too long", reason="JUDGE_TOO_SLOW") from error
         by_sentence = dict(zip(distinct, said, strict=True))

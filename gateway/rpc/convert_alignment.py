@@ -9,7 +9,7 @@ from gateway.rpc.convert_detection import from_item_error, from_prompt
 def to_judge_request(request: gateway_pb2.JudgeAlignmentRequest) -> JudgeRequest:
     """Reads a request."""
     return JudgeRequest(
-        items=[Item(own.answer, (own.element, *own.accept)) for own in request.items],
+        items=[Item(item.answer, (item.element, *item.accept)) for item in request.items],
         model=request.model,
         votes=Votes(request.samples or 1, request.structured),
     )
@@ -18,7 +18,7 @@ def to_judge_request(request: gateway_pb2.JudgeAlignmentRequest) -> JudgeRequest
 def from_judgements(judgements: Judgements) -> gateway_pb2.JudgeAlignmentResponse:
     """Writes what a model said."""
     return gateway_pb2.JudgeAlignmentResponse(
-        judgements=[_from_judged(own) for own in judgements.judged],
+        judgements=[_from_judged(judged) for judged in judgements.judged],
         model=from_model_info(judgements.model),
         prompt=from_prompt(judgements.prompt),
     )

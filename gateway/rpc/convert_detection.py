@@ -90,7 +90,7 @@ def from_detection(detection: Detection, request_id: str) -> gateway_pb2.DetectV
         provenance=_from_provenance(detection, request_id),
         timings=inference_pb2.Timings(total_ms=detection.total_ms, **detection.times._asdict()),
         readings=_from_readings(detection.readings, len(detection.completions)),
-        values=[scoring_pb2.ValueWeight(**own._asdict()) for own in detection.readings.values],
+        values=[scoring_pb2.ValueWeight(**value._asdict()) for value in detection.readings.values],
         alignment=detection.readings.alignment,
         degraded=bool(detection.readings.missing),
         missing=detection.readings.missing,

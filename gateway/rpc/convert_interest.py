@@ -30,7 +30,8 @@ def to_interest_request(request: gateway_pb2.JudgeInterestRequest) -> InterestRe
         raise InvalidArgument("strategy", "is no strategy of this release", reason="STRATEGY_UNKNOWN")
     return InterestRequest(
         pictures=[
-            InterestPicture(own.image.data if own.HasField("image") else None, own.image_id) for own in request.pictures
+            InterestPicture(picture.image.data if picture.HasField("image") else None, picture.image_id)
+            for picture in request.pictures
         ],
         traits=tuple(request.traits),
         strategy=strategy,
@@ -44,7 +45,7 @@ def to_interest_request(request: gateway_pb2.JudgeInterestRequest) -> InterestRe
 def from_interest(interest: Interest, request_id: str) -> gateway_pb2.JudgeInterestResponse:
     """Writes a persona's interest."""
     return gateway_pb2.JudgeInterestResponse(
-        judgements=[_from_judgement(own) for own in interest.judgements],
+        judgements=[_from_judgement(judgement) for judgement in interest.judgements],
         model=from_model_info(interest.model),
         prompt=from_prompt(interest.prompt),
         seed=interest.sampling.seed,

@@ -67,15 +67,15 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
         describer_answers=_to_describer_answers(request),
         descriptions=_to_descriptions(request.descriptions),
         resume_sha256=request.resume.plan_sha256 if request.HasField("resume") else None,
-        resumed=tuple(_to_judgement(own) for own in request.resume.judgements),
+        resumed=tuple(_to_judgement(judgement) for judgement in request.resume.judgements),
         resume_planned=_to_planned(request.resume) if request.resume.planned else None,
     )
 
 
 def _to_planned(resume: gateway_pb2.PreferenceResume) -> PlannedPictures:
     pictures = (
-        PlannedPicture(position, own.value, own.keyword, own.image_id, own.score, own.source)
-        for position, own in enumerate(resume.planned)
+        PlannedPicture(position, picture.value, picture.keyword, picture.image_id, picture.score, picture.source)
+        for position, picture in enumerate(resume.planned)
     )
     search = resume.search if resume.HasField("search") else None
     return PlannedPictures(tuple(pictures), search, tuple(resume.short_keywords))
@@ -84,20 +84,20 @@ def _to_planned(resume: gateway_pb2.PreferenceResume) -> PlannedPictures:
 def _to_describer_answers(request: gateway_pb2.AssessPreferenceRequest) -> AnswerRequest:
     if not request.HasField("describer_sampling"):
         return UNSET
-    own = request.describer_sampling
-    return AnswerRequest(temperature=own.temperature, top_p=own.top_p, max_tokens=own.max_tokens)
+    sampling = request.describer_sampling
+    return AnswerRequest(temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens)
 
 
 def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> dict[str, str]:
     given: dict[str, str] = {}
-    for index, own in enumerate(descriptions):
-        if not own.image_id or own.image_id in given:
+    for index, description in enumerate(descriptions):
+        if not description.image_id or description.image_id in given:
             raise InvalidArgument(
                 f"descriptions[{index}].image_id",
                 "must be a picture's id, and each id is given once",
-                reason="PICTURE_REPEATED" if own.image_id else "TEXT_EMPTY",
+                reason="PICTURE_REPEATED" if description.image_id else "TEXT_EMPTY",
             )
-        given[own.image_id] = own.text
+        given[description.image_id] = description.text
     return given
 
 
@@ -146,12 +146,16 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         structured=plan.structured,
         describer=from_model_info(describer.backend.model) if describer else None,
         describer_sampling=from_answer_sampling(describer.sampling) if describer else None,
-        given_descriptions=sum(own.image_id in given for own in plan.pictures),
+        given_descriptions=sum(picture.image_id in given for picture in plan.pictures),
         planned=[
             gateway_pb2.PlannedPicture(
-                value=own.value, keyword=own.keyword, image_id=own.image_id, score=own.score, source=own.source
+                value=picture.value,
+                keyword=picture.keyword,
+                image_id=picture.image_id,
+                score=picture.score,
+                source=picture.source,
             )
-            for own in plan.pictures
+            for picture in plan.pictures
         ],
     )
 

@@ -121,5 +121,5 @@ def _passed_on(context: Context) -> tuple[tuple[str, str | bytes], ...]:
 
 
 def _without_hop(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
-    own = _OWN_TO_A_CONNECTION
-    return tuple((k, v) for k, v in metadata or () if k == DETAILS_KEY or not k.startswith(own))
+    prefixes = _OWN_TO_A_CONNECTION
+    return tuple((k, v) for k, v in metadata or () if k == DETAILS_KEY or not k.startswith(prefixes))

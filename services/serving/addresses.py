@@ -28,7 +28,7 @@ def checked_address(text: str) -> str:
 
 
 def _all_checked(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(checked_address(own) for own in addresses)
+    return tuple(checked_address(address) for address in addresses)
 
 
 Address = Annotated[str, AfterValidator(checked_address)]

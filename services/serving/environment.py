@@ -93,12 +93,12 @@ def _types(annotation: object) -> Iterable[object]:
 
 def _plain(value: str, types: list[object]) -> str:
     """A value without what is lost on it."""
-    if str in types or not any(isinstance(own, str) or own in (int, float, bool) for own in types):
+    if str in types or not any(isinstance(kind, str) or kind in (int, float, bool) for kind in types):
         return value
     text = value.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
         text = text[1:-1].strip()
-    choices = {own.casefold(): own for own in types if isinstance(own, str)}
+    choices = {choice.casefold(): choice for choice in types if isinstance(choice, str)}
     if int in types:
         text = _whole(text)
     return choices.get(text.casefold(), text)

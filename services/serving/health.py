@@ -37,8 +37,8 @@ class Health:
         self._serving = serving
         for name in self._names:
             await self._say(name, serving and self._ready)
-        for name, own in self._followed.items():
-            await self._say(name, serving and own)
+        for name, serves in self._followed.items():
+            await self._say(name, serving and serves)
 
     async def set_ready(self, ready: bool) -> None:
         """Says whether the server could answer if it served: not while what it depends on is away."""

@@ -32,8 +32,8 @@ def plain_lines_as_records() -> Iterator[None]:
     for number in originals:
         os.dup2(writing, number)
     os.close(writing)
-    handlers = [own for own in logging.getLogger().handlers if type(own) is logging.StreamHandler]
-    before = [own.setStream(stream) for own in handlers]
+    handlers = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    before = [handler.setStream(stream) for handler in handlers]
     faulthandler.enable(stream)
     reader = threading.Thread(target=_log_all, args=(reading, stream), name="plain-lines", daemon=True)
     reader.start()

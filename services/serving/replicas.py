@@ -189,7 +189,7 @@ class ReplicaSet:
     @property
     def callable(self) -> bool:
         """Whether any can be called, be it a busy one."""
-        return any(own.state in (State.SERVING, State.SLOW) and own.fit for own in self.replicas)
+        return any(replica.state in (State.SERVING, State.SLOW) and replica.fit for replica in self.replicas)
 
     def pick(self, avoid: Collection[Replica] = (), key: bytes = b"") -> Replica | None:
         """The replica for a call; None if there is none that may answer.
@@ -198,14 +198,14 @@ class ReplicaSet:
             avoid: Those that have just failed; taken only where there is no other.
             key: Names what should stay with one replica, such as a picture; empty for what may go anywhere.
         """
-        fit = [own for own in self.replicas if own.fit and not own.leaving]
-        serving = [own for own in fit if own.state is State.SERVING]
-        perhaps = [own for own in fit if own.state in (State.SLOW, State.UNKNOWN)]
-        unready = [own for own in fit if own.state is State.NOT_READY and self._or_unready]
-        silent = [own for own in fit if own.state is State.SILENT]  # it may go on in time for the caller
-        for choice in ([own for own in serving if own not in avoid], serving, perhaps, unready, silent):
+        fit = [replica for replica in self.replicas if replica.fit and not replica.leaving]
+        serving = [replica for replica in fit if replica.state is State.SERVING]
+        perhaps = [replica for replica in fit if replica.state in (State.SLOW, State.UNKNOWN)]
+        unready = [replica for replica in fit if replica.state is State.NOT_READY and self._or_unready]
+        silent = [replica for replica in fit if replica.state is State.SILENT]  # it may go on in time for the caller
+        for choice in ([replica for replica in serving if replica not in avoid], serving, perhaps, unready, silent):
             if choice:
-                connected = [own for own in choice if own.connected]
+                connected = [replica for replica in choice if replica.connected]
                 self._picks += 1
                 found = _least_busy(connected or choice, key)
                 found.picked = self._picks
@@ -215,11 +215,11 @@ class ReplicaSet:
     async def refresh(self, connecting_s: float = 0.0) -> None:
         """Looks up the host names and asks each replica for its health once; see `Replica.ask`."""
         await self._look_up()
-        await asyncio.gather(*(self._ask(own, connecting_s) for own in list(self.replicas)))
+        await asyncio.gather(*(self._ask(replica, connecting_s) for replica in list(self.replicas)))
 
     def absorb(self, other: "ReplicaSet") -> None:
         """Takes in the replicas of another set, which from now on has the same as this one: its calls go on."""
-        self.targets += [own for own in other.targets if own not in self.targets]
+        self.targets += [target for target in other.targets if target not in self.targets]
         for address, replica in other._replicas.items():
             self._replicas.setdefault(address, replica)
         other.targets, other._replicas = self.targets, self._replicas
@@ -252,7 +252,7 @@ class ReplicaSet:
             if address not in self._replicas:
                 self._replicas[address] = Replica(address, self._channels)
             self._replicas[address].leaving = False
-        for address in [own for own in self._replicas if known is not None and own not in known]:
+        for address in [address for address in self._replicas if known is not None and address not in known]:
             await self._remove(address)
 
     async def _remove(self, address: str) -> None:
@@ -291,16 +291,16 @@ class ReplicaSet:
 
     async def close(self) -> None:
         """Closes all connections."""
-        await asyncio.gather(*(own.close() for own in self.replicas))
+        await asyncio.gather(*(replica.close() for replica in self.replicas))
 
 
 def _least_busy(replicas: Sequence[Replica], key: bytes) -> Replica:
-    quietest = min(replicas, key=lambda own: (own.in_flight, own.picked))
+    quietest = min(replicas, key=lambda replica: (replica.in_flight, replica.picked))
     if not key:
         return quietest
     # Rendezvous hashing: when a replica goes, only its own pictures move.
-    own = max(replicas, key=lambda one: hashlib.blake2b(key + one.address.encode(), digest_size=8).digest())
-    return own if own.in_flight <= 2 * quietest.in_flight + _SPARE else quietest
+    preferred = max(replicas, key=lambda one: hashlib.blake2b(key + one.address.encode(), digest_size=8).digest())
+    return preferred if preferred.in_flight <= 2 * quietest.in_flight + _SPARE else quietest
 
 
 async def resolve(target: str) -> list[str] | None:
@@ -324,5 +324,5 @@ async def resolve(target: str) -> list[str] | None:
         except (OSError, UnicodeError):
             continue
         hosts = sorted({str(address[0]) for *_, address in found})
-        return [f"[{own}]:{port}" if ":" in own else f"{own}:{port}" for own in hosts]
+        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
     return None

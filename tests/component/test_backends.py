@@ -64,12 +64,14 @@ class Model(inference_pb2_grpc.InferenceServiceServicer):
 
 @asynccontextmanager
 async def pool(*addresses: str, **settings: Any) -> AsyncIterator[BackendPool]:
-    own = GatewaySettings(inference=addresses, refresh_s=0.1, **settings)
+    gateway_settings = GatewaySettings(inference=addresses, refresh_s=0.1, **settings)
 
     async def changed() -> None:
         pass
 
-    made = BackendPool([Route(addresses=(address,)) for address in own.inference], own, changed)
+    made = BackendPool(
+        [Route(addresses=(address,)) for address in gateway_settings.inference], gateway_settings, changed
+    )
     watching = asyncio.create_task(made.watch())
     try:
         yield made
@@ -94,21 +96,21 @@ async def test_calls_go_on_while_a_second_server_of_the_model_comes_and_becomes_
     await first.start()
     await first.stop()
     await second.start()
-    async with pool(first.address, second.address) as own:
-        await own.start()
-        held = await own.find("m")
+    async with pool(first.address, second.address) as backends:
+        await backends.start()
+        held = await backends.find("m")
         call = asyncio.create_task(held.pass_on_all(inference_pb2.GenerateAllRequest(), 10))
         await until(lambda: second.calls == 1)
         await first.start()
-        await until(lambda: len(own._backends) == 1)
+        await until(lambda: len(backends._backends) == 1)
         assert await call is not None
         for _ in range(6):  # whoever holds the backend that is no longer one of its own
             await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
         await until(lambda: first.calls > 0)
-        (state,) = await own.states()
+        (state,) = await backends.states()
         assert state.address == f"{first.address},{second.address}"
         await second.stop()
-        assert await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
+        assert await (await backends.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
     await first.stop()
 
 
@@ -116,10 +118,10 @@ async def test_models_are_listed_while_servers_are_found_to_be_replicas() -> Non
     models = [Model() for _ in range(4)]
     for model in models:
         await model.start()
-    async with pool(*(model.address for model in models)) as own:
-        await asyncio.gather(own.start(), *(own.states() for _ in range(5)))
-        await until(lambda: len(own._backends) == 1)
-        (state,) = await own.states()
+    async with pool(*(model.address for model in models)) as backends:
+        await asyncio.gather(backends.start(), *(backends.states() for _ in range(5)))
+        await until(lambda: len(backends._backends) == 1)
+        (state,) = await backends.states()
         assert state.available
         assert state.address.split(",") == [model.address for model in models]
     for model in models:
@@ -130,17 +132,17 @@ async def test_replicas_that_all_hold_another_model_serve_it() -> None:
     models = [Model(), Model()]
     for model in models:
         await model.start()
-    async with pool(*(model.address for model in models)) as own:
-        await own.start()
-        await until(lambda: len(own._backends) == 1 and own.callable)
+    async with pool(*(model.address for model in models)) as backends:
+        await backends.start()
+        await until(lambda: len(backends._backends) == 1 and backends.callable)
         for model in models:
             await model.stop()
-        await until(lambda: not own.callable)
+        await until(lambda: not backends.callable)
         for model in models:
             model.name = "another"
             await model.start()
-        await until(lambda: own.callable)
-        backend = await own.find("another")
+        await until(lambda: backends.callable)
+        backend = await backends.find("another")
         async with asyncio.timeout(10):
             while not all(model.calls for model in models):
                 await backend.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
@@ -153,16 +155,16 @@ async def test_a_replica_of_another_model_is_not_used_beside_one_that_serves() -
     models = [Model(), Model()]
     for model in models:
         await model.start()
-    async with pool(*(model.address for model in models)) as own:
-        await own.start()
-        await until(lambda: len(own._backends) == 1)
+    async with pool(*(model.address for model in models)) as backends:
+        await backends.start()
+        await until(lambda: len(backends._backends) == 1)
         await models[0].stop()
         models[0].name = "another"
         await models[0].start()
         await asyncio.sleep(1.0)
         before = models[0].calls
         for _ in range(6):
-            await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+            await (await backends.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10)
         assert models[0].calls == before
     for model in models:
         await model.stop()
@@ -181,22 +183,22 @@ async def test_an_address_that_goes_while_it_is_asked_ends_nothing(monkeypatch: 
         return [model.address, dead] if with_dead else [model.address]
 
     monkeypatch.setattr(replicas, "resolve", resolved)
-    async with pool("axia-inference:50051") as own:
-        await own.start()
+    async with pool("axia-inference:50051") as backends:
+        await backends.start()
         await asyncio.sleep(0.5)
         with_dead = False
         await asyncio.sleep(1.0)
-        assert own.callable
-        assert await (await own.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
+        assert backends.callable
+        assert await (await backends.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
     sink.close()
     await model.stop()
 
 
 @asynccontextmanager
-async def passing_on(own: BackendPool) -> AsyncIterator[str]:
+async def passing_on(backends: BackendPool) -> AsyncIterator[str]:
     """The address of a gateway's inference service in front of a pool."""
     server = grpc.aio.server(interceptors=[CallInterceptor()])
-    inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(own, GatewaySettings()), server)
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(backends, GatewaySettings()), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -210,12 +212,12 @@ async def test_a_gateway_behind_a_gateway_says_at_once_that_a_model_has_begun_to
     await model.start()
     asked = inference_pb2.GenerateAllRequest(generation={"model": "m", "messages": [{"text": "What?"}]})
     async with (
-        pool(model.address) as own,
-        passing_on(own) as address,
+        pool(model.address) as backends,
+        passing_on(backends) as address,
         pool(address) as outer,
         asyncio.timeout(30),
     ):
-        await own.start()
+        await backends.start()
         await outer.start()
         held, begun = await outer.find("m"), asyncio.Event()
         model.begins = True
@@ -232,9 +234,9 @@ async def test_a_gateway_behind_a_gateway_says_at_once_that_a_model_has_begun_to
 async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
     model = Model()
     await model.start()
-    async with pool(model.address) as own:
-        await own.start()
-        held, begun = await own.find("m"), asyncio.Event()
+    async with pool(model.address) as backends:
+        await backends.start()
+        held, begun = await backends.find("m"), asyncio.Event()
         assert await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10, begun.set) is not None
         assert not begun.is_set()
         model.answer_s = 60.0

@@ -14,59 +14,59 @@ from tests.support import wire
 
 
 @asynccontextmanager
-async def following(own: ReplicaSet) -> AsyncIterator[None]:
-    await own.refresh()
-    task = asyncio.create_task(own.follow())
+async def following(replica_set: ReplicaSet) -> AsyncIterator[None]:
+    await replica_set.refresh()
+    task = asyncio.create_task(replica_set.follow())
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await own.close()
+        await replica_set.close()
 
 
-async def until(own: ReplicaSet, states: list[State]) -> None:
+async def until(replica_set: ReplicaSet, states: list[State]) -> None:
     async with asyncio.timeout(10):
-        while [replica.state for replica in own.replicas] != states:
+        while [replica.state for replica in replica_set.replicas] != states:
             await asyncio.sleep(0.01)
 
 
 async def test_states_follow_from_what_servers_say_and_whether_they_are_there() -> None:
     async with wire.serve() as server:
-        own = ReplicaSet([server.address], Channels(server.service, ()))
-        async with following(own):
-            (replica,) = own.replicas
+        replica_set = ReplicaSet([server.address], Channels(server.service, ()))
+        async with following(replica_set):
+            (replica,) = replica_set.replicas
             assert replica.state is State.SERVING
-            assert own.pick() is replica
+            assert replica_set.pick() is replica
             await server.health.set_serving(False)
-            await until(own, [State.NOT_READY])
-            assert own.pick() is None
+            await until(replica_set, [State.NOT_READY])
+            assert replica_set.pick() is None
             await server.health.set_serving(True)
-            await until(own, [State.SERVING])
+            await until(replica_set, [State.SERVING])
             await server.stop()
-            await until(own, [State.GONE])
-            assert own.pick() is None
-            assert not own.callable
+            await until(replica_set, [State.GONE])
+            assert replica_set.pick() is None
+            assert not replica_set.callable
 
 
 async def test_a_server_without_a_health_service_can_be_called() -> None:
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    own = ReplicaSet([f"127.0.0.1:{port}"], Channels("axia.test.Bare", ()))
-    await own.refresh()
-    assert own.callable
-    await own.close()
+    replica_set = ReplicaSet([f"127.0.0.1:{port}"], Channels("axia.test.Bare", ()))
+    await replica_set.refresh()
+    assert replica_set.callable
+    await replica_set.close()
     await server.stop(0)
 
 
 async def test_one_that_is_not_ready_is_called_where_that_is_wanted_and_no_other_is_left() -> None:
     async with wire.serve() as server:
         await server.health.set_serving(False)
-        own = ReplicaSet([server.address], Channels(server.service, ()), or_unready=True)
-        await own.refresh()
-        assert own.pick() is not None
-        await own.close()
+        replica_set = ReplicaSet([server.address], Channels(server.service, ()), or_unready=True)
+        await replica_set.refresh()
+        assert replica_set.pick() is not None
+        await replica_set.close()
 
 
 async def test_replicas_that_a_host_name_gains_and_loses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,28 +80,28 @@ async def test_replicas_that_a_host_name_gains_and_loses_are_found(monkeypatch: 
 
         monkeypatch.setattr(replicas, "resolve", resolved)
         # Both have the health of the whole server under the empty name.
-        own = ReplicaSet(["axia-inference:50051"], Channels("", ()), removed=removed.append)
-        async with following(own):
-            await until(own, [State.SERVING])
+        replica_set = ReplicaSet(["axia-inference:50051"], Channels("", ()), removed=removed.append)
+        async with following(replica_set):
+            await until(replica_set, [State.SERVING])
             found = [first.address, second.address]
-            await until(own, [State.SERVING, State.SERVING])
+            await until(replica_set, [State.SERVING, State.SERVING])
             found = None  # the name server is away
             await asyncio.sleep(0.1)
-            assert len(own.replicas) == 2
-            leaving, staying = own.replicas
+            assert len(replica_set.replicas) == 2
+            leaving, staying = replica_set.replicas
             leaving.in_flight = 1
             found = [second.address]
             await asyncio.sleep(0.1)
-            assert len(own.replicas) == 2
-            assert {own.pick() for _ in range(4)} == {staying}
+            assert len(replica_set.replicas) == 2
+            assert {replica_set.pick() for _ in range(4)} == {staying}
             found = [first.address, second.address]  # it is back before its call has ended
             staying.in_flight = 1
             await asyncio.sleep(0.1)
-            assert {own.pick() for _ in range(4)} == {leaving, staying}
+            assert {replica_set.pick() for _ in range(4)} == {leaving, staying}
             leaving.in_flight = 0
             found = [second.address]
             async with asyncio.timeout(5):
-                while len(own.replicas) > 1:
+                while len(replica_set.replicas) > 1:
                     await asyncio.sleep(0.01)
             assert removed == [leaving]
 
@@ -115,19 +115,19 @@ async def test_a_replica_goes_on_being_asked_whatever_fails(caplog: pytest.LogCa
         raise ValueError("of a listener")
 
     async with wire.serve() as server:
-        own = ReplicaSet([server.address], Channels(server.service, ()), changed=changed)
+        replica_set = ReplicaSet([server.address], Channels(server.service, ()), changed=changed)
         with pytest.raises(ValueError, match="of a listener"):
-            await own.refresh()
-        following = asyncio.create_task(own.follow())
+            await replica_set.refresh()
+        following = asyncio.create_task(replica_set.follow())
         await server.health.set_serving(False)
-        await until(own, [State.NOT_READY])
+        await until(replica_set, [State.NOT_READY])
         await server.health.set_serving(True)
-        await until(own, [State.SERVING])
+        await until(replica_set, [State.SERVING])
         assert failures == 3
         assert "can't be asked" in caplog.text
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await own.close()
+        await replica_set.close()
 
 
 @pytest.mark.parametrize(

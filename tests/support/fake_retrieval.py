@@ -46,9 +46,9 @@ class FakeRetrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         return retrieval_pb2.ListValuesResponse(
             values=[
                 retrieval_pb2.LexiconValue(
-                    id=own.id, keywords=[retrieval_pb2.Keyword(text=keyword) for keyword in own.keywords]
+                    id=value.id, keywords=[retrieval_pb2.Keyword(text=keyword) for keyword in value.keywords]
                 )
-                for own in load_lexicon().values
+                for value in load_lexicon().values
             ]
         )
 
@@ -62,8 +62,8 @@ class FakeRetrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         response.provenance.images = len(ids)
         response.provenance.store = "fake"
         for index, keyword in enumerate(keywords):
-            own = [ids[(index * request.k + place) % len(ids)] for place in range(min(request.k, len(ids)))]
-            hits = [retrieval_pb2.SearchHit(id=image_id, score=0.5) for image_id in own]
+            image_ids = [ids[(index * request.k + place) % len(ids)] for place in range(min(request.k, len(ids)))]
+            hits = [retrieval_pb2.SearchHit(id=image_id, score=0.5) for image_id in image_ids]
             response.keywords.add(keyword=keyword, hits=hits)
         return response
 

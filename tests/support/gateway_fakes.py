@@ -142,7 +142,9 @@ class FakeScoring:
         group = CompletionGroup(sentences[0], tuple(places), 1.0)
         grouping = Grouping(Consensus((group,), sentences[0], 1.0, 0.0, abstain=False), self.by_meaning)
         weights = [Attribution((Weight("security", float(place)),), "message") for place in places]
-        aligned = [Alignment(1 if truth.element in own else 0, "message") for own in sentences] if truth else []
+        aligned = (
+            [Alignment(1 if truth.element in sentence else 0, "message") for sentence in sentences] if truth else []
+        )
         return Readings(
             grouping=None if "grouping" in self.failing else grouping,
             response_types=() if "response_types" in self.failing else ["type"] * len(sentences),
@@ -152,11 +154,11 @@ class FakeScoring:
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         self._called("verdicts")
-        return [_verdict(own.answer) for own in answers]
+        return [_verdict(answer.answer) for answer in answers]
 
     async def read_verdicts(self, question: YesOrNo, answers: Sequence[str], timeout_s: float) -> list[Verdict]:
         self._called(f"read_verdicts {question}")
-        return [_verdict(own) for own in answers]
+        return [_verdict(answer) for answer in answers]
 
     async def preference_table(
         self, answers: Sequence[PreferenceAnswer], confidence_level: float, timeout_s: float

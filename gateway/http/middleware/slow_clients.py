@@ -75,7 +75,7 @@ class Pace:
     def make_room(self) -> bool:
         """Has the request whose body has brought nothing for longest end; whether there was one."""
         now = asyncio.get_running_loop().time()
-        slowest = min(self._waiting, key=lambda own: own.since, default=None)
+        slowest = min(self._waiting, key=lambda waiting: waiting.since, default=None)
         if slowest is None or now - slowest.since < _STALLED_S:
             return False
         self._waiting.discard(slowest)

@@ -136,7 +136,7 @@ def settled(fields: dict[str, Any], offered: Collection[str]) -> dict[str, Any]:
             kept[name] = UNLIMITED
     messages = kept.get("messages")
     if isinstance(messages, list):
-        kept["messages"] = [_message(own, f"messages[{index}]") for index, own in enumerate(messages)]
+        kept["messages"] = [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
     return kept
 
 

@@ -35,12 +35,12 @@ def _lone_surrogate(value: Any, path: str) -> str | None:
     if isinstance(value, dict):
         if not all(map(encodes, value)):
             return path
-        parts = [(f"{path}.{name}" if path else name, own) for name, own in value.items()]
+        parts = [(f"{path}.{name}" if path else name, member) for name, member in value.items()]
     elif isinstance(value, list):
-        parts = [(f"{path}[{index}]", own) for index, own in enumerate(value)]
+        parts = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     else:
         return None
-    return next((found for name, own in parts if (found := _lone_surrogate(own, name)) is not None), None)
+    return next((found for name, part in parts if (found := _lone_surrogate(part, name)) is not None), None)
 
 
 def encodes(text: str) -> bool:

@@ -101,6 +101,6 @@ class SpoolingParser(MultiPartParser):
         if made is None:
             return
         made.file.close()
-        own: Any = self._common.slice()
-        self._files_to_close_on_error[-1] = own
-        self._current_part.file = UploadFile(own, size=0, filename=made.filename, headers=made.headers)
+        part_file: Any = self._common.slice()
+        self._files_to_close_on_error[-1] = part_file
+        self._current_part.file = UploadFile(part_file, size=0, filename=made.filename, headers=made.headers)

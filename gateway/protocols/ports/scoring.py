@@ -145,5 +145,5 @@ class Readings:
     @property
     def alignment(self) -> float | None:
         """Share of the completions that name the ground truth, among those that could be judged."""
-        scores = [own.score for own in self.alignments if own.score is not None]
+        scores = [alignment.score for alignment in self.alignments if alignment.score is not None]
         return sum(scores) / len(scores) if scores else None

@@ -187,11 +187,11 @@ def test_descriptions_are_another_models_or_given(fake: FakeGateway) -> None:
         options = {"values": ["power"], "k": 1, "modality": "description", "describer": "another-vlm"}
         assert client.preference(**options, resume=part).judgements == described.judgements
         assert fake.received[-1].request.HasField("describer_sampling")
-        assert all(own.description == own.replies[2] for own in described.judgements)
+        assert all(judgement.description == judgement.replies[2] for judgement in described.judgements)
         first = described.judgements[0].image_id
         given = client.preference(values=["power"], k=1, modality="description", descriptions={first: "A crown."})
     assert (given.plan.describer, given.judgements[0].description) == (None, "A crown.")
-    assert given.plan.given_descriptions == sum(own.image_id == first for own in given.judgements)
+    assert given.plan.given_descriptions == sum(judgement.image_id == first for judgement in given.judgements)
 
 
 def test_an_assessment_goes_on_where_it_broke_off(fake: FakeGateway) -> None:
@@ -275,8 +275,8 @@ async def test_completions_are_read_in_one_call(fake: FakeGateway) -> None:
         assert [group.members for group in read.grouping.groups] == [(0, 1), (2,)]
         assert [kind.type for kind in read.response_types] == ["descriptive", "descriptive", "none"]
         assert read.alignment is not None
-        assert [own.score for own in read.alignment.scores] == [1, 1, 0]
-        assert (read.values, [own.part for own in read.missing]) == ((), ["values"])
+        assert [score.score for score in read.alignment.scores] == [1, 1, 0]
+        assert (read.values, [missing.part for missing in read.missing]) == ((), ["values"])
         sent: Any = fake.received[-1].request
         assert (sent.ground_truth.judge, sent.ground_truth.model_answers) == (3, ["yes", "yes", "no"])
         alone = client.scoring.read_completions(sentences, abstain_threshold=0.9)
@@ -329,7 +329,7 @@ def test_the_fake_scores_whatever_follows_from_counting(fake: FakeGateway) -> No
         grouping = client.scoring.summarize_completions(["The stove.", "the stove.", "a cat"], abstain_threshold=0.5)
         assert (grouping.consensus, [group.members for group in grouping.groups]) == ("The stove.", [(0, 1), (2,)])
         said = client.scoring.read_verdicts("like", ["Yes.", "No.", "As an AI, no.", "Perhaps."])
-        assert [own.verdict for own in said] == ["yes", "no", "refusal", "unparsed"]
+        assert [answer.verdict for answer in said] == ["yes", "no", "refusal", "unparsed"]
         outcomes = [
             axia.PersonaOutcome(persona="cook", platform="TikTok", before=0.2, after=0.3),
             axia.PersonaOutcome(persona="nurse", platform="TikTok", before=0.0, after=0.1),
@@ -348,7 +348,7 @@ def test_the_fake_scores_whatever_follows_from_counting(fake: FakeGateway) -> No
         found = client.scoring.classify_misalignments(items)
         assert found.classes == ("false_none", "descriptive_default", None)
         assert (found.aligned, found.misaligned) == (1, 2)
-        assert [(own.count, own.share) for own in found.shares[:2]] == [(1, 0.5), (1, 0.5)]
+        assert [(share.count, share.share) for share in found.shares[:2]] == [(1, 0.5), (1, 0.5)]
         assert found.shares[0].interval is not None
         assert (found.shares[0].interval.method, found.shares[0].pictures) == ("wilson clustered by picture", 2)
         for refused, call in (
@@ -358,7 +358,7 @@ def test_the_fake_scores_whatever_follows_from_counting(fake: FakeGateway) -> No
         ):
             with pytest.raises(axia.InvalidRequest, match=refused) as caught:
                 call()
-            assert [own.field for own in caught.value.fields] == [refused]
+            assert [field.field for field in caught.value.fields] == [refused]
 
 
 @pytest.mark.parametrize("call", ["preference", "judge_interest", "detect", "search_text"])
@@ -392,10 +392,10 @@ def test_calls_can_be_cancelled_while_the_fake_is_slow(fake: FakeGateway) -> Non
 
 def test_a_model_judges_answers_by_the_script() -> None:
     answers = {"answered: The stove.": ["Yes.", "No.", "Yes."], "answered: A cat.": "No."}
-    items = [axia.AlignmentItem(answer=own, element="the stove") for own in ("The stove.", "A cat.")]
+    items = [axia.AlignmentItem(answer=answer, element="the stove") for answer in ("The stove.", "A cat.")]
     with FakeGateway(answers=answers) as fake, axia.Client(fake.address) as client:
         judged = client.judge_alignment(items, samples=3, structured=True)
-        assert [own.score for own in judged.judgements] == [1, 0]
+        assert [judgement.score for judgement in judged.judgements] == [1, 0]
         assert judged.judgements[0].answers == ("Yes.", "No.", "Yes.")
         asked = fake.received[-1].request
         assert (asked.samples, asked.structured, len(asked.items)) == (3, True, 2)

@@ -74,7 +74,7 @@ async def test_reasoning_is_given_beside_the_answer(http: Face, gateway: FakeGat
     only = {"index": 1, "reasoning": "It", "finish_reason": inference_pb2.FINISH_REASON_REASONING}
     gateway.answers["Generate"] = [
         STARTED,
-        *(inference_pb2.GenerateResponse(completion=own) for own in (thought, only)),  # type: ignore[arg-type]
+        *(inference_pb2.GenerateResponse(completion=completion) for completion in (thought, only)),  # type: ignore[arg-type]
         ANSWERS[-1],
     ]
     choices = (await chat(http, n=2)).json()["choices"]

@@ -157,7 +157,7 @@ async def test_what_is_not_taken_is_refused_by_its_place_and_shape(
 ) -> None:
     response = await post(http, messages)
     assert response.status_code == 400
-    assert [own["field"] for own in response.json()["violations"]] == [field]
+    assert [violation["field"] for violation in response.json()["violations"]] == [field]
     assert response.json()["error"]["param"] == field
     assert says in response.json()["detail"]
 
@@ -194,7 +194,9 @@ async def test_a_picture_without_text_gets_the_default_prompt(http: Face, gatewa
 async def test_a_picture_may_be_in_any_turn_of_the_user(http: Face, gateway: FakeGateway) -> None:
     found = await asked(http, gateway, turns(("user", "Hello"), ("assistant", "Hi."), ("user", [ASK, image()])))
     assert not found.HasField("image")
-    assert [(own.image.data, own.after_chars) for own in found.messages[2].images] == [(PICTURE, len(ASK["text"]))]
+    assert [(image.image.data, image.after_chars) for image in found.messages[2].images] == [
+        (PICTURE, len(ASK["text"]))
+    ]
 
 
 async def test_several_pictures_keep_their_order_and_places(http: Face, gateway: FakeGateway) -> None:
@@ -202,11 +204,11 @@ async def test_several_pictures_keep_their_order_and_places(http: Face, gateway:
     messages = turns(("system", "You watch."), ("user", labelled), ("assistant", "A stove."), ("user", [image()]))
     found = await asked(http, gateway, messages, seed=5)
     assert found.messages[1].text == "Image 1:\nImage 2:\nWhat needs attention?"
-    assert [(own.image.data, own.after_chars) for own in found.messages[1].images] == [
+    assert [(image.image.data, image.after_chars) for image in found.messages[1].images] == [
         (PICTURE, len("Image 1:")),
         (OTHER, len("Image 1:\nImage 2:")),
     ]
-    assert [own.image.data for own in found.messages[3].images] == [PICTURE]
+    assert [image.image.data for image in found.messages[3].images] == [PICTURE]
     alone = await asked(http, gateway, turns(("user", [image(), ASK])), seed=5)
     assert alone.samples[0].seed != found.samples[0].seed
 

@@ -137,12 +137,12 @@ async def test_what_a_browser_keeps_of_an_answer_without_an_origin_is_not_given_
 
 
 async def test_where_no_origin_is_allowed_nothing_is_said_of_origins(http: Face, gateway: FakeGateway) -> None:
-    own = f"http://127.0.0.1:{http.port}"
+    page_origin = f"http://127.0.0.1:{http.port}"
     for response, status in (
         (await ask_first(http, "/v1/detect", "POST", ALLOWED), 403),
-        (await ask_first(http, "/v1/detect", "POST", own), 405),
+        (await ask_first(http, "/v1/detect", "POST", page_origin), 405),
         (await http.get("/v1/stats", headers={"Origin": ALLOWED}), 403),
-        (await http.get("/v1/stats", headers={"Origin": own}), 200),
+        (await http.get("/v1/stats", headers={"Origin": page_origin}), 200),
         (await http.get("/v1/stats"), 200),
     ):
         assert response.status_code == status

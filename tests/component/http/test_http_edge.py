@@ -33,9 +33,9 @@ async def test_a_page_of_another_origin_is_refused(http: Face, gateway: FakeGate
 
 
 async def test_the_own_page_and_listed_origins_may_call(http: Face, gateway: FakeGateway) -> None:
-    own = f"http://127.0.0.1:{http.port}"
-    assert (await http.get("/v1/stats", headers={"Origin": own})).status_code == 200
-    async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch", origin=websockets.Origin(own)):
+    page_origin = f"http://127.0.0.1:{http.port}"
+    assert (await http.get("/v1/stats", headers={"Origin": page_origin})).status_code == 200
+    async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch", origin=websockets.Origin(page_origin)):
         pass
     async with face(gateway, allowed_origins=f"https://other.example:8443, {FOREIGN}") as open_face:
         for origin, status in ((FOREIGN, 200), ("https://other.example:8443", 200), ("https://other.example", 403)):

@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     sys.path.insert(0, str(folder))
     yield lambda part: importlib.import_module(f"{NAME}.{part}" if part else NAME)
     sys.path.remove(str(folder))
-    for name in [own for own in sys.modules if own.partition(".")[0] == NAME]:
+    for name in [module for module in sys.modules if module.partition(".")[0] == NAME]:
         del sys.modules[name]
 
 
@@ -86,8 +86,8 @@ async def test_it_finds_and_takes_in_pictures(made: Any, client: Any, gateway: F
     gateway.answers["IndexImages"] = retrieval_pb2.IndexImagesResponse(indexed={"id": "cd"})
     form = models.PostImagesFilesBody(image=[file, file], metadata=json.dumps({"platform": "robot"}))
     taken = await made("api.pictures.post_images").asyncio_detailed(client=client, body=form)
-    assert [own.indexed.id for own in taken.parsed] == ["cd", "cd"]
-    assert [own.image.data for own in gateway.requests[-2:]] == [PICTURE, PICTURE]
+    assert [image.indexed.id for image in taken.parsed] == ["cd", "cd"]
+    assert [request.image.data for request in gateway.requests[-2:]] == [PICTURE, PICTURE]
     gateway.answers["GetImages"] = retrieval_pb2.GetImagesResponse(
         id="cd", image={"data": PICTURE}, info={"format": "JPEG"}
     )
@@ -108,7 +108,7 @@ async def test_it_scores(made: Any, client: Any, gateway: FakeGateway) -> None:
 async def test_it_lists_models_and_chats(made: Any, client: Any, gateway: FakeGateway) -> None:
     models = made("models")
     gateway.answers["ListModels"] = gateway_pb2.ListModelsResponse(models=[{"model": {"name": "m"}, "available": True}])
-    assert [own.id for own in (await made("api.models.get_models").asyncio(client=client)).data] == ["m"]
+    assert [model.id for model in (await made("api.models.get_models").asyncio(client=client)).data] == ["m"]
     gateway.answers["Generate"] = [
         inference_pb2.GenerateResponse(completion={"text": "A stove."}),
         inference_pb2.GenerateResponse(summary={"model": {"name": "m"}}),

@@ -28,11 +28,13 @@ def about_stoves(question: Question) -> str:
 async def test_each_distinct_answer_is_judged_once_at_temperature_0() -> None:
     model = FakeModel(about_stoves)
     judgements = await judge(JudgeRequest([STOVE, CAT, STOVE]), model)
-    assert [own.score for own in judgements.judged] == [1, 0, 1]
-    assert [own.answers for own in judgements.judged] == [("yes",), ("no",), ("yes",)]
+    assert [judged.score for judged in judgements.judged] == [1, 0, 1]
+    assert [judged.answers for judged in judgements.judged] == [("yes",), ("no",), ("yes",)]
     assert len(model.asked) == 2
     assert "They named: stove; hob\n" in model.asked[0].turns[0].text
-    assert [(own.samples[0].temperature, own.max_tokens, own.image) for own in model.asked] == [(0.0, 64, None)] * 2
+    assert [(question.samples[0].temperature, question.max_tokens, question.image) for question in model.asked] == [
+        (0.0, 64, None)
+    ] * 2
     assert judgements.prompt.id == "judge/names-element"
 
 
@@ -41,11 +43,11 @@ async def test_votes_beyond_the_models_limit_of_samples_are_asked_for_in_parts_w
     model.limits = ModelLimits(4, 1024)
     (judged,) = (await judge(JudgeRequest([STOVE], votes=Votes(10)), model)).judged
     assert judged.answers == ("yes",) * 10
-    assert [len(own.samples) for own in model.asked] == [4, 4, 2]
-    seeds = [sample.seed for own in model.asked for sample in own.samples]
+    assert [len(question.samples) for question in model.asked] == [4, 4, 2]
+    seeds = [sample.seed for question in model.asked for sample in question.samples]
     assert len(set(seeds)) == 10
     await judge(JudgeRequest([STOVE], votes=Votes(10)), model)
-    assert [sample.seed for own in model.asked[3:] for sample in own.samples] == seeds
+    assert [sample.seed for question in model.asked[3:] for sample in question.samples] == seeds
 
 
 @pytest.mark.parametrize(
@@ -140,5 +142,8 @@ async def test_the_contract_is_read_and_written() -> None:
     assert request == JudgeRequest([STOVE], "m", Votes(3, structured=True))
     assert convert_alignment.to_judge_request(gateway_pb2.JudgeAlignmentRequest()).votes == Votes()
     written = convert_alignment.from_judgements(await judge(JudgeRequest([STOVE, CAT]), FakeModel(about_stoves)))
-    assert [(own.score, list(own.answers)) for own in written.judgements] == [(1, ["yes"]), (0, ["no"])]
+    assert [(judgement.score, list(judgement.answers)) for judgement in written.judgements] == [
+        (1, ["yes"]),
+        (0, ["no"]),
+    ]
     assert written.model.name == "fake"

@@ -51,23 +51,23 @@ async def test_a_model_gets_the_time_that_is_left_for_sure(
     left_s: float | None, scoring: bool, expected_s: float
 ) -> None:
     model = HurriedModel(lambda _: "a knife")
-    own = detector(model, scoring=scoring)
-    detection = await own.detect(REQUEST, left_s)
+    tested = detector(model, scoring=scoring)
+    detection = await tested.detect(REQUEST, left_s)
     assert expected_s - 1 < model.timeout_s <= expected_s
     assert detection.partial
     assert [completion.index for completion in detection.completions] == [1, 2]
     assert detection.consensus.groups[0].members == (1, 2)
     assert (detection.model, detection.times.first_token_ms) == (MODEL, 0.0)
-    own.close()
+    tested.close()
 
 
 async def test_without_time_beyond_the_margin_nothing_is_asked() -> None:
     model = HurriedModel(lambda _: "a knife")
-    own = detector(model, scoring=True, deadline_margin_s=1.0)
+    tested = detector(model, scoring=True, deadline_margin_s=1.0)
     with pytest.raises(DeadlineExceeded, match=r"was 0\.0001 s away .* 1\.4e-05 s are kept .* 1\.5e-05 s for scoring"):
-        await own.detect(REQUEST, 0.0001)
+        await tested.detect(REQUEST, 0.0001)
     assert not model.asked
-    own.close()
+    tested.close()
 
 
 class StubbornModel(FakeModel):
@@ -75,14 +75,14 @@ class StubbornModel(FakeModel):
 
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
         whole = await super().generate_all(question, timeout_s)
-        completions = tuple(replace(own, temperature=1.0) for own in whole.completions[:2])
+        completions = tuple(replace(completion, temperature=1.0) for completion in whole.completions[:2])
         return Generated(completions, Finished(MODEL, StageTimes(), top_p=1.0))
 
 
 async def test_provenance_tells_the_temperatures_and_the_nucleus_that_were_used() -> None:
-    own = detector(StubbornModel(lambda _: "a knife"), scoring=False)
-    detection = await own.detect(replace(REQUEST, temperature=0.5, top_p=0.9), None)
+    tested = detector(StubbornModel(lambda _: "a knife"), scoring=False)
+    detection = await tested.detect(replace(REQUEST, temperature=0.5, top_p=0.9), None)
     provenance = from_detection(detection, "").provenance
     assert list(provenance.temperatures) == [1.0, 1.0, 0.5]
     assert provenance.top_p == 1.0
-    own.close()
+    tested.close()

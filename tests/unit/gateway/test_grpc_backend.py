@@ -74,8 +74,8 @@ async def test_a_replica_sends_what_is_done_when_time_is_up_and_that_has_time_to
     timeout_s: float, limit_s: float | None, margin_s: float, within_ms: int, expected_s: float
 ) -> None:
     stub = FakeStub()
-    async with backend(stub, limit_s, deadline_margin_s=margin_s) as own:
-        generated = await own.generate_all(QUESTION, timeout_s)
+    async with backend(stub, limit_s, deadline_margin_s=margin_s) as tested:
+        generated = await tested.generate_all(QUESTION, timeout_s)
     assert stub.within_ms == within_ms
     assert stub.timeout_s == pytest.approx(expected_s, abs=0.5)
     assert [completion.index for completion in generated.completions] == [1]
@@ -97,8 +97,8 @@ async def test_a_request_that_is_passed_on_keeps_its_time_within_the_bounds(
     asked_ms: int, timeout_s: float, limit_s: float | None, within_ms: int, expected_s: float
 ) -> None:
     stub = FakeStub()
-    async with backend(stub, limit_s) as own:
-        await own.pass_on_all(inference_pb2.GenerateAllRequest(within_ms=asked_ms), timeout_s)
+    async with backend(stub, limit_s) as tested:
+        await tested.pass_on_all(inference_pb2.GenerateAllRequest(within_ms=asked_ms), timeout_s)
     assert (stub.within_ms, stub.timeout_s) == (within_ms, pytest.approx(expected_s, abs=0.5))
 
 
@@ -111,24 +111,24 @@ async def test_a_request_that_is_passed_on_keeps_its_time_within_the_bounds(
 )
 async def test_a_failure_says_what_to_do(code: grpc.StatusCode, expected: type[ServiceError], message: str) -> None:
     failure = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "as gRPC says it")
-    async with backend(FakeStub(failure)) as own:
+    async with backend(FakeStub(failure)) as tested:
         with pytest.raises(expected, match=message):
-            await own.generate_all(QUESTION, 10.0)
-        assert own._running == 0
+            await tested.generate_all(QUESTION, 10.0)
+        assert tested._running == 0
 
 
 async def test_fields_are_named_as_the_caller_knows_them() -> None:
     failure = InvalidArgument("generation.messages[0].text", "is too long")
-    async with backend(FakeStub(failure)) as own:
+    async with backend(FakeStub(failure)) as tested:
         with pytest.raises(InvalidArgument, match="prompt_text: is too long"):
-            await own.generate_all(QUESTION, 10.0)
+            await tested.generate_all(QUESTION, 10.0)
     # An endpoint refused, maybe for a sampling parameter: no text of the caller's is to blame.
     failure = InvalidArgument("generation.messages", "the endpoint can't take this", reason="CONVERSATION_REFUSED")
-    async with backend(FakeStub(failure)) as own:
+    async with backend(FakeStub(failure)) as tested:
         with pytest.raises(InvalidArgument, match=r"^model: the endpoint can't take this") as caught:
-            await own.generate_all(QUESTION, 10.0)
+            await tested.generate_all(QUESTION, 10.0)
         assert [own_fault.field for own_fault in caught.value.violations] == ["model"]
     failure = InvalidArgument("generation.samples", "are too many")
-    async with backend(FakeStub(failure)) as own:
+    async with backend(FakeStub(failure)) as tested:
         with pytest.raises(InvalidArgument, match=r"^samples: are too many"):
-            await own.generate_all(QUESTION, 10.0)
+            await tested.generate_all(QUESTION, 10.0)

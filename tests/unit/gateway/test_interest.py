@@ -26,18 +26,20 @@ async def judge(
     retrieval: FakeRetrieval | None = None,
 ) -> Interest:
     settings = GatewaySettings(ask_attempts=2, ask_pause_s=0)
-    own = InterestJudge(model, retrieval or FakeRetrieval(), scoring or FakeScoring(), load_prompts(), settings)
+    interest_judge = InterestJudge(
+        model, retrieval or FakeRetrieval(), scoring or FakeScoring(), load_prompts(), settings
+    )
     try:
-        return await own.judge(request)
+        return await interest_judge.judge(request)
     finally:
-        own.close()
+        interest_judge.close()
 
 
 async def test_each_picture_is_asked_about_as_the_persona_with_its_own_seed() -> None:
     model = FakeModel(lambda question: "yes")
     interest = await judge(replace(REQUEST, answers=AnswerRequest(seed=3)), model)
-    assert [own.stays for own in interest.judgements] == [True, True]
-    seeds = {own.image: own.samples[0].seed for own in model.asked}
+    assert [judgement.stays for judgement in interest.judgements] == [True, True]
+    seeds = {question.image: question.samples[0].seed for question in model.asked}
     assert "certain traits: I sing. I run.\n" in interest.prompt.text
     assert seeds == {
         PICTURE: completion_seed(3, 0, sha256(PICTURE).hexdigest()),
@@ -55,8 +57,8 @@ async def test_the_models_defaults_hold_where_the_request_does_not_say() -> None
     sent = convert_interest.from_interest(interest, "id").sampling
     assert (sent.temperature, sent.top_p, sent.max_tokens) == (0.7, 0.9, 30)
     said = AnswerRequest(temperature=0.0, top_p=1.0, max_tokens=5)
-    own = (await judge(replace(REQUEST, answers=said), model)).sampling
-    assert (own.temperature, own.top_p, own.max_tokens) == (0.0, 1.0, 5)
+    sampling = (await judge(replace(REQUEST, answers=said), model)).sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.0, 1.0, 5)
 
 
 async def test_a_limit_of_the_model_is_refused_by_the_fields_name() -> None:
@@ -80,8 +82,8 @@ async def test_a_call_has_no_more_questions_in_flight_than_the_model_takes(concu
 ])  # fmt: skip
 async def test_a_plain_answer_is_a_decision_or_says_why_not(said: str, stays: bool | None, reason: str) -> None:
     interest = await judge(REQUEST, FakeModel(lambda question: said))
-    own = interest.judgements[0]
-    assert (own.stays, own.error.reason if own.error else "") == (stays, reason)
+    judgement = interest.judgements[0]
+    assert (judgement.stays, judgement.error.reason if judgement.error else "") == (stays, reason)
     assert interest.undecided == (2 if stays is None else 0)
     assert interest.stay_share == (None if stays is None else float(stays))
 
@@ -97,9 +99,9 @@ async def test_a_questionnaire_is_a_decision_or_says_why_not(
     said: str, stays: bool | None, error: tuple[str, str] | None
 ) -> None:
     interest = await judge(replace(REQUEST, strategy="isq"), FakeModel(lambda question: said))
-    own = interest.judgements[0]
-    assert own.stays is stays
-    assert (own.error and (own.error.reason, own.error.message)) == error
+    judgement = interest.judgements[0]
+    assert judgement.stays is stays
+    assert (judgement.error and (judgement.error.reason, judgement.error.message)) == error
 
 
 @pytest.mark.parametrize(("default", "most", "asked", "used"), [
@@ -112,12 +114,12 @@ async def test_a_questionnaire_has_tokens_for_its_six_items(
     model.defaults, model.limits = ModelDefaults(max_tokens=default), ModelLimits(16, most)
     request = replace(REQUEST, strategy="isq", answers=AnswerRequest(max_tokens=asked))
     assert (await judge(request, model)).sampling.max_tokens == used
-    assert {own.max_tokens for own in model.asked} == {used}
+    assert {question.max_tokens for question in model.asked} == {used}
 
 
 async def test_without_scoring_the_answers_are_kept() -> None:
     interest = await judge(REQUEST, FakeModel(lambda question: "yes"), FakeScoring(serving=False))
-    assert [own.text for own in interest.judgements] == ["yes", "yes"]
+    assert [judgement.text for judgement in interest.judgements] == ["yes", "yes"]
     assert interest.undecided == 2
 
 
@@ -126,7 +128,7 @@ async def test_a_picture_that_is_none_or_gone_is_told_with_it() -> None:
     retrieval.gone.add("lock-0")
     request = replace(REQUEST, pictures=[InterestPicture(b"x"), *REQUEST.pictures])
     interest = await judge(request, FakeModel(lambda question: "yes"), retrieval=retrieval)
-    reasons = [own.error.reason if own.error else "" for own in interest.judgements]
+    reasons = [judgement.error.reason if judgement.error else "" for judgement in interest.judgements]
     assert reasons == ["IMAGE_UNREADABLE", "", "IMAGE_UNKNOWN"]
 
 
@@ -157,14 +159,16 @@ async def test_a_bad_field_is_named(fields: dict[str, object], field: str) -> No
 async def test_a_structured_answer_is_held_to_yes_and_no_or_to_the_six_items_with_their_ranges() -> None:
     model = FakeModel(lambda question: "yes")
     interest = await judge(replace(REQUEST, structured=True), model)
-    assert [own.answer_format and own.answer_format.choices for own in model.asked] == [("yes", "no")] * 2
+    assert [question.answer_format and question.answer_format.choices for question in model.asked] == [
+        ("yes", "no")
+    ] * 2
     assert convert_interest.from_interest(interest, "id").structured
     await judge(replace(REQUEST, structured=True, strategy="isq"), model)
     asked = model.asked[-1].answer_format
     assert asked is not None
     schema = json.loads(asked.json_schema)
     assert schema["required"] == list(schema["properties"])
-    assert [own["maximum"] for own in schema["properties"].values()] == [10, 10, 10, 10, 1, 1]
+    assert [item["maximum"] for item in schema["properties"].values()] == [10, 10, 10, 10, 1, 1]
     plain = await judge(REQUEST, model)
     assert model.asked[-1].answer_format is None
     assert not convert_interest.from_interest(plain, "id").structured
@@ -181,14 +185,14 @@ async def test_a_structured_answer_is_refused_where_the_engine_cannot_give_it() 
 
 async def test_reasoning_is_kept_beside_the_answer_and_is_none() -> None:
     interest = await judge(REQUEST, FakeModel(lambda question: "<think>no, or</think>yes"))
-    own = convert_interest.from_interest(interest, "id").judgements[0]
-    assert (own.text, own.reasoning) == ("yes", "no, or")
+    judgement = convert_interest.from_interest(interest, "id").judgements[0]
+    assert (judgement.text, judgement.reasoning) == ("yes", "no, or")
     assert interest.judgements[0].stays is True
 
 
 async def test_tokens_that_all_went_into_reasoning_are_an_error_that_says_what_to_raise() -> None:
     interest = await judge(REQUEST, FakeModel(lambda question: "<think>I wonder"))
-    own = interest.judgements[0]
-    assert own.error is not None
-    assert (own.error.reason, own.reasoning, own.text) == ("ANSWER_ONLY_REASONING", "I wonder", "")
-    assert "raise max_tokens" in own.error.message
+    judgement = interest.judgements[0]
+    assert judgement.error is not None
+    assert (judgement.error.reason, judgement.reasoning, judgement.text) == ("ANSWER_ONLY_REASONING", "I wonder", "")
+    assert "raise max_tokens" in judgement.error.message

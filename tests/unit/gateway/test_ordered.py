@@ -14,7 +14,7 @@ async def test_results_come_in_the_items_order_whichever_is_done_first() -> None
         done.append(item)
         return item * 10
 
-    assert [own async for own in in_order(range(5), work, 3)] == [0, 10, 20, 30, 40]
+    assert [result async for result in in_order(range(5), work, 3)] == [0, 10, 20, 30, 40]
     assert done[0] != 0
 
 
@@ -58,4 +58,4 @@ async def test_nothing_in_gives_nothing() -> None:
     async def work(item: int) -> int:
         return item
 
-    assert [own async for own in in_order([], work, 3)] == []
+    assert [result async for result in in_order([], work, 3)] == []

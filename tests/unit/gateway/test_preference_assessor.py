@@ -51,18 +51,20 @@ async def test_the_three_questions_are_one_conversation_about_the_picture() -> N
     model = FakeModel(says)
     _, judgements, _ = await run(model=model)
     assert len(judgements) == 8
-    questions = [own for own in model.asked if own.image == b"comedy-0"]
-    assert [len(own.turns) for own in questions] == [1, 3, 5]
+    questions = [question for question in model.asked if question.image == b"comedy-0"]
+    assert [len(question.turns) for question in questions] == [1, 3, 5]
     assert [turn.text for turn in questions[2].turns if turn.role == "assistant"] == ["yes", "why"]
-    assert [own.samples[0].seed for own in questions] == [completion_seed(5, index, "comedy-0") for index in range(3)]
+    assert [question.samples[0].seed for question in questions] == [
+        completion_seed(5, index, "comedy-0") for index in range(3)
+    ]
 
 
 async def test_a_judgement_says_where_its_picture_comes_from_and_the_plans_hash_does_not_follow_it() -> None:
     plan, judgements, _ = await run()
-    assert [own.picture.source for own in judgements[:2]] == ["comedy/0.jpg", "comedy/1.jpg"]
+    assert [judgement.picture.source for judgement in judgements[:2]] == ["comedy/0.jpg", "comedy/1.jpg"]
     written = convert_preference.from_preference_event(judgements[0], "id").judgement
     assert written.source == "comedy/0.jpg"
-    renamed = tuple(own._replace(source="elsewhere.jpg") for own in plan.pictures)
+    renamed = tuple(picture._replace(source="elsewhere.jpg") for picture in plan.pictures)
     assert replace(plan, pictures=renamed).sha256 == plan.sha256
 
 
@@ -70,7 +72,7 @@ async def test_a_description_is_asked_about_in_a_fresh_conversation_without_the_
     model = FakeModel(says)
     request = replace(REQUEST, modality="description", values=("hedonism",), keywords=("comedy",), k=1)
     plan, (judgement,), _ = await run(request, model)
-    assert [own.image for own in model.asked] == [b"comedy-0", None, None]
+    assert [question.image for question in model.asked] == [b"comedy-0", None, None]
     assert model.asked[1].turns[0].text.startswith("Here is a description of an image: a room\n")
     assert judgement.description == "a room"
     assert len(judgement.replies) == len(plan.prompts)
@@ -79,9 +81,9 @@ async def test_a_description_is_asked_about_in_a_fresh_conversation_without_the_
 async def test_an_empty_reply_is_counted_and_left_out_of_what_follows() -> None:
     model = FakeModel(lambda question: "")
     _, judgements, summary = await run(model=model)
-    assert [own.replies for own in judgements] == [("", "", "")] * 8
-    assert {own.verdict for own in judgements} == {"unparsed"}
-    assert all(turn.text for own in model.asked for turn in own.turns)
+    assert [judgement.replies for judgement in judgements] == [("", "", "")] * 8
+    assert {judgement.verdict for judgement in judgements} == {"unparsed"}
+    assert all(turn.text for question in model.asked for turn in question.turns)
     assert (summary.scores, summary.failed) == ("table", 0)
 
 
@@ -89,8 +91,8 @@ async def test_of_a_reply_without_an_end_the_beginning_is_remembered_and_all_is_
     endless = ("yes " * 5_000).strip()
     model = FakeModel(lambda question: endless)
     _, judgements, summary = await run(model=model)
-    assert {own.replies for own in judgements} == {(endless,) * 3}
-    assert max(len(turn.text) for own in model.asked for turn in own.turns) == SETTINGS.max_text_chars
+    assert {judgement.replies for judgement in judgements} == {(endless,) * 3}
+    assert max(len(turn.text) for question in model.asked for turn in question.turns) == SETTINGS.max_text_chars
     assert (summary.scores, summary.failed) == ("table", 0)
 
 
@@ -104,7 +106,7 @@ async def test_a_persona_comes_before_the_first_question() -> None:
 
 
 async def test_the_plans_hash_follows_from_what_is_asked() -> None:
-    hashes = [(await run(own))[0].sha256 for own in (
+    hashes = [(await run(request))[0].sha256 for request in (
         REQUEST, REQUEST, replace(REQUEST, k=1), replace(REQUEST, traits=("x",)),
         replace(REQUEST, modality="description"), replace(REQUEST, answers=AnswerRequest(seed=6)),
         replace(REQUEST, answers=AnswerRequest(seed=5, temperature=1)),
@@ -117,8 +119,10 @@ async def test_the_models_defaults_hold_where_the_request_does_not_say() -> None
     model = FakeModel(says)
     model.defaults = ModelDefaults(n=5, temperature=0.7, top_p=0.9, max_tokens=30, prompt_id="detect/safety")
     plan, judgements, _ = await run(model=model)
-    assert {len(own.samples) for own in model.asked} == {1}
-    assert {(own.samples[0].temperature, own.top_p, own.max_tokens) for own in model.asked} == {(0.7, 0.9, 30)}
+    assert {len(question.samples) for question in model.asked} == {1}
+    assert {(question.samples[0].temperature, question.top_p, question.max_tokens) for question in model.asked} == {
+        (0.7, 0.9, 30)
+    }
     assert [prompt.id for prompt in plan.prompts] == ["preference/like", "preference/why", "preference/describe"]
     sent = convert_preference.from_preference_event(replace(plan, search=None), "id").plan.sampling
     assert (sent.temperature, sent.top_p, sent.max_tokens) == (0.7, 0.9, 30)
@@ -143,7 +147,7 @@ async def test_it_goes_on_where_it_broke_off_and_scores_all(done: int) -> None:
     model, scoring = FakeModel(says), FakeScoring()
     request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:done]))
     _, rest, _ = await run(request, model, scoring=scoring)
-    assert [own.picture.position for own in rest] == list(range(done, 8))
+    assert [judgement.picture.position for judgement in rest] == list(range(done, 8))
     assert len(scoring.table) == 8
 
 
@@ -171,7 +175,7 @@ async def test_what_goes_wrong_with_one_picture_is_told_with_it() -> None:
     retrieval = FakeRetrieval()
     retrieval.gone.add("comedy-1")
     _, judgements, summary = await run(retrieval=retrieval)
-    assert [own.picture.image_id for own in judgements if own.error] == ["comedy-1"]
+    assert [judgement.picture.image_id for judgement in judgements if judgement.error] == ["comedy-1"]
     assert summary.failed == 1
 
 
@@ -185,7 +189,7 @@ async def test_a_busy_model_is_asked_again() -> None:
         return says(question)
 
     _, judgements, _ = await run(model=FakeModel(says_later))
-    assert not [own for own in judgements if own.error]
+    assert not [judgement for judgement in judgements if judgement.error]
 
 
 async def test_a_model_that_is_gone_ends_the_call_after_bounded_attempts() -> None:
@@ -211,7 +215,7 @@ async def test_an_error_about_every_picture_ends_the_call() -> None:
 
 async def test_without_scoring_the_scores_are_missing() -> None:
     _, judgements, summary = await run(scoring=FakeScoring(serving=False))
-    assert {own.verdict for own in judgements} == {None}
+    assert {judgement.verdict for judgement in judgements} == {None}
     assert (summary.scores, summary.missing) == (None, ("scores",))
 
 
@@ -253,14 +257,19 @@ async def test_a_bad_field_is_named(fields: dict[str, object], field: str) -> No
 async def test_a_structured_assessment_holds_the_answer_to_the_first_question_alone() -> None:
     model = FakeModel(says)
     plan, _, _ = await run(replace(REQUEST, structured=True), model)
-    held = [(own.turns[-1].text == plan.prompts[0].text, own.answer_format is not None) for own in model.asked]
+    held = [
+        (question.turns[-1].text == plan.prompts[0].text, question.answer_format is not None)
+        for question in model.asked
+    ]
     assert all(first is format_ for first, format_ in held)
     assert convert_preference.from_preference_event(replace(plan, search=None), "id").plan.structured
     model = FakeModel(says)
     await run(replace(REQUEST, structured=True, modality="description"), model)
-    about_text = [own for own in model.asked if own.image is None]
-    assert [own.answer_format is not None for own in about_text] == [len(own.turns) == 1 for own in about_text]
-    assert not any(own.answer_format for own in model.asked if own.image)
+    about_text = [question for question in model.asked if question.image is None]
+    assert [question.answer_format is not None for question in about_text] == [
+        len(question.turns) == 1 for question in about_text
+    ]
+    assert not any(question.answer_format for question in model.asked if question.image)
 
 
 async def test_a_structured_plan_has_a_hash_of_its_own_and_others_keep_theirs() -> None:
@@ -282,7 +291,7 @@ async def test_reasoning_is_kept_for_each_reply_and_stays_out_of_the_conversatio
     _, judgements, _ = await run(model=model)
     assert judgements[0].replies == ("yes", "why", "why")
     assert judgements[0].reasoning == ("hm", "", "")
-    assert not any("hm" in turn.text for own in model.asked for turn in own.turns)
+    assert not any("hm" in turn.text for question in model.asked for turn in question.turns)
     sent = convert_preference.from_preference_event(judgements[0], "id").judgement
     assert list(sent.reasoning) == ["hm", "", ""]
     _, plain, _ = await run()
@@ -291,8 +300,8 @@ async def test_reasoning_is_kept_for_each_reply_and_stays_out_of_the_conversatio
 
 async def test_a_picture_whose_tokens_all_went_into_reasoning_says_so() -> None:
     _, judgements, summary = await run(model=FakeModel(lambda question: "<think>hm"))
-    errors = [own.error for own in judgements if own.error]
-    assert {own.reason for own in errors} == {"ANSWER_ONLY_REASONING"}
+    errors = [judgement.error for judgement in judgements if judgement.error]
+    assert {error.reason for error in errors} == {"ANSWER_ONLY_REASONING"}
     assert summary.failed == len(judgements) == len(errors)
 
 
@@ -317,14 +326,14 @@ async def assess(models: TwoModels, request: PreferenceRequest) -> tuple[Prefere
     assessor = PreferenceAssessor(models, FakeRetrieval(), FakeScoring(), load_prompts(), SETTINGS)
     plan, *others = [event async for event in assessor.assess(request)]
     assert isinstance(plan, PreferencePlan)
-    return plan, [own for own in others if isinstance(own, Judgement)]
+    return plan, [event for event in others if isinstance(event, Judgement)]
 
 
 async def test_another_model_describes_for_one_that_takes_text_alone() -> None:
     models = TwoModels()
     plan, (judgement,) = await assess(models, replace(ONE, describer="seer"))
-    assert [own.image for own in models.seer.asked] == [b"comedy-0"]
-    assert [own.image for own in models.reader.asked] == [None, None]
+    assert [question.image for question in models.seer.asked] == [b"comedy-0"]
+    assert [question.image for question in models.reader.asked] == [None, None]
     assert (judgement.description, judgement.error) == ("a room", None)
     written = convert_preference.from_preference_event(replace(plan, search=None), "r").plan
     assert (written.model.name, written.describer.name, written.given_descriptions) == ("reader", "seer", 0)
@@ -342,10 +351,10 @@ async def test_descriptions_that_are_given_are_asked_about_and_nothing_is_descri
 
 async def test_describer_and_descriptions_are_part_of_the_plan_and_only_where_they_are_used() -> None:
     plain, _ = await assess(TwoModels(), replace(ONE, model="seer"))
-    own, _ = await assess(TwoModels(), replace(ONE, model="seer", describer="seer"))
+    described, _ = await assess(TwoModels(), replace(ONE, model="seer", describer="seer"))
     given, _ = await assess(TwoModels(), replace(ONE, model="seer", descriptions={"comedy-0": "A clown."}))
     unused, _ = await assess(TwoModels(), replace(ONE, model="seer", descriptions={"other": "A cat."}))
-    assert plain.sha256 == own.sha256 == unused.sha256
+    assert plain.sha256 == described.sha256 == unused.sha256
     assert given.sha256 != plain.sha256
     request = replace(ONE, descriptions={"comedy-0": "A clown."})
     assert (await assess(TwoModels(), request))[0].sha256 == (
@@ -368,7 +377,7 @@ async def test_describer_and_descriptions_are_part_of_the_plan_and_only_where_th
 async def test_what_a_model_that_takes_no_pictures_needs_is_said(request_: PreferenceRequest, field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await assess(TwoModels(), request_)
-    assert [own.field for own in caught.value.violations] == [field]
+    assert [violation.field for violation in caught.value.violations] == [field]
 
 
 async def test_an_assessment_with_a_describer_goes_on_whatever_the_defaults_of_both_models() -> None:
@@ -377,14 +386,14 @@ async def test_an_assessment_with_a_describer_goes_on_whatever_the_defaults_of_b
     models.seer.limits = ModelLimits(16, 50)
     request = replace(ONE, describer="seer")
     plan, judgements = await assess(models, request)
-    assert [own.samples[0].temperature for own in models.seer.asked] == [0.7]
+    assert [question.samples[0].temperature for question in models.seer.asked] == [0.7]
     assert models.seer.asked[0].max_tokens == 50
     written = convert_preference.from_preference_event(replace(plan, search=None), "r").plan
     assert (written.describer_sampling.temperature, written.describer_sampling.max_tokens) == (0.7, 50)
-    own, other = plan.sampling, written.describer_sampling
+    sampling, other = plan.sampling, written.describer_sampling
     again = replace(
         request,
-        answers=AnswerRequest(own.temperature, own.top_p, own.max_tokens, own.seed),
+        answers=AnswerRequest(sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed),
         describer_answers=AnswerRequest(other.temperature, other.top_p, other.max_tokens),
         resume_sha256=plan.sha256,
         resumed=tuple(judgements),
@@ -398,19 +407,19 @@ async def test_what_a_describer_refuses_is_said_of_the_describer() -> None:
     models.seer.say = lambda question: NotFound("model", "no such model", reason="MODEL_UNKNOWN")
     with pytest.raises(NotFound) as caught:
         await assess(models, replace(ONE, describer="seer"))
-    assert [own.field for own in caught.value.violations] == ["describer"]
+    assert [violation.field for violation in caught.value.violations] == ["describer"]
 
 
 async def test_a_description_has_room_beside_the_question() -> None:
     with pytest.raises(InvalidArgument) as caught:
         await assess(TwoModels(), replace(ONE, descriptions={"comedy-0": "x" * SETTINGS.max_text_chars}))
-    assert [own.field for own in caught.value.violations] == ["descriptions[0].text"]
+    assert [violation.field for violation in caught.value.violations] == ["descriptions[0].text"]
 
 
 async def test_a_describer_that_there_is_not_is_named_as_such() -> None:
     with pytest.raises(NotFound) as caught:
         await assess(TwoModels(), replace(ONE, describer="nobody"))
-    assert [own.field for own in caught.value.violations] == ["describer"]
+    assert [violation.field for violation in caught.value.violations] == ["describer"]
 
 
 async def test_a_resumed_plan_keeps_its_pictures_though_a_search_would_now_find_others() -> None:
@@ -425,7 +434,7 @@ async def test_a_resumed_plan_keeps_its_pictures_though_a_search_would_now_find_
     held = PlannedPictures(plan.pictures, plan.search, plan.short_keywords)
     again, rest, summary = await run(replace(resumed, resume_planned=held), retrieval=retrieval)
     assert (again.sha256, again.pictures, again.search) == (plan.sha256, plan.pictures, plan.search)
-    assert [own.picture.position for own in rest] == [3, 4, 5, 6, 7]
+    assert [judgement.picture.position for judgement in rest] == [3, 4, 5, 6, 7]
     assert (retrieval.searches, summary.failed) == (0, 0)
 
 

@@ -46,7 +46,7 @@ async def test_of_a_sentence_without_an_end_the_judge_gets_the_beginning() -> No
     model = FakeModel(lambda question: "yes")
     endless = [Completion(0, "stove " * 5_000, "", "length", 1, 0, 1.0), *COMPLETIONS[1:]]
     readings = await reader(FakeScoring()).read(endless, 0.5, TRUTH, model, 5)
-    assert max(len(own.turns[0].text) for own in model.asked) == 16_384
+    assert max(len(question.turns[0].text) for question in model.asked) == 16_384
     assert (readings.missing, len(readings.alignments)) == ((), 3)
 
 
@@ -121,7 +121,7 @@ async def test_a_judge_is_asked_no_more_at_a_time_than_it_takes(concurrency: int
     readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
     assert readings.missing == ()
     assert judge.most_at_once == most
-    assert {(own.samples[0].temperature, own.max_tokens) for own in judge.asked} == {(0.0, 64)}
+    assert {(question.samples[0].temperature, question.max_tokens) for question in judge.asked} == {(0.0, 64)}
 
 
 async def test_several_votes_go_to_scoring_as_their_majority_with_the_count() -> None:
@@ -136,14 +136,14 @@ async def test_several_votes_go_to_scoring_as_their_majority_with_the_count() ->
     ]
     stove, cat = judge.asked
     assert [sample.temperature for sample in stove.samples] == [1.0] * 3
-    seeds = [sample.seed for own in (stove, cat) for sample in own.samples]
+    seeds = [sample.seed for question in (stove, cat) for sample in question.samples]
     assert len(set(seeds)) == 6
 
 
 async def test_a_judge_is_held_to_yes_and_no_where_that_is_asked_for() -> None:
     judge = FakeModel(lambda question: "yes")
     await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH._replace(judge_structured=True), judge, 5)
-    assert {own.answer_format and own.answer_format.choices for own in judge.asked} == {("yes", "no")}
+    assert {question.answer_format and question.answer_format.choices for question in judge.asked} == {("yes", "no")}
     await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
     assert judge.asked[-1].answer_format is None
 

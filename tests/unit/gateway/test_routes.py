@@ -21,18 +21,20 @@ def model(name: str = "a", addresses: str = '"10.0.0.1:1"', more: str = "") -> s
 
 def test_without_a_file_each_address_is_a_model() -> None:
     found = load_routes(GatewaySettings(inference="a:1, b:2"), load_prompts())
-    assert [(own.name, own.addresses) for own in found] == [("", ("a:1",)), ("", ("b:2",))]
+    assert [(route.name, route.addresses) for route in found] == [("", ("a:1",)), ("", ("b:2",))]
 
 
 def test_the_default_comes_first_and_has_its_replicas(tmp_path: Path) -> None:
     found = routes(tmp_path, model() + model("b", '"10.0.0.1:1", "10.0.0.2:2"', "default = true"))
-    assert [own.name for own in found] == ["b", "a"]
+    assert [route.name for route in found] == ["b", "a"]
     assert found[0].addresses == ("10.0.0.1:1", "10.0.0.2:2")
 
 
 def test_replicas_may_have_names_and_addresses_of_both_kinds(tmp_path: Path) -> None:
     addresses = ("[::1]:1", "10.0.0.1:1", "axia-inference:50051")
-    assert routes(tmp_path, model(addresses=", ".join(f'"{own}"' for own in addresses)))[0].addresses == addresses
+    assert (
+        routes(tmp_path, model(addresses=", ".join(f'"{address}"' for address in addresses)))[0].addresses == addresses
+    )
 
 
 @pytest.mark.parametrize(

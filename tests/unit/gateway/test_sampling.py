@@ -129,21 +129,21 @@ def test_any_request_is_planned_within_bounds_or_refused_by_field(**fields: obje
 
 
 def test_a_models_own_defaults_hold_where_a_request_does_not_say() -> None:
-    own = ModelDefaults(n=2, temperature=0.5, top_p=0.8, max_tokens=20, prompt_id="detect/safety")
-    made = plan_sampling(DetectionRequest(image=b""), LIMITS, load_prompts(), 100, own)
+    defaults = ModelDefaults(n=2, temperature=0.5, top_p=0.8, max_tokens=20, prompt_id="detect/safety")
+    made = plan_sampling(DetectionRequest(image=b""), LIMITS, load_prompts(), 100, defaults)
     assert (made.temperatures, made.max_tokens, made.prompt.id) == ((0.5, 0.5), 20, "detect/safety")
-    asked = plan_sampling(DetectionRequest(image=b"", n=1, temperature=0.0), LIMITS, load_prompts(), 100, own)
+    asked = plan_sampling(DetectionRequest(image=b"", n=1, temperature=0.0), LIMITS, load_prompts(), 100, defaults)
     assert asked.temperatures == (0.0,)
     assert (made.top_p, asked.top_p) == (0.8, 0.8)
-    asked = plan_sampling(DetectionRequest(image=b"", top_p=1.0, max_tokens=5), LIMITS, load_prompts(), 100, own)
+    asked = plan_sampling(DetectionRequest(image=b"", top_p=1.0, max_tokens=5), LIMITS, load_prompts(), 100, defaults)
     assert (asked.top_p, asked.max_tokens) == (1.0, 5)
 
 
 def test_defaults_never_exceed_a_models_limits() -> None:
     made = plan_sampling(DetectionRequest(image=b""), ModelLimits(2, 50), load_prompts(), 100)
     assert (len(made.temperatures), made.max_tokens) == (2, 50)
-    own = ModelDefaults(n=8, max_tokens=70)
-    made = plan_sampling(DetectionRequest(image=b""), ModelLimits(2, 50), load_prompts(), 100, own)
+    defaults = ModelDefaults(n=8, max_tokens=70)
+    made = plan_sampling(DetectionRequest(image=b""), ModelLimits(2, 50), load_prompts(), 100, defaults)
     assert (len(made.temperatures), made.max_tokens) == (2, 50)
 
 

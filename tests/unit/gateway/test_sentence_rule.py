@@ -34,11 +34,11 @@ class TellingModel(FakeModel):
 async def detect(model: FakeModel, rule: SentenceRule) -> Detection:
     prompts = load_prompts()
     reader = Reader(FakeScoring(serving=False), prompts, timeout_s=1, reserve_s=0.1)
-    own = Detector(model, prompts, GatewaySettings(), reader)
+    detector = Detector(model, prompts, GatewaySettings(), reader)
     try:
-        return await own.detect(DetectionRequest(PICTURE, sentence_rule=rule), None)
+        return await detector.detect(DetectionRequest(PICTURE, sentence_rule=rule), None)
     finally:
-        own.close()
+        detector.close()
 
 
 @pytest.mark.parametrize(

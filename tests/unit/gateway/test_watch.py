@@ -78,7 +78,7 @@ async def test_each_frame_is_answered_where_the_model_keeps_up() -> None:
         await until(lambda number=number: len(outcomes) == number + 1)  # type: ignore[misc]
     camera.end()
     await task
-    assert [own.result for own in outcomes] == [0, 1, 2]
+    assert [outcome.result for outcome in outcomes] == [0, 1, 2]
 
 
 async def test_only_the_newest_waits_and_the_others_are_superseded_by_their_successor() -> None:
@@ -88,11 +88,11 @@ async def test_only_the_newest_waits_and_the_others_are_superseded_by_their_succ
     await until(lambda: model.begun == [1])
     camera.send(2, 3, 4)
     await until(lambda: len(outcomes) == 2)
-    assert [(own.frame_id, own.superseded_by) for own in outcomes] == [(2, 3), (3, 4)]
+    assert [(outcome.frame_id, outcome.superseded_by) for outcome in outcomes] == [(2, 3), (3, 4)]
     model.gate.set()
     camera.end()
     await task
-    assert [own.result for own in outcomes[2:]] == [1, 4]
+    assert [outcome.result for outcome in outcomes[2:]] == [1, 4]
     assert model.most == 1
 
 
@@ -104,7 +104,7 @@ async def test_a_stale_frame_is_aborted_for_a_newer_one() -> None:
     camera.send(2)
     await until(lambda: model.begun == [1, 2])
     assert model.cancelled == [1]
-    assert [(own.frame_id, own.superseded_by) for own in outcomes] == [(1, 2)]
+    assert [(outcome.frame_id, outcome.superseded_by) for outcome in outcomes] == [(1, 2)]
     model.gate.set()
     camera.end()
     await task
@@ -123,7 +123,7 @@ async def test_the_frame_that_took_a_stale_ones_place_is_not_aborted_in_its_turn
     model.gate.set()
     camera.end()
     await task
-    assert [own.result for own in outcomes if own.result] == [2, 3]
+    assert [outcome.result for outcome in outcomes if outcome.result] == [2, 3]
 
 
 async def test_a_camera_faster_than_the_model_still_gets_answers_and_one_outcome_a_frame() -> None:
@@ -146,8 +146,8 @@ async def test_a_camera_faster_than_the_model_still_gets_answers_and_one_outcome
         await asyncio.sleep(0.005)
     camera.end()
     await task
-    assert sorted(own.frame_id for own in outcomes) == list(range(100))
-    assert [own for own in outcomes if own.result is not None]
+    assert sorted(outcome.frame_id for outcome in outcomes) == list(range(100))
+    assert [outcome for outcome in outcomes if outcome.result is not None]
     assert model.most == 1
 
 

@@ -200,7 +200,7 @@ async def test_a_stream_is_repeated_until_its_first_response_and_never_after() -
             pass
 
     fleet = Fleet(2, [[REFUSED], ["a", "b"]])
-    found = [own async for own in fleet.calls.stream(lambda attempt: Call(fleet._next(attempt)), 10.0)]
+    found = [response async for response in fleet.calls.stream(lambda attempt: Call(fleet._next(attempt)), 10.0)]
     assert found == ["a", "b"]
     fleet = Fleet(2, [["a", BROKEN], ["a", "b"]])
     responses = fleet.calls.stream(lambda attempt: Call(fleet._next(attempt)), 10.0)
@@ -226,14 +226,14 @@ def test_failures_are_told_apart() -> None:
 async def test_pictures_stay_with_a_replica_and_move_only_where_theirs_goes_or_is_much_busier() -> None:
     fleet = Fleet(3, [])
     keys = [b"%d" % number for number in range(300)]
-    own = {key: fleet.set.pick(key=key) for key in keys}
-    assert {key: fleet.set.pick(key=key) for key in keys} == own
-    shares = [sum(replica is one for one in own.values()) for replica in fleet.set.replicas]
+    picked = {key: fleet.set.pick(key=key) for key in keys}
+    assert {key: fleet.set.pick(key=key) for key in keys} == picked
+    shares = [sum(replica is one for one in picked.values()) for replica in fleet.set.replicas]
     assert min(shares) > 60
     gone = next(iter(fleet.set.replicas))
     gone.state = State.GONE
     moved = {key: fleet.set.pick(key=key) for key in keys}
-    assert all(moved[key] is own[key] for key in keys if own[key] is not gone)
+    assert all(moved[key] is picked[key] for key in keys if picked[key] is not gone)
     gone.state, gone.in_flight = State.SERVING, 50
     assert all(fleet.set.pick(key=key) is not gone for key in keys)
 
