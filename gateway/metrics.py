@@ -93,7 +93,7 @@ WATCH_FRAMES = Counter(
     registry=REGISTRY,
 )
 WATCHERS = Gauge("axia_gateway_watchers", "Cameras that are being watched.", registry=REGISTRY)
-PASSED_IN_FLIGHT = Gauge(
+PROXIED_IN_FLIGHT = Gauge(
     "axia_gateway_passed_in_flight",
     "Calls in flight that are passed on to the retrieval or the scoring service.",
     ["service"],

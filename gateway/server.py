@@ -1,4 +1,4 @@
-"""The gateway as the shared boot runs it: its own service, and those of models, retrieval and scoring passed on."""
+"""The gateway as the shared boot runs it: its own service, and a proxy for those of models, retrieval and scoring."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from gateway.protocols.interest import InterestJudge
 from gateway.protocols.preference import PreferenceAssessor
 from gateway.protocols.reader import Reader
 from gateway.rpc.inference_servicer import InferenceServicer
-from gateway.rpc.proxy import Passing
+from gateway.rpc.proxy import ServiceProxy
 from gateway.rpc.servicer import SERVICE, GatewayServicer, Protocols
 from gateway.settings import GatewaySettings
 from services.serving.health import Health
@@ -37,9 +37,9 @@ class GatewayComponent:
         scoring = ServiceChannel("scoring", scoring_client.SERVICE, settings.scoring, settings)
         self._channels = (retrieval, scoring)
         limits = (settings.max_passed_calls, settings.default_timeout_s)
-        self._passings = (
-            Passing(retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"], retrieval, *limits),
-            Passing(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring, *limits),
+        self._proxies = (
+            ServiceProxy(retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"], retrieval, *limits),
+            ServiceProxy(scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"], scoring, *limits),
         )
         score, find = (
             GrpcScoring(scoring, settings.scoring_timeout_s, settings.max_text_chars),
@@ -59,15 +59,15 @@ class GatewayComponent:
 
     def report_to(self, health: Health) -> None:
         """Takes the health of the server, which is ready only while a model can be called. Of the services that are
-        passed on it says what they say themselves."""
+        proxied it says what they say themselves."""
         self._health = health
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Adds the servicer, and the services that are passed on, to a server."""
+        """Adds the servicer, and the proxied services, to a server."""
         gateway_pb2_grpc.add_GatewayServiceServicer_to_server(self._servicer, server)
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self._inference, server)
-        for passing in self._passings:
-            passing.register(server)
+        for proxy in self._proxies:
+            proxy.register(server)
 
     async def start(self) -> None:
         """Connects to the models, and begins to follow the health of the services."""

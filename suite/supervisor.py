@@ -156,8 +156,8 @@ class Supervisor:
         if pid is None:
             for leader in leaders:
                 _signal(os.kill, leader, signal.SIGTERM)
-        patience = _LEFTOVER_S if pid is not None else GRACE_S
-        self._wait(lambda: not any(map(_group_exists, leaders)), lambda: not drained or hurry(), patience)
+        timeout_s = _LEFTOVER_S if pid is not None else GRACE_S
+        self._wait(lambda: not any(map(_group_exists, leaders)), lambda: not drained or hurry(), timeout_s)
         for leader in leaders:
             _signal(os.killpg, leader, signal.SIGKILL)
         self._pid_file.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from axia.v1 import gateway_pb2, image_pb2, scoring_pb2
 
 
 class Answers:
-    """Answers by a piece of the prompt or by the picture's SHA-256."""
+    """Answers by a part of the prompt or by the picture's SHA-256."""
 
     def __init__(self, answers: Mapping[str, str | Sequence[str]]) -> None:
         self._answers = answers

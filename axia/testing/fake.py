@@ -78,7 +78,7 @@ class FakeGateway:
     Args:
         detections: What is said of each picture in turn, from the first again at the end: one sentence, which all
             completions say, or a sentence for each completion, or an error of `axia.errors`, which the call raises.
-        answers: The same by a piece of the prompt's text or id, or by the SHA-256 of the picture; the first that fits
+        answers: The same by a part of the prompt's text or id, or by the SHA-256 of the picture; the first that fits
             is used. Without any, pictures are answered with "the picture" and questions with "Yes."
         images: Pictures that are indexed already, as paths or bytes.
         latency: Seconds that each answer takes; a call that is cancelled ends at once.

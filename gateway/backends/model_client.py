@@ -209,13 +209,13 @@ class GrpcBackend:
         request = inference_pb2.GenerateRequest()
         convert_model.write_question(question, self.model.name, request)
         try:
-            async with aclosing(self.pass_on(request, timeout_s)) as responses:
+            async with aclosing(self.forward(request, timeout_s)) as responses:
                 async for response in responses:
                     yield convert_model.to_model_event(response)
         except ServiceError as error:
             raise error.renamed(partial(convert_model.callers_field, question=question, reason=error.reason)) from error
 
-    async def pass_on(
+    async def forward(
         self, request: inference_pb2.GenerateRequest, timeout_s: float
     ) -> AsyncGenerator[inference_pb2.GenerateResponse, None]:
         """Lets a replica answer a request, within the bounds of the route.
@@ -245,15 +245,15 @@ class GrpcBackend:
         request = inference_pb2.GenerateAllRequest(within_ms=_milliseconds(timeout_s))
         convert_model.write_question(question, self.model.name, request.generation)
         try:
-            response = await self.pass_on_all(request, timeout_s + self._transit_s(timeout_s))
+            response = await self.forward_all(request, timeout_s + self._transit_s(timeout_s))
         except ServiceError as error:
             raise error.renamed(partial(convert_model.callers_field, question=question, reason=error.reason)) from error
         return convert_model.to_generated(response)
 
-    async def pass_on_all(
+    async def forward_all(
         self, request: inference_pb2.GenerateAllRequest, timeout_s: float, started: Callable[[], None] | None = None
     ) -> inference_pb2.GenerateAllResponse:
-        """Lets a replica answer a request in one message, what is done in time included; see `pass_on`.
+        """Lets a replica answer a request in one message, what is done in time included; see `forward`.
 
         Args:
             request: What is asked.

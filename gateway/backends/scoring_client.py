@@ -28,13 +28,13 @@ class GrpcScoring:
 
     Args:
         channel: To the service.
-        patience_s: A call that was given this long and got no answer makes the service count as away.
+        hung_after_s: A call that was given this long and got no answer makes the service count as away.
         max_chars: Of what a model says, so many characters are sent: one answer without an end must not cost the call.
     """
 
-    def __init__(self, channel: ServiceChannel, patience_s: float, max_chars: int) -> None:
+    def __init__(self, channel: ServiceChannel, hung_after_s: float, max_chars: int) -> None:
         self._channel = channel
-        self._patience_s = patience_s
+        self._hung_after_s = hung_after_s
         self._max_chars = max_chars
         self._too_old_at: int | None = None
         """The arrival of the service that was found to be too old."""
@@ -68,7 +68,7 @@ class GrpcScoring:
             raise self._channel.unavailable() from error
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
-            if failure.code is Code.DEADLINE_EXCEEDED and time_s >= self._patience_s:
+            if failure.code is Code.DEADLINE_EXCEEDED and time_s >= self._hung_after_s:
                 self._channel.doubt(asked[-1])  # or every caller would wait for one that hangs
             if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
                 raise self._channel.unavailable() from error

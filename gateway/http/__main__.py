@@ -1,4 +1,4 @@
-"""Runs the HTTP face: python -m gateway.http.
+"""Runs the HTTP API: python -m gateway.http.
 
 BentoML's server ends as soon as it is told to. This process tells it, and before that, while load balancers hear that
 the server is not ready, lets it take requests for as long as AXIA_HTTP_LAME_DUCK_SECONDS says.
@@ -20,7 +20,7 @@ from gateway.http.settings import load_http_settings
 from services.serving.logs import configure_logs
 from services.serving.plain_lines import plain_lines_as_records
 
-SERVICE = "gateway.http.service:HttpFaceService"
+SERVICE = "gateway.http.service:HttpService"
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.05
 

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Scope
 from axia.version import __version__
 from gateway.http.client import GatewayClient
 from gateway.http.context import Context
-from gateway.http.middleware.cors import admission, sharing
-from gateway.http.middleware.requests import Edge
+from gateway.http.middleware.cors import admission, cors
+from gateway.http.middleware.requests import RequestMiddleware
 from gateway.http.openai.chat import add_chat
 from gateway.http.openai.models import add_models
 from gateway.http.openai.other_interfaces import add_other_interfaces
@@ -35,7 +35,7 @@ _BASE64 = 4 / 3
 """How much longer bytes are in base64."""
 
 
-class HttpFace(NamedTuple):
+class HttpApi(NamedTuple):
     """The application and what must be closed after it."""
 
     app: ASGIApp
@@ -49,7 +49,7 @@ class HttpFace(NamedTuple):
         self.workers.shutdown(wait=False)
 
 
-def create(settings: HttpSettings) -> HttpFace:
+def create(settings: HttpSettings) -> HttpApi:
     """The application for a gateway."""
     workers = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="read")
     gateway = GatewayClient(settings)
@@ -82,10 +82,10 @@ def create(settings: HttpSettings) -> HttpFace:
     api.add_exception_handler(ClientDisconnect, _on_disconnect)
     api.add_exception_handler(Exception, _on_failure)
     limit = _body_limit(settings)
-    edge = Edge(
-        api, settings.max_concurrent_calls, limit, admission(settings), sharing(settings), settings.slow_client_s
+    app = RequestMiddleware(
+        api, settings.max_concurrent_calls, limit, admission(settings), cors(settings), settings.slow_client_s
     )
-    return HttpFace(edge, api, gateway, workers)
+    return HttpApi(app, api, gateway, workers)
 
 
 def _body_limit(settings: HttpSettings) -> Callable[[Scope], int]:
@@ -110,7 +110,7 @@ async def _on_disconnect(_: Request, __: Exception) -> Response:
 
 
 async def _on_failure(_: Request, __: Exception) -> Response:
-    return problem_response(unexpected(), request_id.get())  # raised again after this; the edge logs it
+    return problem_response(unexpected(), request_id.get())  # raised again after this; the middleware logs it
 
 
 async def _on_http_exception(_: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the HTTP face; docs/metrics.md lists them."""
+"""Prometheus metrics of the HTTP API; docs/metrics.md lists them."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

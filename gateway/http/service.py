@@ -1,4 +1,4 @@
-"""The HTTP face as a BentoML service: bentoml serve gateway.http.service:HttpFaceService."""
+"""The HTTP API as a BentoML service: bentoml serve gateway.http.service:HttpService."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing
 
 refuse_when_stopping()
 _SETTINGS = load_http_settings()
-_FACE = create(_SETTINGS)
+_API = create(_SETTINGS)
 
 _TIMEOUT_ROOM_S = 30.0
 """BentoML answers 504 in a form of its own where nothing was sent for a while; our own deadlines come first."""
 
 
-@bentoml.asgi_app(_FACE.app, path="/", name="axia")
+@bentoml.asgi_app(_API.app, path="/", name="axia")
 @bentoml.service(
     name="axia-http",
     http={"host": _SETTINGS.host, "port": _SETTINGS.port},
@@ -32,7 +32,7 @@ _TIMEOUT_ROOM_S = 30.0
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )
-class HttpFaceService:
+class HttpService:
     """Mounts the application and opens what belongs to the process."""
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class HttpFaceService:
 
     async def __is_ready__(self) -> bool:
         # BentoML's name for what /readyz asks.
-        return await is_ready(_FACE.gateway)
+        return await is_ready(_API.gateway)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
     async def close(self) -> None:
         """Closes connections, threads and the metrics port."""
-        await _FACE.close()
+        await _API.close()
         if self._metrics is not None:
             self._metrics.close()

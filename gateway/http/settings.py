@@ -1,4 +1,4 @@
-"""Settings of the HTTP face: environment variables with the prefix AXIA_HTTP_."""
+"""Settings of the HTTP API: environment variables with the prefix AXIA_HTTP_."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _NOTICES_TOLD = "AXIA_NOTICES_TOLD"
 
 
 class HttpSettings(ServerSettings):
-    """What the HTTP face can be told."""
+    """What the HTTP API can be told."""
 
     model_config = SettingsConfigDict(env_prefix="AXIA_HTTP_")
 

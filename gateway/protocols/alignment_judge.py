@@ -14,7 +14,7 @@ from gateway.protocols.answers import YES_OR_NO, check_structured
 from gateway.protocols.ordered import in_order
 from gateway.protocols.ports.model import Backend, Backends, ModelInfo, Question, Sample, Turn
 from gateway.protocols.ports.scoring import Scoring
-from gateway.protocols.retry import Answer, ModelGone, Patience, ask, ask_patiently, concerns_call
+from gateway.protocols.retry import Answer, BackendUnavailable, RetryPolicy, ask, ask_with_retries, concerns_call
 from gateway.protocols.sampling import MAX_PHRASINGS, MAX_VOTES, ModelLimits, completion_seed
 from gateway.settings import GatewaySettings
 from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
@@ -113,7 +113,7 @@ class JudgeModel:
         votes: Votes,
         timeout_s: float,
         *,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
         fields: tuple[str, str] = ("items", "structured"),
     ) -> tuple[Answer, ...]:
         """The votes on one answer.
@@ -123,7 +123,7 @@ class JudgeModel:
             item: What to judge.
             votes: How it is asked.
             timeout_s: For each question.
-            patience: How long a model is borne with that is busy or away; None not at all.
+            retry_policy: How often a model that is busy or unavailable is asked again; None for never.
             fields: The caller's names of what the question and what the form comes from.
 
         Raises:
@@ -133,8 +133,8 @@ class JudgeModel:
         for question in self._questions(item, votes, judge.limits, fields):
             answers += await (
                 ask(judge, question, timeout_s)
-                if patience is None
-                else ask_patiently(judge, question, timeout_s, patience)
+                if retry_policy is None
+                else ask_with_retries(judge, question, timeout_s, retry_policy)
             )
         return tuple(answers)
 
@@ -194,14 +194,14 @@ class AlignmentJudge:
         self._scoring = scoring
         self._judge = JudgeModel(scoring, prompts)
         self._settings = settings
-        self._patience = Patience(settings.ask_attempts, settings.ask_pause_s)
+        self._retry_policy = RetryPolicy(settings.ask_attempts, settings.ask_pause_s)
 
     async def judge(self, request: JudgeRequest) -> Judgements:
         """Judges each answer; what goes wrong with one is told with that one, and equal ones are asked about once.
 
         Raises:
             InvalidArgument: Naming the field that is wrong.
-            ModelGone: If the model does not answer.
+            BackendUnavailable: If the model does not answer.
             Unavailable: If the scoring service does not answer, which reads what the model says.
         """
         check_between("items", len(request.items), 1, MAX_ITEMS)
@@ -214,7 +214,7 @@ class AlignmentJudge:
         if not self._scoring.serving:  # before a model is asked a thousand times for nothing
             await self._scoring.read_verdicts("judge", ["yes"], self._settings.scoring_timeout_s)
         distinct = list(dict.fromkeys(request.items))
-        width = backend.limits.side_by_side(self._settings.protocol_concurrency)
+        width = backend.limits.concurrency_limit(self._settings.protocol_concurrency)
         asking = in_order(distinct, partial(self._ask, backend, request.votes), width)
         async with aclosing(asking) as judged:
             asked = [answer async for answer in judged]
@@ -240,9 +240,9 @@ class AlignmentJudge:
     async def _ask(self, backend: Backend, votes: Votes, item: Item) -> Judged:
         try:
             said = await self._judge.ask(
-                backend, item, votes, self._settings.default_timeout_s, patience=self._patience
+                backend, item, votes, self._settings.default_timeout_s, retry_policy=self._retry_policy
             )
-        except ModelGone:
+        except BackendUnavailable:
             raise
         except ServiceError as error:
             if concerns_call(error):

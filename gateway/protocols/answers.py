@@ -92,7 +92,7 @@ def plan_answers(
 ) -> AnswerSampling:
     """Fills in the model's defaults, or those of the protocols, and checks every field.
 
-    Temperature, nucleus and length of these answers are axia's own choice, so that a model's defaults come before it;
+    Temperature, top_p and length of these answers are axia's own choice, so that a model's defaults come before it;
     the questions, and one answer to each, are the study's and no matter of defaults.
 
     Args:
@@ -106,7 +106,7 @@ def plan_answers(
     """
     default = DEFAULT_TEMPERATURE if defaults.temperature is None else defaults.temperature
     temperature = default if request.temperature is None else request.temperature
-    top_p = defaults.nucleus() if request.top_p is None else request.top_p
+    top_p = defaults.effective_top_p() if request.top_p is None else request.top_p
     usual = min(max(defaults.tokens(limits), least_tokens), limits.max_tokens)
     max_tokens = usual if request.max_tokens is None else request.max_tokens
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed

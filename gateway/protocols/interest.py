@@ -25,7 +25,14 @@ from gateway.protocols.ordered import in_order
 from gateway.protocols.ports.model import Backend, Backends, ModelInfo, Turn
 from gateway.protocols.ports.retrieval import Retrieval
 from gateway.protocols.ports.scoring import Message, Scoring, Verdict
-from gateway.protocols.retry import ModelGone, Patience, ask_patiently, concerns_call, gone, patiently
+from gateway.protocols.retry import (
+    BackendUnavailable,
+    RetryPolicy,
+    ask_with_retries,
+    backend_unavailable,
+    concerns_call,
+    with_retries,
+)
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, FailedPrecondition, InvalidArgument, ServiceError
 from services.serving.limits import check_between
@@ -100,7 +107,7 @@ class Interest:
 
 
 @dataclass(frozen=True)
-class _Round:
+class _Call:
     """What is the same for all pictures of a call."""
 
     backend: Backend
@@ -128,7 +135,7 @@ class InterestJudge:
         self._prompts = prompts
         self._settings = settings
         self._pictures = PictureReader(settings)
-        self._patience = Patience(settings.ask_attempts, settings.ask_pause_s)
+        self._retry_policy = RetryPolicy(settings.ask_attempts, settings.ask_pause_s)
 
     def close(self) -> None:
         """Lets the threads go that read pictures."""
@@ -139,7 +146,7 @@ class InterestJudge:
 
         Raises:
             InvalidArgument: Naming the field that is wrong.
-            ModelGone: If the model or retrieval does not answer.
+            BackendUnavailable: If the model or retrieval does not answer.
             ServiceError: As the model's server tells it, about a field that concerns every picture.
         """
         self._check(request)
@@ -152,9 +159,9 @@ class InterestJudge:
         sampling = plan_answers(request.answers, backend.limits, backend.defaults, least_tokens)
         template = self._prompts[PROMPTS[request.strategy]]
         prompt = with_traits(template, request.traits, self._settings.max_text_chars)
-        own_round = _Round(backend, prompt, sampling, request.strategy, threshold, request.structured)
-        width = backend.limits.side_by_side(self._settings.protocol_concurrency)
-        judging = in_order(request.pictures, partial(self._judge, own_round), width)
+        call = _Call(backend, prompt, sampling, request.strategy, threshold, request.structured)
+        width = backend.limits.concurrency_limit(self._settings.protocol_concurrency)
+        judging = in_order(request.pictures, partial(self._judge, call), width)
         async with aclosing(judging) as judgements:
             done = [judgement async for judgement in judgements]
         for judgement in done:
@@ -173,7 +180,7 @@ class InterestJudge:
                 raise InvalidArgument(f"pictures[{index}]", "must have an image or an image_id", reason="MISSING")
         check_traits(request.traits, fewest=1)
 
-    async def _judge(self, own_round: _Round, picture: InterestPicture) -> InterestJudgement:
+    async def _judge(self, call: _Call, picture: InterestPicture) -> InterestJudgement:
         judgement = InterestJudgement(picture.image_id)
         try:
             image = picture.image
@@ -182,16 +189,16 @@ class InterestJudge:
             else:
                 header = await self._pictures.header(image)
                 judgement = replace(judgement, image_sha256=header.sha256)
-            turn = Turn("user", own_round.prompt.text, "traits")
-            form = YES_OR_NO if own_round.strategy == "simple" else QUESTIONNAIRE
-            held = form if own_round.structured else None
-            question = own_round.sampling.question([turn], image, 0, judgement.image_sha256, held)
+            turn = Turn("user", call.prompt.text, "traits")
+            form = YES_OR_NO if call.strategy == "simple" else QUESTIONNAIRE
+            held = form if call.structured else None
+            question = call.sampling.question([turn], image, 0, judgement.image_sha256, held)
             timeout_s = self._settings.default_timeout_s
-            (answer,) = await ask_patiently(own_round.backend, question, timeout_s, self._patience)
+            (answer,) = await ask_with_retries(call.backend, question, timeout_s, self._retry_policy)
             judgement = replace(judgement, text=answer.text, reasoning=answer.reasoning)
             answer.require_answer(question.max_tokens)
-            return await self._decide(own_round, judgement)
-        except ModelGone:
+            return await self._decide(call, judgement)
+        except BackendUnavailable:
             raise
         except ServiceError as error:
             if concerns_call(error):
@@ -200,15 +207,15 @@ class InterestJudge:
 
     async def _fetch(self, image_id: str) -> bytes:
         try:
-            return await patiently(lambda: self._retrieval.picture(image_id), self._patience)
+            return await with_retries(lambda: self._retrieval.picture(image_id), self._retry_policy)
         except ServiceError as error:
             if error.code is Code.UNAVAILABLE:
-                raise gone(error) from error
+                raise backend_unavailable(error) from error
             raise
 
-    async def _decide(self, own_round: _Round, judgement: InterestJudgement) -> InterestJudgement:
+    async def _decide(self, call: _Call, judgement: InterestJudgement) -> InterestJudgement:
         timeout_s = self._settings.scoring_timeout_s
-        if own_round.strategy == "simple":
+        if call.strategy == "simple":
             (verdict,) = await self._scoring.read_verdicts("interest", [judgement.text], timeout_s)
             judgement = replace(judgement, verdict=verdict)
             if verdict in _UNDECIDED:
@@ -216,7 +223,7 @@ class InterestJudge:
             return replace(judgement, stays=verdict == "yes")
         if not judgement.text:
             return replace(judgement, error=_undecided("the model said nothing", "ANSWER_EMPTY"))
-        reading = await self._scoring.isq(judgement.text, own_round.threshold, timeout_s)
+        reading = await self._scoring.isq(judgement.text, call.threshold, timeout_s)
         judgement = replace(judgement, isq=reading.message)
         if reading.error:
             return replace(judgement, error=_undecided(f"the model's answer: {reading.error}", "OUT_OF_RANGE"))

@@ -25,7 +25,15 @@ from gateway.protocols.preference_plan import (
     check_resume,
     choose_prompts,
 )  # fmt: skip
-from gateway.protocols.retry import Answer, ModelGone, Patience, ask_patiently, concerns_call, gone, patiently
+from gateway.protocols.retry import (
+    Answer,
+    BackendUnavailable,
+    RetryPolicy,
+    ask_with_retries,
+    backend_unavailable,
+    concerns_call,
+    with_retries,
+)
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, FailedPrecondition, InvalidArgument, ServiceError
 from services.serving.limits import check_between
@@ -63,7 +71,7 @@ class PreferenceAssessor:
         self._scoring = scoring
         self._prompts = prompts
         self._settings = settings
-        self._patience = Patience(settings.ask_attempts, settings.ask_pause_s)
+        self._retry_policy = RetryPolicy(settings.ask_attempts, settings.ask_pause_s)
 
     async def assess(self, request: PreferenceRequest) -> AsyncGenerator[PreferenceEvent, None]:
         """Yields the plan, each picture's judgement in the order of the plan, and the summary.
@@ -72,7 +80,7 @@ class PreferenceAssessor:
             InvalidArgument: Naming the field that is wrong.
             FailedPrecondition: If nothing is indexed, or a resumed plan has changed.
             Unavailable: If retrieval does not answer.
-            ModelGone: If the model does not.
+            BackendUnavailable: If the model does not.
             ServiceError: As the model's server tells it, about a field that concerns every picture.
         """
         level = DEFAULT_LEVEL if request.confidence_level is None else request.confidence_level
@@ -86,7 +94,7 @@ class PreferenceAssessor:
         yield plan
         describing = plan.describing if plan.describing and plan.describes else None
         asked = [backend, *([describing.backend] if describing else [])]
-        width = min(model.limits.side_by_side(self._settings.protocol_concurrency) for model in asked)
+        width = min(model.limits.concurrency_limit(self._settings.protocol_concurrency) for model in asked)
         judging = in_order(plan.pictures[len(done) :], partial(self._judge, plan, backend), width)
         async with aclosing(judging) as judgements:
             async for judgement in judgements:
@@ -138,7 +146,7 @@ class PreferenceAssessor:
                 judgement = await self._about_picture(plan, backend, picture)
             else:
                 judgement = await self._about_description(plan, plan.describing, backend, picture)
-        except ModelGone:
+        except BackendUnavailable:
             raise
         except ServiceError as error:
             if concerns_call(error):
@@ -149,10 +157,10 @@ class PreferenceAssessor:
 
     async def _fetch(self, image_id: str) -> bytes:
         try:
-            return await patiently(lambda: self._retrieval.picture(image_id), self._patience)
+            return await with_retries(lambda: self._retrieval.picture(image_id), self._retry_policy)
         except ServiceError as error:
             if error.code is Code.UNAVAILABLE:
-                raise gone(error) from error
+                raise backend_unavailable(error) from error
             raise
 
     async def _about_picture(self, plan: PreferencePlan, backend: Backend, picture: PlannedPicture) -> Judgement:
@@ -188,7 +196,7 @@ class PreferenceAssessor:
         try:
             description = await self._ask(described, describing.backend, turns, image, 2, picture)
         except ServiceError as error:
-            if describing.by_another and not isinstance(error, ModelGone):
+            if describing.by_another and not isinstance(error, BackendUnavailable):
                 raise of_describer(error) from error
             raise
         if not description.text:
@@ -209,7 +217,7 @@ class PreferenceAssessor:
     ) -> Answer:
         held = YES_OR_NO if plan.structured and position == 0 else None
         question = plan.sampling.question(turns, image, position, picture.image_id, held)
-        (answer,) = await ask_patiently(backend, question, self._settings.default_timeout_s, self._patience)
+        (answer,) = await ask_with_retries(backend, question, self._settings.default_timeout_s, self._retry_policy)
         answer.require_answer(question.max_tokens)
         return answer
 

@@ -110,7 +110,7 @@ class Reader:
         room = self._max_chars - self._judge_model.length(Item("", phrasings))
         sentences = [sentence[: max(room, 0)] for sentence in sentences]
         distinct = list(dict.fromkeys(sentences))
-        places = asyncio.Semaphore(judge.limits.side_by_side(len(distinct)))
+        places = asyncio.Semaphore(judge.limits.concurrency_limit(len(distinct)))
         votes = Votes(truth.judge_samples, truth.judge_structured)
         fields = ("ground_truth.element", "ground_truth.judge_structured")
 

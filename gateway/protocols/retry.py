@@ -1,4 +1,4 @@
-"""Puts one question of a protocol to a model and waits for the whole answers, with patience where that is asked for."""
+"""Puts one question of a protocol to a model and waits for the whole answers; retries where the caller asks for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a protocol retries a service that is busy or unavailable."""
 
     attempts: int
@@ -62,20 +62,22 @@ class Patience:
         return max(min(self.pause_s * 2.0 ** (attempt - 1), _LONGEST_PAUSE_S), asked_for_s or 0.0)
 
 
-class ModelGone(ServiceError):
+class BackendUnavailable(ServiceError):
     """A service could not be reached however often it was tried: nothing more can be asked of it now."""
 
     code = Code.UNAVAILABLE
 
 
-def gone(error: ServiceError) -> ModelGone:
+def backend_unavailable(error: ServiceError) -> BackendUnavailable:
     """An error as one that ends the whole call."""
-    return ModelGone(error.message, reason=error.reason, retry_after_s=error.retry_after_s, metadata=error.metadata)
+    return BackendUnavailable(
+        error.message, reason=error.reason, retry_after_s=error.retry_after_s, metadata=error.metadata
+    )
 
 
-async def patiently(
+async def with_retries(
     work: Callable[[], Awaitable[ResultT]],
-    patience: Patience,
+    retry_policy: RetryPolicy,
     may_repeat: Callable[[], bool] = lambda: True,
     again: Callable[[ServiceError], None] = lambda _: None,
 ) -> ResultT:
@@ -83,7 +85,7 @@ async def patiently(
 
     Args:
         work: What to do.
-        patience: How often.
+        retry_policy: How often.
         may_repeat: Whether a failed attempt may be repeated.
         again: Told of each failure that is repeated.
     """
@@ -94,12 +96,12 @@ async def patiently(
         except ServiceError as error:
             if error.code not in _TRY_AGAIN or error.reason in _NEVER_AGAIN | _TRIED_ENOUGH:
                 raise
-            if attempt >= patience.attempts or not may_repeat():
+            if attempt >= retry_policy.attempts or not may_repeat():
                 raise
             if (error.retry_after_s or 0.0) > _LONGEST_ASKED_FOR_S:
                 raise
             again(error)
-            await asyncio.sleep(patience.before(attempt, error.retry_after_s))
+            await asyncio.sleep(retry_policy.before(attempt, error.retry_after_s))
             attempt += 1
 
 
@@ -132,25 +134,27 @@ async def ask(backend: Backend, question: Question, timeout_s: float) -> list[An
     return await _Asked(backend, question, timeout_s).answers()
 
 
-async def ask_patiently(backend: Backend, question: Question, timeout_s: float, patience: Patience) -> list[Answer]:
+async def ask_with_retries(
+    backend: Backend, question: Question, timeout_s: float, retry_policy: RetryPolicy
+) -> list[Answer]:
     """The same, tried again while the model is busy or away and has not started.
 
     Raises:
-        ModelGone: If it was away the last time too.
+        BackendUnavailable: If it was away the last time too.
         ServiceError: As `Backend.generate` does.
     """
     asked = _Asked(backend, question, timeout_s)
     again = metrics.ASKED_AGAIN.labels
     try:
-        return await patiently(
+        return await with_retries(
             asked.answers,
-            patience,
+            retry_policy,
             may_repeat=lambda: not asked.started,
             again=lambda error: again(backend.model.name, error.reason).inc(),
         )
     except ServiceError as error:
         if error.code is Code.UNAVAILABLE and error.reason not in _NEVER_AGAIN and not asked.started:
-            raise gone(error) from error
+            raise backend_unavailable(error) from error
         raise
 
 

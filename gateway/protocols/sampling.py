@@ -72,7 +72,7 @@ class ModelLimits:
     concurrency: int | None = None
     """Calls that it takes at a time; None where only its servers' queues bound them."""
 
-    def side_by_side(self, most: int) -> int:
+    def concurrency_limit(self, most: int) -> int:
         """How many of its own calls a protocol may have in flight, so that they don't crowd each other out."""
         return most if self.concurrency is None else min(most, self.concurrency)
 
@@ -93,8 +93,8 @@ class ModelDefaults:
         """Tokens of one completion where a request doesn't say; never more than the model gives."""
         return min(self.max_tokens or DEFAULT_MAX_TOKENS, limits.max_tokens)
 
-    def nucleus(self) -> float:
-        """The nucleus where a request doesn't say."""
+    def effective_top_p(self) -> float:
+        """The top_p of a call whose request doesn't say."""
         return DEFAULT_TOP_P if self.top_p is None else self.top_p
 
 
@@ -145,7 +145,7 @@ def plan_sampling(
         NotFound: For a prompt id that is not known.
     """
     max_tokens = defaults.tokens(limits) if request.max_tokens is None else request.max_tokens
-    top_p = defaults.nucleus() if request.top_p is None else request.top_p
+    top_p = defaults.effective_top_p() if request.top_p is None else request.top_p
     threshold = DEFAULT_ABSTAIN_THRESHOLD if request.abstain_threshold is None else request.abstain_threshold
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
     temperatures = _temperatures(request, limits, defaults)

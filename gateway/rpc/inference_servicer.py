@@ -34,7 +34,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncIterator[inference_pb2.GenerateResponse]:
         """Samples completions of a conversation with the model that the request names, or with the default model."""
         backend = await self._prepared(request)
-        async with aclosing(backend.pass_on(request, self._time_for(context))) as responses:
+        async with aclosing(backend.forward(request, self._time_for(context))) as responses:
             async for response in responses:
                 yield response
 
@@ -49,7 +49,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             raise error.renamed(lambda field: f"generation.{field}") from error
         headers = StartedHeaders(context)
         try:
-            return await backend.pass_on_all(request, self._time_for(context), headers.send)
+            return await backend.forward_all(request, self._time_for(context), headers.send)
         finally:
             await headers.sent()
 
@@ -109,7 +109,7 @@ def _fill_in(request: inference_pb2.GenerateRequest, backend: GrpcBackend) -> No
     if not request.HasField("max_tokens"):
         request.max_tokens = defaults.tokens(backend.limits)
     if not request.HasField("top_p"):
-        request.top_p = defaults.nucleus()
+        request.top_p = defaults.effective_top_p()
     if request.default_temperature and defaults.temperature is not None:
         for sample in request.samples:
             sample.temperature = defaults.temperature

@@ -1,4 +1,4 @@
-"""Serves other services of the suite at the gateway under their own names, passing bytes on without reading them."""
+"""Serves other services of the suite at the gateway under their own names: a proxy that forwards bytes unread."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _OWN_TO_A_CONNECTION = ("grpc-", ":", "user-agent", "content-type", "te-", REQUE
 """Beginnings of metadata keys that belong to the hop and not to the call."""
 
 
-class Passing:
-    """Passes the calls of one service on: requests, responses, deadline, metadata, status and its details.
+class ServiceProxy:
+    """Forwards the calls of one service: requests, responses, deadline, metadata, status and its details.
 
     Args:
-        service: What is passed on; a method that is not in it is unknown here as well.
+        service: What is forwarded; a method that is not in it is unknown here as well.
         channel: Where to.
         max_in_flight: Calls beyond which a new one is refused.
         default_timeout_s: Time for a call whose caller set no deadline, unless it sends a stream of requests, which
@@ -58,14 +58,14 @@ class Passing:
     def _relay(self, path: str, default_timeout_s: float | None) -> Any:
         async def relay(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             replica = self._enter()
-            metrics.PASSED_IN_FLIGHT.labels(self._channel.name).inc()
+            metrics.PROXIED_IN_FLIGHT.labels(self._channel.name).inc()
             try:
                 async for response in self._call(path, replica, requests, context, default_timeout_s):
                     yield response
             finally:
                 self._in_flight -= 1
                 replica.in_flight -= 1
-                metrics.PASSED_IN_FLIGHT.labels(self._channel.name).dec()
+                metrics.PROXIED_IN_FLIGHT.labels(self._channel.name).dec()
 
         return relay
 
@@ -94,7 +94,7 @@ class Passing:
         method: Any = replica.channel.stream_stream(path)
         remaining = context.time_remaining()
         timeout_s = default_timeout_s if remaining is None else remaining
-        call = method(requests, timeout=timeout_s, metadata=_passed_on(context))
+        call = method(requests, timeout=timeout_s, metadata=_forwarded_metadata(context))
         try:
             initial = _without_hop(await call.initial_metadata())
             if initial:
@@ -116,7 +116,7 @@ def _is_connections(error: grpc.aio.AioRpcError) -> bool:
     return error.code() is grpc.StatusCode.UNAVAILABLE and DETAILS_KEY not in keys
 
 
-def _passed_on(context: Context) -> tuple[tuple[str, str | bytes], ...]:
+def _forwarded_metadata(context: Context) -> tuple[tuple[str, str | bytes], ...]:
     return (*_without_hop(context.invocation_metadata()), (REQUEST_ID_KEY, request_id.get()))
 
 

@@ -1,4 +1,4 @@
-"""The gRPC face of the gateway."""
+"""The gRPC API of the gateway."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
       + Internal             a fault of ours; the log has the details, the caller has the request id
 
 Domain code raises these. One interceptor (`services.serving.interceptors`) turns them into gRPC status with
-google.rpc details; the HTTP face uses the same `Code` table.
+google.rpc details; the HTTP API uses the same `Code` table.
 """
 
 from collections.abc import Callable

@@ -48,7 +48,7 @@ class Health:
                 await self._say(name, self._serving and ready)
 
     async def follow(self, service: str, *, serving: bool) -> None:
-        """Says of a service that is passed on to another server what that server says, while this one serves."""
+        """Says of a service that is proxied to another server what that server says, while this one serves."""
         self._followed[service] = serving
         await self._say(service, self._serving and serving)
 

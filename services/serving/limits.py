@@ -31,7 +31,7 @@ def check_between(field: str, value: float, low: float, high: float) -> None:
 
 
 def check_top_p(field: str, value: float) -> None:
-    """Refuses a nucleus that is not above 0 and at most 1."""
+    """Refuses a top_p that is not above 0 and at most 1."""
     if not 0 < value <= 1:
         raise InvalidArgument(field, f"must be above 0 and at most 1, and is {_exact(value)}", reason="OUT_OF_RANGE")
 

@@ -64,15 +64,15 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
     metadata = {key: value for key, value in info.metadata.items() if key != "request_id"}
     violations = tuple(FieldViolation(v.field, v.description) for v in bad_request.field_violations)
     ours = info.domain == DOMAIN
-    passed_on = ServiceError(
+    failure = ServiceError(
         (message if ours else "") or f"a service behind this one answered {error.code().name}",
         reason=(info.reason if ours else "") or error.code().name,
         violations=violations if ours else (),
         retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if retry else None,
         metadata=metadata if ours else {},
     )
-    passed_on.code = _CODES.get(error.code().value[0], Code.INTERNAL)
-    return passed_on
+    failure.code = _CODES.get(error.code().value[0], Code.INTERNAL)
+    return failure
 
 
 class _SentDetails(NamedTuple):

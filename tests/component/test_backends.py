@@ -99,18 +99,18 @@ async def test_calls_go_on_while_a_second_server_of_the_model_comes_and_becomes_
     async with pool(first.address, second.address) as backends:
         await backends.start()
         held = await backends.find("m")
-        call = asyncio.create_task(held.pass_on_all(inference_pb2.GenerateAllRequest(), 10))
+        call = asyncio.create_task(held.forward_all(inference_pb2.GenerateAllRequest(), 10))
         await until(lambda: second.calls == 1)
         await first.start()
         await until(lambda: len(backends._backends) == 1)
         assert await call is not None
         for _ in range(6):  # whoever holds the backend that is no longer one of its own
-            await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+            await held.forward_all(inference_pb2.GenerateAllRequest(), 10)
         await until(lambda: first.calls > 0)
         (state,) = await backends.states()
         assert state.address == f"{first.address},{second.address}"
         await second.stop()
-        assert await (await backends.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
+        assert await (await backends.find("m")).forward_all(inference_pb2.GenerateAllRequest(), 10) is not None
     await first.stop()
 
 
@@ -145,7 +145,7 @@ async def test_replicas_that_all_hold_another_model_serve_it() -> None:
         backend = await backends.find("another")
         async with asyncio.timeout(10):
             while not all(model.calls for model in models):
-                await backend.pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+                await backend.forward_all(inference_pb2.GenerateAllRequest(), 10)
         assert backend.model.name == "another"
     for model in models:
         await model.stop()
@@ -164,7 +164,7 @@ async def test_a_replica_of_another_model_is_not_used_beside_one_that_serves() -
         await asyncio.sleep(1.0)
         before = models[0].calls
         for _ in range(6):
-            await (await backends.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10)
+            await (await backends.find("m")).forward_all(inference_pb2.GenerateAllRequest(), 10)
         assert models[0].calls == before
     for model in models:
         await model.stop()
@@ -189,13 +189,13 @@ async def test_an_address_that_goes_while_it_is_asked_ends_nothing(monkeypatch: 
         with_dead = False
         await asyncio.sleep(1.0)
         assert backends.callable
-        assert await (await backends.find("m")).pass_on_all(inference_pb2.GenerateAllRequest(), 10) is not None
+        assert await (await backends.find("m")).forward_all(inference_pb2.GenerateAllRequest(), 10) is not None
     sink.close()
     await model.stop()
 
 
 @asynccontextmanager
-async def passing_on(backends: BackendPool) -> AsyncIterator[str]:
+async def forwarding(backends: BackendPool) -> AsyncIterator[str]:
     """The address of a gateway's inference service in front of a pool."""
     server = grpc.aio.server(interceptors=[CallInterceptor()])
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(backends, GatewaySettings()), server)
@@ -213,7 +213,7 @@ async def test_a_gateway_behind_a_gateway_says_at_once_that_a_model_has_begun_to
     asked = inference_pb2.GenerateAllRequest(generation={"model": "m", "messages": [{"text": "What?"}]})
     async with (
         pool(model.address) as backends,
-        passing_on(backends) as address,
+        forwarding(backends) as address,
         pool(address) as outer,
         asyncio.timeout(30),
     ):
@@ -221,7 +221,7 @@ async def test_a_gateway_behind_a_gateway_says_at_once_that_a_model_has_begun_to
         await outer.start()
         held, begun = await outer.find("m"), asyncio.Event()
         model.begins = True
-        call = asyncio.create_task(held.pass_on_all(asked, 40, begun.set))
+        call = asyncio.create_task(held.forward_all(asked, 40, begun.set))
         await begun.wait()
         # The model's server is lost when it had begun, and no call may be made of that anew.
         await model.stop()
@@ -237,9 +237,9 @@ async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
     async with pool(model.address) as backends:
         await backends.start()
         held, begun = await backends.find("m"), asyncio.Event()
-        assert await held.pass_on_all(inference_pb2.GenerateAllRequest(), 10, begun.set) is not None
+        assert await held.forward_all(inference_pb2.GenerateAllRequest(), 10, begun.set) is not None
         assert not begun.is_set()
         model.answer_s = 60.0
         with pytest.raises(DeadlineExceeded):
-            await held.pass_on_all(inference_pb2.GenerateAllRequest(), 0.3, begun.set)
+            await held.forward_all(inference_pb2.GenerateAllRequest(), 0.3, begun.set)
     await model.stop()

@@ -43,7 +43,7 @@ def test_generating_the_stubs_again_changes_nothing() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_http_faces_comments_are_those_of_the_contract() -> None:
+def test_the_http_apis_comments_are_those_of_the_contract() -> None:
     # Runs after the stubs were generated above: that makes the generator's environment where there is none.
     assert contract_comments.FILE.read_text() == contract_comments.text(), "run make proto"
 

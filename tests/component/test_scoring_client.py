@@ -54,7 +54,7 @@ async def scoring(servicer: ScoringServicer | None) -> AsyncIterator[GrpcScoring
     channel = ServiceChannel("scoring", SERVICE, settings.scoring, settings)
     await channel.refresh()
     assert channel.serving
-    yield GrpcScoring(channel, patience_s=30, max_chars=16_384)
+    yield GrpcScoring(channel, hung_after_s=30, max_chars=16_384)
     await channel.close()
     await server.stop(0)
 

@@ -137,10 +137,10 @@ def test_each_code_has_the_number_and_the_name_of_googles_table_and_one_http_sta
 async def test_an_error_passed_on_through_another_server_stays_the_same() -> None:
     async with wire.serve(**METHODS) as behind:
 
-        async def pass_on(request: str, context: grpc.aio.ServicerContext[Any, Any]) -> str:
+        async def forward(request: str, context: grpc.aio.ServicerContext[Any, Any]) -> str:
             raise from_rpc_error(await wire.failure(behind.unary("Fail", request)))
 
-        async with wire.serve({"PassOn": pass_on}) as front:
+        async with wire.serve({"PassOn": forward}) as front:
             for code in Code:
                 error = await wire.failure(front.unary("PassOn", code.name, metadata=(("x-request-id", "front"),)))
                 assert same(from_rpc_error(error), error_of(code))

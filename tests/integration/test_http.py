@@ -1,4 +1,4 @@
-"""The HTTP face under BentoML, in front of a gateway and a scripted model, with other people's clients."""
+"""The HTTP API under BentoML, in front of a gateway and a scripted model, with other people's clients."""
 
 import asyncio
 import base64
@@ -23,23 +23,23 @@ import websockets
 from pydantic import BaseModel
 
 from tests.support import processes
-from tests.support.http_face import parse_events
+from tests.support.http_api import parse_events
 from tests.support.pictures import photograph
-from tests.support.processes import HttpFace, Suite
+from tests.support.processes import HttpApi, Suite
 
 PICTURE = photograph(1)
 
 
 @pytest.fixture(scope="module")
-def http(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpFace]:
+def http(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpApi]:
     odd = {"reflection": "true", "prot": 80}  # what is ignored is reported, see below
-    with processes.http_face(tmp_path_factory.mktemp("http") / "http.log", suite.gateway.address, **odd) as face:
+    with processes.http_api(tmp_path_factory.mktemp("http") / "http.log", suite.gateway.address, **odd) as face:
         face.wait_for()
         yield face
 
 
 @pytest.fixture(scope="module")
-def chat(http: HttpFace) -> Iterator[openai.OpenAI]:
+def chat(http: HttpApi) -> Iterator[openai.OpenAI]:
     """OpenAI's own client."""
     with openai.OpenAI(base_url=f"{http.url}/v1", api_key="none", max_retries=0, timeout=60) as client:
         yield client
@@ -50,7 +50,7 @@ def curl(*arguments: str) -> str:
     return result.stdout
 
 
-def test_curl_sends_a_picture_as_a_form(http: HttpFace, tmp_path: Path) -> None:
+def test_curl_sends_a_picture_as_a_form(http: HttpApi, tmp_path: Path) -> None:
     file = tmp_path / "home.jpg"
     file.write_bytes(PICTURE)
     answer = json.loads(curl("-F", f"image=@{file}", "-F", "n=3", "-F", "seed=7", f"{http.url}/v1/detect"))
@@ -63,14 +63,14 @@ def test_curl_sends_a_picture_as_a_form(http: HttpFace, tmp_path: Path) -> None:
     assert [each["text"] for each in again["completions"]] == [each["text"] for each in answer["completions"]]
 
 
-def test_curl_receives_each_completion_as_an_event(http: HttpFace, tmp_path: Path) -> None:
+def test_curl_receives_each_completion_as_an_event(http: HttpApi, tmp_path: Path) -> None:
     file = tmp_path / "home.jpg"
     file.write_bytes(PICTURE)
     events = parse_events(curl("-N", "-F", f"image=@{file}", "-F", "n=2", f"{http.url}/v1/detect/stream"))
     assert [name for name, _ in events if name != ":"] == ["completion", "completion", "summary"]
 
 
-def test_curl_receives_a_chat_as_it_is_generated(http: HttpFace, tmp_path: Path) -> None:
+def test_curl_receives_a_chat_as_it_is_generated(http: HttpApi, tmp_path: Path) -> None:
     body = tmp_path / "chat.json"
     fields = {"model": "scripted", "messages": question("What needs attention here?"), "temperature": 0}
     body.write_text(json.dumps(fields | {"stream": True, "stream_options": {"include_usage": True}}))
@@ -86,7 +86,7 @@ def test_curl_receives_a_chat_as_it_is_generated(http: HttpFace, tmp_path: Path)
 
 
 def commands(document: str) -> list[str]:
-    """The commands of a document that ask the HTTP face, as they are written there."""
+    """The commands of a document that ask the HTTP API, as they are written there."""
     found: list[list[str]] = []
     goes_on = ends_with = ""
     for line in (processes.ROOT / document).read_text().splitlines():
@@ -112,7 +112,7 @@ def test_documents_have_commands_that_are_tried_here() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_documents_work_as_they_are_written(http: HttpFace, command: str) -> None:
+def test_commands_of_the_documents_work_as_they_are_written(http: HttpApi, command: str) -> None:
     tried = command.replace("http://127.0.0.1:8080", http.url).replace("python ", f"{sys.executable} ", 1)
     tried = re.sub("^curl ", "curl -sS -m 60 -w '\\n%{http_code}' ", tried)
     result = subprocess.run(
@@ -131,7 +131,7 @@ def test_commands_of_the_documents_work_as_they_are_written(http: HttpFace, comm
         assert body.count('"first_sentence"') >= 3
 
 
-def test_errors_of_the_suite_arrive_as_problems(http: HttpFace) -> None:
+def test_errors_of_the_suite_arrive_as_problems(http: HttpApi) -> None:
     status = "\n%{http_code} %{content_type}"
     unreadable = curl("-F", "image=@/dev/null;filename=x", "-w", status, f"{http.url}/v1/detect")
     body, _, rest = unreadable.rpartition("\n")
@@ -141,7 +141,7 @@ def test_errors_of_the_suite_arrive_as_problems(http: HttpFace) -> None:
     assert (rest, json.loads(body)["reason"]) == ("404 application/problem+json", "NO_ROUTE")
 
 
-async def test_a_websocket_goes_through(http: HttpFace) -> None:
+async def test_a_websocket_goes_through(http: HttpApi) -> None:
     async with websockets.connect(f"{http.url.replace('http', 'ws')}/v1/watch") as socket, asyncio.timeout(60):
         await socket.send('{"frame": {"frame_id": "soon"}}')
         failed = json.loads(await socket.recv())
@@ -150,7 +150,7 @@ async def test_a_websocket_goes_through(http: HttpFace) -> None:
     assert socket.close_code == 1008
 
 
-async def test_a_page_of_another_site_is_refused_and_probes_are_not(http: HttpFace) -> None:
+async def test_a_page_of_another_site_is_refused_and_probes_are_not(http: HttpApi) -> None:
     status = ("-o", "/dev/null", "-w", "%{http_code}")
     assert (
         curl(*status, "-H", "Origin: https://elsewhere.example", "-F", "image=@/dev/null", f"{http.url}/v1/images")
@@ -166,7 +166,7 @@ async def test_a_page_of_another_site_is_refused_and_probes_are_not(http: HttpFa
     assert refused.value.response.status_code == 403
 
 
-def test_models_prompts_health_and_metrics_are_there(http: HttpFace) -> None:
+def test_models_prompts_health_and_metrics_are_there(http: HttpApi) -> None:
     with openai.OpenAI(base_url=f"{http.url}/v1", api_key="none") as client:
         models = list(client.models.list())
         assert [model.id for model in models] == ["scripted"]
@@ -180,13 +180,13 @@ def test_models_prompts_health_and_metrics_are_there(http: HttpFace) -> None:
     assert 'axia_http_requests_total{method="GET",route="/v1/prompts",status="200"}' in metrics
 
 
-def test_settings_that_are_ignored_are_reported_once_by_all_its_processes(http: HttpFace) -> None:
+def test_settings_that_are_ignored_are_reported_once_by_all_its_processes(http: HttpApi) -> None:
     log = http.log.read_text()
     assert log.count("AXIA_HTTP_REFLECTION has no effect") == 1
     assert log.count("AXIA_HTTP_PROT is not a setting and is ignored; did you mean AXIA_HTTP_PORT?") == 1
 
 
-def test_a_client_made_from_the_document_detects_values(http: HttpFace, tmp_path: Path) -> None:
+def test_a_client_made_from_the_document_detects_values(http: HttpApi, tmp_path: Path) -> None:
     config = tmp_path / "generator.yaml"
     config.write_text("post_hooks: []\n")
     made = tmp_path / "axia_http_client"
@@ -297,7 +297,7 @@ def test_openais_client_gets_json_by_a_schema(tmp_path: Path) -> None:
     with (
         processes.inference(tmp_path / "inference.log", engine="scripted", answers=answers) as inference,
         processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=0.2) as gateway,
-        processes.http_face(tmp_path / "http.log", gateway.address) as face,
+        processes.http_api(tmp_path / "http.log", gateway.address) as face,
         openai.OpenAI(base_url=f"{face.url}/v1", api_key="none", max_retries=0, timeout=60) as chat,
     ):
         face.wait_for()
@@ -355,7 +355,7 @@ def test_a_signal_lets_a_stream_in_flight_end_and_frees_the_port(tmp_path: Path)
     with (
         processes.inference(tmp_path / "inference.log", engine="scripted", answers=answers) as inference,
         processes.gateway(tmp_path / "gateway.log", inference.address, refresh_s=0.2) as gateway,
-        processes.http_face(tmp_path / "http.log", gateway.address) as face,
+        processes.http_api(tmp_path / "http.log", gateway.address) as face,
     ):
         face.wait_for()
         command = ["curl", "-sSN", "-m", "60", "-F", f"image=@{picture}", "-F", "n=1", f"{face.url}/v1/detect/stream"]

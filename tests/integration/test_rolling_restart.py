@@ -116,7 +116,7 @@ def test_no_call_fails_while_every_server_is_restarted(tmp_path: Path) -> None:
             server.wait_for("SERVING")
         both = ",".join(own.address for own in gateways)
         faces = [
-            stack.enter_context(processes.http_face(tmp_path / f"http{own}.log", both, lame_duck_seconds=1))
+            stack.enter_context(processes.http_api(tmp_path / f"http{own}.log", both, lame_duck_seconds=1))
             for own in range(2)
         ]
         for face in faces:

@@ -155,8 +155,8 @@ def gateway(log: Path, inference_address: str, **settings: object) -> Iterator[S
         server.stop()
 
 
-class HttpFace:
-    """The gateway's HTTP face under BentoML, in a process group of its own."""
+class HttpApi:
+    """The gateway's HTTP API under BentoML, in a process group of its own."""
 
     def __init__(self, log: Path, home: Path, **settings: object) -> None:
         self.port, self.metrics_port = free_port(), free_port()
@@ -200,10 +200,10 @@ class HttpFace:
 
 
 @contextmanager
-def http_face(log: Path, gateway_address: str, **settings: object) -> Iterator[HttpFace]:
-    """The HTTP face in front of a gateway."""
-    face = HttpFace(log, log.parent / "bentoml", gateway=gateway_address, **settings)
+def http_api(log: Path, gateway_address: str, **settings: object) -> Iterator[HttpApi]:
+    """The HTTP API in front of a gateway."""
+    api = HttpApi(log, log.parent / "bentoml", gateway=gateway_address, **settings)
     try:
-        yield face
+        yield api
     finally:
-        face.stop()
+        api.stop()

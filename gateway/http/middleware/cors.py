@@ -1,4 +1,4 @@
-"""Who may drive the HTTP face from a browser: the page's origin and the name that the browser resolved."""
+"""Who may drive the HTTP API from a browser: the page's origin and the name that the browser resolved."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -56,14 +56,14 @@ def admission(settings: HttpSettings) -> Admission:
     return refusal
 
 
-def sharing(settings: HttpSettings) -> Callable[[ASGIApp], ASGIApp]:
+def cors(settings: HttpSettings) -> Callable[[ASGIApp], ASGIApp]:
     """Lets the pages of allowed origins send what they have to ask for first, and read the answers (CORS).
 
     It changes nothing where no origin is allowed, and refuses nobody: that is `admission`'s.
     """
     origins = _lowered(settings.allowed_origins)
 
-    def share(app: ASGIApp) -> ASGIApp:
+    def wrap(app: ASGIApp) -> ASGIApp:
         if not origins:
             return app
         # Any header may be sent: OpenAI's client has a dozen of its own. Cookies are not asked for, so none are sent.
@@ -71,7 +71,7 @@ def sharing(settings: HttpSettings) -> Callable[[ASGIApp], ASGIApp]:
             app, allow_origins=origins, allow_methods=_METHODS, allow_headers=("*",), expose_headers=_READABLE
         )
 
-    return share
+    return wrap
 
 
 def _lowered(names: Sequence[str]) -> frozenset[str]:

@@ -32,7 +32,7 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "WEBSOCKET"})
 
 
-class Edge:
+class RequestMiddleware:
     """Wraps the application.
 
     Args:
@@ -40,7 +40,7 @@ class Edge:
         max_in_flight: Requests beyond which a new one is refused.
         body_limit: Bytes that a request's body may have, by path and media type.
         refusal: Why a request is refused by its origin or the name of its host.
-        share: Wraps what answers the requests that are not refused, so that pages of allowed origins may read it.
+        cors: Wraps what answers the requests that are not refused, so that pages of allowed origins may read it.
         slow_s: How long callers may take to send a body or read an answer; see `Pace`.
     """
 
@@ -50,12 +50,12 @@ class Edge:
         max_in_flight: int,
         body_limit: Callable[[Scope], int],
         refusal: Admission,
-        share: Callable[[ASGIApp], ASGIApp],
+        cors: Callable[[ASGIApp], ASGIApp],
         slow_s: float,
     ) -> None:
         self._app = app
         self._refusal = refusal
-        self._admitted = share(self._within_bounds)
+        self._admitted = cors(self._within_bounds)
         self._max_in_flight = max_in_flight
         self._body_limit = body_limit
         self._in_flight = 0

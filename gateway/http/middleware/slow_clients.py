@@ -18,7 +18,7 @@ _STALLED_S = 1.0
 
 @dataclass(eq=False)
 class _Waiting:
-    """A request that waits for the next piece of its body."""
+    """A request that waits for the next chunk of its body."""
 
     since: float
     limit: asyncio.Timeout

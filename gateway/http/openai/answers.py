@@ -25,7 +25,7 @@ _FINISH_REASONS = {
 
 
 async def _events(asked: Asked, timeout_s: float | None, context: Context) -> AsyncGenerator[Any, None]:
-    """Pieces of completions, completions as they end, then the summary; errors with OpenAI's field names."""
+    """Deltas of completions, completions as they end, then the summary; errors with OpenAI's field names."""
     try:
         async with aclosing(context.gateway.stream(_GENERATE, asked.generate, timeout_s)) as responses:
             async for response in responses:
@@ -106,7 +106,7 @@ async def chunks(asked: Asked, timeout_s: float | None, context: Context) -> Asy
     begun: set[int] = set()
     last: dict[str, Any] | None = None  # held back until it is known whether it is the last with a choice
 
-    def piece(index: int, text: str, reasoning: str) -> ServerSentEvent:
+    def delta_event(index: int, text: str, reasoning: str) -> ServerSentEvent:
         delta = {"content": text} if text or index not in begun else {}
         role = {} if index in begun else {"role": "assistant"}
         begun.add(index)
@@ -128,11 +128,11 @@ async def chunks(asked: Asked, timeout_s: float | None, context: Context) -> Asy
                 yield json_event(None, last)
                 last = None
             if isinstance(event, inference_pb2.TextDelta):
-                yield piece(event.index, event.text, event.reasoning)
+                yield delta_event(event.index, event.text, event.reasoning)
                 continue
             counts.add(event)
-            if event.index not in begun:  # it said nothing, or its server is of a release that sends no pieces
-                yield piece(event.index, event.text, event.reasoning)
+            if event.index not in begun:  # it said nothing, or its server is of a release that sends no deltas
+                yield delta_event(event.index, event.text, event.reasoning)
             last = head | {"choices": [_choice(event.index, {}, _finish(event))]} | usage
     raise _incomplete()
 

@@ -30,7 +30,7 @@ _Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _WHOLE = BeforeValidator(_as_whole, json_schema_input_type=int)
 _Count = Annotated[int, _WHOLE, Field(strict=True, ge=1, le=UNLIMITED)]
 _MAX_N = 1024
-"""Completions that this face builds a request for at most; the model's own bound is lower."""
+"""Completions that this API builds a request for at most; the model's own bound is lower."""
 
 
 class _Part(BaseModel):
@@ -51,7 +51,7 @@ def _as_object(value: object) -> object:
 
 
 class ContentPart(_Part):
-    """A piece of a message: a text or a picture."""
+    """A part of a message: a text or a picture."""
 
     type: Literal["text", "image_url"]
     text: StrictStr | None = None

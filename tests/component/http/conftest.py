@@ -1,10 +1,10 @@
-"""The HTTP face over real HTTP, in front of a scripted gateway in the same process."""
+"""The HTTP API over real HTTP, in front of a scripted gateway in the same process."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.http_face import Face, FakeGateway, face
+from tests.support.http_api import Api, FakeGateway, http_api
 
 
 @pytest.fixture
@@ -14,6 +14,6 @@ async def gateway() -> AsyncIterator[FakeGateway]:
 
 
 @pytest.fixture
-async def http(gateway: FakeGateway) -> AsyncIterator[Face]:
-    async with face(gateway) as running:
+async def http(gateway: FakeGateway) -> AsyncIterator[Api]:
+    async with http_api(gateway) as running:
         yield running

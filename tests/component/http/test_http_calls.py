@@ -6,14 +6,14 @@ import pytest
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
 from gateway.http.transcoding.calls import CALLS
 from services.serving.errors import InvalidArgument, ResourceExhausted
-from tests.support.http_face import Face, FakeGateway, face
+from tests.support.http_api import Api, FakeGateway, http_api
 from tests.support.pictures import photograph
 
 PICTURE = photograph(1, (64, 48))
 BASE64 = base64.b64encode(PICTURE).decode()
 
 
-async def test_a_picture_in_base64_reaches_the_gateway_with_its_fields(http: Face, gateway: FakeGateway) -> None:
+async def test_a_picture_in_base64_reaches_the_gateway_with_its_fields(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["DetectValues"] = gateway_pb2.DetectValuesResponse(
         model="m", completions=[inference_pb2.Completion(index=0, seed=2**53 - 1, first_sentence="Ein Kind über")]
     )
@@ -31,7 +31,7 @@ async def test_a_picture_in_base64_reaches_the_gateway_with_its_fields(http: Fac
     assert "alignment" not in answer
 
 
-async def test_a_form_takes_the_file_and_fields_one_by_one_or_as_json(http: Face, gateway: FakeGateway) -> None:
+async def test_a_form_takes_the_file_and_fields_one_by_one_or_as_json(http: Api, gateway: FakeGateway) -> None:
     files = {"image": ("home.png", PICTURE, "image/png")}
     fields = {"n": "2", "temperatures": ["0", "1.5"], "full_text": "true", "prompt_text": "3", "seed": "7"}
     assert (await http.post("/v1/detect", files=files, data=fields)).status_code == 200
@@ -41,7 +41,7 @@ async def test_a_form_takes_the_file_and_fields_one_by_one_or_as_json(http: Face
     assert gateway.requests[0].image.data == PICTURE
 
 
-async def test_a_form_with_several_files_judges_several_pictures(http: Face, gateway: FakeGateway) -> None:
+async def test_a_form_with_several_files_judges_several_pictures(http: Api, gateway: FakeGateway) -> None:
     files = [("image", ("a.png", PICTURE)), ("image", ("b.png", PICTURE[:-1]))]
     data = {"traits": ["I love the sea.", "I work."], "strategy": "INTEREST_STRATEGY_ISQ"}
     assert (await http.post("/v1/interest", files=files, data=data)).status_code == 200
@@ -72,7 +72,7 @@ async def test_a_form_with_several_files_judges_several_pictures(http: Face, gat
     ],
 )
 async def test_a_wrong_field_is_named_with_what_would_be_right(
-    http: Face, gateway: FakeGateway, body: object, field: str, says: str
+    http: Api, gateway: FakeGateway, body: object, field: str, says: str
 ) -> None:
     response = await http.post("/v1/detect", json=body)
     assert response.status_code == 400
@@ -87,7 +87,7 @@ async def test_a_wrong_field_is_named_with_what_would_be_right(
 BROKEN = "body: is not JSON: Expecting property name enclosed in double quotes at line 1, column 2"
 
 
-async def test_a_body_that_is_no_json_or_of_another_type_is_refused(http: Face) -> None:
+async def test_a_body_that_is_no_json_or_of_another_type_is_refused(http: Api) -> None:
     broken = await http.post("/v1/search/text", content=b"{", headers={"content-type": "application/json"})
     assert (broken.status_code, broken.json()["detail"]) == (400, BROKEN)
     other = await http.post("/v1/search/text", content=b"hello", headers={"content-type": "text/plain"})
@@ -113,13 +113,13 @@ async def test_a_body_that_is_no_json_or_of_another_type_is_refused(http: Face) 
         f"DATA:;base64,{BASE64}",
     ],
 )
-async def test_base64_is_taken_as_clients_write_it(http: Face, gateway: FakeGateway, spelling: str) -> None:
+async def test_base64_is_taken_as_clients_write_it(http: Api, gateway: FakeGateway, spelling: str) -> None:
     response = await http.post("/v1/detect", json={"image": {"data": spelling}})
     assert response.status_code == 200, response.text
     assert gateway.requests[0].image.data == PICTURE
 
 
-async def test_half_a_character_is_named_wherever_it_is(http: Face, gateway: FakeGateway) -> None:
+async def test_half_a_character_is_named_wherever_it_is(http: Api, gateway: FakeGateway) -> None:
     json_type = {"content-type": "application/json"}
     alone = await http.post("/v1/search/text", content=rb'{"query": "a \ud83d hug"}', headers=json_type)
     assert (alone.status_code, alone.json()["violations"][0]["field"]) == (400, "query")
@@ -132,7 +132,7 @@ async def test_half_a_character_is_named_wherever_it_is(http: Face, gateway: Fak
     assert gateway.requests == []
 
 
-async def test_a_forms_empty_text_part_counts_as_left_out(http: Face, gateway: FakeGateway) -> None:
+async def test_a_forms_empty_text_part_counts_as_left_out(http: Api, gateway: FakeGateway) -> None:
     """Swagger UI sends every part of a form, those without a text too."""
     files = {"image": ("home.jpg", PICTURE), "request": (None, b"")}
     assert (await http.post("/v1/detect", files=files)).status_code == 200
@@ -148,7 +148,7 @@ async def test_a_body_beyond_the_bound_is_refused_while_it_is_read(gateway: Fake
         for _ in range(16):
             yield b" " * 2**20
 
-    async with face(gateway, max_image_mib=0.1) as http:
+    async with http_api(gateway, max_image_mib=0.1) as http:
         announced = await http.post("/v1/detect", content=b" " * 6 * 2**20)
         assert (announced.status_code, announced.json()["reason"]) == (413, "BODY_TOO_LARGE")
         chunked = await http.post("/v1/detect", content=endless(), headers={"content-type": "application/json"})
@@ -156,7 +156,7 @@ async def test_a_body_beyond_the_bound_is_refused_while_it_is_read(gateway: Fake
     assert gateway.requests == []
 
 
-async def test_an_error_of_the_gateway_is_a_problem_with_everything_it_said(http: Face, gateway: FakeGateway) -> None:
+async def test_an_error_of_the_gateway_is_a_problem_with_everything_it_said(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["DetectValues"] = ResourceExhausted(
         "the queue is full", reason="QUEUE_FULL", retry_after_s=1.2, metadata={"queue": "8"}
     )
@@ -180,14 +180,14 @@ async def test_an_error_of_the_gateway_is_a_problem_with_everything_it_said(http
     assert refused["violations"] == [{"field": "image.data", "description": "is damaged"}]
 
 
-async def test_a_fault_tells_nothing_of_itself(http: Face, gateway: FakeGateway) -> None:
+async def test_a_fault_tells_nothing_of_itself(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["GetStats"] = RuntimeError("/etc/secret")
     response = await http.get("/v1/stats")
     assert response.status_code == 500
     assert "secret" not in response.text
 
 
-async def test_the_request_id_and_the_timeout_travel_to_the_gateway(http: Face, gateway: FakeGateway) -> None:
+async def test_the_request_id_and_the_timeout_travel_to_the_gateway(http: Api, gateway: FakeGateway) -> None:
     response = await http.get("/v1/values", headers={"X-Request-Timeout": "7.5"})
     assert gateway.request_ids == [response.headers["x-request-id"]]
     assert gateway.time_remaining is not None
@@ -197,13 +197,11 @@ async def test_the_request_id_and_the_timeout_travel_to_the_gateway(http: Face, 
         assert refused.json()["violations"][0]["field"] == "X-Request-Timeout"
 
 
-async def test_a_deadline_that_passes_and_a_gateway_that_is_gone_have_statuses(
-    http: Face, gateway: FakeGateway
-) -> None:
+async def test_a_deadline_that_passes_and_a_gateway_that_is_gone_have_statuses(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["GetStats"] = [30.0]
     late = await http.get("/v1/stats", headers={"X-Request-Timeout": "0.2"})
     assert (late.status_code, late.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
-    async with face(None) as alone:
+    async with http_api(None) as alone:
         gone = await alone.get("/v1/stats", headers={"X-Request-Timeout": "5"})
         assert (gone.status_code, gone.json()["reason"]) == (503, "GATEWAY_UNREACHABLE")
         assert (await alone.get("/readyz")).status_code == 503
@@ -213,7 +211,7 @@ async def test_a_deadline_that_passes_and_a_gateway_that_is_gone_have_statuses(
 
 async def test_more_requests_than_the_bound_are_refused_with_a_pause(gateway: FakeGateway) -> None:
     gateway.answers["AssessPreference"] = [gateway_pb2.AssessPreferenceResponse(plan={"pictures": 1}), 30.0]
-    async with face(gateway, max_concurrent_calls=1) as http:
+    async with http_api(gateway, max_concurrent_calls=1) as http:
         async with http.stream("POST", "/v1/preference", json={}) as held:
             assert held.status_code == 200
             refused = await http.get("/v1/values")
@@ -221,14 +219,14 @@ async def test_more_requests_than_the_bound_are_refused_with_a_pause(gateway: Fa
         assert refused.headers["retry-after"] == "1"
 
 
-async def test_an_unknown_address_and_method_are_problems_too(http: Face) -> None:
+async def test_an_unknown_address_and_method_are_problems_too(http: Api) -> None:
     for response, status in ((await http.get("/v1/nothing"), 404), (await http.get("/v1/detect"), 405)):
         assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
         assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if not call.method.server_streaming], ids=lambda c: c.path)
-async def test_every_call_of_the_table_reaches_its_method(http: Face, gateway: FakeGateway, call: object) -> None:
+async def test_every_call_of_the_table_reaches_its_method(http: Api, gateway: FakeGateway, call: object) -> None:
     path = call.path.replace("{id}", "some")  # type: ignore[attr-defined]
     response = await http.request(call.verb, path, json={} if call.verb == "POST" else None)  # type: ignore[attr-defined]
     assert response.status_code == 200, response.text
@@ -247,7 +245,7 @@ def test_every_method_of_the_public_services_has_an_address() -> None:
     assert {method.full_name for service in services for method in service.methods} == here
 
 
-async def test_the_page_needs_no_other_host(http: Face) -> None:
+async def test_the_page_needs_no_other_host(http: Api) -> None:
     page = await http.get("/", follow_redirects=True)
     assert page.url.path == "/docs"
     assert "https://" not in page.text
@@ -256,7 +254,7 @@ async def test_the_page_needs_no_other_host(http: Face) -> None:
         assert (await http.get(f"/docs/assets/{asset}")).status_code == 200
 
 
-async def test_the_document_describes_every_field_with_the_contracts_comments(http: Face) -> None:
+async def test_the_document_describes_every_field_with_the_contracts_comments(http: Api) -> None:
     schemas = (await http.get("/openapi.json")).json()["components"]["schemas"]
     bare = [
         f"{name}.{field}"

@@ -8,7 +8,7 @@ import pytest
 from axia.v1 import gateway_pb2, inference_pb2
 from gateway.protocols.sampling import completion_seed
 from services.serving.errors import InvalidArgument, NotFound, ResourceExhausted
-from tests.support.http_face import Face, FakeGateway
+from tests.support.http_api import Api, FakeGateway
 from tests.support.pictures import photograph
 
 PICTURE = photograph(3, (64, 48))
@@ -30,11 +30,11 @@ def question(**more: Any) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": "What is it?"}], **more}
 
 
-async def chat(http: Face, **more: Any) -> Any:
+async def chat(http: Api, **more: Any) -> Any:
     return await http.post("/v1/chat/completions", json=question(**more))
 
 
-async def test_a_conversation_reaches_the_model_as_one_generation(http: Face, gateway: FakeGateway) -> None:
+async def test_a_conversation_reaches_the_model_as_one_generation(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["Generate"] = ANSWERS
     picture = [{"type": "text", "text": "What"}, {"type": "image_url", "image_url": {"url": URL, "detail": "low"}}]
     messages = [
@@ -64,7 +64,7 @@ async def test_a_conversation_reaches_the_model_as_one_generation(http: Face, ga
     assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 
 
-async def test_reasoning_is_given_beside_the_answer(http: Face, gateway: FakeGateway) -> None:
+async def test_reasoning_is_given_beside_the_answer(http: Api, gateway: FakeGateway) -> None:
     thought = {
         "index": 0,
         "text": "A dog.",
@@ -89,7 +89,7 @@ async def test_reasoning_is_given_beside_the_answer(http: Face, gateway: FakeGat
     assert "reasoning_content" not in (await chat(http)).json()["choices"][0]["message"]
 
 
-async def test_a_seed_gives_each_completion_the_designs_seed(http: Face, gateway: FakeGateway) -> None:
+async def test_a_seed_gives_each_completion_the_designs_seed(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["Generate"] = ANSWERS
     await chat(http, n=2, seed=5)
     assert [sample.seed for sample in gateway.requests[0].samples] == [completion_seed(5, i, "") for i in (0, 1)]
@@ -100,7 +100,7 @@ async def test_a_seed_gives_each_completion_the_designs_seed(http: Face, gateway
     assert drawn[0] != drawn[1]
 
 
-async def test_what_is_not_given_is_left_to_the_models_defaults_and_told(http: Face, gateway: FakeGateway) -> None:
+async def test_what_is_not_given_is_left_to_the_models_defaults_and_told(http: Api, gateway: FakeGateway) -> None:
     first = {"index": 0, "text": "First.", "temperature": 0.25}
     used = {"prompt_tokens": 11, "model": {"name": "m"}, "top_p": 0.9, "max_tokens": 40}
     gateway.answers["Generate"] = [
@@ -122,7 +122,7 @@ async def test_what_is_not_given_is_left_to_the_models_defaults_and_told(http: F
 
 
 async def test_a_stream_of_an_earlier_server_has_each_completion_whole_and_counts_on_request(
-    http: Face, gateway: FakeGateway
+    http: Api, gateway: FakeGateway
 ) -> None:
     gateway.answers["Generate"] = ANSWERS
     body = question(n=2, stream=True, stream_options={"include_usage": True})
@@ -158,9 +158,7 @@ async def test_a_stream_of_an_earlier_server_has_each_completion_whole_and_count
         ({"seed": -2}, "seed", "at least 0"),
     ],
 )
-async def test_what_is_not_offered_is_refused_by_name(
-    http: Face, fields: dict[str, Any], field: str, says: str
-) -> None:
+async def test_what_is_not_offered_is_refused_by_name(http: Api, fields: dict[str, Any], field: str, says: str) -> None:
     response = await chat(http, **fields)
     assert response.status_code == 400
     assert response.json()["violations"][0]["field"] == field
@@ -172,7 +170,7 @@ def delta(index: int, text: str = "", reasoning: str = "") -> inference_pb2.Gene
     return inference_pb2.GenerateResponse(delta={"index": index, "text": text, "reasoning": reasoning})
 
 
-async def test_a_stream_sends_text_as_it_comes(http: Face, gateway: FakeGateway) -> None:
+async def test_a_stream_sends_text_as_it_comes(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["Generate"] = [
         STARTED, delta(1, reasoning="Hm."), delta(1, "Sec"), delta(0, "First."), delta(1, "ond."), *ANSWERS[1:],
     ]  # fmt: skip
@@ -195,7 +193,7 @@ async def test_a_stream_sends_text_as_it_comes(http: Face, gateway: FakeGateway)
     assert not gateway.requests[1].text_deltas
 
 
-async def test_a_token_count_over_the_limit_is_lowered_and_said(http: Face, gateway: FakeGateway) -> None:
+async def test_a_token_count_over_the_limit_is_lowered_and_said(http: Api, gateway: FakeGateway) -> None:
     used = {"prompt_tokens": 11, "model": {"name": "m"}, "max_tokens": 40}
     gateway.answers["Generate"] = [*ANSWERS[:-1], inference_pb2.GenerateResponse(summary=used)]
     answer = (await chat(http, max_tokens=8192)).json()
@@ -208,7 +206,7 @@ async def test_a_token_count_over_the_limit_is_lowered_and_said(http: Face, gate
 
 
 @pytest.mark.parametrize("fields", [{"tools": []}, {"frequency_penalty": 0.0}, {"stop": None}, {"user": "me"}])
-async def test_what_asks_for_nothing_is_taken(http: Face, gateway: FakeGateway, fields: dict[str, Any]) -> None:
+async def test_what_asks_for_nothing_is_taken(http: Api, gateway: FakeGateway, fields: dict[str, Any]) -> None:
     gateway.answers["Generate"] = ANSWERS
     assert (await chat(http, **fields)).status_code == 200
 
@@ -223,7 +221,7 @@ async def test_what_asks_for_nothing_is_taken(http: Face, gateway: FakeGateway, 
         ([{"type": "image_url"}], "image_url alone"),
     ],
 )
-async def test_a_picture_must_be_in_the_request(http: Face, content: Any, says: str) -> None:
+async def test_a_picture_must_be_in_the_request(http: Api, content: Any, says: str) -> None:
     response = await chat(http, messages=[{"role": "user", "content": content}])
     assert response.status_code == 400
     assert says in response.json()["detail"]
@@ -240,14 +238,14 @@ async def test_a_picture_must_be_in_the_request(http: Face, content: Any, says: 
     ],
 )
 async def test_errors_of_the_model_name_the_fields_as_the_caller_does(
-    http: Face, gateway: FakeGateway, given: str, named: str
+    http: Api, gateway: FakeGateway, given: str, named: str
 ) -> None:
     gateway.answers["Generate"] = InvalidArgument(given, "is wrong")
     response = (await chat(http, max_completion_tokens=9)).json()
     assert (response["violations"][0]["field"], response["error"]["param"]) == (named, named)
 
 
-async def test_errors_have_the_statuses_that_openais_clients_know(http: Face, gateway: FakeGateway) -> None:
+async def test_errors_have_the_statuses_that_openais_clients_know(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["Generate"] = NotFound("model", "there is no model", reason="MODEL_UNKNOWN")
     assert (await chat(http)).status_code == 404
     gateway.answers["Generate"] = ResourceExhausted("full", reason="QUEUE_FULL", retry_after_s=1)
@@ -260,7 +258,7 @@ async def test_errors_have_the_statuses_that_openais_clients_know(http: Face, ga
     assert events[-1][1]["error"]["code"] == "answer_incomplete"
 
 
-async def test_models_are_listed_in_openais_form_with_more(http: Face, gateway: FakeGateway) -> None:
+async def test_models_are_listed_in_openais_form_with_more(http: Api, gateway: FakeGateway) -> None:
     model = {
         "name": "org/llava",
         "engine": "vllm",
@@ -296,7 +294,7 @@ async def test_models_are_listed_in_openais_form_with_more(http: Face, gateway: 
         ("/chat/completions", "end the client's base URL with /v1"),
     ],
 )
-async def test_an_address_of_another_interface_says_what_to_set_instead(http: Face, path: str, says: str) -> None:
+async def test_an_address_of_another_interface_says_what_to_set_instead(http: Api, path: str, says: str) -> None:
     response = await http.post(path, json={"model": "m", "input": "What?", "stream": True})
     assert (response.status_code, response.json()["reason"]) == (404, "OTHER_INTERFACE")
     assert says in response.json()["detail"]
@@ -304,7 +302,7 @@ async def test_an_address_of_another_interface_says_what_to_set_instead(http: Fa
     assert path not in (await http.get("/openapi.json")).json()["paths"]
 
 
-async def test_openais_client_is_told_that_responses_are_not_offered(http: Face) -> None:
+async def test_openais_client_is_told_that_responses_are_not_offered(http: Api) -> None:
     """As Home Assistant's own OpenAI integration asks."""
     async with openai.AsyncOpenAI(base_url=f"{http.base_url}/v1", api_key="none", max_retries=0) as client:
         with pytest.raises(openai.NotFoundError, match="set the client to chat completions") as refused:

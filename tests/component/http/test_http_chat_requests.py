@@ -8,7 +8,7 @@ import pytest
 from axia.prompts import load_prompts
 from axia.v1 import inference_pb2
 from services.serving.errors import InvalidArgument
-from tests.support.http_face import Face, FakeGateway
+from tests.support.http_api import Api, FakeGateway
 from tests.support.pictures import photograph
 
 PICTURE, OTHER = photograph(3, (64, 48)), photograph(4, (64, 48))
@@ -32,11 +32,11 @@ def turns(*said: tuple[str, Any]) -> list[dict[str, Any]]:
     return [{"role": role, "content": content} for role, content in said]
 
 
-async def post(http: Face, messages: Any, **more: Any) -> Any:
+async def post(http: Api, messages: Any, **more: Any) -> Any:
     return await http.post("/v1/chat/completions", json={"model": "m", "messages": messages, **more})
 
 
-async def asked(http: Face, gateway: FakeGateway, messages: Any, **more: Any) -> inference_pb2.GenerateRequest:
+async def asked(http: Api, gateway: FakeGateway, messages: Any, **more: Any) -> inference_pb2.GenerateRequest:
     """What the model is asked; the request must be answered."""
     gateway.answers["Generate"] = ANSWERS
     response = await post(http, messages, **more)
@@ -72,13 +72,13 @@ SPELLINGS = {
 @pytest.mark.parametrize("url", SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.parametrize("as_object", [True, False])
 async def test_a_picture_is_taken_however_its_base64_is_written(
-    http: Face, gateway: FakeGateway, url: str, *, as_object: bool
+    http: Api, gateway: FakeGateway, url: str, *, as_object: bool
 ) -> None:
     part = {"type": "image_url", "image_url": {"url": url} if as_object else url}
     assert (await asked(http, gateway, turns(("user", [ASK, part])))).image.data == PICTURE
 
 
-async def test_a_picture_whose_plus_signs_became_spaces_is_refused_with_why(http: Face) -> None:
+async def test_a_picture_whose_plus_signs_became_spaces_is_refused_with_why(http: Api) -> None:
     assert "+" in TEXT64
     response = await post(http, turns(("user", [image(), {"type": "image_url", "image_url": URL.replace("+", " ")}])))
     assert response.json()["violations"][0]["field"] == "messages[0].content[1].image_url.url"
@@ -109,12 +109,12 @@ async def test_a_picture_whose_plus_signs_became_spaces_is_refused_with_why(http
     ],
 )
 async def test_messages_are_joined_and_dropped_until_roles_take_turns(
-    http: Face, gateway: FakeGateway, messages: Any, expected: Any
+    http: Api, gateway: FakeGateway, messages: Any, expected: Any
 ) -> None:
     assert said(await asked(http, gateway, messages)) == expected
 
 
-async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Face, gateway: FakeGateway) -> None:
+async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Api, gateway: FakeGateway) -> None:
     held = {
         "role": "assistant", "content": "A stove.", "refusal": None, "annotations": [], "audio": None,
         "function_call": None, "tool_calls": None, "reasoning_content": "Hm.", "id": 7, "opts": {"visible": False},
@@ -153,7 +153,7 @@ async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Face, gateway
     ],
 )  # fmt: skip
 async def test_what_is_not_taken_is_refused_by_its_place_and_shape(
-    http: Face, messages: Any, field: str, says: str
+    http: Api, messages: Any, field: str, says: str
 ) -> None:
     response = await post(http, messages)
     assert response.status_code == 400
@@ -164,12 +164,12 @@ async def test_what_is_not_taken_is_refused_by_its_place_and_shape(
 
 @pytest.mark.parametrize("part", [{"image_url": {"url": URL}}, {"type": "image_url", "image_url": URL, "text": ""}])
 async def test_a_part_says_what_it_is_by_the_field_that_holds_something(
-    http: Face, gateway: FakeGateway, part: dict[str, Any]
+    http: Api, gateway: FakeGateway, part: dict[str, Any]
 ) -> None:
     assert (await asked(http, gateway, turns(("user", [ASK, part])))).image.data == PICTURE
 
 
-async def test_numbers_may_be_written_with_a_point(http: Face, gateway: FakeGateway) -> None:
+async def test_numbers_may_be_written_with_a_point(http: Api, gateway: FakeGateway) -> None:
     found = await asked(http, gateway, turns(("user", [ASK, image()])), n=1.0, max_tokens=30.0, seed=5.0)
     assert (len(found.samples), found.max_tokens) == (1, 30)
     assert (
@@ -177,7 +177,7 @@ async def test_numbers_may_be_written_with_a_point(http: Face, gateway: FakeGate
     )
 
 
-async def test_no_bound_on_tokens_is_the_models_own_and_is_told(http: Face, gateway: FakeGateway) -> None:
+async def test_no_bound_on_tokens_is_the_models_own_and_is_told(http: Api, gateway: FakeGateway) -> None:
     told = [*ANSWERS[:-1], inference_pb2.GenerateResponse(summary={"model": {"name": "m"}, "max_tokens": 1024})]
     gateway.answers["Generate"] = told
     response = await post(http, turns(("user", "What?")), max_tokens=-1)
@@ -185,13 +185,13 @@ async def test_no_bound_on_tokens_is_the_models_own_and_is_told(http: Face, gate
     assert (gateway.requests[-1].max_tokens, gateway.requests[-1].lower_max_tokens) == (2**31 - 1, True)
 
 
-async def test_a_picture_without_text_gets_the_default_prompt(http: Face, gateway: FakeGateway) -> None:
+async def test_a_picture_without_text_gets_the_default_prompt(http: Api, gateway: FakeGateway) -> None:
     found = await asked(http, gateway, turns(("user", [image(detail="high")])))
     assert said(found) == [(USER, load_prompts()["detect/baseline"].text)]
     assert found.image.data == PICTURE
 
 
-async def test_a_picture_may_be_in_any_turn_of_the_user(http: Face, gateway: FakeGateway) -> None:
+async def test_a_picture_may_be_in_any_turn_of_the_user(http: Api, gateway: FakeGateway) -> None:
     found = await asked(http, gateway, turns(("user", "Hello"), ("assistant", "Hi."), ("user", [ASK, image()])))
     assert not found.HasField("image")
     assert [(image.image.data, image.after_chars) for image in found.messages[2].images] == [
@@ -199,7 +199,7 @@ async def test_a_picture_may_be_in_any_turn_of_the_user(http: Face, gateway: Fak
     ]
 
 
-async def test_several_pictures_keep_their_order_and_places(http: Face, gateway: FakeGateway) -> None:
+async def test_several_pictures_keep_their_order_and_places(http: Api, gateway: FakeGateway) -> None:
     labelled = [{"type": "text", "text": "Image 1:"}, image(), {"type": "text", "text": "Image 2:"}, image(OTHER), ASK]
     messages = turns(("system", "You watch."), ("user", labelled), ("assistant", "A stove."), ("user", [image()]))
     found = await asked(http, gateway, messages, seed=5)
@@ -225,7 +225,7 @@ async def test_several_pictures_keep_their_order_and_places(http: Face, gateway:
     ],
 )
 async def test_errors_about_joined_messages_and_pictures_name_the_callers(
-    http: Face, gateway: FakeGateway, given: str, named: str
+    http: Api, gateway: FakeGateway, given: str, named: str
 ) -> None:
     gateway.answers["Generate"] = InvalidArgument(given, "is wrong")
     messages = turns(
@@ -250,7 +250,7 @@ IGNORED: dict[str, Any] = {
 
 @pytest.mark.parametrize(("name", "value"), IGNORED.items(), ids=IGNORED)
 async def test_fields_that_ask_for_nothing_or_change_no_answer_are_ignored(
-    http: Face, gateway: FakeGateway, name: str, value: Any
+    http: Api, gateway: FakeGateway, name: str, value: Any
 ) -> None:
     messages = turns(("user", [ASK, image()]))
     with_field, without = await asked(http, gateway, messages, **{name: value}), await asked(http, gateway, messages)
@@ -269,12 +269,12 @@ async def test_fields_that_ask_for_nothing_or_change_no_answer_are_ignored(
         ("vl_high_resolution_images", True), ("max_tokens", 0), ("max_tokens", 1.5),
     ],
 )  # fmt: skip
-async def test_fields_that_would_change_an_answer_are_refused_by_name(http: Face, name: str, value: Any) -> None:
+async def test_fields_that_would_change_an_answer_are_refused_by_name(http: Api, name: str, value: Any) -> None:
     response = await post(http, turns(("user", "What?")), **{name: value})
     assert (response.status_code, response.json()["error"]["param"]) == (400, name)
 
 
-async def test_stops_and_formats_reach_the_model(http: Face, gateway: FakeGateway) -> None:
+async def test_stops_and_formats_reach_the_model(http: Api, gateway: FakeGateway) -> None:
     what = turns(("user", "What?"))
     assert list((await asked(http, gateway, what, stop="END")).stop) == ["END"]
     assert list((await asked(http, gateway, what, stop=["a", "", "b"])).stop) == ["a", "b"]
@@ -292,7 +292,7 @@ async def test_stops_and_formats_reach_the_model(http: Face, gateway: FakeGatewa
         assert beside.answer_format.json_schema == found.answer_format.json_schema
 
 
-async def test_half_a_character_in_a_message_is_named(http: Face) -> None:
+async def test_half_a_character_in_a_message_is_named(http: Api) -> None:
     body = rb'{"model": "m", "messages": [{"role": "user", "content": "a \ud83d"}]}'
     headers = {"content-type": "application/json"}
     response = await http.post("/v1/chat/completions", content=body, headers=headers)
@@ -385,7 +385,7 @@ def as_an_sdk_sends_what_is_not_set() -> dict[str, Any]:
     ],
 )
 async def test_bodies_of_known_clients_are_answered(
-    http: Face, gateway: FakeGateway, body: dict[str, Any], pictures: int
+    http: Api, gateway: FakeGateway, body: dict[str, Any], pictures: int
 ) -> None:
     gateway.answers["Generate"] = ANSWERS
     response = await http.post("/v1/chat/completions", json=body)
@@ -397,7 +397,7 @@ async def test_bodies_of_known_clients_are_answered(
 
 
 async def test_a_conversation_that_ends_with_the_assistant_is_refused_by_that_message(
-    http: Face, gateway: FakeGateway
+    http: Api, gateway: FakeGateway
 ) -> None:
     """As clients send that want an answer continued; the model's server refuses it."""
     gateway.answers["Generate"] = InvalidArgument("messages[2].role", "the last message must be the user's")

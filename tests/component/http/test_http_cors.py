@@ -7,7 +7,7 @@ import pytest
 
 from axia.v1 import gateway_pb2, inference_pb2
 from services.serving.errors import Unavailable
-from tests.support.http_face import Face, FakeGateway, face
+from tests.support.http_api import Api, FakeGateway, http_api
 
 ALLOWED = "https://lab.example"
 FOREIGN = "https://elsewhere.example"
@@ -20,13 +20,15 @@ CHAT = [
 
 
 @pytest.fixture
-async def shared(gateway: FakeGateway) -> AsyncIterator[Face]:
-    """The face, for the pages of two origins."""
-    async with face(gateway, allowed_origins=f"{ALLOWED}, https://other.example:8443", max_image_mib=0.1) as running:
+async def shared(gateway: FakeGateway) -> AsyncIterator[Api]:
+    """The API, for the pages of two origins."""
+    async with http_api(
+        gateway, allowed_origins=f"{ALLOWED}, https://other.example:8443", max_image_mib=0.1
+    ) as running:
         yield running
 
 
-async def ask_first(http: Face, path: str, method: str, origin: str, headers: str = "content-type") -> Any:
+async def ask_first(http: Api, path: str, method: str, origin: str, headers: str = "content-type") -> Any:
     """A browser's preflight."""
     asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
     return await http.options(path, headers={"Origin": origin, **asked})
@@ -49,7 +51,7 @@ def check_unreadable(response: Any) -> None:
     assert [name for name in response.headers if name.startswith("access-control-")] == []
 
 
-async def test_a_page_of_an_allowed_origin_may_send_what_every_call_takes(shared: Face, gateway: FakeGateway) -> None:
+async def test_a_page_of_an_allowed_origin_may_send_what_every_call_takes(shared: Api, gateway: FakeGateway) -> None:
     headers = "authorization, content-type, x-request-id, x-request-timeout, x-stainless-lang"  # OpenAI's client
     calls = [
         (path, method.upper())
@@ -71,9 +73,7 @@ async def test_a_page_of_an_allowed_origin_may_send_what_every_call_takes(shared
     assert gateway.requests == []
 
 
-async def test_a_page_of_an_allowed_origin_may_read_answers_streams_and_chat(
-    shared: Face, gateway: FakeGateway
-) -> None:
+async def test_a_page_of_an_allowed_origin_may_read_answers_streams_and_chat(shared: Api, gateway: FakeGateway) -> None:
     gateway.answers |= {"StreamDetectValues": [STREAM], "Generate": CHAT}
     chat = {"model": "m", "messages": [{"role": "user", "content": "What is it?"}]}
     for path, body, kind in (
@@ -88,7 +88,7 @@ async def test_a_page_of_an_allowed_origin_may_read_answers_streams_and_chat(
     assert len(gateway.requests) == 4
 
 
-async def test_a_page_of_an_allowed_origin_may_read_errors(shared: Face, gateway: FakeGateway) -> None:
+async def test_a_page_of_an_allowed_origin_may_read_errors(shared: Api, gateway: FakeGateway) -> None:
     gateway.answers["GetStats"] = gateway.answers["DetectValues"] = Unavailable("away", reason="X", retry_after_s=1.0)
     page = {"Origin": ALLOWED}
     for response, status in (
@@ -104,7 +104,7 @@ async def test_a_page_of_an_allowed_origin_may_read_errors(shared: Face, gateway
 async def test_a_page_that_comes_when_all_are_busy_may_read_so(gateway: FakeGateway) -> None:
     gateway.answers["StreamDetectValues"] = [STREAM, 60.0]
     async with (
-        face(gateway, allowed_origins=ALLOWED, max_concurrent_calls=1) as http,
+        http_api(gateway, allowed_origins=ALLOWED, max_concurrent_calls=1) as http,
         http.stream("POST", "/v1/detect/stream", json={}) as busy,
     ):
         assert busy.status_code == 200
@@ -113,7 +113,7 @@ async def test_a_page_that_comes_when_all_are_busy_may_read_so(gateway: FakeGate
     check_readable(refused)
 
 
-async def test_a_page_of_another_origin_may_not(shared: Face, gateway: FakeGateway) -> None:
+async def test_a_page_of_another_origin_may_not(shared: Api, gateway: FakeGateway) -> None:
     for response in (
         await ask_first(shared, "/v1/detect", "POST", FOREIGN),
         await ask_first(shared, "/v1/detect", "POST", f"{ALLOWED}.example"),
@@ -125,18 +125,18 @@ async def test_a_page_of_another_origin_may_not(shared: Face, gateway: FakeGatew
     assert gateway.requests == []
 
 
-async def test_a_name_that_leads_here_only_by_dns_is_refused_before_the_origin_counts(shared: Face) -> None:
+async def test_a_name_that_leads_here_only_by_dns_is_refused_before_the_origin_counts(shared: Api) -> None:
     headers = {"Host": "rebound.example", "Origin": ALLOWED, "Access-Control-Request-Method": "POST"}
     refused = await shared.options("/v1/detect", headers=headers)
     assert (refused.status_code, refused.json()["reason"]) == (403, "HOST_NOT_ALLOWED")
     check_unreadable(refused)
 
 
-async def test_what_a_browser_keeps_of_an_answer_without_an_origin_is_not_given_to_a_page(shared: Face) -> None:
+async def test_what_a_browser_keeps_of_an_answer_without_an_origin_is_not_given_to_a_page(shared: Api) -> None:
     assert "origin" in listed((await shared.get("/v1/stats")).headers["vary"])
 
 
-async def test_where_no_origin_is_allowed_nothing_is_said_of_origins(http: Face, gateway: FakeGateway) -> None:
+async def test_where_no_origin_is_allowed_nothing_is_said_of_origins(http: Api, gateway: FakeGateway) -> None:
     page_origin = f"http://127.0.0.1:{http.port}"
     for response, status in (
         (await ask_first(http, "/v1/detect", "POST", ALLOWED), 403),

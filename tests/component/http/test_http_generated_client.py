@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
-from tests.support.http_face import Face, FakeGateway, face
+from tests.support.http_api import Api, FakeGateway, http_api
 from tests.support.pictures import photograph
 
 PICTURE = photograph(5, (64, 48))
@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("generated")
 
     async def document() -> str:
-        async with FakeGateway.serving() as gateway, face(gateway) as http:
+        async with FakeGateway.serving() as gateway, http_api(gateway) as http:
             return (await http.get("/openapi.json")).text
 
     (folder / "openapi.json").write_text(asyncio.run(document()))
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-async def client(made: Any, http: Face) -> AsyncIterator[Any]:
+async def client(made: Any, http: Api) -> AsyncIterator[Any]:
     async with made("").Client(base_url=str(http.base_url), raise_on_unexpected_status=True) as opened:
         yield opened
 

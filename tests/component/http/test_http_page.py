@@ -8,7 +8,7 @@ import pytest
 
 from axia.v1 import gateway_pb2, retrieval_pb2
 from tests.support.browser import Page, browser_page, needs_chromium
-from tests.support.http_face import Face, FakeGateway
+from tests.support.http_api import Api, FakeGateway
 from tests.support.pictures import photograph
 
 pytestmark = needs_chromium
@@ -17,7 +17,7 @@ PICTURE = photograph(7, (64, 48))
 
 
 @pytest.fixture
-async def page(http: Face, tmp_path: Path) -> AsyncIterator[Page]:
+async def page(http: Api, tmp_path: Path) -> AsyncIterator[Page]:
     async with browser_page(tmp_path / "profile") as opened:
         await opened.open(f"{http.base_url}/docs")
         yield opened

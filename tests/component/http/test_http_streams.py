@@ -11,7 +11,7 @@ import websockets
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2
 from gateway.http.transcoding.contract import to_json
 from services.serving.errors import InvalidArgument, Unavailable
-from tests.support.http_face import Face, FakeGateway, face, parse_events
+from tests.support.http_api import Api, FakeGateway, http_api, parse_events
 from tests.support.pictures import photograph
 
 PICTURE = photograph(1, (64, 48))
@@ -21,7 +21,7 @@ COMPLETION = gateway_pb2.StreamDetectValuesResponse(completion=inference_pb2.Com
 SUMMARY = gateway_pb2.StreamDetectValuesResponse(summary=gateway_pb2.DetectValuesResponse(consensus="A child."))
 
 
-async def test_events_have_the_contracts_names_and_data(http: Face, gateway: FakeGateway) -> None:
+async def test_events_have_the_contracts_names_and_data(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["StreamDetectValues"] = [COMPLETION, SUMMARY]
     events = await http.events("POST", "/v1/detect/stream", json={"n": 1, "model": "m"})
     assert [name for name, _ in events] == ["completion", "summary"]
@@ -31,7 +31,7 @@ async def test_events_have_the_contracts_names_and_data(http: Face, gateway: Fak
 
 
 async def test_an_error_before_the_first_event_has_its_status_and_the_bodys_field_names(
-    http: Face, gateway: FakeGateway
+    http: Api, gateway: FakeGateway
 ) -> None:
     gateway.answers["StreamDetectValues"] = InvalidArgument("detection.image.data", "is empty")
     response = await http.post("/v1/detect/stream", json={})
@@ -39,7 +39,7 @@ async def test_an_error_before_the_first_event_has_its_status_and_the_bodys_fiel
     assert response.json()["violations"][0]["field"] == "image.data"
 
 
-async def test_an_error_after_an_event_is_the_last_event(http: Face, gateway: FakeGateway) -> None:
+async def test_an_error_after_an_event_is_the_last_event(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["AssessPreference"] = [
         gateway_pb2.AssessPreferenceResponse(plan={"pictures": 2}),
         Unavailable("the model is gone", reason="GONE", retry_after_s=2.0),
@@ -51,13 +51,13 @@ async def test_an_error_after_an_event_is_the_last_event(http: Face, gateway: Fa
 
 async def test_comments_keep_a_silent_stream_alive(gateway: FakeGateway) -> None:
     gateway.answers["StreamDetectValues"] = [COMPLETION, 1.0, SUMMARY]
-    async with face(gateway, keep_alive_s=0.05) as http:
+    async with http_api(gateway, keep_alive_s=0.05) as http:
         events = await http.events("POST", "/v1/detect/stream", json={})
     assert (":", "keep-alive") in events
     assert [name for name, _ in events if name != ":"] == ["completion", "summary"]
 
 
-async def test_a_stream_has_no_deadline_unless_its_caller_sets_one(http: Face, gateway: FakeGateway) -> None:
+async def test_a_stream_has_no_deadline_unless_its_caller_sets_one(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["StreamDetectValues"] = [SUMMARY]
     await http.events("POST", "/v1/detect/stream", json={})
     assert gateway.time_remaining is None or gateway.time_remaining > 1e6
@@ -66,7 +66,7 @@ async def test_a_stream_has_no_deadline_unless_its_caller_sets_one(http: Face, g
     assert gateway.time_remaining < 10  # gRPC rounds a timeout up on its way
 
 
-async def test_a_caller_who_leaves_a_stream_cancels_the_call(http: Face, gateway: FakeGateway) -> None:
+async def test_a_caller_who_leaves_a_stream_cancels_the_call(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["StreamDetectValues"] = [COMPLETION, 60.0]
     async with http.stream("POST", "/v1/detect/stream", json={}) as response:
         async for line in response.aiter_lines():
@@ -90,7 +90,7 @@ async def test_a_caller_who_leaves_a_stream_cancels_the_call(http: Face, gateway
     ],
 )
 async def test_a_caller_who_leaves_before_the_first_event_cancels_the_call_at_once(
-    http: Face, gateway: FakeGateway, path: str, body: dict[str, Any], method: str
+    http: Api, gateway: FakeGateway, path: str, body: dict[str, Any], method: str
 ) -> None:
     gateway.answers[method] = [60.0]
     calling = asyncio.create_task(http.post(path, json=body, timeout=30))
@@ -103,7 +103,7 @@ async def test_a_caller_who_leaves_before_the_first_event_cancels_the_call_at_on
     assert asyncio.get_running_loop().time() - began < 1.0  # and not the two seconds that an event is waited for
 
 
-async def test_a_caller_who_leaves_a_unary_call_cancels_it(http: Face, gateway: FakeGateway) -> None:
+async def test_a_caller_who_leaves_a_unary_call_cancels_it(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["DetectValues"] = [60.0]
     with pytest.raises(httpx.ReadTimeout):
         await http.post("/v1/detect", json={}, timeout=0.5)
@@ -118,7 +118,7 @@ def acknowledge(request: retrieval_pb2.IndexImagesRequest) -> retrieval_pb2.Inde
     return retrieval_pb2.IndexImagesResponse(tag=request.tag, indexed={"id": "x", "duplicate": False})
 
 
-async def test_uploaded_pictures_are_acknowledged_one_by_one(http: Face, gateway: FakeGateway) -> None:
+async def test_uploaded_pictures_are_acknowledged_one_by_one(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["IndexImages"] = acknowledge
     files = [("image", ("a.jpg", photograph(1))), ("image", ("b.jpg", b"bad"))]
     metadata = {"platform": "tiktok", "capture_time": "2024-07-31T12:00:00Z"}
@@ -132,7 +132,7 @@ async def test_uploaded_pictures_are_acknowledged_one_by_one(http: Face, gateway
     assert [(name, data["tag"]) for name, data in events] == [("indexed", "0"), ("rejected", "1")]
 
 
-async def test_an_upload_without_files_or_with_wrong_metadata_is_refused(http: Face) -> None:
+async def test_an_upload_without_files_or_with_wrong_metadata_is_refused(http: Api) -> None:
     files = [("image", b"x")]
     for options, field in (
         ({"files": [("picture", b"x")]}, "picture"),
@@ -145,7 +145,7 @@ async def test_an_upload_without_files_or_with_wrong_metadata_is_refused(http: F
         assert response.json()["violations"][0]["field"] == field
 
 
-async def test_a_stored_picture_comes_as_its_bytes(http: Face, gateway: FakeGateway) -> None:
+async def test_a_stored_picture_comes_as_its_bytes(http: Api, gateway: FakeGateway) -> None:
     picture = photograph(2)
     found = retrieval_pb2.GetImagesResponse(
         id="abc", image={"data": picture}, info={"format": "JPEG", "width": 320}, metadata={"source": "s"}
@@ -161,13 +161,13 @@ async def test_a_stored_picture_comes_as_its_bytes(http: Face, gateway: FakeGate
     assert (missing.status_code, missing.json()["reason"]) == (404, "IMAGE_UNKNOWN")
 
 
-async def test_a_picture_is_deleted_by_its_id(http: Face, gateway: FakeGateway) -> None:
+async def test_a_picture_is_deleted_by_its_id(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["DeleteImages"] = retrieval_pb2.DeleteImagesResponse(deleted=1)
     assert (await http.delete("/v1/images/abc")).json() == {"deleted": 1, "not_found": 0}
     assert list(gateway.requests[0].ids) == ["abc"]
 
 
-async def test_a_watch_is_a_websocket_of_json_messages(http: Face, gateway: FakeGateway) -> None:
+async def test_a_watch_is_a_websocket_of_json_messages(http: Api, gateway: FakeGateway) -> None:
     def answer(request: gateway_pb2.WatchValuesRequest) -> gateway_pb2.WatchValuesResponse:
         return gateway_pb2.WatchValuesResponse(frame_id=request.frame.frame_id, superseded={"by_frame_id": 9})
 
@@ -182,7 +182,7 @@ async def test_a_watch_is_a_websocket_of_json_messages(http: Face, gateway: Fake
 
 
 @pytest.mark.parametrize("message", ["{", '{"frames": {}}', '{"frame": {"frame_id": true}}', b"\x00"])
-async def test_a_watch_message_that_makes_no_sense_ends_it_with_the_reason(http: Face, message: str | bytes) -> None:
+async def test_a_watch_message_that_makes_no_sense_ends_it_with_the_reason(http: Api, message: str | bytes) -> None:
     async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch") as socket:
         await socket.send(message)
         async with asyncio.timeout(PROMISE_S):
@@ -193,7 +193,7 @@ async def test_a_watch_message_that_makes_no_sense_ends_it_with_the_reason(http:
     assert socket.close_code == 1008
 
 
-async def test_a_failing_watch_says_why_and_when_to_try_again(http: Face, gateway: FakeGateway) -> None:
+async def test_a_failing_watch_says_why_and_when_to_try_again(http: Api, gateway: FakeGateway) -> None:
     gateway.answers["WatchValues"] = Unavailable("no model", reason="GONE", retry_after_s=1.0)
     async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch") as socket:
         await socket.send(json.dumps({"config": {}}))
@@ -207,7 +207,7 @@ def test_events_are_read_back_as_they_were_sent() -> None:
     assert parse_events(": keep-alive\n\nevent: a\ndata: {}\n\n") == [(":", "keep-alive"), ("a", {})]
 
 
-async def test_an_upload_of_many_files_takes_few_descriptors(http: Face, gateway: FakeGateway) -> None:
+async def test_an_upload_of_many_files_takes_few_descriptors(http: Api, gateway: FakeGateway) -> None:
     files = [bytes([index % 256]) * 70_000 for index in range(300)]  # more than stays in memory, each
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 60, hard))
@@ -220,7 +220,7 @@ async def test_an_upload_of_many_files_takes_few_descriptors(http: Face, gateway
 
 
 async def test_what_is_known_of_a_picture_is_told_without_writing_it_as_base64(
-    http: Face, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    http: Api, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = retrieval_pb2.GetImagesResponse(id="a", image={"data": PICTURE}, info={"format": "PNG", "width": 8})
     gateway.answers["GetImages"] = [found]

@@ -6,7 +6,7 @@ from axia.prompts import load_prompts
 from axia.v1 import gateway_pb2
 from gateway.protocols.alignment_judge import AlignmentJudge, Item, Judgements, JudgeRequest, Tally, Votes
 from gateway.protocols.ports.model import Question
-from gateway.protocols.retry import ModelGone
+from gateway.protocols.retry import BackendUnavailable
 from gateway.protocols.sampling import ModelLimits
 from gateway.rpc import convert_alignment
 from gateway.settings import GatewaySettings
@@ -106,7 +106,7 @@ async def test_a_judge_that_only_reasons_is_told() -> None:
 
 
 async def test_a_model_that_is_away_ends_the_call() -> None:
-    with pytest.raises(ModelGone):
+    with pytest.raises(BackendUnavailable):
         await judge(JudgeRequest([STOVE]), FakeModel(lambda question: Unavailable("away", reason="AWAY")))
 
 

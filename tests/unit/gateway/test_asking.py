@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from gateway.protocols.retry import Patience, patiently
+from gateway.protocols.retry import RetryPolicy, with_retries
 from services.serving.errors import ENDPOINT_FAILURES, ENGINE_DIED, ResourceExhausted, ServiceError, Unavailable
 
-PATIENCE = Patience(attempts=4, pause_s=1.0)
+RETRY_POLICY = RetryPolicy(attempts=4, pause_s=1.0)
 
 
 async def tries_and_pauses(error: ServiceError, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[float]]:
@@ -23,7 +23,7 @@ async def tries_and_pauses(error: ServiceError, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(asyncio, "sleep", pause)
     with pytest.raises(ServiceError) as caught:
-        await patiently(work, PATIENCE)
+        await with_retries(work, RETRY_POLICY)
     assert caught.value is error
     return tries, pauses
 
@@ -57,4 +57,4 @@ async def test_a_pause_that_is_too_long_ends_the_question(monkeypatch: pytest.Mo
 
 
 def test_pauses_of_their_own_have_a_bound() -> None:
-    assert PATIENCE.before(10, None) == 10.0
+    assert RETRY_POLICY.before(10, None) == 10.0

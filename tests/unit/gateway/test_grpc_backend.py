@@ -98,7 +98,7 @@ async def test_a_request_that_is_passed_on_keeps_its_time_within_the_bounds(
 ) -> None:
     stub = FakeStub()
     async with backend(stub, limit_s) as tested:
-        await tested.pass_on_all(inference_pb2.GenerateAllRequest(within_ms=asked_ms), timeout_s)
+        await tested.forward_all(inference_pb2.GenerateAllRequest(within_ms=asked_ms), timeout_s)
     assert (stub.within_ms, stub.timeout_s) == (within_ms, pytest.approx(expected_s, abs=0.5))
 
 

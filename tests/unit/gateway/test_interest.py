@@ -7,7 +7,7 @@ import pytest
 from axia.prompts import load_prompts
 from gateway.protocols.answers import AnswerRequest
 from gateway.protocols.interest import Interest, InterestJudge, InterestPicture, InterestRequest
-from gateway.protocols.retry import ModelGone
+from gateway.protocols.retry import BackendUnavailable
 from gateway.protocols.sampling import ModelDefaults, ModelLimits, completion_seed
 from gateway.rpc import convert_interest
 from gateway.settings import GatewaySettings
@@ -133,7 +133,7 @@ async def test_a_picture_that_is_none_or_gone_is_told_with_it() -> None:
 
 
 async def test_a_model_that_is_gone_ends_the_call() -> None:
-    with pytest.raises(ModelGone):
+    with pytest.raises(BackendUnavailable):
         await judge(REQUEST, FakeModel(lambda question: Unavailable("away", reason="BACKEND_UNREACHABLE")))
 
 

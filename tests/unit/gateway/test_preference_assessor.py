@@ -7,7 +7,7 @@ from gateway.protocols.answers import AnswerRequest
 from gateway.protocols.ports.model import Question
 from gateway.protocols.preference import PreferenceAssessor, PreferenceSummary
 from gateway.protocols.preference_plan import Judgement, PlannedPictures, PreferencePlan, PreferenceRequest
-from gateway.protocols.retry import ModelGone
+from gateway.protocols.retry import BackendUnavailable
 from gateway.protocols.sampling import ModelDefaults, ModelLimits, completion_seed
 from gateway.rpc import convert_preference
 from gateway.settings import GatewaySettings
@@ -194,7 +194,7 @@ async def test_a_busy_model_is_asked_again() -> None:
 
 async def test_a_model_that_is_gone_ends_the_call_after_bounded_attempts() -> None:
     model = FakeModel(lambda question: Unavailable("away", reason="BACKEND_UNREACHABLE"))
-    with pytest.raises(ModelGone):
+    with pytest.raises(BackendUnavailable):
         await run(model=model)
     assert len(model.asked) <= SETTINGS.ask_attempts * SETTINGS.protocol_concurrency
 

@@ -20,19 +20,19 @@ EARLIER = ModelInfo("m", "r", "vllm", "1", 4096, 16, 100, accepts_images=True)
 
 
 class Backend:
-    """Keeps what is passed on."""
+    """Keeps what is forwarded."""
 
     def __init__(self, model: ModelInfo) -> None:
         self.model = model
         self.limits = ModelLimits(model.max_samples, model.max_tokens)
         self.defaults = ModelDefaults()
-        self.passed: list[inference_pb2.GenerateRequest] = []
+        self.forwarded: list[inference_pb2.GenerateRequest] = []
 
     async def find(self, _: str) -> "Backend":
         return self
 
-    async def pass_on(self, request: Any, _: float) -> AsyncIterator[Any]:
-        self.passed.append(request)
+    async def forward(self, request: Any, _: float) -> AsyncIterator[Any]:
+        self.forwarded.append(request)
         yield inference_pb2.GenerateResponse(started={})
 
 
@@ -46,7 +46,7 @@ async def passed_on(model: ModelInfo, request: inference_pb2.GenerateRequest) ->
     servicer = InferenceServicer(cast("BackendPool", backend), GatewaySettings())
     context = cast("grpc.aio.ServicerContext[Any, Any]", Call())
     assert [event async for event in servicer.Generate(request, context)]
-    return backend.passed[0]
+    return backend.forwarded[0]
 
 
 def shown(*messages: int, first: bool = False) -> inference_pb2.GenerateRequest:

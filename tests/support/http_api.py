@@ -1,4 +1,4 @@
-"""A scripted gateway and the HTTP face in front of it, both in this process, over real connections."""
+"""A scripted gateway and the HTTP API in front of it, both in this process, over real connections."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def processes_options() -> list[tuple[str, int]]:
     return [("grpc.max_receive_message_length", 64 * 2**20), ("grpc.max_send_message_length", 64 * 2**20)]
 
 
-class Face(httpx.AsyncClient):
-    """A client of the running face."""
+class Api(httpx.AsyncClient):
+    """A client of the running API."""
 
     document: dict[str, Any]
     port: int
@@ -140,8 +140,8 @@ def parse_events(text: str) -> list[tuple[str, Any]]:
 
 
 @asynccontextmanager
-async def face(gateway: FakeGateway | None, **settings: Any) -> AsyncIterator[Face]:
-    """The HTTP face on a free port, as BentoML's server runs it: by uvicorn."""
+async def http_api(gateway: FakeGateway | None, **settings: Any) -> AsyncIterator[Api]:
+    """The HTTP API on a free port, as BentoML's server runs it: by uvicorn."""
     address = gateway.address if gateway else f"127.0.0.1:{processes.free_port()}"
     made = create(HttpSettings(gateway=address, metrics_port=0, **settings))
     config = uvicorn.Config(made.app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
@@ -153,7 +153,7 @@ async def face(gateway: FakeGateway | None, **settings: Any) -> AsyncIterator[Fa
             await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        async with Face(base_url=f"http://127.0.0.1:{port}", timeout=PROMISE_S) as client:
+        async with Api(base_url=f"http://127.0.0.1:{port}", timeout=PROMISE_S) as client:
             client.port = port
             client.document = made.api.openapi()
             yield client

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from axia.v1 import gateway_pb2, retrieval_pb2
 from gateway.http.app import create
 from gateway.http.settings import HttpSettings
-from tests.support.http_face import Face, FakeGateway, face
+from tests.support.http_api import Api, FakeGateway, http_api
 
 PROMISE_S = 20.0
 FOREIGN = "https://elsewhere.example"
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", "http://127.0.0.1:1", "http://[", "http://localhost"])
-async def test_a_page_of_another_origin_is_refused(http: Face, gateway: FakeGateway, origin: str) -> None:
+async def test_a_page_of_another_origin_is_refused(http: Api, gateway: FakeGateway, origin: str) -> None:
     for response in (
         await http.post("/v1/images", files={"image": b"x"}, headers={"Origin": origin}),
         await http.get("/v1/stats", headers={"Origin": origin}),
@@ -32,36 +32,36 @@ async def test_a_page_of_another_origin_is_refused(http: Face, gateway: FakeGate
     assert gateway.requests == []
 
 
-async def test_the_own_page_and_listed_origins_may_call(http: Face, gateway: FakeGateway) -> None:
+async def test_the_own_page_and_listed_origins_may_call(http: Api, gateway: FakeGateway) -> None:
     page_origin = f"http://127.0.0.1:{http.port}"
     assert (await http.get("/v1/stats", headers={"Origin": page_origin})).status_code == 200
     async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch", origin=websockets.Origin(page_origin)):
         pass
-    async with face(gateway, allowed_origins=f"https://other.example:8443, {FOREIGN}") as open_face:
+    async with http_api(gateway, allowed_origins=f"https://other.example:8443, {FOREIGN}") as open_api:
         for origin, status in ((FOREIGN, 200), ("https://other.example:8443", 200), ("https://other.example", 403)):
-            assert (await open_face.get("/v1/stats", headers={"Origin": origin})).status_code == status
+            assert (await open_api.get("/v1/stats", headers={"Origin": origin})).status_code == status
 
 
-async def names(face: Face, *hosts: str) -> list[int]:
-    return [(await face.get("/v1/stats", headers={"Host": host})).status_code for host in hosts]
+async def names(http: Api, *hosts: str) -> list[int]:
+    return [(await http.get("/v1/stats", headers={"Host": host})).status_code for host in hosts]
 
 
 async def test_on_the_loopback_interface_another_name_of_the_host_is_refused(gateway: FakeGateway) -> None:
-    async with face(gateway) as http:
+    async with http_api(gateway) as http:
         assert await names(http, "localhost", "127.0.0.1:9", "[::1]:8080", "LOCALHOST:80") == [200] * 4
         assert await names(http, "rebound.example:8080", "127.0.0.1.rebound.example", "::1") == [403] * 3
         rebound = {"Host": "rebound.example", "Origin": "http://rebound.example"}
         refused = await http.post("/v1/search/text", json={}, headers=rebound)
         assert (refused.status_code, refused.json()["reason"]) == (403, "HOST_NOT_ALLOWED")
-    async with face(gateway, allowed_hosts="lab.example, other.example:8443") as http:
+    async with http_api(gateway, allowed_hosts="lab.example, other.example:8443") as http:
         assert await names(http, "lab.example:1", "other.example:8443", "127.0.0.1") == [200] * 3
         assert await names(http, "other.example", "rebound.example") == [403] * 2
-    async with face(gateway, host="0.0.0.0") as http:  # noqa: S104 - the setting alone; the test listens on loopback
+    async with http_api(gateway, host="0.0.0.0") as http:  # noqa: S104 - the setting alone; the test listens on loopback
         assert await names(http, "any.example") == [200]
 
 
 @pytest.mark.parametrize("path", ["/v1/search/text", "/v1/chat/completions", "/v1/detect", "/v1/images"])
-async def test_a_body_without_a_media_type_is_refused(http: Face, gateway: FakeGateway, path: str) -> None:
+async def test_a_body_without_a_media_type_is_refused(http: Api, gateway: FakeGateway, path: str) -> None:
     response = await http.post(path, content=b"{}")
     assert (response.status_code, response.json()["reason"]) == (415, "WRONG_MEDIA_TYPE")
     assert gateway.requests == []
@@ -118,7 +118,7 @@ class WatchedGateway(FakeGateway):
 
 
 async def test_a_caller_who_closes_a_watch_cancels_the_call() -> None:
-    async with WatchedGateway.serving() as gateway, face(gateway) as http:
+    async with WatchedGateway.serving() as gateway, http_api(gateway) as http:
         gateway.answers["WatchValues"] = [gateway_pb2.WatchValuesResponse(frame_id=1), 60.0]
         async with websockets.connect(f"ws://127.0.0.1:{http.port}/v1/watch") as socket, asyncio.timeout(PROMISE_S):
             await socket.send(json.dumps({"config": {"n": 1}}))
@@ -137,7 +137,7 @@ async def test_a_caller_who_leaves_amid_the_body_is_no_failure(
 
 
 async def test_an_unexpected_failure_is_a_problem_and_logged_once(
-    http: Face, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    http: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
         raise KeyError("/etc/secret")
@@ -152,7 +152,7 @@ async def test_an_unexpected_failure_is_a_problem_and_logged_once(
 
 
 async def test_an_unexpected_failure_closes_a_watch(
-    http: Face, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    http: Api, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
         raise KeyError("/etc/secret")
@@ -175,9 +175,7 @@ async def test_an_unexpected_failure_closes_a_watch(
         ("/v1/images", "metadata", "metadata"),
     ],
 )
-async def test_json_in_a_form_that_is_nested_too_deeply_is_refused(
-    http: Face, path: str, part: str, field: str
-) -> None:
+async def test_json_in_a_form_that_is_nested_too_deeply_is_refused(http: Api, path: str, part: str, field: str) -> None:
     response = await http.post(path, files={"image": b"x"}, data={part: "[" * 200_000})
     assert response.status_code == 400
     assert response.json()["violations"][0]["field"].startswith(field)
@@ -185,7 +183,7 @@ async def test_json_in_a_form_that_is_nested_too_deeply_is_refused(
 
 async def test_the_bound_of_uploads_is_for_forms_alone(gateway: FakeGateway) -> None:
     body = b" " * 6 * 2**20
-    async with face(gateway, max_image_mib=0.1) as http:
+    async with http_api(gateway, max_image_mib=0.1) as http:
         refused = await http.post("/v1/images", content=body, headers={"Content-Type": "application/json"})
         assert (refused.status_code, refused.json()["reason"]) == (413, "BODY_TOO_LARGE")
         # Each is within the gateway's bound for a message, all are beyond the usual bound for a body.
@@ -200,7 +198,7 @@ async def test_an_upload_that_is_answered_once_ends_before_the_servers_own_timeo
         await asyncio.sleep(3.0)
 
     gateway.answers["IndexImages"] = [60.0]
-    async with face(gateway, max_timeout_s=0.5, default_timeout_s=0.5) as http:
+    async with http_api(gateway, max_timeout_s=0.5, default_timeout_s=0.5) as http:
         late = await http.post("/v1/images", files={"image": b"x"})
         assert (late.status_code, late.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -214,7 +212,7 @@ async def test_the_time_that_an_upload_takes_to_arrive_counts(gateway: FakeGatew
         await asyncio.sleep(2.0)
         yield b"picture\r\n--x--\r\n"
 
-    async with face(gateway, max_timeout_s=60) as http:
+    async with http_api(gateway, max_timeout_s=60) as http:
         kind = {"Content-Type": "multipart/form-data; boundary=x", "X-Request-Timeout": "60"}
         assert (await http.post("/v1/images", content=trickled(), headers=kind)).status_code == 200
         assert gateway.time_remaining is not None
@@ -234,7 +232,7 @@ async def stalled(port: int, count: int, body: bytes = b"{") -> list[tuple[async
 
 
 async def test_a_body_that_stops_coming_is_refused_in_time(gateway: FakeGateway) -> None:
-    async with face(gateway, slow_client_s=0.3) as http:
+    async with http_api(gateway, slow_client_s=0.3) as http:
         ((reader, writer),) = await stalled(http.port, 1)
         async with asyncio.timeout(PROMISE_S):
             answer = (await reader.read()).decode()  # to the end: the connection is closed
@@ -244,7 +242,7 @@ async def test_a_body_that_stops_coming_is_refused_in_time(gateway: FakeGateway)
 
 
 async def test_a_body_that_drips_is_refused_too(gateway: FakeGateway) -> None:
-    async with face(gateway, slow_client_s=0.5) as http:
+    async with http_api(gateway, slow_client_s=0.5) as http:
         ((reader, writer),) = await stalled(http.port, 1)
         answer = asyncio.ensure_future(reader.read())
         async with asyncio.timeout(PROMISE_S):
@@ -256,7 +254,7 @@ async def test_a_body_that_drips_is_refused_too(gateway: FakeGateway) -> None:
 
 
 async def test_stalled_bodies_give_their_places_to_others(gateway: FakeGateway) -> None:
-    async with face(gateway, max_concurrent_calls=4) as http:
+    async with http_api(gateway, max_concurrent_calls=4) as http:
         held = await stalled(http.port, 4)
         assert (await http.get("/v1/stats")).status_code == 429  # their last bytes came just now
         await asyncio.sleep(1.1)
@@ -272,7 +270,7 @@ async def test_a_caller_who_does_not_read_its_answer_is_cut_off(gateway: FakeGat
     gateway.answers["GetImages"] = [found]
     long = gateway_pb2.StreamDetectValuesResponse(completion={"text": "x" * 60_000})
     gateway.answers["StreamDetectValues"] = [long] * 400
-    async with face(gateway, slow_client_s=0.2, max_concurrent_calls=1) as http:
+    async with http_api(gateway, slow_client_s=0.2, max_concurrent_calls=1) as http:
         assert len((await http.get("/v1/images/a")).content) == 8 * 2**20  # who reads may take its time
         reader, writer = await asyncio.open_connection("127.0.0.1", http.port, limit=1024)
         writer.write(DETECT.replace(b"/detect", b"/detect/stream") % 28 + b'{"image": {"data": "AAAA"}}\n')
