@@ -28,7 +28,7 @@ _DEFAULT_PORT = 50050
 _HIGHEST_PORT = 65_535
 _SCHEMES = ("unix:", "unix-abstract:", "vsock:", "dns:", "ipv4:", "ipv6:", "xds:")
 """How gRPC's own names of targets begin, which go to it as they are."""
-_REQUEST_ID_KEY = "x-request-id"
+REQUEST_ID_KEY = "x-request-id"
 
 
 def resolve_address(address: str | None) -> str:
@@ -146,7 +146,7 @@ class Call:
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments for a method of the stub."""
-        metadata = [(_REQUEST_ID_KEY, self.request_id)]
+        metadata = [(REQUEST_ID_KEY, self.request_id)]
         if self.api_key is not None:
             metadata.append(("authorization", f"Bearer {self.api_key}"))
         return {"timeout": self.timeout, "metadata": tuple(metadata)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from axia._call import REQUEST_ID_KEY
 from axia.errors import AxiaError
 from axia.prompts import load_prompts
 from axia.testing import fake as _fake
@@ -383,4 +384,4 @@ def _prompt(text: str, prompt_id: str = "", role: str = "user") -> gateway_pb2.P
 
 
 def _request_id(context: grpc.ServicerContext) -> str:
-    return next((str(value) for key, value in context.invocation_metadata() if key == "x-request-id"), "")
+    return next((str(value) for key, value in context.invocation_metadata() if key == REQUEST_ID_KEY), "")

@@ -15,6 +15,7 @@ from gateway.protocols.ports.model import (
     StageTimes,
     Started,
 )
+from services.serving.errors import ServiceError
 
 _FINISH_REASONS = {
     inference_pb2.FINISH_REASON_STOP: "stop",
@@ -66,6 +67,11 @@ def _write_answer_format(asked: AnswerFormat, request: inference_pb2.GenerateReq
         request.answer_format.json_schema = asked.json_schema
     else:
         request.answer_format.choices.texts.extend(asked.choices)
+
+
+def as_callers(error: ServiceError, question: Question) -> ServiceError:
+    """An inference server's error with the caller's names of fields."""
+    return error.renamed(lambda field: callers_field(field, question, error.reason))
 
 
 def callers_field(field: str, question: Question, reason: str = "") -> str:

@@ -5,9 +5,9 @@ import dataclasses
 import hashlib
 import logging
 import math
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -16,7 +16,6 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import metrics
 from gateway.backends import convert_model
 from gateway.backends.routes import Route
-from gateway.protocols.deadlines import transit_s
 from gateway.protocols.ports.model import Generated, ModelEvent, ModelInfo, Question
 from gateway.protocols.sampling import ModelDefaults, ModelLimits
 from gateway.settings import GatewaySettings
@@ -30,8 +29,9 @@ from services.serving.errors import (
     ServiceError,
     Unavailable,
 )
+from services.serving.in_flight import InFlight
 from services.serving.limits import MAX_WITHIN_S
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.logs import request_metadata
 from services.serving.metrics import series
 from services.serving.replicas import Channels, Replica, ReplicaSet, State
 from services.serving.started import answer_with_headers
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 _GENERATE_ALL = f"/{SERVICE}/GenerateAll"
 _DESCRIBE_TIMEOUT_S = 1.0
+_TRANSIT_SHARE, _LEAST_TRANSIT_S, _USUAL_TRANSIT_S = 0.1, 0.005, 0.025
 _CONNECT_TIMEOUT_S = 2.5
 """A little more than the longest pause between two attempts to connect (`channel_options`)."""
 
@@ -62,7 +63,7 @@ class GrpcBackend:
         self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._route = route
         self._settings = settings
-        self._running = 0
+        self._in_flight = InFlight(route.limits.concurrency or sys.maxsize)
         self._model: ModelInfo | None = None
         channels = Channels(SERVICE, channel_options(settings))
         self._replicas = ReplicaSet(route.addresses, channels, self._describe, self._report, self._forget)
@@ -213,7 +214,7 @@ class GrpcBackend:
                 async for response in responses:
                     yield convert_model.to_model_event(response)
         except ServiceError as error:
-            raise error.renamed(partial(convert_model.callers_field, question=question, reason=error.reason)) from error
+            raise convert_model.as_callers(error, question) from error
 
     async def forward(
         self, request: inference_pb2.GenerateRequest, timeout_s: float
@@ -229,7 +230,7 @@ class GrpcBackend:
         """
         with self._asking():
             timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
-            metadata = _metadata()
+            metadata = request_metadata()
 
             def invoke(attempt: Attempt) -> Any:
                 stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
@@ -247,7 +248,7 @@ class GrpcBackend:
         try:
             response = await self.forward_all(request, timeout_s + self._transit_s(timeout_s))
         except ServiceError as error:
-            raise error.renamed(partial(convert_model.callers_field, question=question, reason=error.reason)) from error
+            raise convert_model.as_callers(error, question) from error
         return convert_model.to_generated(response)
 
     async def forward_all(
@@ -265,7 +266,7 @@ class GrpcBackend:
             timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
         if request.within_ms > 0:
             request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s(timeout_s)))
-        metadata = _metadata()
+        metadata = request_metadata()
 
         def invoke(attempt: Attempt) -> Any:
             options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
@@ -294,18 +295,15 @@ class GrpcBackend:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Around one call: the route's bound on calls, their count, and errors as the gateway's own."""
-        limits = self._route.limits
-        if limits.concurrency is not None and self._running >= limits.concurrency:
+        if self._in_flight.full:
             raise ResourceExhausted(
-                f"model {self.name!r} takes {limits.concurrency:,} calls at a time here; try again shortly",
+                f"model {self.name!r} takes {self._in_flight.most:,} calls at a time here; try again shortly",
                 reason="MODEL_BUSY",
                 retry_after_s=1.0,
             )
-        self._running += 1
-        in_flight = series(metrics.MODEL_IN_FLIGHT, self.name)
-        in_flight.inc()
         try:
-            yield
+            with self._in_flight.counted(), series(metrics.MODEL_IN_FLIGHT, self.name).track_inprogress():
+                yield
         except NoReplica as error:
             raise unreachable(self.address) from error
         except grpc.aio.AioRpcError as error:
@@ -324,9 +322,6 @@ class GrpcBackend:
             if failure.code is Code.UNAVAILABLE and failure.reason == "UNAVAILABLE":
                 raise unreachable(self.address) from error
             raise failure from error
-        finally:
-            self._running -= 1
-            in_flight.dec()
 
     async def follow_replicas(self) -> None:
         """Follows the health of each replica; never ends by itself."""
@@ -335,6 +330,12 @@ class GrpcBackend:
     async def close(self) -> None:
         """Closes the connections."""
         await self._replicas.close()
+
+
+def transit_s(timeout_s: float, margin_s: float) -> float:
+    """Time that a model's answer has to arrive which was sent when time ran out: half of the margin before a caller's
+    deadline, for the other half is left to say that nothing came."""
+    return max(min(max(margin_s / 2, _USUAL_TRANSIT_S), _TRANSIT_SHARE * timeout_s), _LEAST_TRANSIT_S)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -358,10 +359,6 @@ def _fingerprint(request: inference_pb2.GenerateRequest) -> bytes:
     for message in request.messages:
         digest.update(f"\0{message.role}\0{message.text}".encode())
     return digest.digest()
-
-
-def _metadata() -> tuple[tuple[str, str], ...]:
-    return ((REQUEST_ID_KEY, request_id.get()),)
 
 
 def unreachable(address: str) -> Unavailable:

@@ -8,14 +8,14 @@ import grpc
 
 from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
 from gateway.backends.channels import ServiceChannel
+from gateway.protocols.fields import VALUE_SEARCH
 from gateway.protocols.ports.retrieval import Hit, LexiconValue, Message, ValueSearch
 from services.serving.attempts import Attempt, NoReplica
 from services.serving.errors import NotFound, ServiceError
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.logs import request_metadata
 from services.serving.status import from_rpc_error
 
 SERVICE = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
-_FIELDS = {"value": "values"}
 _TIMEOUT_S = 30.0
 
 
@@ -29,7 +29,7 @@ class GrpcRetrieval:
         failure = from_rpc_error(error)
         if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
             return self._channel.unavailable()
-        return failure.renamed(lambda field: _FIELDS.get(field, field))
+        return failure.renamed(VALUE_SEARCH)
 
     async def _answer(self, name: str, request: Any) -> Any:
         invoke = _invocation(name, request)
@@ -91,7 +91,7 @@ class GrpcRetrieval:
 
 def _invocation(name: str, request: Any) -> Callable[[Attempt], Any]:
     """What begins a call at a replica."""
-    metadata = ((REQUEST_ID_KEY, request_id.get()),)
+    metadata = request_metadata()
 
     def invoke(attempt: Attempt) -> Any:
         method = getattr(attempt.replica.stub(retrieval_pb2_grpc.RetrievalServiceStub), name)

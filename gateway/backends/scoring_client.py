@@ -10,11 +10,12 @@ from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import metrics
 from gateway.backends import convert_scoring
 from gateway.backends.channels import ServiceChannel
+from gateway.protocols.fields import FIRST_ANSWER
 from gateway.protocols.ports.scoring import TOO_OLD, IsqReading, Message, PreferenceAnswer, Question, Readings, Verdict
 from gateway.protocols.sampling import GroundTruth
 from services.serving.attempts import Attempt, NoReplica
-from services.serving.errors import Code, FailedPrecondition, ServiceError
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.errors import Code, FailedPrecondition, ServiceError, renaming
+from services.serving.logs import request_metadata
 from services.serving.replicas import Replica
 from services.serving.status import from_rpc_error
 
@@ -53,7 +54,7 @@ class GrpcScoring:
     async def _call(self, name: str, request: Any, time_s: float) -> Any:
         outcome = "failed"
         asked: list[Replica] = []
-        metadata = ((REQUEST_ID_KEY, request_id.get()),)
+        metadata = request_metadata()
 
         def invoke(attempt: Attempt) -> Any:
             asked.append(attempt.replica)
@@ -151,8 +152,6 @@ class GrpcScoring:
         request = scoring_pb2.ScoreIsqRequest(
             answers=[scoring_pb2.IsqAnswer(text=text[: self._max_chars])], threshold=threshold
         )
-        try:
+        with renaming(FIRST_ANSWER):
             response = await self._call("ScoreIsq", request, timeout_s)
-        except ServiceError as error:
-            raise error.renamed(lambda field: field.removeprefix("answers[0].")) from error
         return convert_scoring.to_isq(response.scores[0])

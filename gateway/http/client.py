@@ -15,7 +15,7 @@ from gateway.http.settings import HttpSettings
 from services.serving.app import channel_options
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.logs import request_metadata
 from services.serving.replicas import Channels, ReplicaSet, State
 from services.serving.status import from_rpc_error
 
@@ -43,7 +43,7 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (type(request).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = _metadata()
+        metadata = request_metadata()
 
         def invoke(attempt: Attempt) -> Any:
             made = attempt.replica.channel.unary_unary(_path(method), *codec)
@@ -70,7 +70,7 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (GetMessageClass(method.input_type).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = _metadata()
+        metadata = request_metadata()
 
         def invoke(attempt: Attempt) -> Any:
             channel = attempt.replica.channel
@@ -137,7 +137,3 @@ class GatewayClient:
 
 def _path(method: MethodDescriptor) -> str:
     return f"/{method.containing_service.full_name}/{method.name}"
-
-
-def _metadata() -> tuple[tuple[str, str], ...]:
-    return ((REQUEST_ID_KEY, request_id.get()),)

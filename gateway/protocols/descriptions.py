@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from axia.prompts import sha256_of
 from gateway.protocols.answers import AnswerRequest, AnswerSampling, plan_answers
+from gateway.protocols.fields import DESCRIBER, DESCRIBER_SAMPLING
 from gateway.protocols.ports.model import Backend, Backends
-from services.serving.errors import InvalidArgument, ServiceError
+from services.serving.errors import InvalidArgument, renaming
 from services.serving.limits import check_text
 
 MAX_DESCRIPTIONS = 10_000
@@ -56,11 +57,6 @@ class Describing:
             )
 
 
-def of_describer(error: ServiceError) -> ServiceError:
-    """An error that a model's server told about the describer, under the field that names it."""
-    return error.renamed(lambda name: "describer" if name == "model" else name)
-
-
 async def plan_describing(
     backends: Backends,
     backend: Backend,
@@ -95,14 +91,10 @@ async def plan_describing(
         check_text(f"descriptions[{index}].text", text, max_chars)
     if not describer or describer == backend.model.name:
         return Describing(backend, sampling, by_another=False, given=given)
-    try:
+    with renaming(DESCRIBER):
         other = await backends.find(describer)
-    except ServiceError as error:
-        raise of_describer(error) from error
     given_for_it = {name: value for name, value in vars(described).items() if value is not None}
     asked = replace(answers, **given_for_it, seed=sampling.seed)
-    try:
+    with renaming(DESCRIBER_SAMPLING):
         describer_sampling = plan_answers(asked, other.limits, other.defaults)
-    except ServiceError as error:
-        raise error.renamed(lambda name: f"describer_sampling.{name}") from error
     return Describing(other, describer_sampling, by_another=True, given=given)

@@ -1,6 +1,5 @@
 """Detects values in a picture: samples a model and summarises its answers, in the caller's time."""
 
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -10,15 +9,19 @@ from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.answers import check_structured
 from gateway.protocols.consensus import Completion, Consensus, summarise
-from gateway.protocols.deadlines import Shares, shares
+from gateway.protocols.fields import JUDGE
 from gateway.protocols.ports.model import Backend, Backends, Finished, ModelInfo, Question, Sample, StageTimes, Turn
 from gateway.protocols.ports.scoring import Readings
 from gateway.protocols.reader import Reader
 from gateway.protocols.sampling import DetectionRequest, GroundTruth, SamplingPlan, plan_sampling
 from gateway.settings import GatewaySettings
-from services.serving.errors import DeadlineExceeded, ServiceError
+from services.serving.deadlines import Clock, Deadline
+from services.serving.errors import DeadlineExceeded, renaming
+from services.serving.limits import TOLD_TOO_LATE
 from services.serving.metrics import series
 from services.serving.pictures import PictureHeader, PictureReader
+
+_MARGIN_SHARE, _READING_SHARE = 0.1, 0.15
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,68 @@ class Detection:
         return len(self.completions) < len(self.plan.temperatures)
 
 
+class Shares(NamedTuple):
+    """How the time of one detection is shared out: sampling, reading what was sampled, and the answer's way back."""
+
+    deadline: Deadline
+    """The caller's, or the default."""
+    margin_s: float
+    """For the answer's way back, with what gRPC may tell a deadline too late."""
+    reading_s: float
+    """For the scoring service."""
+
+    @property
+    def answer_s(self) -> float:
+        """Seconds until the answer has to be ready; negative once that is over."""
+        return self.deadline.left_s - self.margin_s
+
+    def sampling_s(self) -> float:
+        """Seconds that are left for the model.
+
+        Raises:
+            DeadlineExceeded: Nothing is left.
+        """
+        left_s = self.answer_s - self.reading_s
+        if left_s <= 0:
+            raise DeadlineExceeded(
+                f"the deadline was {self.deadline.timeout_s:.3g} s away when the call came in, of which "
+                f"{self.margin_s:.2g} s are kept for the answer's way back and {self.reading_s:.2g} s for scoring; "
+                "allow the call more time",
+                reason="DEADLINE_TOO_SHORT",
+            )
+        return left_s
+
+
+def shares(
+    time_remaining_s: float | None,
+    default_s: float,
+    most_margin_s: float,
+    reading_usual_s: float,
+    clock: Clock | None = None,
+) -> Shares:
+    """Shares out the time of a detection that begins now.
+
+    What is kept back from sampling is measured where it can be, and never more than a share of the caller's time: a
+    call with a tenth of a second is worth an attempt too.
+
+    Args:
+        time_remaining_s: Until the caller's deadline, as gRPC tells it; None if there is none.
+        default_s: Time for a call without a deadline.
+        most_margin_s: For the answer's way back at most.
+        reading_usual_s: What the scoring service usually takes; 0 without it.
+        clock: See `Deadline`.
+    """
+    given_s = default_s if time_remaining_s is None else max(time_remaining_s, 0.0)
+    margin_s = 0.0
+    if time_remaining_s is not None:
+        margin_s = min(most_margin_s, _MARGIN_SHARE * given_s) + TOLD_TOO_LATE * given_s
+    return Shares(Deadline(given_s, clock), margin_s, min(reading_usual_s, _READING_SHARE * given_s))
+
+
 class _Pending(NamedTuple):
     """A detection on its way."""
 
-    began: float
     shares: Shares
-    """How its time is shared out."""
     backend: Backend
     plan: SamplingPlan
     judge: Backend | None
@@ -103,7 +162,7 @@ class Detector:
             ServiceError: If the request is refused or the model can't be asked.
         """
         pending = await self._begin(request, time_remaining_s)
-        timeout_s = pending.shares.sampling_s(time.perf_counter() - pending.began)
+        timeout_s = pending.shares.sampling_s()
         completions, finished = await pending.backend.generate_all(pending.question, timeout_s)
         return await self._conclude(pending, completions, finished)
 
@@ -112,7 +171,7 @@ class Detector:
     ) -> AsyncGenerator[Completion | Detection, None]:
         """Yields each completion when it ends, then the detection; see `detect`."""
         pending = await self._begin(request, time_remaining_s)
-        timeout_s = pending.shares.sampling_s(time.perf_counter() - pending.began)
+        timeout_s = pending.shares.sampling_s()
         completions: list[Completion] = []
         finished: Finished | None = None
         try:
@@ -130,7 +189,6 @@ class Detector:
         yield await self._conclude(pending, completions, finished)
 
     async def _begin(self, request: DetectionRequest, time_remaining_s: float | None) -> _Pending:
-        began = time.perf_counter()
         reading_s = self._reader.usual_s if self._reader.available else 0.0
         time_shares = shares(
             time_remaining_s, self._settings.default_timeout_s, self._settings.deadline_margin_s, reading_s
@@ -138,22 +196,21 @@ class Detector:
         backend, plan, judge = await self._prepare(request)
         header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)
-        return _Pending(began, time_shares, backend, plan, judge, header, question, request.ground_truth)
+        return _Pending(time_shares, backend, plan, judge, header, question, request.ground_truth)
 
     async def _conclude(
         self, pending: _Pending, completions: Sequence[Completion], finished: Finished | None
     ) -> Detection:
         plan, truth = pending.plan, pending.truth
-        time_shares = pending.shares
-        time_left_s = time_shares.given_s - time_shares.margin_s - (time.perf_counter() - pending.began)
-        readings = await self._reader.read(completions, plan.abstain_threshold, truth, pending.judge, time_left_s)
+        answer_s = pending.shares.answer_s
+        readings = await self._reader.read(completions, plan.abstain_threshold, truth, pending.judge, answer_s)
         detection = Detection(
             image=pending.header,
             model=finished.model if finished else pending.backend.model,
             plan=plan,
             completions=tuple(completions),
             consensus=_consensus(completions, plan, readings),
-            total_ms=(time.perf_counter() - pending.began) * 1000,
+            total_ms=pending.shares.deadline.passed_s * 1000,
             times=finished.times if finished else StageTimes(),
             readings=readings,
             truth=truth,
@@ -173,10 +230,8 @@ class Detector:
             return backend, plan, None
         judge: Backend = backend
         if truth.judge_model:
-            try:
+            with renaming(JUDGE):
                 judge = await self._backends.find(truth.judge_model)
-            except ServiceError as error:
-                raise error.renamed(lambda field: f"ground_truth.judge_{field}") from error
         if truth.judge_structured:
             check_structured(judge.model, "ground_truth.judge_structured")
         return backend, plan, judge

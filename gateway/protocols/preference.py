@@ -9,7 +9,8 @@ from functools import partial
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.answers import YES_OR_NO, check_structured, check_traits, plan_answers
-from gateway.protocols.descriptions import Describing, of_describer, plan_describing
+from gateway.protocols.descriptions import Describing, plan_describing
+from gateway.protocols.fields import DESCRIBER
 from gateway.protocols.ordered import in_order
 from gateway.protocols.ports.model import Backend, Backends, ModelInfo, Turn
 from gateway.protocols.ports.retrieval import Retrieval
@@ -197,7 +198,7 @@ class PreferenceAssessor:
             description = await self._ask(described, describing.backend, turns, image, 2, picture)
         except ServiceError as error:
             if describing.by_another and not isinstance(error, BackendUnavailable):
-                raise of_describer(error) from error
+                raise error.renamed(DESCRIBER) from error
             raise
         if not description.text:
             raise FailedPrecondition(

@@ -2,20 +2,60 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.alignment_judge import Item, JudgeModel, Votes
 from gateway.protocols.consensus import Completion
-from gateway.protocols.deadlines import Measured
 from gateway.protocols.ports.model import Backend
 from gateway.protocols.ports.scoring import TOO_OLD, Readings, Scoring
 from gateway.protocols.sampling import GroundTruth
+from services.serving.deadlines import Deadline
 from services.serving.errors import DeadlineExceeded, ServiceError
 
 logger = logging.getLogger(__name__)
+
+_REMEMBERED = 40
+"""Readings that are remembered."""
+_USUAL = 0.9
+"""Share of the remembered readings that end within the usual time. The first readings of a process are many times
+slower; a mean would remember them for dozens of calls."""
+
+
+class Measured:
+    """How long something takes, from the newest readings.
+
+    Args:
+        most_s: What is assumed before anything was measured, and at most.
+    """
+
+    def __init__(self, most_s: float) -> None:
+        self._most_s = most_s
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds within which it is nearly always done."""
+        if not self._seconds:
+            return self._most_s
+        ordered = sorted(self._seconds)
+        return min(self._most_s, ordered[int(_USUAL * (len(ordered) - 1))])
+
+    def add(self, seconds: float) -> None:
+        """Notes how long it took once."""
+        self._seconds.append(seconds)
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Measures what happens inside, unless it fails."""
+        began = time.perf_counter()
+        yield
+        self.add(time.perf_counter() - began)
 
 
 class Reader:
@@ -75,8 +115,7 @@ class Reader:
         wanted = ("grouping", "response_types", "values", *(("alignment",) if truth else ()))
         if not self._scoring.serving or time_left_s <= 0:
             return Readings(missing=_counted(wanted))
-        loop = asyncio.get_running_loop()
-        until = loop.time() + time_left_s
+        deadline = Deadline(time_left_s)
         sentences = [completion.first_sentence for completion in completions]
         judged: Sequence[str] = ()
         if truth and judge:
@@ -86,10 +125,11 @@ class Reader:
             except ServiceError as error:
                 logger.info("alignment is missing from a detection: %s", error.message)
                 truth = None  # the rest is read all the same
-        timeout_s = max(min(self._timeout_s, until - loop.time()), 0.001)
         try:
             with self._took.measuring():
-                readings = await self._scoring.read(sentences, abstain_threshold, truth, judged, timeout_s)
+                readings = await self._scoring.read(
+                    sentences, abstain_threshold, truth, judged, deadline.call_s(self._timeout_s)
+                )
         except ServiceError as error:
             if error.reason != TOO_OLD:  # told when it was found out; every detection would say it again
                 logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)

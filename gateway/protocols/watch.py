@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from gateway import metrics
+from services.serving.deadlines import Deadline
 from services.serving.errors import InvalidArgument, ServiceError
 
 ResultT = TypeVar("ResultT")
@@ -40,7 +41,7 @@ class _Running(Generic[ResultT]):
 
     frame: Frame
     task: asyncio.Task[ResultT]
-    stale_at: float
+    fresh: Deadline
     protected: bool
     """Whether it took the place of one that was aborted, and is let run to its end."""
 
@@ -85,11 +86,10 @@ class _Watch(Generic[ResultT]):
         self._answer = answer
         self._freshness_s = freshness_s
         self._ends_watch = ends_watch
-        self._now = asyncio.get_running_loop().time
         self._arriving: asyncio.Task[Frame | None] | None = None
         self._running: _Running[ResultT] | None = None
         self._waiting: Frame | None = None
-        self._waiting_since = 0.0
+        self._waiting_fresh: Deadline = Deadline(freshness_s)
         self._newest = -(2**63) - 1
 
     async def outcomes(self) -> AsyncGenerator[FrameOutcome[ResultT], None]:
@@ -132,7 +132,7 @@ class _Watch(Generic[ResultT]):
                 "frame.frame_id", f"must be greater than {self._newest}, and is {frame.frame_id}", reason="FRAME_ORDER"
             )
         self._newest = frame.frame_id
-        waited, self._waiting, self._waiting_since = self._waiting, frame, self._now()
+        waited, self._waiting, self._waiting_fresh = self._waiting, frame, Deadline(self._freshness_s)
         self._arriving = asyncio.create_task(self._next_frame())
         if waited is None:
             return None
@@ -143,18 +143,17 @@ class _Watch(Generic[ResultT]):
         async def work() -> ResultT:
             return await self._answer(frame)
 
-        stale_at = self._waiting_since + self._freshness_s
-        self._running = _Running(frame, asyncio.create_task(work()), stale_at, protected)
+        self._running = _Running(frame, asyncio.create_task(work()), self._waiting_fresh, protected)
         self._waiting = None
 
     def _until_stale(self) -> float | None:
         """Seconds until the frame being answered gives way to the one that waits; None where it won't."""
         if self._running is None or self._waiting is None or self._running.protected:
             return None
-        return max(self._running.stale_at - self._now(), 0.0)
+        return self._running.fresh.wait_s()
 
     def _gives_way(self, running: _Running[ResultT]) -> bool:
-        return self._waiting is not None and not running.protected and self._now() >= running.stale_at
+        return self._waiting is not None and not running.protected and running.fresh.over
 
     async def _abort(self, running: _Running[ResultT]) -> FrameOutcome[ResultT]:
         running.task.cancel()

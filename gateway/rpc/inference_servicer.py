@@ -12,9 +12,11 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway.backends import convert_model
 from gateway.backends.model_client import GrpcBackend
 from gateway.backends.pool import BackendPool
+from gateway.protocols.fields import GENERATION
 from gateway.protocols.ports.model import ModelInfo
 from gateway.settings import GatewaySettings
-from services.serving.errors import InvalidArgument, ServiceError
+from services.serving.deadlines import time_for_call
+from services.serving.errors import InvalidArgument, renaming
 from services.serving.limits import MAX_WITHIN_S, check_between
 from services.serving.started import StartedHeaders
 
@@ -43,10 +45,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.GenerateAllResponse:
         """The same in one message."""
         check_between("within_ms", request.within_ms, 0, 1000 * MAX_WITHIN_S)
-        try:
+        with renaming(GENERATION):
             backend = await self._prepared(request.generation)
-        except ServiceError as error:
-            raise error.renamed(lambda field: f"generation.{field}") from error
         headers = StartedHeaders(context)
         try:
             return await backend.forward_all(request, self._time_for(context), headers.send)
@@ -71,8 +71,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         return backend
 
     def _time_for(self, context: grpc.aio.ServicerContext[Any, Any]) -> float:
-        remaining = context.time_remaining()
-        return self._settings.default_timeout_s if remaining is None else remaining
+        return time_for_call(context.time_remaining(), self._settings.default_timeout_s)
 
     async def GetModel(
         self, request: inference_pb2.GetModelRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -10,8 +10,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway import metrics
 from gateway.backends.channels import ServiceChannel
+from services.serving.deadlines import time_for_call
 from services.serving.errors import ResourceExhausted
-from services.serving.logs import REQUEST_ID_KEY, request_id
+from services.serving.in_flight import InFlight
+from services.serving.logs import REQUEST_ID_KEY, request_metadata
 from services.serving.replicas import Replica
 from services.serving.status import DETAILS_KEY
 
@@ -38,8 +40,7 @@ class ServiceProxy:
         self, service: ServiceDescriptor, channel: ServiceChannel, max_in_flight: int, default_timeout_s: float
     ) -> None:
         self._channel = channel
-        self._max_in_flight = max_in_flight
-        self._in_flight = 0
+        self._calls = InFlight(max_in_flight)
         # On the wire a unary call is a stream of one message, so one kind of handler serves all four.
         self._handlers: dict[str, Handler] = {
             method.name: grpc.stream_stream_rpc_method_handler(
@@ -57,29 +58,23 @@ class ServiceProxy:
 
     def _relay(self, path: str, default_timeout_s: float | None) -> Any:
         async def relay(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-            replica = self._enter()
-            metrics.PROXIED_IN_FLIGHT.labels(self._channel.name).inc()
-            try:
+            replica = self._pick()
+            gauge = metrics.PROXIED_IN_FLIGHT.labels(self._channel.name)
+            with self._calls.counted(), replica.answering(), gauge.track_inprogress():
                 async for response in self._call(path, replica, requests, context, default_timeout_s):
                     yield response
-            finally:
-                self._in_flight -= 1
-                replica.in_flight -= 1
-                metrics.PROXIED_IN_FLIGHT.labels(self._channel.name).dec()
 
         return relay
 
-    def _enter(self) -> Replica:
+    def _pick(self) -> Replica:
         replica = self._channel.pick()
-        if self._in_flight >= self._max_in_flight:
+        if self._calls.full:
             raise ResourceExhausted(
-                f"{self._max_in_flight:,} calls to the {self._channel.name} service are in flight here already; try "
+                f"{self._calls.most:,} calls to the {self._channel.name} service are in flight here already; try "
                 "again shortly",
                 reason="TOO_MANY_CALLS",
                 retry_after_s=1.0,
             )
-        self._in_flight += 1
-        replica.in_flight += 1
         return replica
 
     async def _call(
@@ -92,8 +87,7 @@ class ServiceProxy:
     ) -> AsyncIterator[bytes]:
         # Neither side has a serializer: messages go through as the bytes that they are.
         method: Any = replica.channel.stream_stream(path)
-        remaining = context.time_remaining()
-        timeout_s = default_timeout_s if remaining is None else remaining
+        timeout_s = time_for_call(context.time_remaining(), default_timeout_s)
         call = method(requests, timeout=timeout_s, metadata=_forwarded_metadata(context))
         try:
             initial = _without_hop(await call.initial_metadata())
@@ -117,7 +111,7 @@ def _is_connections(error: grpc.aio.AioRpcError) -> bool:
 
 
 def _forwarded_metadata(context: Context) -> tuple[tuple[str, str | bytes], ...]:
-    return (*_without_hop(context.invocation_metadata()), (REQUEST_ID_KEY, request_id.get()))
+    return (*_without_hop(context.invocation_metadata()), *request_metadata())
 
 
 def _without_hop(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:

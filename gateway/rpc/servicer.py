@@ -16,13 +16,14 @@ from gateway.backends import convert_model
 from gateway.backends.pool import BackendPool, BackendState
 from gateway.protocols.alignment_judge import AlignmentJudge
 from gateway.protocols.detection import Detection, Detector
+from gateway.protocols.fields import STREAMED_DETECTION, WATCH_CONFIG
 from gateway.protocols.interest import InterestJudge
 from gateway.protocols.preference import PreferenceAssessor
 from gateway.protocols.sampling import DetectionRequest
 from gateway.protocols.watch import Frame, answer_frames
 from gateway.rpc import convert_alignment, convert_detection, convert_interest, convert_preference, convert_watch
 from gateway.settings import GatewaySettings
-from services.serving.errors import Code, ServiceError, Unavailable
+from services.serving.errors import Code, ServiceError, Unavailable, renaming
 from services.serving.logs import request_id
 
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
@@ -67,7 +68,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         self, request: gateway_pb2.StreamDetectValuesRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[gateway_pb2.StreamDetectValuesResponse]:
         """Detects values and sends each completion when it ends."""
-        try:
+        with renaming(STREAMED_DETECTION):
             detection = convert_detection.to_detection_request(request.detection)
             async with aclosing(self._detector.stream(detection, context.time_remaining())) as events:
                 async for event in events:
@@ -77,8 +78,6 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                     else:
                         completion = convert_model.from_completion(event)
                         yield gateway_pb2.StreamDetectValuesResponse(completion=completion)
-        except ServiceError as error:
-            raise error.renamed(lambda field: f"detection.{field}") from error
 
     async def WatchValues(
         self,
@@ -103,7 +102,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                     async for outcome in open_outcomes:
                         yield convert_watch.from_outcome(outcome, request_id.get())
             except ServiceError as error:
-                raise (error.renamed(lambda field: f"config.{field}") if _is_configs(error) else error) from error
+                raise (error.renamed(WATCH_CONFIG) if _is_configs(error) else error) from error
 
     async def _check_config(self, config: DetectionRequest) -> None:
         try:
@@ -111,7 +110,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         except Unavailable:
             pass  # each frame will say so for as long as it lasts
         except ServiceError as error:
-            raise error.renamed(lambda field: f"config.{field}") from error
+            raise error.renamed(WATCH_CONFIG) from error
 
     async def AssessPreference(
         self, request: gateway_pb2.AssessPreferenceRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import grpc
 
+from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, ServiceError, Unavailable
 from services.serving.replicas import Replica, ReplicaSet
 from services.serving.started import has_started
@@ -34,7 +35,6 @@ _ONE_DEATH_S = 10.0
 _MOST_REMEMBERED = 10_000
 
 ResponseT = TypeVar("ResponseT")
-Clock = Callable[[], float]
 
 
 class Failure(NamedTuple):
@@ -171,16 +171,14 @@ class Calls:
         tries = _Tries(self, timeout_s, key, fingerprint)
         while True:
             attempt = await tries.next()
-            attempt.replica.in_flight += 1
-            try:
-                response = await invoke(attempt)
-            except grpc.aio.AioRpcError as error:
-                tries.failed(attempt.replica, error, started=False)
-            else:
-                self._budget.succeeded()
-                return response
-            finally:
-                attempt.replica.in_flight -= 1
+            with attempt.replica.answering():
+                try:
+                    response = await invoke(attempt)
+                except grpc.aio.AioRpcError as error:
+                    tries.failed(attempt.replica, error, started=False)
+                else:
+                    self._budget.succeeded()
+                    return response
 
     async def stream(
         self,
@@ -204,20 +202,19 @@ class Calls:
         started = False
         while True:
             attempt = await tries.next()
-            attempt.replica.in_flight += 1
-            call = invoke(attempt)
-            try:
-                async for response in call:
-                    started = True
-                    yield response
-            except grpc.aio.AioRpcError as error:
-                tries.failed(attempt.replica, error, started=started or once)
-            else:
-                self._budget.succeeded()
-                return
-            finally:
-                call.cancel()
-                attempt.replica.in_flight -= 1
+            with attempt.replica.answering():
+                call = invoke(attempt)
+                try:
+                    async for response in call:
+                        started = True
+                        yield response
+                except grpc.aio.AioRpcError as error:
+                    tries.failed(attempt.replica, error, started=started or once)
+                else:
+                    self._budget.succeeded()
+                    return
+                finally:
+                    call.cancel()
 
 
 class NoReplica(Unavailable):
@@ -232,8 +229,7 @@ class _Tries:
 
     def __init__(self, calls: Calls, timeout_s: float | None, key: bytes, fingerprint: Callable[[], bytes]) -> None:
         self._calls = calls
-        self._now = asyncio.get_running_loop().time
-        self._deadline = None if timeout_s is None else self._now() + timeout_s
+        self._deadline = None if timeout_s is None else Deadline(timeout_s)
         self._key = key
         self._fingerprint = fingerprint
         self._failed_at: list[Replica] = []
@@ -254,14 +250,13 @@ class _Tries:
                 break
             if self._number >= calls._attempts:
                 raise NoReplica
-        left = None if self._deadline is None else max(self._deadline - self._now(), 0.001)
-        return Attempt(replica, left)
+        return Attempt(replica, None if self._deadline is None else self._deadline.call_s())
 
     async def _pause(self) -> None:
         longest = min(_FIRST_PAUSE_S * 2 ** max(self._number - 1, 0), _LONGEST_PAUSE_S)
         pause = longest * random.uniform(0.8, 1.2)  # noqa: S311 - so that callers don't come back together
         if self._deadline is not None:
-            pause = min(pause, max(self._deadline - self._now(), 0.0))
+            pause = self._deadline.wait_s(pause)
         await asyncio.sleep(pause)
 
     def failed(self, replica: Replica, error: grpc.aio.AioRpcError, *, started: bool) -> None:

@@ -13,7 +13,8 @@ Domain code raises these. One interceptor (`services.serving.interceptors`) turn
 google.rpc details; the HTTP API uses the same `Code` table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -159,3 +160,12 @@ class Internal(ServiceError):
     """A fault of ours."""
 
     code = Code.INTERNAL
+
+
+@contextmanager
+def renaming(rename: Callable[[str], str]) -> Iterator[None]:
+    """Raises the errors of what is inside under the caller's names of their fields."""
+    try:
+        yield
+    except ServiceError as error:
+        raise error.renamed(rename) from error

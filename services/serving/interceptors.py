@@ -13,7 +13,6 @@ import asyncio
 import logging
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
@@ -23,7 +22,8 @@ import grpc
 
 from services.serving.errors import Internal, ResourceExhausted, ServiceError, Unavailable
 from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
-from services.serving.logs import REQUEST_ID_KEY, log_access, request_id
+from services.serving.in_flight import InFlight
+from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
 from services.serving.status import to_status
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_MAX_REQUEST_ID_LENGTH = 128
 _LAST_REQUEST_S = 0.1
 """How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
 _ENDED = object()
@@ -50,9 +49,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, max_in_flight: int = sys.maxsize) -> None:
-        self._max_in_flight = max_in_flight
         self._wrapped: dict[str, Handler | None] = {}
-        self._in_flight = 0
+        self._calls = InFlight(max_in_flight)
         self._idle = asyncio.Event()
         self._idle.set()
         self._drain_begun: asyncio.Future[None] | None = None
@@ -60,7 +58,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     @property
     def in_flight(self) -> int:
         """Calls that are being answered, those of the health service not counted."""
-        return self._in_flight
+        return self._calls.count
 
     @property
     def drain_begun(self) -> asyncio.Future[None]:
@@ -78,7 +76,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """
         if not self.drain_begun.done():
             self.drain_begun.set_result(None)
-        if not self._in_flight:
+        if not self._calls.count:
             return True
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
@@ -132,18 +130,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_stream_rpc_method_handler(watch, handler.request_deserializer, handler.response_serializer)
 
     def _enter(self) -> None:
-        if self._in_flight >= self._max_in_flight:
+        if self._calls.full:
             raise ResourceExhausted(
-                f"this server answers {self._max_in_flight:,} calls at a time; try again shortly, or elsewhere",
+                f"this server answers {self._calls.most:,} calls at a time; try again shortly, or elsewhere",
                 reason="TOO_MANY_CALLS",
                 retry_after_s=1.0,
             )
-        self._in_flight += 1
+        self._calls.begin()
         self._idle.clear()
 
     def _leave(self) -> None:
-        self._in_flight -= 1
-        if self._in_flight == 0:
+        self._calls.end()
+        if not self._calls.count:
             self._idle.set()
 
 
@@ -267,8 +265,7 @@ class _Call:
 
     def _begin(self, context: Context) -> float:
         given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")
-        usable = isinstance(given, str) and 0 < len(given) <= _MAX_REQUEST_ID_LENGTH and given.isprintable()
-        request_id.set(str(given) if usable else uuid.uuid4().hex)
+        accept_request_id(given)
         self._in_flight.inc()
         return time.perf_counter()
 

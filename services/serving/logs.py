@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import uuid
 from contextvars import ContextVar
 from types import TracebackType
 
@@ -15,6 +16,22 @@ REQUEST_ID_KEY = "x-request-id"
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request that the current task works on; empty outside a request."""
+
+_MAX_REQUEST_ID_LENGTH = 128
+
+
+def accept_request_id(given: object) -> str:
+    """Takes the id that came with a request, or makes one where it can't be used; returns the one that holds now."""
+    usable = isinstance(given, str) and 0 < len(given) <= _MAX_REQUEST_ID_LENGTH
+    accepted = str(given) if usable and str(given).isascii() and str(given).isprintable() else uuid.uuid4().hex
+    request_id.set(accepted)
+    return accepted
+
+
+def request_metadata() -> tuple[tuple[str, str], ...]:
+    """Metadata of a call to another server of the suite, which works on the current request as well."""
+    return ((REQUEST_ID_KEY, request_id.get()),)
+
 
 _ACCESS = logging.getLogger("access")
 

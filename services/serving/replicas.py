@@ -12,7 +12,8 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
@@ -95,6 +96,15 @@ class Replica:
             self._stubs[key] = kind(self.channel)
         found: StubT = self._stubs[key]
         return found
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Counts a call that it is answering."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     @property
     def connected(self) -> bool:

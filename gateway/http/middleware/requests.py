@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -18,11 +17,11 @@ from gateway.http.middleware.cors import Admission
 from gateway.http.middleware.slow_clients import Pace, TooSlow
 from gateway.http.problems import HttpError, problem_response, unexpected
 from services.serving.errors import InvalidArgument, ResourceExhausted
-from services.serving.logs import REQUEST_ID_KEY, log_access, request_id
+from services.serving.in_flight import InFlight
+from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 
 logger = logging.getLogger(__name__)
 
-_MAX_REQUEST_ID_LENGTH = 128
 _DISCARD_S = 10.0
 _DISCARD_FACTOR = 8
 """How long, and how many times its bound, a body that is too large is read and thrown away before the answer."""
@@ -56,9 +55,8 @@ class RequestMiddleware:
         self._app = app
         self._refusal = refusal
         self._admitted = cors(self._within_bounds)
-        self._max_in_flight = max_in_flight
         self._body_limit = body_limit
-        self._in_flight = 0
+        self._requests = InFlight(max_in_flight)
         self._pace = Pace(slow_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,18 +65,12 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID_KEY, "")
-        usable = 0 < len(given) <= _MAX_REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
-        request_id.set(given if usable else uuid.uuid4().hex)
-        answer = _Answer(send, request_id.get(), self._pace)
+        answer = _Answer(send, accept_request_id(headers.get(REQUEST_ID_KEY, "")), self._pace)
         started = time.perf_counter()
-        self._in_flight += 1
-        metrics.IN_FLIGHT.inc()
         try:
-            await self._answer(scope, headers, receive, answer)
+            with self._requests.counted(), metrics.IN_FLIGHT.track_inprogress():
+                await self._answer(scope, headers, receive, answer)
         finally:
-            self._in_flight -= 1
-            metrics.IN_FLIGHT.dec()
             self._measure(scope, answer.status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer") -> None:
@@ -103,9 +95,9 @@ class RequestMiddleware:
         headers, limit = Headers(scope=scope), self._body_limit(scope)
         if scope["type"] == "http":
             receive = self._pace.arriving(receive)
-        if self._in_flight > self._max_in_flight and not self._pace.make_room():
+        if self._requests.count > self._requests.most and not self._pace.make_room():
             full = ResourceExhausted(
-                f"this server answers {self._max_in_flight:,} requests at a time; try again shortly",
+                f"this server answers {self._requests.most:,} requests at a time; try again shortly",
                 reason="TOO_MANY_CALLS",
                 retry_after_s=1.0,
             )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from sse_starlette import ServerSentEvent
@@ -12,7 +13,7 @@ from gateway.http.context import Context
 from gateway.http.openai.fields import UNLIMITED
 from gateway.http.openai.turns import Asked, callers_field
 from gateway.http.transcoding.sse import json_event
-from services.serving.errors import Internal, ServiceError
+from services.serving.errors import Internal, renaming
 from services.serving.logs import request_id
 
 _GENERATE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].methods_by_name["Generate"]
@@ -26,13 +27,11 @@ _FINISH_REASONS = {
 
 async def _events(asked: Asked, timeout_s: float | None, context: Context) -> AsyncGenerator[Any, None]:
     """Deltas of completions, completions as they end, then the summary; errors with OpenAI's field names."""
-    try:
+    with renaming(partial(callers_field, asked=asked)):
         async with aclosing(context.gateway.stream(_GENERATE, asked.generate, timeout_s)) as responses:
             async for response in responses:
                 if response.WhichOneof("event") in ("delta", "completion", "summary"):
                     yield getattr(response, response.WhichOneof("event"))
-    except ServiceError as error:
-        raise error.renamed(lambda field: callers_field(field, asked)) from error
 
 
 class _Counts:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -22,12 +21,11 @@ from gateway.http.transcoding.calls import RETRIEVAL
 from gateway.http.transcoding.contract import request_model, to_json, to_message
 from gateway.http.transcoding.spool import SpoolingParser
 from gateway.http.transcoding.sse import event_stream, to_event, until_disconnect
+from services.serving.deadlines import Deadline
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, ServiceError
 
 _INDEX = RETRIEVAL["IndexImages"]
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_LEAST_S = 0.001
-"""A call's time where there is none left; the call then fails as any that is late."""
 
 
 def add_images(app: FastAPI, context: Context) -> None:
@@ -62,7 +60,7 @@ def add_images(app: FastAPI, context: Context) -> None:
 
     async def upload(request: Request) -> Response:
         timeout_s = read_timeout(request, settings)
-        latest = time.monotonic() + settings.max_timeout_s
+        deadline = Deadline(settings.max_timeout_s)
         try:
             async with asyncio.timeout(settings.max_timeout_s):
                 form, requests = await _requests(request, context)
@@ -74,8 +72,7 @@ def add_images(app: FastAPI, context: Context) -> None:
             responses = _closing(form, gateway.stream(_INDEX, requests, timeout_s))
             return await event_stream(request, _as_events(responses), settings.keep_alive_s)
         # One answer at the end: what the body took counts, because BentoML's server gives up counting from arrival.
-        left_s = max(latest - time.monotonic(), _LEAST_S)
-        within_s = min(timeout_s or left_s, left_s)
+        within_s = deadline.call_s(timeout_s)
         acknowledged = await until_disconnect(request, _all(_closing(form, gateway.stream(_INDEX, requests, within_s))))
         return JSONResponse(acknowledged)
 

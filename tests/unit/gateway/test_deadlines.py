@@ -2,7 +2,9 @@
 
 import pytest
 
-from gateway.protocols.deadlines import Measured, shares, transit_s
+from gateway.backends.model_client import transit_s
+from gateway.protocols.detection import shares
+from gateway.protocols.reader import Measured
 from services.serving.errors import DeadlineExceeded
 
 
@@ -19,12 +21,13 @@ from services.serving.errors import DeadlineExceeded
 def test_what_is_kept_back_is_a_share_of_a_short_time(
     remaining_s: float | None, reading_s: float, sampling_s: float
 ) -> None:
-    assert shares(remaining_s, 120.0, 0.15, reading_s).sampling_s(0.0) == pytest.approx(sampling_s)
+    assert shares(remaining_s, 120.0, 0.15, reading_s, clock=lambda: 0.0).sampling_s() == pytest.approx(sampling_s)
 
 
 def test_the_error_names_what_is_kept_back() -> None:
+    clock = iter((0.0, 0.3)).__next__
     with pytest.raises(DeadlineExceeded, match=r"0\.4 s away .* 0\.056 s are kept .* 0\.06 s for scoring"):
-        shares(0.4, 120.0, 0.15, 0.1).sampling_s(passed_s=0.3)
+        shares(0.4, 120.0, 0.15, 0.1, clock).sampling_s()
 
 
 def test_slow_readings_of_a_new_process_are_soon_forgotten() -> None:

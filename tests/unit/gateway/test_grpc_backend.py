@@ -114,7 +114,7 @@ async def test_a_failure_says_what_to_do(code: grpc.StatusCode, expected: type[S
     async with backend(FakeStub(failure)) as tested:
         with pytest.raises(expected, match=message):
             await tested.generate_all(QUESTION, 10.0)
-        assert tested._running == 0
+        assert tested._in_flight.count == 0
 
 
 async def test_fields_are_named_as_the_caller_knows_them() -> None:

@@ -1,0 +1,57 @@
+"""Deadlines: how long something may still take."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+Clock = Callable[[], float]
+"""Seconds, from any start."""
+
+DefaultT = TypeVar("DefaultT", bound=float | None)
+
+_LEAST_S = 0.001
+"""Time that a call gets at least: gRPC and timers take none of 0 seconds."""
+
+
+class Deadline:
+    """A point in time some seconds from now.
+
+    Args:
+        timeout_s: Seconds from now.
+        clock: The event loop's unless a test sets another.
+    """
+
+    def __init__(self, timeout_s: float, clock: Clock | None = None) -> None:
+        self.timeout_s = timeout_s
+        self._clock = clock or asyncio.get_running_loop().time
+        self._began = self._clock()
+
+    @property
+    def passed_s(self) -> float:
+        """Seconds since it was set."""
+        return self._clock() - self._began
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until then; negative once it is over."""
+        return self._began + self.timeout_s - self._clock()
+
+    @property
+    def over(self) -> bool:
+        """Whether that point in time has come."""
+        return self.left_s <= 0
+
+    def wait_s(self, most_s: float | None = None) -> float:
+        """Seconds to wait until then, never negative, and at most as many as are given."""
+        left_s = max(self.left_s, 0.0)
+        return left_s if most_s is None else min(most_s, left_s)
+
+    def call_s(self, most_s: float | None = None) -> float:
+        """Seconds for a call that has to end by then: always a few, and at most as many as are given."""
+        left_s = self.left_s if most_s is None else min(most_s, self.left_s)
+        return max(left_s, _LEAST_S)
+
+
+def time_for_call(time_remaining_s: float | None, default_s: DefaultT) -> float | DefaultT:
+    """Seconds for a call: until the caller's deadline as gRPC tells it, or the default where there is none."""
+    return default_s if time_remaining_s is None else time_remaining_s
