@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import grpc
 
 from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
 from gateway.backends.channels import ServiceChannel
 from gateway.protocols.fields import VALUE_SEARCH
-from gateway.protocols.ports.retrieval import Hit, LexiconValue, Message, ValueSearch
+from gateway.protocols.ports.message import Message
+from gateway.protocols.ports.retrieval import Hit, LexiconValue, ValueSearch
 from services.serving.attempts import Attempt, NoReplica
 from services.serving.errors import NotFound, ServiceError
 from services.serving.logs import request_metadata
@@ -51,7 +52,7 @@ class GrpcRetrieval:
         value: str,
         keywords: Sequence[str],
         k: int,
-        search_filter: Message,
+        search_filter: Message | None,
         score_threshold: float | None,
     ) -> ValueSearch:
         """The k pictures nearest to each keyword of a value, as far as they reach a cosine similarity."""
@@ -59,9 +60,10 @@ class GrpcRetrieval:
             value=value,
             keywords=keywords,
             k=k,
-            filter=cast("retrieval_pb2.SearchFilter | None", search_filter),
             score_threshold=score_threshold,
         )
+        if search_filter is not None:
+            request.filter.MergeFromString(search_filter.SerializeToString())
         response = await self._answer("SearchByValue", request)
         hits = (
             Hit(found.keyword, hit.id, hit.score, hit.metadata.source)

@@ -11,7 +11,8 @@ from gateway import metrics
 from gateway.backends import convert_scoring
 from gateway.backends.channels import ServiceChannel
 from gateway.protocols.fields import FIRST_ANSWER
-from gateway.protocols.ports.scoring import TOO_OLD, IsqReading, Message, PreferenceAnswer, Question, Readings, Verdict
+from gateway.protocols.ports.message import Message
+from gateway.protocols.ports.scoring import TOO_OLD, IsqReading, PreferenceAnswer, Question, Readings, Verdict
 from gateway.protocols.sampling import GroundTruth
 from services.serving.attempts import Attempt, NoReplica
 from services.serving.errors import Code, FailedPrecondition, ServiceError, renaming
@@ -145,7 +146,8 @@ class GrpcScoring:
             answers=convert_scoring.from_preference_answers(self._cut_answers(answers)),
             confidence_level=confidence_level,
         )
-        return await self._call("ScorePreference", request, timeout_s)
+        table: scoring_pb2.ScorePreferenceResponse = await self._call("ScorePreference", request, timeout_s)
+        return table
 
     async def isq(self, text: str, threshold: float, timeout_s: float) -> IsqReading:
         """Reads and scores one questionnaire."""

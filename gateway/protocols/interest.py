@@ -22,9 +22,10 @@ from gateway.protocols.answers import (
     with_traits,
 )
 from gateway.protocols.ordered import in_order
+from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.model import Backend, Backends, ModelInfo, Turn
 from gateway.protocols.ports.retrieval import Retrieval
-from gateway.protocols.ports.scoring import Message, Scoring, Verdict
+from gateway.protocols.ports.scoring import Scoring, Verdict
 from gateway.protocols.retry import (
     BackendUnavailable,
     RetryPolicy,

@@ -12,9 +12,10 @@ from gateway.protocols.answers import YES_OR_NO, check_structured, check_traits,
 from gateway.protocols.descriptions import Describing, plan_describing
 from gateway.protocols.fields import DESCRIBER
 from gateway.protocols.ordered import in_order
+from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.model import Backend, Backends, ModelInfo, Turn
 from gateway.protocols.ports.retrieval import Retrieval
-from gateway.protocols.ports.scoring import Message, PreferenceAnswer, Scoring, Verdict
+from gateway.protocols.ports.scoring import PreferenceAnswer, Scoring, Verdict
 from gateway.protocols.preference_images import planned_pictures
 from gateway.protocols.preference_plan import (
     DEFAULT_K,

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from axia.lexicon import normal_keyword
-from gateway.protocols.ports.retrieval import Hit, Message, Retrieval
+from gateway.protocols.ports.message import Message
+from gateway.protocols.ports.retrieval import Hit, Retrieval
 from gateway.protocols.preference_plan import PlannedPicture, PlannedPictures, PreferenceRequest, choose_keywords
 from services.serving.errors import FailedPrecondition
 
@@ -23,7 +24,7 @@ async def planned_pictures(retrieval: Retrieval, request: PreferenceRequest, k: 
         return request.resume_planned
     pictures: list[PlannedPicture] = []
     short: list[str] = []
-    provenance: Message = None
+    provenance: Message | None = None
     images = 0
     for value in choose_keywords(await retrieval.lexicon(), request.values, request.keywords):
         found = await retrieval.search_value(

@@ -15,8 +15,9 @@ from axia.lexicon import normal_keyword
 from axia.prompts import PromptText, sha256_of
 from gateway.protocols.answers import UNSET, AnswerRequest, AnswerSampling, with_traits
 from gateway.protocols.descriptions import Describing
+from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.model import ModelInfo
-from gateway.protocols.ports.retrieval import LexiconValue, Message
+from gateway.protocols.ports.retrieval import LexiconValue
 from gateway.protocols.ports.scoring import Verdict
 from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
 
@@ -45,7 +46,7 @@ class PlannedPictures(NamedTuple):
 
     pictures: tuple[PlannedPicture, ...]
     """In the order in which they are asked about."""
-    search: Message
+    search: Message | None
     """What found them."""
     short_keywords: tuple[str, ...]
     """Keywords with fewer than k pictures."""
@@ -74,7 +75,7 @@ class PreferenceRequest:
     values: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     k: int | None = None
-    search_filter: Message = None
+    search_filter: Message | None = None
     score_threshold: float | None = None
     modality: Literal["picture", "description"] = "picture"
     traits: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class PreferencePlan:
     """The three questions: like, why, describe."""
     model: ModelInfo
     sampling: AnswerSampling
-    search: Message
+    search: Message | None
     """What found the pictures."""
     short_keywords: tuple[str, ...]
     """Those with fewer than k pictures."""

@@ -1,6 +1,8 @@
 """Maps between detections in the contract (axia.v1) and the gateway's own types."""
 
-from typing import Literal, cast
+from typing import Literal, TypeVar
+
+from google.protobuf import message as protobuf
 
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2, image_pb2, inference_pb2, scoring_pb2
@@ -9,6 +11,7 @@ from gateway.backends.convert_model import from_completion, from_model_info
 from gateway.backends.convert_scoring import ABSTAIN_REASONS
 from gateway.protocols.consensus import CompletionGroup
 from gateway.protocols.detection import Detection
+from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.scoring import Readings
 from gateway.protocols.sampling import DetectionRequest, GroundTruth, SentenceRule
 from services.serving.errors import InvalidArgument, ServiceError
@@ -27,6 +30,19 @@ _SENTENCE_RULES: dict[int, SentenceRule] = {
 _ABSTAIN_REASONS = {None: scoring_pb2.ABSTAIN_REASON_UNSPECIFIED} | {
     name: value for value, name in ABSTAIN_REASONS.items()
 }
+
+MessageT = TypeVar("MessageT", bound=protobuf.Message)
+
+
+def as_written(message: Message, kind: type[MessageT]) -> MessageT:
+    """A message that a protocol handed on, as what its service wrote.
+
+    Raises:
+        TypeError: It is of another kind, which is a fault of ours.
+    """
+    if not isinstance(message, kind):
+        raise TypeError(f"a {type(message).__name__} stands where a {kind.__name__} belongs")
+    return message
 
 
 def to_detection_request(request: gateway_pb2.DetectValuesRequest) -> DetectionRequest:
@@ -102,11 +118,11 @@ def _from_readings(readings: Readings, completions: int) -> list[gateway_pb2.Com
         return []
     written = [gateway_pb2.CompletionReading() for _ in range(completions)]
     for reading, response_type in zip(written, readings.response_types, strict=False):
-        reading.response_type.CopyFrom(cast("scoring_pb2.ResponseTypeScore", response_type))
+        reading.response_type.CopyFrom(as_written(response_type, scoring_pb2.ResponseTypeScore))
     for reading, attribution in zip(written, readings.attributions, strict=False):
-        reading.values.CopyFrom(cast("scoring_pb2.ValueAttribution", attribution.message))
+        reading.values.CopyFrom(as_written(attribution.message, scoring_pb2.ValueAttribution))
     for reading, alignment in zip(written, readings.alignments, strict=False):
-        reading.alignment.CopyFrom(cast("scoring_pb2.AlignmentScore", alignment.message))
+        reading.alignment.CopyFrom(as_written(alignment.message, scoring_pb2.AlignmentScore))
     return written
 
 

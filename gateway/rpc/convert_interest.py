@@ -1,13 +1,13 @@
 """Maps between interest in the contract (axia.v1) and the gateway's own types."""
 
-from typing import Literal, cast
+from typing import Literal
 
 from axia.v1 import gateway_pb2, scoring_pb2
 from axia.version import __version__
 from gateway.backends import convert_scoring
 from gateway.backends.convert_model import from_model_info
 from gateway.protocols.interest import Interest, InterestJudgement, InterestPicture, InterestRequest
-from gateway.rpc.convert_detection import from_item_error, from_prompt
+from gateway.rpc.convert_detection import as_written, from_item_error, from_prompt
 from gateway.rpc.convert_preference import from_answer_sampling, to_answer_request
 from services.serving.errors import InvalidArgument
 
@@ -64,7 +64,7 @@ def _from_judgement(judgement: InterestJudgement) -> gateway_pb2.InterestJudgeme
         text=judgement.text,
         decision=_DECISIONS[judgement.stays],
         verdict=convert_scoring.from_verdict(judgement.verdict),
-        isq=cast("scoring_pb2.IsqScore | None", judgement.isq),
+        isq=as_written(judgement.isq, scoring_pb2.IsqScore) if judgement.isq is not None else None,
         error=from_item_error(judgement.error) if judgement.error else None,
         reasoning=judgement.reasoning,
     )

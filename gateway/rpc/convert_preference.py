@@ -1,7 +1,7 @@
 """Maps between preference in the contract (axia.v1) and the gateway's own types."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
 from axia.version import __version__
@@ -16,7 +16,7 @@ from gateway.protocols.preference_plan import (
     PreferencePlan,
     PreferenceRequest,
 )
-from gateway.rpc.convert_detection import from_item_error, from_prompt
+from gateway.rpc.convert_detection import as_written, from_item_error, from_prompt
 from services.serving.errors import Code, InvalidArgument, ServiceError
 
 _MODALITIES: dict[int, Literal["picture", "description"]] = {
@@ -138,7 +138,7 @@ def _from_plan(plan: PreferencePlan, request_id: str) -> gateway_pb2.PreferenceP
         prompts=[from_prompt(prompt) for prompt in plan.prompts],
         model=from_model_info(plan.model),
         seed=plan.sampling.seed,
-        search=cast("retrieval_pb2.SearchProvenance | None", plan.search),
+        search=as_written(plan.search, retrieval_pb2.SearchProvenance) if plan.search is not None else None,
         short_keywords=plan.short_keywords,
         request_id=request_id,
         axia_version=__version__,
@@ -173,7 +173,7 @@ def _from_judgement(judgement: Judgement) -> gateway_pb2.PreferenceJudgement:
 
 def _from_summary(summary: PreferenceSummary) -> gateway_pb2.PreferenceSummary:
     return gateway_pb2.PreferenceSummary(
-        scores=cast("scoring_pb2.ScorePreferenceResponse | None", summary.scores),
+        scores=as_written(summary.scores, scoring_pb2.ScorePreferenceResponse) if summary.scores is not None else None,
         failed=summary.failed,
         degraded=bool(summary.missing),
         missing=summary.missing,

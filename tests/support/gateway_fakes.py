@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from gateway.protocols.consensus import Completion, CompletionGroup, Consensus
+from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.model import Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
-from gateway.protocols.ports.retrieval import Hit, LexiconValue, Message, ValueSearch
+from gateway.protocols.ports.retrieval import Hit, LexiconValue, ValueSearch
 from gateway.protocols.ports.scoring import (
     Alignment,
     Attribution,
@@ -90,7 +91,7 @@ class FakeRetrieval:
         value: str,
         keywords: Sequence[str],
         k: int,
-        search_filter: Message,
+        search_filter: Message | None,
         score_threshold: float | None,
     ) -> ValueSearch:
         self.searches += 1

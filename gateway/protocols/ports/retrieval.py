@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-Message = object
-"""A message of the contract that is passed on untouched: a filter, a provenance."""
+from gateway.protocols.ports.message import Message
 
 
 class LexiconValue(NamedTuple):
@@ -46,7 +45,7 @@ class Retrieval(Protocol):
         value: str,
         keywords: Sequence[str],
         k: int,
-        search_filter: Message,
+        search_filter: Message | None,
         score_threshold: float | None,
     ) -> ValueSearch:
         """The k pictures nearest to each keyword of a value, as far as they reach a cosine similarity."""

@@ -1,7 +1,6 @@
 """What the scoring service says of completions, and who asks it, without how it is reached.
 
-Messages that the gateway passes on as the scoring service wrote them are opaque here (`Message`): only what a protocol
-decides by is read.
+What the gateway hands on as the scoring service wrote it is a `Message` here: only what a protocol decides by is read.
 """
 
 from collections.abc import Sequence
@@ -9,10 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from gateway.protocols.consensus import Consensus
+from gateway.protocols.ports.message import Message
 from gateway.protocols.sampling import GroundTruth
-
-Message = object
-"""A message of the scoring service, passed on untouched."""
 
 Verdict = Literal["yes", "no", "refusal", "unparsed"]
 """What an answer to a question for yes or no says."""
