@@ -105,3 +105,13 @@ def fraction(*parts: object) -> float:
     """A number from 0 to 1 that follows from the parts."""
     digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:6]) / 2**48
+
+
+def read_verdict(reply: str) -> scoring_pb2.PreferenceVerdict.ValueType:
+    """What a reply to a plain question says."""
+    word = reply.strip().casefold()
+    if word.startswith("as an ai"):
+        return scoring_pb2.PREFERENCE_VERDICT_REFUSAL
+    if word.startswith("yes"):
+        return scoring_pb2.PREFERENCE_VERDICT_YES
+    return scoring_pb2.PREFERENCE_VERDICT_NO if word.startswith("no") else scoring_pb2.PREFERENCE_VERDICT_UNPARSED

@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import grpc
 
 from axia.lexicon import DATA, load_lexicon
-from axia.testing import fake as _fake
 from axia.testing._answers import fraction, inspect, perceptual_hash
+from axia.testing._calls import Calls, abort
 from axia.v1 import gateway_pb2, image_pb2, retrieval_pb2, retrieval_pb2_grpc
-
-if TYPE_CHECKING:
-    from axia.testing.fake import FakeGateway
 
 _PLATFORM = re.compile(r"[a-z0-9-]{0,64}")
 _ENCODER = retrieval_pb2.Encoder(name="fake", revision="1", dimension=8)
@@ -27,8 +24,8 @@ class _Stored(NamedTuple):
 class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     """Pictures in memory. A text finds those whose source has it; else the order follows from a hash."""
 
-    def __init__(self, fake: "FakeGateway") -> None:
-        self._fake = fake
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._pictures: dict[str, _Stored] = {}
         self._lexicon = load_lexicon()
 
@@ -79,7 +76,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         begun = False
         for request in requests:
             if not begun:
-                self._fake.begin("IndexImages", request, context)
+                self._calls.begin("IndexImages", request, context)
                 begun = True
             outcome = _refusal(request.metadata) or self.add(request.image.data, request.metadata)
             if isinstance(outcome, retrieval_pb2.IndexedImage):
@@ -91,7 +88,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.SearchByTextRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.SearchByTextResponse:
         """Finds by source and hash."""
-        self._fake.begin("SearchByText", request, context)
+        self._calls.begin("SearchByText", request, context)
         hits = self._find(request.query, request.k or 5, request.filter)
         return retrieval_pb2.SearchByTextResponse(hits=hits, provenance=self.provenance())
 
@@ -99,7 +96,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.SearchByImageRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.SearchByImageResponse:
         """Finds by hash; the picture itself first."""
-        self._fake.begin("SearchByImage", request, context)
+        self._calls.begin("SearchByImage", request, context)
         info = inspect(request.image.data) if request.HasField("image") else None
         image_id = info.sha256 if info else request.image_id
         hits = self._find(image_id, request.k or 5, request.filter, leave_out=request.image_id)
@@ -109,11 +106,11 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.SearchByValueRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.SearchByValueResponse:
         """Finds for each keyword."""
-        self._fake.begin("SearchByValue", request, context)
+        self._calls.begin("SearchByValue", request, context)
         value = next((value for value in self._lexicon.values if value.id == request.value), None)
         if value is None:
             code = grpc.StatusCode.INVALID_ARGUMENT
-            _fake.abort(context, code, f"value: {request.value} is none of the ten", "INVALID_FIELD", field="value")
+            abort(context, code, f"value: {request.value} is none of the ten", "INVALID_FIELD", field="value")
         found = [
             retrieval_pb2.KeywordHits(keyword=keyword, hits=self._find(keyword, request.k or 5, request.filter))
             for keyword in list(request.keywords) or value.keywords
@@ -124,7 +121,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.ListValuesRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.ListValuesResponse:
         """The lexicon."""
-        self._fake.begin("ListValues", request, context)
+        self._calls.begin("ListValues", request, context)
         values = [
             retrieval_pb2.LexiconValue(
                 id=value.id,
@@ -143,7 +140,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.GetImagesRequest, context: grpc.ServicerContext
     ) -> Iterator[retrieval_pb2.GetImagesResponse]:
         """The pictures."""
-        self._fake.begin("GetImages", request, context)
+        self._calls.begin("GetImages", request, context)
         for image_id in request.ids:
             response = retrieval_pb2.GetImagesResponse(id=image_id)
             if stored := self._pictures.get(image_id):
@@ -156,7 +153,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.DeleteImagesRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.DeleteImagesResponse:
         """Forgets pictures."""
-        self._fake.begin("DeleteImages", request, context)
+        self._calls.begin("DeleteImages", request, context)
         deleted = sum(self._pictures.pop(image_id, None) is not None for image_id in request.ids)
         return retrieval_pb2.DeleteImagesResponse(deleted=deleted, not_found=len(request.ids) - deleted)
 
@@ -164,7 +161,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.GetStatsRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.GetStatsResponse:
         """What is there."""
-        self._fake.begin("GetStats", request, context)
+        self._calls.begin("GetStats", request, context)
         platforms: dict[str, int] = {}
         for stored in self._pictures.values():
             platforms[stored.metadata.platform] = platforms.get(stored.metadata.platform, 0) + 1
@@ -176,14 +173,14 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.StartReindexRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.StartReindexResponse:
         """Is done at once."""
-        self._fake.begin("StartReindex", request, context)
+        self._calls.begin("StartReindex", request, context)
         return retrieval_pb2.StartReindexResponse(reindex=self._reindex())
 
     def GetReindex(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.GetReindexRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.GetReindexResponse:
         """Is done."""
-        self._fake.begin("GetReindex", request, context)
+        self._calls.begin("GetReindex", request, context)
         return retrieval_pb2.GetReindexResponse(reindex=self._reindex())
 
     def _reindex(self) -> retrieval_pb2.Reindex:

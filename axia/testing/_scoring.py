@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sized
 from statistics import fmean, pstdev, stdev
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import grpc
 from google.protobuf.message import Message
@@ -12,12 +12,9 @@ from google.protobuf.message import Message
 from axia.judges.figures import share_interval
 from axia.lexicon import VALUES
 from axia.testing import _scoring_figures
-from axia.testing import fake as _fake
-from axia.testing._answers import summarize
+from axia.testing._answers import read_verdict, summarize
+from axia.testing._calls import Calls, abort
 from axia.v1 import gateway_pb2, scoring_pb2, scoring_pb2_grpc
-
-if TYPE_CHECKING:
-    from axia.testing.fake import FakeGateway
 
 _ITEMS = tuple(field.name for field in scoring_pb2.IsqItems.DESCRIPTOR.fields)
 _HIGHEST = dict(zip(_ITEMS, (10.0, 10.0, 10.0, 10.0, 1.0, 1.0), strict=True))
@@ -31,29 +28,29 @@ READER = "fake-reader@1"
 class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
     """What follows from counting and from comparing texts; the other calls say that they need the real service."""
 
-    def __init__(self, fake: "FakeGateway") -> None:
-        self._fake = fake
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def ClassifyResponses(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ClassifyResponsesRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ClassifyResponsesResponse:
         """ "none" or descriptive."""
-        self._fake.begin("ClassifyResponses", request, context)
+        self._calls.begin("ClassifyResponses", request, context)
         return scoring_pb2.ClassifyResponsesResponse(scores=[_kind(sentence) for sentence in request.sentences])
 
     def AttributeValues(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.AttributeValuesRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.AttributeValuesResponse:
         """Fails, as a server without a reader model does."""
-        self._fake.begin("AttributeValues", request, context)
+        self._calls.begin("AttributeValues", request, context)
         message = f"values need a reader model, and the fake gateway has none: {_REAL}"
-        _fake.abort(context, grpc.StatusCode.FAILED_PRECONDITION, message, "READER_MISSING")
+        abort(context, grpc.StatusCode.FAILED_PRECONDITION, message, "READER_MISSING")
 
     def SummarizeCompletions(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.SummarizeCompletionsRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.SummarizeCompletionsResponse:
         """Groups of equal sentences."""
-        self._fake.begin("SummarizeCompletions", request, context)
+        self._calls.begin("SummarizeCompletions", request, context)
         _refuse_none(context, "sentences", request.sentences)
         response = scoring_pb2.SummarizeCompletionsResponse()
         threshold = request.abstain_threshold if request.HasField("abstain_threshold") else 0.5
@@ -64,7 +61,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self, request: scoring_pb2.ReadCompletionsRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ReadCompletionsResponse:
         """Groups of equal sentences, kinds of answers and alignment; values are missing."""
-        self._fake.begin("ReadCompletions", request, context)
+        self._calls.begin("ReadCompletions", request, context)
         _refuse_none(context, "sentences", request.sentences)
         response = scoring_pb2.ReadCompletionsResponse(
             response_types=scoring_pb2.ClassifyResponsesResponse(
@@ -89,7 +86,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self, request: scoring_pb2.ScoreAlignmentRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ScoreAlignmentResponse:
         """Whether the answer has the element's words, or what a model said of it."""
-        self._fake.begin("ScoreAlignment", request, context)
+        self._calls.begin("ScoreAlignment", request, context)
         if request.judge == scoring_pb2.JUDGE_MODEL:
             scores = [_said(answer) for answer in request.model_answers]
         else:
@@ -107,24 +104,22 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self, request: scoring_pb2.ReadVerdictsRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ReadVerdictsResponse:
         """Yes, no or a refusal by how the answer begins."""
-        from axia.testing._gateway import verdict
-
-        self._fake.begin("ReadVerdicts", request, context)
-        verdicts = [scoring_pb2.ReadVerdict(verdict=verdict(answer), confidence=1.0) for answer in request.answers]
+        self._calls.begin("ReadVerdicts", request, context)
+        verdicts = [scoring_pb2.ReadVerdict(verdict=read_verdict(answer), confidence=1.0) for answer in request.answers]
         return scoring_pb2.ReadVerdictsResponse(verdicts=verdicts)
 
     def ScorePreference(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ScorePreferenceRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ScorePreferenceResponse:
         """Counts yes and no."""
-        self._fake.begin("ScorePreference", request, context)
+        self._calls.begin("ScorePreference", request, context)
         return self.preference(request)
 
     def ScoreIsq(  # noqa: N802 - named by the contract
         self, request: scoring_pb2.ScoreIsqRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ScoreIsqResponse:
         """S% of items and texts."""
-        self._fake.begin("ScoreIsq", request, context)
+        self._calls.begin("ScoreIsq", request, context)
         threshold = request.threshold if request.HasField("threshold") else 60.0
         scores = [
             self.isq(answer.text, threshold) if answer.HasField("text") else _isq(answer.items, threshold)
@@ -136,7 +131,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self, request: scoring_pb2.ScorePersonaRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ScorePersonaResponse:
         """I and I_avg, without intervals."""
-        self._fake.begin("ScorePersona", request, context)
+        self._calls.begin("ScorePersona", request, context)
         _refuse_none(context, "outcomes", request.outcomes)
         return _scoring_figures.persona(request.outcomes)
 
@@ -144,7 +139,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self, request: scoring_pb2.ClassifyMisalignmentsRequest, context: grpc.ServicerContext
     ) -> scoring_pb2.ClassifyMisalignmentsResponse:
         """Classes by the types that were given, or else by whether a text is "none"."""
-        self._fake.begin("ClassifyMisalignments", request, context)
+        self._calls.begin("ClassifyMisalignments", request, context)
         _refuse_none(context, "items", request.items)
         types = [
             (item.answer_type or _kind(item.answer).type, item.element_type or _kind(item.element).type)
@@ -172,9 +167,9 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         self._refuse("MeasureAgreement", request, context)
 
     def _refuse(self, method: str, request: Message, context: grpc.ServicerContext) -> NoReturn:
-        self._fake.begin(method, request, context)
+        self._calls.begin(method, request, context)
         message = f"{method} needs statistics that the fake gateway doesn't have: {_REAL}"
-        _fake.abort(context, grpc.StatusCode.UNIMPLEMENTED, message, "NOT_IN_FAKE")
+        abort(context, grpc.StatusCode.UNIMPLEMENTED, message, "NOT_IN_FAKE")
 
     def reading(
         self, sentence: str, request: gateway_pb2.DetectValuesRequest, judge_said: str = ""
@@ -200,9 +195,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
 
     def preference(self, request: scoring_pb2.ScorePreferenceRequest) -> scoring_pb2.ScorePreferenceResponse:
         """Percentages of yes."""
-        from axia.testing._gateway import verdict
-
-        verdicts = [verdict(answer.answer) for answer in request.answers]
+        verdicts = [read_verdict(answer.answer) for answer in request.answers]
         scores = []
         for value in VALUES:
             said = [v for v, answer in zip(verdicts, request.answers, strict=True) if answer.value == value]
@@ -260,7 +253,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
 def _refuse_none(context: grpc.ServicerContext, field: str, given: Sized) -> None:
     if not given:
         code = grpc.StatusCode.INVALID_ARGUMENT
-        _fake.abort(context, code, f"{field}: must not be empty", "EMPTY", field=field)
+        abort(context, code, f"{field}: must not be empty", "EMPTY", field=field)
 
 
 def _kind(sentence: str) -> scoring_pb2.ResponseTypeScore:
@@ -278,10 +271,8 @@ def _alignment(answer: str, element: str, accept: list[str]) -> scoring_pb2.Alig
 
 
 def _said(answer: str) -> scoring_pb2.AlignmentScore:
-    from axia.testing._gateway import verdict
-
     yes, no = scoring_pb2.PREFERENCE_VERDICT_YES, scoring_pb2.PREFERENCE_VERDICT_NO
-    score = {yes: 1, no: 0}.get(verdict(answer))
+    score = {yes: 1, no: 0}.get(read_verdict(answer))
     return scoring_pb2.AlignmentScore(score=score, strength=score or 0, evidence=answer)
 
 
