@@ -1,4 +1,8 @@
-"""A real gRPC server whose answers follow from the request, and pictures to send to it."""
+"""Gateways for the client's tests, and a picture to send to them.
+
+`fake` is the product's own. `gateway` sends what that never would: answers cut short, streams without an end, and
+reasons and details of errors as a test gives them.
+"""
 
 import hashlib
 import io
@@ -14,6 +18,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from PIL import Image, UnidentifiedImageError
 
+from axia.testing import FakeGateway
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, scoring_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -220,6 +225,15 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedGateway]:
     with _serve(servicer):
         monkeypatch.setenv("AXIA_ADDRESS", servicer.address)
         yield servicer
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
+    """A gateway that runs for one test and is found in the same way."""
+    monkeypatch.delenv("AXIA_API_KEY", raising=False)
+    with FakeGateway() as fake:
+        monkeypatch.setenv("AXIA_ADDRESS", fake.address)
+        yield fake
 
 
 @pytest.fixture

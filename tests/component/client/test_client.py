@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from axia import AsyncClient, AxiaError, Client, Completion, DeadlineExceeded, Detection, InvalidRequest, ServerError
+from axia.testing import FakeGateway
 
 EVERYTHING: dict[str, Any] = {
     "n": 2,
@@ -69,17 +70,17 @@ async def test_the_async_client_gives_the_same(gateway: Any, picture: Path) -> N
     assert gateway.requests[0] == gateway.requests[1]
 
 
-def test_what_is_not_given_is_not_sent_so_that_the_server_decides(gateway: Any, picture: Path) -> None:
+def test_what_is_not_given_is_not_sent_so_that_the_server_decides(fake: FakeGateway, picture: Path) -> None:
     with Client() as client:
         detection = client.detect(picture)
-    request = gateway.requests[0]
+    request = fake.received[0].request
     assert [field.name for field, _ in request.ListFields()] == ["image"]
     assert detection.completions_requested == 3
     assert detection.provenance.system_prompt is None
 
 
-def test_a_detection_that_abstains_names_nothing(gateway: Any, picture: Path) -> None:
-    with Client() as client:
+def test_a_detection_that_abstains_names_nothing(picture: Path) -> None:
+    with FakeGateway(detections=[["a stove", "a knife", "a cat"]]) as fake, Client(fake.address) as client:
         detection = client.detect(picture)
     assert detection.abstain
     assert detection.consensus is None
@@ -193,10 +194,10 @@ def test_there_can_be_no_time_limit(gateway: Any, picture: Path, given: dict[str
     assert gateway.seconds_left[0] is None or gateway.seconds_left[0] > 1e6
 
 
-def test_each_call_has_its_own_request_id(gateway: Any, picture: Path) -> None:
+def test_each_call_has_its_own_request_id(fake: FakeGateway, picture: Path) -> None:
     with Client() as client:
         client.detect(picture)
         client.detect(picture)
-    first, second = gateway.request_ids
+    first, second = (call.metadata["x-request-id"] for call in fake.received)
     assert first != second
     assert len(first) == 32

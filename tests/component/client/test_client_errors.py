@@ -25,6 +25,7 @@ from axia import (
     ServerError,
     Unavailable,
 )
+from axia.testing import FakeGateway
 
 NOBODY = "127.0.0.1:1"
 BAD_N = error_details_pb2.BadRequest(
@@ -94,15 +95,15 @@ async def test_a_status_becomes_its_error(gateway: Any, fail: Callable[..., None
         assert error.request_id == ("as-the-server-has-it" if case.reason else sent_id)
 
 
-def test_a_refused_field_is_named(fail: Callable[..., None], picture: Path) -> None:
-    fail("INVALID_ARGUMENT", "n: must be 1 to 16, is 99", "INVALID_FIELD", BAD_N)
+def test_a_refused_field_is_named(fake: FakeGateway, picture: Path) -> None:
+    fake.fail("INVALID_ARGUMENT", "n: must be 1 to 16, is 99", reason="INVALID_FIELD", field="n")
     with Client() as client, pytest.raises(InvalidRequest) as caught:
         client.detect(picture, n=99)
     assert caught.value.fields == [FieldViolation("n", "must be 1 to 16, is 99")]
 
 
-def test_an_overload_says_when_to_try_again(fail: Callable[..., None], picture: Path) -> None:
-    fail("RESOURCE_EXHAUSTED", "full", "QUEUE_FULL", PAUSE)
+def test_an_overload_says_when_to_try_again(fake: FakeGateway, picture: Path) -> None:
+    fake.fail("RESOURCE_EXHAUSTED", "full", reason="QUEUE_FULL", retry_after=1.5)
     with Client() as client, pytest.raises(Overloaded) as caught:
         client.detect(picture)
     assert caught.value.retry_after == 1.5

@@ -18,7 +18,7 @@ from tests.support import pictures
 
 
 def test_a_proxy_in_the_environment_does_not_get_between(
-    gateway: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeGateway, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -26,39 +26,39 @@ def test_a_proxy_in_the_environment_does_not_get_between(
         assert client.detect(picture).completions_done == 3
 
 
-def test_a_picture_may_be_a_path_or_bytes(gateway: Any, picture: Path) -> None:
+def test_a_picture_may_be_a_path_or_bytes(fake: FakeGateway, picture: Path) -> None:
     data = picture.read_bytes()
     with Client() as client:
         paths = [client.detect(image).image.path for image in (str(picture), picture, data, bytearray(data))]
     assert paths == [str(picture), str(picture), None, None]
-    assert {request.image.data for request in gateway.requests} == {data}
+    assert {call.request.image.data for call in fake.received} == {data}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "I", "I;16"]
 )
-def test_a_pil_image_is_sent_as_png(gateway: Any, mode: str) -> None:
+def test_a_pil_image_is_sent_as_png(fake: FakeGateway, mode: str) -> None:
     with Client() as client:
         detection = client.detect(Image.new(mode, (5, 4)))
     assert detection.image.path is None
     assert (detection.image.format, detection.image.width, detection.image.height) == ("PNG", 5, 4)
 
 
-def test_a_pil_image_is_sent_upright(gateway: Any, tmp_path: Path) -> None:
+def test_a_pil_image_is_sent_upright(fake: FakeGateway, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     Image.new("RGB", (16, 12)).save(tmp_path / "turned.jpg", exif=exif)
     with Client() as client, Image.open(tmp_path / "turned.jpg") as image:
         detection = client.detect(image)
     assert (detection.image.width, detection.image.height) == (12, 16)
-    with Image.open(io.BytesIO(gateway.requests[0].image.data)) as sent:
+    with Image.open(io.BytesIO(fake.received[0].request.image.data)) as sent:
         assert 0x0112 not in sent.getexif()
 
 
-def test_prompts_may_be_named(gateway: Any, picture: Path) -> None:
+def test_prompts_may_be_named(fake: FakeGateway, picture: Path) -> None:
     with Client() as client:
         detection = client.detect(picture, prompt_id="detect/health", system_prompt_id="system/terse", temperature=0)
-    request = gateway.requests[0]
+    request = fake.received[0].request
     assert (request.WhichOneof("prompt"), request.WhichOneof("system_prompt")) == ("prompt_id", "system_prompt_id")
     assert request.HasField("temperature")
     assert detection.completions[0].temperature == 0
@@ -219,15 +219,16 @@ def test_calls_take_the_order_of_an_arrays_colours() -> None:
 
 
 @pytest.mark.parametrize(("given", "sent"), [(300.0, 300), (300, 300)])
-def test_a_whole_float_is_a_whole_number(gateway: Any, picture: Path, given: Any, sent: int) -> None:
+def test_a_whole_float_is_a_whole_number(fake: FakeGateway, picture: Path, given: Any, sent: int) -> None:
     with Client() as client:
         client.detect(picture, max_tokens=given, seed=5.0)  # type: ignore[arg-type]  # as JSON and YAML have numbers
-    assert (gateway.requests[0].max_tokens, gateway.requests[0].seed) == (sent, 5)
+    request = fake.received[0].request
+    assert (request.max_tokens, request.seed) == (sent, 5)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("wrong", [{"max_tokens": 300.5}, {"max_tokens": "300"}, {"temperature": "hot"}, {"model": 5}])
 def test_an_argument_of_another_type_is_an_invalid_request_that_names_it(
-    gateway: Any, picture: Path, wrong: dict[str, Any]
+    fake: FakeGateway, picture: Path, wrong: dict[str, Any]
 ) -> None:
     with Client() as client, pytest.raises(InvalidRequest, match=f"^{next(iter(wrong))}: .* can't be sent") as caught:
         client.detect(picture, **wrong)
