@@ -7,7 +7,7 @@ import grpc
 
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2_grpc, inference_pb2_grpc, retrieval_pb2, scoring_pb2
-from gateway.backends import model_client, retrieval_client, scoring_client
+from gateway.backends import model_replicas, retrieval_client, scoring_client
 from gateway.backends.channels import ServiceChannel
 from gateway.backends.pool import BackendPool
 from gateway.backends.retrieval_client import GrpcRetrieval
@@ -29,7 +29,7 @@ class GatewayComponent:
     """The gateway."""
 
     name = "gateway"
-    services = (SERVICE, model_client.SERVICE)
+    services = (SERVICE, model_replicas.SERVICE)
 
     def __init__(self, settings: GatewaySettings, routes: Sequence[Route], prompts: Mapping[str, PromptText]) -> None:
         self._backends = BackendPool(routes, settings, self._models_changed)

@@ -1,206 +1,70 @@
-"""One model behind the gateway, with its replicas, reached over gRPC."""
+"""One model behind the gateway, reached over gRPC; see `gateway.protocols.ports.model.Backend`."""
 
-import asyncio
-import dataclasses
 import hashlib
-import logging
 import math
+import re
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import metrics
-from gateway.backends import convert_model
+from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, to_model_info, unreachable
 from gateway.backends.routes import Route
-from gateway.protocols.ports.model import Generated, ModelEvent, ModelInfo, Question
-from gateway.protocols.sampling import ModelDefaults, ModelLimits
-from gateway.settings import GatewaySettings
-from services.serving.app import channel_options
-from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
-from services.serving.errors import (
-    Code,
-    DeadlineExceeded,
-    FailedPrecondition,
-    ResourceExhausted,
-    ServiceError,
-    Unavailable,
+from gateway.protocols.consensus import Completion
+from gateway.protocols.ports.model import (
+    AnswerFormat,
+    Finished,
+    Generated,
+    ModelEvent,
+    Question,
+    StageTimes,
+    Started,
 )
+from gateway.protocols.sampling import ModelDefaults
+from gateway.settings import GatewaySettings
+from services.serving.attempts import Attempt, Calls, NoReplica
+from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError
 from services.serving.in_flight import InFlight
 from services.serving.limits import MAX_WITHIN_S
 from services.serving.logs import request_metadata
 from services.serving.metrics import series
-from services.serving.replicas import Channels, Replica, ReplicaSet, State
 from services.serving.started import answer_with_headers
 from services.serving.status import from_rpc_error
 
-logger = logging.getLogger(__name__)
-
-SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 _GENERATE_ALL = f"/{SERVICE}/GenerateAll"
-_DESCRIBE_TIMEOUT_S = 1.0
 _TRANSIT_SHARE, _LEAST_TRANSIT_S, _USUAL_TRANSIT_S = 0.1, 0.005, 0.025
-_CONNECT_TIMEOUT_S = 2.5
-"""A little more than the longest pause between two attempts to connect (`channel_options`)."""
+FINISH_REASONS = {
+    inference_pb2.FINISH_REASON_STOP: "stop",
+    inference_pb2.FINISH_REASON_SENTENCE: "sentence",
+    inference_pb2.FINISH_REASON_LENGTH: "length",
+    inference_pb2.FINISH_REASON_REASONING: "reasoning",
+}
+_SENTENCE_RULES = {
+    "answer": inference_pb2.SENTENCE_RULE_ANSWER,
+    "literal": inference_pb2.SENTENCE_RULE_LITERAL,
+}
+_ROLES = {
+    "system": inference_pb2.ROLE_SYSTEM,
+    "user": inference_pb2.ROLE_USER,
+    "assistant": inference_pb2.ROLE_ASSISTANT,
+}
+_REFUSED_WHOLE = "CONVERSATION_REFUSED"
+_MESSAGE_FIELD = re.compile(r"(?:generation\.)?messages(?:\[(\d+)\])?(?:\.\w+)?$")
 
 
-class Shared(NamedTuple):
-    """What the models behind a gateway have in common."""
-
-    budget: RetryBudget
-    deaths: Deaths
-    changed: Callable[[], Awaitable[None]]
-    """Told that a replica can be called or no longer can."""
-
-
-class GrpcBackend:
-    """One model: the replicas of a route."""
+class GrpcBackend(ModelReplicas):
+    """One model, which any of its replicas answers for."""
 
     def __init__(self, route: Route, settings: GatewaySettings, shared: Shared) -> None:
+        super().__init__(route, settings, shared)
         self.defaults = ModelDefaults(**route.defaults.model_dump())
-        self._route = route
         self._settings = settings
         self._in_flight = InFlight(route.limits.concurrency or sys.maxsize)
-        self._model: ModelInfo | None = None
-        channels = Channels(SERVICE, channel_options(settings))
-        self._replicas = ReplicaSet(route.addresses, channels, self._describe, self._report, self._forget)
         self._calls = Calls(self._replicas, settings.model_attempts, shared.budget, shared.deaths, self._note_retry)
-        self._changed = shared.changed
-        self._reported: dict[str, tuple[str, bool]] = {}
-
-    @property
-    def address(self) -> str:
-        """The addresses, for people."""
-        return ",".join(self._replicas.targets)
-
-    @property
-    def callable(self) -> bool:
-        """Whether a replica can be called."""
-        return self._replicas.callable
-
-    @property
-    def named_by_route(self) -> bool:
-        """Whether the routing table names the model, rather than its servers."""
-        return bool(self._route.name)
-
-    @property
-    def known_model(self) -> ModelInfo | None:
-        """The model, if a server has ever answered."""
-        return self._model
-
-    @property
-    def name(self) -> str:
-        """The model's name, as the route states it or a server told it; empty if neither did."""
-        return self._route.name or (self._model.name if self._model else "")
-
-    @property
-    def model(self) -> ModelInfo:
-        """The model; only after a server has answered once."""
-        if self._model is None:
-            raise Unavailable(
-                f"the inference server at {self.address} has not answered yet",
-                reason="BACKEND_UNKNOWN",
-                retry_after_s=2.0,
-            )
-        return self._model
-
-    @property
-    def offered(self) -> ModelInfo | None:
-        """The model with the limits that hold for callers; None if no server has ever answered."""
-        if self._model is None:
-            return None
-        limits = self.limits
-        return dataclasses.replace(self._model, max_samples=limits.max_samples, max_tokens=limits.max_tokens)
-
-    @property
-    def limits(self) -> ModelLimits:
-        """The bounds of the model's servers and of the route, whichever is less."""
-        model, route = self.model, self._route.limits
-        return ModelLimits(
-            min(model.max_samples, route.max_n or model.max_samples),
-            min(model.max_tokens, route.max_tokens or model.max_tokens),
-            route.concurrency,
-        )
-
-    async def refresh(self, *, connecting: bool = False) -> None:
-        """Asks each replica for its health and those that can be called for their model.
-
-        Args:
-            connecting: Wait for connections, where the questions would otherwise fail at once between two attempts.
-        """
-        await self._replicas.refresh(_CONNECT_TIMEOUT_S if connecting else 0.0)
-        callable_now = [
-            replica for replica in list(self._replicas.replicas) if replica.state in (State.SERVING, State.SLOW)
-        ]
-        for replica, fit in zip(callable_now, await asyncio.gather(*map(self._describe, callable_now)), strict=True):
-            replica.fit = fit
-        metrics.BACKEND_AVAILABLE.labels(self.address).set(self.callable)
-        await self._changed()
-
-    async def adopt(self, other: "GrpcBackend") -> None:
-        """Takes in the replicas of another backend, which were found to hold the same model. Whoever holds the other
-        can go on with it."""
-        for address in (self.address, other.address):
-            metrics.BACKEND_AVAILABLE.remove(address)
-        self._replicas.absorb(other._replicas)
-        self._reported |= other._reported
-        logger.info("%s are replicas of %s", self.address, self.name)
-        await self.refresh()
-
-    async def _describe(self, replica: Replica) -> bool:
-        """Asks a replica for its model; whether it is this one."""
-        try:
-            stub: Any = replica.stub(inference_pb2_grpc.InferenceServiceStub)
-            response = await stub.GetModel(inference_pb2.GetModelRequest(), timeout=_DESCRIBE_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
-            # One that is busy is as fit as it was before.
-            return replica.fit and self._model is not None
-        except asyncio.CancelledError:
-            if not replica.closed:
-                raise
-            return False
-        return self._note(replica, convert_model.to_model_info(response.model))
-
-    def _note(self, replica: Replica, model: ModelInfo) -> bool:
-        expected = self._route.name or (self.name if self._held_beside(replica) else "")
-        if expected and model.name != expected:
-            if replica.fit:
-                logger.error(
-                    "the inference server at %s holds %r, not %r; it is not used", replica.address, model.name, expected
-                )
-            return False
-        if self._model is None or self._model.name != model.name:
-            logger.info("the inference server at %s answers with %s", replica.address, model.name)
-        self._model = model
-        return True
-
-    def _held_beside(self, replica: Replica) -> bool:
-        """Whether another replica that can be called holds this model."""
-        able = (State.SERVING, State.SLOW)
-        return any(other is not replica and other.fit and other.state in able for other in self._replicas.replicas)
-
-    async def _report(self, replica: Replica) -> None:
-        """Says of each address whether it can be called."""
-        await self._changed()
-        if replica.state is State.SLOW:
-            return  # it may be busy for a moment
-        model, available = self.name, replica.state is State.SERVING and replica.fit
-        before = self._reported.get(replica.address)
-        if before is not None and before[0] != model:  # learned since, or another: no series may stay behind
-            metrics.REPLICA_AVAILABLE.remove(before[0], replica.address)
-        self._reported[replica.address] = (model, available)
-        metrics.REPLICA_AVAILABLE.labels(model, replica.address).set(available)
-        if available and (before is None or not before[1]):
-            logger.info("the replica of %s at %s can be called", model or "a model", replica.address)
-        elif before is not None and before[1] and not available:
-            logger.warning("the replica of %s at %s can no longer be called", model or "a model", replica.address)
-
-    def _forget(self, replica: Replica) -> None:
-        if (reported := self._reported.pop(replica.address, None)) is not None:
-            metrics.REPLICA_AVAILABLE.remove(reported[0], replica.address)
 
     def _note_retry(self, reason: str) -> None:
         metrics.RETRIES.labels(self.name, reason).inc()
@@ -208,13 +72,13 @@ class GrpcBackend:
     async def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
         """Samples completions; see `gateway.protocols.ports.model.Backend`."""
         request = inference_pb2.GenerateRequest()
-        convert_model.write_question(question, self.model.name, request)
+        write_question(question, self.model.name, request)
         try:
             async with aclosing(self.forward(request, timeout_s)) as responses:
                 async for response in responses:
-                    yield convert_model.to_model_event(response)
+                    yield to_model_event(response)
         except ServiceError as error:
-            raise convert_model.as_callers(error, question) from error
+            raise as_callers(error, question) from error
 
     async def forward(
         self, request: inference_pb2.GenerateRequest, timeout_s: float
@@ -244,12 +108,12 @@ class GrpcBackend:
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
         """Samples completions and waits for all; see `gateway.protocols.ports.model.Backend`."""
         request = inference_pb2.GenerateAllRequest(within_ms=_milliseconds(timeout_s))
-        convert_model.write_question(question, self.model.name, request.generation)
+        write_question(question, self.model.name, request.generation)
         try:
             response = await self.forward_all(request, timeout_s + self._transit_s(timeout_s))
         except ServiceError as error:
-            raise convert_model.as_callers(error, question) from error
-        return convert_model.to_generated(response)
+            raise as_callers(error, question) from error
+        return to_generated(response)
 
     async def forward_all(
         self, request: inference_pb2.GenerateAllRequest, timeout_s: float, started: Callable[[], None] | None = None
@@ -323,14 +187,6 @@ class GrpcBackend:
                 raise unreachable(self.address) from error
             raise failure from error
 
-    async def follow_replicas(self) -> None:
-        """Follows the health of each replica; never ends by itself."""
-        await self._replicas.follow()
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._replicas.close()
-
 
 def transit_s(timeout_s: float, margin_s: float) -> float:
     """Time that a model's answer has to arrive which was sent when time ran out: half of the margin before a caller's
@@ -361,11 +217,89 @@ def _fingerprint(request: inference_pb2.GenerateRequest) -> bytes:
     return digest.digest()
 
 
-def unreachable(address: str) -> Unavailable:
-    """That no replica answers."""
-    return Unavailable(
-        f"no inference server answers at {address}: it may be loading its model or be down; try again shortly, "
-        "and see its log if that does not help",
-        reason="BACKEND_UNREACHABLE",
-        retry_after_s=2.0,
+def write_question(question: Question, model: str, request: inference_pb2.GenerateRequest) -> None:
+    """Writes what an inference server is asked.
+
+    Args:
+        question: The question.
+        model: Name of the model.
+        request: Filled in place: a message handed to a constructor is copied, with its picture.
+    """
+    request.model = model
+    if question.image is not None:
+        request.image.data = question.image
+    for turn in question.turns:
+        request.messages.add(role=_ROLES[turn.role], text=turn.text)
+    for sample in question.samples:
+        request.samples.add(seed=sample.seed, temperature=sample.temperature)
+    request.top_p = question.top_p
+    request.max_tokens = question.max_tokens
+    request.stop_rule = (
+        inference_pb2.STOP_RULE_FIRST_SENTENCE if question.first_sentence_only else inference_pb2.STOP_RULE_NONE
     )
+    request.sentence_rule = _SENTENCE_RULES[question.sentence_rule]
+    if question.answer_format is not None:
+        _write_answer_format(question.answer_format, request)
+
+
+def _write_answer_format(asked: AnswerFormat, request: inference_pb2.GenerateRequest) -> None:
+    if asked.json_schema:
+        request.answer_format.json_schema = asked.json_schema
+    else:
+        request.answer_format.choices.texts.extend(asked.choices)
+
+
+def as_callers(error: ServiceError, question: Question) -> ServiceError:
+    """An inference server's error with the caller's names of fields."""
+    return error.renamed(lambda field: callers_field(field, question, error.reason))
+
+
+def callers_field(field: str, question: Question, reason: str = "") -> str:
+    """The caller's name of a field that an inference server names in an error with this reason."""
+    if reason == _REFUSED_WHOLE and field.endswith("messages"):
+        return "model"  # it refuses for a cause of its own, such as a sampling parameter; no text of the caller's
+    if message := _MESSAGE_FIELD.match(field):
+        index = int(message.group(1) or len(question.turns) - 1)
+        return question.turns[index].field or field
+    field = field.removeprefix("generation.")
+    if question.answer_format and field.startswith("answer_format"):
+        return question.answer_format.field or field
+    return field
+
+
+def to_model_event(response: inference_pb2.GenerateResponse) -> ModelEvent:
+    """Reads an event of a generation."""
+    kind = response.WhichOneof("event")
+    if kind == "completion":
+        return _to_completion(response.completion)
+    if kind == "summary":
+        return _to_finished(response.summary)
+    return Started()
+
+
+def to_generated(response: inference_pb2.GenerateAllResponse) -> Generated:
+    """Reads all of a generation."""
+    finished = _to_finished(response.summary) if response.HasField("summary") else None
+    return Generated(tuple(map(_to_completion, response.completions)), finished)
+
+
+def _to_completion(completion: inference_pb2.Completion) -> Completion:
+    return Completion(
+        index=completion.index,
+        first_sentence=completion.first_sentence,
+        text=completion.text,
+        finish_reason=FINISH_REASONS.get(completion.finish_reason, "unknown"),  # a newer server may know more
+        tokens=completion.tokens,
+        seed=completion.seed,
+        temperature=completion.temperature,
+        omitted=completion.omitted,
+        reasoning=completion.reasoning,
+    )
+
+
+def _to_finished(summary: inference_pb2.GenerateSummary) -> Finished:
+    timings = summary.timings
+    times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
+    used_size = (summary.image.used_width, summary.image.used_height)
+    top_p = summary.top_p if summary.HasField("top_p") else None
+    return Finished(to_model_info(summary.model), times, summary.sentence_rule, used_size, top_p)

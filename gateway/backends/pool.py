@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from gateway.backends.model_client import GrpcBackend, Shared, unreachable
+from gateway.backends.model_client import GrpcBackend
+from gateway.backends.model_replicas import Shared, unreachable
 from gateway.backends.routes import Route
 from gateway.protocols.ports.model import ModelInfo
 from gateway.settings import GatewaySettings

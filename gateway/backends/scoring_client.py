@@ -8,11 +8,22 @@ import grpc
 
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import metrics
-from gateway.backends import convert_scoring
 from gateway.backends.channels import ServiceChannel
+from gateway.protocols.consensus import AbstainReason, CompletionGroup, Consensus
 from gateway.protocols.fields import FIRST_ANSWER
 from gateway.protocols.ports.message import Message
-from gateway.protocols.ports.scoring import TOO_OLD, IsqReading, PreferenceAnswer, Question, Readings, Verdict
+from gateway.protocols.ports.scoring import (
+    TOO_OLD,
+    Alignment,
+    Attribution,
+    Grouping,
+    IsqReading,
+    PreferenceAnswer,
+    Question,
+    Readings,
+    Verdict,
+    Weight,
+)
 from gateway.protocols.sampling import GroundTruth
 from services.serving.attempts import Attempt, NoReplica
 from services.serving.errors import Code, FailedPrecondition, ServiceError, renaming
@@ -23,6 +34,30 @@ from services.serving.status import from_rpc_error
 logger = logging.getLogger(__name__)
 
 SERVICE = scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name
+_JUDGES = {
+    "lexical": scoring_pb2.JUDGE_LEXICAL,
+    "semantic": scoring_pb2.JUDGE_SEMANTIC,
+    "model": scoring_pb2.JUDGE_MODEL,
+}
+_VERDICTS: dict[scoring_pb2.PreferenceVerdict.ValueType, Verdict] = {
+    scoring_pb2.PREFERENCE_VERDICT_YES: "yes",
+    scoring_pb2.PREFERENCE_VERDICT_NO: "no",
+    scoring_pb2.PREFERENCE_VERDICT_REFUSAL: "refusal",
+    scoring_pb2.PREFERENCE_VERDICT_UNPARSED: "unparsed",
+}
+ABSTAIN_REASONS: dict[scoring_pb2.AbstainReason.ValueType, AbstainReason] = {
+    scoring_pb2.ABSTAIN_REASON_LOW_AGREEMENT: "low_agreement",
+    scoring_pb2.ABSTAIN_REASON_TIE: "tie",
+    scoring_pb2.ABSTAIN_REASON_NO_ANSWER: "no_answer",
+    scoring_pb2.ABSTAIN_REASON_REFUSED: "refused",
+    scoring_pb2.ABSTAIN_REASON_NONE_IN_MINORITY: "none_in_minority",
+}
+_QUESTIONS: dict[Question, scoring_pb2.Question.ValueType] = {
+    "like": scoring_pb2.QUESTION_LIKE,
+    "interest": scoring_pb2.QUESTION_INTEREST,
+    "judge": scoring_pb2.QUESTION_JUDGE,
+}
+_VERDICT_VALUES = {name: value for value, name in _VERDICTS.items()}
 
 
 class GrpcScoring:
@@ -93,9 +128,7 @@ class GrpcScoring:
         Raises:
             FailedPrecondition: With the reason TOO_OLD if the service can't; logged once each time that it came.
         """
-        request = convert_scoring.from_completions(
-            self._cut(sentences), abstain_threshold, truth, self._cut(judge_answers)
-        )
+        request = _from_completions(self._cut(sentences), abstain_threshold, truth, self._cut(judge_answers))
         try:
             response = await self._call("ReadCompletions", request, timeout_s)
         except ServiceError as error:
@@ -108,7 +141,7 @@ class GrpcScoring:
             raise too_old from error
         for missing in response.missing:
             logger.info("%s can't be read: %s", missing.part, missing.message)
-        return convert_scoring.to_readings(response)
+        return _to_readings(response)
 
     def _too_old(self, method: str) -> FailedPrecondition:
         return FailedPrecondition(
@@ -123,27 +156,27 @@ class GrpcScoring:
         Raises:
             FailedPrecondition: With the reason TOO_OLD if the service can't.
         """
-        request = convert_scoring.from_question(question, self._cut(answers))
+        request = _from_question(question, self._cut(answers))
         try:
             response = await self._call("ReadVerdicts", request, timeout_s)
         except ServiceError as error:
             raise self._too_old("ReadVerdicts") if error.reason == "UNIMPLEMENTED" else error from error
-        return [convert_scoring.to_verdict(read.verdict) for read in response.verdicts]
+        return [_to_verdict(read.verdict) for read in response.verdicts]
 
     async def verdicts(self, answers: Sequence[PreferenceAnswer], timeout_s: float) -> list[Verdict]:
         """What each answer to a question for yes or no says."""
         request = scoring_pb2.ScorePreferenceRequest(
-            answers=convert_scoring.from_preference_answers(self._cut_answers(answers)), resamples=0
+            answers=_from_preference_answers(self._cut_answers(answers)), resamples=0
         )
         response = await self._call("ScorePreference", request, timeout_s)
-        return [convert_scoring.to_verdict(verdict) for verdict in response.verdicts]
+        return [_to_verdict(verdict) for verdict in response.verdicts]
 
     async def preference_table(
         self, answers: Sequence[PreferenceAnswer], confidence_level: float, timeout_s: float
     ) -> Message:
         """Preference by value."""
         request = scoring_pb2.ScorePreferenceRequest(
-            answers=convert_scoring.from_preference_answers(self._cut_answers(answers)),
+            answers=_from_preference_answers(self._cut_answers(answers)),
             confidence_level=confidence_level,
         )
         table: scoring_pb2.ScorePreferenceResponse = await self._call("ScorePreference", request, timeout_s)
@@ -156,4 +189,76 @@ class GrpcScoring:
         )
         with renaming(FIRST_ANSWER):
             response = await self._call("ScoreIsq", request, timeout_s)
-        return convert_scoring.to_isq(response.scores[0])
+        return _to_isq(response.scores[0])
+
+
+def _from_completions(
+    sentences: Sequence[str], abstain_threshold: float, truth: GroundTruth | None, judge_answers: Sequence[str]
+) -> scoring_pb2.ReadCompletionsRequest:
+    """Writes sentences with what they should name, if that is known."""
+    request = scoring_pb2.ReadCompletionsRequest(sentences=sentences, abstain_threshold=abstain_threshold)
+    if truth:
+        request.ground_truth.element = truth.element
+        request.ground_truth.accept.extend(truth.accept)
+        request.ground_truth.judge = _JUDGES[truth.judge]
+        request.ground_truth.model_answers.extend(judge_answers)
+    return request
+
+
+def _to_readings(response: scoring_pb2.ReadCompletionsResponse) -> Readings:
+    """Reads what sentences say; a part that is unset is None or empty."""
+    return Readings(
+        grouping=_to_grouping(response.grouping) if response.HasField("grouping") else None,
+        response_types=tuple(response.response_types.scores),
+        attributions=tuple(_to_attribution(attribution) for attribution in response.values.attributions),
+        alignments=tuple(_to_alignment(score) for score in response.alignment.scores),
+    )
+
+
+def _to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:
+    groups = tuple(
+        CompletionGroup(group.representative, tuple(group.members), group.share, group.type)
+        for group in response.groups
+    )
+    consensus = Consensus(
+        groups,
+        response.consensus,
+        response.agreement,
+        response.entropy,
+        response.abstain,
+        ABSTAIN_REASONS.get(response.abstain_reason),
+    )
+    return Grouping(consensus, by_meaning=bool(response.sentence_model))
+
+
+def _to_attribution(attribution: scoring_pb2.ValueAttribution) -> Attribution:
+    return Attribution(tuple(Weight(value.name, value.weight) for value in attribution.values), attribution)
+
+
+def _to_alignment(score: scoring_pb2.AlignmentScore) -> Alignment:
+    return Alignment(score.score if score.HasField("score") else None, score)
+
+
+def _from_preference_answers(answers: Sequence[PreferenceAnswer]) -> list[scoring_pb2.PreferenceAnswer]:
+    """Writes answers about pictures of values."""
+    return [scoring_pb2.PreferenceAnswer(**answer._asdict()) for answer in answers]
+
+
+def _to_verdict(verdict: scoring_pb2.PreferenceVerdict.ValueType) -> Verdict:
+    """Reads what an answer says; one that this release doesn't know is unparsed."""
+    return _VERDICTS.get(verdict, "unparsed")
+
+
+def _from_question(question: Question, answers: Sequence[str]) -> scoring_pb2.ReadVerdictsRequest:
+    """Writes answers to a question for yes or no."""
+    return scoring_pb2.ReadVerdictsRequest(question=_QUESTIONS[question], answers=answers)
+
+
+def from_verdict(verdict: Verdict | None) -> scoring_pb2.PreferenceVerdict.ValueType:
+    """Writes what an answer says; None is one that nobody read."""
+    return _VERDICT_VALUES[verdict] if verdict else scoring_pb2.PREFERENCE_VERDICT_UNSPECIFIED
+
+
+def _to_isq(score: scoring_pb2.IsqScore) -> IsqReading:
+    """Reads the score of a questionnaire."""
+    return IsqReading(score.match if score.HasField("match") else None, tuple(score.missing), score, score.error)

@@ -1,9 +1,8 @@
 """Maps between a model's judgements of answers in the contract (axia.v1) and the gateway's own types."""
 
 from axia.v1 import gateway_pb2
-from gateway.backends.convert_model import from_model_info
 from gateway.protocols.alignment_judge import Item, Judged, Judgements, JudgeRequest, Votes
-from gateway.rpc.convert_detection import from_item_error, from_prompt
+from gateway.rpc.convert_detection import from_item_error, from_model_info, from_prompt
 
 
 def to_judge_request(request: gateway_pb2.JudgeAlignmentRequest) -> JudgeRequest:

@@ -7,11 +7,12 @@ from google.protobuf import message as protobuf
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2, image_pb2, inference_pb2, scoring_pb2
 from axia.version import __version__
-from gateway.backends.convert_model import from_completion, from_model_info
-from gateway.backends.convert_scoring import ABSTAIN_REASONS
-from gateway.protocols.consensus import CompletionGroup
+from gateway.backends.model_client import FINISH_REASONS
+from gateway.backends.scoring_client import ABSTAIN_REASONS
+from gateway.protocols.consensus import Completion, CompletionGroup
 from gateway.protocols.detection import Detection
 from gateway.protocols.ports.message import Message
+from gateway.protocols.ports.model import ModelInfo
 from gateway.protocols.ports.scoring import Readings
 from gateway.protocols.sampling import DetectionRequest, GroundTruth, SentenceRule
 from services.serving.errors import InvalidArgument, ServiceError
@@ -27,6 +28,7 @@ _SENTENCE_RULES: dict[int, SentenceRule] = {
     inference_pb2.SENTENCE_RULE_ANSWER: "answer",
     inference_pb2.SENTENCE_RULE_LITERAL: "literal",
 }
+_FINISH_REASONS = {name: value for value, name in FINISH_REASONS.items()}
 _ABSTAIN_REASONS = {None: scoring_pb2.ABSTAIN_REASON_UNSPECIFIED} | {
     name: value for value, name in ABSTAIN_REASONS.items()
 }
@@ -177,3 +179,25 @@ def from_prompt(prompt: PromptText) -> gateway_pb2.Prompt:
 def from_item_error(error: ServiceError) -> gateway_pb2.ItemError:
     """Writes why one of many items could not be answered."""
     return gateway_pb2.ItemError(code=error.code.value.grpc, reason=error.reason, message=error.message)
+
+
+def from_completion(completion: Completion) -> inference_pb2.Completion:
+    """Writes a completion."""
+    return inference_pb2.Completion(
+        index=completion.index,
+        first_sentence=completion.first_sentence,
+        text=completion.text,
+        finish_reason=_FINISH_REASONS.get(
+            completion.finish_reason, inference_pb2.FinishReason.FINISH_REASON_UNSPECIFIED
+        ),
+        tokens=completion.tokens,
+        seed=completion.seed,
+        temperature=completion.temperature,
+        omitted=completion.omitted,
+        reasoning=completion.reasoning,
+    )
+
+
+def from_model_info(model: ModelInfo) -> inference_pb2.Model:
+    """Writes the description of a model."""
+    return inference_pb2.Model(**vars(model))

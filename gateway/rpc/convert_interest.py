@@ -4,10 +4,9 @@ from typing import Literal
 
 from axia.v1 import gateway_pb2, scoring_pb2
 from axia.version import __version__
-from gateway.backends import convert_scoring
-from gateway.backends.convert_model import from_model_info
+from gateway.backends.scoring_client import from_verdict
 from gateway.protocols.interest import Interest, InterestJudgement, InterestPicture, InterestRequest
-from gateway.rpc.convert_detection import as_written, from_item_error, from_prompt
+from gateway.rpc.convert_detection import as_written, from_item_error, from_model_info, from_prompt
 from gateway.rpc.convert_preference import from_answer_sampling, to_answer_request
 from services.serving.errors import InvalidArgument
 
@@ -63,7 +62,7 @@ def _from_judgement(judgement: InterestJudgement) -> gateway_pb2.InterestJudgeme
         image_sha256=judgement.image_sha256,
         text=judgement.text,
         decision=_DECISIONS[judgement.stays],
-        verdict=convert_scoring.from_verdict(judgement.verdict),
+        verdict=from_verdict(judgement.verdict),
         isq=as_written(judgement.isq, scoring_pb2.IsqScore) if judgement.isq is not None else None,
         error=from_item_error(judgement.error) if judgement.error else None,
         reasoning=judgement.reasoning,

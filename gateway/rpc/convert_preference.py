@@ -5,8 +5,7 @@ from typing import Literal
 
 from axia.v1 import gateway_pb2, retrieval_pb2, scoring_pb2
 from axia.version import __version__
-from gateway.backends import convert_scoring
-from gateway.backends.convert_model import from_model_info
+from gateway.backends.scoring_client import from_verdict
 from gateway.protocols.answers import UNSET, AnswerRequest, AnswerSampling
 from gateway.protocols.preference import PreferenceEvent, PreferenceSummary
 from gateway.protocols.preference_plan import (
@@ -16,7 +15,7 @@ from gateway.protocols.preference_plan import (
     PreferencePlan,
     PreferenceRequest,
 )
-from gateway.rpc.convert_detection import as_written, from_item_error, from_prompt
+from gateway.rpc.convert_detection import as_written, from_item_error, from_model_info, from_prompt
 from services.serving.errors import Code, InvalidArgument, ServiceError
 
 _MODALITIES: dict[int, Literal["picture", "description"]] = {
@@ -164,7 +163,7 @@ def _from_judgement(judgement: Judgement) -> gateway_pb2.PreferenceJudgement:
     return gateway_pb2.PreferenceJudgement(
         **judgement.picture._asdict(),
         replies=judgement.replies,
-        verdict=convert_scoring.from_verdict(judgement.verdict),
+        verdict=from_verdict(judgement.verdict),
         error=from_item_error(judgement.error) if judgement.error else None,
         description=judgement.description,
         reasoning=judgement.reasoning,

@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
-from gateway.backends import convert_model
 from gateway.backends.model_client import GrpcBackend
 from gateway.backends.pool import BackendPool
 from gateway.protocols.fields import GENERATION
 from gateway.protocols.ports.model import ModelInfo
+from gateway.rpc.convert_detection import from_model_info
 from gateway.settings import GatewaySettings
 from services.serving.deadlines import time_for_call
 from services.serving.errors import InvalidArgument, renaming
@@ -78,7 +78,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.GetModelResponse:
         """Describes the default model, with the limits that hold here; ListModels of the gateway describes all."""
         backend = await self._backends.find("")
-        return inference_pb2.GetModelResponse(model=convert_model.from_model_info(backend.offered or backend.model))
+        return inference_pb2.GetModelResponse(model=from_model_info(backend.offered or backend.model))
 
 
 def _check_images(request: inference_pb2.GenerateRequest, model: ModelInfo) -> None:

@@ -12,7 +12,6 @@ import grpc
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, inference_pb2
 from gateway import metrics
-from gateway.backends import convert_model
 from gateway.backends.pool import BackendPool, BackendState
 from gateway.protocols.alignment_judge import AlignmentJudge
 from gateway.protocols.detection import Detection, Detector
@@ -76,7 +75,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                         summary = convert_detection.from_detection(event, request_id.get())
                         yield gateway_pb2.StreamDetectValuesResponse(summary=summary)
                     else:
-                        completion = convert_model.from_completion(event)
+                        completion = convert_detection.from_completion(event)
                         yield gateway_pb2.StreamDetectValuesResponse(completion=completion)
 
     async def WatchValues(
@@ -148,7 +147,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
 
 
 def _from_state(state: BackendState) -> gateway_pb2.ModelStatus:
-    model: inference_pb2.Model | None = convert_model.from_model_info(state.model) if state.model else None
+    model: inference_pb2.Model | None = convert_detection.from_model_info(state.model) if state.model else None
     return gateway_pb2.ModelStatus(model=model, available=state.available, address=state.address)
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from axia.prompts import load_prompts
 from axia.v1 import gateway_pb2, inference_pb2
-from gateway.backends.convert_model import from_completion, to_generated, write_question
+from gateway.backends.model_client import to_generated, write_question
 from gateway.protocols.detection import Detection, Detector
 from gateway.protocols.ports.model import Finished, ModelEvent, Question, StageTimes
 from gateway.protocols.reader import Reader
 from gateway.protocols.sampling import DetectionRequest, SentenceRule
-from gateway.rpc.convert_detection import from_detection, to_detection_request
+from gateway.rpc.convert_detection import from_completion, from_detection, to_detection_request
 from gateway.settings import GatewaySettings
 from services.serving.errors import InvalidArgument
 from tests.support import pictures
