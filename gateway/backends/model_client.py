@@ -14,9 +14,9 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import metrics
 from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, to_model_info, unreachable
 from gateway.backends.routes import Route
-from gateway.protocols.consensus import Completion
 from gateway.protocols.ports.model import (
     AnswerFormat,
+    Completion,
     Finished,
     Generated,
     ModelEvent,

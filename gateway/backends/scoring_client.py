@@ -9,13 +9,15 @@ import grpc
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import metrics
 from gateway.backends.channels import ServiceChannel
-from gateway.protocols.consensus import AbstainReason, CompletionGroup, Consensus
 from gateway.protocols.fields import FIRST_ANSWER
 from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.scoring import (
     TOO_OLD,
+    AbstainReason,
     Alignment,
     Attribution,
+    CompletionGroup,
+    Consensus,
     Grouping,
     IsqReading,
     PreferenceAnswer,

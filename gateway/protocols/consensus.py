@@ -1,66 +1,15 @@
-"""What a model's completions say together: groups of the same meaning, consensus, agreement, entropy."""
+"""What a model's completions say together by their words alone, where the scoring service is unavailable."""
 
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-AbstainReason = Literal["low_agreement", "tie", "no_answer", "refused", "none_in_minority"]
-"""Why completions have no consensus, as the scoring service's contract names the reasons."""
+from gateway.protocols.ports.model import Completion
+from gateway.protocols.ports.scoring import AbstainReason, CompletionGroup, Consensus
 
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One answer of a model."""
-
-    index: int
-    first_sentence: str
-    text: str
-    finish_reason: str
-    """stop, sentence, length or reasoning."""
-    tokens: int
-    seed: int
-    temperature: float
-    omitted: str = ""
-    """What comes before the first sentence and is no part of the answer."""
-    reasoning: str = ""
-    """What the model thought before it answered; never read as an answer."""
-
-
-@dataclass(frozen=True)
-class CompletionGroup:
-    """Completions with the same meaning."""
-
-    representative: str
-    """The most usual first sentence of a member; of those that are equally usual the first."""
-    members: tuple[int, ...]
-    """Indexes, ascending."""
-    share: float
-    """Of all completions, above 0 and at most 1."""
-    type: int = 0
-    """Kind of answer of the representative, as the contract numbers it; 0 where it is not known."""
-
-
-@dataclass(frozen=True)
-class Consensus:
-    """What the completions agree on."""
-
-    groups: tuple[CompletionGroup, ...]
-    """The largest first; among equals the one that appeared first."""
-    element: str
-    """What the largest group names; empty when abstaining."""
-    agreement: float
-    """Share of the largest group, 0 to 1."""
-    entropy_bits: float
-    """Shannon entropy of the shares, 0 to log2 of the number of completions."""
-    abstain: bool
-    abstain_reason: AbstainReason | None = None
-    """None where there is a consensus."""
 
 
 def normalise(sentence: str) -> str:

@@ -8,10 +8,20 @@ from typing import NamedTuple
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.answers import check_structured
-from gateway.protocols.consensus import Completion, Consensus, summarise
+from gateway.protocols.consensus import summarise
 from gateway.protocols.fields import JUDGE
-from gateway.protocols.ports.model import Backend, Backends, Finished, ModelInfo, Question, Sample, StageTimes, Turn
-from gateway.protocols.ports.scoring import Readings
+from gateway.protocols.ports.model import (
+    Backend,
+    Backends,
+    Completion,
+    Finished,
+    ModelInfo,
+    Question,
+    Sample,
+    StageTimes,
+    Turn,
+)
+from gateway.protocols.ports.scoring import Consensus, Readings
 from gateway.protocols.reader import Reader
 from gateway.protocols.sampling import DetectionRequest, GroundTruth, SamplingPlan, plan_sampling
 from gateway.settings import GatewaySettings

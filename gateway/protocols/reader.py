@@ -11,8 +11,7 @@ from dataclasses import replace
 from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.alignment_judge import Item, JudgeModel, Votes
-from gateway.protocols.consensus import Completion
-from gateway.protocols.ports.model import Backend
+from gateway.protocols.ports.model import Backend, Completion
 from gateway.protocols.ports.scoring import TOO_OLD, Readings, Scoring
 from gateway.protocols.sampling import GroundTruth
 from services.serving.deadlines import Deadline

@@ -8,8 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from gateway import metrics
 from gateway.protocols.answers import CALL_FIELDS
-from gateway.protocols.consensus import Completion
-from gateway.protocols.ports.model import Backend, Question, Started
+from gateway.protocols.ports.model import Backend, Completion, Question, Started
 from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, Code, FailedPrecondition, ServiceError
 
 _LONGEST_PAUSE_S = 10.0

@@ -9,11 +9,10 @@ from axia.v1 import gateway_pb2, image_pb2, inference_pb2, scoring_pb2
 from axia.version import __version__
 from gateway.backends.model_client import FINISH_REASONS
 from gateway.backends.scoring_client import ABSTAIN_REASONS
-from gateway.protocols.consensus import Completion, CompletionGroup
 from gateway.protocols.detection import Detection
 from gateway.protocols.ports.message import Message
-from gateway.protocols.ports.model import ModelInfo
-from gateway.protocols.ports.scoring import Readings
+from gateway.protocols.ports.model import Completion, ModelInfo
+from gateway.protocols.ports.scoring import CompletionGroup, Readings
 from gateway.protocols.sampling import DetectionRequest, GroundTruth, SentenceRule
 from services.serving.errors import InvalidArgument, ServiceError
 

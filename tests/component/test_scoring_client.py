@@ -12,7 +12,7 @@ from axia.v1 import scoring_pb2 as pb
 from axia.v1 import scoring_pb2_grpc
 from gateway.backends.channels import ServiceChannel
 from gateway.backends.scoring_client import SERVICE, GrpcScoring
-from gateway.protocols.consensus import Completion
+from gateway.protocols.ports.model import Completion
 from gateway.protocols.ports.scoring import PreferenceAnswer
 from gateway.protocols.reader import Reader
 from gateway.protocols.sampling import GroundTruth

@@ -3,13 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from gateway.protocols.consensus import Completion, CompletionGroup, Consensus
 from gateway.protocols.ports.message import Message
-from gateway.protocols.ports.model import Finished, Generated, ModelEvent, ModelInfo, Question, StageTimes, Started
+from gateway.protocols.ports.model import (
+    Completion,
+    Finished,
+    Generated,
+    ModelEvent,
+    ModelInfo,
+    Question,
+    StageTimes,
+    Started,
+)
 from gateway.protocols.ports.retrieval import Hit, LexiconValue, ValueSearch
 from gateway.protocols.ports.scoring import (
     Alignment,
     Attribution,
+    CompletionGroup,
+    Consensus,
     Grouping,
     IsqReading,
     PreferenceAnswer,

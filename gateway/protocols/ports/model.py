@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from gateway.protocols.consensus import Completion
 from gateway.protocols.sampling import ModelDefaults, ModelLimits, SentenceRule
 
 
@@ -44,6 +43,24 @@ class StageTimes(NamedTuple):
 @dataclass(frozen=True)
 class Started:
     """The model produced its first token; from here on nothing may be repeated silently."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of a model."""
+
+    index: int
+    first_sentence: str
+    text: str
+    finish_reason: str
+    """stop, sentence, length or reasoning."""
+    tokens: int
+    seed: int
+    temperature: float
+    omitted: str = ""
+    """What comes before the first sentence and is no part of the answer."""
+    reasoning: str = ""
+    """What the model thought before it answered; never read as an answer."""
 
 
 @dataclass(frozen=True)

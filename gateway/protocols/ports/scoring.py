@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from gateway.protocols.consensus import Consensus
 from gateway.protocols.ports.message import Message
 from gateway.protocols.sampling import GroundTruth
 
@@ -40,6 +39,41 @@ class Alignment(NamedTuple):
     score: int | None
     """None where a judge's answer can't be read."""
     message: Message
+
+
+AbstainReason = Literal["low_agreement", "tie", "no_answer", "refused", "none_in_minority"]
+"""Why completions have no consensus, as the scoring service's contract names the reasons."""
+
+
+@dataclass(frozen=True)
+class CompletionGroup:
+    """Completions with the same meaning."""
+
+    representative: str
+    """The most usual first sentence of a member; of those that are equally usual the first."""
+    members: tuple[int, ...]
+    """Indexes, ascending."""
+    share: float
+    """Of all completions, above 0 and at most 1."""
+    type: int = 0
+    """Kind of answer of the representative, as the contract numbers it; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """What the completions agree on."""
+
+    groups: tuple[CompletionGroup, ...]
+    """The largest first; among equals the one that appeared first."""
+    element: str
+    """What the largest group names; empty when abstaining."""
+    agreement: float
+    """Share of the largest group, 0 to 1."""
+    entropy_bits: float
+    """Shannon entropy of the shares, 0 to log2 of the number of completions."""
+    abstain: bool
+    abstain_reason: AbstainReason | None = None
+    """None where there is a consensus."""
 
 
 class Grouping(NamedTuple):

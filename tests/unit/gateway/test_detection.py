@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocols.consensus import Completion, normalise, summarise
+from gateway.protocols.consensus import normalise, summarise
+from gateway.protocols.ports.model import Completion
 
 
 def completions(*sentences: str) -> list[Completion]:

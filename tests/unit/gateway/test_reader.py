@@ -4,8 +4,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from axia.prompts import load_prompts
-from gateway.protocols.consensus import Completion
-from gateway.protocols.ports.model import ModelEvent, Question
+from gateway.protocols.ports.model import Completion, ModelEvent, Question
 from gateway.protocols.ports.scoring import Readings
 from gateway.protocols.reader import Reader
 from gateway.protocols.sampling import GroundTruth, ModelDefaults, ModelLimits
