@@ -27,9 +27,9 @@ from gateway.protocols.sampling import DetectionRequest, GroundTruth, SamplingPl
 from gateway.settings import GatewaySettings
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DeadlineExceeded, renaming
+from services.serving.images.reading import PictureHeader, PictureReader
 from services.serving.limits import TOLD_TOO_LATE
 from services.serving.metrics import series
-from services.serving.pictures import PictureHeader, PictureReader
 
 _MARGIN_SHARE, _READING_SHARE = 0.1, 0.15
 

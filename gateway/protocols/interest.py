@@ -36,8 +36,8 @@ from gateway.protocols.retry import (
 )
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, FailedPrecondition, InvalidArgument, ServiceError
+from services.serving.images.reading import PictureReader
 from services.serving.limits import check_between
-from services.serving.pictures import PictureReader
 
 logger = logging.getLogger(__name__)
 

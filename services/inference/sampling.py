@@ -24,6 +24,7 @@ from services.inference.preparation import prepare
 from services.inference.sentence.stop_texts import check_stops
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from services.serving.images.reading import PictureHeader, PictureReader
 from services.serving.limits import (
     MAX_SEED,
     MAX_TEMPERATURE,
@@ -32,7 +33,6 @@ from services.serving.limits import (
     check_text,
     check_top_p,
 )
-from services.serving.pictures import PictureHeader, PictureReader
 
 _MAX_MESSAGES = 64
 _SPARE = 4

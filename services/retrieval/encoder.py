@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.index import EncoderId
-from services.serving.pictures import PictureHeader
+from services.serving.images.reading import PictureHeader
 
 Vectors = NDArray[np.float32]
 """Shape (n, dimension), each row of unit length."""

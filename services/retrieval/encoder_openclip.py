@@ -17,7 +17,7 @@ from services.retrieval.index import EncoderId, Vector
 from services.retrieval.micro_batches import MicroBatcher, queue_full
 from services.retrieval.openclip_model import Device, Dtype, OpenClipModel, Pixels
 from services.serving.errors import Unavailable
-from services.serving.pictures import PictureLimits, decode, read_header
+from services.serving.images.reading import PictureLimits, decode, read_header
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,8 +11,8 @@ from services.retrieval.servicer import RetrievalComponent
 from services.retrieval.settings import RetrievalSettings
 from services.serving.app import run
 from services.serving.errors import FailedPrecondition, ServiceError
+from services.serving.images.reading import PictureLimits
 from services.serving.logs import tell
-from services.serving.pictures import PictureLimits
 from services.serving.settings import load_settings
 
 

@@ -20,7 +20,7 @@ from services.retrieval.encoder import Encoder, PreparedPicture
 from services.retrieval.encoder_openclip import DEFAULT_LIMITS, DEMO_ENCODER, OpenClipEncoder, _prepare
 from services.retrieval.openclip_model import OpenClipModel
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
-from services.serving.pictures import PictureLimits, decode, read_header
+from services.serving.images.reading import PictureLimits, decode, read_header
 from tests.support.encoders import HashEncoder
 from tests.support.pictures import photograph
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.retrieval.encoder import PreparedPicture
 from services.retrieval.index import EncoderId
-from services.serving.pictures import PictureLimits, decode, read_header
+from services.serving.images.reading import PictureLimits, decode, read_header
 
 LIMITS = PictureLimits(max_bytes=20 * 2**20, max_pixels=64_000_000, max_side=16_384)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from services.serving.errors import InvalidArgument
-from services.serving.pictures import PictureLimits, decode, read_header
+from services.serving.images.reading import PictureLimits, decode, read_header
 from tests.support import pictures
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFile, PngImagePlugin, WebPImagePlugin
 
 from services.serving.errors import Code, InvalidArgument
-from services.serving.pictures import PictureLimits, PictureReader, Room, decode, read_header
+from services.serving.images.reading import PictureLimits, PictureReader, Room, decode, read_header
 from services.serving.settings import ServerSettings
 
 # pytest replaces the filter that the module under test sets for Pillow's warnings about odd metadata.

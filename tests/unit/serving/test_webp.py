@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from services.serving.errors import InvalidArgument
-from services.serving.pictures import PictureLimits, read, read_header
-from services.serving.webp import still_size
+from services.serving.images.reading import PictureLimits, read, read_header
+from services.serving.images.webp import still_size
 
 LIMITS = PictureLimits(max_bytes=1 << 20, max_pixels=10_000_000, max_side=8_000)
 

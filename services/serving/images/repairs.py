@@ -5,8 +5,8 @@ import io
 
 from PIL import Image
 
-from services.serving import jpeg, png
-from services.serving.pixels import decoded
+from services.serving.images import jpeg, png
+from services.serving.images.pixels import decoded
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 """Formats that are read, by Pillow's names."""

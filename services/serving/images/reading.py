@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 from PIL import Image, PngImagePlugin
 
-from services.serving import foreign, jpeg, png, webp
 from services.serving.errors import InvalidArgument
-from services.serving.jpeg import has_short_header
-from services.serving.pixels import decoded, reduction, upright_size, upright_size_of
-from services.serving.repairs import JPEG, PNG, opened, repaired, uncommon
+from services.serving.images import jpeg, other_formats, png, webp
+from services.serving.images.jpeg import has_short_header
+from services.serving.images.pixels import decoded, reduction, upright_size, upright_size_of
+from services.serving.images.repairs import JPEG, PNG, opened, repaired, uncommon
+from services.serving.images.webp import still_size
 from services.serving.settings import ServerSettings
-from services.serving.webp import still_size
 
 # Our own limit is stricter, configurable and refuses before decoding; Pillow's would only warn in that range.
 Image.MAX_IMAGE_PIXELS = None
@@ -202,7 +202,7 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
                 "the data is a depth image in ROS's compressedDepth form; send the colour picture of the camera",
                 reason="IMAGE_UNREADABLE",
             ) from error
-        raise InvalidArgument(field, f"the data is {foreign.told(data)}", reason="IMAGE_UNREADABLE") from error
+        raise InvalidArgument(field, f"the data is {other_formats.told(data)}", reason="IMAGE_UNREADABLE") from error
     _check_size(*picture.size, limits, field)
     frames = getattr(picture, "n_frames", 1)
     # Other pictures of an MPO, and the animation of a PNG that has a picture of its own for all who don't play it, are
@@ -214,7 +214,7 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
 
 def _check_kind(data: bytes, field: str, fault: Exception | None) -> None:
     if what := uncommon(data):
-        description = f"the data is {foreign.uncommon(what)}"
+        description = f"the data is {other_formats.uncommon(what)}"
         raise InvalidArgument(field, description, reason="IMAGE_UNREADABLE") from fault
 
 
