@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_OWN_TO_A_CONNECTION = ("grpc-", ":", "user-agent", "content-type", "te-", REQUEST_ID_KEY)
+_HOP_PREFIXES = ("grpc-", ":", "user-agent", "content-type", "te-", REQUEST_ID_KEY)
 """Beginnings of metadata keys that belong to the hop and not to the call."""
 
 
@@ -115,5 +115,5 @@ def _forwarded_metadata(context: Context) -> tuple[tuple[str, str | bytes], ...]
 
 
 def _without_hop(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
-    prefixes = _OWN_TO_A_CONNECTION
-    return tuple((k, v) for k, v in metadata or () if k == DETAILS_KEY or not k.startswith(prefixes))
+    pairs = metadata or ()
+    return tuple((key, value) for key, value in pairs if key == DETAILS_KEY or not key.startswith(_HOP_PREFIXES))
