@@ -1,6 +1,9 @@
-"""Addresses of gRPC servers in settings: host:port."""
+"""Addresses of gRPC servers: host:port as settings have them, and the ip:port that a host name stands for."""
 
+import asyncio
+import ipaddress
 import re
+import socket
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -35,3 +38,28 @@ Address = Annotated[str, AfterValidator(checked_address)]
 Addresses = Annotated[Listed, AfterValidator(_all_checked), Field(min_length=1)]
 OptionalAddresses = Annotated[Listed, EMPTY_IS_MEANT, AfterValidator(_all_checked)]
 """Addresses, or an empty text for none."""
+
+
+async def resolve(target: str) -> list[str] | None:
+    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up."""
+    host, _, port = target.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        pass
+    else:
+        return [target]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, int(port), family=family, type=socket.SOCK_STREAM
+            )
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                return None  # the name server is away; the other kind of address would take the place of these
+            continue
+        except (OSError, UnicodeError):
+            continue
+        hosts = sorted({str(address[0]) for *_, address in found})
+        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
+    return None

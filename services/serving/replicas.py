@@ -8,9 +8,7 @@ a hash of the picture names, unless that one is much busier than the others.
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
-import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.serving.addresses import resolve
 
 logger = logging.getLogger(__name__)
 
@@ -311,28 +311,3 @@ def _least_busy(replicas: Sequence[Replica], key: bytes) -> Replica:
     # Rendezvous hashing: when a replica goes, only its own pictures move.
     preferred = max(replicas, key=lambda one: hashlib.blake2b(key + one.address.encode(), digest_size=8).digest())
     return preferred if preferred.in_flight <= 2 * quietest.in_flight + _SPARE else quietest
-
-
-async def resolve(target: str) -> list[str] | None:
-    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up."""
-    host, _, port = target.rpartition(":")
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        pass
-    else:
-        return [target]
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, int(port), family=family, type=socket.SOCK_STREAM
-            )
-        except socket.gaierror as error:
-            if error.errno == socket.EAI_AGAIN:
-                return None  # the name server is away; the other kind of address would take the place of these
-            continue
-        except (OSError, UnicodeError):
-            continue
-        hosts = sorted({str(address[0]) for *_, address in found})
-        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
-    return None

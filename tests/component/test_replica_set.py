@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from services.serving import replicas
-from services.serving.replicas import Channels, Replica, ReplicaSet, State, resolve
+from services.serving.addresses import resolve
+from services.serving.replicas import Channels, Replica, ReplicaSet, State
 from tests.support import wire
 
 
