@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from axia.cli import app
 from axia.cli._detections.printing import LEGEND
+from axia.testing import FakeGateway
 from axia.v1 import inference_pb2, scoring_pb2
 
 KEYS = [
@@ -53,6 +54,10 @@ def run(*arguments: object) -> Result:
 
 def lines(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def requests(fake: FakeGateway) -> list[Any]:
+    return [call.request for call in fake.received]
 
 
 @pytest.fixture
@@ -157,9 +162,9 @@ def test_options_reach_the_server(gateway: Any, picture: Path) -> None:
     assert gateway.seconds_left[0] < 21
 
 
-def test_one_temperature_is_for_all_completions(gateway: Any, picture: Path) -> None:
+def test_one_temperature_is_for_all_completions(fake: FakeGateway, picture: Path) -> None:
     run(picture, "-t", 0)
-    request = gateway.requests[0]
+    request: Any = fake.received[0].request
     assert request.HasField("temperature")
     assert not request.temperatures
 
@@ -181,7 +186,7 @@ def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway:
     assert "there is no picture at" in gone
 
 
-def test_a_folder_without_pictures_is_a_failure(gateway: Any, tmp_path: Path, picture: Path) -> None:
+def test_a_folder_without_pictures_is_a_failure(fake: FakeGateway, tmp_path: Path, picture: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run(tmp_path / "empty", picture, "--json")
     assert result.exit_code == 1
@@ -212,11 +217,11 @@ def test_a_detection_cut_short_says_how_far_it_came(gateway: Any, picture: Path)
     assert "2 of 3 done" in " ".join(run(picture, "--model", "late", "--stream").stdout.split())
 
 
-def test_what_annotators_named_reaches_the_server(gateway: Any, picture: Path) -> None:
+def test_what_annotators_named_reaches_the_server(fake: FakeGateway, picture: Path) -> None:
     run(picture, "--truth", "a pot", "--accept", "a pan", "--accept", "a kettle", "--judge", "model")
     run(picture, "--truth", "none")
     run(picture)
-    told, plain, nothing = gateway.requests
+    told, plain, nothing = requests(fake)
     assert (told.ground_truth.element, list(told.ground_truth.accept)) == ("a pot", ["a pan", "a kettle"])
     assert told.ground_truth.judge == scoring_pb2.JUDGE_MODEL
     assert (plain.ground_truth.element, list(plain.ground_truth.accept)) == ("none", [])
@@ -260,11 +265,11 @@ def test_json_has_the_alignment_of_completions_and_picture(gateway: Any, picture
 
 
 def rows(path: Path, *given: object) -> Path:
-    path.write_text("\n".join(own if isinstance(own, str) else json.dumps(own) for own in given))
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in given))
     return path
 
 
-def test_each_picture_is_judged_by_its_own_truth(gateway: Any, folder: Path) -> None:
+def test_each_picture_is_judged_by_its_own_truth(fake: FakeGateway, folder: Path) -> None:
     truths = rows(
         folder.parent / "truths.jsonl",
         {"file": "home/a.jpg", "element": "a pot", "accept": ["a\u2028pan"]},
@@ -277,17 +282,17 @@ def test_each_picture_is_judged_by_its_own_truth(gateway: Any, folder: Path) -> 
     unjudged, unused = result.stderr.splitlines()
     assert unjudged == f"axia: {folder / 'c.webp'} has no row among the truths: not judged"
     assert unused == f"axia: 1 row of {truths} match no picture that was given: elsewhere.jpg"
-    gateway.requests.sort(key=lambda request: request.image.data)  # several are asked about at a time
+    received = sorted(requests(fake), key=lambda request: request.image.data)  # several are asked about at a time
     sent = sorted((folder / name for name in ("a.jpg", "b.PNG", "c.webp")), key=Path.read_bytes)
-    gateway.requests = [gateway.requests[sent.index(folder / name)] for name in ("a.jpg", "b.PNG", "c.webp")]
-    asked = [request.ground_truth for request in gateway.requests]
+    in_order = [received[sent.index(folder / name)] for name in ("a.jpg", "b.PNG", "c.webp")]
+    asked = [request.ground_truth for request in in_order]
     assert [(truth.element, list(truth.accept)) for truth in asked] == [
         ("a pot", ["a\u2028pan"]),
         ("none", []),
         ("", []),
     ]
     assert [truth.judge for truth in asked] == [scoring_pb2.JUDGE_MODEL] * 2 + [scoring_pb2.JUDGE_UNSPECIFIED]
-    assert [request.HasField("ground_truth") for request in gateway.requests] == [True, True, False]
+    assert [request.HasField("ground_truth") for request in in_order] == [True, True, False]
 
 
 def test_a_picture_without_a_truth_has_no_marks_beside_others_that_have(
@@ -303,12 +308,9 @@ def test_a_picture_without_a_truth_has_no_marks_beside_others_that_have(
     assert ["alignment" in line for line in streamed] == [True, False]
 
 
-def test_a_truth_that_is_refused_is_told_with_its_picture(
-    gateway: Any, fail: Callable[..., None], folder: Path
-) -> None:
-    violation = error_details_pb2.BadRequest.FieldViolation(field="ground_truth.element", description="is too long")
-    bad = error_details_pb2.BadRequest(field_violations=[violation])
-    fail("INVALID_ARGUMENT", "ground_truth.element: is too long", "TEXT_TOO_LONG", bad)
+def test_a_truth_that_is_refused_is_told_with_its_picture(fake: FakeGateway, folder: Path) -> None:
+    said = "ground_truth.element: is too long"
+    fake.fail("INVALID_ARGUMENT", said, reason="TEXT_TOO_LONG", field="ground_truth.element")
     names = ("a.jpg", "b.PNG", "c.webp")
     truths = rows(folder / "truths.jsonl", *({"file": name, "element": f"what is in {name}"} for name in names))
     assert run(folder, "--truths", truths).stderr.count("is too long") == 3
@@ -341,15 +343,15 @@ def test_a_truth_that_is_refused_is_told_with_its_picture(
         ),
     ],
 )
-def test_a_bad_row_is_told_by_its_line(gateway: Any, picture: Path, given: list[object], advice: str) -> None:
+def test_a_bad_row_is_told_by_its_line(fake: FakeGateway, picture: Path, given: list[object], advice: str) -> None:
     result = run(picture, "--truths", rows(picture.parent / "t.jsonl", *given))
     told = " ".join(result.stderr.replace("│", " ").split())
     assert result.exit_code == 2
     assert advice.replace(" ", "") in told.replace(" ", "")  # a long path may be broken over lines
-    assert gateway.requests == []
+    assert fake.received == []
 
 
-def test_truths_that_are_not_there_or_no_text_are_told(gateway: Any, picture: Path) -> None:
+def test_truths_that_are_not_there_or_no_text_are_told(fake: FakeGateway, picture: Path) -> None:
     for path in (picture.parent / "none.jsonl", picture):
         result = run(picture, "--truths", path)
         assert result.exit_code == 2
@@ -379,14 +381,14 @@ def test_wrong_usage_exits_with_2(arguments: list[str], advice: str) -> None:
     assert result.stdout == ""
 
 
-def test_it_runs_as_a_module_with_clean_output_for_pipes(gateway: Any, folder: Path) -> None:
+def test_it_runs_as_a_module_with_clean_output_for_pipes(fake: FakeGateway, folder: Path) -> None:
     command = [sys.executable, "-m", "axia", "detect", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     assert [list(json.loads(line)) for line in done.stdout.splitlines()] == [KEYS] * 3
     assert done.stderr == ""
 
 
-def test_a_progress_bar_keeps_out_of_standard_output(gateway: Any, folder: Path) -> None:
+def test_a_progress_bar_keeps_out_of_standard_output(fake: FakeGateway, folder: Path) -> None:
     terminal, behind = pty.openpty()
     command = [sys.executable, "-m", "axia", "detect", str(folder), "--json"]
     environment = {**os.environ, "TERM": "xterm"}
@@ -397,7 +399,7 @@ def test_a_progress_bar_keeps_out_of_standard_output(gateway: Any, folder: Path)
     os.close(terminal)
 
 
-def test_a_reader_that_leaves_is_no_failure_of_the_pictures(gateway: Any, folder: Path) -> None:
+def test_a_reader_that_leaves_is_no_failure_of_the_pictures(fake: FakeGateway, folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "axia", "detect", *[str(folder)] * 3, "--json"],
         stdout=subprocess.PIPE,
