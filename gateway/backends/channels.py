@@ -2,14 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
 
 from gateway import metrics
 from gateway.settings import GatewaySettings
 from services.serving.app import channel_options
-from services.serving.attempts import Calls, Deaths, RetryBudget
+from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import Unavailable
+from services.serving.logs import request_metadata
 from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.status import from_rpc_error
 
 _ATTEMPTS = 2
 """Tries of a call: at one replica, and at another if that is away."""
@@ -53,6 +59,20 @@ class ServiceChannel:
         """Raises Unavailable, saying what to do, unless the service says SERVING."""
         if not self.serving:
             raise self.unavailable()
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Around a call: refuses it where the service is away, and raises what fails as an error of the gateway."""
+        self.require_serving()
+        try:
+            yield
+        except NoReplica as error:
+            raise self.unavailable() from error
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc_error(error)
+            if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+                raise self.unavailable() from error
+            raise failure from error
 
     def unavailable(self) -> Unavailable:
         """That the service does not answer."""
@@ -98,3 +118,13 @@ class ServiceChannel:
     async def close(self) -> None:
         """Closes the connections."""
         await self._replicas.close()
+
+
+def invocation(stub: Callable[[grpc.aio.Channel], Any], method: str, request: Any) -> Callable[[Attempt], Any]:
+    """What begins a call at a replica, for `Calls`."""
+    metadata = request_metadata()
+
+    def invoke(attempt: Attempt) -> Any:
+        return getattr(attempt.replica.stub(stub), method)(request, timeout=attempt.timeout_s, metadata=metadata)
+
+    return invoke

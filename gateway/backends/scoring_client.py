@@ -1,14 +1,15 @@
 """The scoring service behind the gateway, reached over gRPC; see `gateway.protocols.ports.scoring.Scoring`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from gateway import metrics
-from gateway.backends.channels import ServiceChannel
+from gateway.backends.channels import ServiceChannel, invocation
 from gateway.protocols.fields import FIRST_ANSWER
 from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.scoring import (
@@ -27,11 +28,9 @@ from gateway.protocols.ports.scoring import (
     Weight,
 )
 from gateway.protocols.sampling import GroundTruth
-from services.serving.attempts import Attempt, NoReplica
-from services.serving.errors import Code, FailedPrecondition, ServiceError, renaming
-from services.serving.logs import request_metadata
+from services.serving.attempts import Attempt
+from services.serving.errors import FailedPrecondition, ServiceError, renaming
 from services.serving.replicas import Replica
-from services.serving.status import from_rpc_error
 
 logger = logging.getLogger(__name__)
 
@@ -89,33 +88,32 @@ class GrpcScoring:
     def _cut_answers(self, answers: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
         return [answer._replace(answer=answer.answer[: self._max_chars]) for answer in answers]
 
-    async def _call(self, name: str, request: Any, time_s: float) -> Any:
+    async def _call(self, method: str, request: Any, time_s: float) -> Any:
         outcome = "failed"
         asked: list[Replica] = []
-        metadata = request_metadata()
+        begin = invocation(scoring_pb2_grpc.ScoringServiceStub, method, request)
 
         def invoke(attempt: Attempt) -> Any:
             asked.append(attempt.replica)
-            method = getattr(attempt.replica.stub(scoring_pb2_grpc.ScoringServiceStub), name)
-            return method(request, timeout=attempt.timeout_s, metadata=metadata)
+            return begin(attempt)
 
         try:
-            self._channel.require_serving()
-            response = await self._channel.calls.unary(invoke, time_s)
+            with self._channel.calling(), self._doubting(asked, time_s):
+                response = await self._channel.calls.unary(invoke, time_s)
             outcome = "answered"
-        except NoReplica as error:
-            raise self._channel.unavailable() from error
-        except grpc.aio.AioRpcError as error:
-            failure = from_rpc_error(error)
-            if failure.code is Code.DEADLINE_EXCEEDED and time_s >= self._hung_after_s:
-                self._channel.doubt(asked[-1])  # or every caller would wait for one that hangs
-            if failure.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-                raise self._channel.unavailable() from error
-            raise failure from error
-        else:
             return response
         finally:
-            metrics.SCORING_CALLS.labels(name, outcome).inc()
+            metrics.SCORING_CALLS.labels(method, outcome).inc()
+
+    @contextmanager
+    def _doubting(self, asked: Sequence[Replica], time_s: float) -> Iterator[None]:
+        """Takes the replica that was asked last for away if it let a long time pass: every caller would wait for it."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and time_s >= self._hung_after_s:
+                self._channel.doubt(asked[-1])
+            raise
 
     async def read(
         self,
