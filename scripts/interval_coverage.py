@@ -131,8 +131,8 @@ def preference(refusing: float) -> Simulation:
             yes = generator.random(50) < np.repeat(clusters(share, icc, 10, generator), 5)
             silent = generator.random(50) < (np.repeat(clusters(refusing, icc, 10, generator), 5) if refusing else 0.0)
             verdicts = [
-                Verdict.REFUSAL if mute else Verdict.YES if own else Verdict.NO
-                for own, mute in zip(yes, silent, strict=True)
+                Verdict.REFUSAL if mute else Verdict.YES if is_yes else Verdict.NO
+                for is_yes, mute in zip(yes, silent, strict=True)
             ]
             score = score_preference(answers, verdicts, LEVEL).scores[0]
             yield [
@@ -153,8 +153,8 @@ def pair_of_shares(
     """
     other = share + 0.1 if share < 0.5 else share - 0.1  # noqa: PLR2004 - a half
     half, rest = 0.5, math.sqrt(1 - 0.5**2)
-    own = generator.standard_normal((number, 1))
-    both = [own, half * own + rest * generator.standard_normal((number, 1))]
+    of_cluster = generator.standard_normal((number, 1))
+    both = [of_cluster, half * of_cluster + rest * generator.standard_normal((number, 1))]
     first = generator.standard_normal((number, size))
     noises = [first, half * first + rest * generator.standard_normal((number, size))]
     said = []
@@ -176,7 +176,7 @@ def comparison(share: float, icc: float, generator: np.random.Generator) -> Iter
     answers = [PreferenceAnswer("power", "", f"keyword {place // 5}", str(place)) for place in range(50)]
     while True:
         first, second, difference = pair_of_shares(share, icc, 10, 5, generator)
-        said = [[Verdict.YES if own else Verdict.NO for own in one.ravel()] for one in (first, second)]
+        said = [[Verdict.YES if is_yes else Verdict.NO for is_yes in one.ravel()] for one in (first, second)]
         found = compare_preferences(answers, answers, (said[0], said[1]), LEVEL).differences[0]
         yield [Shown("difference in a value", found.interval, 100 * difference)]
 
@@ -208,8 +208,8 @@ def misses(share: float, icc: float, generator: np.random.Generator) -> Iterator
         descriptive = counts(share, icc, sizes, generator)
         kinds = (ResponseType.DESCRIPTIVE, ResponseType.NONE)
         items = [
-            TypedAnswer(kinds[int(place >= own)], ResponseType.VALUE_AWARE, 0)
-            for own, size in zip(descriptive, sizes, strict=True)
+            TypedAnswer(kinds[int(place >= first_other)], ResponseType.VALUE_AWARE, 0)
+            for first_other, size in zip(descriptive, sizes, strict=True)
             for place in range(size)
         ]
         pictures = [str(picture) for picture, size in enumerate(sizes) for _ in range(size)]
@@ -229,7 +229,7 @@ def elements(share: float, icc: float, generator: np.random.Generator) -> Iterat
     ceiling = human_ceiling(_by_unit(many), LEVEL).ceiling or 0.0
     while True:
         by_unit = _by_unit(_named(share, icc, 12, 14, generator))
-        units = [list(own.values()) for own in by_unit.values()]
+        units = [list(by_annotator.values()) for by_annotator in by_unit.values()]
         yield [
             Shown("Fleiss' κ, elements", fleiss_interval(units, LEVEL), truth),
             Shown("Krippendorff's α, elements", krippendorff_interval(units, LEVEL), truth),
@@ -245,8 +245,10 @@ def _named(share: float, icc: float, units: int, people: int, generator: np.rand
 
 def _by_unit(named: NDArray[np.int64]) -> dict[str, dict[str, str]]:
     return {
-        f"picture {unit}": {f"annotator {name}": f"element {unit}.{category}" for name, category in enumerate(own)}
-        for unit, own in enumerate(named.tolist())
+        f"picture {unit}": {
+            f"annotator {name}": f"element {unit}.{category}" for name, category in enumerate(categories)
+        }
+        for unit, categories in enumerate(named.tolist())
     }
 
 
@@ -286,7 +288,7 @@ def judged(pictures: int, size: int) -> Simulation:
             )
             for missed, found in ((0.2, 0.1), (0.3, 0.1))
         ]
-        return labels.ravel().astype(int).tolist(), *(own.ravel().astype(int).tolist() for own in verdicts)
+        return labels.ravel().astype(int).tolist(), *(verdict.ravel().astype(int).tolist() for verdict in verdicts)
 
     def simulate(share: float, icc: float, generator: np.random.Generator) -> Iterator[list[Shown]]:
         hits, false, people = 0.8 * share, 0.1 * (1 - share), share
@@ -348,8 +350,8 @@ def personas(number: int) -> Simulation:
         while True:
             found = score_persona(
                 [
-                    PersonaOutcome(str(place), "TikTok", own, later)
-                    for place, (own, later) in enumerate(zip(*draw(share, number, generator), strict=True))
+                    PersonaOutcome(str(place), "TikTok", before, later)
+                    for place, (before, later) in enumerate(zip(*draw(share, number, generator), strict=True))
                 ],
                 LEVEL,
                 resamples=2_000,
@@ -385,12 +387,12 @@ CASES = (
 
 def cover(case: int, icc: float, runs: int, seed: int) -> list[Row]:
     """Simulates one case with one ICC."""
-    own = CASES[case]
+    simulated = CASES[case]
     held: dict[str, list[tuple[int, int, int]]] = {}
     for share in SHARES:
         drawn = np.random.default_rng([seed, case, zlib.crc32(f"{icc} {share}".encode())])
         found: dict[str, list[int]] = {}
-        for _, shown in zip(range(runs), own.simulate(share, icc, drawn), strict=False):
+        for _, shown in zip(range(runs), simulated.simulate(share, icc, drawn), strict=False):
             for name, interval, truth in shown:
                 tally = found.setdefault(name, [0, 0, 0])
                 tally[0] += 1
@@ -401,7 +403,7 @@ def cover(case: int, icc: float, runs: int, seed: int) -> list[Row]:
     return [
         Row(
             name,
-            own.sizes,
+            simulated.sizes,
             icc,
             tuple(covered / max(1, given) for _, given, covered in tallies),
             1 - sum(given for _, given, _ in tallies) / sum(asked for asked, _, _ in tallies),
@@ -413,7 +415,7 @@ def cover(case: int, icc: float, runs: int, seed: int) -> list[Row]:
 def as_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| interval | sizes | ICC | mean coverage | lowest | at share | no interval |", "| --- " * 7 + "|"]
-    for row in sorted(rows, key=lambda own: (own.name, own.sizes, own.icc)):
+    for row in sorted(rows, key=lambda row: (row.name, row.sizes, row.icc)):
         lowest = min(row.by_share)
         where = SHARES[row.by_share.index(lowest)]
         mean = sum(row.by_share) / len(row.by_share)
@@ -434,7 +436,7 @@ def main() -> None:
     jobs = [(case, icc) for case in options.case or range(len(CASES)) for icc in CASES[case].iccs]
     with ProcessPoolExecutor(options.jobs) as pool:
         pending = [pool.submit(cover, case, icc, options.runs, options.seed) for case, icc in jobs]
-        print(as_table([row for own in pending for row in own.result()]))
+        print(as_table([row for future in pending for row in future.result()]))
 
 
 if __name__ == "__main__":

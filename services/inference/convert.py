@@ -123,7 +123,7 @@ def to_time_for_all(request: inference_pb2.GenerateAllRequest, remaining_s: floa
 def from_sampled(sampled: Sampled, settings: InferenceSettings) -> inference_pb2.GenerateAllResponse:
     """Writes all of a generation."""
     return inference_pb2.GenerateAllResponse(
-        completions=[_from_completion(own, settings) for own in sampled.completions],
+        completions=[_from_completion(completion, settings) for completion in sampled.completions],
         summary=_from_summary(sampled.summary, settings) if sampled.summary else None,
     )
 

@@ -224,11 +224,11 @@ class Sampler:
         if not request.images:
             conversation = Conversation(request.messages)
             return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
-        async with self._pictures.reading_all([(own.data, own.field) for own in request.images]) as read:
+        async with self._pictures.reading_all([(image.data, image.field) for image in request.images]) as read:
             decoded = time.perf_counter()
             pictures = [
-                Picture(pixels, header.sha256, own.message, own.after_chars)
-                for (header, pixels), own in zip(read, request.images, strict=True)
+                Picture(pixels, header.sha256, image.message, image.after_chars)
+                for (header, pixels), image in zip(read, request.images, strict=True)
             ]
             prepared = await prepare(self._engine, Conversation(request.messages, pictures), model)
             header, pixels = read[0]
@@ -266,13 +266,13 @@ class Sampler:
                 f"{len(request.images)} are given; leave some out",
                 reason="TOO_MANY_IMAGES",
             )
-        for own in request.images:
-            if own.message is None:
+        for image in request.images:
+            if image.message is None:
                 continue
-            name = _image_field(own)
-            if request.messages[own.message].role is not Role.USER:
+            name = _image_field(image)
+            if request.messages[image.message].role is not Role.USER:
                 raise InvalidArgument(name, "must be in a message of the user", reason="IMAGE_MISPLACED")
-            check_between(f"{name}.after_chars", own.after_chars, 0, len(request.messages[own.message].text))
+            check_between(f"{name}.after_chars", image.after_chars, 0, len(request.messages[image.message].text))
 
     def _check_messages(self, messages: Sequence[Message]) -> None:
         check_between("messages", len(messages), 1, _MAX_MESSAGES)

@@ -126,7 +126,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     ) -> scoring_pb2.ScoreIsqResponse:
         """Scores questionnaires."""
         # Numbers take microseconds, and a thread would cost more than it spares; a text may take a thousand times that.
-        if request.ByteSize() <= _INLINE_BYTES and not any(own.HasField("text") for own in request.answers):
+        if request.ByteSize() <= _INLINE_BYTES and not any(answer.HasField("text") for answer in request.answers):
             return self._score_isq(request)
         return await self._compute(self._score_isq, request)
 
@@ -257,15 +257,15 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     ) -> scoring_pb2.ClassifyMisalignmentsResponse:
         items = request.items
         self._check_number("items", items, self._settings.max_sentences)
-        answer_types = self._types("answer", [own.answer for own in items], [own.answer_type for own in items])
-        element_types = self._types("element", [own.element for own in items], [own.element_type for own in items])
+        answer_types = self._types("answer", [item.answer for item in items], [item.answer_type for item in items])
+        element_types = self._types("element", [item.element for item in items], [item.element_type for item in items])
         found = classify_misalignments(
             [
-                TypedAnswer(answer_type, element_type, own.aligned)
-                for answer_type, element_type, own in zip(answer_types, element_types, items, strict=True)
+                TypedAnswer(answer_type, element_type, item.aligned)
+                for answer_type, element_type, item in zip(answer_types, element_types, items, strict=True)
             ],
             _level(request),
-            [own.picture_id for own in items],
+            [item.picture_id for item in items],
         )
         metrics.ITEMS.labels("ClassifyMisalignments").inc(len(items))
         for share in found.shares:
@@ -274,8 +274,8 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
 
     def _compare_models(self, request: scoring_pb2.CompareModelsRequest) -> scoring_pb2.CompareModelsResponse:
         self._check_number("models", request.models, self._settings.max_models)
-        for index, own in enumerate(request.models):
-            self._check_number(f"models[{index}].picture_ids", own.picture_ids, self._settings.max_answers)
+        for index, model in enumerate(request.models):
+            self._check_number(f"models[{index}].picture_ids", model.picture_ids, self._settings.max_answers)
         comparison = compare_models(
             convert.to_models(request.models, self._settings.max_chars),
             _level(request),
@@ -300,8 +300,8 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         return convert.from_agreement(agreement, judged_by)
 
     def _verdicts(self, answers: Sequence[PreferenceAnswer]) -> list[Verdict]:
-        texts = [own.answer for own in answers]
-        return [own.verdict for own in read_verdicts(self._language.reader, Question.LIKE, texts)]
+        texts = [answer.answer for answer in answers]
+        return [read.verdict for read in read_verdicts(self._language.reader, Question.LIKE, texts)]
 
     def _types(self, name: str, texts: list[str], given: list[Any]) -> list[Any]:
         for index, text in enumerate(texts):

@@ -482,7 +482,7 @@ async def test_an_endpoint_that_takes_schemas_alone_is_asked_for_any_object_by_o
         for _ in range(2):
             assert await text_of(made, held(ANY_OBJECT)) == ('{"a": 1}', "stop")
     sent = [asked.fields["response_format"] for asked in endpoint.asked]
-    assert [own["type"] for own in sent] == ["json_object", "json_schema", "json_schema"]
+    assert [block["type"] for block in sent] == ["json_object", "json_schema", "json_schema"]
     assert sent[-1]["json_schema"] == {"name": "answer", "strict": False, "schema": {"type": "object"}}
 
 

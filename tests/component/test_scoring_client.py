@@ -76,10 +76,10 @@ async def test_every_part_is_read_and_passed_on_as_it_came() -> None:
     assert readings.grouping.by_meaning
     assert readings.grouping.consensus.element == "The hot stove."
     assert [group.members for group in readings.grouping.consensus.groups] == [(0, 1), (2,)]
-    assert all(isinstance(own, pb.ResponseTypeScore) for own in readings.response_types)
-    assert all(isinstance(own.message, pb.ValueAttribution) for own in readings.attributions)
+    assert all(isinstance(response_type, pb.ResponseTypeScore) for response_type in readings.response_types)
+    assert all(isinstance(attribution.message, pb.ValueAttribution) for attribution in readings.attributions)
     assert len(readings.response_types) == len(readings.attributions) == 3
-    assert [own.score for own in readings.alignments] == [1, 0, None]
+    assert [alignment.score for alignment in readings.alignments] == [1, 0, None]
     assert readings.alignment == 0.5
 
 
@@ -92,7 +92,7 @@ async def test_without_a_reader_model_the_rest_is_read_and_the_log_says_what_to_
     assert readings.grouping is not None
     assert not readings.grouping.by_meaning
     assert (readings.response_types, readings.attributions) == ((), ())
-    assert [own.score for own in readings.alignments] == [1, 1, 0]
+    assert [alignment.score for alignment in readings.alignments] == [1, 1, 0]
     assert "response_types can't be read: this needs the reader model" in caplog.text
 
 
@@ -119,12 +119,12 @@ async def test_an_answer_without_an_end_is_read_by_its_beginning_and_costs_nothi
         assert await client.verdicts(answers, 30) == ["yes", "no"]
         assert await client.read_verdicts("interest", [endless, "No."], 30) == ["yes", "no"]
         table: Any = await client.preference_table(answers, 0.95, 30)
-        assert [(own.answers, own.yes, own.no) for own in table.scores] == [(2, 1, 1)]
+        assert [(score.answers, score.yes, score.no) for score in table.scores] == [(2, 1, 1)]
         assert (await client.isq(form + "so " * 20_000, 60, 30)).match
         truth = GroundTruth("a hot stove", (), "model")
         read = await client.read(["a hot stove " * 2_000, "a hot stove"], 0.5, truth, ["yes" + "!" * 20_000, "yes"], 30)
     assert len(read.response_types) == len(read.attributions) == 2
-    assert [own.score for own in read.alignments] == [1, 1]
+    assert [alignment.score for alignment in read.alignments] == [1, 1]
 
 
 async def test_an_older_release_is_named_with_what_to_do() -> None:

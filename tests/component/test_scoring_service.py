@@ -338,7 +338,7 @@ async def test_people_are_scored_by_the_judge_that_scores_models(stub: Stub) -> 
     request.judge = scoring_pb2.JUDGE_LEXICAL
     response = await stub.MeasureAgreement(request)
     assert response.ceiling == 1
-    assert [own.score for own in response.annotators] == [1, 1, 1]
+    assert [annotator.score for annotator in response.annotators] == [1, 1, 1]
     assert response.krippendorff_alpha == pytest.approx(0)
     request.judge = scoring_pb2.JUDGE_MODEL
     with pytest.raises(grpc.aio.AioRpcError, match="no model is asked here") as raised:

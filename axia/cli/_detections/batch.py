@@ -171,6 +171,6 @@ def _concerns_all(error: Exception, *, own_truth: bool) -> bool:
     from axia.errors import ConnectionFailed, InvalidRequest, NotFound, Unauthenticated
 
     if isinstance(error, InvalidRequest):
-        own = ("image", "ground_truth.element", "ground_truth.accept") if own_truth else ("image",)
-        return bool(error.fields) and not any(part in field.field for field in error.fields for part in own)
+        of_picture = ("image", "ground_truth.element", "ground_truth.accept") if own_truth else ("image",)
+        return bool(error.fields) and not any(part in field.field for field in error.fields for part in of_picture)
     return isinstance(error, ConnectionFailed | NotFound | Unauthenticated)

@@ -50,11 +50,13 @@ class Conversation:
 
     def turns(self) -> list[tuple[Role, list[str | Picture]]]:
         """Who says each turn, and its texts and pictures in their order; a turn without pictures is one text."""
-        first_user = next((index for index, own in enumerate(self.messages) if own.role is Role.USER), 0)
+        first_user = next((index for index, message in enumerate(self.messages) if message.role is Role.USER), 0)
         shown: dict[int, list[Picture]] = {}
         for picture in self.pictures:
             shown.setdefault(first_user if picture.message is None else picture.message, []).append(picture)
-        return [(own.role, _parts(own.text, shown.get(index, ()))) for index, own in enumerate(self.messages)]
+        return [
+            (message.role, _parts(message.text, shown.get(index, ()))) for index, message in enumerate(self.messages)
+        ]
 
 
 def _parts(text: str, pictures: Sequence[Picture]) -> list[str | Picture]:

@@ -154,9 +154,11 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader
         kinds = typed = ResponseTypeClassifier(reader).classify(spoken)
         joined = _join(spoken, members, typed, reader)
     groups, represented = [], []
-    for places in sorted(joined.groups, key=lambda own: (-sum(len(members[place]) for place in own), min(own))):
+    for places in sorted(
+        joined.groups, key=lambda places: (-sum(len(members[place]) for place in places), min(places))
+    ):
         indexes = sorted(index for place in places for index in members[place])
-        place = _medoid(sorted(places), [len(own) for own in members], joined.near)
+        place = _medoid(sorted(places), [len(indexes) for indexes in members], joined.near)
         wording, _ = Counter(sentences[index] for index in members[place]).most_common(1)[0]
         kind = kinds[place]
         share = len(indexes) / len(sentences)
@@ -206,11 +208,11 @@ def _join(forms: list[str], members: list[list[int]], kinds: Sequence[TypedRespo
     groups: list[list[int]] = []
     near = np.eye(len(forms))
     for shared in (ResponseType.NONE, ResponseType.REFUSAL):
-        if own := [place for place, kind in enumerate(kinds) if kind.type is shared]:
-            groups.append(own)
+        if alike := [place for place, kind in enumerate(kinds) if kind.type is shared]:
+            groups.append(alike)
             # These were not compared, so how near they are is told by their vectors alone.
-            vectors = reader.describe([forms[place] for place in own]).vectors
-            near[np.ix_(own, own)] = vectors @ vectors.T
+            vectors = reader.describe([forms[place] for place in alike]).vectors
+            near[np.ix_(alike, alike)] = vectors @ vectors.T
     open_forms = [
         place
         for place, kind in enumerate(kinds)
@@ -270,7 +272,7 @@ def link(near: NDArray[np.float64], members: Sequence[list[int]], threshold: flo
 
     A group's nearness to another is that of their two farthest forms.
     """
-    groups = [list(own) for own in members]
+    groups = [list(member) for member in members]
     while len(groups) > 1:
         one, other = np.unravel_index(int(near.argmax()), near.shape)
         if near[one, other] < threshold:

@@ -43,7 +43,7 @@ def test_several_pictures_keep_their_places_among_the_texts() -> None:
         "Image 1:", "picture", "Image 2:", "picture", "What changed?",
     ]  # fmt: skip
     settings = InferenceSettings(model="x", completion_template="Q: {prompt} A:", image_placeholder="<image>")
-    plain = plain_prompt(Conversation(turns[3:], [own._replace(message=0) for own in later]), settings)
+    plain = plain_prompt(Conversation(turns[3:], [picture._replace(message=0) for picture in later]), settings)
     assert plain == f"<image><image>Q: {text} A:"
 
 

@@ -13,7 +13,7 @@ TESTED = Path(__file__).parents[2] / "data" / "reading" / "first_sentences.jsonl
     ("path", "at_least"),
     # Of the lines for tests, two have labels that are not the first sentence.
     [(DATA / "author_5_first.jsonl", 0.96), (TESTED, 0.94)],
-    ids=lambda own: getattr(own, "stem", ""),
+    ids=lambda row: getattr(row, "stem", ""),
 )
 def test_first_sentences_are_found_as_labelled(path: Path, at_least: float) -> None:
     figures = measure(read(path))

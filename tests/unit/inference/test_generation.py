@@ -223,7 +223,7 @@ async def told(said: Says, **ending: object) -> tuple[list[Delta], Completion]:
     events = generate(cast("Engine", said), Prepared(1, None), samplings(1), Ending(**ending))  # type: ignore[arg-type]
     found = [event async for event in events]
     assert isinstance(found[0], Started)
-    return [own for own in found if isinstance(own, Delta)], completed(list(found))[0]
+    return [event for event in found if isinstance(event, Delta)], completed(list(found))[0]
 
 
 def spell(text: str) -> list[Piece]:
@@ -235,32 +235,32 @@ async def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(pieces: list[P
     said = Says(*pieces, Piece("", 0, "length"))
     deltas, completion = await told(said, stops=("User:", "\n\nUser"), deltas=True)
     assert (completion.text, completion.finish_reason) == ("A knife.", FinishReason.STOP)
-    assert "".join(own.text for own in deltas) == "A knife."
+    assert "".join(delta.text for delta in deltas) == "A knife."
     assert completion.tokens <= len("A knife.\n\nUser")
     assert said.closed == 1
 
 
 async def test_the_beginning_of_a_stop_text_that_does_not_come_is_said(tmp_path: Path) -> None:
     deltas, completion = await told(Says(*spell("It is 3 ##"), Piece("", 0, "stop")), stops=("###",), deltas=True)
-    assert completion.text == "".join(own.text for own in deltas) == "It is 3 ##"
+    assert completion.text == "".join(delta.text for delta in deltas) == "It is 3 ##"
 
 
 async def test_stop_texts_are_not_looked_for_in_the_reasoning() -> None:
     said = Says(*spell("<think>END of it.</think> A knife. END more"), Piece("", 0, "stop"))
     deltas, completion = await told(said, stops=("END",), deltas=True)
     assert (completion.text, completion.reasoning) == ("A knife. ", "END of it.")
-    assert "".join(own.reasoning for own in deltas) == "END of it."
-    assert "".join(own.text for own in deltas) == "A knife. "
+    assert "".join(delta.reasoning for delta in deltas) == "END of it."
+    assert "".join(delta.text for delta in deltas) == "A knife. "
 
 
 async def test_pieces_come_before_their_completion_and_only_on_request(tmp_path: Path) -> None:
     made = await engine(tmp_path)
     prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
-    events = [own async for own in generate(made, prepared, samplings(3), Ending(deltas=True))]
+    events = [event async for event in generate(made, prepared, samplings(3), Ending(deltas=True))]
     for completion in completed(list(events)):
-        mine = [own for own in events if isinstance(own, Delta) and own.index == completion.index]
-        assert "".join(own.text for own in mine) == completion.text
+        mine = [event for event in events if isinstance(event, Delta) and event.index == completion.index]
+        assert "".join(event.text for event in mine) == completion.text
         assert len(mine) == completion.tokens > 0 or not completion.text
-        assert all(events.index(own) < events.index(completion) for own in mine)
-    silent = [own async for own in generate(made, prepared, samplings(3), Ending())]
-    assert not any(isinstance(own, Delta) for own in silent)
+        assert all(events.index(event) < events.index(completion) for event in mine)
+    silent = [event async for event in generate(made, prepared, samplings(3), Ending())]
+    assert not any(isinstance(event, Delta) for event in silent)

@@ -67,4 +67,4 @@ def test_a_body_is_told_from_a_stream_by_how_it_begins(body: bytes, content_type
         reader, read = BodyReader(content_type), []
         for start in range(0, len(body), size):
             read += list(reader.feed(body[start : start + size]))
-        assert [own.strip() for own in [*read, *reader.rest()]] == data
+        assert [data.strip() for data in [*read, *reader.rest()]] == data

@@ -111,8 +111,8 @@ def test_what_is_null_or_of_another_form_and_is_not_needed_is_nothing(answer: ob
 def test_a_count_that_is_no_count_leaves_the_answer_and_its_chunks(usage: Any, tokens: int, prompt: int | None) -> None:
     tally = Tally(100)
     pieces = [
-        tally.add(read_answer(json.dumps(own)))
-        for own in ({"choices": [{"delta": {"content": "A pot."}}]}, {"choices": [], "usage": usage})
+        tally.add(read_answer(json.dumps(chunk)))
+        for chunk in ({"choices": [{"delta": {"content": "A pot."}}]}, {"choices": [], "usage": usage})
     ]
     assert sum(piece.tokens for piece in pieces if piece) == tokens
     assert tally.last().prompt_tokens == prompt

@@ -300,9 +300,9 @@ class _Counted(list[str]):
     looked = 0
 
     def __getitem__(self, index: Any) -> Any:
-        own = super().__getitem__(index)
-        self.looked += len(own)
-        return own
+        char = super().__getitem__(index)
+        self.looked += len(char)
+        return char
 
 
 _LOOPS = [

@@ -36,10 +36,10 @@ class Tokenizer:
         self._begins = begins
 
     def encode(self, text: str) -> list[int]:
-        return [BEGIN] * self._begins + [ord(own) for own in text]
+        return [BEGIN] * self._begins + [ord(char) for char in text]
 
     def decode(self, ids: list[int]) -> str:
-        return "".join("<s>" if own == BEGIN else chr(own) for own in ids)
+        return "".join("<s>" if token == BEGIN else chr(token) for token in ids)
 
 
 class Renderer:
@@ -69,7 +69,7 @@ class Renderer:
         except jinja2.TemplateError as error:  # as vLLM does
             raise ValueError(str(error)) from error
         if params.chat_template_kwargs["tokenize"]:
-            return None, [{"prompt_token_ids": [ord(own) for own in text]}]
+            return None, [{"prompt_token_ids": [ord(char) for char in text]}]
         assert tokens == self.default_cmpl_tok_params
         return None, [{"prompt_token_ids": self._tokenizer.encode(text)}]
 

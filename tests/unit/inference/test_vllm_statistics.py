@@ -15,7 +15,7 @@ def value(name: str, **labels: str) -> float:
 
 def test_reports_are_counted_and_parts_may_be_missing() -> None:
     names = ("axia_inference_prefix_cache_tokens_total", "axia_inference_picture_cache_total")
-    before = {(name, own): value(name, outcome=own) for name in names for own in ("hit", "miss")}
+    before = {(name, kind): value(name, outcome=kind) for name in names for kind in ("hit", "miss")}
     preempted = value("axia_inference_preemptions_total")
     statistics = EngineStatistics()
     scheduler = SimpleNamespace(

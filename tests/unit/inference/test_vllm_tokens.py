@@ -34,8 +34,8 @@ def test_markers_that_are_not_flagged_as_special_are_refused_too() -> None:
 
 def test_a_models_own_answer_may_hold_what_it_writes_itself() -> None:
     assert "<|box_start|>" in QWEN.of(Role.USER)
-    for own in ("<|box_start|>", "<|object_ref_start|>", "<tool_call>", "<think>"):
-        assert own not in QWEN.of(Role.ASSISTANT)
+    for token in ("<|box_start|>", "<|object_ref_start|>", "<tool_call>", "<think>"):
+        assert token not in QWEN.of(Role.ASSISTANT)
     for marker in ("<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|endoftext|>"):
         assert marker in QWEN.of(Role.ASSISTANT)
 

@@ -41,7 +41,7 @@ def test_ratings_that_the_judge_cannot_read_are_counted_and_left_out() -> None:
     found = human_ceiling({"bath": BATH}, 0.95, judged)
     assert found.unjudged == 1
     assert found.ceiling == pytest.approx((1 / 2 + 1 / 2) / 2)
-    cat = next(own for own in found.annotators if own.annotator == "cat")
+    cat = next(annotator for annotator in found.annotators if annotator.annotator == "cat")
     assert (cat.score, cat.units) == (None, 0)
     nobody = human_ceiling({"bath": BATH}, 0.95, lambda pairs: [None] * len(pairs))
     assert (nobody.ceiling, nobody.ceiling_interval, nobody.unjudged) == (None, None, 3)
@@ -53,7 +53,7 @@ def test_people_are_judged_as_a_models_answers_are() -> None:
     # A model that says what ben says is scored by the same judge against what the others say.
     answers = [AlignmentItem("boiling pot", "the boiling pot"), AlignmentItem("wet floor", "wet floor")]
     model = score_alignment(language, answers, Judge.LEXICAL, ["", ""], [], 0.95)
-    ben = next(own for own in people.annotators if own.annotator == "ben")
+    ben = next(annotator for annotator in people.annotators if annotator.annotator == "ben")
     assert model.mean == 1
     # In the bath the others are one for the wet floor and one for a razor.
     assert ben.score == pytest.approx((1 + 1 / 2) / 2)

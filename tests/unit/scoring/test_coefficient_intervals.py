@@ -24,7 +24,7 @@ from services.scoring.statistics.intervals import wilson
 GENDER = list(zip("aaaaabbbcaaaaab", "aaaababccaaaaba", "abbcaabbcabbcaa", "ccccaabbcccccaa", strict=True))
 # irrCAC's raw_4raters, which is Krippendorff's (2011) example with missing ratings.
 FOUR_RATERS = [
-    [own for own in unit if own != "."]
+    [rating for rating in unit if rating != "."]
     for unit in zip("123321412...", "1233224125..", ".33323422513", "12332441251.", strict=True)
 ]
 # irrCAC's cont3x3abstractors: two raters, 100 units.
@@ -100,7 +100,7 @@ def test_units_without_a_difference_are_as_sure_as_wilson_says() -> None:
 def test_answers_about_the_same_picture_count_for_less() -> None:
     generator = np.random.default_rng(3)
     first = generator.integers(0, 2, 60).tolist()
-    second = [own if generator.random() < 0.8 else 1 - own for own in first]
+    second = [rating if generator.random() < 0.8 else 1 - rating for rating in first]
     names = [str(place) for place in range(60)]
     once = cohen_interval(first, second, 0.95)
     alone = cohen_interval(first * 5, second * 5, 0.95)

@@ -222,7 +222,7 @@ def test_forms_whose_vectors_are_far_apart_are_not_read_in_pairs(
 ) -> None:
     asked: list[Pair] = []
     relate = OnnxReader.relate
-    monkeypatch.setattr(OnnxReader, "relate", lambda own, pairs: asked.extend(pairs) or relate(own, pairs))
+    monkeypatch.setattr(OnnxReader, "relate", lambda model, pairs: asked.extend(pairs) or relate(model, pairs))
     near = ["The child is reaching for the hot stove.", "A toddler is dangerously close to the burner."]
     result = summarise([*near, "The roof tiles are loose.", "A wallet was left on the bench."], 0.5, reader)
     assert [len(group.members) for group in result.groups] == [2, 1, 1]

@@ -9,9 +9,9 @@ from services.scoring.statistics.intervals import wilson
 
 def case(sizes: str, name: str) -> int:
     """The first case of these sizes whose intervals have the name."""
-    for place, own in enumerate(CASES):
-        if own.sizes == sizes:
-            shown = next(own.simulate(0.5, own.iccs[0], np.random.default_rng(0)))
+    for place, simulated in enumerate(CASES):
+        if simulated.sizes == sizes:
+            shown = next(simulated.simulate(0.5, simulated.iccs[0], np.random.default_rng(0)))
             if any(one.name == name for one in shown):
                 return place
     raise AssertionError(name)
@@ -31,7 +31,7 @@ def case(sizes: str, name: str) -> int:
 )
 def test_an_interval_holds_as_often_as_it_says(sizes: str, name: str, icc: float) -> None:
     runs = 60
-    row = next(own for own in cover(case(sizes, name), icc, runs, seed=1) if own.name == name)
+    row = next(row for row in cover(case(sizes, name), icc, runs, seed=1) if row.name == name)
     assert len(row.by_share) == len(SHARES)
     # 540 runs: three standard errors of a coverage of 0.95 are 0.028.
     assert 0.92 <= sum(row.by_share) / len(SHARES) <= 1
@@ -48,9 +48,9 @@ def test_a_plain_interval_of_clustered_answers_would_fail() -> None:
 
 
 def test_every_case_is_simulated() -> None:
-    for own in CASES:
-        for icc in own.iccs[-1:]:
-            shown = next(own.simulate(0.4, icc, np.random.default_rng(3)))
+    for simulated in CASES:
+        for icc in simulated.iccs[-1:]:
+            shown = next(simulated.simulate(0.4, icc, np.random.default_rng(3)))
             assert all(one.interval is None or one.interval.low <= one.interval.high for one in shown)
 
 

@@ -33,7 +33,7 @@ OTHER_SCALES = (
 def answer(scores: Sequence[object] = SCORES, legend: str = "") -> str:
     """One line an item; the legend stands behind the names of the last two."""
     legends = ("", "", "", "", legend, legend)
-    return "\n".join(f"{name}{own}: {score}" for name, own, score in zip(NAMES, legends, scores, strict=True))
+    return "\n".join(f"{name}{legend}: {score}" for name, legend, score in zip(NAMES, legends, scores, strict=True))
 
 
 def with_line(place: int, score: str) -> str:

@@ -26,7 +26,7 @@ def test_six_lines_of_a_layout_are_read(line: str) -> None:
     assert read_isq(laid_out(line)).items == SIX
 
 
-@pytest.mark.parametrize("line", [own for own in LINES if not {"\n", "\t", "|", "#"} & set(own)])
+@pytest.mark.parametrize("line", [line for line in LINES if not {"\n", "\t", "|", "#"} & set(line)])
 def test_the_same_layout_is_read_in_one_line(line: str) -> None:
     assert read_isq(laid_out(line, "; ")).items == SIX
 
@@ -122,8 +122,8 @@ def test_numbers_written_as_text_come_back(items: tuple[float, ...]) -> None:
 
 @given(st.text())
 def test_any_text_has_a_defined_result(text: str) -> None:
-    for own in (text, f"visual attractiveness: {text}", f'{{"v_a": {text}}}'):
-        pairs = zip(read_isq(own).items, ITEM_MAXIMA.values(), strict=True)
+    for answer in (text, f"visual attractiveness: {text}", f'{{"v_a": {text}}}'):
+        pairs = zip(read_isq(answer).items, ITEM_MAXIMA.values(), strict=True)
         assert all(item is None or 0 <= item <= most for item, most in pairs)
 
 

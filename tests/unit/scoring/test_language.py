@@ -87,7 +87,10 @@ def test_equal_sentences_and_items_share_their_result(language: Language) -> Non
     for results in (
         language.classify(sentences),
         language.attribute(sentences),
-        *(language.align([AlignmentItem(own, "fire") for own in sentences], judge) for judge in list(Judge)[:2]),
+        *(
+            language.align([AlignmentItem(sentence, "fire") for sentence in sentences], judge)
+            for judge in list(Judge)[:2]
+        ),
     ):
         assert results[0] is results[2]
         assert results[0] != results[1]

@@ -40,7 +40,7 @@ def test_the_clustered_test_counts_the_signs_that_give_as_much(clusters: list[tu
     sums = [
         sum(map(math.prod, zip(signs, differences, strict=True))) for signs in product((1, -1), repeat=len(clusters))
     ]
-    expected = sum(abs(own) >= abs(sum(differences)) for own in sums) / len(sums)
+    expected = sum(abs(total) >= abs(sum(differences)) for total in sums) / len(sums)
     assert clustered_mcnemar_p(clusters) == pytest.approx(expected, abs=1e-12)
 
 
@@ -53,11 +53,13 @@ def test_the_clustered_test_agrees_whether_it_enumerates_convolves_or_approximat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     draw = np.random.default_rng(1)
-    few = [(int(own), 0) if own > 0 else (0, int(-own)) for own in draw.integers(-5, 8, 14)]
+    few = [(int(difference), 0) if difference > 0 else (0, int(-difference)) for difference in draw.integers(-5, 8, 14)]
     enumerated = clustered_mcnemar_p(few)
     monkeypatch.setattr("services.scoring.statistics.mcnemar._ALL_SIGNS", 0)
     assert clustered_mcnemar_p(few) == pytest.approx(enumerated, abs=1e-12)
-    many = [(int(own), 0) if own > 0 else (0, int(-own)) for own in draw.integers(-5, 6, 1_000)]
+    many = [
+        (int(difference), 0) if difference > 0 else (0, int(-difference)) for difference in draw.integers(-5, 6, 1_000)
+    ]
     exact = clustered_mcnemar_p(many)
     monkeypatch.setattr("services.scoring.statistics.mcnemar._EXACT_SUM", 0)
     assert clustered_mcnemar_p(many) == pytest.approx(exact, abs=0.01)

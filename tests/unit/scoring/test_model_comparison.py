@@ -51,10 +51,10 @@ def numbers(comparison: ModelComparison) -> list[float | None]:
 @given(st.integers(0, 10_000), st.integers(1, 8))
 def test_the_order_of_pictures_does_not_count(seed: int, pictures: int) -> None:
     table = study(seed, pictures)
-    own = models(table)
+    compared = models(table)
     order = np.random.default_rng(seed).permutation(pictures * 3)
-    mixed = [ModelScores(m.model, [m.picture_ids[i] for i in order], [m.scores[i] for i in order]) for m in own]
-    one, other = compare_models(own), compare_models(mixed)
+    mixed = [ModelScores(m.model, [m.picture_ids[i] for i in order], [m.scores[i] for i in order]) for m in compared]
+    one, other = compare_models(compared), compare_models(mixed)
     assert numbers(one) == pytest.approx(numbers(other), abs=1e-12, nan_ok=True)
     assert one.models == other.models
     assert one.pairs == other.pairs
@@ -101,9 +101,9 @@ def test_unequal_numbers_of_completions_have_no_replica() -> None:
 
 
 def test_a_target_difference_sets_what_is_planned_for() -> None:
-    own = models(study(pictures=40))
-    small = compare_models(own, target_difference=0.1).pairs[0]
-    large = compare_models(own, target_difference=0.3).pairs[0]
+    compared = models(study(pictures=40))
+    small = compare_models(compared, target_difference=0.1).pairs[0]
+    large = compare_models(compared, target_difference=0.3).pairs[0]
     assert small.needed_pictures is not None
     assert large.needed_pictures is not None
     assert small.needed_pictures > large.needed_pictures
@@ -124,10 +124,10 @@ def test_the_needed_number_is_that_of_the_exact_test() -> None:
 
 
 def test_holms_correction_is_part_of_the_needed_number_and_of_power() -> None:
-    own = two(9, 3, 48)
-    third = ModelScores("o", own[0].picture_ids, own[0].scores)
-    alone = compare_models(own, target_difference=0.1).pairs[0]
-    among = compare_models([*own, third], target_difference=0.1).pairs[0]
+    compared = two(9, 3, 48)
+    third = ModelScores("o", compared[0].picture_ids, compared[0].scores)
+    alone = compare_models(compared, target_difference=0.1).pairs[0]
+    among = compare_models([*compared, third], target_difference=0.1).pairs[0]
     assert alone.needed_pictures == needed_pairs(0.2, 0.1, 0.05, 0.8)
     assert among.needed_pictures == needed_pairs(0.2, 0.1, 0.05 / 3, 0.8)
     assert alone.power == pytest.approx(mcnemar_power(60, 0.2, 0.1, 0.05))
@@ -144,7 +144,7 @@ A = ModelScores("m", ["a", "b"], [1, 0])
 
 
 @pytest.mark.parametrize(
-    ("own", "field"),
+    ("refused", "field"),
     [
         ([], "models"),
         ([A._replace(model="")], "models[0].model"),
@@ -158,9 +158,9 @@ A = ModelScores("m", ["a", "b"], [1, 0])
         ([A, A._replace(model="n", picture_ids=["a", "a"])], "models[1].picture_ids"),
     ],
 )
-def test_bad_scores_are_named(own: list[ModelScores], field: str) -> None:
+def test_bad_scores_are_named(refused: list[ModelScores], field: str) -> None:
     with pytest.raises(InvalidArgument) as raised:
-        compare_models(own)
+        compare_models(refused)
     assert raised.value.violations[0].field == field
 
 

@@ -30,7 +30,7 @@ VERDICTS = {
 
 
 def verdicts_of(answers: Sequence[PreferenceAnswer]) -> list[Verdict]:
-    return [VERDICTS.get(own.answer, Verdict.UNPARSED) for own in answers]
+    return [VERDICTS.get(answer.answer, Verdict.UNPARSED) for answer in answers]
 
 
 def score_preference(answers: Sequence[PreferenceAnswer], **options: Any) -> PreferenceProfile:
@@ -83,7 +83,7 @@ def test_a_published_row_comes_out_of_its_answers() -> None:
 )
 def test_the_standard_deviation_is_that_of_the_published_rows(row: tuple[int, ...], deviation: float) -> None:
     profile = score_preference(
-        [answer for value, own in zip(VALUES, row, strict=True) for answer in fifty(value, own)], resamples=0
+        [answer for value, yes in zip(VALUES, row, strict=True) for answer in fifty(value, yes)], resamples=0
     )
     assert profile.standard_deviation == pytest.approx(deviation, abs=0.005)
     assert profile.of_all.standard_deviation == pytest.approx(deviation, abs=0.005)
@@ -272,8 +272,8 @@ def test_pairs_without_a_keyword_are_clusters_of_their_own() -> None:
 
 def test_a_keyword_of_two_values_is_two_clusters_of_all_values() -> None:
     sets = [pairs(("yes", "no"), ("yes", "yes"), value=value) for value in ("power", "security")]
-    first = [answer._replace(keyword="crown") for own, _ in sets for answer in own]
-    comparison = compare_preferences(first, [answer for _, own in sets for answer in own])
+    first = [answer._replace(keyword="crown") for answers, _ in sets for answer in answers]
+    comparison = compare_preferences(first, [answer for _, answers in sets for answer in answers])
     assert [difference.keywords for difference in comparison.differences] == [1, 1]
     assert comparison.overall is not None
     assert comparison.overall.keywords == 2

@@ -31,10 +31,10 @@ def test_any_text_has_probabilities(reader: OnnxReader, texts: list[str]) -> Non
     described = reader.describe(texts)
     rows = [described.types, described.values, reader.decide(Question.LIKE, texts)]
     rows.append(reader.relate([Pair(text, "a") for text in texts]))
-    for own in rows:
-        assert len(own) == len(texts)
-        assert np.all((own >= 0) & (own <= 1))
-        assert own.sum(axis=1) == pytest.approx(np.ones(len(texts)))
+    for row in rows:
+        assert len(row) == len(texts)
+        assert np.all((row >= 0) & (row <= 1))
+        assert row.sum(axis=1) == pytest.approx(np.ones(len(texts)))
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "a" * 100_000, "🔥" * 5_000, "\n" * 9_000 + "The child"])
@@ -52,7 +52,7 @@ def test_a_result_never_depends_on_what_came_with_it(reader: OnnxReader) -> None
 def test_a_single_call_reads_each_sentence_once(reader: OnnxReader, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     describe = OnnxReader.describe
-    monkeypatch.setattr(OnnxReader, "describe", lambda own, texts: asked.extend(texts) or describe(own, texts))
+    monkeypatch.setattr(OnnxReader, "describe", lambda model, texts: asked.extend(texts) or describe(model, texts))
     once = OneCallReader(reader)
     first = once.describe(["a stove", "a child", "a stove"])
     again = once.describe(["a child", "a stove"])
@@ -70,9 +70,9 @@ def test_what_was_read_before_is_counted_as_remembered() -> None:
     def counted(source: str) -> float:
         return REGISTRY.get_sample_value("axia_scoring_reader_texts_total", {"task": "type", "source": source}) or 0.0
 
-    own, before = load_reader(threads=1, remembered=10), [counted("computed"), counted("remembered")]
-    own.describe(["a stove", "a stove", "a child"])
-    own.describe(["a stove", "a dog"])
+    reader, before = load_reader(threads=1, remembered=10), [counted("computed"), counted("remembered")]
+    reader.describe(["a stove", "a stove", "a child"])
+    reader.describe(["a stove", "a dog"])
     assert [counted("computed") - before[0], counted("remembered") - before[1]] == [3, 1]
 
 

@@ -109,7 +109,7 @@ def test_no_form_is_listed_twice_with_different_meanings_in_one_language() -> No
     assert len(lists) >= 15
     for language, kinds in lists.items():
         assert set(kinds) <= {"yes", "no", "like", "dislike", "stress", "polite"}, language
-        forms = [(short_answers.spelled_form(form), kind) for kind, own in kinds.items() for form in own]
+        forms = [(short_answers.spelled_form(form), kind) for kind, forms in kinds.items() for form in forms]
         meanings = {form: {kind for other, kind in forms if other == form} for form, _ in forms}
         assert {form: kinds for form, kinds in meanings.items() if len(kinds) > 1} == {}, language
 

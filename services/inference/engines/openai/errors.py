@@ -174,7 +174,7 @@ def _told(what: str, said: Complaint, key: str) -> str:
 
 
 def _detail(status: int, said: Complaint, key: str) -> str:
-    return f"HTTP {status}: {readable(', '.join(own for own in (said.kind, said.message) if own), key)}"
+    return f"HTTP {status}: {readable(', '.join(words for words in (said.kind, said.message) if words), key)}"
 
 
 def with_format(failure: EndpointFailure) -> EndpointFailure:

@@ -46,7 +46,7 @@ class BodyReader:
             beginning = bytes(self._held).removeprefix(_BOM).lstrip()
             if not beginning:
                 self._held.clear()
-            if any(own.startswith(beginning) for own in (*_FIELDS, _BOM)):
+            if any(name.startswith(beginning) for name in (*_FIELDS, _BOM)):
                 return  # too few to tell
             self._whole = beginning.startswith((b"{", b"[", b"<")) or not (self._typed or beginning.startswith(_FIELDS))
             if self._whole:

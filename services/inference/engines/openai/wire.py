@@ -43,13 +43,13 @@ def _content(value: object) -> _Content:
     if isinstance(value, str):
         return _Content(_sound(value))
     if isinstance(value, list):
-        parts = [_content(own) for own in value]
-        return _Content("".join(own.text for own in parts), "".join(own.thought for own in parts))
+        parts = [_content(item) for item in value]
+        return _Content("".join(part.text for part in parts), "".join(part.thought for part in parts))
     if not isinstance(value, dict):
         raise ValueError("neither a text nor a list of parts")  # noqa: TRY004 - what pydantic takes for a refusal
     if value.get("type") not in _THOUGHTS:
         return _content(value.get("text"))
-    inner = next((own for own in map(value.get, ("thinking", "reasoning", "text")) if own), None)
+    inner = next((found for found in map(value.get, ("thinking", "reasoning", "text")) if found), None)
     return _Content(thought="".join(_content(inner)))
 
 
@@ -72,7 +72,7 @@ def _ending(value: object) -> str | None:
 
 
 def _present(value: object) -> object:
-    return [own for own in value if own is not None] if isinstance(value, list) else value or ()
+    return [found for found in value if found is not None] if isinstance(value, list) else value or ()
 
 
 def _count(value: object) -> int:
@@ -134,9 +134,9 @@ class Choice(_Answer):
     @property
     def said(self) -> Said:
         """The message, or what is added to it. Some endpoints fill one of the two and send the other empty."""
-        for own in (self.delta, self.message):
-            if own is not None and (own.text or own.thought):
-                return own
+        for message in (self.delta, self.message):
+            if message is not None and (message.text or message.thought):
+                return message
         return Said.model_validate({"content": self.said_plainly}) if self.said_plainly else _NOTHING
 
     @property

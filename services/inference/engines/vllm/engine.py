@@ -118,8 +118,8 @@ class VllmEngine:
             picture = Picture(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
         try:
             async with asyncio.timeout(_WARM_UP_S):
-                for own in ((), (picture,)) if picture else ((),):
-                    prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")], own))
+                for pictures in ((), (picture,)) if picture else ((),):
+                    prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")], pictures))
                     async for _ in self.stream(prepared, Sampling(seed=0, temperature=0.0, top_p=1.0, max_tokens=1)):
                         pass
         except TimeoutError:

@@ -139,8 +139,8 @@ def load_failure(error: Exception, settings: InferenceSettings, version: str) ->
         settings: The settings.
         version: vLLM's release.
     """
-    own = os.environ.get(OWN_FOLDER)
-    kept = [path.read_text("utf-8") for path in sorted(Path(own).glob(_FILES))] if own else []
+    folder = os.environ.get(OWN_FOLDER)
+    kept = [path.read_text("utf-8") for path in sorted(Path(folder).glob(_FILES))] if folder else []
     texts = "\n".join([*kept, *_causes(error)])
     for advice in _ADVICE:
         if found := advice.sign.search(texts):
