@@ -19,7 +19,7 @@ from services.inference.engines.engine import (
     Role,
     Sampling,
 )
-from services.inference.generation import Completion, Delta, Ending, Finished, Started, generate
+from services.inference.generation import Completion, Ending, Finished, Started, TextDelta, generate
 from services.inference.preparation import prepare
 from services.inference.sentence.stop_texts import check_stops
 from services.inference.settings import InferenceSettings
@@ -78,7 +78,7 @@ class Summary:
     """Width and height of that picture as the engine got it, in pixels."""
     model: ModelDescription
     sampling: Sampling
-    """Of the first completion; nucleus and length are the same for all."""
+    """Of the first completion; `top_p` and length are the same for all."""
     sentence_rule: str
     """The rule that told the first sentences, with its version."""
     prompt_tokens: int
@@ -148,7 +148,7 @@ class Sampler:
         """The bounds that apply."""
         return self._settings
 
-    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | Delta | Completion | Summary, None]:
+    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | TextDelta | Completion | Summary, None]:
         """Samples the completions of a request; see `generate` for the order of events.
 
         Everything that can be refused cheaply is refused first: no pixel of a refused request is decoded.

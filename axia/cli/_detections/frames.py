@@ -15,7 +15,7 @@ WHAT_TO_GIVE = "give a video file, a folder with pictures, or a camera's number 
 """What ends a message about a source."""
 
 _POLL_S = 0.2
-_PATIENCE_MS = 10_000
+_TIMEOUT_MS = 10_000
 _ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
 """How addresses of cameras begin. They are the user's own; servers never fetch any."""
 _SECRETS = re.compile(r"^(\w+://)(?:[^/?@]*:(?!\d+(?:[/?]|$))\S*@|[^/?]*@)?([^?]*)(\?)?.*$", re.DOTALL)
@@ -105,8 +105,8 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
     except ImportError:
         raise SourceError("video files and cameras need OpenCV: pip install opencv-python-headless") from None
     if address:
-        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE_MS]
-        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, patience)
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, timeouts)
     else:
         capture = cv2.VideoCapture(int(name) if name.isdecimal() and camera else name)
     if not capture.isOpened():

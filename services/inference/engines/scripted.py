@@ -34,9 +34,9 @@ from services.inference.engines.answer_format import unwrapped
 from services.inference.engines.engine import (
     AnswerFormat,
     Conversation,
+    Delta,
     EngineLoad,
     ModelDescription,
-    Piece,
     Prepared,
     Role,
     Sampling,
@@ -181,7 +181,7 @@ class ScriptedEngine:
         asked = next(m.text for m in reversed(conversation.messages) if m.role is Role.USER)
         return Prepared(words + _PICTURE_TOKENS * len(conversation.pictures), asked)
 
-    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Says the chosen text word by word."""
         queued = time.perf_counter()
         self._count(waiting=1)
@@ -196,10 +196,10 @@ class ScriptedEngine:
             said = self._script.choose(str(prepared.handle), sampling)
             words = _WORD.findall(_held(said, sampling.answer_format) if sampling.answer_format else said)
             for word in words[: sampling.max_tokens]:
-                yield Piece(word, 1, queued_s=waited_s)
+                yield Delta(word, 1, queued_s=waited_s)
                 waited_s = None
                 await asyncio.sleep(self._script.token_ms / 1000)
-            yield Piece("", 0, "length" if len(words) > sampling.max_tokens else "stop", queued_s=waited_s)
+            yield Delta("", 0, "length" if len(words) > sampling.max_tokens else "stop", queued_s=waited_s)
         finally:
             self._count(running=-1)
             self._running.release()

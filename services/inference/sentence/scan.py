@@ -34,7 +34,7 @@ _WRAPPED = 48
 
 
 class Scanner:
-    """Reads a text in pieces.
+    """Reads a text in deltas.
 
     Args:
         answer_only: Whether what comes before the answer is left out.
@@ -69,10 +69,10 @@ class Scanner:
         self._look, self._stop, self._closing, self._opened = -1, -1, False, False
         """At a mark: how far is read, where it ends, whether its terminators are read, and openers behind it."""
 
-    def add(self, piece: str) -> None:
-        """Reads the next piece."""
+    def add(self, delta: str) -> None:
+        """Reads the next delta."""
         if self.end is None:
-            self._chars.extend(piece)
+            self._chars.extend(delta)
             self._advance()
 
     def finish(self) -> None:

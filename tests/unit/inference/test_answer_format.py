@@ -70,8 +70,8 @@ async def said(tmp_path: Path, text: str, asked: AnswerFormat) -> str:
     await engine.start()
     assert engine.describe().structured_answers
     prepared = await engine.prepare(Conversation([Message(Role.USER, "Do you like it?")]))
-    pieces = [piece async for piece in engine.stream(prepared, Sampling(1, 0.0, 1.0, 50, asked))]
-    return "".join(piece.text for piece in pieces)
+    deltas = [delta async for delta in engine.stream(prepared, Sampling(1, 0.0, 1.0, 50, asked))]
+    return "".join(delta.text for delta in deltas)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_an_error_inside_an_answer_counts_as_what_it_says_and_is_asked_again_onl
     error: object, reason: str, again: bool
 ) -> None:
     failure = from_error_event(error, "")
-    assert (failure.error.reason, failure.again) == (reason, again)
+    assert (failure.error.reason, failure.retryable) == (reason, again)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_address_of_a_redirection_is_told() -> None:
 )
 def test_an_account_without_credit_is_not_asked_again_whatever_the_status(status: int, kind: str) -> None:
     failure = from_status(status, {}, f'{{"error": {{"type": "{kind}", "message": "x"}}}}'.encode(), "")
-    assert (failure.error.reason, failure.again) == ("ENDPOINT_QUOTA", False)
+    assert (failure.error.reason, failure.retryable) == ("ENDPOINT_QUOTA", False)
 
 
 @pytest.mark.parametrize("status", [401, 402])
@@ -166,4 +166,4 @@ def test_a_pause_is_read_from_wherever_the_endpoint_writes_it(
     [(500, {}, True), (409, {}, True), (408, {}, True), (501, {}, False), (500, {"x-should-retry": "false"}, False)],
 )
 def test_statuses_that_pass_are_asked_again(status: int, headers: dict[str, str], again: bool) -> None:
-    assert from_status(status, headers, b"", "").again is again
+    assert from_status(status, headers, b"", "").retryable is again

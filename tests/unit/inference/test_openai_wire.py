@@ -48,7 +48,7 @@ def test_tokens_are_counted_by_chunks_until_the_endpoint_counts_them() -> None:
         {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5}},
     ]
     got = [tally.add(read_answer(json.dumps(each))) for each in said]
-    assert [piece and (piece.text, piece.tokens, piece.prompt_tokens) for piece in got] == [
+    assert [delta and (delta.text, delta.tokens, delta.prompt_tokens) for delta in got] == [
         ("a", 1, None),
         ("b", 4, 9),
         ("", 0, 9),
@@ -110,11 +110,11 @@ def test_what_is_null_or_of_another_form_and_is_not_needed_is_nothing(answer: ob
 )
 def test_a_count_that_is_no_count_leaves_the_answer_and_its_chunks(usage: Any, tokens: int, prompt: int | None) -> None:
     tally = Tally(100)
-    pieces = [
+    deltas = [
         tally.add(read_answer(json.dumps(chunk)))
         for chunk in ({"choices": [{"delta": {"content": "A pot."}}]}, {"choices": [], "usage": usage})
     ]
-    assert sum(piece.tokens for piece in pieces if piece) == tokens
+    assert sum(delta.tokens for delta in deltas if delta) == tokens
     assert tally.last().prompt_tokens == prompt
 
 

@@ -3,9 +3,9 @@ import pytest
 from services.inference.sentence.reasoning import Kind, Part, ReasoningSplitter
 
 
-def parts(*pieces: str) -> list[Part]:
+def parts(*deltas: str) -> list[Part]:
     splitter = ReasoningSplitter()
-    found = [part for piece in pieces for part in splitter.add(piece)]
+    found = [part for delta in deltas for part in splitter.add(delta)]
     return [*found, *splitter.finish()]
 
 

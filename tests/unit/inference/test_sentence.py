@@ -25,7 +25,7 @@ def end_of(text: str, rule: SentenceRule = SentenceRule.LITERAL) -> int | None:
     return reader.end
 
 
-def in_pieces(text: str, cuts: list[int], rule: SentenceRule) -> FoundSentence:
+def in_deltas(text: str, cuts: list[int], rule: SentenceRule) -> FoundSentence:
     reader = FirstSentence(rule)
     for begin, end in pairwise([0, *sorted(cuts), len(text)]):
         reader.add(text[begin:end])
@@ -213,7 +213,7 @@ def test_a_line_break_ends_the_sentence_at_once() -> None:
     assert end_of("The dog\n") == len("The dog")
 
 
-PIECES = st.sampled_from(
+FRAGMENTS = st.sampled_from(
     [
         *("The", "dog", " ", "  ", ".", "...", "…", "!", "?", '"', "'", ")", "(", "\n", "\n\n", "Dr", "e.g", "p.m"),
         *("3", "1", "5.5", "a", "I", "B", "-", "*", ":", ",", "None", "。", "etc", "U.S", "é", "\t", "”"),
@@ -241,7 +241,7 @@ PIECES = st.sampled_from(
         *("<think>", "</think>", "<|im_end|>", "Let me look", "²", "\x00", "\ud800", "or", "is"),
     ]
 )
-TEXTS = st.one_of(st.lists(PIECES, max_size=25).map("".join), st.text(max_size=60))
+TEXTS = st.one_of(st.lists(FRAGMENTS, max_size=25).map("".join), st.text(max_size=60))
 
 
 @RULES
@@ -263,11 +263,11 @@ def test_an_end_that_is_reported_early_is_the_end_in_the_whole_text(
 @RULES
 @given(text=TEXTS, data=st.data())
 @settings(max_examples=1000, deadline=None)
-def test_the_cut_into_pieces_makes_no_difference(rule: SentenceRule, text: str, data: st.DataObject) -> None:
+def test_the_cut_into_deltas_makes_no_difference(rule: SentenceRule, text: str, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
     whole = find_first_sentence(text, rule)
-    assert in_pieces(text, cuts, rule) == whole
-    assert in_pieces(text, list(range(len(text))), rule) == whole
+    assert in_deltas(text, cuts, rule) == whole
+    assert in_deltas(text, list(range(len(text))), rule) == whole
 
 
 @given(TEXTS)

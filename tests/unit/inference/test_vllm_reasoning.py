@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.inference.engines.vllm.reasoning import Delta, ParsedReasoning
+from services.inference.engines.vllm.reasoning import ParsedReasoning, ParserDelta
 
 OPEN, CLOSE = 1, 2
 
@@ -33,7 +33,7 @@ class ByTokens:
         previous_token_ids: Sequence[int],
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
-    ) -> Delta | None:
+    ) -> ParserDelta | None:
         if list(delta_token_ids) in ([OPEN], [CLOSE]):
             return None
         reasoning, found, content = delta_text.partition("</think>")
@@ -59,7 +59,7 @@ class EngineBased(ByTokens):
         previous_token_ids: Sequence[int],
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
-    ) -> Delta | None:
+    ) -> ParserDelta | None:
         text, self._held = self._held + delta_text, ""
         reasoning, found, content = text.partition("</think>")
         self._ended = bool(found)
@@ -72,16 +72,16 @@ class EngineBased(ByTokens):
     def has_engine_confirmed_reasoning_end(self) -> bool:
         return self._ended
 
-    def finish_streaming(self) -> Delta | None:
+    def finish_streaming(self) -> ParserDelta | None:
         held, self._held = self._held, ""
         return SimpleNamespace(reasoning=None, content=held) if self._ended else SimpleNamespace(
             reasoning=held, content=None
         )  # fmt: skip
 
 
-def split(parser: ByTokens, pieces: Sequence[tuple[str, list[int]]], prompt: Sequence[int] = (9,)) -> tuple[str, str]:
+def split(parser: ByTokens, deltas: Sequence[tuple[str, list[int]]], prompt: Sequence[int] = (9,)) -> tuple[str, str]:
     splitter = ParsedReasoning(parser, prompt, hidden=("<|im_end|>",))
-    parts = [splitter.add(text, ids, last=place == len(pieces) - 1) for place, (text, ids) in enumerate(pieces)]
+    parts = [splitter.add(text, ids, last=place == len(deltas) - 1) for place, (text, ids) in enumerate(deltas)]
     return "".join(part.reasoning for part in parts), "".join(part.text for part in parts)
 
 

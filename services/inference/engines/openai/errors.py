@@ -31,7 +31,7 @@ class EndpointFailure(Exception):
 
     Args:
         error: What the caller is told.
-        again: Whether asking again may help.
+        retryable: Whether asking again may help.
         pause_s: Seconds that the endpoint asks to wait before.
         detail: What the endpoint said, for the log: see `readable`.
         said: The same for programs.
@@ -41,14 +41,14 @@ class EndpointFailure(Exception):
         self,
         error: ServiceError,
         *,
-        again: bool = False,
+        retryable: bool = False,
         pause_s: float | None = None,
         detail: str = "",
         said: Complaint | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
-        self.again = again
+        self.retryable = retryable
         self.pause_s = pause_s
         self.detail = detail
         self.said = said or Complaint()
@@ -63,7 +63,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, key: str) 
     if status < HTTPStatus.BAD_REQUEST and (place := headers.get("location")):
         said = Complaint(f"it is at {place}")
     failure = _failure(status, said, pause_s, key)
-    failure.again = failure.again and headers.get("x-should-retry") != "false"
+    failure.retryable = failure.retryable and headers.get("x-should-retry") != "false"
     return failure
 
 
@@ -80,7 +80,9 @@ def from_error_event(error: Any, key: str) -> EndpointFailure:
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0 if said.passes else None,
     )
-    return EndpointFailure(error, again=said.passes, pause_s=said.pause_s, detail=_detail(200, said, key), said=said)
+    return EndpointFailure(
+        error, retryable=said.passes, pause_s=said.pause_s, detail=_detail(200, said, key), said=said
+    )
 
 
 def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> EndpointFailure:
@@ -101,15 +103,15 @@ def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> E
             reason="ENDPOINT_BUSY",
             retry_after_s=1.0 if pause_s is None else pause_s,
         )
-        return EndpointFailure(error, again=True, pause_s=pause_s, detail=detail, said=said)
+        return EndpointFailure(error, retryable=True, pause_s=pause_s, detail=detail, said=said)
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Unavailable(
             _told("the endpoint failed on this request; try again", said, key),
             reason="ENDPOINT_FAILED",
             retry_after_s=1.0 if pause_s is None else pause_s,
         )
-        again = status != HTTPStatus.NOT_IMPLEMENTED
-        return EndpointFailure(error, again=again, pause_s=pause_s, detail=detail, said=said)
+        retryable = status != HTTPStatus.NOT_IMPLEMENTED
+        return EndpointFailure(error, retryable=retryable, pause_s=pause_s, detail=detail, said=said)
     return EndpointFailure(_refusal(status, said, key), detail=detail, said=said)
 
 
@@ -224,7 +226,7 @@ def broken_off(finish: str, key: str) -> EndpointFailure:
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True, detail=said.message, said=said)
+    return EndpointFailure(error, retryable=True, detail=said.message, said=said)
 
 
 def unreachable(detail: str, key: str) -> EndpointFailure:
@@ -235,7 +237,7 @@ def unreachable(detail: str, key: str) -> EndpointFailure:
         reason="ENDPOINT_UNREACHABLE",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True, detail=readable(detail, key))
+    return EndpointFailure(error, retryable=True, detail=readable(detail, key))
 
 
 def cut_off(detail: str, key: str) -> EndpointFailure:
@@ -246,7 +248,7 @@ def cut_off(detail: str, key: str) -> EndpointFailure:
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True, detail=readable(detail, key))
+    return EndpointFailure(error, retryable=True, detail=readable(detail, key))
 
 
 def too_late(timeout_s: float) -> EndpointFailure:
@@ -257,7 +259,7 @@ def too_late(timeout_s: float) -> EndpointFailure:
         reason="ENDPOINT_TIMEOUT",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True)
+    return EndpointFailure(error, retryable=True)
 
 
 def malformed(detail: str, body: bytes = b"", key: str = "") -> EndpointFailure:

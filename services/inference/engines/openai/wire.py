@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
 from services.inference.engines.answer_format import unwrapped
-from services.inference.engines.engine import AnswerFormat, Finish, Piece
+from services.inference.engines.engine import AnswerFormat, Delta, Finish
 
 _BROKEN_OFF = {"error", "abort", "insufficient_system_resource", "network_error"}
 """How a completion ends that the endpoint gave up: OpenRouter's, vLLM's, DeepSeek's and Zhipu's words."""
@@ -259,7 +259,7 @@ class Tally:
 
     Args:
         max_tokens: Tokens that were asked for.
-        answer_format: What the answer is held to. A choice comes wrapped in JSON, and so whole with the last piece.
+        answer_format: What the answer is held to. A choice comes wrapped in JSON, and so whole with the last delta.
     """
 
     def __init__(self, max_tokens: int, answer_format: AnswerFormat | None = None) -> None:
@@ -286,7 +286,7 @@ class Tally:
         """Whether the endpoint goes on beyond the tokens that it was asked for."""
         return self._chunks > self._max_tokens
 
-    def add(self, answer: Answer) -> Piece | None:
+    def add(self, answer: Answer) -> Delta | None:
         """What a chunk adds; None if that is nothing."""
         text = reasoning = ""
         if (choice := answer.choice) is not None:
@@ -307,10 +307,10 @@ class Tally:
         if self._format is not None and choice is not None and choice.said.content.text:
             self._held += text
             text = text if self._format.json_schema else ""
-        return Piece(text, tokens, prompt_tokens=self._prompt_tokens, reasoning=reasoning)
+        return Delta(text, tokens, prompt_tokens=self._prompt_tokens, reasoning=reasoning)
 
-    def last(self) -> Piece:
-        """The piece that ends the completion.
+    def last(self) -> Delta:
+        """The delta that ends the completion.
 
         Raises:
             FormatIgnored: If the completion ended by itself and does not keep to the format. One that was cut is no
@@ -325,4 +325,4 @@ class Tally:
             if answer is None:
                 raise FormatIgnored
             text = "" if self._format.json_schema else answer
-        return Piece(text, 0, finish, prompt_tokens=self._prompt_tokens)
+        return Delta(text, 0, finish, prompt_tokens=self._prompt_tokens)
