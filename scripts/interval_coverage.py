@@ -350,8 +350,8 @@ def personas(number: int) -> Simulation:
         while True:
             found = score_persona(
                 [
-                    PersonaOutcome(str(place), "TikTok", before, later)
-                    for place, (before, later) in enumerate(zip(*draw(share, number, generator), strict=True))
+                    PersonaOutcome(str(place), "TikTok", earlier, later)
+                    for place, (earlier, later) in enumerate(zip(*draw(share, number, generator), strict=True))
                 ],
                 LEVEL,
                 resamples=2_000,

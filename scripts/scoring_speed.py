@@ -20,8 +20,8 @@ import grpc
 import numpy as np
 import psutil
 
+from axia.lexicon import VALUES
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
-from services.scoring.reading.schwartz import VALUES
 from services.scoring.statistics.cochran import cochran_test
 
 CONCURRENCY = 32

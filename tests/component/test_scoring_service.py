@@ -12,8 +12,9 @@ from scipy import stats
 from statsmodels.stats import inter_rater
 from statsmodels.stats.contingency_tables import cochrans_q
 
+from axia.lexicon import VALUES
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
-from services.scoring.reading.schwartz import GROUPS, VALUES
+from services.scoring.reading.schwartz import GROUPS
 from services.scoring.servicer import ScoringComponent
 from services.scoring.settings import ScoringSettings
 from services.serving.app import channel_options

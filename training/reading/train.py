@@ -34,6 +34,7 @@ from training.reading.examples import (
 from training.reading.network import Outputs, ReaderNetwork
 from training.reading.older import older_pairs, older_sentences
 from training.reading.perturb import perturbed
+from training.saving import save_state
 
 ExampleT = TypeVar("ExampleT")
 
@@ -190,11 +191,7 @@ class Trainer:
             "order": self._rng.getstate(),
             "dropout": torch.get_rng_state(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        # A process that is ended while it saves leaves the earlier state whole.
-        partial.replace(path)
+        save_state(state, path)
 
     def _resume(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)

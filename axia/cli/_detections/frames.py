@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from axia.cli._output import SUFFIXES
+from axia.cli._images.paths import pictures_in
 
 WHAT_TO_GIVE = "give a video file, a folder with pictures, or a camera's number or address (rtsp:// or http://)"
 """What ends a message about a source."""
@@ -126,15 +126,6 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
 def without_password(address: str) -> str:
     """An address as it may be shown."""
     return _SECRETS.sub(lambda found: f"{found[1]}{found[2]}{'?…' if found[3] else ''}", address)
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures right in a folder, by name; hidden files are none."""
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
 
 
 def _coming(folder: Path, over: threading.Event) -> Iterator[Path]:

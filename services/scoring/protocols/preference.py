@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from axia.lexicon import VALUES
 from services.scoring.reading.labels import Verdict
-from services.scoring.reading.schwartz import GROUPS, VALUES, check_value
+from services.scoring.reading.schwartz import GROUPS, check_value
 from services.scoring.statistics.intervals import (
     DEFAULT_LEVEL,
     Interval,

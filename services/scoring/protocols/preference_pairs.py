@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from axia.lexicon import VALUES
 from services.scoring.protocols.preference import PreferenceAnswer
 from services.scoring.reading.labels import Verdict
-from services.scoring.reading.schwartz import VALUES, check_value
+from services.scoring.reading.schwartz import check_value
 from services.scoring.statistics.intervals import (
     DEFAULT_LEVEL,
     Interval,

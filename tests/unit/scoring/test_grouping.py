@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from axia.grouping import normalise
 from gateway.protocols.consensus import Completion
 from gateway.protocols.consensus import summarise as summarise_at_the_gateway
 from services.scoring.reading.grouping import (
@@ -13,7 +14,6 @@ from services.scoring.reading.grouping import (
     MAX_PAIRED_BYTES,
     AbstainReason,
     GroupBy,
-    normalise,
     same_meaning,
     summarise,
 )

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from axia.lexicon import VALUES
 from services.scoring.protocols import preference, preference_pairs
 from services.scoring.protocols.preference import PreferenceAnswer, PreferenceProfile
 from services.scoring.protocols.preference_pairs import PreferenceComparison
 from services.scoring.reading.labels import Verdict
-from services.scoring.reading.schwartz import GROUPS, VALUES, check_value
+from services.scoring.reading.schwartz import GROUPS, check_value
 from services.scoring.statistics.intervals import clustered_newcombe, clustered_wilson, newcombe_paired, wilson
 from services.serving.errors import InvalidArgument
 

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from axia.lexicon import VALUES
 from services.scoring.reading.model import OnnxReader
-from services.scoring.reading.schwartz import GROUPS, VALUES
+from services.scoring.reading.schwartz import GROUPS
 from services.scoring.reading.values import NOTHING_AT_STAKE, ValueAttributor
 
 
