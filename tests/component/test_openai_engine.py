@@ -15,7 +15,8 @@ from PIL import Image
 from services.inference.engines.engine import AnswerFormat, Conversation, Delta, Message, Picture, Role, Sampling
 from services.inference.engines.openai.engine import OpenAIEngine
 from services.inference.generation import Completion, Ending, Finished, FinishReason, Started, generate
-from services.inference.sampling import Sampler, SampleRequest, ShownImage, Summary
+from services.inference.request import SampleRequest, ShownImage
+from services.inference.sampling import Sampler, Summary
 from services.inference.settings import InferenceSettings
 from services.serving.errors import (
     FailedPrecondition,

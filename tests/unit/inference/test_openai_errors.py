@@ -3,13 +3,8 @@ from email.utils import formatdate
 
 import pytest
 
-from services.inference.engines.openai.errors import (
-    from_error_event,
-    from_status,
-    pause_before,
-    readable,
-    retry_after_s,
-)
+from services.inference.engines.openai.errors import from_error_event, from_status, readable
+from services.inference.engines.openai.retry import pause_before, retry_after_s
 
 
 @pytest.mark.parametrize(

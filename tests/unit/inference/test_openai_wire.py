@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.engines.openai.wire import MalformedAnswer, Tally, read_answer
+from services.inference.engines.openai.tally import Tally
+from services.inference.engines.openai.wire import MalformedAnswer, read_answer
 
 
 @given(

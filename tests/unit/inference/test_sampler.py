@@ -11,7 +11,8 @@ from axia.v1 import inference_pb2
 from services.inference.convert import from_event, to_sample_request
 from services.inference.engines.engine import Message, Role, Sampling
 from services.inference.engines.scripted import ScriptedEngine
-from services.inference.sampling import Sampler, SampleRequest, ShownImage
+from services.inference.request import SampleRequest, ShownImage
+from services.inference.sampling import Sampler
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument
 from tests.support.pictures import photograph

@@ -29,14 +29,8 @@ from services.inference.engines.openai.errors import (
     with_format,
 )
 from services.inference.engines.openai.events import DONE, BodyReader
-from services.inference.engines.openai.wire import (
-    Answer,
-    FormatIgnored,
-    MalformedAnswer,
-    Tally,
-    read_answer,
-    read_listing,
-)
+from services.inference.engines.openai.tally import FormatIgnored, Tally
+from services.inference.engines.openai.wire import Answer, MalformedAnswer, read_answer, read_listing
 from services.inference.settings import InferenceSettings
 
 logger = logging.getLogger(__name__)

@@ -35,8 +35,9 @@ from services.inference.engines.engine import (
     Sampling,
 )
 from services.inference.engines.openai.endpoint import Endpoint
-from services.inference.engines.openai.errors import EndpointFailure, pause_before, with_field
+from services.inference.engines.openai.errors import EndpointFailure, with_field
 from services.inference.engines.openai.request import Fields, messages_json, named_field, request_body, sampled_with
+from services.inference.engines.openai.retry import pause_before
 from services.inference.settings import InferenceSettings
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError
 

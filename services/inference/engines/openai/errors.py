@@ -4,21 +4,16 @@ The caller is told what to do and what the endpoint said, shortened, without the
 endpoints repeat both. What it says of the operator's key and account goes to the log alone.
 """
 
-import random
 import re
-import time
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 from services.inference.engines.answer_format import UNSUPPORTED
 from services.inference.engines.openai.complaint import OUT_OF_QUOTA, Complaint, complaint_of, read_complaint
+from services.inference.engines.openai.retry import retry_after_ms, retry_after_s
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
-_FIRST_PAUSE_S = 0.5
-_MAX_DOUBLINGS = 16
 _MAX_LOGGED_CHARS = 500
 _MAX_TOLD_CHARS = 300
 _SAYS = ". The endpoint says: "
@@ -288,41 +283,3 @@ def readable(text: str, key: str) -> str:
     if key:
         text = text.replace(key, "[key]")
     return " ".join(_DATA_URL.sub("[picture]", text).split())[:_MAX_LOGGED_CHARS]
-
-
-def pause_before(attempt: int, asked_s: float | None, max_s: float) -> float | None:
-    """Seconds to wait before a retry: doubling with jitter, and no less than the endpoint asks for.
-
-    Args:
-        attempt: 0 before the first retry.
-        asked_s: What Retry-After says.
-        max_s: Longest pause.
-
-    Returns:
-        None if the endpoint asks for a longer pause than that: then there is no point in asking again.
-    """
-    if asked_s is not None and asked_s > max_s:
-        return None
-    # Jitter keeps completions that failed together from coming back together.
-    own_s = min(_FIRST_PAUSE_S * 2.0 ** min(attempt, _MAX_DOUBLINGS), max_s) * random.uniform(0.5, 1.0)  # noqa: S311 - guards nothing
-    return max(own_s, asked_s or 0.0)
-
-
-def retry_after_ms(value: str) -> float | None:
-    """Seconds that a retry-after-ms header of OpenAI and Azure asks for; None if it holds no number."""
-    milliseconds = retry_after_s(value) if re.fullmatch(r"[\d. ]+", value) else None
-    return None if milliseconds is None else milliseconds / 1000
-
-
-def retry_after_s(value: str) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number, or a date; None if it is neither."""
-    value = value.strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    if date.tzinfo is None:  # "-0000" and dates without a zone are in UTC
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - time.time())
