@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scripts.interval_coverage import CASES, SHARES, Row, as_table, counts, cover
+from scripts.interval_coverage import CASES, SHARES, Row, as_table, cover
+from scripts.simulations.draws import counts
 from services.scoring.statistics.intervals import wilson
 
 
