@@ -6,7 +6,7 @@ import pytest
 
 from training.reading.evaluate_first import DATA, measure, read
 
-TESTED = Path(__file__).parents[2] / "data" / "reading" / "first_sentences.jsonl"
+TESTED = Path(__file__).parents[3] / "data" / "reading" / "first_sentences.jsonl"
 
 
 @pytest.mark.parametrize(

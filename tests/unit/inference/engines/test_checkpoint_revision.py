@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from services.inference.engines.vllm import checkpoint_revision
 from services.inference.engines.vllm.checkpoint_revision import local_revision
 
-MODELS = Path(__file__).parents[3] / "demo" / "models"
+MODELS = Path(__file__).parents[4] / "demo" / "models"
 
 
 @pytest.fixture(params=["whole", "sampled"])

@@ -14,7 +14,7 @@ from tests.support.isq_layouts import HOSTILE, LINES, SIX, laid_out
 from training.reading.corpus import rows
 from training.reading.evaluate_isq import measure
 
-FOLDER = Path(__file__).parents[2] / "data" / "reading"
+FOLDER = Path(__file__).parents[3] / "data" / "reading"
 LAYOUTS, ANSWERS = (
     [json.loads(line) for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()]
     for name in ("isq_layouts.jsonl", "isq_answers.jsonl")
