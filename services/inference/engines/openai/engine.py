@@ -17,10 +17,9 @@ Why it is done this way:
 import asyncio
 import itertools
 import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 from axia.version import __version__
 from services.inference import metrics
@@ -38,8 +37,9 @@ from services.inference.engines.openai.endpoint import Endpoint
 from services.inference.engines.openai.errors import EndpointFailure, with_field
 from services.inference.engines.openai.request import Fields, messages_json, named_field, request_body, sampled_with
 from services.inference.engines.openai.retry import pause_before
+from services.inference.engines.queue import CompletionQueue
 from services.inference.settings import InferenceSettings
-from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError
+from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,7 @@ class OpenAIEngine:
         self._settings = settings
         self._endpoint = Endpoint(settings)
         self._fields = Fields(settings)
-        self._places = asyncio.Semaphore(settings.openai_concurrency)
-        self._load = EngineLoad(0, 0)
+        self._queue = CompletionQueue(settings.openai_concurrency, settings.max_queue)
         self._encoders = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="encode")
 
     async def start(self) -> None:
@@ -141,10 +140,7 @@ class OpenAIEngine:
 
     def admit(self, completions: int) -> None:
         """Applies the queue bound, before any picture is decoded."""
-        if sum(self._load) + completions > self._settings.max_queue:
-            raise ResourceExhausted(
-                "the queue of this model is full; try again shortly", reason="QUEUE_FULL", retry_after_s=1.0
-            )
+        self._queue.admit(completions)
 
     async def prepare(self, conversation: Conversation) -> Prepared:
         """Writes the turns and the picture as JSON, once for all completions. Tokens are known with the answer only."""
@@ -154,28 +150,12 @@ class OpenAIEngine:
     async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Samples one completion, chunk by chunk as the endpoint sends it."""
         self.admit(1)  # others may have come since the call was admitted
-        began = time.perf_counter()
-        async with self._place():
-            waited_s: float | None = time.perf_counter() - began
+        async with self._queue.place() as waited:
+            waited_s: float | None = waited
             async with aclosing(self._deltas(_handle(prepared), sampling)) as deltas:
                 async for delta in deltas:
                     yield delta._replace(queued_s=waited_s)
                     waited_s = None
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """One of the requests that the endpoint gets at the same time."""
-        self._count(waiting=1)
-        try:
-            await self._places.acquire()
-        finally:
-            self._count(waiting=-1)
-        self._count(running=1)
-        try:
-            yield
-        finally:
-            self._count(running=-1)
-            self._places.release()
 
     async def _asked(self, messages: bytes, sampling: Sampling, deadline: float) -> AsyncGenerator[Delta, None]:
         """A completion, asked for once, and again without the fields that the endpoint refuses."""
@@ -219,7 +199,7 @@ class OpenAIEngine:
 
     def load(self) -> EngineLoad:
         """Requests that are open at the endpoint, and completions that wait here."""
-        return self._load
+        return self._queue.load
 
     async def watch(self) -> None:
         """Lives as long as the server: an endpoint that is away is told call by call."""
@@ -229,9 +209,6 @@ class OpenAIEngine:
         """Closes the connections."""
         self._encoders.shutdown(wait=False, cancel_futures=True)
         await self._endpoint.close()
-
-    def _count(self, *, running: int = 0, waiting: int = 0) -> None:
-        self._load = EngineLoad(self._load.running + running, self._load.waiting + waiting)
 
 
 def _handle(prepared: Prepared) -> bytes:
