@@ -46,7 +46,7 @@ def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, 
     """
     given = pictures_at(batch.options.paths)
     batch.truths.tell_unmatched(given.pictures)
-    mean = Mean(several=batch.truths.own or len(given.pictures) > 1) if batch.truths.known else None
+    mean = Mean(several=batch.truths.by_picture or len(given.pictures) > 1) if batch.truths.known else None
     code, complete = int(given.missing), False
     file = out or resume
     try:
