@@ -68,7 +68,7 @@ class AsyncScoring:
     ) -> tuple[ValueAttribution, ...]:
         """See `Scoring.attribute_values`."""
         response = await self._ask(self._stub.AttributeValues, _scoring_requests.attribute_values(sentences), timeout)
-        return tuple(convert.to_result(ValueAttribution, own) for own in response.attributions)
+        return tuple(convert.to_result(ValueAttribution, attribution) for attribution in response.attributions)
 
     async def summarize_completions(
         self, sentences: Sequence[str], *, abstain_threshold: float | None = None, timeout: float | None = None
@@ -109,7 +109,7 @@ class AsyncScoring:
     ) -> tuple[ReadVerdict, ...]:
         """See `Scoring.read_verdicts`."""
         response = await self._ask(self._stub.ReadVerdicts, _scoring_requests.verdicts(question, answers), timeout)
-        return tuple(convert.to_result(ReadVerdict, own) for own in response.verdicts)
+        return tuple(convert.to_result(ReadVerdict, verdict) for verdict in response.verdicts)
 
     async def score_preference(
         self,

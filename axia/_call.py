@@ -41,7 +41,7 @@ def resolve_address(address: str | None) -> str:
     """
     target = (address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).strip()
     if "," in target and not target.startswith(_SCHEMES):
-        return _replicas([_one_address(own.strip()) for own in target.split(",") if own.strip()])
+        return _replicas([_one_address(address.strip()) for address in target.split(",") if address.strip()])
     return _one_address(target)
 
 

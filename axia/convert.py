@@ -210,7 +210,7 @@ def to_completions_reading(message: scoring_pb2.ReadCompletionsResponse) -> Comp
     return CompletionsReading(
         grouping=to_grouping(message.grouping) if message.HasField("grouping") else None,
         response_types=tuple(to_result(ResponseTypeScore, score) for score in message.response_types.scores),
-        values=tuple(to_result(ValueAttribution, own) for own in message.values.attributions),
+        values=tuple(to_result(ValueAttribution, attribution) for attribution in message.values.attributions),
         alignment=to_result(Alignment, message.alignment) if message.HasField("alignment") else None,
         missing=tuple(to_result(MissingPart, part) for part in message.missing),
     )

@@ -75,7 +75,7 @@ class Scoring:
             timeout: Seconds for this call.
         """
         response = self._ask(self._stub.AttributeValues, _scoring_requests.attribute_values(sentences), timeout)
-        return tuple(convert.to_result(ValueAttribution, own) for own in response.attributions)
+        return tuple(convert.to_result(ValueAttribution, attribution) for attribution in response.attributions)
 
     def summarize_completions(
         self, sentences: Sequence[str], *, abstain_threshold: float | None = None, timeout: float | None = None
@@ -147,7 +147,7 @@ class Scoring:
             timeout: Seconds for this call.
         """
         response = self._ask(self._stub.ReadVerdicts, _scoring_requests.verdicts(question, answers), timeout)
-        return tuple(convert.to_result(ReadVerdict, own) for own in response.verdicts)
+        return tuple(convert.to_result(ReadVerdict, verdict) for verdict in response.verdicts)
 
     def score_preference(
         self,

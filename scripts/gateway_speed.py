@@ -152,14 +152,14 @@ async def measure(found: Sequence[Way], rounds: int) -> None:
         figures = zip(found, rates, singles, strict=True)
         print(
             "; ".join(
-                f"{way.name} {own[-1]:.1f}/s, {statistics.median(single[-SINGLES:]):.1f} ms"
-                for way, own, single in figures
+                f"{way.name} {way_rates[-1]:.1f}/s, {statistics.median(single[-SINGLES:]):.1f} ms"
+                for way, way_rates, single in figures
             )
         )
     print("Throughput, the median of the turns' ratios, and latency, the medians of all requests, beside direct calls:")
-    for way, own, single, began_s in list(zip(found, rates, singles, spent, strict=True))[1:]:
+    for way, way_rates, single, began_s in list(zip(found, rates, singles, spent, strict=True))[1:]:
         assert way.process  # noqa: S101 - all but the direct way have one
-        share = statistics.median(through / direct for through, direct in zip(own, rates[0], strict=True))
+        share = statistics.median(through / direct for through, direct in zip(way_rates, rates[0], strict=True))
         added_ms = statistics.median(single) - statistics.median(singles[0])
         each_ms = 1000 * (began_s + sum(way.process.cpu_times()[:2])) / (rounds * (BATCH + SINGLES))
         print(

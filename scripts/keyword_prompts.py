@@ -40,10 +40,10 @@ async def gallery_vectors(encoder: OpenClipEncoder, folder: Path) -> tuple[Vecto
     for begin in range(0, len(rows), 64):
         prepared = [await encoder.prepare((folder / row["file"]).read_bytes()) for row in rows[begin : begin + 64]]
         parts.append(await encoder.encode_pictures(prepared))
-        for own in prepared:
-            header = own.header
+        for picture in prepared:
+            header = picture.header
             records.append(
-                PictureRecord(header.sha256, header.format, header.width, header.height, own.perceptual_hash)
+                PictureRecord(header.sha256, header.format, header.width, header.height, picture.perceptual_hash)
             )
     vectors = np.concatenate(parts)
     entries = [Entry(record, vector) for record, vector in zip(records, vectors, strict=True)]
@@ -59,7 +59,7 @@ async def shares(
     prompts: Sequence[str],
 ) -> tuple[float, float, float]:
     """Of the pictures found, the share that shows the keyword: by keywords alone, the worst keyword, and by value."""
-    keywords_of = {entry.record.id: own for entry, own in zip(entries, shown, strict=True)}
+    keywords_of = {entry.record.id: value_names for entry, value_names in zip(entries, shown, strict=True)}
     alone: list[float] = []
     right = total = 0
     for value in load_lexicon().values:
@@ -85,9 +85,9 @@ async def measure(spec: str, folder: Path, prompts: Sequence[str]) -> None:
         index = await catalogue.open(encoder.id)
         await index.add(entries)
         rows = [(prompt,) for prompt in prompts]
-        for own in [*rows, tuple(prompts)] if len(prompts) > 1 else rows:
-            alone, worst, by_value = await shares(encoder, index, pictures, shown, entries, own)
-            print(f"| `{','.join(own)}` | {alone:.3f} | {worst:.1f} | {by_value:.3f} |", flush=True)
+        for composed in [*rows, tuple(prompts)] if len(prompts) > 1 else rows:
+            alone, worst, by_value = await shares(encoder, index, pictures, shown, entries, composed)
+            print(f"| `{','.join(composed)}` | {alone:.3f} | {worst:.1f} | {by_value:.3f} |", flush=True)
         await index.close()
     await encoder.close()
 

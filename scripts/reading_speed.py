@@ -32,7 +32,7 @@ def main() -> None:
     reader = load_reader()
     language = Language(reader)
     spoken.load()
-    texts = [text for own in corpus.situations(corpus.HELD_OUT) for text in own.aligned]
+    texts = [text for situation in corpus.situations(corpus.HELD_OUT) for text in situation.aligned]
     endless = itertools.cycle(texts)
 
     def read(sentences: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 
     read(texts[:3])
     for count in (3, 16):
-        times = [milliseconds(partial(read, own)) for own in _sets(endless, count)]
+        times = [milliseconds(partial(read, texts)) for texts in _sets(endless, count)]
         print(f"{count} completions of one picture, all different: {statistics.median(times):.1f} ms in the median")
     print(f"256 different sentences: {milliseconds(partial(read, texts[:256])) / 1000:.2f} s")
     long = [f"{number} " + "the pan is on fire " * 850 for number in range(100)]

@@ -20,8 +20,8 @@ import grpc
 import numpy as np
 import psutil
 
+from axia.lexicon import VALUES
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
-from services.scoring.reading.schwartz import VALUES
 from services.scoring.statistics.cochran import cochran_test
 
 CONCURRENCY = 32
@@ -95,9 +95,9 @@ async def measure(port: int, pids: tuple[int, int], reader: str) -> None:
         before = [processor_us(pid) for pid in pids]
         for _ in range(ROUNDS):
             floor = await rate(echo_channel.unary_unary(ECHO), request.SerializeToString())
-            own = await rate(stub.ScoreIsq, request)
-            ratios.append(own / floor)
-            print(f"echo {floor:.0f}/s, ScoreIsq {own:.0f}/s, ratio {own / floor:.2f}")
+            served = await rate(stub.ScoreIsq, request)
+            ratios.append(served / floor)
+            print(f"echo {floor:.0f}/s, ScoreIsq {served:.0f}/s, ratio {served / floor:.2f}")
         print(f"median ratio {statistics.median(ratios):.2f}")
         own_us, floor_us = (
             (processor_us(pid) - spent) / CALLS / ROUNDS for pid, spent in zip(pids, before, strict=True)

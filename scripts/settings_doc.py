@@ -48,9 +48,9 @@ def page() -> str:
 
 def _rows(settings: type[ServerSettings], unused: Collection[str]) -> str:
     rows: list[str] = []
-    own = [name for name in settings.model_fields if name not in ServerSettings.model_fields]
+    particular = [name for name in settings.model_fields if name not in ServerSettings.model_fields]
     shared = list(ServerSettings.model_fields)
-    for name in [*own, *shared]:
+    for name in [*particular, *shared]:
         if name in unused:
             continue
         field = settings.model_fields[name]

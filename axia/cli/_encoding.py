@@ -21,7 +21,7 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    return "".join(_SIGNS.get(own) or _escaped(own) for own in text), error.end
+    return "".join(_SIGNS.get(char) or _escaped(char) for char in text), error.end
 
 
 def _escaped(character: str) -> str:

@@ -74,9 +74,9 @@ def as_json(value: object) -> str:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_shown(name): _shown(own) for name, own in value.items()}
+        return {_shown(name): _shown(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_shown(own) for own in value]
+        return [_shown(item) for item in value]
     return shown(value) if isinstance(value, str) else value
 
 

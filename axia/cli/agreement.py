@@ -116,8 +116,8 @@ def _print(found: "Agreement") -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("annotator", "score against the others", "units"):
         table.add_column(name, justify="left" if name == "annotator" else "right")
-    for own in found.annotators:
-        table.add_row(printable(own.annotator), _figure(own.score), str(own.units))
+    for annotator in found.annotators:
+        table.add_row(printable(annotator.annotator), _figure(annotator.score), str(annotator.units))
     out.print(table)
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("first", "second", "Cohen's kappa", "equal", "units"):

@@ -86,8 +86,8 @@ def compare(
 
         try:
             # Without the bootstrap over keywords, which nothing here shows.
-            answers = [_answers(own) for own in assessments]
-            scores = [client.scoring.score_preference(own, resamples=0) for own in answers]
+            answers = [_answers(assessment) for assessment in assessments]
+            scores = [client.scoring.score_preference(given, resamples=0) for given in answers]
             comparison = client.scoring.compare_preferences(*map(_distinct, answers))
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -96,11 +96,11 @@ def compare(
             raise typer.Exit(exit_code(error)) from error
     from axia.cli._preferences.comparison import overall, print_comparison
 
-    totals = [overall(given, own) for given, own in zip(answers, scores, strict=True)]
+    totals = [overall(given, score) for given, score in zip(answers, scores, strict=True)]
     if json:
         sides = [
-            {"path": written(str(path)), "plan": assessment.plan, "scores": own, "overall": total}
-            for path, assessment, own, total in zip((first, second), assessments, scores, totals, strict=True)
+            {"path": written(str(path)), "plan": assessment.plan, "scores": score, "overall": total}
+            for path, assessment, score, total in zip((first, second), assessments, scores, totals, strict=True)
         ]
         print_json({"first": sides[0], "second": sides[1], "comparison": comparison})
     else:
@@ -161,15 +161,20 @@ def _answers(assessment: "Preference") -> "list[PreferenceAnswer]":
     from axia.inputs import PreferenceAnswer
 
     return [
-        PreferenceAnswer(value=own.value, answer=own.replies[0][:READ_CHARS], keyword=own.keyword, item_id=own.image_id)
-        for own in assessment.judgements
-        if own.error is None
+        PreferenceAnswer(
+            value=judgement.value,
+            answer=judgement.replies[0][:READ_CHARS],
+            keyword=judgement.keyword,
+            item_id=judgement.image_id,
+        )
+        for judgement in assessment.judgements
+        if judgement.error is None
     ]
 
 
 def _distinct(answers: "Sequence[PreferenceAnswer]") -> "list[PreferenceAnswer]":
     """Each picture of a value once: one that stands for several keywords of it would count as several pairs."""
-    return list({(own.value, own.item_id): own for own in reversed(answers)}.values())[::-1]
+    return list({(answer.value, answer.item_id): answer for answer in reversed(answers)}.values())[::-1]
 
 
 def _tell_unfinished(paths: Sequence[Path], assessments: "Sequence[Preference]") -> None:

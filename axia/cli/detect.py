@@ -183,7 +183,7 @@ def detect(
         if not paths:
             raise typer.BadParameter("Missing argument: give pictures, or folders with pictures", param_hint="PATH")
         names = DetectOptions.__dataclass_fields__
-        options = DetectOptions.of_command({name: own for name, own in ctx.params.items() if name in names})
+        options = DetectOptions.of_command({name: value for name, value in ctx.params.items() if name in names})
         _check(options)
     known = Truths(options)
     printer = printing.printer(json=json, stream=stream, judged=known.known)

@@ -184,12 +184,12 @@ def _batches(pictures: list[Path]) -> Iterator[list[Path]]:
     some: list[Path] = []
     size = 0
     for path in pictures:
-        own = path.stat().st_size if path.is_file() else 0  # what is no file is told by the client
-        if some and (len(some) == _PICTURES_PER_CALL or size + own > _BYTES_PER_CALL):
+        file_size = path.stat().st_size if path.is_file() else 0  # what is no file is told by the client
+        if some and (len(some) == _PICTURES_PER_CALL or size + file_size > _BYTES_PER_CALL):
             yield some
             some, size = [], 0
         some.append(path)
-        size += own
+        size += file_size
     if some:
         yield some
 

@@ -177,12 +177,12 @@ def _correct(
 
     people = [row.aligned or 0 for row in labels.rows]
     both, means = [], []
-    for own in audited:
-        other = next((far for far in others if far.name == own.name), None)
+    for verdicts in audited:
+        other = next((far for far in others if far.name == verdicts.name), None)
         if other is None:
             continue
-        both.append(own)
-        found = corrected_mean(people, own.scores, labels.clusters, other.scores, unlabelled.clusters)
+        both.append(verdicts)
+        found = corrected_mean(people, verdicts.scores, labels.clusters, other.scores, unlabelled.clusters)
         means.append(corrected(found, unlabelled))
     return both, means
 
@@ -192,7 +192,7 @@ def _candidates(labels: "Rows", said: "Sequence[Verdicts]") -> "list[Candidate]"
     from axia.judges.figures import measure
 
     people = [row.aligned or 0 for row in labels.rows]
-    return [Candidate(own, measure(own.scores, people, labels.clusters)) for own in said]
+    return [Candidate(verdicts, measure(verdicts.scores, people, labels.clusters)) for verdicts in said]
 
 
 def _report(
@@ -239,14 +239,16 @@ def _validity(
 
     if labels is not None:
         kappas = {
-            str(own.verdicts.name): Estimate(value=own.figures.kappa, interval=own.figures.kappa_interval)
-            for own in _candidates(labels, compared)
+            str(candidate.verdicts.name): Estimate(
+                value=candidate.figures.kappa, interval=candidate.figures.kappa_interval
+            )
+            for candidate in _candidates(labels, compared)
         }
-        return [kappas.get(str(own.name)) for own in said]
+        return [kappas.get(str(verdicts.name)) for verdicts in said]
     if card is None:
         return [None] * len(said)
     saved = load(card)
-    return [figures_of(saved, own.name, own.revision, card).kappa for own in said]
+    return [figures_of(saved, verdicts.name, verdicts.revision, card).kappa for verdicts in said]
 
 
 @contextmanager

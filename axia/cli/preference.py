@@ -131,7 +131,7 @@ def preference(
     }
     before = None
     if resume is not None:
-        if out is not None or any(_is_given(own) for name, own in options.items() if name != "modality"):
+        if out is not None or any(_is_given(option) for name, option in options.items() if name != "modality"):
             raise typer.BadParameter("--resume takes its options from the file: give it alone")
         options, before = load_assessment(resume)
         if before.summary is not None:

@@ -212,13 +212,15 @@ def _print(
     out.print(printable_path(before.image.path or before.image.sha256), soft_wrap=True)
     for then in before.completions:
         if then.index not in differs:
-            own = Text(f"  #{then.index} same     ").append(mark_of(was, then.index)).append(answer_of(then))
-            out.print(own, soft_wrap=True)
+            row_text = Text(f"  #{then.index} same     ").append(mark_of(was, then.index)).append(answer_of(then))
+            out.print(row_text, soft_wrap=True)
             continue
         out.print(
             Text(f"  #{then.index} before   ").append(mark_of(was, then.index)).append(answer_of(then)), soft_wrap=True
         )
-        now = next((answer_of(own) for own in after.completions if own.index == then.index), "(not done)")
+        now = next(
+            (answer_of(completion) for completion in after.completions if completion.index == then.index), "(not done)"
+        )
         out.print(Text("     after    ").append(mark_of(is_now, then.index)).append(now), soft_wrap=True)
     if alignment is not None:
         figures = [figure(detection.alignment) for detection in (before, after)]

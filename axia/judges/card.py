@@ -169,7 +169,7 @@ def make_card(
             aligned=sum(row.aligned or 0 for row in labels.rows),
             pictures=len(set(clusters)) if clusters else 0,
         ),
-        judges=tuple(_figures(own, mean) for own, mean in zip(candidates, means, strict=True)),
+        judges=tuple(_figures(candidate, mean) for candidate, mean in zip(candidates, means, strict=True)),
         recommended=choice.best.verdicts.name if choice.best else None,
         warnings=choice.warnings,
         seed=seed,
@@ -210,9 +210,10 @@ def as_markdown(card: JudgeCard) -> str:
         "failed",
     )
     rows = [
-        (str(own.name), own.revision or "—", own.kappa.text(), own.precision.text(), own.recall.text(), own.f1.text(),
-         *map(str, (own.scored, own.unparsed, own.other_language, own.failed)))
-        for own in card.judges
+        (str(judge.name), judge.revision or "—",
+         *(estimate.text() for estimate in (judge.kappa, judge.precision, judge.recall, judge.f1)),
+         *map(str, (judge.scored, judge.unparsed, judge.other_language, judge.failed)))
+        for judge in card.judges
     ]  # fmt: skip
     lines = [
         "# Judge card: do they agree with people?",
@@ -228,7 +229,7 @@ def as_markdown(card: JudgeCard) -> str:
     ]
     if card.warnings:
         lines += ["", *(f"- {_cell(warning)}" for warning in card.warnings)]
-    means = [(own.name, own.corrected) for own in card.judges if own.corrected]
+    means = [(judge.name, judge.corrected) for judge in card.judges if judge.corrected]
     if means:
         lines += [
             "",
@@ -237,8 +238,8 @@ def as_markdown(card: JudgeCard) -> str:
             *_markdown_table(
                 ("judge", "labels alone", "judge alone", "corrected"),
                 [
-                    (str(name), mean_text(own.labels), mean_text(own.judge), mean_text(own.corrected))
-                    for name, own in means
+                    (str(name), mean_text(mean.labels), mean_text(mean.judge), mean_text(mean.corrected))
+                    for name, mean in means
                 ],
             ),
             "",
@@ -253,8 +254,8 @@ def mean_text(mean: Mean | None) -> str:
     return "—" if mean is None else Estimate(value=mean.value, interval=mean.interval).text()
 
 
-def _figures(own: Candidate, mean: CorrectedMean | None) -> JudgeFigures:
-    said, found = own.verdicts, own.figures
+def _figures(candidate: Candidate, mean: CorrectedMean | None) -> JudgeFigures:
+    said, found = candidate.verdicts, candidate.figures
     counts: Counts = found.counts
     return JudgeFigures(
         name=said.name,
@@ -275,8 +276,8 @@ def _figures(own: Candidate, mean: CorrectedMean | None) -> JudgeFigures:
 def _methods(card: JudgeCard) -> str:
     found = dict.fromkeys(
         f"{name} {estimate.interval.method}"
-        for own in card.judges
-        for name, estimate in (("κ", own.kappa), ("precision, recall and F1", own.precision))
+        for judge in card.judges
+        for name, estimate in (("κ", judge.kappa), ("precision, recall and F1", judge.precision))
         if estimate.interval
     )
     return f"{'; '.join(found)}. Judges are compared by {card.resamples:,} resamples, seed {card.seed}."

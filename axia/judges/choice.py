@@ -63,14 +63,23 @@ def choose(candidates: Sequence[Candidate], labels: Rows, *, seed: int = 0) -> C
         labels: The labelled answers that they judged.
         seed: Of the bootstrap that compares them.
     """
-    can = [own for own in candidates if own.missing <= MOST_MISSING and own.figures.kappa is not None]
-    sure = [own for own in can if own.low >= ENOUGH_KAPPA]
-    best = max(sure or can, key=lambda own: own.kappa, default=None)
+    can = [
+        candidate
+        for candidate in candidates
+        if candidate.missing <= MOST_MISSING and candidate.figures.kappa is not None
+    ]
+    sure = [candidate for candidate in can if candidate.low >= ENOUGH_KAPPA]
+    best = max(sure or can, key=lambda candidate: candidate.kappa, default=None)
     warnings = _on_labels(labels)
-    warnings += [warning for own in candidates for warning in _on_judge(own, labels)]
+    warnings += [warning for candidate in candidates for warning in _on_judge(candidate, labels)]
     if best is not None:
         warnings += _on_level(best)
-        warnings += [warning for own in can if own is not best for warning in _on_rival(best, own, labels, seed=seed)]
+        warnings += [
+            warning
+            for candidate in can
+            if candidate is not best
+            for warning in _on_rival(best, candidate, labels, seed=seed)
+        ]
     elif candidates:
         warnings.append("no judge can be recommended: none gave verdicts on enough of the answers, or κ is not defined")
     return Choice(best, tuple(warnings))
@@ -89,10 +98,10 @@ def _on_labels(labels: Rows) -> list[str]:
     return found
 
 
-def _on_judge(own: Candidate, labels: Rows) -> list[str]:
-    name, found = own.verdicts.name, []
-    if own.missing > MOST_MISSING:
-        share = f"{own.missing:.0%} of the answers"
+def _on_judge(candidate: Candidate, labels: Rows) -> list[str]:
+    name, found = candidate.verdicts.name, []
+    if candidate.missing > MOST_MISSING:
+        share = f"{candidate.missing:.0%} of the answers"
         found.append(f"{name} has no verdict on {share}: not considered, for at most {MOST_MISSING:.0%} may be missing")
     itself = sum(row.model == name.model for row in labels.rows) if name.model else 0
     if itself:

@@ -78,9 +78,9 @@ def measure(scores: Sequence[int | None], labels: Sequence[int], clusters: Seque
     tables = [Counts(*table) for table in _tables([scores], labels, clusters)]
     counts = Counts(*map(sum, zip(*tables, strict=True))) if tables else Counts(0, 0, 0, 0)
     by = clusters is not None
-    precision = [(own.both, own.both + own.judge_only) for own in tables]
-    recall = [(own.both, own.both + own.people_only) for own in tables]
-    jaccard = [(own.both, own.both + own.judge_only + own.people_only) for own in tables]
+    precision = [(table.both, table.both + table.judge_only) for table in tables]
+    recall = [(table.both, table.both + table.people_only) for table in tables]
+    jaccard = [(table.both, table.both + table.judge_only + table.people_only) for table in tables]
     return Figures(
         counts,
         kappa(counts),
@@ -154,15 +154,15 @@ def share_interval(
     Returns:
         None without a trial.
     """
-    known = [own for own in clusters if own[1]]
-    successes, trials = sum(own[0] for own in known), sum(own[1] for own in known)
+    known = [cluster for cluster in clusters if cluster[1]]
+    successes, trials = sum(cluster[0] for cluster in known), sum(cluster[1] for cluster in known)
     if not trials:
         return None
     share, effective, groups = successes / trials, float(trials), len(known)
     if clustered:
         effective = float(groups)
         if 0 < share < 1 and groups > 1:
-            spread = sum((own - share * size) ** 2 for own, size in known)
+            spread = sum((aligned - share * size) ** 2 for aligned, size in known)
             variance = groups / (groups - 1) * spread / trials**2
             effective = float(trials)
             if variance > 0:
@@ -187,10 +187,10 @@ def by_cluster(scores: Sequence[int | None], clusters: Sequence[str] | None) -> 
     sums: dict[int | str, list[int]] = {}
     for score, name in zip(scores, names, strict=True):
         if score is not None:
-            own = sums.setdefault(name, [0, 0])
-            own[0] += score
-            own[1] += 1
-    return [(own[0], own[1]) for own in sums.values()]
+            totals = sums.setdefault(name, [0, 0])
+            totals[0] += score
+            totals[1] += 1
+    return [(totals[0], totals[1]) for totals in sums.values()]
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -232,11 +232,11 @@ def _kappa_interval(tables: Sequence[Counts], counts: Counts, *, clustered: bool
     chance = judge * people + (1 - judge) * (1 - people)
     middle = (observed - chance) / (1 - chance)
     squares = _ADDED * sum((agreed - observed - (1 - middle) * (1 - 2 * chance)) ** 2 for agreed in (1, 0)) * size**2
-    for own in tables:
-        near = (own.both + own.judge_only) * people + (own.people_only + own.neither) * (1 - people)
-        near += (own.both + own.people_only) * judge + (own.judge_only + own.neither) * (1 - judge)
-        agreeing = own.both + own.neither - observed * own.total
-        squares += (agreeing - (1 - middle) * (near - 2 * chance * own.total)) ** 2
+    for table in tables:
+        near = (table.both + table.judge_only) * people + (table.people_only + table.neither) * (1 - people)
+        near += (table.both + table.people_only) * judge + (table.judge_only + table.neither) * (1 - judge)
+        agreeing = table.both + table.neither - observed * table.total
+        squares += (agreeing - (1 - middle) * (near - 2 * chance * table.total)) ** 2
     error = math.sqrt(squares / (weight * (weight - 1))) / ((1 - chance) * size)
     half = t_quantile(groups - 1) * error
     low, high = min(known, middle - half), max(known, middle + half)
@@ -296,13 +296,17 @@ def t_quantile(freedom: int, level: float = LEVEL) -> float:
     z = NormalDist().inv_cdf((1 + level) / 2)
     value = z
     for power, (divisor, coefficients) in enumerate(_CORNISH_FISHER, start=1):
-        value += sum(own * z ** (2 * place + 1) for place, own in enumerate(coefficients)) / divisor / freedom**power
+        value += (
+            sum(coefficient * z ** (2 * place + 1) for place, coefficient in enumerate(coefficients))
+            / divisor
+            / freedom**power
+        )
     return value
 
 
 def _share(clusters: Sequence[tuple[int, int]]) -> float | None:
-    trials = sum(own[1] for own in clusters)
-    return sum(own[0] for own in clusters) / trials if trials else None
+    trials = sum(cluster[1] for cluster in clusters)
+    return sum(cluster[0] for cluster in clusters) / trials if trials else None
 
 
 def _f1(jaccard: float | None) -> float | None:

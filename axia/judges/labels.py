@@ -55,7 +55,7 @@ class Rows(NamedTuple):
     def recorded_judges(self) -> list[str]:
         """Models whose answers every row has, in the order of the first row."""
         first, *others = [row.judge_answers for row in self.rows]
-        return [name for name in first if all(name in own for own in others)]
+        return [name for name in first if all(name in names for names in others)]
 
 
 def load(path: Path, *, labelled: bool) -> Rows:
@@ -143,7 +143,7 @@ def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> s
 
 def _is_text(value: object) -> bool:
     """Whether it is a text without half of a character, as JSON can spell it."""
-    return isinstance(value, str) and not any("\ud800" <= own <= "\udfff" for own in value)
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 class _Twice(ValueError):

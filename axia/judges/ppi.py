@@ -73,11 +73,11 @@ def corrected_mean(
         raise ValueError("labelled and unlabelled rows must both name pictures, or neither")
     library = _library()
     y = _unit_means(labels, pictures)
-    guesses = _unit_means([NO_VERDICT if own is None else own for own in verdicts], pictures)
-    others = _unit_means([NO_VERDICT if own is None else own for own in unlabelled], unlabelled_pictures)
+    guesses = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in verdicts], pictures)
+    others = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in unlabelled], unlabelled_pictures)
     if min(len(y), len(others)) < 2:  # noqa: PLR2004 - one shows no variation
         raise ValueError("there must be at least 2 labelled and 2 unlabelled pictures, or answers without pictures")
-    scored = [place for place, own in enumerate(unlabelled) if own is not None]
+    scored = [place for place, verdict in enumerate(unlabelled) if verdict is not None]
     raw = _unit_means(
         [unlabelled[place] or 0 for place in scored],
         None if unlabelled_pictures is None else [unlabelled_pictures[place] for place in scored],

@@ -169,7 +169,7 @@ class Provenance(Result):
         # A slip of a caller's is refused there; a record of a later release is read here like all else of it.
         if not isinstance(value, Mapping):
             return value
-        return {name: own for name, own in value.items() if name in GroundTruth.model_fields}
+        return {name: given for name, given in value.items() if name in GroundTruth.model_fields}
 
 
 class Detection(Result):

@@ -119,9 +119,9 @@ def place_parts(rng: Random, chosen: Situation, anchor: float) -> list[Placed]:
 
 def _back(rng: Random, chosen: Situation, room: str, horizon: float, furniture: float, wall: float) -> list[Placed]:
     """Furniture along the wall and something on it, except what the situation itself is about."""
-    own = {part.sprite for part in chosen.parts}
+    in_situation = {part.sprite for part in chosen.parts}
     placed = []
-    if not any("window" in sprite for sprite in own):
+    if not any("window" in sprite for sprite in in_situation):
         item = rng.choice(WALL[room])
         placed.append(
             Placed(item, wall + rng.uniform(-0.04, 0.04), horizon - rng.uniform(0.12, 0.18), rng.uniform(0.22, 0.3))
@@ -129,9 +129,9 @@ def _back(rng: Random, chosen: Situation, room: str, horizon: float, furniture: 
     pieces = [
         piece
         for piece in FURNITURE[room]
-        if piece[0] not in own and not (piece[0] == "fridge" and "open_fridge" in own)
+        if piece[0] not in in_situation and not (piece[0] == "fridge" and "open_fridge" in in_situation)
     ]
-    if room == "bathroom" and own & {"bathtub", "toilet", "basin"}:
+    if room == "bathroom" and in_situation & {"bathtub", "toilet", "basin"}:
         pieces = [("cupboard", 0.4)]
     sprite, height = rng.choice(pieces)
     placed.append(
@@ -160,8 +160,8 @@ def _back(rng: Random, chosen: Situation, room: str, horizon: float, furniture: 
 
 def _litter(rng: Random, chosen: Situation, room: str, subject: list[Placed]) -> list[Placed]:
     """Up to three small things beside the subject."""
-    own = {part.sprite for part in chosen.parts}
-    pool = [sprite for sprite in SMALL[room] if sprite not in own]
+    in_situation = {part.sprite for part in chosen.parts}
+    pool = [sprite for sprite in SMALL[room] if sprite not in in_situation]
     boxes = [part.box() for part in subject]
     left, right = min(b[0] for b in boxes), max(b[2] for b in boxes)
     placed: list[Placed] = []

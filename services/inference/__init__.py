@@ -1,1 +1,14 @@
-"""Generates completions with one vision-language model."""
+"""The inference service: completions of one vision-language model.
+
+    server        boots it with the engine that the settings name
+    servicer      the gRPC calls; convert maps their messages
+    sampling      what a call does: checks, reads the pictures, samples the completions
+    request       what is asked, and the bounds of each field
+    preparation   a conversation made ready by the engine, and whose fault it is if it does not fit
+    generation    n completions at once, each stopped at the end of its first sentence
+    engines/      what computes: vLLM, an OpenAI-compatible endpoint, or answers from a file
+    sentence/     where the first sentence ends
+    metrics, settings
+
+To follow a call, read `servicer`, `sampling` and `generation`.
+"""

@@ -4,8 +4,9 @@ import json
 
 from axia.v1 import image_pb2, inference_pb2
 from services.inference.engines.engine import AnswerFormat, Message, ModelDescription, Role, Sampling
-from services.inference.generation import Completion, Delta, Ending, FinishReason, Started
-from services.inference.sampling import Sampled, SampleRequest, ShownImage, Summary
+from services.inference.generation import Completion, Ending, FinishReason, Started, TextDelta
+from services.inference.request import SampleRequest, ShownImage
+from services.inference.sampling import Sampled, Summary
 from services.inference.sentence.first_sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
@@ -89,13 +90,13 @@ def _to_message(index: int, message: inference_pb2.Message) -> Message:
 
 
 def from_event(
-    event: Started | Delta | Completion | Summary, settings: InferenceSettings
+    event: Started | TextDelta | Completion | Summary, settings: InferenceSettings
 ) -> inference_pb2.GenerateResponse:
     """Writes an event of a generation."""
     if isinstance(event, Started):
         started = inference_pb2.GenerateStarted(prompt_tokens=event.prompt_tokens)
         return inference_pb2.GenerateResponse(started=started)
-    if isinstance(event, Delta):
+    if isinstance(event, TextDelta):
         delta = inference_pb2.TextDelta(index=event.index, text=event.text, reasoning=event.reasoning)
         return inference_pb2.GenerateResponse(delta=delta)
     if isinstance(event, Completion):
@@ -123,7 +124,7 @@ def to_time_for_all(request: inference_pb2.GenerateAllRequest, remaining_s: floa
 def from_sampled(sampled: Sampled, settings: InferenceSettings) -> inference_pb2.GenerateAllResponse:
     """Writes all of a generation."""
     return inference_pb2.GenerateAllResponse(
-        completions=[_from_completion(own, settings) for own in sampled.completions],
+        completions=[_from_completion(completion, settings) for completion in sampled.completions],
         summary=_from_summary(sampled.summary, settings) if sampled.summary else None,
     )
 

@@ -37,8 +37,8 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Delta:
-    """A piece of a completion."""
+class TextDelta:
+    """What was added to a completion, for a caller who reads along."""
 
     index: int
     text: str
@@ -73,7 +73,7 @@ class Finished:
     generation_s: float
 
 
-Event = Started | Delta | Completion | Finished
+Event = Started | TextDelta | Completion | Finished
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Ending:
     stops: Sequence[str] = ()
     """Texts that end a completion."""
     deltas: bool = False
-    """Whether each piece of text is told as it comes."""
+    """Whether text is told as it comes, as TextDeltas."""
 
 
 @dataclass
@@ -109,8 +109,8 @@ async def generate(
 ) -> AsyncGenerator[Event, None]:
     """Samples a completion for each of `samplings` and yields each when it ends.
 
-    The order is Started, a Completion for each in the order in which they end, Finished; with `deltas`, pieces of each
-    before its Completion. Closing the iterator aborts every completion that still runs; `cancelled` is told the
+    The order is Started, a Completion for each in the order in which they end, Finished; with `deltas`, the TextDeltas
+    of each before its Completion. Closing the iterator aborts every completion that still runs; `cancelled` is told the
     tokens of each.
     """
     events: asyncio.Queue[Event | Exception] = asyncio.Queue()
@@ -153,26 +153,26 @@ async def _complete(
         text, reasoning = sentence.news()
         if ending.deltas and (text or reasoning):
             _note_first_token(progress, events)  # an endpoint may not count every chunk's tokens
-            events.put_nowait(Delta(index, text, reasoning))
+            events.put_nowait(TextDelta(index, text, reasoning))
 
     try:
-        async with aclosing(engine.stream(prepared, sampling)) as pieces:
-            async for piece in pieces:
-                sentence.add_reasoning(piece.reasoning)
-                sentence.add(piece.text)
-                tokens += piece.tokens
-                sampling = piece.used or sampling
-                if piece.queued_s is not None:
-                    progress.queue_s = max(progress.queue_s, piece.queued_s)
-                if piece.prompt_tokens is not None:
-                    progress.prompt_tokens = piece.prompt_tokens
-                if piece.tokens:
+        async with aclosing(engine.stream(prepared, sampling)) as deltas:
+            async for delta in deltas:
+                sentence.add_reasoning(delta.reasoning)
+                sentence.add(delta.text)
+                tokens += delta.tokens
+                sampling = delta.used or sampling
+                if delta.queued_s is not None:
+                    progress.queue_s = max(progress.queue_s, delta.queued_s)
+                if delta.prompt_tokens is not None:
+                    progress.prompt_tokens = delta.prompt_tokens
+                if delta.tokens:
                     _note_first_token(progress, events)
                 tell()
                 if sentence.stopped:
                     break
-                if piece.finish is not None:
-                    reason = FinishReason(piece.finish)
+                if delta.finish is not None:
+                    reason = FinishReason(delta.finish)
                     break
                 if ending.first_sentence_only and sentence.over:
                     reason = FinishReason.SENTENCE

@@ -32,7 +32,7 @@ async def prepare(engine: Engine, conversation: Conversation, model: ModelDescri
                 "fewer or smaller ones, or have the operator set AXIA_INFERENCE_MAX_MODEL_LEN higher",
                 reason=CONTEXT_TOO_LONG,
             ) from error
-        width, height = min((own.pixels.size for own in conversation.pictures), key=_squareness)
+        width, height = min((picture.pixels.size for picture in conversation.pictures), key=_squareness)
         if error.reason == CONTEXT_TOO_LONG:
             raise InvalidArgument(
                 "image",

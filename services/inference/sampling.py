@@ -1,71 +1,27 @@
-"""What the inference service does: checks a request, reads its picture, samples its completions."""
+"""What the inference service does: has a request checked, reads its pictures, samples its completions."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.inference import metrics
-from services.inference.engines.answer_format import check_answer_format
-from services.inference.engines.engine import (
-    Conversation,
-    Engine,
-    Message,
-    ModelDescription,
-    Picture,
-    Prepared,
-    Role,
-    Sampling,
-)
-from services.inference.generation import Completion, Delta, Ending, Finished, Started, generate
+from services.inference.engines.engine import Conversation, Engine, ModelDescription, Picture, Prepared, Sampling
+from services.inference.generation import Completion, Finished, Started, TextDelta, generate
 from services.inference.preparation import prepare
-from services.inference.sentence.stop_texts import check_stops
+from services.inference.request import SampleRequest, check_request
 from services.inference.settings import InferenceSettings
-from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from services.serving.errors import DeadlineExceeded, Unavailable
 from services.serving.images.reading import PictureHeader, PictureReader
-from services.serving.limits import (
-    MAX_SEED,
-    MAX_TEMPERATURE,
-    check_between,
-    check_special_tokens,
-    check_text,
-    check_top_p,
-)
 
-_MAX_MESSAGES = 64
 _SPARE = 4
 """A picture is reduced to this many times the pixels that the model sees, so that its processor, which scales what it
 gets, has twice the width and height that it needs. On demo scenes of 64 megapixels the result differs from the whole
 picture's by 0.05 to 0.12 of 255 levels at sides of 336 to 1,400 pixels; JPEG of quality 95 differs by 0.4 to 1.0."""
 _LEAST_USED_PIXELS = 4_000_000
 """Fewer than these are never asked for: a processor that scales by the shorter side needs more of a long picture."""
-
-
-class ShownImage(NamedTuple):
-    """A picture within a message."""
-
-    data: bytes
-    """The encoded picture."""
-    field: str
-    """The caller's name of it, for errors."""
-    message: int | None = None
-    """Index of the message; None for the first of the user's."""
-    after_chars: int = 0
-    """Characters of the message's text that come before it."""
-
-
-@dataclass(frozen=True)
-class SampleRequest:
-    """A conversation and the completions to sample."""
-
-    model: str
-    images: Sequence[ShownImage]
-    """In the order in which the conversation shows them."""
-    messages: Sequence[Message]
-    samplings: Sequence[Sampling]
-    ending: Ending = field(default_factory=Ending)
 
 
 @dataclass(frozen=True)
@@ -78,7 +34,7 @@ class Summary:
     """Width and height of that picture as the engine got it, in pixels."""
     model: ModelDescription
     sampling: Sampling
-    """Of the first completion; nucleus and length are the same for all."""
+    """Of the first completion; `top_p` and length are the same for all."""
     sentence_rule: str
     """The rule that told the first sentences, with its version."""
     prompt_tokens: int
@@ -148,14 +104,14 @@ class Sampler:
         """The bounds that apply."""
         return self._settings
 
-    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | Delta | Completion | Summary, None]:
+    async def sample(self, request: SampleRequest) -> AsyncGenerator[Started | TextDelta | Completion | Summary, None]:
         """Samples the completions of a request; see `generate` for the order of events.
 
         Everything that can be refused cheaply is refused first: no pixel of a refused request is decoded.
         """
         began = time.perf_counter()
         model = self.describe()
-        self._check(request, model)
+        check_request(request, model, self._settings, self._engine.special_tokens)
         self._engine.admit(len(request.samplings))
         header, used_size, decoded, prepared = await self._prepare(request, model)
         metrics.TOKENS.labels("prompt").inc(prepared.prompt_tokens)
@@ -224,76 +180,15 @@ class Sampler:
         if not request.images:
             conversation = Conversation(request.messages)
             return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
-        async with self._pictures.reading_all([(own.data, own.field) for own in request.images]) as read:
+        async with self._pictures.reading_all([(image.data, image.field) for image in request.images]) as read:
             decoded = time.perf_counter()
             pictures = [
-                Picture(pixels, header.sha256, own.message, own.after_chars)
-                for (header, pixels), own in zip(read, request.images, strict=True)
+                Picture(pixels, header.sha256, image.message, image.after_chars)
+                for (header, pixels), image in zip(read, request.images, strict=True)
             ]
             prepared = await prepare(self._engine, Conversation(request.messages, pictures), model)
             header, pixels = read[0]
             return header, pixels.size, decoded, prepared
-
-    def _check(self, request: SampleRequest, model: ModelDescription) -> None:
-        if request.model not in {"", model.name}:
-            raise NotFound(
-                "model",
-                f"this server holds {model.name!r}, not {request.model!r}; leave the model empty or name that one",
-                reason="MODEL_UNKNOWN",
-            )
-        self._check_images(request, model)
-        self._check_messages(request.messages)
-        check_stops(request.ending.stops)
-        check_between("samples", len(request.samplings), 1, self._settings.max_samples)
-        for index, sampling in enumerate(request.samplings):
-            check_between(f"samples[{index}].seed", sampling.seed, 0, MAX_SEED)
-            check_between(f"samples[{index}].temperature", sampling.temperature, 0, MAX_TEMPERATURE)
-            check_top_p("top_p", sampling.top_p)
-            check_between("max_tokens", sampling.max_tokens, 1, self._settings.max_tokens)
-        if (asked := request.samplings[0].answer_format) is not None:  # the same for all
-            check_answer_format(asked, model, first_sentence_only=request.ending.first_sentence_only)
-
-    @staticmethod
-    def _check_images(request: SampleRequest, model: ModelDescription) -> None:
-        if request.images and not model.accepts_images:
-            raise InvalidArgument(
-                _image_field(request.images[0]), f"{model.name!r} takes no pictures", reason="IMAGE_NOT_SUPPORTED"
-            )
-        if len(request.images) > model.max_images:
-            raise InvalidArgument(
-                _image_field(request.images[model.max_images]),
-                f"{model.name!r} takes at most {model.max_images} pictures in a conversation, and "
-                f"{len(request.images)} are given; leave some out",
-                reason="TOO_MANY_IMAGES",
-            )
-        for own in request.images:
-            if own.message is None:
-                continue
-            name = _image_field(own)
-            if request.messages[own.message].role is not Role.USER:
-                raise InvalidArgument(name, "must be in a message of the user", reason="IMAGE_MISPLACED")
-            check_between(f"{name}.after_chars", own.after_chars, 0, len(request.messages[own.message].text))
-
-    def _check_messages(self, messages: Sequence[Message]) -> None:
-        check_between("messages", len(messages), 1, _MAX_MESSAGES)
-        due = Role.USER
-        for index, message in enumerate(messages):
-            if message.role is Role.SYSTEM and index == 0:
-                pass
-            elif message.role is not due:
-                raise InvalidArgument(
-                    f"messages[{index}].role",
-                    f"must be {due.value}: one system message may come first, then user and assistant take turns",
-                    reason="ROLE_ORDER",
-                )
-            else:
-                due = Role.ASSISTANT if due is Role.USER else Role.USER
-            check_text(f"messages[{index}].text", message.text, self._settings.max_text_chars)
-            check_special_tokens(f"messages[{index}].text", message.text, self._engine.special_tokens(message.role))
-        if messages[-1].role is not Role.USER:
-            raise InvalidArgument(
-                f"messages[{len(messages) - 1}].role", "the last message must be the user's", reason="ROLE_ORDER"
-            )
 
     def _summary(
         self,
@@ -322,10 +217,6 @@ class Sampler:
         for stage in ("decode", "queue", "first_token", "generation"):
             metrics.STAGE_SECONDS.labels(stage).observe(getattr(summary, f"{stage}_s"))
         return summary
-
-
-def _image_field(image: ShownImage) -> str:
-    return image.field.removesuffix(".image.data") if image.message is not None else "image"
 
 
 def _note_cancelled(tokens: int) -> None:

@@ -1,4 +1,4 @@
-"""The gRPC API of the inference service."""
+"""The gRPC servicer of the inference service."""
 
 from __future__ import annotations
 

@@ -48,10 +48,10 @@ def to_preference_answers(
     field: str, answers: Sequence[scoring_pb2.PreferenceAnswer], max_chars: int
 ) -> list[PreferenceAnswer]:
     """Reads preference answers."""
-    read = [PreferenceAnswer(own.value, own.answer, own.keyword, own.item_id) for own in answers]
-    for index, own in enumerate(read):
-        if len(own.answer) > max_chars:
-            check_text(f"{field}[{index}].answer", own.answer, max_chars)
+    read = [PreferenceAnswer(answer.value, answer.answer, answer.keyword, answer.item_id) for answer in answers]
+    for index, answer in enumerate(read):
+        if len(answer.answer) > max_chars:
+            check_text(f"{field}[{index}].answer", answer.answer, max_chars)
     return read
 
 
@@ -147,10 +147,10 @@ def _from_isq_items(items: IsqItems) -> scoring_pb2.IsqItems:
 
 def to_outcomes(outcomes: Sequence[scoring_pb2.PersonaOutcome], max_chars: int) -> list[PersonaOutcome]:
     """Reads what personas' feeds showed."""
-    for index, own in enumerate(outcomes):
-        check_text(f"outcomes[{index}].persona", own.persona, max_chars)
-        check_text(f"outcomes[{index}].platform", own.platform, max_chars)
-    return [PersonaOutcome(own.persona, own.platform, own.before, own.after) for own in outcomes]
+    for index, outcome in enumerate(outcomes):
+        check_text(f"outcomes[{index}].persona", outcome.persona, max_chars)
+        check_text(f"outcomes[{index}].platform", outcome.platform, max_chars)
+    return [PersonaOutcome(outcome.persona, outcome.platform, outcome.before, outcome.after) for outcome in outcomes]
 
 
 def from_persona(score: PersonaScore) -> scoring_pb2.ScorePersonaResponse:
@@ -169,7 +169,7 @@ def _from_platform(platform: PlatformChange) -> scoring_pb2.PlatformChange:
 def from_misalignments(found: Misalignments) -> scoring_pb2.ClassifyMisalignmentsResponse:
     """Writes how answers miss."""
     return scoring_pb2.ClassifyMisalignmentsResponse(
-        classes=[_MISALIGNMENTS[own] for own in found.classes],
+        classes=[_MISALIGNMENTS[kind] for kind in found.classes],
         shares=list(map(_from_misalignment_share, found.shares)),
         aligned=found.aligned,
         misaligned=found.misaligned,
@@ -177,29 +177,29 @@ def from_misalignments(found: Misalignments) -> scoring_pb2.ClassifyMisalignment
     )
 
 
-def _from_misalignment_share(own: MisalignmentShare) -> scoring_pb2.MisalignmentShare:
+def _from_misalignment_share(share: MisalignmentShare) -> scoring_pb2.MisalignmentShare:
     return scoring_pb2.MisalignmentShare(
-        misalignment_class=_MISALIGNMENTS[own.misalignment_class],
-        count=own.count,
-        share=own.share,
-        interval=from_interval(own.interval),
-        pictures=own.pictures,
+        misalignment_class=_MISALIGNMENTS[share.misalignment_class],
+        count=share.count,
+        share=share.share,
+        interval=from_interval(share.interval),
+        pictures=share.pictures,
     )
 
 
 def to_models(models: Sequence[scoring_pb2.ModelScores], max_chars: int) -> list[ModelScores]:
     """Reads the scores of models."""
-    for index, own in enumerate(models):
-        check_text(f"models[{index}].model", own.model, max_chars)
-    return [ModelScores(own.model, list(own.picture_ids), list(own.scores)) for own in models]
+    for index, model in enumerate(models):
+        check_text(f"models[{index}].model", model.model, max_chars)
+    return [ModelScores(model.model, list(model.picture_ids), list(model.scores)) for model in models]
 
 
 def from_models(comparison: ModelComparison) -> scoring_pb2.CompareModelsResponse:
     """Writes how models compare."""
     return scoring_pb2.CompareModelsResponse(
         models=[
-            scoring_pb2.ModelAlignment(**{**vars(own), "interval": from_interval(own.interval)})
-            for own in comparison.models
+            scoring_pb2.ModelAlignment(**{**vars(model), "interval": from_interval(model.interval)})
+            for model in comparison.models
         ],
         majority=_from_cochran(comparison.majority),
         completion_replica=_from_cochran(comparison.completion_replica),
@@ -222,9 +222,9 @@ def _from_pair(pair: ModelPair) -> scoring_pb2.ModelPair:
 
 def to_ratings(ratings: Sequence[scoring_pb2.Rating], max_chars: int) -> list[Rating]:
     """Reads the ratings of annotators."""
-    read = [Rating(own.unit, own.annotator, own.category) for own in ratings]
-    for index, own in enumerate(read):
-        for name, text in zip(Rating._fields, own, strict=True):
+    read = [Rating(rating.unit, rating.annotator, rating.category) for rating in ratings]
+    for index, rating in enumerate(read):
+        for name, text in zip(Rating._fields, rating, strict=True):
             if len(text) > max_chars:
                 check_text(f"ratings[{index}].{name}", text, max_chars)
     return read
@@ -241,7 +241,7 @@ def from_agreement(agreement: Agreement, sentence_model: str) -> scoring_pb2.Mea
             )
             for pair in agreement.pairs
         ],
-        annotators=[scoring_pb2.AnnotatorScore(**vars(own)) for own in agreement.annotators],
+        annotators=[scoring_pb2.AnnotatorScore(**vars(annotator)) for annotator in agreement.annotators],
         ceiling=agreement.ceiling,
         ceiling_interval=from_interval(agreement.ceiling_interval),
         units=agreement.units,

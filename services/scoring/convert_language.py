@@ -92,8 +92,8 @@ def _check_model_answers(field: str, answers: Sequence[str], judge: Judge, items
 
 def _each_once(write: Callable[[ReadT], WrittenT], read: Sequence[ReadT]) -> list[WrittenT]:
     """Writes each object once, however often it is in a list: equal sentences share theirs."""
-    written = {id(own): write(own) for own in {id(own): own for own in read}.values()}
-    return [written[id(own)] for own in read]
+    written = {id(result): write(result) for result in {id(result): result for result in read}.values()}
+    return [written[id(result)] for result in read]
 
 
 def from_types(responses: Sequence[TypedResponse]) -> scoring_pb2.ClassifyResponsesResponse:
@@ -132,8 +132,8 @@ def from_verdicts(verdicts: Sequence[ReadVerdict], reader: Reader | None) -> sco
     )
 
 
-def _from_read_verdict(own: ReadVerdict) -> scoring_pb2.ReadVerdict:
-    return scoring_pb2.ReadVerdict(verdict=VERDICTS[own.verdict], confidence=own.confidence, language=own.language)
+def _from_read_verdict(read: ReadVerdict) -> scoring_pb2.ReadVerdict:
+    return scoring_pb2.ReadVerdict(verdict=VERDICTS[read.verdict], confidence=read.confidence, language=read.language)
 
 
 def from_consensus(consensus: Consensus, reader: Reader | None) -> scoring_pb2.SummarizeCompletionsResponse:
@@ -205,5 +205,5 @@ def from_reading(
         response_types=None if reading.response_types is None else from_types(reading.response_types),
         values=None if reading.values is None else from_attributions(reading.values),
         alignment=alignment,
-        missing=[scoring_pb2.MissingPart(**own._asdict()) for own in reading.missing],
+        missing=[scoring_pb2.MissingPart(**part._asdict()) for part in reading.missing],
     )

@@ -184,7 +184,7 @@ def score_agreement(
             problem = f"have {len(pairs):,} different pairs of categories to judge, at most {max_pairs:,} are taken"
             raise InvalidArgument("ratings", problem, reason="TOO_MANY")
         try:
-            return [own.aligned for own in language.align([AlignmentItem(*pair) for pair in pairs], judge)]
+            return [score.aligned for score in language.align([AlignmentItem(*pair) for pair in pairs], judge)]
         except InvalidArgument as error:
             raise InvalidArgument(
                 "ratings", f"have a category that the judge can't take as an element: {error.message}",
@@ -209,6 +209,6 @@ def complete_types(language: Language, given: Sequence[ResponseType], texts: Seq
         if kind is ResponseType.UNSPECIFIED
     ]
     if unknown:
-        for own, found in zip(unknown, language.classify([own.text for own in unknown]), strict=True):
-            types[own.position] = found.type
+        for untyped, found in zip(unknown, language.classify([untyped.text for untyped in unknown]), strict=True):
+            types[untyped.position] = found.type
     return types

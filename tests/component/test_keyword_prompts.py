@@ -60,10 +60,10 @@ async def test_keywords_of_any_script_are_searched_for(tmp_path: Path) -> None:
     async with started(tmp_path / "data", lexicon=lexicon) as parts:
         await take_in(parts, [small(seed) for seed in range(6)])
         found = await search(parts)
-        assert [own.keyword for own in found.keywords] == ["self-care", "café", "5k run", "家族"]
-        assert [len(own.hits) for own in found.keywords] == [1] * 4
+        assert [keyword.keyword for keyword in found.keywords] == ["self-care", "café", "5k run", "家族"]
+        assert [len(keyword.hits) for keyword in found.keywords] == [1] * 4
         composed = await search(parts, "cafe\u0301", "家族")  # as macOS writes it
-        assert [own.keyword for own in composed.keywords] == ["café", "家族"]
+        assert [keyword.keyword for keyword in composed.keywords] == ["café", "家族"]
 
 
 async def test_several_sentences_are_averaged_to_unit_length(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from tests.support.fake_endpoint import (
     ASKED,
     Reply,
     chunk,
+    deltas,
     engine,
     fake_endpoint,
-    pieces,
     plain,
     streamed,
     usage,
@@ -136,7 +136,7 @@ async def test_an_error_is_told_in_the_endpoints_words_and_repeated_only_where_t
     async with fake_endpoint() as endpoint, engine(endpoint, openai_retries=2) as made:
         endpoint.replies = [reply]
         with pytest.raises(Unavailable, match=words) as caught:
-            await pieces(made)
+            await deltas(made)
     assert caught.value.reason == "ENDPOINT_FAILED"
     assert len(endpoint.asked) == calls
 
@@ -153,7 +153,7 @@ async def test_what_comes_in_place_of_an_answer_is_told(reply: Reply, words: str
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.replies = [reply]
         with pytest.raises(Unavailable, match=words) as caught:
-            await pieces(made)
+            await deltas(made)
     assert caught.value.reason == "ENDPOINT_ANSWER_MALFORMED"
     assert len(endpoint.asked) == 1
 
@@ -162,7 +162,7 @@ async def test_an_error_after_the_first_token_is_told_and_the_completion_not_sam
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.replies = [streamed(SAID[0], {"error": {"code": 502, "message": "Provider disconnected"}})]
         with pytest.raises(Unavailable, match="Provider disconnected"):
-            await pieces(made)
+            await deltas(made)
     assert len(endpoint.asked) == 1
 
 
@@ -252,7 +252,7 @@ async def test_a_model_that_refuses_one_field_after_the_other_is_asked_once_for_
         lengths = ("max_tokens", "max_completion_tokens")
         endpoint.answer = refusing("temperature", "top_p", "seed", "stream_options", *lengths)
         with pytest.raises(InvalidArgument, match="max_completion_tokens"):
-            await pieces(made)
+            await deltas(made)
     assert len(endpoint.asked) == 5
 
 
@@ -301,6 +301,6 @@ async def test_a_refused_key_ends_the_start_although_other_models_are_listed() -
 async def test_the_pause_that_an_endpoint_asks_for_in_milliseconds_is_kept() -> None:
     async with fake_endpoint() as endpoint, engine(endpoint, openai_retry_max_s=5) as made:
         endpoint.replies = [plain({"error": {"message": "slow down"}}, 429, retry_after_ms="700"), ANSWER]
-        await pieces(made)
+        await deltas(made)
     first, second = endpoint.asked
     assert second.at - first.at >= 0.69

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from services.inference.engines.engine import AnswerFormat, Conversation, Message, Picture, Piece, Role, Sampling
+from services.inference.engines.engine import AnswerFormat, Conversation, Delta, Message, Picture, Role, Sampling
 from services.inference.engines.openai.engine import OpenAIEngine
 from services.inference.generation import Completion, Ending, Finished, FinishReason, Started, generate
-from services.inference.sampling import Sampler, SampleRequest, ShownImage, Summary
+from services.inference.request import SampleRequest, ShownImage
+from services.inference.sampling import Sampler, Summary
 from services.inference.settings import InferenceSettings
 from services.serving.errors import (
     FailedPrecondition,
@@ -30,9 +31,9 @@ from tests.support.fake_endpoint import (
     KEY,
     Reply,
     chunk,
+    deltas,
     engine,
     fake_endpoint,
-    pieces,
     plain,
     streamed,
     usage,
@@ -42,28 +43,28 @@ from tests.support.processes import free_port
 
 SPLIT = (b'{"choices":[{"index":0,\r\ndata: "del', b'ta":{"content":"A"}}]}\r', b"\n\r\n")
 """One event in several lines and writes."""
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while not holds():
             await asyncio.sleep(0.01)
 
 
 async def test_a_completion_arrives_in_pieces_with_the_endpoints_own_token_counts() -> None:
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
-        got = await pieces(made)
-    assert "".join(piece.text for piece in got) == "The child by the stove."
-    assert got[0] == Piece("The child", 1, None, got[0].queued_s)
+        got = await deltas(made)
+    assert "".join(delta.text for delta in got) == "The child by the stove."
+    assert got[0] == Delta("The child", 1, None, got[0].queued_s)
     assert got[0].queued_s is not None
-    assert sum(piece.tokens for piece in got) == 6
-    assert got[-1] == Piece("", 0, "stop", None, 70)
+    assert sum(delta.tokens for delta in got) == 6
+    assert got[-1] == Delta("", 0, "stop", None, 70)
 
 
 async def test_a_request_says_what_the_sampling_says() -> None:
     async with fake_endpoint() as endpoint, engine(endpoint, openai_extra='{"top_k": 5}') as made:
-        await pieces(made)
+        await deltas(made)
     (asked,) = endpoint.asked
     assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
     assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -93,12 +94,12 @@ async def test_an_endpoint_without_streams_seeds_and_max_tokens_is_asked_its_way
     }
     async with fake_endpoint() as endpoint, engine(endpoint, **settings) as made:
         endpoint.replies = [plain(whole)]
-        got = await pieces(made)
+        got = await deltas(made)
     fields = endpoint.asked[0].fields
     assert fields["stream"] is False
     assert fields["max_completion_tokens"] == 20
     assert not {"seed", "stream_options", "max_tokens"} & fields.keys()
-    assert [piece[:3] for piece in got] == [("A fire.", 4, None), ("", 0, "length")]
+    assert [delta[:3] for delta in got] == [("A fire.", 4, None), ("", 0, "length")]
 
 
 async def test_a_picture_goes_as_bytes_into_the_first_user_turn() -> None:
@@ -113,7 +114,7 @@ async def test_a_picture_goes_as_bytes_into_the_first_user_turn() -> None:
         fake_endpoint() as endpoint,
         engine(endpoint, openai_image_format="png", openai_image_detail="low") as made,
     ):
-        await pieces(made, conversation=Conversation(turns, [Picture(pixels, "ab" * 32)]))
+        await deltas(made, conversation=Conversation(turns, [Picture(pixels, "ab" * 32)]))
     system, first, answer, second = endpoint.asked[0].fields["messages"]
     assert [turn["content"] for turn in (system, answer, second)] == ["Be brief.", "Yes.", "Why?"]
     assert [turn["role"] for turn in (system, first, answer, second)] == ["system", "user", "assistant", "user"]
@@ -182,7 +183,7 @@ async def test_a_service_whose_endpoint_tells_no_context_samples_about_a_picture
 async def test_a_caller_who_leaves_closes_the_connection() -> None:
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.replies = [streamed(chunk("The"), then=asyncio.Event())]
-        task = asyncio.create_task(pieces(made))
+        task = asyncio.create_task(deltas(made))
         await until(lambda: made.load().running == 1 and endpoint.open == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -195,13 +196,13 @@ async def test_completions_over_the_concurrency_wait_and_those_over_the_queue_ar
     async with fake_endpoint() as endpoint, engine(endpoint, openai_concurrency=2, max_queue=5) as made:
         go = asyncio.Event()
         endpoint.replies = [streamed(chunk("A."), chunk(finish="stop"), then=go)]
-        tasks = [asyncio.create_task(pieces(made)) for _ in range(5)]
+        tasks = [asyncio.create_task(deltas(made)) for _ in range(5)]
         await until(lambda: made.load() == (2, 3) and endpoint.open == 2)
         with pytest.raises(ResourceExhausted) as refused:
             made.admit(1)
         assert refused.value.reason == "QUEUE_FULL"
         with pytest.raises(ResourceExhausted):
-            await pieces(made)
+            await deltas(made)
         go.set()
         assert [len(got) for got in await asyncio.gather(*tasks)] == [2] * 5
     assert endpoint.most_open == 2
@@ -211,8 +212,8 @@ async def test_completions_over_the_concurrency_wait_and_those_over_the_queue_ar
 async def test_a_busy_endpoint_is_asked_again_after_the_pause_that_it_wants() -> None:
     async with fake_endpoint() as endpoint, engine(endpoint, openai_retry_max_s=5) as made:
         endpoint.replies = [plain({"error": {"message": "slow down"}}, 429, Retry_After="1"), ANSWER]
-        got = await pieces(made)
-    assert "".join(piece.text for piece in got) == "The child by the stove."
+        got = await deltas(made)
+    assert "".join(delta.text for delta in got) == "The child by the stove."
     first, second = endpoint.asked
     assert second.at - first.at >= 0.99
     assert first.body == second.body
@@ -222,11 +223,11 @@ async def test_a_failing_endpoint_is_asked_as_often_as_the_settings_say() -> Non
     broken: list[Callable[..., Any]] = [plain(b"oops", 500), plain(b"", 503), streamed(), plain(b"", 502)]
     async with fake_endpoint() as endpoint, engine(endpoint, openai_retries=4) as made:
         endpoint.replies = [*broken, ANSWER]
-        assert len(await pieces(made)) > 1
+        assert len(await deltas(made)) > 1
         assert len(endpoint.asked) == 5
         endpoint.replies = [plain(b"oops", 500)]
         with pytest.raises(Unavailable) as caught:
-            await pieces(made)
+            await deltas(made)
         assert len(endpoint.asked) == 10
     assert caught.value.reason == "ENDPOINT_FAILED"
 
@@ -235,7 +236,7 @@ async def test_a_pause_longer_than_the_settings_allow_is_told_to_the_caller_at_o
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.replies = [plain({}, 429, Retry_After="3600")]
         with pytest.raises(ResourceExhausted) as caught:
-            await pieces(made)
+            await deltas(made)
     assert len(endpoint.asked) == 1
     assert caught.value.retry_after_s == 3600
     assert caught.value.reason == "ENDPOINT_BUSY"
@@ -245,7 +246,7 @@ async def test_a_completion_is_never_asked_for_again_once_a_token_came() -> None
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.replies = [streamed(chunk("The"))]
         with pytest.raises(Unavailable) as caught:
-            await pieces(made)
+            await deltas(made)
     assert caught.value.reason == "ENDPOINT_FAILED"
     assert len(endpoint.asked) == 1
 
@@ -280,7 +281,7 @@ async def test_what_goes_wrong_has_a_name(reply: Any, error: type[ServiceError],
     async with fake_endpoint() as endpoint, engine(endpoint, openai_retries=1) as made:
         endpoint.replies = [reply]
         with pytest.raises(error) as caught:
-            await pieces(made)
+            await deltas(made)
     assert caught.value.reason == reason
     assert made.load() == (0, 0)
 
@@ -320,11 +321,11 @@ async def test_odd_answers_are_read_as_far_as_they_can_be(
         endpoint.replies = [reply]
         if text is None:
             with pytest.raises(Unavailable):
-                await pieces(made)
+                await deltas(made)
             return
-        got = await pieces(made)
-    assert "".join(piece.text for piece in got) == text
-    assert sum(piece.tokens for piece in got) == tokens
+        got = await deltas(made)
+    assert "".join(delta.text for delta in got) == text
+    assert sum(delta.tokens for delta in got) == tokens
     assert got[-1].finish == finish
 
 
@@ -332,7 +333,7 @@ async def test_an_endpoint_that_is_too_slow_is_left() -> None:
     async with fake_endpoint() as endpoint, engine(endpoint, openai_timeout_s=0.3) as made:
         endpoint.replies = [streamed(chunk("The"), then=asyncio.Event())]
         with pytest.raises(Unavailable) as caught:
-            await pieces(made)
+            await deltas(made)
         await until(lambda: endpoint.open == 0)
     assert caught.value.reason == "ENDPOINT_TIMEOUT"
 
@@ -342,11 +343,11 @@ async def test_the_state_of_the_model_is_what_the_latest_answer_named() -> None:
         assert made.describe().revision == ""
         dated = {**chunk("A.", "stop"), "model": "m-2024-08-06", "system_fingerprint": "fp_1"}
         endpoint.replies = [streamed(dated, "[DONE]")]
-        await pieces(made)
+        await deltas(made)
         assert made.describe().revision == "m-2024-08-06+fp_1"
     async with fake_endpoint() as endpoint, engine(endpoint, revision="mine") as made:
         endpoint.replies = [streamed(dated, "[DONE]")]
-        await pieces(made)
+        await deltas(made)
         assert made.describe().revision == "mine"
 
 
@@ -390,7 +391,7 @@ async def test_a_start_waits_for_an_endpoint_that_is_away(caplog: pytest.LogCapt
         await until(lambda: endpoint.listed == 1 and "not serving until then" in caplog.text)
         assert not task.done()
         endpoint.listing = plain({"data": [{"id": "m"}]})
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             await task
 
 
@@ -400,7 +401,7 @@ async def test_an_address_where_nobody_listens_is_unavailable_to_callers() -> No
         engine(endpoint, openai_base_url=f"http://127.0.0.1:{free_port()}/v1") as made,
     ):
         with pytest.raises(Unavailable) as caught:
-            await pieces(made)
+            await deltas(made)
     assert caught.value.reason == "ENDPOINT_UNREACHABLE"
 
 
@@ -410,11 +411,11 @@ async def test_the_key_and_pictures_are_in_no_log_error_or_description(caplog: p
     errors: list[str] = []
     async with fake_endpoint() as endpoint, engine(endpoint, openai_retries=0) as made:
         await made.start()
-        await pieces(made)
+        await deltas(made)
         for reply in (plain(echo, 400), plain(echo, 401), plain(echo, 500), streamed(echo), streamed()):
             endpoint.replies = [reply]
             with pytest.raises(ServiceError) as caught:
-                await pieces(made)
+                await deltas(made)
             cause = caught.value.__cause__
             errors += [repr(caught.value), caught.value.message, repr(cause), str(cause)]
         errors += [repr(made._settings), str(made._settings.model_dump()), repr(made.describe())]
@@ -430,8 +431,8 @@ def held(answer_format: AnswerFormat) -> Sampling:
 
 async def text_of(made: OpenAIEngine, sampling: Sampling) -> tuple[str, str | None]:
     prepared = await made.prepare(ASKED)
-    got = [piece async for piece in made.stream(prepared, sampling)]
-    return "".join(piece.text for piece in got), got[-1].finish
+    got = [delta async for delta in made.stream(prepared, sampling)]
+    return "".join(delta.text for delta in got), got[-1].finish
 
 
 YES_NO = AnswerFormat(choices=("yes", "no"))
@@ -482,7 +483,7 @@ async def test_an_endpoint_that_takes_schemas_alone_is_asked_for_any_object_by_o
         for _ in range(2):
             assert await text_of(made, held(ANY_OBJECT)) == ('{"a": 1}', "stop")
     sent = [asked.fields["response_format"] for asked in endpoint.asked]
-    assert [own["type"] for own in sent] == ["json_object", "json_schema", "json_schema"]
+    assert [block["type"] for block in sent] == ["json_object", "json_schema", "json_schema"]
     assert sent[-1]["json_schema"] == {"name": "answer", "strict": False, "schema": {"type": "object"}}
 
 
@@ -538,7 +539,7 @@ async def test_reasoning_comes_apart_from_the_answer(name: str) -> None:
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         events = (thought("A child."), thought(" A stove."), thought({"odd": 1}), chunk("The stove."), "[DONE]")
         endpoint.replies = [streamed(*events)]
-        got = await pieces(made)
-    assert "".join(piece.reasoning for piece in got) == "A child. A stove."
-    assert "".join(piece.text for piece in got) == "The stove."
-    assert sum(piece.tokens for piece in got) == 3
+        got = await deltas(made)
+    assert "".join(delta.reasoning for delta in got) == "A child. A stove."
+    assert "".join(delta.text for delta in got) == "The stove."
+    assert sum(delta.tokens for delta in got) == 3

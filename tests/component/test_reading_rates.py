@@ -101,9 +101,9 @@ def test_alignment_pairs_by_others(language: Language, name: str, least: float) 
 )
 def test_answers_by_others(language: Language, name: str, question: Question, least: float, most_opposite: int) -> None:
     rows = cases(name)
-    found = [own.verdict.value for own in language.decide(question, [row["answer"] for row in rows])]
-    right = sum(row["label"] == own for row, own in zip(rows, found, strict=True))
-    opposite = [row for row, own in zip(rows, found, strict=True) if {row["label"], own} == {"yes", "no"}]
+    found = [reading.verdict.value for reading in language.decide(question, [row["answer"] for row in rows])]
+    right = sum(row["label"] == verdict for row, verdict in zip(rows, found, strict=True))
+    opposite = [row for row, verdict in zip(rows, found, strict=True) if {row["label"], verdict} == {"yes", "no"}]
     assert right / len(rows) >= least
     assert len(opposite) <= most_opposite
 
@@ -111,8 +111,8 @@ def test_answers_by_others(language: Language, name: str, question: Question, le
 def test_judges_verdicts_by_others(language: Language) -> None:
     rows = cases("judge_verdicts.jsonl")
     labels = {1: {Verdict.YES}, 0: {Verdict.NO}, None: {Verdict.UNPARSED, Verdict.REFUSAL}}
-    found = [own.verdict for own in language.decide(Question.JUDGE, [row["answer"] for row in rows])]
-    right = sum(own in labels[row["aligned"]] for row, own in zip(rows, found, strict=True))
+    found = [reading.verdict for reading in language.decide(Question.JUDGE, [row["answer"] for row in rows])]
+    right = sum(verdict in labels[row["aligned"]] for row, verdict in zip(rows, found, strict=True))
     assert right >= len(rows) - 1
 
 
@@ -120,14 +120,20 @@ def test_types_by_others(language: Language) -> None:
     rows = cases("response_types_2.jsonl")
     kinds = language.classify([row["sentence"] for row in rows])
     # Refusals had no type of their own when these were labelled.
-    found = [0 if own.type is ResponseType.REFUSAL else int(own.type) for own in kinds]
+    found = [0 if kind.type is ResponseType.REFUSAL else int(kind.type) for kind in kinds]
     assert macro_f1([row["type"] for row in rows], found, range(5)) >= 0.95
 
 
 def test_completion_sets_by_others(language: Language) -> None:
     rows = cases("completion_groups.jsonl")
     sets = [corpus.CompletionSet(tuple(row["sentences"]), tuple(row["groups"])) for row in rows]
-    assert sum(evaluate.is_right(own, language.summarize(own.sentences, 0.5)) for own in sets) >= 6
+    assert (
+        sum(
+            evaluate.is_right(completion_set, language.summarize(completion_set.sentences, 0.5))
+            for completion_set in sets
+        )
+        >= 6
+    )
 
 
 def older(name: str, split: str) -> list[dict[str, Any]]:
@@ -165,18 +171,20 @@ class TestOlderHeldOutParts:
     )
     def test_types(self, language: Language, name: str, split: str) -> None:
         rows = older(name, split)
-        found = [int(own.type) for own in language.classify([row["text"] for row in rows])]
+        found = [int(kind.type) for kind in language.classify([row["text"] for row in rows])]
         assert macro_f1([row["type"] for row in rows], found, range(1, 5)) >= 0.90
 
 
 def hazards() -> list[str]:
     chance = random.Random(1)
-    texts = [text for own in corpus.situations(corpus.HELD_OUT) if not own.nothing for text in own.aligned]
+    texts = [
+        text for situation in corpus.situations(corpus.HELD_OUT) if not situation.nothing for text in situation.aligned
+    ]
     return chance.sample(texts, 80)
 
 
 def calm() -> list[str]:
-    return [text for own in corpus.situations(corpus.HELD_OUT) if own.nothing for text in own.aligned]
+    return [text for situation in corpus.situations(corpus.HELD_OUT) if situation.nothing for text in situation.aligned]
 
 
 def test_none_is_never_the_consensus_unless_more_than_half_say_so(language: Language) -> None:
@@ -196,7 +204,7 @@ def test_none_is_never_the_consensus_unless_more_than_half_say_so(language: Lang
 
 def test_refusals_always_abstain(language: Language) -> None:
     chance = random.Random(3)
-    refusals = [text for own in corpus.situations(corpus.HELD_OUT) for text in own.refusal]
+    refusals = [text for situation in corpus.situations(corpus.HELD_OUT) for text in situation.refusal]
     wrong = []
     for _ in range(200):
         sentences = chance.choices(refusals, k=chance.randint(2, 7))

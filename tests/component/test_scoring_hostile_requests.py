@@ -33,10 +33,10 @@ SCRIPTS = [
 
 @pytest.fixture(scope="module")
 def servicer() -> Iterator[ScoringServicer]:
-    own = ScoringServicer(ScoringSettings(reader_threads=1))
-    asyncio.run(own.load())
-    yield own
-    own.close()
+    servicer = ScoringServicer(ScoringSettings(reader_threads=1))
+    asyncio.run(servicer.load())
+    yield servicer
+    servicer.close()
 
 
 def answer(text: str, value: str = "security", **fields: str) -> pb.PreferenceAnswer:
@@ -142,10 +142,10 @@ ANSWERED = [
     ("ReadCompletions", pb.ReadCompletionsRequest(sentences=SCRIPTS, ground_truth={"element": HEBREW})),
     ("ReadCompletions", pb.ReadCompletionsRequest(sentences=SCRIPTS, ground_truth={"element": "child", "judge": 2})),
     ("ReadCompletions", pb.ReadCompletionsRequest(sentences=["", "\x00"], ground_truth={"element": "none"})),
-    ("ScoreAlignment", pb.ScoreAlignmentRequest(items=[item(own, HEBREW) for own in SCRIPTS], judge=1)),
+    ("ScoreAlignment", pb.ScoreAlignmentRequest(items=[item(text, HEBREW) for text in SCRIPTS], judge=1)),
     (
         "ScoreAlignment",
-        pb.ScoreAlignmentRequest(items=[item(own, "child") for own in SCRIPTS], judge=pb.JUDGE_SEMANTIC),
+        pb.ScoreAlignmentRequest(items=[item(text, "child") for text in SCRIPTS], judge=pb.JUDGE_SEMANTIC),
     ),
     ("ScoreAlignment", pb.ScoreAlignmentRequest(items=[item("the", "the image"), item("no", "not"), item("", "none")])),
     (
@@ -157,8 +157,11 @@ ANSWERED = [
             human_labels=[1, 0],
         ),
     ),
-    ("ScorePreference", pb.ScorePreferenceRequest(answers=[answer(own) for own in SCRIPTS])),
-    ("ScorePreference", pb.ScorePreferenceRequest(answers=[answer("yes", keyword=own) for own in "abc"], resamples=1)),
+    ("ScorePreference", pb.ScorePreferenceRequest(answers=[answer(text) for text in SCRIPTS])),
+    (
+        "ScorePreference",
+        pb.ScorePreferenceRequest(answers=[answer("yes", keyword=letter) for letter in "abc"], resamples=1),
+    ),
     (
         "ComparePreferences",
         pb.ComparePreferencesRequest(first=[answer("yes", item_id="1")], second=[answer("no", item_id="2")]),
@@ -166,28 +169,30 @@ ANSWERED = [
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[isq(-0.0, 0, 0, 0, 0, 0)])),
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[pb.IsqAnswer(text="v_a: " + "9" * 5000)])),
     ("ScoreIsq", pb.ScoreIsqRequest(answers=[pb.IsqAnswer(text="٨ ٧ ٦ ٥ ١ ٠"), pb.IsqAnswer(text="v_a " * 4000)])),
-    ("ScorePersona", pb.ScorePersonaRequest(outcomes=[outcome(own, 1e-306, 1) for own in "abc"])),
+    ("ScorePersona", pb.ScorePersonaRequest(outcomes=[outcome(letter, 1e-306, 1) for letter in "abc"])),
     ("ScorePersona", pb.ScorePersonaRequest(outcomes=[outcome("a", -0.0, 1), outcome("b", 5e-324, 0)])),
     ("ClassifyMisalignments", pb.ClassifyMisalignmentsRequest(items=[pb.MisalignmentItem()])),
     ("CompareModels", pb.CompareModelsRequest(models=TWO, target_difference=1e-6)),
     ("CompareModels", pb.CompareModelsRequest(models=TWO, target_difference=1 - 1e-12)),
-    ("CompareModels", pb.CompareModelsRequest(models=[model(own, ["1"], [1]) for own in "abc"])),
+    ("CompareModels", pb.CompareModelsRequest(models=[model(letter, ["1"], [1]) for letter in "abc"])),
     ("CompareModels", pb.CompareModelsRequest(models=[model(HEBREW, ["1", "\x00"], [1, 0])])),
     ("MeasureAgreement", pb.MeasureAgreementRequest(ratings=[rating("u", "a", HEBREW)])),
-    ("MeasureAgreement", pb.MeasureAgreementRequest(ratings=[rating("u", own, own) for own in SCRIPTS[:4]])),
+    ("MeasureAgreement", pb.MeasureAgreementRequest(ratings=[rating("u", text, text) for text in SCRIPTS[:4]])),
 ]
 
 
 def numbers(message: Message) -> Iterator[float]:
     for field, value in message.ListFields():
-        for own in value if field.is_repeated else [value]:
-            if isinstance(own, Message):
-                yield from numbers(own)
-            elif isinstance(own, float):
-                yield own
+        for item in value if field.is_repeated else [value]:
+            if isinstance(item, Message):
+                yield from numbers(item)
+            elif isinstance(item, float):
+                yield item
 
 
-@pytest.mark.parametrize(("method", "request_"), ANSWERED, ids=[f"{own[0]}-{n}" for n, own in enumerate(ANSWERED)])
+@pytest.mark.parametrize(
+    ("method", "request_"), ANSWERED, ids=[f"{answered[0]}-{n}" for n, answered in enumerate(ANSWERED)]
+)
 async def test_what_is_odd_is_answered_with_finite_numbers(
     servicer: ScoringServicer, method: str, request_: Message
 ) -> None:

@@ -59,10 +59,10 @@ def servicer(request: pytest.FixtureRequest) -> Iterator[ScoringServicer]:
         "none at all": {"reader": ""},
         "nothing is remembered": {"reader_cache": 0},
     }
-    own = ScoringServicer(ScoringSettings(reader_threads=1, **settings.get(request.param, {})))
-    asyncio.run(own.load())
-    yield own
-    own.close()
+    servicer = ScoringServicer(ScoringSettings(reader_threads=1, **settings.get(request.param, {})))
+    asyncio.run(servicer.load())
+    yield servicer
+    servicer.close()
 
 
 async def alone(servicer: ScoringServicer, method: str, request: Message) -> bytes | str:
@@ -91,7 +91,10 @@ async def test_each_part_is_what_its_own_method_says(servicer: ScoringServicer) 
         for truth in truths(len(sentences)):
             expected = dict(parts)
             if truth:
-                items = [pb.AlignmentItem(answer=own, element=truth.element, accept=truth.accept) for own in sentences]
+                items = [
+                    pb.AlignmentItem(answer=sentence, element=truth.element, accept=truth.accept)
+                    for sentence in sentences
+                ]
                 expected["alignment"] = await alone(
                     servicer,
                     "ScoreAlignment",
@@ -106,9 +109,9 @@ async def test_each_part_is_what_its_own_method_says(servicer: ScoringServicer) 
                 for field, part in response.ListFields()
                 if field.name != "missing"
             }
-            read |= {own.part: own.reason for own in response.missing}
+            read |= {part.part: part.reason for part in response.missing}
             assert read == expected, (sentences, truth)
-            assert all(own.message for own in response.missing)
+            assert all(part.message for part in response.missing)
             compared += 1
     assert compared == 24 * 23 + 5 * 7
 
@@ -120,15 +123,15 @@ async def ask(servicer: ScoringServicer, *sentences: str, **fields: Any) -> pb.R
 
 async def test_what_is_missing_says_why_in_the_callers_words(servicer: ScoringServicer) -> None:
     (wordless,) = (
-        own
-        for own in (await ask(servicer, "a stove", ground_truth={"element": "stove", "accept": ["!"]})).missing
-        if own.part == "alignment"
+        part
+        for part in (await ask(servicer, "a stove", ground_truth={"element": "stove", "accept": ["!"]})).missing
+        if part.part == "alignment"
     )
     assert wordless == pb.MissingPart(
         part="alignment", reason="TEXT_EMPTY", message="ground_truth.accept[0]: must hold a word"
     )
     truth = {"element": "stove", "judge": pb.JUDGE_MODEL, "model_answers": ["yes", "y" * 20_000]}
-    (long,) = (own for own in (await ask(servicer, "a", "b", ground_truth=truth)).missing if own.part == "alignment")
+    (long,) = (part for part in (await ask(servicer, "a", "b", ground_truth=truth)).missing if part.part == "alignment")
     assert long.message.startswith("ground_truth.model_answers[1]: has 20,000 characters")
 
 
@@ -140,10 +143,10 @@ async def test_each_sentence_is_read_once(monkeypatch: pytest.MonkeyPatch) -> No
         described.extend(sentences)
         return describe(self, sentences)
 
-    own = ScoringServicer(ScoringSettings(reader_threads=1, reader_cache=0, workers=1))
-    await own.load()
+    servicer = ScoringServicer(ScoringSettings(reader_threads=1, reader_cache=0, workers=1))
+    await servicer.load()
     monkeypatch.setattr(OnnxReader, "describe", counting)
     truth = {"element": "the hot stove", "judge": pb.JUDGE_SEMANTIC}
-    await ask(own, "a hot stove is on", "a child cries", "a hot stove is on", ground_truth=truth)
+    await ask(servicer, "a hot stove is on", "a child cries", "a hot stove is on", ground_truth=truth)
     assert sorted(described) == sorted({"a hot stove is on", "a child cries", "the hot stove"})
-    own.close()
+    servicer.close()

@@ -12,8 +12,9 @@ from scipy import stats
 from statsmodels.stats import inter_rater
 from statsmodels.stats.contingency_tables import cochrans_q
 
+from axia.lexicon import VALUES
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
-from services.scoring.reading.schwartz import GROUPS, VALUES
+from services.scoring.reading.schwartz import GROUPS
 from services.scoring.servicer import ScoringComponent
 from services.scoring.settings import ScoringSettings
 from services.serving.app import channel_options
@@ -338,7 +339,7 @@ async def test_people_are_scored_by_the_judge_that_scores_models(stub: Stub) -> 
     request.judge = scoring_pb2.JUDGE_LEXICAL
     response = await stub.MeasureAgreement(request)
     assert response.ceiling == 1
-    assert [own.score for own in response.annotators] == [1, 1, 1]
+    assert [annotator.score for annotator in response.annotators] == [1, 1, 1]
     assert response.krippendorff_alpha == pytest.approx(0)
     request.judge = scoring_pb2.JUDGE_MODEL
     with pytest.raises(grpc.aio.AioRpcError, match="no model is asked here") as raised:

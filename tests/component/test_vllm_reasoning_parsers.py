@@ -24,10 +24,10 @@ class Words:
         return [VOCABULARY[text]] if text in VOCABULARY else []
 
     def decode(self, ids: Sequence[int] | int, **_: Any) -> str:
-        return "".join(WORDS[own] for own in ([ids] if isinstance(ids, int) else ids))
+        return "".join(WORDS[token] for token in ([ids] if isinstance(ids, int) else ids))
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
-        return VOCABULARY.get(tokens) if isinstance(tokens, str) else [VOCABULARY.get(own) for own in tokens]
+        return VOCABULARY.get(tokens) if isinstance(tokens, str) else [VOCABULARY.get(token) for token in tokens]
 
     @property
     def vocab(self) -> dict[str, int]:

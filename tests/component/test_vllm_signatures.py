@@ -149,7 +149,7 @@ def test_the_fields_that_the_adapter_reads_exist(release: str) -> None:
 def stated_arguments() -> set[str]:
     """Names of the engine's arguments in the dictionaries that the adapter makes of them."""
     functions = [node for node in ast.walk(ADAPTER) if isinstance(node, ast.FunctionDef)]
-    made = [own for own in functions if own.name in ("_defaults", "_cpu_arguments")]
+    made = [function for function in functions if function.name in ("_defaults", "_cpu_arguments")]
     assert len(made) == 2
     return {
         key.value
@@ -174,9 +174,9 @@ def test_the_arguments_that_are_stated_or_refused_are_the_engines(release: str) 
 def test_reasoning_parsers_have_the_methods_that_are_called(release: str) -> None:
     recorded = RECORDED[release]
     assert "engine_based_streaming" in recorded["ReasoningParser"]
-    called = {name: own for name, own in vars(EngineBasedParser).items() if callable(own) and name[0] != "_"}
-    called |= {name: own for name, own in vars(Parser).items() if callable(own) and name[0] != "_"}
+    called = {name: method for name, method in vars(EngineBasedParser).items() if callable(method) and name[0] != "_"}
+    called |= {name: method for name, method in vars(Parser).items() if callable(method) and name[0] != "_"}
     assert len(called) == 6
-    for name, own in called.items():
+    for name, method in called.items():
         owner = "ParserEngineReasoningAdapter" if name == "finish_streaming" else "ReasoningParser"
-        assert recorded[f"{owner}.{name}"] == list(signature(own).parameters)[1:]
+        assert recorded[f"{owner}.{name}"] == list(signature(method).parameters)[1:]

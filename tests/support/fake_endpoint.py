@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from services.inference.engines.engine import Conversation, Message, Piece, Role, Sampling
+from services.inference.engines.engine import Conversation, Delta, Message, Role, Sampling
 from services.inference.engines.openai.engine import OpenAIEngine
 from services.inference.settings import InferenceSettings
 
@@ -168,7 +168,7 @@ async def engine(endpoint: FakeEndpoint, **settings: Any) -> AsyncIterator[OpenA
         await made.close()
 
 
-async def pieces(made: OpenAIEngine, max_tokens: int = 20, conversation: Conversation = ASKED) -> list[Piece]:
+async def deltas(made: OpenAIEngine, max_tokens: int = 20, conversation: Conversation = ASKED) -> list[Delta]:
     """One completion."""
     prepared = await made.prepare(conversation)
-    return [piece async for piece in made.stream(prepared, Sampling(7, 1.0, 0.9, max_tokens))]
+    return [delta async for delta in made.stream(prepared, Sampling(7, 1.0, 0.9, max_tokens))]

@@ -105,7 +105,9 @@ def stream(served: Served) -> None:
 
 def same_seed_same_text(served: Served) -> None:
     first, second = (served.client.detect(PICTURE, seed=7, full_text=True) for _ in range(2))
-    assert [own.text for own in first.completions] == [own.text for own in second.completions]
+    assert [completion.text for completion in first.completions] == [
+        completion.text for completion in second.completions
+    ]
 
 
 def text_alone(served: Served) -> None:
@@ -129,9 +131,9 @@ def interest_isq(served: Served) -> None:
 
 
 def _judged(served: Served, strategy: str) -> None:
-    for own in served.client.judge_interest([PICTURE], TRAITS, strategy=strategy, seed=1).judgements:
-        if own.error is not None and own.error.reason not in NOISE:
-            raise Refused(own.error.reason, own.error.message)
+    for judgement in served.client.judge_interest([PICTURE], TRAITS, strategy=strategy, seed=1).judgements:
+        if judgement.error is not None and judgement.error.reason not in NOISE:
+            raise Refused(judgement.error.reason, judgement.error.message)
 
 
 def description(served: Served) -> None:
@@ -143,9 +145,9 @@ def description(served: Served) -> None:
 
 def judge(served: Served) -> None:
     items = [AlignmentItem(answer="The stove.", element="stove"), AlignmentItem(answer="The cat.", element="stove")]
-    for own in served.client.judge_alignment(items).judgements:
-        if own.error is not None:
-            raise Refused(own.error.reason, own.error.message)
+    for judgement in served.client.judge_alignment(items).judgements:
+        if judgement.error is not None:
+            raise Refused(judgement.error.reason, judgement.error.message)
 
 
 def cancellation(served: Served) -> None:
@@ -193,8 +195,8 @@ def picture_1x1(served: Served) -> None:
 def eight_pictures_at_once(served: Served) -> None:
     with ThreadPoolExecutor(8) as pool:
         pictures = [photograph(seed, (640, 480 - seed)) for seed in range(8)]
-        found = list(pool.map(lambda own: served.client.detect(own, seed=1), pictures))
-    assert all(len(own.completions) == 3 for own in found)
+        found = list(pool.map(lambda picture: served.client.detect(picture, seed=1), pictures))
+    assert all(len(detection.completions) == 3 for detection in found)
 
 
 def special_tokens_are_refused(served: Served) -> None:
@@ -263,7 +265,7 @@ def outcome(served: Served, call: Callable[[Served], None]) -> str:
     try:
         call(served)
     except axia.AxiaError as error:
-        fields = ",".join(own.field for own in getattr(error, "fields", []))
+        fields = ",".join(field.field for field in getattr(error, "fields", []))
         return " ".join(filter(None, [error.reason, fields]))
     except Refused as error:
         return error.reason

@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from training.clip.evaluate import quick_figures
 from training.clip.pairs import Pairs, pair_loader
+from training.saving import save_state
 from training.vlm.learning import Sight, normalise, sprite_loss
 from training.vlm.llava import MEAN, STD
 
@@ -132,13 +133,6 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
 
 
-def write_state(trainer: Trainer, path: Path) -> None:
-    """Save a state so that an interruption never leaves half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(trainer.state(), path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-
-
 def save(trainer: Trainer, folder: Path) -> None:
     """Write a checkpoint in open_clip's layout, weights in bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,9 +177,9 @@ def run(trainer: Trainer, work: Path, workers: int, every: int) -> None:
             trainer.model.visual.output_tokens = True
             trainer.model.train()
         if now - saved > 240:
-            write_state(trainer, work / "clip.pt")
+            save_state(trainer.state(), work / "clip.pt")
             saved = now
-    write_state(trainer, work / "clip.pt")
+    save_state(trainer.state(), work / "clip.pt")
 
 
 def main() -> None:

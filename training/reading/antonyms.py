@@ -34,7 +34,7 @@ _SWAPS = {one: other for pair in _OPPOSITES for one, other in (pair, pair[::-1])
 _ONLY_FROM = ("with", "a", "has", "clear", "full")
 """Words whose opposite by this table would often not be one."""
 _PATTERN = re.compile(
-    r"\b(" + "|".join(sorted((own for own in _SWAPS if own not in _ONLY_FROM), key=len, reverse=True)) + r")\b"
+    r"\b(" + "|".join(sorted((word for word in _SWAPS if word not in _ONLY_FROM), key=len, reverse=True)) + r")\b"
 )
 
 

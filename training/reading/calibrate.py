@@ -100,7 +100,7 @@ def _thresholds(reader: OnnxReader) -> Thresholds:
 
 def _best(candidates: NDArray[np.float64], score: Callable[[float], float]) -> float:
     """The middle of the candidates within 0.005 of the best: the flat top, not a lucky peak."""
-    scores = np.array([score(float(own)) for own in candidates])
+    scores = np.array([score(float(candidate)) for candidate in candidates])
     top = candidates[scores >= scores.max() - _FLAT]
     return round(float(np.median(top)), 2)
 
@@ -109,35 +109,46 @@ def _alignment_kappa(reader: OnnxReader) -> Callable[[float], float]:
     """The mean of κ with three phrasings and with the element alone."""
     scores: dict[int, list[float]] = {0: [], 3: []}
     labels: list[int] = []
-    for own in _concerns():
-        for text, label in alignment_answers(own):
+    for situation in _concerns():
+        for text, label in alignment_answers(situation):
             labels.append(label)
             for phrasings, found in scores.items():
-                pairs = [Pair(text, wanted) for wanted in (own.element, *own.phrasings[:phrasings])]
+                pairs = [Pair(text, wanted) for wanted in (situation.element, *situation.phrasings[:phrasings])]
                 found.append(mean_of_best(compare(reader, pairs).nearness))
     truth = np.array(labels) == 1
     return lambda threshold: float(np.mean([kappa(truth, np.array(found) >= threshold) for found in scores.values()]))
 
 
-def alignment_answers(own: Situation) -> list[tuple[str, int]]:
+def alignment_answers(situation: Situation) -> list[tuple[str, int]]:
     """The answers of a situation with their labels."""
-    return [(text, 1) for text in own.aligned] + [
-        (text, 0) for text in (*own.descriptive, *own.denied, *own.other, *own.quality, *own.refusal, *own.lead_in)
+    return [(text, 1) for text in situation.aligned] + [
+        (text, 0)
+        for text in (
+            *situation.descriptive,
+            *situation.denied,
+            *situation.other,
+            *situation.quality,
+            *situation.refusal,
+            *situation.lead_in,
+        )
     ]
 
 
 def _pair_f1(reader: OnnxReader) -> Callable[[float], float]:
     """F1 of pairs of the same meaning once groups are joined, the mean over authors: some split finer than others."""
     sets = {author: corpus.completion_sets([author]) for author in CALIBRATED}
-    nears = {author: [same_meaning(own.sentences, reader) for own in sets[author]] for author in CALIBRATED}
+    nears = {
+        author: [same_meaning(completion_set.sentences, reader) for completion_set in sets[author]]
+        for author in CALIBRATED
+    }
 
     def f1(author: int, threshold: float) -> float:
         both = found = truth = 0
-        for own, near in zip(sets[author], nears[author], strict=True):
-            groups = link(near.copy(), [[place] for place in range(len(own.sentences))], threshold)
+        for completion_set, near in zip(sets[author], nears[author], strict=True):
+            groups = link(near.copy(), [[place] for place in range(len(completion_set.sentences))], threshold)
             place = {member: number for number, group in enumerate(groups) for member in group}
-            for one, other in itertools.combinations(range(len(own.sentences)), 2):
-                same, joined = own.groups[one] == own.groups[other], place[one] == place[other]
+            for one, other in itertools.combinations(range(len(completion_set.sentences)), 2):
+                same, joined = completion_set.groups[one] == completion_set.groups[other], place[one] == place[other]
                 both, found, truth = both + (same and joined), found + joined, truth + same
         return 2 * both / max(1, found + truth)
 
@@ -153,8 +164,8 @@ def _none(reader: OnnxReader) -> float:
     none = TYPES.index("none")
     probability, truth = reader.describe(sentences).types[:, none], types == none
     wrong = [
-        5 * int(((probability >= own) & ~truth).sum()) + int(((probability < own) & truth).sum())
-        for own in _PROBABILITIES
+        5 * int(((probability >= bound) & ~truth).sum()) + int(((probability < bound) & truth).sum())
+        for bound in _PROBABILITIES
     ]
     scores = 1 - np.array(wrong) / (2 * int(truth.sum()))
     return float(_PROBABILITIES[scores >= scores.max() - _FLAT].max())
@@ -168,13 +179,14 @@ def _nothing(reader: OnnxReader) -> float:
     """
     from training.reading.examples import NOTHING, sentence_examples
 
-    aware = [text for own in _concerns() if own.value_labels for text in own.aligned]
-    plain = [own.text for own in sentence_examples(CALIBRATED) if own.values == NOTHING]
+    aware = [text for situation in _concerns() if situation.value_labels for text in situation.aligned]
+    plain = [example.text for example in sentence_examples(CALIBRATED) if example.values == NOTHING]
     nothing = VALUES_AND_NOTHING.index("nothing")
     concerns, others = reader.describe(aware).values[:, nothing], reader.describe(plain)
     voiced = others.types.argmax(axis=1) == TYPES.index("value_aware")
     scores = [
-        ((concerns <= own).mean() + ((others.values[:, nothing] > own) & ~voiced).mean()) / 2 for own in _PROBABILITIES
+        ((concerns <= bound).mean() + ((others.values[:, nothing] > bound) & ~voiced).mean()) / 2
+        for bound in _PROBABILITIES
     ]
     return float(_PROBABILITIES[np.array(scores) >= max(scores) - _FLAT].max())
 
@@ -195,19 +207,19 @@ def _verdict(reader: OnnxReader) -> float:
 
 
 def _concerns() -> list[Situation]:
-    return [own for own in corpus.situations(CALIBRATED) if not own.nothing]
+    return [situation for situation in corpus.situations(CALIBRATED) if not situation.nothing]
 
 
 def _labelled_pairs() -> tuple[list[Pair], NDArray[np.int64]]:
     pairs, relations = [], []
-    for own in _concerns():
+    for situation in _concerns():
         for texts, relation in (
-            (own.aligned, Relation.SAME),
-            ((*own.descriptive, *own.other), Relation.NEITHER),
-            (own.denied, Relation.CONTRADICTS),
+            (situation.aligned, Relation.SAME),
+            ((*situation.descriptive, *situation.other), Relation.NEITHER),
+            (situation.denied, Relation.CONTRADICTS),
         ):
             for text in texts:
-                pairs += [Pair(text, wanted) for wanted in (own.element, own.phrasings[0])]
+                pairs += [Pair(text, wanted) for wanted in (situation.element, situation.phrasings[0])]
                 relations += [int(relation)] * 2
     return pairs, np.array(relations)
 
@@ -215,11 +227,13 @@ def _labelled_pairs() -> tuple[list[Pair], NDArray[np.int64]]:
 def _labelled_sentences() -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
     from training.reading.examples import NO_TARGET, sentence_examples
 
-    rows = [own for own in sentence_examples(CALIBRATED) if own.type != NO_TARGET and own.values is not None]
+    rows = [
+        example for example in sentence_examples(CALIBRATED) if example.type != NO_TARGET and example.values is not None
+    ]
     return (
-        [own.text for own in rows],
-        np.array([own.type for own in rows]),
-        np.array([own.values for own in rows], dtype=np.float64),
+        [row.text for row in rows],
+        np.array([row.type for row in rows]),
+        np.array([row.values for row in rows], dtype=np.float64),
     )
 
 
@@ -229,9 +243,9 @@ def _labelled_answers() -> tuple[dict[Question, list[str]], NDArray[np.int64]]:
     texts: dict[Question, list[str]] = {question: [] for question in Question}
     verdicts: dict[Question, list[int]] = {question: [] for question in Question}
     questions = {text: question for question, text in QUESTION_TEXTS.items()}
-    for own in answer_examples(CALIBRATED):
-        texts[questions[own.question]].append(own.answer)
-        verdicts[questions[own.question]].append(own.verdict)
+    for example in answer_examples(CALIBRATED):
+        texts[questions[example.question]].append(example.answer)
+        verdicts[questions[example.question]].append(example.verdict)
     return texts, np.concatenate([verdicts[question] for question in Question])
 
 

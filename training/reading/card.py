@@ -23,20 +23,21 @@ _QUESTIONS = ("like", "interest", "judge")
 def render(figures: Mapping[int, Mapping[str, Any]], recipe: Mapping[str, Any]) -> str:
     """The card as Markdown."""
     rows: list[tuple[str, Callable[[Mapping[str, Any]], float | None]]] = [
-        ("alignment, κ with three phrasings", lambda own: own["alignment"]["semantic"]["with_phrasings"]),
-        ("alignment, κ with the element alone", lambda own: own["alignment"]["semantic"]["element_alone"]),
-        ("the same by words (the lexical judge)", lambda own: own["alignment"]["lexical"]["with_phrasings"]),
-        ("same meaning, F1 of pairs", lambda own: own["grouping"]["pair_f1"]),
-        ("right consensus or abstention", lambda own: own["grouping"]["consensus_right"]),
+        ("alignment, κ with three phrasings", lambda measured: measured["alignment"]["semantic"]["with_phrasings"]),
+        ("alignment, κ with the element alone", lambda measured: measured["alignment"]["semantic"]["element_alone"]),
+        ("the same by words (the lexical judge)", lambda measured: measured["alignment"]["lexical"]["with_phrasings"]),
+        ("same meaning, F1 of pairs", lambda measured: measured["grouping"]["pair_f1"]),
+        ("right consensus or abstention", lambda measured: measured["grouping"]["consensus_right"]),
         *((f"{name}, {what}", _of(name, what)) for what in ("right", "opposite") for name in _QUESTIONS),
-        ("response types, macro-F1", lambda own: own["types"].get("macro_f1")),
-        ("values: recall of value-aware answers", lambda own: own["values"]["recall"]),
-        ("values: heaviest right", lambda own: own["values"]["heaviest_right"]),
-        ("values: nothing at stake right", lambda own: own["values"]["nothing_right"]),
+        ("response types, macro-F1", lambda measured: measured["types"].get("macro_f1")),
+        ("values: recall of value-aware answers", lambda measured: measured["values"]["recall"]),
+        ("values: heaviest right", lambda measured: measured["values"]["heaviest_right"]),
+        ("values: nothing at stake right", lambda measured: measured["values"]["nothing_right"]),
     ]
     head = " | ".join(f"author {author}" for author in figures)
     table = "\n".join(
-        f"| {name} | " + " | ".join(_number(read(own)) for own in figures.values()) + " |" for name, read in rows
+        f"| {name} | " + " | ".join(_number(read(measured)) for measured in figures.values()) + " |"
+        for name, read in rows
     )
     return f"""# The reader model
 
@@ -91,7 +92,7 @@ def _origin(recipe: Mapping[str, Any]) -> str:
 
 
 def _of(part: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    return lambda own: own[part].get(name)
+    return lambda measured: measured[part].get(name)
 
 
 def _number(value: float | None) -> str:
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     stored = PACKAGED / "figures.json"
     if given.again:
-        figures = {int(author): own for author, own in json.loads(stored.read_text(encoding="utf-8")).items()}
+        figures = {int(author): measured for author, measured in json.loads(stored.read_text(encoding="utf-8")).items()}
     else:
         language = Language(load_reader(remembered=500_000))
         figures = {author: evaluate(language, author) for author in HELD_OUT}

@@ -57,12 +57,14 @@ class Situation:
     @property
     def value_labels(self) -> tuple[tuple[str, ...], ...]:
         """The author's label of values and those of further annotators; empty where nothing needs attention."""
-        return tuple(own for own in (self.values, *_further_labels().get((self.author, self.element), ())) if own)
+        return tuple(
+            labels for labels in (self.values, *_further_labels().get((self.author, self.element), ())) if labels
+        )
 
     @property
     def heaviest_value(self) -> str:
         """The value that most labels have first, the author's in a tie; empty without a label."""
-        firsts = [own[0] for own in self.value_labels]
+        firsts = [labels[0] for labels in self.value_labels]
         return max(firsts, key=firsts.count) if firsts else ""
 
     @property
@@ -75,7 +77,7 @@ class Situation:
 def _further_labels() -> Mapping[tuple[int, str], list[tuple[str, ...]]]:
     lines = (DATA / "value_labels.jsonl").read_text(encoding="utf-8").splitlines()
     found = map(json.loads, lines)
-    return {(row["author"], row["element"]): [tuple(own) for own in row["annotators"]] for row in found}
+    return {(row["author"], row["element"]): [tuple(groups) for groups in row["annotators"]] for row in found}
 
 
 class Labelled(NamedTuple):

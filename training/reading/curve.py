@@ -31,11 +31,11 @@ _BATCH = 64
 def scores(network: ReaderNetwork, author: int, phrasings: int) -> tuple[np.ndarray, np.ndarray]:
     """The score of each answer of an author's situations, and its label."""
     tokens, pairs, sizes, labels = Tokens(base_folder()), [], [], []
-    for own in corpus.situations([author]):
-        if own.nothing:
+    for situation in corpus.situations([author]):
+        if situation.nothing:
             continue
-        wanted = (own.element, *own.phrasings[:phrasings])
-        for text, label in alignment_answers(own):
+        wanted = (situation.element, *situation.phrasings[:phrasings])
+        for text, label in alignment_answers(situation):
             pairs += [(text, other) for other in wanted]
             sizes.append(len(wanted))
             labels.append(label)
@@ -55,7 +55,7 @@ def measure(authors: Sequence[int], steps: int, seed: int, scored: int) -> dict[
     """Trains on some authors and scores another."""
     network = Trainer(authors, steps, seed, pairs_only=True).run()
     fitted = [scores(network, CALIBRATED[0], phrasings) for phrasings in (3, 0)]
-    threshold = max(_THRESHOLDS, key=lambda own: sum(kappa(labels, found >= own) for found, labels in fitted))
+    threshold = max(_THRESHOLDS, key=lambda bound: sum(kappa(labels, found >= bound) for found, labels in fitted))
     figures: dict[str, float] = {"authors": len(authors), "steps": steps}
     for name, phrasings in (("with_phrasings", 3), ("element_alone", 0)):
         found, labels = scores(network, scored, phrasings)

@@ -40,9 +40,9 @@ def alignment(language: Language, author: int, judge: Judge) -> dict[str, float]
     figures: dict[str, float] = {}
     for name, phrasings in (("with_phrasings", PHRASINGS), ("element_alone", 0)):
         items, labels = [], []
-        for own in corpus.situations([author]):
-            for text, label in alignment_answers(own):
-                items.append(AlignmentItem(text, own.element, own.phrasings[:phrasings]))
+        for situation in corpus.situations([author]):
+            for text, label in alignment_answers(situation):
+                items.append(AlignmentItem(text, situation.element, situation.phrasings[:phrasings]))
                 labels.append(bool(label))
         found = [bool(verdict.aligned) for verdict in language.align(items, judge)]
         figures[name] = kappa(np.array(labels), np.array(found))
@@ -53,31 +53,35 @@ def grouping(language: Language, author: int) -> dict[str, float]:
     """F1 of pairs of the same meaning, and the share of sets with the right consensus or abstention."""
     counts, right = Counter[str](), 0
     sets = corpus.completion_sets([author])
-    for own in sets:
-        consensus = language.summarize(own.sentences, 0.5)
+    for completion_set in sets:
+        consensus = language.summarize(completion_set.sentences, 0.5)
         place = {index: number for number, group in enumerate(consensus.groups) for index in group.members}
-        for one in range(len(own.sentences)):
+        for one in range(len(completion_set.sentences)):
             for other in range(one):
-                truth, found = own.groups[one] == own.groups[other], place[one] == place[other]
+                truth, found = completion_set.groups[one] == completion_set.groups[other], place[one] == place[other]
                 counts["both" if truth and found else "truth" if truth else "found" if found else ""] += 1
-        right += is_right(own, consensus)
+        right += is_right(completion_set, consensus)
     return {
         "pair_f1": 2 * counts["both"] / max(1, 2 * counts["both"] + counts["truth"] + counts["found"]),
         "consensus_right": right / max(1, len(sets)),
     }
 
 
-def is_right(own: CompletionSet, consensus: Consensus) -> bool:
+def is_right(completion_set: CompletionSet, consensus: Consensus) -> bool:
     """Whether a consensus names what the largest labelled group says, or abstains where that is no consensus."""
-    sizes = Counter(own.groups).most_common()
-    largest = [text for text, group in zip(own.sentences, own.groups, strict=True) if group == sizes[0][0]]
-    share = sizes[0][1] / len(own.groups)
-    declined = sum(bool(_REFUSES.search(text)) and "attention" not in text for text in own.sentences)
+    sizes = Counter(completion_set.groups).most_common()
+    largest = [
+        text
+        for text, group in zip(completion_set.sentences, completion_set.groups, strict=True)
+        if group == sizes[0][0]
+    ]
+    share = sizes[0][1] / len(completion_set.groups)
+    declined = sum(bool(_REFUSES.search(text)) and "attention" not in text for text in completion_set.sentences)
     silent = any(is_literally_none(text) or _NOTHING.search(text) for text in largest)
     abstains = (
         share < 0.5
         or (len(sizes) > 1 and sizes[1][1] == sizes[0][1])
-        or 2 * declined >= len(own.sentences)
+        or 2 * declined >= len(completion_set.sentences)
         or (silent and share <= 0.5)
     )
     return consensus.abstain if abstains else not consensus.abstain and consensus.element in largest
@@ -87,18 +91,18 @@ def verdicts(language: Language, author: int, part: corpus.Part, question: Quest
     """Share of right verdicts and of opposites."""
     if part == "judge":
         names = {1: Verdict.YES, 0: Verdict.NO, None: Verdict.UNPARSED}
-        rows = [own._replace(label=names[own.label]) for own in corpus.labelled([author], "judge", "answer", "aligned")]
+        rows = [row._replace(label=names[row.label]) for row in corpus.labelled([author], "judge", "answer", "aligned")]
     else:
-        rows = [own._replace(label=Verdict(own.label)) for own in corpus.labelled([author], part, "answer", "label")]
+        rows = [row._replace(label=Verdict(row.label)) for row in corpus.labelled([author], part, "answer", "label")]
     if not rows:
         return {}
-    found = [own.verdict for own in language.decide(question, [own.text for own in rows])]
+    found = [reading.verdict for reading in language.decide(question, [row.text for row in rows])]
     if part == "judge":  # a judge that declines gives no verdict either
-        found = [Verdict.UNPARSED if own is Verdict.REFUSAL else own for own in found]
+        found = [Verdict.UNPARSED if verdict is Verdict.REFUSAL else verdict for verdict in found]
     pairs = list(zip(rows, found, strict=True))
     return {
-        "right": sum(row.label is own for row, own in pairs) / len(rows),
-        "opposite": sum({row.label, own} == _OPPOSITES for row, own in pairs) / len(rows),
+        "right": sum(row.label is verdict for row, verdict in pairs) / len(rows),
+        "opposite": sum({row.label, verdict} == _OPPOSITES for row, verdict in pairs) / len(rows),
         "n": len(rows),
     }
 
@@ -108,21 +112,35 @@ def types(language: Language, author: int) -> dict[str, float]:
     rows = corpus.labelled([author], "types", "sentence", "type")
     if not rows:
         return {}
-    found = [int(own.type) for own in language.classify([own.text for own in rows])]
-    return {"macro_f1": macro_f1([own.label for own in rows], found, range(6)), "n": len(rows)}
+    found = [int(kind.type) for kind in language.classify([row.text for row in rows])]
+    return {"macro_f1": macro_f1([row.label for row in rows], found, range(6)), "n": len(rows)}
 
 
 def values(language: Language, author: int) -> dict[str, float]:
     """Recall of answers that concern a value, whether the heaviest is right, and "nothing at stake"."""
-    concern = [(own, text) for own in corpus.situations([author]) if own.value_labels for text in own.aligned]
-    plain = [own.text for own in sentence_examples([author]) if own.values is not None and own.values[-1] == 1.0]
+    concern = [
+        (situation, text)
+        for situation in corpus.situations([author])
+        if situation.value_labels
+        for text in situation.aligned
+    ]
+    plain = [
+        example.text
+        for example in sentence_examples([author])
+        if example.values is not None and example.values[-1] == 1.0
+    ]
     found = language.attribute([text for _, text in concern])
-    heaviest = [max(own.values, key=lambda name: own.values[name]) if own.at_stake else "" for own in found]
+    heaviest = [
+        max(attribution.values, key=lambda name: attribution.values[name]) if attribution.at_stake else ""
+        for attribution in found
+    ]
     return {
-        "recall": sum(own.at_stake for own in found) / len(found),
-        "heaviest_right": sum(h == own.heaviest_value for h, (own, _) in zip(heaviest, concern, strict=True))
+        "recall": sum(attribution.at_stake for attribution in found) / len(found),
+        "heaviest_right": sum(
+            h == situation.heaviest_value for h, (situation, _) in zip(heaviest, concern, strict=True)
+        )
         / len(found),
-        "nothing_right": sum(not own.at_stake for own in language.attribute(plain)) / len(plain),
+        "nothing_right": sum(not attribution.at_stake for attribution in language.attribute(plain)) / len(plain),
     }
 
 

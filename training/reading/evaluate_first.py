@@ -70,8 +70,8 @@ def main() -> None:
         figures = measure(read(path))
         print(f"{path.name}  {figures.rate:.3f}  of {figures.answers}")
         if asked.wrong:
-            for own in figures.wrong:
-                print(f"  {own.text!r}\n    label {own.label!r}\n    found {own.found!r}")
+            for miss in figures.wrong:
+                print(f"  {miss.text!r}\n    label {miss.label!r}\n    found {miss.found!r}")
 
 
 if __name__ == "__main__":

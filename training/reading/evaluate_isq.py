@@ -38,9 +38,11 @@ def measure(answers: Sequence[Mapping[str, Any]]) -> Figures:
             wrong += 6 * complete
         else:
             apart = [
-                own for own, label in zip(items, row["scores"], strict=True) if own is None or abs(own - label) > _APART
+                number
+                for number, label in zip(items, row["scores"], strict=True)
+                if number is None or abs(number - label) > _APART
             ]
-            wrong += sum(own is not None for own in apart)
+            wrong += sum(number is not None for number in apart)
             right = not apart
         whole += right
         if not right:
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("--odd", action="store_true", help="print the answers that are not read whole")
     arguments = parser.parse_args()
     kept = [json.loads(line) for line in OTHERS.read_text(encoding="utf-8").splitlines()]
-    sets = {"tests": kept, **{f"author {own}": rows(own, "isq") for own in arguments.authors}}
+    sets = {"tests": kept, **{f"author {author}": rows(author, "isq") for author in arguments.authors}}
     for name, answers in sets.items():
         if answers:
             figures = measure(answers)

@@ -74,12 +74,14 @@ def _foreign(name: str, rows: list[dict[str, str]]) -> None:
         ],
     }
     sys.stdout.write(f"{name}: {len(rows)} answers in {len({row['language'] for row in rows})} languages\n")
-    for group, own in groups.items():
-        found = [foreign_language(row["text"]) for row in own]
-        right = sum(code == row["language"] for code, row in zip(found, own, strict=True))
-        if own:
-            share = sum(map(bool, found)) / len(own)
-            sys.stdout.write(f"    {group:19} found {share:.3f} of {len(own):3}, right code {right / len(own):.3f}\n")
+    for group, of_group in groups.items():
+        found = [foreign_language(row["text"]) for row in of_group]
+        right = sum(code == row["language"] for code, row in zip(found, of_group, strict=True))
+        if of_group:
+            share = sum(map(bool, found)) / len(of_group)
+            sys.stdout.write(
+                f"    {group:19} found {share:.3f} of {len(of_group):3}, right code {right / len(of_group):.3f}\n"
+            )
     missed = [f"{row['language']} {row['text']}" for row in rows if not foreign_language(row["text"])]
     sys.stdout.write(f"    missed: {'; '.join(missed) or 'none'}\n")
 
@@ -98,9 +100,9 @@ def main() -> None:
     older = _texts([*sorted(DATA.glob("author_0_*.jsonl")), *sorted(_MORE.glob("*.jsonl"))])
     _english("older sentences", [text for text in older if text not in not_english])
     for split in ("development", "test"):
-        own = [row for row in labelled if row["split"] == split]
-        _english(f"{split}, English with foreign words", [row["text"] for row in own if row["language"] == "en"])
-        _foreign(f"{split}, foreign", own)
+        of_split = [row for row in labelled if row["split"] == split]
+        _english(f"{split}, English with foreign words", [row["text"] for row in of_split if row["language"] == "en"])
+        _foreign(f"{split}, foreign", of_split)
     _foreign("foreign answers of the authors", [row for row in labelled if row["split"] == "authors"])
     started = time.perf_counter()
     for text in english:

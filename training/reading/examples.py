@@ -88,13 +88,17 @@ class PairSampler:
         self._rng = rng
         self._older = older
         self._situations = corpus.situations(authors)
-        self._concerns = [own for own in self._situations if not own.nothing]
-        self._calm = [own for own in self._situations if own.nothing]
-        self._sets = [own for own in corpus.completion_sets(authors) if len(set(own.groups)) > 1 or len(own.groups) > 1]
-        self._refusals = [text for own in self._situations for text in own.refusal] + [
+        self._concerns = [situation for situation in self._situations if not situation.nothing]
+        self._calm = [situation for situation in self._situations if situation.nothing]
+        self._sets = [
+            completion_set
+            for completion_set in corpus.completion_sets(authors)
+            if len(set(completion_set.groups)) > 1 or len(completion_set.groups) > 1
+        ]
+        self._refusals = [text for situation in self._situations for text in situation.refusal] + [
             row.text for row in corpus.labelled(authors, "types", "sentence", "type") if row.label == 5
         ]
-        self._empty = [text for own in self._situations for text in (*own.quality, *own.lead_in)]
+        self._empty = [text for situation in self._situations for text in (*situation.quality, *situation.lead_in)]
 
     def draw(self) -> PairExample:
         """One pair, in either order."""
@@ -111,82 +115,87 @@ class PairSampler:
             pair = self._pair(self._rng.choice(self._concerns))
         return PairExample(pair.second, pair.first, pair.relation) if self._rng.random() < 0.3 else pair
 
-    def _pair(self, own: Situation) -> PairExample:
+    def _pair(self, situation: Situation) -> PairExample:
         pick, kind = self._rng.choice, self._rng.random()
-        wanted = own.element if self._rng.random() < 0.3 else pick(own.phrasings)
+        wanted = situation.element if self._rng.random() < 0.3 else pick(situation.phrasings)
         if self._rng.random() < 0.25:
-            wanted = pick(own.aligned)
+            wanted = pick(situation.aligned)
         if kind < 0.45:
-            answer = pick([text for text in (*own.aligned, *own.phrasings) if text != wanted])
+            answer = pick([text for text in (*situation.aligned, *situation.phrasings) if text != wanted])
             return PairExample(answer, wanted, Relation.SAME)
         if kind < 0.60:
-            return PairExample(pick(own.descriptive), wanted, Relation.NEITHER)
+            return PairExample(pick(situation.descriptive), wanted, Relation.NEITHER)
         if kind < 0.74:
-            return PairExample(pick(own.other), wanted, Relation.NEITHER)
+            return PairExample(pick(situation.other), wanted, Relation.NEITHER)
         if kind < 0.84:
-            return PairExample(pick(own.denied), wanted, Relation.CONTRADICTS)
+            return PairExample(pick(situation.denied), wanted, Relation.CONTRADICTS)
         if kind < 0.88 and self._calm:
             return PairExample(pick(pick(self._calm).aligned), wanted, Relation.CONTRADICTS)
         if kind < 0.92 and self._empty:
             return PairExample(pick(pick([self._refusals, self._empty])), wanted, Relation.NEITHER)
         stranger = pick(self._concerns)
-        if stranger is own:
-            return PairExample(pick(own.other), wanted, Relation.NEITHER)
+        if stranger is situation:
+            return PairExample(pick(situation.other), wanted, Relation.NEITHER)
         return PairExample(pick(stranger.aligned), wanted, NOT_SAME)
 
     def triple(self) -> TripleExample:
         """Texts that are read alone."""
-        own = self._rng.choice(self._concerns)
-        values = mean_distribution(own.value_labels) if own.value_labels else None
+        situation = self._rng.choice(self._concerns)
+        values = mean_distribution(situation.value_labels) if situation.value_labels else None
         told = TYPES.index("value_aware")
-        rows = [SentenceExample(text, told, values) for text in own.aligned]
-        rows += [SentenceExample(text, NO_TARGET, values) for text in own.phrasings]
+        rows = [SentenceExample(text, told, values) for text in situation.aligned]
+        rows += [SentenceExample(text, NO_TARGET, values) for text in situation.phrasings]
         first, second = self._rng.sample(rows, 2)
         if self._rng.random() < 0.5:
-            return TripleExample(first, second, SentenceExample(self._rng.choice(own.other), told, None))
+            return TripleExample(first, second, SentenceExample(self._rng.choice(situation.other), told, None))
         return TripleExample(
-            first, second, SentenceExample(self._rng.choice(own.descriptive), TYPES.index("descriptive"), NOTHING)
+            first, second, SentenceExample(self._rng.choice(situation.descriptive), TYPES.index("descriptive"), NOTHING)
         )
 
     def _opposite(self) -> PairExample:
         while True:
-            own = self._rng.choice(self._concerns)
-            text = self._rng.choice((*own.aligned, *own.phrasings))
+            situation = self._rng.choice(self._concerns)
+            text = self._rng.choice((*situation.aligned, *situation.phrasings))
             if found := opposites(text):
                 return PairExample(self._rng.choice(found), text, Relation.CONTRADICTS)
 
-    def _calm_pair(self, own: Situation) -> PairExample:
+    def _calm_pair(self, situation: Situation) -> PairExample:
         pick, kind = self._rng.choice, self._rng.random()
-        wanted = pick((*own.phrasings, *own.aligned))
+        wanted = pick((*situation.phrasings, *situation.aligned))
         if kind < 0.45:
             return PairExample(pick(pick(self._calm).aligned), wanted, Relation.SAME)
         if kind < 0.75:
-            return PairExample(pick((*own.denied, *own.other)), wanted, Relation.CONTRADICTS)
-        return PairExample(pick(own.descriptive), wanted, Relation.NEITHER)
+            return PairExample(pick((*situation.denied, *situation.other)), wanted, Relation.CONTRADICTS)
+        return PairExample(pick(situation.descriptive), wanted, Relation.NEITHER)
 
     def _from_set(self) -> PairExample:
-        own = self._rng.choice(self._sets)
-        first, second = self._rng.sample(range(len(own.sentences)), 2)
-        same = own.groups[first] == own.groups[second]
-        return PairExample(own.sentences[first], own.sentences[second], Relation.SAME if same else NOT_SAME)
+        completion_set = self._rng.choice(self._sets)
+        first, second = self._rng.sample(range(len(completion_set.sentences)), 2)
+        same = completion_set.groups[first] == completion_set.groups[second]
+        return PairExample(
+            completion_set.sentences[first], completion_set.sentences[second], Relation.SAME if same else NOT_SAME
+        )
 
 
 def sentence_examples(authors: Sequence[int], older: Sequence[SentenceExample] = ()) -> list[SentenceExample]:
     """Sentences with types and values."""
     found = list(older)
-    for own in corpus.situations(authors):
-        concern = mean_distribution(own.value_labels) if own.value_labels else None
-        kind = "none" if own.nothing else "value_aware"
-        found += [SentenceExample(text, TYPES.index(kind), NOTHING if own.nothing else concern) for text in own.aligned]
-        found += [SentenceExample(text, TYPES.index("descriptive"), NOTHING) for text in own.descriptive]
-        found += [SentenceExample(text, TYPES.index("value_aware"), None) for text in own.other]
-        if own.nothing:
-            found += [SentenceExample(text, TYPES.index("value_aware"), None) for text in own.denied]
+    for situation in corpus.situations(authors):
+        concern = mean_distribution(situation.value_labels) if situation.value_labels else None
+        kind = "none" if situation.nothing else "value_aware"
+        found += [
+            SentenceExample(text, TYPES.index(kind), NOTHING if situation.nothing else concern)
+            for text in situation.aligned
+        ]
+        found += [SentenceExample(text, TYPES.index("descriptive"), NOTHING) for text in situation.descriptive]
+        found += [SentenceExample(text, TYPES.index("value_aware"), None) for text in situation.other]
+        if situation.nothing:
+            found += [SentenceExample(text, TYPES.index("value_aware"), None) for text in situation.denied]
         elif concern:
-            found += [SentenceExample(text, NO_TARGET, concern) for text in (own.element, *own.phrasings)]
-        found += [SentenceExample(text, TYPES.index("quality"), NOTHING) for text in own.quality]
-        found += [SentenceExample(text, TYPES.index("refusal"), NOTHING) for text in own.refusal]
-        found += [SentenceExample(text, TYPES.index("no_answer"), NOTHING) for text in own.lead_in]
+            found += [SentenceExample(text, NO_TARGET, concern) for text in (situation.element, *situation.phrasings)]
+        found += [SentenceExample(text, TYPES.index("quality"), NOTHING) for text in situation.quality]
+        found += [SentenceExample(text, TYPES.index("refusal"), NOTHING) for text in situation.refusal]
+        found += [SentenceExample(text, TYPES.index("no_answer"), NOTHING) for text in situation.lead_in]
     for text, label in corpus.labelled(authors, "types", "sentence", "type"):
         found += [SentenceExample(text, label, None if label == TYPES.index("value_aware") else NOTHING)] * 2
     return found

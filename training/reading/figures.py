@@ -16,9 +16,9 @@ def kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 def macro_f1(truth: Sequence[int], found: Sequence[int], classes: Sequence[int]) -> float:
     """The mean of the F1 of the classes that occur."""
     scores = []
-    for own in classes:
-        right = sum(a == b == own for a, b in zip(truth, found, strict=True))
-        total = sum(a == own for a in truth) + sum(b == own for b in found)
-        if any(a == own for a in truth):
+    for label in classes:
+        right = sum(a == b == label for a, b in zip(truth, found, strict=True))
+        total = sum(a == label for a in truth) + sum(b == label for b in found)
+        if any(a == label for a in truth):
             scores.append(2 * right / total)
     return sum(scores) / len(scores)

@@ -29,7 +29,7 @@ def older_pairs() -> list[PairExample]:
     for row in _rows("author_0_alignment.jsonl"):
         if row["split"] == "train":
             relation = int(Relation.SAME) if row["label"] else NOT_SAME
-            found += [PairExample(row["answer"], own, relation) for own in (row["element"], *row["accept"][:1])]
+            found += [PairExample(row["answer"], wording, relation) for wording in (row["element"], *row["accept"][:1])]
     for row in _rows("author_0_same_meaning.jsonl"):
         if row["split"] == "train":
             found.append(PairExample(row["first"], row["second"], int(Relation.SAME) if row["label"] else NOT_SAME))

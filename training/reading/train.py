@@ -34,6 +34,7 @@ from training.reading.examples import (
 from training.reading.network import Outputs, ReaderNetwork
 from training.reading.older import older_pairs, older_sentences
 from training.reading.perturb import perturbed
+from training.saving import save_state
 
 ExampleT = TypeVar("ExampleT")
 
@@ -62,9 +63,9 @@ class Tokens:
         """Ids, mask and segments of a batch."""
         encodings = self._tokenizer.encode_batch(list(texts))
         return {
-            "input_ids": torch.tensor([own.ids for own in encodings]),
-            "attention_mask": torch.tensor([own.attention_mask for own in encodings]),
-            "token_type_ids": torch.tensor([own.type_ids for own in encodings]),
+            "input_ids": torch.tensor([encoding.ids for encoding in encodings]),
+            "attention_mask": torch.tensor([encoding.attention_mask for encoding in encodings]),
+            "token_type_ids": torch.tensor([encoding.type_ids for encoding in encodings]),
         }
 
 
@@ -89,24 +90,27 @@ def _halves(examples: Sequence[ExampleT], first: int) -> tuple[Sequence[ExampleT
 
 def step_loss(network: ReaderNetwork, tokens: Tokens, batch: "Batch") -> Tensor:
     """The loss of one step: the sum over the tasks."""
-    read = network(**tokens([(own.first, own.second) for own in batch.pairs]))
-    loss = relation_loss(read.relation, torch.tensor([own.relation for own in batch.pairs]))
+    read = network(**tokens([(pair.first, pair.second) for pair in batch.pairs]))
+    loss = relation_loss(read.relation, torch.tensor([pair.relation for pair in batch.pairs]))
     if batch.sentences:
         columns = zip(*batch.triples, strict=True)
-        sentences = [own for column in columns for own in column] + list(batch.sentences)
+        sentences = [sentence for column in columns for sentence in column] + list(batch.sentences)
         # Apart, since each batch is as long as its longest text.
-        parts = [network(**tokens([own.text for own in part])) for part in _halves(sentences, 3 * len(batch.triples))]
+        parts = [
+            network(**tokens([sentence.text for sentence in part]))
+            for part in _halves(sentences, 3 * len(batch.triples))
+        ]
         loss = loss + VECTOR_WEIGHT * vector_loss(parts[0].vector, len(batch.triples))
-        read = Outputs(*(torch.cat(own) for own in zip(*parts, strict=True)))
+        read = Outputs(*(torch.cat(outputs) for outputs in zip(*parts, strict=True)))
         loss = loss + functional.cross_entropy(
-            read.type, torch.tensor([own.type for own in sentences]), ignore_index=NO_TARGET
+            read.type, torch.tensor([sentence.type for sentence in sentences]), ignore_index=NO_TARGET
         )
-        valued = [row for row, own in enumerate(sentences) if own.values is not None]
+        valued = [row for row, sentence in enumerate(sentences) if sentence.values is not None]
         targets = torch.tensor([sentences[row].values for row in valued])
         loss = loss + functional.cross_entropy(read.values[valued], targets)
     if batch.answers:
-        read = network(**tokens([(own.question, own.answer) for own in batch.answers]))
-        loss = loss + functional.cross_entropy(read.verdict, torch.tensor([own.verdict for own in batch.answers]))
+        read = network(**tokens([(answer.question, answer.answer) for answer in batch.answers]))
+        loss = loss + functional.cross_entropy(read.verdict, torch.tensor([answer.verdict for answer in batch.answers]))
     return loss
 
 
@@ -131,7 +135,7 @@ class Trainer:
         self._answers = [] if pairs_only else answer_examples(authors)
         # Words that no author used keep the meaning that they had.
         self._network.encoder.embeddings.word_embeddings.weight.requires_grad_(requires_grad=False)
-        self._learned = [own for own in self._network.parameters() if own.requires_grad]
+        self._learned = [parameter for parameter in self._network.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(self._learned, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1
@@ -187,11 +191,7 @@ class Trainer:
             "order": self._rng.getstate(),
             "dropout": torch.get_rng_state(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        # A process that is ended while it saves leaves the earlier state whole.
-        partial.replace(path)
+        save_state(state, path)
 
     def _resume(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
@@ -221,17 +221,22 @@ def _batches(
 ) -> list[Batch]:
     """The examples of some steps; those of a step are of like length, so that little of it is padding."""
     pairs = [sampler.draw() for _ in range(_BUCKETS * PAIRS)]
-    pairs = [own._replace(first=perturbed(own.first, rng), second=perturbed(own.second, rng)) for own in pairs]
-    some = [own._replace(text=perturbed(own.text, rng)) for own in _some(sentences, _BUCKETS * SENTENCES, rng)]
-    answered = [own._replace(answer=perturbed(own.answer, rng)) for own in _some(answers, _BUCKETS * ANSWERS, rng)]
+    pairs = [pair._replace(first=perturbed(pair.first, rng), second=perturbed(pair.second, rng)) for pair in pairs]
+    some = [
+        sentence._replace(text=perturbed(sentence.text, rng))
+        for sentence in _some(sentences, _BUCKETS * SENTENCES, rng)
+    ]
+    answered = [
+        answer._replace(answer=perturbed(answer.answer, rng)) for answer in _some(answers, _BUCKETS * ANSWERS, rng)
+    ]
     triples = [sampler.triple() for _ in range(_BUCKETS * TRIPLES)] if sentences else []
     parts = [
-        _shuffled_slices(sorted(pairs, key=lambda own: len(own.first) + len(own.second)), rng),
-        _shuffled_slices(sorted(triples, key=lambda own: max(len(text.text) for text in own)), rng),
-        _shuffled_slices(sorted(some, key=lambda own: len(own.text)), rng),
-        _shuffled_slices(sorted(answered, key=lambda own: len(own.answer)), rng),
+        _shuffled_slices(sorted(pairs, key=lambda pair: len(pair.first) + len(pair.second)), rng),
+        _shuffled_slices(sorted(triples, key=lambda triple: max(len(text.text) for text in triple)), rng),
+        _shuffled_slices(sorted(some, key=lambda sentence: len(sentence.text)), rng),
+        _shuffled_slices(sorted(answered, key=lambda answer: len(answer.answer)), rng),
     ]
-    return [Batch(*own) for own in zip(*parts, strict=True)]
+    return [Batch(*batch_parts) for batch_parts in zip(*parts, strict=True)]
 
 
 def _shuffled_slices(examples: Sequence[ExampleT], rng: random.Random) -> list[Sequence[ExampleT]]:

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from training.saving import save_state
 from training.vlm import llava
 from training.vlm.asking import LocalAsker
 from training.vlm.conversations import ROLE_FRAME_TASKS, SECOND_FRAME_TASKS, THIRD_FRAME_TASKS
@@ -150,7 +151,6 @@ class Trainer:
 
     def save_state(self, path: Path) -> None:
         """Write all that is needed to go on."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "recipe": asdict(self.recipe),
             "stage": self.stage,
@@ -161,8 +161,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
-        torch.save(state, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+        save_state(state, path)
 
     def load_state(self, path: Path) -> None:
         """Go on from a saved state.

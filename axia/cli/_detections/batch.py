@@ -46,7 +46,7 @@ def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, 
     """
     given = pictures_at(batch.options.paths)
     batch.truths.tell_unmatched(given.pictures)
-    mean = Mean(several=batch.truths.own or len(given.pictures) > 1) if batch.truths.known else None
+    mean = Mean(several=batch.truths.by_picture or len(given.pictures) > 1) if batch.truths.known else None
     code, complete = int(given.missing), False
     file = out or resume
     try:
@@ -171,6 +171,6 @@ def _concerns_all(error: Exception, *, own_truth: bool) -> bool:
     from axia.errors import ConnectionFailed, InvalidRequest, NotFound, Unauthenticated
 
     if isinstance(error, InvalidRequest):
-        own = ("image", "ground_truth.element", "ground_truth.accept") if own_truth else ("image",)
-        return bool(error.fields) and not any(part in field.field for field in error.fields for part in own)
+        of_picture = ("image", "ground_truth.element", "ground_truth.accept") if own_truth else ("image",)
+        return bool(error.fields) and not any(part in field.field for field in error.fields for part in of_picture)
     return isinstance(error, ConnectionFailed | NotFound | Unauthenticated)

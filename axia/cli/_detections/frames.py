@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from axia.cli._output import SUFFIXES
+from axia.cli._images.paths import pictures_in
 
 WHAT_TO_GIVE = "give a video file, a folder with pictures, or a camera's number or address (rtsp:// or http://)"
 """What ends a message about a source."""
 
 _POLL_S = 0.2
-_PATIENCE_MS = 10_000
+_TIMEOUT_MS = 10_000
 _ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
 """How addresses of cameras begin. They are the user's own; servers never fetch any."""
 _SECRETS = re.compile(r"^(\w+://)(?:[^/?@]*:(?!\d+(?:[/?]|$))\S*@|[^/?]*@)?([^?]*)(\?)?.*$", re.DOTALL)
@@ -105,8 +105,8 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
     except ImportError:
         raise SourceError("video files and cameras need OpenCV: pip install opencv-python-headless") from None
     if address:
-        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE_MS]
-        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, patience)
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, timeouts)
     else:
         capture = cv2.VideoCapture(int(name) if name.isdecimal() and camera else name)
     if not capture.isOpened():
@@ -126,15 +126,6 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
 def without_password(address: str) -> str:
     """An address as it may be shown."""
     return _SECRETS.sub(lambda found: f"{found[1]}{found[2]}{'?…' if found[3] else ''}", address)
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures right in a folder, by name; hidden files are none."""
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
 
 
 def _coming(folder: Path, over: threading.Event) -> Iterator[Path]:

@@ -40,10 +40,10 @@ class Truths:
     @property
     def known(self) -> bool:
         """Whether completions are judged at all."""
-        return self.own or self._for_all is not None
+        return self.by_picture or self._for_all is not None
 
     @property
-    def own(self) -> bool:
+    def by_picture(self) -> bool:
         """Whether each picture has a truth of its own."""
         return self._rows is not None
 

@@ -24,7 +24,7 @@ class Mean:
     def add(self, detection: "Detection") -> None:
         """A picture was answered, judged or not."""
         scores = [reading.alignment.score for reading in detection.readings if reading.alignment]
-        known = [own for own in scores if own is not None]
+        known = [score for score in scores if score is not None]
         self.unjudged += len(detection.completions) - len(known)
         if known:
             self._pictures.append((sum(known), len(known)))

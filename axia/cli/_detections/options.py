@@ -39,24 +39,26 @@ class DetectOptions:
     @classmethod
     def of_command(cls, given: dict[str, Any]) -> "DetectOptions":
         """Options as typer has them: paths as such, enumerations as members, lists that may be None."""
-        plain: dict[str, Any] = {name: str(own) if isinstance(own, Path) else own for name, own in given.items()}
+        plain: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in given.items()
+        }
         plain |= {name: list(plain[name] or ()) for name in ("paths", "temperature", "accept")}
         return cls(**plain)
 
     def as_json(self) -> dict[str, Any]:
         """What a file has of them."""
-        return {name: self._with_paths(name, own, written) for name, own in asdict(self).items()}
+        return {name: self._with_paths(name, value, written) for name, value in asdict(self).items()}
 
     @classmethod
     def of_json(cls, saved: dict[str, Any]) -> "DetectOptions":
         """Options from a file."""
-        return cls(**{name: cls._with_paths(name, own, path_of) for name, own in saved.items()})
+        return cls(**{name: cls._with_paths(name, value, path_of) for name, value in saved.items()})
 
     @staticmethod
-    def _with_paths(name: str, own: Any, change: Callable[[str], str]) -> Any:
+    def _with_paths(name: str, value: Any, change: Callable[[str], str]) -> Any:
         if name == "paths":
-            return list(map(change, own))
-        return change(own) if name in ("truths", "card") and own is not None else own
+            return list(map(change, value))
+        return change(value) if name in ("truths", "card") and value is not None else value
 
     def sampling(self) -> dict[str, Any]:
         """The arguments of `axia.Client.detect` beside picture and ground truth."""

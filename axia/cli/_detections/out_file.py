@@ -80,7 +80,7 @@ def load(path: Path) -> Saved:
         folder = path_of(request["folder"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise _bad(f"{path} can't be read: give a file that `axia detect --out` wrote") from None
-    if folder != os.getcwd() and any(not Path(own).is_absolute() for own in options.paths):
+    if folder != os.getcwd() and any(not Path(name).is_absolute() for name in options.paths):
         raise _bad(f"{path} was begun in {folder}, and its paths are relative: go on there")
     kept, done = [lines[0]], {}
     for line in lines[1:]:

@@ -93,7 +93,7 @@ class DetectionTable:
             marks = [marked(score) for score in scores(detection)]
         readings: list[Reading | None] = [*detection.readings] or [None] * len(detection.completions)
         said = zip(marks, detection.completions, readings, strict=True)
-        rows = [(mark, answer_of(own), _kind(reading) if kinds else "") for mark, own, reading in said]
+        rows = [(mark, answer_of(completion), _kind(reading) if kinds else "") for mark, completion, reading in said]
         _print_below(out, rows, "")
         _print_below(out, [("=", consensus_of(detection), "")], "bold")
         further = []
@@ -155,5 +155,5 @@ def _kind(reading: "Reading | None") -> str:
 
 def _values(detection: "Detection") -> str:
     """The values that the answers concern, the heaviest first."""
-    weights = sorted(detection.values.items(), key=lambda own: -own[1])
+    weights = sorted(detection.values.items(), key=lambda weighted: -weighted[1])
     return ", ".join(f"{printable(name)} {weight:.2f}" for name, weight in weights if weight >= _LEAST_WEIGHT)

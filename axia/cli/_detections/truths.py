@@ -118,7 +118,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 def _is_text(value: object) -> bool:
     """Whether there is something to read, and no half of a character, as JSON can spell it."""
-    return isinstance(value, str) and bool(value.strip()) and not any("\ud800" <= own <= "\udfff" for own in value)
+    return isinstance(value, str) and bool(value.strip()) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _bad(message: str) -> typer.BadParameter:

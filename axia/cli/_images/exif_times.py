@@ -24,7 +24,7 @@ def captured_at(date_time: object, offset: object) -> datetime | None:
         return None
     zone = _zone(found[7] or "") or _zone(_text(offset))
     try:
-        moment = datetime(*(int(own or 0) for own in found.groups()[:6]), tzinfo=zone)  # type: ignore[arg-type, misc]  # six numbers
+        moment = datetime(*(int(digits or 0) for digits in found.groups()[:6]), tzinfo=zone)  # type: ignore[arg-type, misc]  # six numbers
         moment.astimezone(UTC)  # at the end of 9999 there may be none
         return moment if zone else moment.astimezone()
     except (ValueError, OverflowError):

@@ -53,18 +53,24 @@ def pictures_at(paths: Iterable[str], *, tell_skipped: bool = True) -> Given:
     return Given(pictures, missing)
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures right in a folder, by name; hidden files are none."""
+    return sorted(file for file in folder.iterdir() if _is_picture(file.name) and file.is_file())
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
 def _below(path: str) -> _Folder:
     pictures: list[str] = []
     skipped: list[str] = []
     for root, folders, files in os.walk(path):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            ending = Path(name).suffix.lower()
-            if name.startswith("."):
-                continue
-            if ending in SUFFIXES:
+            if _is_picture(name):
                 pictures.append(str(Path(root, name)))
-            elif ending in _OTHER_PICTURES:
+            elif Path(name).suffix.lower() in _OTHER_PICTURES and not name.startswith("."):
                 skipped.append(os.path.relpath(Path(root, name), path))
     return _Folder(sorted(pictures), sorted(skipped))
 

@@ -97,7 +97,7 @@ class SavedPictures:
         if not isinstance(read, dict):
             return {}
         # A name with a folder in it is none that axia wrote.
-        return {name: own for name, own in read.items() if isinstance(own, str) and Path(name).name == name}
+        return {name: digest for name, digest in read.items() if isinstance(digest, str) and Path(name).name == name}
 
     def _write_list(self) -> None:
         (self._folder / _LIST).write_text(json.dumps(self._hashes, indent=1) + "\n", encoding="utf-8")

@@ -48,21 +48,21 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
 
     found = load_detections(path, "DETECTIONS")
     known = load_truths(truths) if truths else None
-    several = len({_prompt(own) for own in found}) > 1
+    several = len({_prompt(detection) for detection in found}) > 1
     rows: list[Row] = []
     asked: list[str] = []
     untold: dict[str, None] = {}
-    for own in found:
-        truth = _truth(own, known)
+    for detection in found:
+        truth = _truth(detection, known)
         if truth is None:
-            untold[own.image.path or own.image.sha256] = None
+            untold[detection.image.path or detection.image.sha256] = None
             continue
-        for completion in own.completions:
+        for completion in detection.completions:
             item = AlignmentItem(
                 answer=completion.first_sentence[:READ_CHARS], element=truth.element, accept=truth.accept
             )
-            rows.append(Row(item, None, own.image.sha256, own.model, {}))
-            asked.append(f"{own.model}, {_prompt(own)}" if several else own.model)
+            rows.append(Row(item, None, detection.image.sha256, detection.model, {}))
+            asked.append(f"{detection.model}, {_prompt(detection)}" if several else detection.model)
     if not rows:
         message = f"none of the pictures in {path} has a truth: give one with --truths, for paths as they are there"
         raise typer.BadParameter(message, param_hint="--truths")
@@ -80,12 +80,12 @@ def _truth(detection: "Detection", known: Mapping[Path, Truth] | None) -> Truth 
     if known is not None:
         path = detection.image.path
         return known.get(Path(path).resolve()) if path else None
-    own = detection.provenance.ground_truth
-    return None if own is None else Truth(own.element, own.accept)
+    saved = detection.provenance.ground_truth
+    return None if saved is None else Truth(saved.element, saved.accept)
 
 
 def _prompt(detection: "Detection") -> str:
     """The prompts' names, or the beginning of their hashes."""
     asked = detection.provenance
-    prompts = [own for own in (asked.prompt, asked.system_prompt) if own is not None]
-    return " + ".join(own.id or f"own text {own.sha256[:8]}" for own in prompts)
+    prompts = [prompt for prompt in (asked.prompt, asked.system_prompt) if prompt is not None]
+    return " + ".join(prompt.id or f"own text {prompt.sha256[:8]}" for prompt in prompts)

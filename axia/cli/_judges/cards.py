@@ -41,9 +41,9 @@ def figures_of(card: "JudgeCard", name: "JudgeName", revision: str, path: Path) 
     Raises:
         typer.BadParameter: If the card has another judge, or another revision of it.
     """
-    found = next((own for own in card.judges if own.name == name), None)
+    found = next((judge for judge in card.judges if judge.name == name), None)
     if found is None:
-        there = ", ".join(str(own.name) for own in card.judges)
+        there = ", ".join(str(judge.name) for judge in card.judges)
         raise typer.BadParameter(
             f"{path} has no figures of the judge {name}, only of {there}: run `axia judges audit` with that judge",
             param_hint=_OPTION,
@@ -109,7 +109,7 @@ def check(client: "Client", path: Path, name: "JudgeName") -> "JudgeFigures":
     from axia.judges.asking import revision_of
 
     card = load(path)
-    if name not in [own.name for own in card.judges]:
+    if name not in [judge.name for judge in card.judges]:
         return figures_of(card, name, "", path)  # refuses, and needs no server for it
     try:
         return figures_of(card, name, revision_of(client, name), path)

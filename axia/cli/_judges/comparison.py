@@ -42,7 +42,8 @@ def load_models(paths: Sequence[Path], truths: Path | None) -> list[_Answers]:
             found.append((model, number, _Answers(model, [row.item for row in rows], [row.picture for row in rows])))
     times = Counter(model for model, _, _ in found)
     answers = [
-        own._replace(model=f"{model}, file {number}") if times[model] > 1 else own for model, number, own in found
+        answers._replace(model=f"{model}, file {number}") if times[model] > 1 else answers
+        for model, number, answers in found
     ]
     if len(answers) < _FEWEST:
         raise typer.BadParameter("there is one model alone: give files of detections by two models or more")
@@ -58,22 +59,22 @@ def compare_models(client: "Client", answers: Sequence[_Answers], judge: "Judge"
     """
     from axia.inputs import ModelScores
 
-    judged = [_judged(client, own, judge) for own in answers]
+    judged = [_judged(client, of_model, judge) for of_model in answers]
     common = set.intersection(*(set(scored) for scored in judged))
     if not common:
         raise typer.BadParameter("the files have no picture in common whose answers can be judged")
-    for own, scored in zip(answers, judged, strict=True):
-        if left_out := len(set(own.pictures) - common):
-            complain(f"{own.model}: {left_out} pictures are left out, for another model has no answer to judge")
-        if unread := len(own.pictures) - sum(map(len, scored.values())):
-            complain(f"{own.model}: {unread} answers could not be judged and are left out")
+    for of_model, scored in zip(answers, judged, strict=True):
+        if left_out := len(set(of_model.pictures) - common):
+            complain(f"{of_model.model}: {left_out} pictures are left out, for another model has no answer to judge")
+        if unread := len(of_model.pictures) - sum(map(len, scored.values())):
+            complain(f"{of_model.model}: {unread} answers could not be judged and are left out")
     scores = [
         ModelScores(
-            model=own.model,
+            model=of_model.model,
             picture_ids=tuple(picture for picture in sorted(common) for _ in scored[picture]),
             scores=tuple(score for picture in sorted(common) for score in scored[picture]),
         )
-        for own, scored in zip(answers, judged, strict=True)
+        for of_model, scored in zip(answers, judged, strict=True)
     ]
     comparison = client.scoring.compare_models(scores)
     if json:
@@ -82,13 +83,13 @@ def compare_models(client: "Client", answers: Sequence[_Answers], judge: "Judge"
         _print(comparison, judge)
 
 
-def _judged(client: "Client", own: _Answers, judge: "Judge") -> dict[str, list[int]]:
+def _judged(client: "Client", answers: _Answers, judge: "Judge") -> dict[str, list[int]]:
     """The scores that are set, by picture."""
     found: dict[str, list[int]] = {}
-    for begin in range(0, len(own.items), _PER_CALL):
+    for begin in range(0, len(answers.items), _PER_CALL):
         part = slice(begin, begin + _PER_CALL)
-        scores = client.scoring.score_alignment(own.items[part], judge=judge).scores
-        for picture, score in zip(own.pictures[part], scores, strict=True):
+        scores = client.scoring.score_alignment(answers.items[part], judge=judge).scores
+        for picture, score in zip(answers.pictures[part], scores, strict=True):
             if score.score is not None:
                 found.setdefault(picture, []).append(score.score)
     return found
@@ -103,9 +104,9 @@ def _print(comparison: "ModelComparison", judge: str) -> None:
     table.add_column("model", overflow="fold")
     for name in ("alignment", "interval", "completions"):
         table.add_column(name, justify="right", no_wrap=True)
-    for own in comparison.models:
-        interval = f"{own.interval.low:.2f}–{own.interval.high:.2f}" if own.interval else "—"
-        table.add_row(printable(own.model), f"{own.mean:.2f}", interval, str(own.completions))
+    for model in comparison.models:
+        interval = f"{model.interval.low:.2f}–{model.interval.high:.2f}" if model.interval else "—"
+        table.add_row(printable(model.model), f"{model.mean:.2f}", interval, str(model.completions))
     out.print(table)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("first", overflow="fold")

@@ -24,7 +24,7 @@ def judge_names(models: Sequence[str] | None, samples: int, structured: bool) ->
     return [
         JudgeName(judge="lexical"),
         JudgeName(judge="semantic"),
-        *(JudgeName(judge="model", model=own, samples=samples, structured=structured) for own in asked),
+        *(JudgeName(judge="model", model=model, samples=samples, structured=structured) for model in asked),
     ]
 
 
@@ -48,7 +48,7 @@ def ask_all(
     from axia.judges.asking import JudgeName, ask
 
     said, code = [], 0
-    everybody = [*names, *(JudgeName(judge="model", model=own, recorded=True) for own in recorded)]
+    everybody = [*names, *(JudgeName(judge="model", model=model, recorded=True) for model in recorded)]
     with _progress(len(everybody) * len(rows.rows)) as advance:
         for name in everybody:
             answers = [row.judge_answers[name.model] for row in rows.rows] if name.recorded else []

@@ -25,18 +25,18 @@ def print_card(card: "JudgeCard") -> None:
     about = f" about {labels.pictures:,} pictures" if labels.pictures else ""
     out.print(f"{labels.answers:,} labelled answers{about}, {labels.aligned:,} aligned: {printable(labels.file)}")
     table = _table("judge", "κ", "precision", "recall", "F1", "scored")
-    for own in card.judges:
-        figures = map(_figure, (own.kappa, own.precision, own.recall, own.f1))
-        style = "bold" if own.name == card.recommended else None
-        table.add_row(printable(str(own.name)), *figures, f"{own.scored:,}", style=style)
+    for judge in card.judges:
+        figures = map(_figure, (judge.kappa, judge.precision, judge.recall, judge.f1))
+        style = "bold" if judge.name == card.recommended else None
+        table.add_row(printable(str(judge.name)), *figures, f"{judge.scored:,}", style=style)
     out.print(table)
-    if any(own.scored < labels.answers for own in card.judges):
+    if any(judge.scored < labels.answers for judge in card.judges):
         table = _table("without a verdict", "unparsed", "other language", "failed")
-        for own in card.judges:
-            counts = (own.unparsed, own.other_language, own.failed)
-            table.add_row(printable(str(own.name)), *(_share(count, labels.answers) for count in counts))
+        for judge in card.judges:
+            counts = (judge.unparsed, judge.other_language, judge.failed)
+            table.add_row(printable(str(judge.name)), *(_share(count, labels.answers) for count in counts))
         out.print(table)
-    means = [(own.name, own.corrected) for own in card.judges if own.corrected]
+    means = [(judge.name, judge.corrected) for judge in card.judges if judge.corrected]
     if means:
         _, first = means[0]
         units = "pictures" if labels.pictures else "answers"
@@ -52,7 +52,7 @@ def print_card(card: "JudgeCard") -> None:
     if card.recommended is None:
         out.print("no judge is recommended")
     else:
-        best = next(own for own in card.judges if own.name == card.recommended)
+        best = next(judge for judge in card.judges if judge.name == card.recommended)
         out.print(f"recommended: {printable(best.validity())}", style="bold")
     for warning in card.warnings:
         out.print(f"note: {printable(warning)}")
@@ -75,21 +75,21 @@ def print_alignments(
 
     for group in dict.fromkeys(saved.asked):
         table = _table("judge", "alignment", "κ", "answers", "unscored", "pictures")
-        places = [place for place, own in enumerate(saved.asked) if own == group]
+        places = [place for place, asked in enumerate(saved.asked) if asked == group]
         pictures = [saved.rows.rows[place].picture for place in places]
-        for own, kappa in zip(said, validity, strict=True):
-            sums = by_cluster([own.scores[place] for place in places], pictures)
+        for verdicts, kappa in zip(said, validity, strict=True):
+            sums = by_cluster([verdicts.scores[place] for place in places], pictures)
             trials = sum(size for _, size in sums)
             mean = sum(aligned for aligned, _ in sums) / trials if trials else None
             found = Estimate(value=mean, interval=share_interval(sums, clustered=True))
             counts = {"answers": len(places), "unscored": len(places) - trials, "pictures": len(set(pictures))}
             if json:
-                who = {"asked": group, "judge": own.name, "revision": own.revision}
+                who = {"asked": group, "judge": verdicts.name, "revision": verdicts.revision}
                 print_json({**who, "alignment": found, "kappa": kappa, **counts})
             else:
                 unscored = _share(counts["unscored"], len(places))
                 figures = (_figure(found), _figure(kappa), f"{len(places):,}", unscored, f"{counts['pictures']:,}")
-                table.add_row(printable(str(own.name)), *figures)
+                table.add_row(printable(str(verdicts.name)), *figures)
         if not json:
             console().print(printable(group), style="bold")
             console().print(table)

@@ -47,7 +47,7 @@ def overall(answers: "Sequence[PreferenceAnswer]", scores: "PreferenceScores") -
 
 def names_of(assessments: "Sequence[Preference]") -> tuple[str, str]:
     """What the two are called: by their form where that is what differs."""
-    forms = ["structured" if own.plan.structured else "free" for own in assessments]
+    forms = ["structured" if assessment.plan.structured else "free" for assessment in assessments]
     return ("first", "second") if forms[0] == forms[1] else (forms[0], forms[1])
 
 
@@ -78,9 +78,9 @@ def print_comparison(
         table.add_column("\nrefused", justify="right", no_wrap=True)
     for heading in ("differ-\nence", "95%\ninterval", "pairs in\nkeywords"):
         table.add_column(heading, justify="right", no_wrap=True)
-    by_value = [{own.value: own for own in side.scores} for side in scores]
-    differences = {own.value: own for own in comparison.differences}
-    for value in [own for own in by_value[0] if own in by_value[1]]:
+    by_value = [{score.value: score for score in side.scores} for side in scores]
+    differences = {difference.value: difference for difference in comparison.differences}
+    for value in [name for name in by_value[0] if name in by_value[1]]:
         cells = [cell for side in by_value for cell in _side(side[value])]
         table.add_row(printable(value), *cells, *_difference(differences.get(value)))
     if comparison.overall is not None:
@@ -124,7 +124,7 @@ def _overall_in_words(name: str, side: "dict[str, Any]") -> str:
 
 
 def _in_words(names: tuple[str, str], comparison: "PreferenceComparison") -> str:
-    moved = [own.value for own in comparison.differences if own.adjusted_p_value < _SURE]
+    moved = [difference.value for difference in comparison.differences if difference.adjusted_p_value < _SURE]
     said = (
         f"The difference is {names[1]} minus {names[0]}, in percentage points over the pictures about which both say "
         "yes or no; its interval is Newcombe's, clustered by keyword."
@@ -133,7 +133,7 @@ def _in_words(names: tuple[str, str], comparison: "PreferenceComparison") -> str
         said += f" They differ in {', '.join(map(printable, moved))} ({_TEST}, Holm, p < {_SURE:g})."
     elif comparison.differences:
         said += " No value differs more than chance explains, which does not show that they agree: see the intervals."
-    if any(0 < own.keywords < _FEWEST_KEYWORDS for own in comparison.differences):
+    if any(0 < difference.keywords < _FEWEST_KEYWORDS for difference in comparison.differences):
         said += f" In a value of fewer than {_FEWEST_KEYWORDS} keywords the test can't find a difference."
     if (whole := comparison.overall) is not None:
         said += f" Over all values: {0.0 - whole.difference:+.1f} points, p {whole.p_value:.2g} ({_TEST})."

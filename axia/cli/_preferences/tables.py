@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def _level(scores: "PreferenceScores") -> str:
     """The confidence level of the intervals."""
-    level = next((own.interval.level for own in scores.scores if own.interval), 0.95)
+    level = next((score.interval.level for score in scores.scores if score.interval), 0.95)
     return f"{100 * level:g}%"
 
 

@@ -1,7 +1,7 @@
-"""What an engine does for the inference service, without how it does it.
+"""The interface between the inference service and its engines: `Engine`, and what goes in and out of one.
 
 An engine prepares a conversation once, however many completions are sampled from it, and then streams each completion
-as pieces of text. Closing a stream frees the engine at once.
+as deltas of text. Closing a stream frees the engine at once.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -50,26 +50,28 @@ class Conversation:
 
     def turns(self) -> list[tuple[Role, list[str | Picture]]]:
         """Who says each turn, and its texts and pictures in their order; a turn without pictures is one text."""
-        first_user = next((index for index, own in enumerate(self.messages) if own.role is Role.USER), 0)
+        first_user = next((index for index, message in enumerate(self.messages) if message.role is Role.USER), 0)
         shown: dict[int, list[Picture]] = {}
         for picture in self.pictures:
             shown.setdefault(first_user if picture.message is None else picture.message, []).append(picture)
-        return [(own.role, _parts(own.text, shown.get(index, ()))) for index, own in enumerate(self.messages)]
+        return [
+            (message.role, _parts(message.text, shown.get(index, ()))) for index, message in enumerate(self.messages)
+        ]
 
 
 def _parts(text: str, pictures: Sequence[Picture]) -> list[str | Picture]:
     parts: list[str | Picture] = []
     position = 0
     for picture in pictures:
-        parts += [_piece(text, position, picture.after_chars), picture]
+        parts += [_segment(text, position, picture.after_chars), picture]
         position = picture.after_chars
-    parts.append(_piece(text, position, len(text)))
+    parts.append(_segment(text, position, len(text)))
     return [part for part in parts if part] or [text]
 
 
-def _piece(text: str, start: int, end: int) -> str:
-    piece = text[start:end]
-    return piece.removeprefix("\n") if start else piece  # the line break that parted two pieces
+def _segment(text: str, start: int, end: int) -> str:
+    segment = text[start:end]
+    return segment.removeprefix("\n") if start else segment  # the line break that parted two segments
 
 
 @dataclass(frozen=True)
@@ -103,23 +105,23 @@ Finish = Literal["stop", "length", "reasoning"]
 tokens went into reasoning that the engine doesn't show."""
 
 
-class Piece(NamedTuple):
-    """A piece of a completion as it comes out of the engine."""
+class Delta(NamedTuple):
+    """What one step of an engine adds to a completion."""
 
     text: str
     """What was added; may be empty."""
     tokens: int
     """Tokens that were added."""
     finish: Finish | None = None
-    """Set on the last piece."""
+    """Set on the last delta."""
     queued_s: float | None = None
-    """Seconds that the completion waited before it was scheduled, where the engine knows; set on the first piece."""
+    """Seconds that the completion waited before it was scheduled, where the engine knows; set on the first delta."""
     prompt_tokens: int | None = None
-    """Tokens of the prompt, where the engine learns them with its answer; set on any piece."""
+    """Tokens of the prompt, where the engine learns them with its answer; set on any delta."""
     reasoning: str = ""
     """What was added to the model's reasoning, where the engine or the endpoint gives that apart."""
     used: Sampling | None = None
-    """How the completion is sampled, where that is not as it was asked; set on any piece."""
+    """How the completion is sampled, where that is not as it was asked; set on any delta."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class Engine(Protocol):
     async def prepare(self, conversation: Conversation) -> Prepared:
         """Applies the model's template and processes the picture."""
 
-    def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Samples one completion. Closing the generator (`aclose`) aborts it."""
 
     def load(self) -> EngineLoad:

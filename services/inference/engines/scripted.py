@@ -20,7 +20,6 @@ held to a JSON Schema has to be JSON in the file.
 import asyncio
 import random
 import re
-import time
 from collections.abc import AsyncGenerator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -34,15 +33,16 @@ from services.inference.engines.answer_format import unwrapped
 from services.inference.engines.engine import (
     AnswerFormat,
     Conversation,
+    Delta,
     EngineLoad,
     ModelDescription,
-    Piece,
     Prepared,
     Role,
     Sampling,
 )
+from services.inference.engines.queue import CompletionQueue
 from services.inference.settings import InferenceSettings
-from services.serving.errors import FailedPrecondition, ResourceExhausted
+from services.serving.errors import FailedPrecondition
 
 _WORD = re.compile(r"\s*\S+\s*?")
 _PICTURE_TOKENS = 64
@@ -142,8 +142,7 @@ class ScriptedEngine:
     def __init__(self, settings: InferenceSettings) -> None:
         self._settings = settings
         self._path = settings.answers or Path()
-        self._running = asyncio.Semaphore(settings.max_running)
-        self._load = EngineLoad(0, 0)
+        self._queue = CompletionQueue(settings.max_running, settings.max_queue)
 
     async def start(self) -> None:
         """Reads the file."""
@@ -170,10 +169,7 @@ class ScriptedEngine:
 
     def admit(self, completions: int) -> None:
         """Applies the queue bound as the real engine does."""
-        if sum(self._load) + completions > self._settings.max_queue:
-            raise ResourceExhausted(
-                "the queue of this model is full; try again shortly", reason="QUEUE_FULL", retry_after_s=1.0
-            )
+        self._queue.admit(completions)
 
     async def prepare(self, conversation: Conversation) -> Prepared:
         """Counts words, and 64 tokens for each picture."""
@@ -181,32 +177,22 @@ class ScriptedEngine:
         asked = next(m.text for m in reversed(conversation.messages) if m.role is Role.USER)
         return Prepared(words + _PICTURE_TOKENS * len(conversation.pictures), asked)
 
-    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Says the chosen text word by word."""
-        queued = time.perf_counter()
-        self._count(waiting=1)
-        try:
-            await self._running.acquire()
-        finally:
-            self._count(waiting=-1)
-        self._count(running=1)
-        try:
-            waited_s: float | None = time.perf_counter() - queued
+        async with self._queue.place() as waited:
+            waited_s: float | None = waited
             await asyncio.sleep(self._script.first_token_ms / 1000)
             said = self._script.choose(str(prepared.handle), sampling)
             words = _WORD.findall(_held(said, sampling.answer_format) if sampling.answer_format else said)
             for word in words[: sampling.max_tokens]:
-                yield Piece(word, 1, queued_s=waited_s)
+                yield Delta(word, 1, queued_s=waited_s)
                 waited_s = None
                 await asyncio.sleep(self._script.token_ms / 1000)
-            yield Piece("", 0, "length" if len(words) > sampling.max_tokens else "stop", queued_s=waited_s)
-        finally:
-            self._count(running=-1)
-            self._running.release()
+            yield Delta("", 0, "length" if len(words) > sampling.max_tokens else "stop", queued_s=waited_s)
 
     def load(self) -> EngineLoad:
         """Streams that are open."""
-        return self._load
+        return self._queue.load
 
     async def watch(self) -> None:
         """Never dies."""
@@ -214,6 +200,3 @@ class ScriptedEngine:
 
     async def close(self) -> None:
         """Holds nothing."""
-
-    def _count(self, *, running: int = 0, waiting: int = 0) -> None:
-        self._load = EngineLoad(self._load.running + running, self._load.waiting + waiting)

@@ -6,7 +6,7 @@ itself and leaves out what comes before it: headings, "Sure!", labels, list mark
 first sentence of the text, whatever it says. With both, reasoning is kept apart.
 
 The end is reported only when no further text could move it, unless that text shows that all before it was reasoning
-(see `reasoning`). How a text is cut into pieces makes no difference, and each character is looked at a bounded number
+(see `reasoning`). How a text is cut into deltas makes no difference, and each character is looked at a bounded number
 of times.
 """
 
@@ -53,7 +53,7 @@ class _News:
 
 
 class FirstSentence:
-    """Reads a text in pieces until its first sentence is over, or to its end.
+    """Reads a text in deltas until its first sentence is over, or to its end.
 
     A text that has nothing but openings, such as "Sure!", is not left without a sentence: its last opening is it.
 
@@ -92,14 +92,14 @@ class FirstSentence:
         """Index behind the sentence in the text without its reasoning; None if the sentence may still go on."""
         return self._scanner.end
 
-    def add(self, piece: str) -> None:
-        """Reads the next piece."""
-        for part in self._splitter.add(piece):
+    def add(self, delta: str) -> None:
+        """Reads the next delta."""
+        for part in self._splitter.add(delta):
             self._take(part)
 
-    def add_reasoning(self, piece: str) -> None:
+    def add_reasoning(self, delta: str) -> None:
         """Takes what an engine gives apart as reasoning."""
-        self._think(piece)
+        self._think(delta)
 
     def finish(self) -> FoundSentence:
         """Tells what was found, once nothing will follow."""

@@ -52,7 +52,7 @@ class Part(NamedTuple):
 
 
 class ReasoningSplitter:
-    """Reads a text in pieces and tells its parts; each character is looked at a bounded number of times."""
+    """Reads a text in deltas and tells its parts; each character is looked at a bounded number of times."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -66,9 +66,9 @@ class ReasoningSplitter:
         """Whether the text so far ends within reasoning."""
         return self._thinking
 
-    def add(self, piece: str) -> Iterator[Part]:
-        """Tells the parts that a piece completes."""
-        text, position = self._held + piece, 0
+    def add(self, delta: str) -> Iterator[Part]:
+        """Tells the parts that a delta completes."""
+        text, position = self._held + delta, 0
         for tag in _TAG.finditer(text):
             yield from self._part(text[position : tag.start()])
             position = tag.end()

@@ -5,25 +5,12 @@ left out, and the next begins behind it. Where further text decides, it waits at
 that the total time is linear in the text's length.
 """
 
-from collections.abc import Callable
-
 from services.inference.sentence import openings
-from services.inference.sentence.ends import (
-    CLOSERS,
-    LOOKED_AHEAD,
-    LOOKED_BACK,
-    OPENERS,
-    TERMINATORS,
-    Mark,
-    ends_sentence,
-    ends_with_list_marker,
-    is_unspaced,
-    may_be_joined,
-    tail,
-)
+from services.inference.sentence.ends import LOOKED_BACK, TERMINATORS, ends_with_list_marker, tail
 from services.inference.sentence.line_starts import START_WINDOW, ends_answer, start_of_line
 from services.inference.sentence.parts import JsonAnswer, Quotation
 from services.inference.sentence.repeated_question import RepeatedQuestion
+from services.inference.sentence.stops import StopScanner, is_emoji
 
 _MARKUP = frozenset("#*_`>-=|~•+:：.…")
 _LEAST_WORDS_BEFORE_EMOJI = 3
@@ -34,7 +21,7 @@ _WRAPPED = 48
 
 
 class Scanner:
-    """Reads a text in pieces.
+    """Reads a text in deltas.
 
     Args:
         answer_only: Whether what comes before the answer is left out.
@@ -66,13 +53,13 @@ class Scanner:
         self._small: bool | None = None
         self._quotation = Quotation()
         self._json: JsonAnswer | None = None
-        self._look, self._stop, self._closing, self._opened = -1, -1, False, False
-        """At a mark: how far is read, where it ends, whether its terminators are read, and openers behind it."""
+        self._stop: StopScanner | None = None
+        """At a terminator or an emoji."""
 
-    def add(self, piece: str) -> None:
-        """Reads the next piece."""
+    def add(self, delta: str) -> None:
+        """Reads the next delta."""
         if self.end is None:
-            self._chars.extend(piece)
+            self._chars.extend(delta)
             self._advance()
 
     def finish(self) -> None:
@@ -109,8 +96,8 @@ class Scanner:
                 going = self._skip_start()
             elif self._json is not None:
                 going = self._read_json(self._json)
-            elif self._look >= 0:
-                going = self._decide()
+            elif self._stop is not None:
+                going = self._decide(self._stop)
             else:
                 going = self._read()
             if not going:
@@ -202,8 +189,8 @@ class Scanner:
         """What a character that is neither letter, digit nor space means; None if it is only to be read on."""
         position = self._position
         self._last = position
-        if char in TERMINATORS or (self._words >= _LEAST_WORDS_BEFORE_EMOJI and _is_emoji(char)):
-            self._look = position
+        if char in TERMINATORS or (self._words >= _LEAST_WORDS_BEFORE_EMOJI and is_emoji(char)):
+            self._stop = StopScanner(self._chars, position, self._begin, says=self._words > 0, small=bool(self._small))
             return True
         if self._quotation.closes(char):
             return self._close_quotation(char)
@@ -321,70 +308,15 @@ class Scanner:
 
     # At a terminator.
 
-    def _decide(self) -> bool:
+    def _decide(self, scanner: StopScanner) -> bool:
         """Whether the unit ends at the terminators or emoji here; False if that is not known yet, or the end is."""
         start = self._position
-        emoji = self._chars[start] not in TERMINATORS
-        if self._stop < 0 and not self._find_stop(emoji=emoji):
+        stop = scanner.find(complete=self._complete)
+        if stop is None:
             return False
-        rest = "".join(self._chars[self._stop : self._stop + LOOKED_AHEAD])
-        unspaced = is_unspaced(self._chars[start])
-        if not unspaced and (not rest or rest[0].isspace()):
-            if not self._find_next(start):
-                return False
-        elif not (unspaced or emoji or self._complete) and len(rest) < LOOKED_AHEAD and may_be_joined(rest):
-            return False
-        stop = self._stop
-        following = "".join(self._chars[self._look : self._look + 1]).strip()
-        if emoji:
-            ends = following.isupper() and rest[:1].isspace()
-        else:
-            begin = max(self._begin, start - LOOKED_BACK)
-            mark = Mark(
-                before=tail("".join(self._chars[begin:start]), cut=begin > self._begin),
-                says=self._words > 0,
-                small=bool(self._small),
-                terminators="".join(self._chars[start : min(start + 3, stop)]),
-                last=self._chars[stop - 1],
-                rest=rest,
-                following=following,
-            )
-            ends = ends_sentence(mark)
-        self._look, self._stop, self._closing, self._opened = -1, -1, False, False
-        self._position, self._last = stop, stop - 1
-        return self._settle(start, stop, ends=ends)
-
-    def _find_stop(self, *, emoji: bool) -> bool:
-        """Finds the end of the run of terminators with the closers behind; False if more may follow."""
-        if not self._closing:
-            self._look = self._skip(self._look, _is_emoji if emoji else TERMINATORS.__contains__)
-            if self._look == len(self._chars) and not self._complete:
-                return False
-            self._closing = True
-        if not emoji:
-            self._look = self._skip(self._look, CLOSERS.__contains__)
-            if self._look == len(self._chars) and not self._complete:
-                return False
-        self._stop = self._look
-        return True
-
-    def _find_next(self, start: int) -> bool:
-        """Finds the first character of what follows; False if it is not there yet."""
-        while self._look < len(self._chars):
-            char = self._chars[self._look]
-            if char == "\n" and (self._opened or not self._is_list_marker(start)):
-                return True
-            if not char.isspace():
-                if char not in OPENERS:
-                    return True
-                self._opened = True
-            self._look += 1
-        return self._complete
-
-    def _is_list_marker(self, stop: int) -> bool:
-        begin = max(self._begin, stop - LOOKED_BACK)
-        before = "".join(self._chars[begin:stop])
-        return ends_with_list_marker(tail(before, cut=begin > self._begin) + self._chars[stop])
+        self._stop = None
+        self._position, self._last = stop.end, stop.end - 1
+        return self._settle(start, stop.end, ends=stop.ends_sentence)
 
     def _settle(self, start: int, stop: int, *, ends: bool) -> bool:
         """Takes a decision with regard to an open quotation, within which no sentence ends; whether to go on."""
@@ -397,12 +329,3 @@ class Scanner:
             quotation.pending = stop if quotation.pending is None else quotation.pending
             return True
         return self._end_unit(stop) if ends else True
-
-    def _skip(self, position: int, kind: Callable[[str], bool]) -> int:
-        while position < len(self._chars) and kind(self._chars[position]):
-            position += 1
-        return position
-
-
-def _is_emoji(char: str) -> bool:
-    return "\u2600" <= char <= "\u27bf" or "\U0001f000" <= char <= "\U0001faff" or char in "\ufe0f\u200d"

@@ -24,7 +24,7 @@ def check_stops(stops: Sequence[str]) -> None:
 
 
 class StopTexts:
-    """Passes a text on in pieces until one of some texts is in it. How it is cut into pieces makes no difference.
+    """Passes a text on in deltas until one of some texts is in it. How it is cut into deltas makes no difference.
 
     What may be the beginning of a stop text is held back until it is known.
     """
@@ -35,13 +35,13 @@ class StopTexts:
         self.reached = False
         """Whether a stop text was in the text; nothing is passed on from then."""
 
-    def add(self, piece: str) -> str:
-        """What can be passed on once this piece is known."""
+    def add(self, delta: str) -> str:
+        """What can be passed on once this delta is known."""
         if not self._stops:
-            return piece
+            return delta
         if self.reached:
             return ""
-        text = self._held + piece
+        text = self._held + delta
         found = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=-1)
         if found >= 0:
             self.reached, self._held = True, ""

@@ -113,7 +113,7 @@ def score_persona(
     for change in changes:
         by_platform.setdefault(change.platform, []).append(change)
     return PersonaScore(
-        changes, tuple(_platform(name, own, level, resamples, seed) for name, own in by_platform.items())
+        changes, tuple(_platform(name, changes, level, resamples, seed) for name, changes in by_platform.items())
     )
 
 
@@ -132,12 +132,12 @@ def mean_interval(values: Sequence[float], level: float, resamples: int, seed: i
     """
     if len(values) < 2:  # noqa: PLR2004 - one value says nothing of its spread
         return None
-    own = np.sort(np.asarray(values, dtype=np.float64))
-    mean, error = float(own.mean()), float(own.std(ddof=1)) / math.sqrt(len(own))
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    mean, error = float(ordered.mean()), float(ordered.std(ddof=1)) / math.sqrt(len(ordered))
     tail = (1 - level) / 2
-    student = float(stats.t.ppf(1 - tail, len(own) - 1))
+    student = float(stats.t.ppf(1 - tail, len(ordered) - 1))
     low, high = -student, student
-    studentized = _studentized(own, mean, resamples, seed) if error else None
+    studentized = _studentized(ordered, mean, resamples, seed) if error else None
     if studentized is not None and len(studentized):
         drawn_low, drawn_high = np.quantile(studentized, (tail, 1 - tail))
         low, high = min(low, float(drawn_low)), max(high, float(drawn_high))

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from axia.lexicon import VALUES
 from services.scoring.reading.labels import Verdict
-from services.scoring.reading.schwartz import GROUPS, VALUES, check_value
+from services.scoring.reading.schwartz import GROUPS, check_value
 from services.scoring.statistics.intervals import (
     DEFAULT_LEVEL,
     Interval,
@@ -174,7 +175,9 @@ def score_preference(
     for index, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
         value = answer.value if answer.value in counts else check_value(f"answers[{index}].value", answer.value)
         counts[value][answer.keyword][verdict] += 1
-    scores = _ranked([_score(value, own, level, resamples, seed) for value, own in counts.items() if own])
+    scores = _ranked(
+        [_score(value, by_keyword, level, resamples, seed) for value, by_keyword in counts.items() if by_keyword]
+    )
     return _profile(scores, tuple(verdicts))
 
 
@@ -184,8 +187,11 @@ def _score(
     total = sum(by_keyword.values(), Counter[Verdict]())
     answers, yes, decided = total.total(), total[Verdict.YES], total[Verdict.YES] + total[Verdict.NO]
     bootstrap = decided and resamples > 1 and "" not in by_keyword  # a single resample has no spread
-    said = {keyword: (own[Verdict.YES], own[Verdict.YES] + own[Verdict.NO]) for keyword, own in by_keyword.items()}
-    every = {keyword: (own[Verdict.YES], own.total()) for keyword, own in by_keyword.items()}
+    said = {
+        keyword: (counts[Verdict.YES], counts[Verdict.YES] + counts[Verdict.NO])
+        for keyword, counts in by_keyword.items()
+    }
+    every = {keyword: (counts[Verdict.YES], counts.total()) for keyword, counts in by_keyword.items()}
     return PreferenceScore(
         value=value,
         answers=answers,
@@ -225,7 +231,7 @@ def _bootstrap_keywords(
     Statistician 69 (2015) 371. None where all keywords have the same share, for resamples then show no spread.
     """
     # Sorted, so that the order of the answers does not count.
-    rows = sorted((own[Verdict.YES], own[Verdict.YES] + own[Verdict.NO]) for own in by_keyword.values())
+    rows = sorted((counts[Verdict.YES], counts[Verdict.YES] + counts[Verdict.NO]) for counts in by_keyword.values())
     table = np.array([row for row in rows if row[1]], dtype=np.float64)
     if len({yes / decided for yes, decided in table.tolist()}) < 2:  # noqa: PLR2004 - one share has no spread
         return None

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from axia.lexicon import VALUES
 from services.scoring.protocols.preference import PreferenceAnswer
 from services.scoring.reading.labels import Verdict
-from services.scoring.reading.schwartz import VALUES, check_value
+from services.scoring.reading.schwartz import check_value
 from services.scoring.statistics.intervals import (
     DEFAULT_LEVEL,
     Interval,
@@ -92,13 +93,13 @@ def compare_preferences(
     one, other = _by_item("first", first, verdicts[0]), _by_item("second", second, verdicts[1])
     tables: dict[str, dict[_Cluster, Counter[_Pair]]] = {value: {} for value in VALUES}
     pairs = undecided = 0
-    for (value, item), own in one.items():
+    for (value, item), judged in one.items():
         partner = other.get((value, item))
         if partner is not None:
             pairs += 1
-            if own.verdict in _DECIDED and partner.verdict in _DECIDED:
-                cluster = _Cluster(value, own.keyword)
-                tables[value].setdefault(cluster, Counter())[own.verdict, partner.verdict] += 1
+            if judged.verdict in _DECIDED and partner.verdict in _DECIDED:
+                cluster = _Cluster(value, judged.keyword)
+                tables[value].setdefault(cluster, Counter())[judged.verdict, partner.verdict] += 1
             else:
                 undecided += 1
     found = [_difference(value, by_cluster, level) for value, by_cluster in tables.items() if by_cluster]

@@ -130,8 +130,8 @@ def judge_by_model(items: Sequence[AlignmentItem], reader: Reader | None) -> tup
     """
     said = [item.model_answer for item in items]
     found = {
-        answer: _by_model(answer, own.verdict)
-        for answer, own in zip(said, read_verdicts(reader, Question.JUDGE, said), strict=True)
+        answer: _by_model(answer, read_verdict.verdict)
+        for answer, read_verdict in zip(said, read_verdicts(reader, Question.JUDGE, said), strict=True)
     }
     return tuple(found[answer] for answer in said)
 

@@ -156,7 +156,9 @@ def _labelled(text: str, question: Question) -> Verdict | None:
     lines = [line for line in _LINE.finditer(text) if wanted.fullmatch(line["label"].strip())]
     found = {verdict for line in lines if (verdict := _word(line["value"], question))}
     numbers = [line["value"] for line in lines if _AMOUNT.fullmatch(line["value"])]
-    if any(not _NUMBER.fullmatch(own) for own in numbers) or (numbers and _OTHER_SCALE.search(_BINARY.sub("", text))):
+    if any(not _NUMBER.fullmatch(number) for number in numbers) or (
+        numbers and _OTHER_SCALE.search(_BINARY.sub("", text))
+    ):
         return Verdict.UNPARSED
     if len(found) != 1:
         return None
@@ -197,7 +199,7 @@ def words_of_json(text: str) -> str:
     Empty for anything else, and where a field holds a word or a number: what it says depends on the field's name
     ({"dislike": "no"}), and it may turn the sentences round ({"like": "hardly", "reason": ...}).
     """
-    fields = [own for own in _fields(text) if own[0].strip().casefold() not in _CONFIDENCE]
+    fields = [field for field in _fields(text) if field[0].strip().casefold() not in _CONFIDENCE]
     sentences = [value for _, value in fields if isinstance(value, str) and len(value.split()) >= _FEWEST_WORDS]
     empty = [value for _, value in fields if value is None or str(value).strip().casefold() in _NO_ANSWER]
     plain = len(sentences) + len(empty) == len(fields) and not any(_OPPOSITE_KEY.search(key) for key, _ in fields)

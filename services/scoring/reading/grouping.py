@@ -19,9 +19,6 @@ A group that declines is never the consensus, and "nothing needs attention" only
 that hears it looks away.
 """
 
-import math
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +27,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from axia.grouping import by_form, entropy_bits, most_usual
 from services.scoring.reading.labels import Relation
 from services.scoring.reading.model import Pair, Reader
 from services.scoring.reading.nearness import compare
@@ -47,7 +45,6 @@ _MAYBE_OPPOSED, _OPPOSED = 0.5, 0.7
 keeps them apart, however near their vectors are: "on" and "off"."""
 _ROUNDING = 1e-9
 """Sums of nearness that differ by less are a tie."""
-_ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
 
 @dataclass(frozen=True)
@@ -119,21 +116,6 @@ class Consensus:
         return self.abstain_reason is not None
 
 
-def normalise(sentence: str) -> str:
-    """The form in which two sentences are compared: no case, no outer punctuation, no leading article, single spaces.
-
-    >>> normalise('"The  Child!"')
-    'child'
-    """
-    folded = " ".join(unicodedata.normalize("NFKC", sentence).casefold().split())
-    start, end = 0, len(folded)
-    while start < end and not folded[start].isalnum():
-        start += 1
-    while end > start and not folded[end - 1].isalnum():
-        end -= 1
-    return _ARTICLE.sub("", folded[start:end])
-
-
 def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader | None = None) -> Consensus:
     """Groups sentences, by meaning where a reader is given, and says what they agree on.
 
@@ -142,10 +124,8 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader
         abstain_threshold: 0 to 1.
         reader: For `GroupBy.SEMANTIC`; without it sentences are grouped by `GroupBy.LEXICAL`.
     """
-    by_form: dict[str, list[int]] = {}
-    for index, sentence in enumerate(sentences):
-        by_form.setdefault(normalise(sentence), []).append(index)
-    forms, members = list(by_form), list(by_form.values())
+    places_of_forms = by_form(sentences)
+    forms, members = list(places_of_forms), list(places_of_forms.values())
     kinds: Sequence[TypedResponse | None] = [None] * len(forms)
     joined = _Joined([[place] for place in range(len(forms))], np.eye(len(forms)))
     if reader is not None:
@@ -154,10 +134,12 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader
         kinds = typed = ResponseTypeClassifier(reader).classify(spoken)
         joined = _join(spoken, members, typed, reader)
     groups, represented = [], []
-    for places in sorted(joined.groups, key=lambda own: (-sum(len(members[place]) for place in own), min(own))):
+    for places in sorted(
+        joined.groups, key=lambda places: (-sum(len(members[place]) for place in places), min(places))
+    ):
         indexes = sorted(index for place in places for index in members[place])
-        place = _medoid(sorted(places), [len(own) for own in members], joined.near)
-        wording, _ = Counter(sentences[index] for index in members[place]).most_common(1)[0]
+        place = _medoid(sorted(places), [len(form_places) for form_places in members], joined.near)
+        wording = most_usual(sentences[index] for index in members[place])
         kind = kinds[place]
         share = len(indexes) / len(sentences)
         groups.append(
@@ -170,7 +152,7 @@ def summarise(sentences: Sequence[str], abstain_threshold: float, reader: Reader
         groups=tuple(groups),
         element="" if reason else groups[0].representative,
         agreement=groups[0].share,
-        entropy_bits=abs(sum(-group.share * math.log2(group.share) for group in groups)),
+        entropy_bits=entropy_bits(group.share for group in groups),
         abstain_reason=reason,
         grouped_by=GroupBy.LEXICAL if reader is None else GroupBy.SEMANTIC,
     )
@@ -206,11 +188,11 @@ def _join(forms: list[str], members: list[list[int]], kinds: Sequence[TypedRespo
     groups: list[list[int]] = []
     near = np.eye(len(forms))
     for shared in (ResponseType.NONE, ResponseType.REFUSAL):
-        if own := [place for place, kind in enumerate(kinds) if kind.type is shared]:
-            groups.append(own)
+        if alike := [place for place, kind in enumerate(kinds) if kind.type is shared]:
+            groups.append(alike)
             # These were not compared, so how near they are is told by their vectors alone.
-            vectors = reader.describe([forms[place] for place in own]).vectors
-            near[np.ix_(own, own)] = vectors @ vectors.T
+            vectors = reader.describe([forms[place] for place in alike]).vectors
+            near[np.ix_(alike, alike)] = vectors @ vectors.T
     open_forms = [
         place
         for place, kind in enumerate(kinds)
@@ -270,7 +252,7 @@ def link(near: NDArray[np.float64], members: Sequence[list[int]], threshold: flo
 
     A group's nearness to another is that of their two farthest forms.
     """
-    groups = [list(own) for own in members]
+    groups = [list(member) for member in members]
     while len(groups) > 1:
         one, other = np.unravel_index(int(near.argmax()), near.shape)
         if near[one, other] < threshold:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum, IntEnum
 from types import MappingProxyType
 
-from services.scoring.reading.schwartz import VALUES
+from axia.lexicon import VALUES
 
 
 class Relation(IntEnum):

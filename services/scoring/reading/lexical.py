@@ -122,7 +122,7 @@ class Said:
         """How many of its words have one of these keys."""
         alone, sets = self._counts
         return sum(map(alone.__getitem__, alone.keys() & keys)) + sum(
-            count for own, count in sets if not own.isdisjoint(keys)
+            count for word_keys, count in sets if not word_keys.isdisjoint(keys)
         )
 
     @functools.cached_property

@@ -228,8 +228,8 @@ class OnnxReader:
             }
             logits = self._session.run(list(tasks), feed)
             return tuple(
-                own[0] if task == _VECTOR else _softmax(own[0] / self._settings.temperatures[task])
-                for task, own in zip(tasks, logits, strict=True)
+                output[0] if task == _VECTOR else _softmax(output[0] / self._settings.temperatures[task])
+                for task, output in zip(tasks, logits, strict=True)
             )
 
         if self._pool is None or len(encodings) == 1:

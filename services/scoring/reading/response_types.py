@@ -108,5 +108,5 @@ class ResponseTypeClassifier:
         if best == none and (row[none] < self._reader.thresholds.none or _EXCEPTION.search(sentence)):
             # "None" keeps a robot from looking, so the runner-up is the safer reading.
             best = int(row[1:none].argmax()) + 1
-        probabilities = tuple(float(own) for own in row[1:])
+        probabilities = tuple(float(figure) for figure in row[1:])
         return TypedResponse(ResponseType(best), float(row[best]) if best else 0.0, probabilities)

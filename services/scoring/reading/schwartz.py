@@ -1,36 +1,19 @@
-"""Schwartz's ten basic values and their four higher-order groups, by name.
+"""Schwartz's four higher-order groups of the ten values, and the names that requests give a value.
 
 Source: S. H. Schwartz, "Universals in the content and structure of values", Advances in Experimental Social Psychology
 25 (1992). Hedonism shares elements of openness to change and self-enhancement there; it counts towards openness to
-change here, so that each value is in one group.
+change here, as in axia's lexicon, so that each value is in one group.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from axia.lexicon import VALUES, load_lexicon
 from services.serving.errors import InvalidArgument
 
-VALUES: tuple[str, ...] = (
-    "self-direction",
-    "universalism",
-    "benevolence",
-    "stimulation",
-    "power",
-    "achievement",
-    "hedonism",
-    "conformity",
-    "tradition",
-    "security",
-)
-"""The ten values in the order in which Value-Spectrum (arXiv 2411.11479) reports them."""
-
+_LEXICON = load_lexicon()
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "openness-to-change": ("self-direction", "stimulation", "hedonism"),
-        "self-enhancement": ("power", "achievement"),
-        "conservation": ("conformity", "tradition", "security"),
-        "self-transcendence": ("universalism", "benevolence"),
-    }
+    {group.id: tuple(value.id for value in _LEXICON.members(group.id)) for group in _LEXICON.group}
 )
 """The values of each higher-order group."""
 

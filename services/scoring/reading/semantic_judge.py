@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from axia.grouping import normalise
 from services.scoring.reading.alignment import AlignmentItem, AlignmentVerdict, on_nothing, shown
-from services.scoring.reading.grouping import normalise
 from services.scoring.reading.labels import Relation
 from services.scoring.reading.lexical import Said
 from services.scoring.reading.model import Floats, Pair, Reader

@@ -111,7 +111,7 @@ def _parts(text: str) -> list[str]:
     if len(text) > _MAX_CHARS:
         return []
     words = (_NOT_WORDS.sub(" ", piece).split() for piece in _BREAKS.split(_spelled(text)))
-    return [part for own in words if (part := " ".join(own).strip("'-"))]
+    return [part for word in words if (part := " ".join(word).strip("'-"))]
 
 
 def _spelled(text: str) -> str:
@@ -124,7 +124,7 @@ def _spelled(text: str) -> str:
 def read_lists(name: str) -> dict[str, dict[str, list[str]]]:
     """The lists of one of the data files, by language and kind; all in nothing.toml are of the kind "nothing"."""
     lists = tomllib.loads((_DATA / name).read_text(encoding="utf-8"))
-    return {language: own if isinstance(own, dict) else {"nothing": own} for language, own in lists.items()}
+    return {language: listed if isinstance(listed, dict) else {"nothing": listed} for language, listed in lists.items()}
 
 
 def spelled_form(listed: str) -> str:
@@ -139,8 +139,8 @@ def _forms() -> Mapping[str, Mapping[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for name in ("yes_no.toml", "nothing.toml"):
         for language, lists in read_lists(name).items():
-            own = found.setdefault(language, {})
+            kind_of = found.setdefault(language, {})
             for kind, forms in lists.items():
                 for form in forms:
-                    own.setdefault(spelled_form(form), kind)
+                    kind_of.setdefault(spelled_form(form), kind)
     return found

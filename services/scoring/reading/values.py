@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from axia.lexicon import VALUES
 from services.scoring.reading.labels import NOTHING, VALUES_AND_NOTHING
 from services.scoring.reading.model import Floats, Reader
 from services.scoring.reading.readable import is_readable
 from services.scoring.reading.response_types import ResponseType, is_literally_none
-from services.scoring.reading.schwartz import GROUPS, VALUES
+from services.scoring.reading.schwartz import GROUPS
 from services.scoring.reading.spoken import foreign_language
 
 

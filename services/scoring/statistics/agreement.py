@@ -219,12 +219,12 @@ def _pairs(by_unit: dict[str, dict[str, str]], level: float) -> tuple[AnnotatorP
 _Column = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def _pair(one: str, own: _Column, other: str, others: _Column, level: float) -> AnnotatorPair | None:
-    common, first, second = np.intersect1d(own[0], others[0], assume_unique=True, return_indices=True)
+def _pair(one: str, ones: _Column, other: str, others: _Column, level: float) -> AnnotatorPair | None:
+    common, first, second = np.intersect1d(ones[0], others[0], assume_unique=True, return_indices=True)
     if not len(common):
         return None
-    ratings, other_ratings = own[1][first].tolist(), others[1][second].tolist()
-    observed = float(np.mean(own[1][first] == others[1][second]))
+    ratings, other_ratings = ones[1][first].tolist(), others[1][second].tolist()
+    observed = float(np.mean(ones[1][first] == others[1][second]))
     kappa = cohen_kappa(ratings, other_ratings)
     interval = None if kappa is None else cohen_interval(ratings, other_ratings, level)
     return AnnotatorPair(one, other, kappa, observed, len(common), interval)

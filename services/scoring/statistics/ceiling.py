@@ -65,21 +65,22 @@ def human_ceiling(by_unit: Mapping[str, Mapping[str, str]], level: float, judged
     else:
         aligned = dict(zip(pairs, judged(list(pairs)) if pairs else (), strict=True))
     by_category = [
-        {category: _credit([aligned[category, other] for other in others]) for category, others in own.items()}
-        for own in rivals
+        {category: _credit([aligned[category, other] for other in others]) for category, others in rival.items()}
+        for rival in rivals
     ]
     scores: dict[str, list[float]] = {name: [] for given in by_unit.values() for name in given}
     per_unit: list[tuple[float, int]] = []
     unjudged = 0
-    for given, credit in zip((own for own in by_unit.values() if len(own) > 1), by_category, strict=True):
-        known = {name: own for name, category in given.items() if (own := credit[category]) is not None}
+    for given, credit in zip((ratings for ratings in by_unit.values() if len(ratings) > 1), by_category, strict=True):
+        known = {name: share for name, category in given.items() if (share := credit[category]) is not None}
         unjudged += len(given) - len(known)
-        for name, own in known.items():
-            scores[name].append(own)
+        for name, share in known.items():
+            scores[name].append(share)
         if known:
             per_unit.append((sum(known.values()), len(known)))
     annotators = tuple(
-        AnnotatorScore(name, sum(own) / len(own) if own else None, len(own)) for name, own in sorted(scores.items())
+        AnnotatorScore(name, sum(shares) / len(shares) if shares else None, len(shares))
+        for name, shares in sorted(scores.items())
     )
     if not per_unit:
         return Ceiling(annotators, None, None, unjudged)
@@ -96,9 +97,9 @@ def _majority_of_others(counts: Counter[str], category: str) -> tuple[str, ...]:
 
 
 def _pairs(rivals: Iterable[Mapping[str, tuple[str, ...]]]) -> Iterable[Pair]:
-    return ((category, other) for own in rivals for category, others in own.items() for other in others)
+    return ((category, other) for rival in rivals for category, others in rival.items() for other in others)
 
 
 def _credit(aligned: Sequence[bool | None]) -> float | None:
-    known = [own for own in aligned if own is not None]
+    known = [judgement for judgement in aligned if judgement is not None]
     return sum(known) / len(known) if known else None

@@ -143,7 +143,8 @@ def linearized(ratings: Ratings, added: float) -> Linearized | None:
     size, weight = float(sizes.mean()), len(sizes) + 2 * added
     total = size * weight
     one, other = (
-        (np.bincount(own, minlength=categories) + 2 * added * size / categories) / total for own in (first, second)
+        (np.bincount(ratings, minlength=categories) + 2 * added * size / categories) / total
+        for ratings in (first, second)
     )
     observed = (float(agreeing.sum()) + added * size) / total
     chance = float(one @ other)
@@ -154,7 +155,7 @@ def linearized(ratings: Ratings, added: float) -> Linearized | None:
     influences = (agreeing - observed * sizes - (1 - coefficient) * (near - 2 * chance * sizes)) / (left * size)
     added_chance = (1 - coefficient) * (2 / categories - 2 * chance)
     added_influences = [(agreement - observed - added_chance) / left for agreement in (1.0, 0.0)]
-    squares = float((influences**2).sum()) + added * sum(own**2 for own in added_influences)
+    squares = float((influences**2).sum()) + added * sum(influence**2 for influence in added_influences)
     error = (squares / (weight * (weight - 1))) ** 0.5 if len(sizes) > 1 else 0.0
     return Linearized(coefficient, error, observed, chance)
 

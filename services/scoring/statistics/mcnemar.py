@@ -64,9 +64,9 @@ def clustered_mcnemar_p(clusters: Sequence[tuple[int, int]]) -> float:
     # How probable it is that the clusters with the sign plus have together 0, 1 … `total`.
     probable: NDArray[np.floating[Any]] = np.ones(1)
     for size, times in zip(*np.unique(sizes, return_counts=True), strict=True):
-        own = np.zeros(size * times + 1)
-        own[::size] = stats.binom.pmf(np.arange(times + 1), times, 0.5)
-        probable = np.convolve(probable, own)
+        of_size = np.zeros(size * times + 1)
+        of_size[::size] = stats.binom.pmf(np.arange(times + 1), times, 0.5)
+        probable = np.convolve(probable, of_size)
     far = np.abs(2 * np.arange(total + 1) - total) >= observed
     return float(min(1.0, probable[far].sum()))
 

@@ -161,14 +161,14 @@ def compare_models(
             reason="OUT_OF_RANGE",
         )
     counts = _read(models)
-    table = np.column_stack([own.majority() for own in counts])
+    table = np.column_stack([count.majority() for count in counts])
     several = len(models) > 1
     plan = _Plan(level, (1 - level) / max(1, math.comb(len(models), 2)), target_power, target_difference)
     return ModelComparison(
-        models=tuple(_alignment(own.model, count, level) for own, count in zip(models, counts, strict=True)),
+        models=tuple(_alignment(model.model, count, level) for model, count in zip(models, counts, strict=True)),
         majority=cochran_test(table, permutations, seed) if several else None,
         completion_replica=_replica(counts, permutations, seed) if several else None,
-        pairs=_pairs([own.model for own in models], table, plan),
+        pairs=_pairs([model.model for model in models], table, plan),
         pictures=len(table),
     )
 
@@ -178,13 +178,13 @@ def _read(models: Sequence[ModelScores]) -> list[_Counts]:
         raise InvalidArgument("models", "must not be empty", reason="EMPTY")
     names: set[str] = set()
     counts: list[_Counts] = []
-    for index, own in enumerate(models):
+    for index, model in enumerate(models):
         field = f"models[{index}]"
-        if not own.model or own.model in names:
-            problem = "came before; each model comes once" if own.model else "must not be empty"
-            raise InvalidArgument(f"{field}.model", problem, reason="DUPLICATE" if own.model else "EMPTY")
-        names.add(own.model)
-        counts.append(_count(field, own))
+        if not model.model or model.model in names:
+            problem = "came before; each model comes once" if model.model else "must not be empty"
+            raise InvalidArgument(f"{field}.model", problem, reason="DUPLICATE" if model.model else "EMPTY")
+        names.add(model.model)
+        counts.append(_count(field, model))
         if not np.array_equal(counts[0].ids, counts[-1].ids):
             odd = sorted({*counts[0].ids.tolist()} ^ {*counts[-1].ids.tolist()})[0]
             raise InvalidArgument(
@@ -195,22 +195,22 @@ def _read(models: Sequence[ModelScores]) -> list[_Counts]:
     return counts
 
 
-def _count(field: str, own: ModelScores) -> _Counts:
-    if len(own.picture_ids) == 0:
+def _count(field: str, given: ModelScores) -> _Counts:
+    if len(given.picture_ids) == 0:
         raise InvalidArgument(f"{field}.picture_ids", "must not be empty", reason="EMPTY")
-    if len(own.picture_ids) != len(own.scores):
+    if len(given.picture_ids) != len(given.scores):
         raise InvalidArgument(
             f"{field}.scores",
-            f"has {len(own.scores)} values, and there are {len(own.picture_ids)} picture ids",
+            f"has {len(given.scores)} values, and there are {len(given.picture_ids)} picture ids",
             reason="RAGGED",
         )
-    if "" in own.picture_ids:
-        index = own.picture_ids.index("")
+    if "" in given.picture_ids:
+        index = given.picture_ids.index("")
         raise InvalidArgument(f"{field}.picture_ids[{index}]", "must not be empty", reason="EMPTY")
-    scores = binary_vector(f"{field}.scores", own.scores)
+    scores = binary_vector(f"{field}.scores", given.scores)
     # Python's dictionary is faster than numpy's sort of texts, and keeps ids that end in a NUL character apart.
-    codes = {name: code for code, name in enumerate(sorted(set(own.picture_ids)))}
-    pictures = np.fromiter((codes[name] for name in own.picture_ids), dtype=np.int64, count=len(scores))
+    codes = {name: code for code, name in enumerate(sorted(set(given.picture_ids)))}
+    pictures = np.fromiter((codes[name] for name in given.picture_ids), dtype=np.int64, count=len(scores))
     return _Counts(
         ids=np.array(list(codes), dtype=object),
         aligned=np.bincount(pictures, weights=scores, minlength=len(codes)).astype(np.int64),
@@ -233,7 +233,7 @@ def _alignment(model: str, counts: _Counts, level: float) -> ModelAlignment:
 def _replica(counts: list[_Counts], permutations: int, seed: int) -> CochranTest | None:
     if any(not np.array_equal(counts[0].completions, other.completions) for other in counts):
         return None
-    return cochran_test(np.column_stack([own.by_picture for own in counts]), permutations, seed)
+    return cochran_test(np.column_stack([count.by_picture for count in counts]), permutations, seed)
 
 
 class _Plan(NamedTuple):

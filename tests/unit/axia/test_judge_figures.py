@@ -78,12 +78,12 @@ def test_a_judge_that_never_says_aligned_has_no_precision() -> None:
 def test_an_interval_of_kappa_is_near_the_asymptotic_one_and_the_same_again() -> None:
     scores, labels = drawn(400, 0.1)
     found = measure(scores, labels, None)
-    own = inter_rater.cohens_kappa(
+    theirs = inter_rater.cohens_kappa(
         np.array([[found.counts.both, found.counts.judge_only], [found.counts.people_only, found.counts.neither]])
     )
     assert found.kappa_interval is not None
     assert (found.kappa_interval.low, found.kappa_interval.high) == pytest.approx(
-        (own.kappa_low, own.kappa_upp), abs=0.02
+        (theirs.kappa_low, theirs.kappa_upp), abs=0.02
     )
     assert measure(scores, labels, None) == found
 
@@ -111,7 +111,7 @@ def test_answers_about_the_same_picture_count_for_less() -> None:
         ("precision_interval", "wilson clustered by picture"),
         ("f1_interval", "wilson clustered by picture"),
     ):
-        narrow, wide, right = (getattr(own, name) for own in (alone, clustered, once))
+        narrow, wide, right = (getattr(interval, name) for interval in (alone, clustered, once))
         assert wide.high - wide.low == pytest.approx(right.high - right.low, rel=0.1)
         assert wide.high - wide.low > 1.8 * (narrow.high - narrow.low)
         assert wide.method == method
@@ -133,7 +133,9 @@ def test_one_picture_alone_has_no_interval_of_kappa() -> None:
 def test_a_clustered_interval_is_the_scoring_services(pictures: int) -> None:
     draw = random.Random(pictures)
     clusters = [(draw.randrange(4), 3) for _ in range(pictures)]
-    expected = clustered_wilson(np.array([own[0] for own in clusters]), np.array([own[1] for own in clusters]), 0.95)
+    expected = clustered_wilson(
+        np.array([cluster[0] for cluster in clusters]), np.array([cluster[1] for cluster in clusters]), 0.95
+    )
     found = share_interval(clusters, clustered=True)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=2e-3)

@@ -11,7 +11,7 @@ from tests.support import processes
 
 
 def rows(path: Path, *given: object) -> Path:
-    path.write_text("\n".join(own if isinstance(own, str) else json.dumps(own) for own in given))
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in given))
     return path
 
 

@@ -23,7 +23,7 @@ def test_the_judges_bias_is_taken_away_and_the_interval_is_narrower_than_that_of
     assert found.judge.value == pytest.approx(0.52, abs=0.02)
     assert found.judge.interval.low > 0.45  # certain, and wrong
     assert found.corrected.value == pytest.approx(0.4, abs=0.05)
-    widths = [own.interval.high - own.interval.low for own in (found.corrected, found.labels)]
+    widths = [mean.interval.high - mean.interval.low for mean in (found.corrected, found.labels)]
     assert widths[0] < 0.75 * widths[1]
     assert (found.labelled_units, found.unlabelled_units) == (200, 5000)
 
@@ -44,7 +44,7 @@ def test_answers_about_one_picture_are_one_unit() -> None:
     labels, verdicts = drawn(40, draw)
     _, others = drawn(100, draw)
     once = corrected_mean(labels, verdicts, None, others, None)
-    pictures, other_pictures = [str(own) for own in range(40)], [str(own) for own in range(100)]
+    pictures, other_pictures = [str(number) for number in range(40)], [str(number) for number in range(100)]
     thrice = corrected_mean(labels * 3, verdicts * 3, pictures * 3, others * 3, other_pictures * 3)
     assert thrice == once
 
@@ -60,8 +60,8 @@ def test_verdicts_that_are_missing_leave_the_mean_valid() -> None:
     draw = random.Random(4)
     labels, verdicts = drawn(400, draw)
     _, others = drawn(4000, draw)
-    some: list[int | None] = [own if draw.random() < 0.8 else None for own in others]
-    found = corrected_mean(labels, [own if draw.random() < 0.8 else None for own in verdicts], None, some, None)
+    some: list[int | None] = [other if draw.random() < 0.8 else None for other in others]
+    found = corrected_mean(labels, [verdict if draw.random() < 0.8 else None for verdict in verdicts], None, some, None)
     assert found.corrected.value == pytest.approx(0.4, abs=0.05)
 
 

@@ -112,14 +112,14 @@ def test_a_keyword_is_found_however_its_letters_are_composed(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [1, 3, 17, 100])
 def test_a_value_may_have_from_1_to_100_keywords(tmp_path: Path, number: int) -> None:
-    lexicon = with_keywords(tmp_path / "lexicon.toml", [f"lock {own}" for own in range(number)])
+    lexicon = with_keywords(tmp_path / "lexicon.toml", [f"lock {place}" for place in range(number)])
     assert len(lexicon.value("security").keywords) == number
 
 
 @pytest.mark.parametrize("number", [0, 101])
 def test_a_value_without_keywords_or_with_too_many_is_refused(tmp_path: Path, number: int) -> None:
     with pytest.raises(LexiconError, match=f"'security' has {number} keywords; give it 1 to 100"):
-        with_keywords(tmp_path / "lexicon.toml", [f"lock {own}" for own in range(number)])
+        with_keywords(tmp_path / "lexicon.toml", [f"lock {place}" for place in range(number)])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from services.inference.engines.engine import Conversation, Engine, EngineLoad, Message, Piece, Prepared, Role, Sampling
+from services.inference.engines.engine import Conversation, Delta, Engine, EngineLoad, Message, Prepared, Role, Sampling
 from services.inference.engines.scripted import ScriptedEngine
-from services.inference.generation import Completion, Delta, Ending, Finished, FinishReason, Started, generate
+from services.inference.generation import Completion, Ending, Finished, FinishReason, Started, TextDelta, generate
 from services.inference.sentence.first_sentence import SentenceRule, find_first_sentence
 from services.inference.settings import InferenceSettings
 from services.serving.errors import ResourceExhausted
@@ -149,27 +149,27 @@ async def test_a_failing_stream_fails_the_whole_generation_and_frees_the_others(
 
 
 class _Saying:
-    """An engine that says pieces; only what `generate` uses of one."""
+    """An engine that says deltas; only what `generate` uses of one."""
 
-    def __init__(self, *pieces: Piece) -> None:
-        self._pieces = pieces
+    def __init__(self, *deltas: Delta) -> None:
+        self._deltas = deltas
 
-    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        for piece in self._pieces:
-            yield piece
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
+        for delta in self._deltas:
+            yield delta
 
 
-async def said(*pieces: Piece, first: bool = True, rule: SentenceRule = SentenceRule.ANSWER) -> Completion:
+async def said(*deltas: Delta, first: bool = True, rule: SentenceRule = SentenceRule.ANSWER) -> Completion:
     asked = samplings(1)
-    made = cast("Engine", _Saying(*pieces))
+    made = cast("Engine", _Saying(*deltas))
     events = generate(made, Prepared(1, None), asked, Ending(first, rule))
     (completion,) = completed([event async for event in events])
     return completion
 
 
 async def test_the_answers_first_sentence_stops_a_completion_and_what_it_omits_is_told() -> None:
-    pieces = [Piece(text, 1) for text in ("Sure!", " Here it is:", "\n\n1. The", " stove.", " It is", " hot.")]
-    completion = await said(*pieces)
+    deltas = [Delta(text, 1) for text in ("Sure!", " Here it is:", "\n\n1. The", " stove.", " It is", " hot.")]
+    completion = await said(*deltas)
     assert (completion.first_sentence, completion.omitted, completion.tokens) == (
         "The stove.",
         "Sure! Here it is:\n\n1.",
@@ -179,88 +179,88 @@ async def test_the_answers_first_sentence_stops_a_completion_and_what_it_omits_i
 
 
 async def test_the_literal_rule_takes_the_texts_first_sentence() -> None:
-    pieces = [Piece(text, 1) for text in ("Sure!", " The", " stove.")]
-    completion = await said(*pieces, rule=SentenceRule.LITERAL)
+    deltas = [Delta(text, 1) for text in ("Sure!", " The", " stove.")]
+    completion = await said(*deltas, rule=SentenceRule.LITERAL)
     assert (completion.first_sentence, completion.omitted, completion.tokens) == ("Sure!", "", 2)
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "deltas",
     [
-        [Piece("<think>A dog. It", 3), Piece(" is", 1, finish="length")],
-        [Piece("", 3, reasoning="A dog. It"), Piece("", 1, finish="length", reasoning=" is")],
+        [Delta("<think>A dog. It", 3), Delta(" is", 1, finish="length")],
+        [Delta("", 3, reasoning="A dog. It"), Delta("", 1, finish="length", reasoning=" is")],
     ],
 )
-async def test_a_completion_that_only_reasons_says_so_and_has_no_answer(pieces: list[Piece]) -> None:
-    completion = await said(*pieces)
+async def test_a_completion_that_only_reasons_says_so_and_has_no_answer(deltas: list[Delta]) -> None:
+    completion = await said(*deltas)
     assert completion.finish_reason is FinishReason.REASONING
     assert (completion.first_sentence, completion.text, completion.reasoning) == ("", "", "A dog. It is")
 
 
 async def test_reasoning_is_no_part_of_the_text() -> None:
-    pieces = [Piece("", 1, reasoning="A dog. "), Piece("The bowl", 1), Piece(" is empty. Fill it.", 3, finish="stop")]
-    completion = await said(*pieces, first=False)
+    deltas = [Delta("", 1, reasoning="A dog. "), Delta("The bowl", 1), Delta(" is empty. Fill it.", 3, finish="stop")]
+    completion = await said(*deltas, first=False)
     assert (completion.text, completion.reasoning) == ("The bowl is empty. Fill it.", "A dog.")
     assert (completion.first_sentence, completion.finish_reason) == ("The bowl is empty.", FinishReason.STOP)
 
 
 class Says:
-    """Gives pieces as they are."""
+    """Gives deltas as they are."""
 
-    def __init__(self, *pieces: Piece) -> None:
-        self.pieces = pieces
+    def __init__(self, *deltas: Delta) -> None:
+        self.deltas = deltas
         self.closed = 0
 
-    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         try:
-            for piece in self.pieces:
-                yield piece
+            for delta in self.deltas:
+                yield delta
         finally:
             self.closed += 1
 
 
-async def told(said: Says, **ending: object) -> tuple[list[Delta], Completion]:
+async def told(said: Says, **ending: object) -> tuple[list[TextDelta], Completion]:
     events = generate(cast("Engine", said), Prepared(1, None), samplings(1), Ending(**ending))  # type: ignore[arg-type]
     found = [event async for event in events]
     assert isinstance(found[0], Started)
-    return [own for own in found if isinstance(own, Delta)], completed(list(found))[0]
+    return [event for event in found if isinstance(event, TextDelta)], completed(list(found))[0]
 
 
-def spell(text: str) -> list[Piece]:
-    return [Piece(letter, 1) for letter in text]
+def spell(text: str) -> list[Delta]:
+    return [Delta(letter, 1) for letter in text]
 
 
-@pytest.mark.parametrize("pieces", [spell("A knife.\n\nUser: why?"), [Piece("A knife.\n\nUser: why?", 9)]])
-async def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(pieces: list[Piece]) -> None:
-    said = Says(*pieces, Piece("", 0, "length"))
+@pytest.mark.parametrize("given", [spell("A knife.\n\nUser: why?"), [Delta("A knife.\n\nUser: why?", 9)]])
+async def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(given: list[Delta]) -> None:
+    said = Says(*given, Delta("", 0, "length"))
     deltas, completion = await told(said, stops=("User:", "\n\nUser"), deltas=True)
     assert (completion.text, completion.finish_reason) == ("A knife.", FinishReason.STOP)
-    assert "".join(own.text for own in deltas) == "A knife."
+    assert "".join(delta.text for delta in deltas) == "A knife."
     assert completion.tokens <= len("A knife.\n\nUser")
     assert said.closed == 1
 
 
 async def test_the_beginning_of_a_stop_text_that_does_not_come_is_said(tmp_path: Path) -> None:
-    deltas, completion = await told(Says(*spell("It is 3 ##"), Piece("", 0, "stop")), stops=("###",), deltas=True)
-    assert completion.text == "".join(own.text for own in deltas) == "It is 3 ##"
+    deltas, completion = await told(Says(*spell("It is 3 ##"), Delta("", 0, "stop")), stops=("###",), deltas=True)
+    assert completion.text == "".join(delta.text for delta in deltas) == "It is 3 ##"
 
 
 async def test_stop_texts_are_not_looked_for_in_the_reasoning() -> None:
-    said = Says(*spell("<think>END of it.</think> A knife. END more"), Piece("", 0, "stop"))
+    said = Says(*spell("<think>END of it.</think> A knife. END more"), Delta("", 0, "stop"))
     deltas, completion = await told(said, stops=("END",), deltas=True)
     assert (completion.text, completion.reasoning) == ("A knife. ", "END of it.")
-    assert "".join(own.reasoning for own in deltas) == "END of it."
-    assert "".join(own.text for own in deltas) == "A knife. "
+    assert "".join(delta.reasoning for delta in deltas) == "END of it."
+    assert "".join(delta.text for delta in deltas) == "A knife. "
 
 
-async def test_pieces_come_before_their_completion_and_only_on_request(tmp_path: Path) -> None:
+async def test_deltas_come_before_their_completion_and_only_on_request(tmp_path: Path) -> None:
     made = await engine(tmp_path)
     prepared = await made.prepare(Conversation([Message(Role.USER, "what")]))
-    events = [own async for own in generate(made, prepared, samplings(3), Ending(deltas=True))]
+    events = [event async for event in generate(made, prepared, samplings(3), Ending(deltas=True))]
     for completion in completed(list(events)):
-        mine = [own for own in events if isinstance(own, Delta) and own.index == completion.index]
-        assert "".join(own.text for own in mine) == completion.text
+        mine = [event for event in events if isinstance(event, TextDelta) and event.index == completion.index]
+        assert "".join(event.text for event in mine) == completion.text
         assert len(mine) == completion.tokens > 0 or not completion.text
-        assert all(events.index(own) < events.index(completion) for own in mine)
-    silent = [own async for own in generate(made, prepared, samplings(3), Ending())]
-    assert not any(isinstance(own, Delta) for own in silent)
+        assert all(events.index(event) < events.index(completion) for event in mine)
+    silent = [event async for event in generate(made, prepared, samplings(3), Ending())]
+    assert not any(isinstance(event, TextDelta) for event in silent)

@@ -35,28 +35,28 @@ async def refusal(tokens: Callable[[Conversation], int], conversation: Conversat
 
 
 def fields(error: InvalidArgument) -> list[str]:
-    return [own.field for own in error.violations]
+    return [violation.field for violation in error.violations]
 
 
 async def test_what_fits_is_given_back() -> None:
-    assert (await prepare(Engine(lambda own: 99), WITH_PICTURE, MODEL)).prompt_tokens == 99  # type: ignore[arg-type]
+    assert (await prepare(Engine(lambda conversation: 99), WITH_PICTURE, MODEL)).prompt_tokens == 99  # type: ignore[arg-type]
 
 
 async def test_a_text_that_is_too_long_is_the_messages_fault_with_or_without_a_picture() -> None:
     for conversation in (TEXT, WITH_PICTURE):
-        error = await refusal(lambda own: 100, conversation)
+        error = await refusal(lambda asked: 100, conversation)
         assert (fields(error), error.reason) == (["messages"], "CONTEXT_TOO_LONG")
 
 
 async def test_a_picture_that_takes_the_context_is_the_pictures_fault() -> None:
-    error = await refusal(lambda own: 200 if own.pictures else 20, WITH_PICTURE)
+    error = await refusal(lambda asked: 200 if asked.pictures else 20, WITH_PICTURE)
     assert (fields(error), error.reason) == (["image"], "CONTEXT_TOO_LONG")
     for said in ("100 in all", "text takes 20", "2000 x 10", "AXIA_INFERENCE_MAX_MODEL_LEN"):
         assert said in error.message
 
 
 async def test_a_picture_that_the_processor_refuses_is_the_pictures_fault() -> None:
-    error = await refusal(lambda own: refuse(own) if own.pictures else 20, WITH_PICTURE)
+    error = await refusal(lambda asked: refuse(asked) if asked.pictures else 20, WITH_PICTURE)
     assert (fields(error), error.reason) == (["image"], "IMAGE_REFUSED")
     assert "2000 x 10 pixels" in error.message
 

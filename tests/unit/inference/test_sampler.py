@@ -11,7 +11,8 @@ from axia.v1 import inference_pb2
 from services.inference.convert import from_event, to_sample_request
 from services.inference.engines.engine import Message, Role, Sampling
 from services.inference.engines.scripted import ScriptedEngine
-from services.inference.sampling import Sampler, SampleRequest, ShownImage
+from services.inference.request import SampleRequest, ShownImage
+from services.inference.sampling import Sampler
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, InvalidArgument
 from tests.support.pictures import photograph
@@ -55,8 +56,8 @@ class Starts:
 async def test_all_completions_come_by_index_with_the_summary(tmp_path: Path) -> None:
     starts = Starts()
     completions, summary = await (await sampler(tmp_path)).sample_all(request("uneven", UNEVEN_SEEDS), None, starts)
-    assert [(own.index, own.sampling.seed) for own in completions] == list(enumerate(UNEVEN_SEEDS))
-    assert {own.text.split()[0] for own in completions} == {"Short", "A"}
+    assert [(completion.index, completion.sampling.seed) for completion in completions] == list(enumerate(UNEVEN_SEEDS))
+    assert {completion.text.split()[0] for completion in completions} == {"Short", "A"}
     assert summary is not None
     assert starts.count == 1
 
@@ -66,7 +67,7 @@ async def test_what_is_done_when_time_runs_out_comes_without_the_summary_and_the
 ) -> None:
     made, starts = await sampler(tmp_path, token_ms=500), Starts()
     completions, summary = await made.sample_all(request("uneven", UNEVEN_SEEDS), 2.0, starts)
-    assert {own.text for own in completions} == {"Short"}
+    assert {completion.text for completion in completions} == {"Short"}
     assert len(completions) < len(UNEVEN_SEEDS)
     assert summary is None
     assert starts.count == 1
@@ -117,15 +118,15 @@ async def test_a_request_chooses_the_rule_and_the_summary_names_it(
 ) -> None:
     answers = tmp_path / "own.yaml"
     answers.write_text('answers: [{say: ["Sure! A knife. It is sharp."]}]')
-    own = InferenceSettings(engine="scripted", answers=answers)
-    made = Sampler(ScriptedEngine(own), own)
+    settings = InferenceSettings(engine="scripted", answers=answers)
+    made = Sampler(ScriptedEngine(settings), settings)
     await made.start()
     message = inference_pb2.GenerateRequest(
         messages=[inference_pb2.Message(role=inference_pb2.ROLE_USER, text="what")],
         samples=[inference_pb2.Sample()],
         sentence_rule=asked,
     )
-    events = [from_event(event, own) async for event in made.sample(to_sample_request(message, own))]
+    events = [from_event(event, settings) async for event in made.sample(to_sample_request(message, settings))]
     assert (events[1].completion.first_sentence, events[1].completion.omitted) == (sentence, omitted)
     literal = asked == inference_pb2.SENTENCE_RULE_LITERAL
     assert events[-1].summary.sentence_rule == ("literal/1" if literal else "answer/1")
@@ -213,7 +214,7 @@ async def test_pictures_of_two_calls_that_fill_the_room_do_not_wait_for_each_oth
     asked = replace(request("Hello"), images=[shown(0, size=(1000, 800)), shown(0, size=(1000, 800))])
     async with asyncio.timeout(20):
         done = await asyncio.gather(*(made.sample_all(asked, None, Starts()) for _ in range(6)))
-    assert all(own.summary is not None for own in done)
+    assert all(completion.summary is not None for completion in done)
     await made.close()
 
 

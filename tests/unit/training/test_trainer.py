@@ -25,11 +25,11 @@ def test_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyP
     learn = train.Trainer._learn
     taken: list[train.Batch] = []
 
-    def stops(own: train.Trainer, batch: train.Batch) -> float:
+    def stops(trainer: train.Trainer, batch: train.Batch) -> float:
         if len(taken) == 3:
             raise Stopped
         taken.append(batch)
-        return learn(own, batch)
+        return learn(trainer, batch)
 
     with monkeypatch.context() as patched:
         patched.setattr(train.Trainer, "_learn", stops)

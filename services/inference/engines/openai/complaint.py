@@ -102,9 +102,9 @@ def complaint_of(said: Any) -> Complaint:
     message = next(filter(None, map(_text, words)), "")
     params = [_text(inner.get("param"))]
     if isinstance(detail, list):
-        found = [own for own in detail if isinstance(own, dict)]
-        message = "; ".join(f"{_place(own.get('loc'))}: {_text(own.get('msg'))}" for own in found)
-        params += [_place(own.get("loc")).rpartition(".")[2] for own in found]
+        found = [entry for entry in detail if isinstance(entry, dict)]
+        message = "; ".join(f"{_place(entry.get('loc'))}: {_text(entry.get('msg'))}" for entry in found)
+        params += [_place(entry.get("loc")).rpartition(".")[2] for entry in found]
     metadata = inner.get("metadata")
     if raw := _text(metadata.get("raw")) if isinstance(metadata, dict) else "":
         message = f"{message}: {raw}"
@@ -140,8 +140,8 @@ def _status(inner: dict[str, Any]) -> int | None:
 
 def _google_pause(details: object) -> float | None:
     """The pause of a google.rpc.RetryInfo, such as "17s"."""
-    for own in details if isinstance(details, list) else ():
-        delay = own.get("retryDelay") if isinstance(own, dict) else None
+    for entry in details if isinstance(details, list) else ():
+        delay = entry.get("retryDelay") if isinstance(entry, dict) else None
         if isinstance(delay, str) and re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", delay):
             return float(delay.removesuffix("s"))
     return None

@@ -14,7 +14,7 @@ from typing import TypeVar
 import httpx
 
 from axia.version import __version__
-from services.inference.engines.engine import AnswerFormat, Piece
+from services.inference.engines.engine import AnswerFormat, Delta
 from services.inference.engines.openai.errors import (
     EndpointFailure,
     broken_off,
@@ -29,14 +29,8 @@ from services.inference.engines.openai.errors import (
     with_format,
 )
 from services.inference.engines.openai.events import DONE, BodyReader
-from services.inference.engines.openai.wire import (
-    Answer,
-    FormatIgnored,
-    MalformedAnswer,
-    Tally,
-    read_answer,
-    read_listing,
-)
+from services.inference.engines.openai.tally import FormatIgnored, Tally
+from services.inference.engines.openai.wire import Answer, MalformedAnswer, read_answer, read_listing
 from services.inference.settings import InferenceSettings
 
 logger = logging.getLogger(__name__)
@@ -99,7 +93,7 @@ class Endpoint:
             body = await self._body(response, deadline, _MAX_LISTING_BYTES)
         if response.status_code != HTTPStatus.OK:
             failure = from_status(response.status_code, response.headers, body, self._key)
-            if response.status_code == HTTPStatus.UNAUTHORIZED or failure.again:
+            if response.status_code == HTTPStatus.UNAUTHORIZED or failure.retryable:
                 raise failure
             return False
         try:
@@ -115,8 +109,8 @@ class Endpoint:
 
     async def complete(
         self, body: bytes, max_tokens: int, deadline: float, answer_format: AnswerFormat | None = None
-    ) -> AsyncGenerator[Piece, None]:
-        """One request and its answer, piece by piece.
+    ) -> AsyncGenerator[Delta, None]:
+        """One request and its answer, delta by delta.
 
         Args:
             body: The request.
@@ -136,7 +130,7 @@ class Endpoint:
             async with aclosing(self._answers(response, max_tokens)) as answers:
                 while not tally.overfull:
                     try:
-                        answer = await self._within(self._patience(deadline, tally), anext(answers, None))
+                        answer = await self._within(self._wait_until(deadline, tally), anext(answers, None))
                         if answer is None:
                             break
                         if answer.failure:
@@ -149,8 +143,8 @@ class Endpoint:
                         break  # the completion is whole, only its token count is missing
                     self._note_state(answer)
                     instead = answer.instead or instead
-                    if (piece := tally.add(answer)) is not None:
-                        yield piece
+                    if (delta := tally.add(answer)) is not None:
+                        yield delta
         if not tally.answered:
             failure = from_error_event(instead, self._key)
             raise failure if failure.said.message else malformed("the answer holds no choice")
@@ -160,14 +154,14 @@ class Endpoint:
             raise format_ignored() from None
 
     @staticmethod
-    def _patience(deadline: float, tally: Tally) -> float:
+    def _wait_until(deadline: float, tally: Tally) -> float:
         """Until when the next chunk is waited for."""
         if tally.finish is None:
             return deadline
         return min(deadline, asyncio.get_running_loop().time() + _USAGE_GRACE_S)
 
     async def _answers(self, response: httpx.Response, max_tokens: int) -> AsyncGenerator[Answer, None]:
-        """The chunks of a streamed answer, or the one of an answer in one piece.
+        """The chunks of a streamed answer, or the one of an answer that is not streamed.
 
         A stream that ends without saying so is a failure.
         """

@@ -17,28 +17,29 @@ Why it is done this way:
 import asyncio
 import itertools
 import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 from axia.version import __version__
 from services.inference import metrics
 from services.inference.engines.engine import (
     Conversation,
+    Delta,
     EngineLoad,
     Message,
     ModelDescription,
-    Piece,
     Prepared,
     Role,
     Sampling,
 )
 from services.inference.engines.openai.endpoint import Endpoint
-from services.inference.engines.openai.errors import EndpointFailure, pause_before, with_field
+from services.inference.engines.openai.errors import EndpointFailure, with_field
 from services.inference.engines.openai.request import Fields, messages_json, named_field, request_body, sampled_with
+from services.inference.engines.openai.retry import pause_before
+from services.inference.engines.queue import CompletionQueue
 from services.inference.settings import InferenceSettings
-from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError
+from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,7 @@ class OpenAIEngine:
         self._settings = settings
         self._endpoint = Endpoint(settings)
         self._fields = Fields(settings)
-        self._places = asyncio.Semaphore(settings.openai_concurrency)
-        self._load = EngineLoad(0, 0)
+        self._queue = CompletionQueue(settings.openai_concurrency, settings.max_queue)
         self._encoders = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="encode")
 
     async def start(self) -> None:
@@ -72,7 +72,7 @@ class OpenAIEngine:
             try:
                 await self._check_endpoint()
             except EndpointFailure as failure:
-                if not failure.again and not self._may_come(failure):
+                if not failure.retryable and not self._may_come(failure):
                     logger.error("the endpoint said: %s", failure.detail)  # noqa: TRY400 - its words are in the detail
                     raise _as_precondition(failure) from failure
                 pause_s = pause_before(attempt, failure.pause_s, _MAX_START_PAUSE_S) or _MAX_START_PAUSE_S
@@ -105,8 +105,8 @@ class OpenAIEngine:
             return
         prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")]))
         sampling = Sampling(0, 0.0, 1.0, _PROBE_TOKENS)
-        async with aclosing(self._asked(_handle(prepared), sampling, self._endpoint.deadline())) as pieces:
-            async for _ in pieces:
+        async with aclosing(self._asked(_handle(prepared), sampling, self._endpoint.deadline())) as deltas:
+            async for _ in deltas:
                 pass
         if self._endpoint.listed:
             logger.warning(
@@ -140,43 +140,24 @@ class OpenAIEngine:
 
     def admit(self, completions: int) -> None:
         """Applies the queue bound, before any picture is decoded."""
-        if sum(self._load) + completions > self._settings.max_queue:
-            raise ResourceExhausted(
-                "the queue of this model is full; try again shortly", reason="QUEUE_FULL", retry_after_s=1.0
-            )
+        self._queue.admit(completions)
 
     async def prepare(self, conversation: Conversation) -> Prepared:
         """Writes the turns and the picture as JSON, once for all completions. Tokens are known with the answer only."""
         loop = asyncio.get_running_loop()
         return Prepared(0, await loop.run_in_executor(self._encoders, messages_json, conversation, self._settings))
 
-    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Samples one completion, chunk by chunk as the endpoint sends it."""
         self.admit(1)  # others may have come since the call was admitted
-        began = time.perf_counter()
-        async with self._place():
-            waited_s: float | None = time.perf_counter() - began
-            async with aclosing(self._pieces(_handle(prepared), sampling)) as pieces:
-                async for piece in pieces:
-                    yield piece._replace(queued_s=waited_s)
+        async with self._queue.place() as waited:
+            waited_s: float | None = waited
+            async with aclosing(self._deltas(_handle(prepared), sampling)) as deltas:
+                async for delta in deltas:
+                    yield delta._replace(queued_s=waited_s)
                     waited_s = None
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """One of the requests that the endpoint gets at the same time."""
-        self._count(waiting=1)
-        try:
-            await self._places.acquire()
-        finally:
-            self._count(waiting=-1)
-        self._count(running=1)
-        try:
-            yield
-        finally:
-            self._count(running=-1)
-            self._places.release()
-
-    async def _asked(self, messages: bytes, sampling: Sampling, deadline: float) -> AsyncGenerator[Piece, None]:
+    async def _asked(self, messages: bytes, sampling: Sampling, deadline: float) -> AsyncGenerator[Delta, None]:
         """A completion, asked for once, and again without the fields that the endpoint refuses."""
         for left in reversed(range(_MOST_LEARNED + 1)):
             fields = self._fields.of(sampling)
@@ -186,30 +167,30 @@ class OpenAIEngine:
                 request_body(messages, fields), sampling.max_tokens, deadline, sampling.answer_format
             )
             try:
-                async with aclosing(completion) as pieces:
-                    async for piece in pieces:
-                        yield piece._replace(used=used)
+                async with aclosing(completion) as deltas:
+                    async for delta in deltas:
+                        yield delta._replace(used=used)
             except EndpointFailure as failure:
-                if failure.again or not self._fields.learn(failure.said, fields) or not left:
+                if failure.retryable or not self._fields.learn(failure.said, fields) or not left:
                     raise with_field(failure, named_field(failure.said)) from failure
             else:
                 return
 
-    async def _pieces(self, messages: bytes, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def _deltas(self, messages: bytes, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """A completion, asked for again where that may help."""
         deadline = self._endpoint.deadline()
         for attempt in itertools.count():
             begun = False
             try:
-                async with aclosing(self._asked(messages, sampling, deadline)) as pieces:
-                    async for piece in pieces:
-                        begun = begun or bool(piece.text or piece.tokens)
-                        yield piece
+                async with aclosing(self._asked(messages, sampling, deadline)) as deltas:
+                    async for delta in deltas:
+                        begun = begun or bool(delta.text or delta.tokens)
+                        yield delta
             except EndpointFailure as failure:
                 logger.warning("%s; the endpoint said: %s", failure.error.reason, failure.detail)
                 pause_s = pause_before(attempt, failure.pause_s, self._settings.openai_retry_max_s)
-                no_use = begun or not failure.again or attempt >= self._settings.openai_retries
-                if no_use or pause_s is None or asyncio.get_running_loop().time() + pause_s >= deadline:
+                give_up = begun or not failure.retryable or attempt >= self._settings.openai_retries
+                if give_up or pause_s is None or asyncio.get_running_loop().time() + pause_s >= deadline:
                     raise failure.error from failure
                 metrics.ENDPOINT_RETRIES.labels(failure.error.reason).inc()
             else:
@@ -218,7 +199,7 @@ class OpenAIEngine:
 
     def load(self) -> EngineLoad:
         """Requests that are open at the endpoint, and completions that wait here."""
-        return self._load
+        return self._queue.load
 
     async def watch(self) -> None:
         """Lives as long as the server: an endpoint that is away is told call by call."""
@@ -228,9 +209,6 @@ class OpenAIEngine:
         """Closes the connections."""
         self._encoders.shutdown(wait=False, cancel_futures=True)
         await self._endpoint.close()
-
-    def _count(self, *, running: int = 0, waiting: int = 0) -> None:
-        self._load = EngineLoad(self._load.running + running, self._load.waiting + waiting)
 
 
 def _handle(prepared: Prepared) -> bytes:

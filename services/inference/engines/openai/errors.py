@@ -4,21 +4,16 @@ The caller is told what to do and what the endpoint said, shortened, without the
 endpoints repeat both. What it says of the operator's key and account goes to the log alone.
 """
 
-import random
 import re
-import time
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 from services.inference.engines.answer_format import UNSUPPORTED
 from services.inference.engines.openai.complaint import OUT_OF_QUOTA, Complaint, complaint_of, read_complaint
+from services.inference.engines.openai.retry import retry_after_ms, retry_after_s
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
-_FIRST_PAUSE_S = 0.5
-_MAX_DOUBLINGS = 16
 _MAX_LOGGED_CHARS = 500
 _MAX_TOLD_CHARS = 300
 _SAYS = ". The endpoint says: "
@@ -31,7 +26,7 @@ class EndpointFailure(Exception):
 
     Args:
         error: What the caller is told.
-        again: Whether asking again may help.
+        retryable: Whether asking again may help.
         pause_s: Seconds that the endpoint asks to wait before.
         detail: What the endpoint said, for the log: see `readable`.
         said: The same for programs.
@@ -41,14 +36,14 @@ class EndpointFailure(Exception):
         self,
         error: ServiceError,
         *,
-        again: bool = False,
+        retryable: bool = False,
         pause_s: float | None = None,
         detail: str = "",
         said: Complaint | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
-        self.again = again
+        self.retryable = retryable
         self.pause_s = pause_s
         self.detail = detail
         self.said = said or Complaint()
@@ -63,7 +58,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, key: str) 
     if status < HTTPStatus.BAD_REQUEST and (place := headers.get("location")):
         said = Complaint(f"it is at {place}")
     failure = _failure(status, said, pause_s, key)
-    failure.again = failure.again and headers.get("x-should-retry") != "false"
+    failure.retryable = failure.retryable and headers.get("x-should-retry") != "false"
     return failure
 
 
@@ -80,7 +75,9 @@ def from_error_event(error: Any, key: str) -> EndpointFailure:
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0 if said.passes else None,
     )
-    return EndpointFailure(error, again=said.passes, pause_s=said.pause_s, detail=_detail(200, said, key), said=said)
+    return EndpointFailure(
+        error, retryable=said.passes, pause_s=said.pause_s, detail=_detail(200, said, key), said=said
+    )
 
 
 def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> EndpointFailure:
@@ -101,15 +98,15 @@ def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> E
             reason="ENDPOINT_BUSY",
             retry_after_s=1.0 if pause_s is None else pause_s,
         )
-        return EndpointFailure(error, again=True, pause_s=pause_s, detail=detail, said=said)
+        return EndpointFailure(error, retryable=True, pause_s=pause_s, detail=detail, said=said)
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         error = Unavailable(
             _told("the endpoint failed on this request; try again", said, key),
             reason="ENDPOINT_FAILED",
             retry_after_s=1.0 if pause_s is None else pause_s,
         )
-        again = status != HTTPStatus.NOT_IMPLEMENTED
-        return EndpointFailure(error, again=again, pause_s=pause_s, detail=detail, said=said)
+        retryable = status != HTTPStatus.NOT_IMPLEMENTED
+        return EndpointFailure(error, retryable=retryable, pause_s=pause_s, detail=detail, said=said)
     return EndpointFailure(_refusal(status, said, key), detail=detail, said=said)
 
 
@@ -174,7 +171,7 @@ def _told(what: str, said: Complaint, key: str) -> str:
 
 
 def _detail(status: int, said: Complaint, key: str) -> str:
-    return f"HTTP {status}: {readable(', '.join(own for own in (said.kind, said.message) if own), key)}"
+    return f"HTTP {status}: {readable(', '.join(words for words in (said.kind, said.message) if words), key)}"
 
 
 def with_format(failure: EndpointFailure) -> EndpointFailure:
@@ -224,7 +221,7 @@ def broken_off(finish: str, key: str) -> EndpointFailure:
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True, detail=said.message, said=said)
+    return EndpointFailure(error, retryable=True, detail=said.message, said=said)
 
 
 def unreachable(detail: str, key: str) -> EndpointFailure:
@@ -235,7 +232,7 @@ def unreachable(detail: str, key: str) -> EndpointFailure:
         reason="ENDPOINT_UNREACHABLE",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True, detail=readable(detail, key))
+    return EndpointFailure(error, retryable=True, detail=readable(detail, key))
 
 
 def cut_off(detail: str, key: str) -> EndpointFailure:
@@ -246,7 +243,7 @@ def cut_off(detail: str, key: str) -> EndpointFailure:
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True, detail=readable(detail, key))
+    return EndpointFailure(error, retryable=True, detail=readable(detail, key))
 
 
 def too_late(timeout_s: float) -> EndpointFailure:
@@ -257,7 +254,7 @@ def too_late(timeout_s: float) -> EndpointFailure:
         reason="ENDPOINT_TIMEOUT",
         retry_after_s=1.0,
     )
-    return EndpointFailure(error, again=True)
+    return EndpointFailure(error, retryable=True)
 
 
 def malformed(detail: str, body: bytes = b"", key: str = "") -> EndpointFailure:
@@ -286,41 +283,3 @@ def readable(text: str, key: str) -> str:
     if key:
         text = text.replace(key, "[key]")
     return " ".join(_DATA_URL.sub("[picture]", text).split())[:_MAX_LOGGED_CHARS]
-
-
-def pause_before(attempt: int, asked_s: float | None, max_s: float) -> float | None:
-    """Seconds to wait before a retry: doubling with jitter, and no less than the endpoint asks for.
-
-    Args:
-        attempt: 0 before the first retry.
-        asked_s: What Retry-After says.
-        max_s: Longest pause.
-
-    Returns:
-        None if the endpoint asks for a longer pause than that: then there is no point in asking again.
-    """
-    if asked_s is not None and asked_s > max_s:
-        return None
-    # Jitter keeps completions that failed together from coming back together.
-    own_s = min(_FIRST_PAUSE_S * 2.0 ** min(attempt, _MAX_DOUBLINGS), max_s) * random.uniform(0.5, 1.0)  # noqa: S311 - guards nothing
-    return max(own_s, asked_s or 0.0)
-
-
-def retry_after_ms(value: str) -> float | None:
-    """Seconds that a retry-after-ms header of OpenAI and Azure asks for; None if it holds no number."""
-    milliseconds = retry_after_s(value) if re.fullmatch(r"[\d. ]+", value) else None
-    return None if milliseconds is None else milliseconds / 1000
-
-
-def retry_after_s(value: str) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number, or a date; None if it is neither."""
-    value = value.strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    if date.tzinfo is None:  # "-0000" and dates without a zone are in UTC
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - time.time())

@@ -13,7 +13,7 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 
 
 class BodyReader:
-    """Takes the body of an answer apart, streamed or in one piece, fed with bytes as they come.
+    """Takes the body of an answer apart, streamed or whole, fed with bytes as they come.
 
     Its first bytes tell which it is, for endpoints give wrong types; where they don't, its type does. White space that
     keeps a connection alive may come before.
@@ -34,7 +34,7 @@ class BodyReader:
         return not self._whole and (self._events is not None or self._typed)
 
     def feed(self, received: bytes) -> Iterator[str]:
-        """The data of each event that is complete now; what is in one piece comes with `rest`.
+        """The data of each event that is complete now; what is whole comes with `rest`.
 
         Raises:
             MalformedAnswer: If an event is longer than 1 MiB or not UTF-8.
@@ -46,7 +46,7 @@ class BodyReader:
             beginning = bytes(self._held).removeprefix(_BOM).lstrip()
             if not beginning:
                 self._held.clear()
-            if any(own.startswith(beginning) for own in (*_FIELDS, _BOM)):
+            if any(name.startswith(beginning) for name in (*_FIELDS, _BOM)):
                 return  # too few to tell
             self._whole = beginning.startswith((b"{", b"[", b"<")) or not (self._typed or beginning.startswith(_FIELDS))
             if self._whole:
@@ -55,7 +55,7 @@ class BodyReader:
         yield from self._events.feed(received)
 
     def rest(self) -> Iterator[str]:
-        """The body if it is in one piece, or data whose end is missing, once nothing will follow."""
+        """The body if it is whole, or data whose end is missing, once nothing will follow."""
         if self._events is not None:
             yield from self._events.rest()
         elif not self.streamed:

@@ -9,9 +9,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
-from services.inference.engines.answer_format import unwrapped
-from services.inference.engines.engine import AnswerFormat, Finish, Piece
-
 _BROKEN_OFF = {"error", "abort", "insufficient_system_resource", "network_error"}
 """How a completion ends that the endpoint gave up: OpenRouter's, vLLM's, DeepSeek's and Zhipu's words."""
 _CUT = {"length", "max_tokens", "model_length", "model_context_window_exceeded"}
@@ -23,10 +20,6 @@ _THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
 
 class MalformedAnswer(ValueError):
     """An answer that isn't one of a chat completions endpoint. The message says what is wrong, without its content."""
-
-
-class FormatIgnored(ValueError):
-    """An answer that does not keep to the format that was asked for."""
 
 
 class _Content(NamedTuple):
@@ -43,13 +36,13 @@ def _content(value: object) -> _Content:
     if isinstance(value, str):
         return _Content(_sound(value))
     if isinstance(value, list):
-        parts = [_content(own) for own in value]
-        return _Content("".join(own.text for own in parts), "".join(own.thought for own in parts))
+        parts = [_content(item) for item in value]
+        return _Content("".join(part.text for part in parts), "".join(part.thought for part in parts))
     if not isinstance(value, dict):
         raise ValueError("neither a text nor a list of parts")  # noqa: TRY004 - what pydantic takes for a refusal
     if value.get("type") not in _THOUGHTS:
         return _content(value.get("text"))
-    inner = next((own for own in map(value.get, ("thinking", "reasoning", "text")) if own), None)
+    inner = next((found for found in map(value.get, ("thinking", "reasoning", "text")) if found), None)
     return _Content(thought="".join(_content(inner)))
 
 
@@ -72,7 +65,7 @@ def _ending(value: object) -> str | None:
 
 
 def _present(value: object) -> object:
-    return [own for own in value if own is not None] if isinstance(value, list) else value or ()
+    return [found for found in value if found is not None] if isinstance(value, list) else value or ()
 
 
 def _count(value: object) -> int:
@@ -134,9 +127,9 @@ class Choice(_Answer):
     @property
     def said(self) -> Said:
         """The message, or what is added to it. Some endpoints fill one of the two and send the other empty."""
-        for own in (self.delta, self.message):
-            if own is not None and (own.text or own.thought):
-                return own
+        for message in (self.delta, self.message):
+            if message is not None and (message.text or message.thought):
+                return message
         return Said.model_validate({"content": self.said_plainly}) if self.said_plainly else _NOTHING
 
     @property
@@ -250,79 +243,3 @@ def read_listing(data: bytes) -> Listing:
 def _places(error: ValidationError) -> str:
     faults = (f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['type']}" for fault in error.errors()[:3])
     return "; ".join(faults)
-
-
-class Tally:
-    """Adds up the chunks of one completion.
-
-    Tokens are those that the endpoint counts; until it does, a chunk with text is one token.
-
-    Args:
-        max_tokens: Tokens that were asked for.
-        answer_format: What the answer is held to. A choice comes wrapped in JSON, and so whole with the last piece.
-    """
-
-    def __init__(self, max_tokens: int, answer_format: AnswerFormat | None = None) -> None:
-        self._max_tokens = max_tokens
-        self._format = answer_format
-        self._held = ""
-        """The answer so far, where it is held to a format."""
-        self._tokens = 0
-        self._chunks = 0
-        self._prompt_tokens: int | None = None
-        self._thought_tokens = 0
-        self._spoke = False
-        self._finish: Literal["stop", "length"] | None = None
-        self.answered = False
-        """Whether any choice came."""
-
-    @property
-    def finish(self) -> Literal["stop", "length"] | None:
-        """Why the completion ended; None while it goes on."""
-        return self._finish
-
-    @property
-    def overfull(self) -> bool:
-        """Whether the endpoint goes on beyond the tokens that it was asked for."""
-        return self._chunks > self._max_tokens
-
-    def add(self, answer: Answer) -> Piece | None:
-        """What a chunk adds; None if that is nothing."""
-        text = reasoning = ""
-        if (choice := answer.choice) is not None:
-            self.answered = True
-            self._finish = choice.finish or self._finish
-            if not (self._chunks and choice.delta and choice.said is choice.message):  # all again, at the end
-                text, reasoning = choice.text, choice.said.thought
-            self._spoke = self._spoke or bool(text.strip())
-            self._chunks += bool(text)  # not all endpoints count reasoning among the tokens that were asked for
-        counted = answer.usage.completion_tokens if answer.usage else 0
-        tokens = max(counted - self._tokens, int(bool(text or reasoning)))
-        self._tokens += tokens
-        if answer.usage:
-            self._prompt_tokens = answer.usage.prompt_tokens or self._prompt_tokens
-            self._thought_tokens = answer.usage.thought_tokens or self._thought_tokens
-        if not text and not reasoning and not tokens and not answer.usage:
-            return None
-        if self._format is not None and choice is not None and choice.said.content.text:
-            self._held += text
-            text = text if self._format.json_schema else ""
-        return Piece(text, tokens, prompt_tokens=self._prompt_tokens, reasoning=reasoning)
-
-    def last(self) -> Piece:
-        """The piece that ends the completion.
-
-        Raises:
-            FormatIgnored: If the completion ended by itself and does not keep to the format. One that was cut is no
-                whole answer, and a refusal is an endpoint's own way out.
-        """
-        finish: Finish = "length" if self.overfull else self._finish or "stop"
-        if finish == "length" and not self._spoke and self._thought_tokens:
-            finish = "reasoning"  # which the endpoint may not show
-        text = ""
-        if self._format is not None and self._held and finish == "stop":
-            answer = unwrapped(self._held, self._format)
-            if answer is None:
-                raise FormatIgnored
-            text = "" if self._format.json_schema else answer
-        return Piece(text, 0, finish, prompt_tokens=self._prompt_tokens)

@@ -54,7 +54,7 @@ def local_revision(checkpoint: Path) -> str:
 
 def _found(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    return sorted(path for path in found if not any(path.match(own) for own in _OF_TRAINING))
+    return sorted(path for path in found if not any(path.match(pattern) for pattern in _OF_TRAINING))
 
 
 def _named(path: Path, folder: Path) -> bytes:
@@ -85,7 +85,7 @@ def _tensors(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
     length = int.from_bytes(file.read(8), "little")
     header = file.read(length) if length <= min(size - 8, _LARGEST_HEADER) else b""
     try:
-        entries = [own for name, own in json.loads(header).items() if name != "__metadata__"]
+        entries = [entry for name, entry in json.loads(header).items() if name != "__metadata__"]
         places = sorted(tuple(entry["data_offsets"]) for entry in entries)
     except (ValueError, AttributeError, KeyError, TypeError):
         yield 0, size

@@ -30,11 +30,11 @@ from PIL import Image
 from services.inference.engines.engine import (
     AnswerFormat,
     Conversation,
+    Delta,
     EngineLoad,
     Message,
     ModelDescription,
     Picture,
-    Piece,
     Prepared,
     Role,
     Sampling,
@@ -118,8 +118,8 @@ class VllmEngine:
             picture = Picture(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
         try:
             async with asyncio.timeout(_WARM_UP_S):
-                for own in ((), (picture,)) if picture else ((),):
-                    prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")], own))
+                for pictures in ((), (picture,)) if picture else ((),):
+                    prepared = await self.prepare(Conversation([Message(Role.USER, "Hello")], pictures))
                     async for _ in self.stream(prepared, Sampling(seed=0, temperature=0.0, top_p=1.0, max_tokens=1)):
                         pass
         except TimeoutError:
@@ -202,7 +202,7 @@ class VllmEngine:
         """Renders the conversation with the model's chat template, or with the plain one that is set."""
         return await self._prompts.prepare(conversation)
 
-    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(self, prepared: Prepared, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Samples one completion token by token."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
@@ -232,7 +232,7 @@ class VllmEngine:
                 text, reasoning = completion.text, ""
                 if parsed is not None:
                     reasoning, text = parsed.add(text, completion.token_ids, last=finish is not None)
-                yield Piece(
+                yield Delta(
                     text,
                     len(completion.token_ids),
                     ("length" if finish == "length" else "stop") if finish else None,

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from services.inference.engines.answer_format import UNSUPPORTED
 from services.inference.engines.engine import AnswerFormat
+from services.inference.engines.queue import queue_full
 from services.inference.preparation import CONTEXT_TOO_LONG
 from services.inference.settings import InferenceSettings
-from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from services.serving.errors import FailedPrecondition, InvalidArgument, ServiceError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +140,8 @@ def load_failure(error: Exception, settings: InferenceSettings, version: str) ->
         settings: The settings.
         version: vLLM's release.
     """
-    own = os.environ.get(OWN_FOLDER)
-    kept = [path.read_text("utf-8") for path in sorted(Path(own).glob(_FILES))] if own else []
+    folder = os.environ.get(OWN_FOLDER)
+    kept = [path.read_text("utf-8") for path in sorted(Path(folder).glob(_FILES))] if folder else []
     texts = "\n".join([*kept, *_causes(error)])
     for advice in _ADVICE:
         if found := advice.sign.search(texts):
@@ -171,9 +172,7 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rend
     if isinstance(error, ServiceError):
         return error
     if type(error).__name__ in {"QueueOverflowError", "MaxQueuedTokensError"}:
-        return ResourceExhausted(
-            "the queue of this model is full; try again shortly", reason="QUEUE_FULL", retry_after_s=1.0
-        )
+        return queue_full()
     if isinstance(error, EngineDeadError):
         return Unavailable("the engine of this model has died; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
     refused = isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError)

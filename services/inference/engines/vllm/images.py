@@ -42,8 +42,8 @@ def measure(config: "ModelConfig") -> PictureUse:
     except Exception:  # code of a hundred families; the server is as good without, but for the bounds
         logger.info("the model's processor can't be tried with large pictures", exc_info=True)
         return PictureUse(0, 0)
-    pixels = max(own.pixels for own in made)
-    return PictureUse(pixels if pixels < _NEARLY_ALL * _LARGEST else 0, max(own.tokens for own in made))
+    pixels = max(use.pixels for use in made)
+    return PictureUse(pixels if pixels < _NEARLY_ALL * _LARGEST else 0, max(use.tokens for use in made))
 
 
 def _processed(processor: Any, context: int, picture: Image.Image) -> PictureUse:
@@ -52,8 +52,10 @@ def _processed(processor: Any, context: int, picture: Image.Image) -> PictureUse
     inputs = processor.get_dummy_inputs(seq_len=context, mm_counts={"image": 1}, mm_options={})
     inputs = dataclasses.replace(inputs, mm_data_items=processor.info.parse_mm_data({"image": [picture]}))
     made = processor.apply(inputs, TimingContext(enabled=False))
-    values = sum(_values(own) for item in made["mm_kwargs"]["image"] for own in item.get_data().values())
-    return PictureUse(values // _CHANNELS, sum(own.get_num_embeds() for own in made["mm_placeholders"]["image"]))
+    values = sum(_values(data) for item in made["mm_kwargs"]["image"] for data in item.get_data().values())
+    return PictureUse(
+        values // _CHANNELS, sum(placeholder.get_num_embeds() for placeholder in made["mm_placeholders"]["image"])
+    )
 
 
 def _values(data: Any) -> int:

@@ -49,7 +49,7 @@ def load_model(
             "AXIA_INFERENCE_TRUST_REMOTE_CODE is set: Python code that comes with %s runs in this server",
             settings.model,
         )
-    added = checked_arguments(settings, [own.name for own in dataclasses.fields(AsyncEngineArgs)])
+    added = checked_arguments(settings, [field.name for field in dataclasses.fields(AsyncEngineArgs)])
     on_cpu = current_platform.is_cpu()
     try:
         args = AsyncEngineArgs(

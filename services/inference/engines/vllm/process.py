@@ -5,16 +5,15 @@ Light on purpose: each spawned process imports this first.
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-ResultT = TypeVar("ResultT")
+from services.serving.parent_death import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
+ResultT = TypeVar("ResultT")
 
 
 def leave_process_group() -> None:
@@ -24,7 +23,7 @@ def leave_process_group() -> None:
     still drains. And if the server is killed with SIGKILL it can't end them: orphans would keep the model's memory.
     """
     os.setpgid(0, 0)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
 
 
 async def in_lasting_thread(load: Callable[[], ResultT]) -> ResultT:

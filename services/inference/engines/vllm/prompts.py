@@ -155,8 +155,8 @@ class Prompts:
             if self._settings.completion_template:
                 prompt: dict[str, Any] = {"prompt": plain_prompt(conversation, self._settings)}
                 if conversation.pictures:
-                    prompt["multi_modal_data"] = {"image": [own.pixels for own in conversation.pictures]}
-                    prompt["multi_modal_uuids"] = {"image": [own.sha256 for own in conversation.pictures]}
+                    prompt["multi_modal_data"] = {"image": [picture.pixels for picture in conversation.pictures]}
+                    prompt["multi_modal_uuids"] = {"image": [picture.sha256 for picture in conversation.pictures]}
                 (rendered,) = await renderer.render_cmpl_async([prompt])
             else:
                 from vllm.renderers.params import ChatParams

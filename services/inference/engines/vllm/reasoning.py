@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 
-class Delta(Protocol):
-    """What a piece of text is, by a parser."""
+class ParserDelta(Protocol):
+    """What a parser takes a delta of text for: reasoning, answer, or some of both."""
 
     reasoning: str | None
     content: str | None
@@ -39,8 +39,8 @@ class Parser(Protocol):
         previous_token_ids: Sequence[int],
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
-    ) -> Delta | None:
-        """What a further piece of text is."""
+    ) -> ParserDelta | None:
+        """Takes the next delta of text."""
 
 
 class EngineBasedParser(Parser, Protocol):
@@ -49,19 +49,19 @@ class EngineBasedParser(Parser, Protocol):
     def has_engine_confirmed_reasoning_end(self) -> bool:
         """Whether the reasoning is over."""
 
-    def finish_streaming(self) -> Delta | None:
+    def finish_streaming(self) -> ParserDelta | None:
         """What was held back."""
 
 
 class Parsed(NamedTuple):
-    """A piece of a completion, taken apart."""
+    """A delta of a completion, taken apart."""
 
     reasoning: str
     text: str
 
 
 class ParsedReasoning:
-    """Takes one completion apart, piece by piece.
+    """Takes one completion apart, delta by delta.
 
     Args:
         parser: For this completion alone.
@@ -81,7 +81,7 @@ class ParsedReasoning:
             parser.adjust_initial_state_from_prompt(prompt_token_ids)
 
     def add(self, text: str, token_ids: Sequence[int], *, last: bool = False) -> Parsed:
-        """Takes a further piece apart.
+        """Takes a further delta apart.
 
         Args:
             text: What was generated.

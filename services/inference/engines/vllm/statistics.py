@@ -68,7 +68,7 @@ class _OwnMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Those whose names are vLLM's."""
-        return (own for own in LIBRARIES.collect() if own.name.startswith("vllm"))
+        return (metric for metric in LIBRARIES.collect() if metric.name.startswith("vllm"))
 
 
 def pass_on_metrics() -> None:

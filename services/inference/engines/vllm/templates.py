@@ -64,7 +64,7 @@ def template_text(setting: str) -> str | None:
     looks_like_jinja = "{" in setting or "\n" in setting
     if looks_like_jinja:
         return setting
-    names = sorted(own.stem for own in PACKAGED.glob("*.jinja"))
+    names = sorted(path.stem for path in PACKAGED.glob("*.jinja"))
     if setting in names:
         return (PACKAGED / f"{setting}.jinja").read_text(encoding="utf-8")
     try:

@@ -32,9 +32,9 @@ class SpecialTokens:
     """
 
     def __init__(self, special: Iterable[str], added: Iterable[str]) -> None:
-        candidates = {*special, *(own for own in added if _MARKED.search(own))}
-        self._refused = tuple(sorted(own for own in candidates if _DELIMITED.fullmatch(own)))
-        self._in_answers = tuple(own for own in self._refused if not _WRITTEN_BY_MODELS.search(own))
+        candidates = {*special, *(text for text in added if _MARKED.search(text))}
+        self._refused = tuple(sorted(text for text in candidates if _DELIMITED.fullmatch(text)))
+        self._in_answers = tuple(text for text in self._refused if not _WRITTEN_BY_MODELS.search(text))
 
     def of(self, role: Role) -> tuple[str, ...]:
         """Tokens that a message must not hold.
@@ -49,5 +49,5 @@ def read_special_tokens(tokenizer: Any) -> SpecialTokens:
     """The special tokens of a tokenizer of transformers or mistral-common."""
     added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
     flagged = getattr(tokenizer, "added_tokens_decoder", {})
-    special = {str(own) for own in flagged.values() if own.special} | set(tokenizer.all_special_tokens)
+    special = {str(token) for token in flagged.values() if token.special} | set(tokenizer.all_special_tokens)
     return SpecialTokens(special - {""}, added)

@@ -45,7 +45,7 @@ class CpuWorker(CPUWorker):  # type: ignore[misc]  # vLLM is not type-checked
     def _fitting_cache(self) -> int:
         layers = self.get_kv_cache_spec().values()
         # A block that vLLM keeps for itself comes on top of the context's.
-        wanted = max_memory_usage_bytes(self.vllm_config, layers) + sum(own.page_size_bytes for own in layers)
+        wanted = max_memory_usage_bytes(self.vllm_config, layers) + sum(layer.page_size_bytes for layer in layers)
         node = get_memory_node_info(get_allowed_cpu_list()[0].numa_node)
         free = node.available_memory // self.parallel_config.tensor_parallel_size
         fitting = int(min(max(wanted, _LEAST_CACHE), free // 2))

@@ -24,7 +24,7 @@ _WORDS: dict[str, float] = {
     for word in words.split()
 }
 _HAN_DIGITS = "零〇一二两三四五六七八九十"
-_LATIN_WORDS = "|".join(sorted((own for own in _WORDS if own not in _HAN_DIGITS), key=len, reverse=True))
+_LATIN_WORDS = "|".join(sorted((words for words in _WORDS if words not in _HAN_DIGITS), key=len, reverse=True))
 _POINT = r"(?:point|komma|coma|virgule|vírgula|virgola)"
 _HAN = rf"(?<![\u4e00-\u9fff])[{_HAN_DIGITS}](?:[点點][{_HAN_DIGITS}\d])?(?=[分点點/]|[^\u4e00-\u9fff]|$)"
 _FIGURE = r"(?<![a-z\d_])(?<!\d[.,])(?<![^.]\.)(?:\d+(?:[.,]\d+)?)|(?<![\w.])\.\d+"
@@ -127,7 +127,9 @@ def _number(word: str) -> float:
         return _WORDS[re.split(r"[ -]", word)[0]] + 0.5
     whole, *rest = re.split(rf"[ -]?(?:{_POINT}|[点點])[ -]?", word)
     number = _WORDS[whole] if whole else 0.0
-    digits = "".join(own if own.isdigit() else f"{_WORDS[own]:g}" for own in re.split(r"[ -]", "".join(rest)) if own)
+    digits = "".join(
+        word if word.isdigit() else f"{_WORDS[word]:g}" for word in re.split(r"[ -]", "".join(rest)) if word
+    )
     return float(f"{number:g}.{digits}") if digits else number
 
 
@@ -140,8 +142,8 @@ def whole_amount(text: str) -> Amount | None:
 
 
 _SEPARATORS = tuple(
-    re.compile(own)
-    for own in (
+    re.compile(pattern)
+    for pattern in (
         r"\s*\n\s*",
         r"\s*;\s*",
         r"\s*\|\s*",
@@ -163,7 +165,7 @@ def listed(text: str, count: int) -> list[Amount] | None:
     for separator in _SEPARATORS if count > _PAIR else _PAIR_SEPARATORS:
         parts = separator.split(trimmed, maxsplit=count)
         if len(parts) == count:
-            read = [own for own in map(whole_amount, parts) if own]
+            read = [amount for amount in map(whole_amount, parts) if amount]
             if len(read) == count:
                 return read
     return None

@@ -80,11 +80,15 @@ def read_xml(text: str) -> tuple[list[Statement], str]:
         position = tag.end()
         name = tag["name"]
         if tag["end"]:
-            places = [place for place, own in enumerate(open_[-8:], max(0, len(open_) - 8)) if own[0] == name and place]
+            places = [
+                place
+                for place, element in enumerate(open_[-8:], max(0, len(open_) - 8))
+                if element[0] == name and place
+            ]
             if places:
                 del open_[places[-1] :]
             continue
-        inside: Pairs = [(own[1], own[2]) for own in _ATTRIBUTE.finditer(tag["attributes"])]
+        inside: Pairs = [(match[1], match[2]) for match in _ATTRIBUTE.finditer(tag["attributes"])]
         open_[-1][1].append((name, inside))
         if not tag["attributes"].rstrip().endswith("/") and len(open_) < DEEPEST:
             open_.append((name, inside))

@@ -22,7 +22,7 @@ _OTHERS = {
     ord("。"): ". ",
 }
 _VULGAR = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".333", "⅔": ".667", "⅕": ".2", "⅖": ".4", "⅗": ".6", "⅘": ".8"}
-_CIRCLED = {ord("①") + own: f"({own + 1}) " for own in range(10)}
+_CIRCLED = {ord("①") + digit: f"({digit + 1}) " for digit in range(10)}
 _TABLE = {
     **_GONE,
     **_DASHES,
@@ -78,7 +78,7 @@ def _fold_latex(text: str) -> str:
     if "\\" in text:
         text = _FRACTION.sub(r"\1/\2", _LATEX.sub(r"\1", text.replace("\\_", "_").replace("\\%", "%")))
         text = re.sub(r"\\(?:quad|,|;|!|\(|\)|\[|\]|rightarrow|to)(?![a-z])", " ", text)
-    text = _SUBSCRIPT.sub(lambda own: f"{own[1] or own[3]}_{own[2] or own[4]}", text)
+    text = _SUBSCRIPT.sub(lambda match: f"{match[1] or match[3]}_{match[2] or match[4]}", text)
     return text.replace("$", " ")
 
 

@@ -37,7 +37,7 @@ _FEWEST_LINES = 3
 def without_legends(folded: str) -> str:
     """A folded text without what names the possible answers, was struck out or computes something from the scores."""
     text = _CHOICE.sub(" ", _UNCHECKED.sub(" ", _STRUCK.sub(" ", _OTHERS.sub(" ", folded))))
-    text = _NOTE.sub(" ", _RANGE.sub(lambda own: f"({own[1]}-{own[2]})" if own[1] else " ", text))
+    text = _NOTE.sub(" ", _RANGE.sub(lambda match: f"({match[1]}-{match[2]})" if match[1] else " ", text))
     if "=" in text:
         text = _SUM.sub(" ", _SHARE.sub(r"\1", text))
     if "+" in text:

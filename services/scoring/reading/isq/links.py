@@ -158,20 +158,20 @@ def is_doubted(text: str, amount: Amount, end: int) -> bool:
     if behind.startswith("+"):
         return True
     found = _DOUBT.search(behind)
-    if found and (found["other"] is None or any(own.start < 3 for own in amounts(found["other"]))):  # noqa: PLR2004
+    if found and (found["other"] is None or any(stated.start < 3 for stated in amounts(found["other"]))):  # noqa: PLR2004
         return True
     again = _REPEATED.match(behind)
     if not again:
         return False
     other = again["other"] or again["now"]
-    others = [own for own in amounts(other) if not own.is_scale]
+    others = [stated for stated in amounts(other) if not stated.is_scale]
     whole = len(others) == 1 and re.fullmatch(r"\W*", other[: others[0].start] + other[others[0].end :])
     return bool(whole) and not _same(amount, others[0])
 
 
 def _same(one: Amount, other: Amount) -> bool:
     """Whether two numbers may be one, on whichever scale each is."""
-    scales = ({1.0, 10.0} if own.scale is None else {own.scale} for own in (one, other))
+    scales = ({1.0, 10.0} if stated.scale is None else {stated.scale} for stated in (one, other))
     ones, others = scales
     return one.low == other.low or any(
         math.isclose(one.low / left, other.low / right) for left in ones for right in others

@@ -92,7 +92,7 @@ def _places(text: str, mentions: Sequence[Mention]) -> tuple[list[Amount], list[
 
 def _cut_last(text: str, places: Sequence[_Place]) -> None:
     """Ends the last name's text where those of the others end: at the line, at a blank line, or with the text."""
-    gaps = [text[own.mention.end : own.numbers[0].start] for own in places[:-1] if own.numbers]
+    gaps = [text[place.mention.end : place.numbers[0].start] for place in places[:-1] if place.numbers]
     if not gaps or any(re.search(r"\n[ \t]*\n", gap) for gap in gaps):
         return
     last = places[-1]
@@ -100,8 +100,8 @@ def _cut_last(text: str, places: Sequence[_Place]) -> None:
     end = re.compile(pattern).search(text, last.mention.end)
     if end:
         last.segment_end = min(last.segment_end, end.start())
-        last.numbers = [own for own in last.numbers if own.start < last.segment_end]
-        last.scales = [own for own in last.scales if own.start < last.segment_end]
+        last.numbers = [amount for amount in last.numbers if amount.start < last.segment_end]
+        last.scales = [scale for scale in last.scales if scale.start < last.segment_end]
 
 
 def _counters(text: str, mentions: Sequence[Mention]) -> set[int]:
@@ -119,7 +119,9 @@ def _counters(text: str, mentions: Sequence[Mention]) -> set[int]:
                 and text[: start + 1].rpartition("\n")[2].strip(" \t*_-#>(")[1:] == ""
             )
             found.append((start, int(counter[1]), listed_so))
-    ascending = len(found) > 1 and [own[1] for own in found] == list(range(found[0][1], found[0][1] + len(found)))
+    ascending = len(found) > 1 and [counter[1] for counter in found] == list(
+        range(found[0][1], found[0][1] + len(found))
+    )
     return {start for start, number, listed_so in found if listed_so or (ascending and found[0][1] <= 1)}
 
 
@@ -171,8 +173,8 @@ def _behind(text: str, run: Sequence[_Place]) -> list[Amount] | None:
         return [last.numbers[0]] * len(run)
     rest = segment[start:]
     chunk = text[last.numbers[0].start : _list_end(text, last.numbers)] if last.numbers else ""
-    for own in (chunk, rest.split("\n", 1)[0], rest):
-        paired = listed(re.sub(r"[\s,]*\b(?:respectively|in (?:that|this) order)\b.*", "", own), len(run))
+    for candidate in (chunk, rest.split("\n", 1)[0], rest):
+        paired = listed(re.sub(r"[\s,]*\b(?:respectively|in (?:that|this) order)\b.*", "", candidate), len(run))
         if paired:
             return paired
     return None
@@ -194,8 +196,8 @@ def _in_front(text: str, run: Sequence[_Place], before: Sequence[Amount]) -> lis
 
 def _without_scales(text: str, place: _Place) -> str:
     segment = text[place.mention.end : place.segment_end]
-    for own in place.scales:
-        start, end = own.start - place.mention.end, own.end - place.mention.end
+    for scale in place.scales:
+        start, end = scale.start - place.mention.end, scale.end - place.mention.end
         segment = segment[:start] + " " * (end - start) + segment[end:]
     return segment
 
@@ -220,7 +222,7 @@ def _link(text: str, places: Sequence[_Place], first: Sequence[Amount]) -> None:
     """Finds for each name the number behind it and the one in front of it, as far as their words lead there."""
     before: Sequence[Amount] = first
     for place in places:
-        number = next((own for own in place.numbers if not is_count(text, own)), None)
+        number = next((amount for amount in place.numbers if not is_count(text, amount)), None)
         if number and number is place.numbers[0] and number.start - place.mention.end <= _FAR:
             gap = text[place.mention.end : number.start]
             if leads_forward(gap) and ("\n" not in gap or stands_below(text, number)):
@@ -300,12 +302,12 @@ def _word(text: str, place: _Place) -> re.Match[str] | None:
 def _read_far(text: str, place: _Place) -> Iterator[Statement]:
     """A number that stands apart from the name, after a reason: one that is marked as the score, or called so."""
     item = place.mention.item
-    usable = [own for own in place.numbers if not is_count(text, own)]
+    usable = [amount for amount in place.numbers if not is_count(text, amount)]
     for sure, belongs in ((True, is_labelled), (True, is_marked), (False, is_worded)):
-        candidates = [own for own in usable if belongs(text, own, place.mention.end)]
-        numbers = {state(item, own, sure=False).number for own in candidates}
+        candidates = [amount for amount in usable if belongs(text, amount, place.mention.end)]
+        numbers = {state(item, amount, sure=False).number for amount in candidates}
         if numbers:
-            doubted = len(numbers) > 1 or any(is_doubted(text, own, place.segment_end) for own in candidates)
+            doubted = len(numbers) > 1 or any(is_doubted(text, amount, place.segment_end) for amount in candidates)
             yield Statement(item, None if doubted else numbers.pop(), sure=sure)
             return
 
@@ -313,10 +315,10 @@ def _read_far(text: str, place: _Place) -> Iterator[Statement]:
 def _scaled(text: str, place: _Place, number: Amount) -> Amount:
     """The number on the scale that stands beside it, as in "(0-10): 8" or "8 (on 0-10)"."""
     beside = [
-        own
-        for own in place.scales
-        if own.end <= number.start
-        or (own.start - number.end <= _NEAR and not re.search(r"[\n.;]", text[number.end : own.start]))
+        scale
+        for scale in place.scales
+        if scale.end <= number.start
+        or (scale.start - number.end <= _NEAR and not re.search(r"[\n.;]", text[number.end : scale.start]))
     ]
-    other = next((own.high for own in beside if own.high != HIGHEST[place.mention.item]), None)
+    other = next((scale.high for scale in beside if scale.high != HIGHEST[place.mention.item]), None)
     return number if other is None else number.out_of(other)

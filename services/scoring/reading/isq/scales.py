@@ -34,7 +34,7 @@ def scale_of_all(folded: str, first: int, last: int) -> float | None:
         return None
     behind = folded[last:].partition("\n")[2]
     lines = [line for text in (folded[:first], behind) for line in text.split("\n") if not _OTHER.search(line)]
-    found = {_number(next(filter(None, own.groups()))) for line in lines for own in _SCALE.finditer(line)}
+    found = {_number(next(filter(None, match.groups()))) for line in lines for match in _SCALE.finditer(line)}
     for field in _FIELD.finditer(folded[:first]):
         found.add(max(map(float, re.findall(r"\d{1,3}", field["value"])), default=_USUAL))
     # Scores that each state the scale are read by it.

@@ -66,11 +66,11 @@ def settle(statements: Iterable[Statement]) -> tuple[list[float | None], list[St
     for statement in statements:
         by_item[statement.item].append(statement)
     numbers: list[float | None] = []
-    for own in by_item:
-        counted = [statement for statement in own if statement.sure] or own
+    for about_item in by_item:
+        counted = [statement for statement in about_item if statement.sure] or about_item
         said = {None if one.number is None else round(one.number, 6) for one in counted}
         numbers.append(counted[0].number if len(said) == 1 else None)
-    return numbers, [statement for own in by_item for statement in own if statement.problem]
+    return numbers, [statement for about_item in by_item for statement in about_item if statement.problem]
 
 
 def are_all(statements: Sequence[Statement]) -> bool:

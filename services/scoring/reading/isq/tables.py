@@ -56,7 +56,7 @@ def _separator(line: str, first: str | None) -> str:
 def _is_heading(line: str, separator: str) -> bool:
     cells = line.split(separator, _MOST_CELLS)
     short = len(cells) > 1 and len(line) < _LONGEST_CELL
-    return short and not re.search(r"\d", line) and any(_SCORE.search(own) for own in cells)
+    return short and not re.search(r"\d", line) and any(_SCORE.search(cell) for cell in cells)
 
 
 def _read_block(block: Sequence[str]) -> tuple[list[Statement], list[str]]:
@@ -68,9 +68,9 @@ def _read_block(block: Sequence[str]) -> tuple[list[Statement], list[str]]:
     statements: list[Statement] = []
     left: list[str] = []
     for row, line in zip(rows, block, strict=True):
-        own = _read_row(row, heading)
-        if own:
-            statements.append(own)
+        row_statements = _read_row(row, heading)
+        if row_statements:
+            statements.append(row_statements)
         elif not _is_rule(row):
             left.append(line)
     return statements, left
@@ -90,7 +90,7 @@ def _read_row(row: Sequence[str], heading: Sequence[str]) -> Statement | None:
     if not names or any(_names_item(cell) and not _sentence(cell) for cell in row[names[0] + 1 :]):
         return None
     name = names[0]
-    if any(not own.is_scale for own in amounts(re.sub(r"^\W*\d{1,2}[.)]", "", row[name]))):
+    if any(not amount.is_scale for amount in amounts(re.sub(r"^\W*\d{1,2}[.)]", "", row[name]))):
         return None
     item = item_of(_named(row[name]))
     if item is None:
@@ -98,25 +98,31 @@ def _read_row(row: Sequence[str], heading: Sequence[str]) -> Statement | None:
     cells = [
         (heading[place] if len(heading) == len(row) else "", cell) for place, cell in enumerate(row) if place > name
     ]
-    cells = [own for own in cells if not _IGNORED.search(own[0])]
+    cells = [cell for cell in cells if not _IGNORED.search(cell[0])]
     cells = cells or [("", row[place]) for place in range(name)]
-    scored = [own for own in cells if _is_score(own[0])]
+    scored = [cell for cell in cells if _is_score(cell[0])]
     # "Score (0-10)" above all six items says nothing of those from 0 to 1.
-    headed = [own.high for label, _ in scored for own in amounts(label) if own.is_scale]
-    headed += [float(own[1]) for label, _ in scored for own in [_OUT_OF.search(label)] if own]
-    headed = [own for own in headed if own != max(HIGHEST)]
+    headed = [amount.high for label, _ in scored for amount in amounts(label) if amount.is_scale]
+    headed += [float(match[1]) for label, _ in scored for match in [_OUT_OF.search(label)] if match]
+    headed = [highest for highest in headed if highest != max(HIGHEST)]
     bounds = [
-        own.high for label, cell in cells if _is_bound(label) or not label for own in amounts(cell) if own.is_scale
+        amount.high
+        for label, cell in cells
+        if _is_bound(label) or not label
+        for amount in amounts(cell)
+        if amount.is_scale
     ]
-    bounds += [own.low for label, cell in cells if _is_bound(label) for own in [whole_amount(cell)] if own]
-    scale = next((own for own in [*bounds, *_scales(row[name]), *headed] if own != HIGHEST[item]), None)
-    found = [own for own in (_read_cell(item, cell, scale) for _, cell in scored) if own]
+    bounds += [amount.low for label, cell in cells if _is_bound(label) for amount in [whole_amount(cell)] if amount]
+    scale = next((highest for highest in [*bounds, *_scales(row[name]), *headed] if highest != HIGHEST[item]), None)
+    found = [statement for statement in (_read_cell(item, cell, scale) for _, cell in scored) if statement]
     found = found or [
-        own for own in (_read_cell(item, cell, scale) for label, cell in cells if not _is_bound(label)) if own
+        statement
+        for statement in (_read_cell(item, cell, scale) for label, cell in cells if not _is_bound(label))
+        if statement
     ]
     if not found:
         return None
-    numbers = {own.number for own in found}
+    numbers = {statement.number for statement in found}
     return found[0] if len(numbers) == 1 else Statement(item, None)
 
 
@@ -139,15 +145,15 @@ def _sentence(cell: str) -> bool:
 
 
 def _scales(cell: str) -> list[float]:
-    return [own.high for own in amounts(cell) if own.is_scale]
+    return [amount.high for amount in amounts(cell) if amount.is_scale]
 
 
 def _read_cell(item: int, cell: str, scale: float | None) -> Statement | None:
     number = whole_amount(cell)
     if number is None:
-        for own in amounts(cell)[:1]:  # "8 - warm light", "⭐ 8", "8/10 (bright)"
-            if not own.is_scale and not is_count(cell, own) and re.fullmatch(r"[^\w<>]*", cell[: own.start]):
-                number = own
+        for amount in amounts(cell)[:1]:  # "8 - warm light", "⭐ 8", "8/10 (bright)"
+            if not amount.is_scale and not is_count(cell, amount) and re.fullmatch(r"[^\w<>]*", cell[: amount.start]):
+                number = amount
     if number is None:
         return as_yes_or_no(item, cell)
     return state(item, number if scale is None else number.out_of(scale))
@@ -168,13 +174,15 @@ def read_bare(text: str) -> list[Statement]:
     lines = [line for line in lines if line and re.search(r"[a-z\d一-鿿]", line) and not _TOTAL.search(line)]
     read = _read_lines(lines)
     if read is None:
-        found = [own for own in map(_read_line, lines) if own]
-        read = found[0] if len(found) == 1 or (found and all(_alike(found[0], own) for own in found[1:])) else None
+        found = [read for read in map(_read_line, lines) if read]
+        read = found[0] if len(found) == 1 or (found and all(_alike(found[0], read) for read in found[1:])) else None
     return [state(item, number) for item, number in enumerate(read)] if read else []
 
 
 def _alike(one: Sequence[Amount], other: Sequence[Amount]) -> bool:
-    return [(own.low, own.high, own.scale) for own in one] == [(own.low, own.high, own.scale) for own in other]
+    return [(amount.low, amount.high, amount.scale) for amount in one] == [
+        (amount.low, amount.high, amount.scale) for amount in other
+    ]
 
 
 def _read_lines(lines: Sequence[str]) -> list[Amount] | None:
@@ -183,10 +191,10 @@ def _read_lines(lines: Sequence[str]) -> list[Amount] | None:
         return None
     counted = [_COUNTED_LINE.sub("", line, count=1) if _COUNTED_LINE.match(line) else None for line in lines]
     for candidates in (counted, lines):
-        numbers = [_leading(own) if own is not None else None for own in candidates]
+        numbers = [_leading(line) if line is not None else None for line in candidates]
         runs = [list(run) for run in _runs(numbers)]
         if len(runs) == 1 and len(runs[0]) == len(HIGHEST):
-            places = [place for place, own in enumerate(numbers) if own]
+            places = [place for place, number in enumerate(numbers) if number]
             if candidates is lines or _in_order([lines[place] for place in places]):
                 return runs[0]
     return None
@@ -194,7 +202,7 @@ def _read_lines(lines: Sequence[str]) -> list[Amount] | None:
 
 def _in_order(lines: Sequence[str]) -> bool:
     counters = [_COUNTED_LINE.match(line) for line in lines]
-    return "".join(own["counter"] for own in counters if own) in ("123456", "abcdef")
+    return "".join(match["counter"] for match in counters if match) in ("123456", "abcdef")
 
 
 def _runs(numbers: Sequence[Amount | None]) -> Iterator[list[Amount]]:
@@ -209,7 +217,7 @@ def _runs(numbers: Sequence[Amount | None]) -> Iterator[list[Amount]]:
 
 def _leading(line: str) -> Amount | None:
     """The number that a line begins with, alone or before a remark."""
-    found = [own for own in amounts(line) if not own.is_scale]
+    found = [amount for amount in amounts(line) if not amount.is_scale]
     if not found or not re.fullmatch(
         r"[^\w\n<>]{0,6}(?:(?:score|rating|approx|about)\W{1,3})?", line[: found[0].start]
     ):
@@ -219,11 +227,11 @@ def _leading(line: str) -> Amount | None:
 
 def _read_line(line: str) -> list[Amount] | None:
     """Six numbers in one line, with or without counters and words in front."""
-    counters = [own[1] for own in _COUNTED.finditer(line)]
+    counters = [match[1] for match in _COUNTED.finditer(line)]
     if "".join(counters) == "123456":
         parts = [part for part in _COUNTED.split(line)[2::2] if part]
         numbers = [whole_amount(part.strip(" ,;|")) for part in parts]
-        read = [own for own in numbers if own]
+        read = [number for number in numbers if number]
         return read if len(read) == len(HIGHEST) else None
     plain = line.strip(" ()[]{}.")
     if re.fullmatch(r"[\d.,]+", plain) and plain.count(",") == len(HIGHEST) - 1:  # "8,7,6,5,0.7,0.4"

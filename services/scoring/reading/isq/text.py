@@ -84,14 +84,14 @@ def _with_short(folded: str, found: list[Statement]) -> list[Mention]:
     stated = {statement.item for statement in found}
     named = full_names(folded)
     known = {mention.item for mention in named}
-    short = [own for own in short_names(folded) if own.item not in stated and own.item not in known]
+    short = [mention for mention in short_names(folded) if mention.item not in stated and mention.item not in known]
     return sorted(chain(named, short))
 
 
 def _complete(found: list[Statement], others: list[Statement]) -> list[Statement]:
     """All statements, if the others state exactly what is missing; otherwise none."""
     stated = {statement.item for statement in found}
-    together = [*found, *(own for own in others if own.item not in stated)]
+    together = [*found, *(statement for statement in others if statement.item not in stated)]
     return together if are_all(together) else []
 
 

@@ -94,9 +94,9 @@ class _Walk:
                 yield from _score(item, node)
                 return
             items = [_item_of_key(key) for key, _ in node.pairs]
-            for (key, value), own in zip(node.pairs, items, strict=True):
-                if own is not None and not self._wraps(value, depth - 1):
-                    yield from _score(own, value)
+            for (key, value), item_of_key in zip(node.pairs, items, strict=True):
+                if item_of_key is not None and not self._wraps(value, depth - 1):
+                    yield from _score(item_of_key, value)
                 elif isinstance(value, list | Object) and not _GROUP_KEYS.search(key.lower()):
                     yield from self.read(value, depth - 1)
             self._note(node)
@@ -115,32 +115,32 @@ class _Walk:
 
     def _read_list(self, node: list[Any], depth: int) -> Iterator[Statement]:
         if len(node) == len(HIGHEST):
-            numbers = [own for own in map(_amount, node) if own]
-            names = [item_of(fold(own)) for own in node if isinstance(own, str) and len(own) < 80]  # noqa: PLR2004
+            numbers = [amount for amount in map(_amount, node) if amount]
+            names = [item_of(fold(entry)) for entry in node if isinstance(entry, str) and len(entry) < 80]  # noqa: PLR2004
             if len(numbers) == len(HIGHEST):
                 self.lists.append(numbers)
             elif set(names) == set(range(len(HIGHEST))):
-                self.orders.append([own for own in names if own is not None])
-        for own in node:
-            if isinstance(own, str) and len(own) < 200:  # noqa: PLR2004 - "Visual attractiveness: 8"
-                folded = fold(own)
+                self.orders.append([name for name in names if name is not None])
+        for entry in node:
+            if isinstance(entry, str) and len(entry) < 200:  # noqa: PLR2004 - "Visual attractiveness: 8"
+                folded = fold(entry)
                 mentions = full_names(folded)
                 behind = whole_amount(folded[mentions[0].end :]) if len(mentions) == 1 else None
                 if behind:
                     yield state(mentions[0].item, behind)
-            elif isinstance(own, list) and len(own) == 2 and isinstance(own[0], str):  # noqa: PLR2004 - name and score
-                item = item_of(fold(own[0]))
+            elif isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str):  # noqa: PLR2004 - name and score
+                item = item_of(fold(entry[0]))
                 if item is not None:
-                    yield from _score(item, own[1])
+                    yield from _score(item, entry[1])
             else:
-                yield from self.read(own, depth - 1)
+                yield from self.read(entry, depth - 1)
 
     def _note(self, node: Object) -> None:
         keys = "".join(
             re.sub(r"^(?:q|item|question|no|rating|score|answer|aspect|criterion)?[ _.]?", "", key) for key in node
         )
         if keys == "123456" and len(node.pairs) == len(HIGHEST):
-            numbers = [own for own in map(_amount, node.values()) if own]
+            numbers = [amount for amount in map(_amount, node.values()) if amount]
             if len(numbers) == len(HIGHEST):
                 self.lists.append(numbers)
 
@@ -167,7 +167,7 @@ def _score(item: int, value: Any, depth: int = 4) -> Iterator[Statement]:
     if isinstance(value, Object):
         yield from _score_in(item, value, depth - 1) if depth else ()
     elif isinstance(value, list):
-        numbers = [own for own in map(_amount, value) if own]
+        numbers = [amount for amount in map(_amount, value) if amount]
         if len(numbers) == 1:
             yield state(item, numbers[0])
         elif len(value) == 1 and depth:
@@ -185,11 +185,11 @@ def _score(item: int, value: Any, depth: int = 4) -> Iterator[Statement]:
 def _score_in(item: int, node: Object, depth: int) -> Iterator[Statement]:
     """The score of an item in an object of its own: {"score": 8, "max": 10, "reason": "two dogs"}."""
     bounds = [
-        own.high
+        bound.high
         for key, value in node.pairs
         if _BOUND_KEYS.search(key.lower()) and "min" not in key.lower()
-        for own in [_bound(value)]
-        if own
+        for bound in [_bound(value)]
+        if bound
     ]
     scale = next((bound for bound in bounds if bound != HIGHEST[item]), None)
     scored = [value for key, value in node.pairs if _is_score_key(key)]
@@ -201,9 +201,9 @@ def _score_in(item: int, node: Object, depth: int) -> Iterator[Statement]:
     ]
     values = scored or others
     if scale is None:
-        yield from (own for value in values for own in _score(item, value, depth))
+        yield from (statement for value in values for statement in _score(item, value, depth))
     else:
-        yield from (state(item, own.out_of(scale)) for own in map(_amount, values) if own)
+        yield from (state(item, amount.out_of(scale)) for amount in map(_amount, values) if amount)
 
 
 def _is_score_key(key: str) -> bool:
@@ -214,7 +214,7 @@ def _is_score_key(key: str) -> bool:
 def _bound(value: Any) -> Amount | None:
     """A scale: 10, "0-10", [0, 10]."""
     if isinstance(value, str):
-        scales = [own for own in amounts(fold(value[:60])) if own.is_scale]
+        scales = [amount for amount in amounts(fold(value[:60])) if amount.is_scale]
         return scales[0] if scales else whole_amount(fold(value[:60]))
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004
         return _amount(value[1])
@@ -237,10 +237,10 @@ def _amount(value: Any) -> Amount | None:
     if whole:
         return whole
     found = amounts(folded)
-    numbers = [own for own in found if not own.is_scale]
+    numbers = [amount for amount in found if not amount.is_scale]
     if not numbers or numbers[0].start > 4 or not re.fullmatch(r"[^\w<>-]*", folded[: numbers[0].start]):  # noqa: PLR2004
         return None
     if is_count(folded, numbers[0]):
         return None
-    scale = next((own.high for own in found if own.is_scale), None)
+    scale = next((amount.high for amount in found if amount.is_scale), None)
     return numbers[0] if scale is None else numbers[0].out_of(scale)
