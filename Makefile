@@ -10,9 +10,10 @@ ENGINE ?= $(patsubst $(VENV)/.axia-%,%,$(firstword $(wildcard $(VENV)/.axia-gpu 
 
 export BENTOML_DO_NOT_TRACK := True
 export VLLM_NO_USAGE_STATS := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check format proto lock dist clean
+.PHONY: help setup demo demo-models reader-model up test families test-unit check format proto lock docs dist clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +72,7 @@ up: setup ## Start the suite and keep it running until Ctrl-C
 	@$(AXIA) up
 
 test: $(VENV)/.axia-dev ## Run all tests, those on a real vLLM among them, and print the coverage of the fast ones
-	$(PY) -m pytest -n logical tests/unit tests/component --cov --cov-report=json:.coverage.json
+	$(PY) -m pytest -n logical --dist loadfile tests/unit tests/component --cov --cov-report=json:.coverage.json
 	$(PY) scripts/coverage_by_package.py .coverage.json
 	$(PY) -m pytest tests/integration tests/e2e
 
@@ -79,9 +80,9 @@ families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and 
 	AXIA_TEST_FAMILIES=all $(PY) -m pytest tests/e2e/test_families.py
 
 test-unit: $(VENV)/.axia-dev ## Run the fast tests only
-	$(PY) -m pytest -n logical tests/unit
+	$(PY) -m pytest -n logical --dist loadfile tests/unit
 
-check: $(VENV)/.axia-dev ## Lint, types, import laws, contract
+check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, links of the documentation
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -89,6 +90,7 @@ check: $(VENV)/.axia-dev ## Lint, types, import laws, contract
 	$(VENV)/bin/buf lint
 	$(VENV)/bin/buf format --diff --exit-code
 	scripts/proto.sh --check
+	$(VENV)/bin/mkdocs build --quiet
 
 format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .
@@ -98,9 +100,13 @@ format: $(VENV)/.axia-dev ## Format code and contract
 proto: ## Generate axia/v1 from proto/, and its comments for the OpenAPI document
 	scripts/proto.sh
 	$(PY) -m scripts.contract_comments
+	$(PY) -m scripts.rpc_doc
 
 lock: $(VENV)/.axia-dev ## Resolve requirements/*.txt again (add UPGRADE=1 for newer releases)
 	scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+docs: $(VENV)/.axia-dev ## Write the documentation's site into site/, and check its links
+	$(VENV)/bin/mkdocs build --quiet
 
 dist: $(VENV)/.axia-dev ## Build the client's wheel and sdist into dist/, and check them
 	rm -rf dist
@@ -108,5 +114,5 @@ dist: $(VENV)/.axia-dev ## Build the client's wheel and sdist into dist/, and ch
 	$(VENV)/bin/twine check --strict dist/*
 
 clean: ## Remove what the suite and the tools wrote; keeps .venv and what you indexed
-	rm -rf .axia/demo .axia/logs .axia/bentoml .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf site .axia/demo .axia/logs .axia/bentoml .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

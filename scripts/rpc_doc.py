@@ -36,7 +36,9 @@ def page() -> str:
         for service in file.services_by_name.values():
             parts.append(f"## {service.name}\n\n{comments.get(service.full_name, '')}\n")
             for method in service.methods:
-                streams = ["stream " if streamed else "" for streamed in (method.client_streaming, method.server_streaming)]
+                streams = [
+                    "stream " if streamed else "" for streamed in (method.client_streaming, method.server_streaming)
+                ]
                 parts.append(
                     f"### {service.name}.{method.name}\n\n{comments.get(method.full_name, '')}\n\n"
                     f"{streams[0]}{_link(method.input_type)} → {streams[1]}{_link(method.output_type)}\n"
