@@ -1,7 +1,7 @@
 """Draws what a command prints as an SVG: python -m scripts.terminal_picture docs/detection.svg axia detect …
 
-Needs what the command needs, such as a running suite. The picture names fonts of the reader's machine, so that showing it
-asks no other host.
+Needs what the command needs, such as a running suite. The picture names fonts of the reader's machine, so that showing
+it asks no other host.
 """
 
 import io
@@ -17,10 +17,18 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 COLUMNS = 88
-THEME = TerminalTheme(
-    (255, 255, 255), (36, 50, 61),
-    [(36, 50, 61), (176, 45, 45), (30, 110, 60), (150, 100, 10), (30, 80, 150), (120, 50, 130), (20, 110, 120), (90, 100, 110)],
-)  # fmt: skip
+WHITE, INK = (255, 255, 255), (36, 50, 61)
+COLOURS = [
+    INK,
+    (176, 45, 45),
+    (30, 110, 60),
+    (150, 100, 10),
+    (30, 80, 150),
+    (120, 50, 130),
+    (20, 110, 120),
+    (90, 100, 110),
+]
+THEME = TerminalTheme(WHITE, INK, COLOURS)
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\n?", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
