@@ -12,19 +12,19 @@ trap 'rm -rf "$work"' EXIT
 
 common=(--universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
   --no-emit-find-links --quiet)
-suite=(--override requirements/overrides.txt)
 without_torch=(--no-emit-package torch --no-emit-package torchvision)
 
 # lock FILE EXTRA OPTION...: resolves an extra, and leaves out the marker that every requirement has.
 lock() {
   local file=requirements/$1.txt extra=$2
   shift 2
-  "$uv" pip compile pyproject.toml --extra "$extra" "${common[@]}" "${suite[@]}" -o "$file" "$@"
+  "$uv" pip compile pyproject.toml --extra "$extra" "${common[@]}" --override "$overrides" -o "$file" "$@"
   "${PYTHON:-.venv/bin/python}" scripts/short_markers.py "$file"
 }
 
 # dev is the widest, so the others follow its versions and one environment can hold them all.
 export UV_FIND_LINKS=$work
+overrides=requirements/overrides.txt
 lock dev dev "${without_torch[@]}" "$@"
 lock cpu cpu -c requirements/dev.txt "${without_torch[@]}" "$@"
 lock base base -c requirements/dev.txt "$@"
@@ -32,4 +32,7 @@ lock base-dev base --extra tools -c requirements/dev.txt "$@"
 # A client may run anywhere.
 "$uv" pip compile pyproject.toml "${common[@]}" --no-config -c requirements/dev.txt -o requirements/client.txt "$@"
 unset UV_FIND_LINKS
+# vLLM's CUDA build gets all that it asks for.
+grep -v "^torch" requirements/overrides.txt > "$work/overrides.txt"
+overrides=$work/overrides.txt
 lock gpu gpu "$@"
