@@ -1,26 +1,28 @@
 # Everything that users and developers of a checkout run. `make` or `make help` lists it.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
 AXIA   := $(VENV)/bin/axia
-# cpu or gpu: which build of vLLM `make setup` installs; once installed it stays.
-ENGINE ?= $(if $(wildcard $(VENV)/.axia-gpu),gpu,cpu)
+# cpu or gpu: which build of vLLM `make setup` installs; none: without torch, for models behind OpenAI-compatible endpoints.
+# Once installed it stays.
+ENGINE ?= $(patsubst $(VENV)/.axia-%,%,$(firstword $(wildcard $(VENV)/.axia-gpu $(VENV)/.axia-none) $(VENV)/.axia-cpu))
 
 export BENTOML_DO_NOT_TRACK := True
 export VLLM_NO_USAGE_STATS := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check format proto lock clean
+.PHONY: help setup demo demo-models reader-model up test families test-unit check format proto lock docs dist clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.axia-$(ENGINE) ## Install what the suite needs (ENGINE=gpu for CUDA) into .venv
+setup: $(VENV)/.axia-$(ENGINE) ## Install what the suite needs (ENGINE=gpu for CUDA, ENGINE=none without torch) into .venv
 
 $(PY):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "axia's lock files are for Python 3.11; run make with PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "axia needs Python 3.11, 3.12 or 3.13; run make with PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade "pip>=25"
 
@@ -37,19 +39,20 @@ $(VENV)/.axia-cpu: $(PY) requirements/cpu.txt requirements/torch-cpu.txt scripts
 
 $(VENV)/.axia-gpu: $(PY) requirements/gpu.txt
 	@echo "Installing the suite for CUDA (once; about 10 GB)"
-	$(PY) -m pip install --quiet --no-deps -r requirements/gpu.txt
+	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements/gpu.txt
+	$(PY) -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.axia-none: $(PY) requirements/base.txt
+	@echo "Installing the suite without torch (once; about 1 GB)"
+	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements/base.txt
 	$(PY) -m pip install --quiet --no-deps --editable .
 	touch $@
 
 # What the engine's lock has stays as it is: the whole of dev.txt would replace the torch of a machine with a GPU.
-$(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt scripts/dev_only.py
-	$(PY) scripts/dev_only.py requirements/$(ENGINE).txt > $(VENV)/dev-only.txt
+$(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt requirements/base-dev.txt scripts/dev_only.py
+	$(PY) scripts/dev_only.py $(ENGINE) > $(VENV)/dev-only.txt
 	$(PY) -m pip install --quiet --no-deps --require-hashes -r $(VENV)/dev-only.txt
-	touch $@
-
-# Not `npm ci`: it refuses a lock made where the index lacks buf's builds for other systems.
-node_modules/.package-lock.json: package.json package-lock.json
-	npm install --no-save --no-fund --no-audit --loglevel=error
 	touch $@
 
 demo: setup ## Start the suite, detect values in twelve scenes, print what came out, stop it
@@ -68,36 +71,48 @@ reader-model: $(VENV)/.axia-dev ## Train the reader of answers again from its se
 up: setup ## Start the suite and keep it running until Ctrl-C
 	@$(AXIA) up
 
-test: $(VENV)/.axia-dev node_modules/.package-lock.json ## Run all tests, those on a real vLLM among them
-	$(PY) -m pytest
+test: $(VENV)/.axia-dev ## Run all tests, those on a real vLLM among them, and print the coverage of the fast ones
+	$(PY) -m pytest -n logical --dist loadfile tests/unit tests/component --cov --cov-report=json:.coverage.json
+	$(PY) scripts/coverage_by_package.py .coverage.json
+	$(PY) -m pytest tests/integration tests/e2e
 
 families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and try each call (about 25 minutes)
 	AXIA_TEST_FAMILIES=all $(PY) -m pytest tests/e2e/test_families.py
 
 test-unit: $(VENV)/.axia-dev ## Run the fast tests only
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest -n logical --dist loadfile tests/unit
 
-check: $(VENV)/.axia-dev node_modules/.package-lock.json ## Lint, types, import laws, contract
+check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, links of the documentation
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	npx --no-install buf lint
-	npx --no-install buf format --diff --exit-code
+	$(VENV)/bin/buf lint
+	$(VENV)/bin/buf format --diff --exit-code
 	scripts/proto.sh --check
+	$(VENV)/bin/mkdocs build --quiet
 
-format: $(VENV)/.axia-dev node_modules/.package-lock.json ## Format code and contract
+format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
-	npx --no-install buf format --write
+	$(VENV)/bin/buf format --write
 
 proto: ## Generate axia/v1 from proto/, and its comments for the OpenAPI document
 	scripts/proto.sh
 	$(PY) -m scripts.contract_comments
+	$(PY) -m scripts.rpc_doc
 
 lock: $(VENV)/.axia-dev ## Resolve requirements/*.txt again (add UPGRADE=1 for newer releases)
 	scripts/lock.sh $(if $(UPGRADE),--upgrade)
 
+docs: $(VENV)/.axia-dev ## Write the documentation's site into site/, and check its links
+	$(VENV)/bin/mkdocs build --quiet
+
+dist: $(VENV)/.axia-dev ## Build the client's wheel and sdist into dist/, and check them
+	rm -rf dist
+	$(PY) -m build --installer uv --quiet
+	$(VENV)/bin/twine check --strict dist/*
+
 clean: ## Remove what the suite and the tools wrote; keeps .venv and what you indexed
-	rm -rf .axia/demo .axia/logs .axia/bentoml .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf site .axia/demo .axia/logs .axia/bentoml .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -15,10 +15,10 @@ from google.protobuf import descriptor_pb2
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "gateway" / "http" / "transcoding" / "contract_comments.json"
 _PROTOC = ROOT / ".proto-tools" / "bin" / "python"
-_MESSAGE, _SERVICE = 4, 6
+_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
 """Numbers of FileDescriptorProto's fields, with which a path of a location begins."""
 _PART = 2
-"""Number of a message's fields and of a service's methods in their descriptors."""
+"""Number of a message's fields, an enumeration's values and a service's methods in their descriptors."""
 
 
 def text() -> str:
@@ -41,15 +41,16 @@ def _comments(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, s
 
 
 def _name(file: descriptor_pb2.FileDescriptorProto, path: list[int]) -> str | None:
-    """Full name, less the package, of a message, field or method; None for anything else."""
-    outer: Any = {_MESSAGE: file.message_type, _SERVICE: file.service}.get(path[0] if path else 0)
+    """Full name, less the package, of a message, field, enumeration, value or method; None for anything else."""
+    kinds = {_MESSAGE: file.message_type, _ENUM: file.enum_type, _SERVICE: file.service}
+    outer: Any = kinds.get(path[0] if path else 0)
     if outer is None:
         return None
     match path[1:]:
         case [index]:
             return str(outer[index].name)
         case [index, part, inner] if part == _PART:
-            parts = outer[index].field if path[0] == _MESSAGE else outer[index].method
+            parts = getattr(outer[index], {_MESSAGE: "field", _ENUM: "value", _SERVICE: "method"}[path[0]])
             return f"{outer[index].name}.{parts[inner].name}"
     return None
 

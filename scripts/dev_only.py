@@ -1,4 +1,4 @@
-"""Prints what the lock file of developers has beside that of an engine: python scripts/dev_only.py requirements/gpu.txt
+"""Prints what the lock file of developers has beside that of an engine (cpu, gpu, none): python scripts/dev_only.py gpu
 
 Developers' own lock is for machines without a GPU. Installed whole on one that was set up for CUDA, it would replace
 torch and vLLM.
@@ -19,11 +19,12 @@ def pinned(lock: Path) -> dict[str, str]:
     return {re.split(r"[=\[<> ]", block)[0].lower(): block for block in blocks if block.strip()}
 
 
-def dev_only(engine: Path) -> str:
+def dev_only(engine: str) -> str:
     """Requirements of developers that an engine's lock file doesn't have."""
-    there = pinned(engine).keys() | (_CPU_ALONE if engine.stem == "gpu" else set())
-    return "".join(block for name, block in pinned(REQUIREMENTS / "dev.txt").items() if name not in there)
+    own, developers = ("base", "base-dev") if engine == "none" else (engine, "dev")
+    there = pinned(REQUIREMENTS / f"{own}.txt").keys() | (_CPU_ALONE if engine == "gpu" else set())
+    return "".join(block for name, block in pinned(REQUIREMENTS / f"{developers}.txt").items() if name not in there)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(dev_only(Path(sys.argv[1])))
+    sys.stdout.write(dev_only(sys.argv[1]))

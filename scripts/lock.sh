@@ -1,25 +1,38 @@
 #!/usr/bin/env bash
 # Resolves the lock files in requirements/ from pyproject.toml. Run it after a change of dependencies: make lock.
 #
-# torch's CPU build must be found while resolving: set UV_FIND_LINKS or UV_EXTRA_INDEX_URL if the configured index has none.
+# One resolution holds for every Python and processor in `tool.uv.environments`. torch's CPU build isn't needed for it: a
+# placeholder says what torch asks for, and the locks leave torch and torchvision to requirements/torch-cpu.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
-common=(--python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet)
-linux=(--python-platform x86_64-manylinux_2_28)
-cpu=("${linux[@]}" --generate-hashes --override requirements/overrides.txt --no-emit-package torch --no-emit-package torchvision)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"${PYTHON:-.venv/bin/python}" scripts/torch_placeholder.py "$work" > /dev/null
+
+common=(--universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+  --no-emit-find-links --quiet)
+without_torch=(--no-emit-package torch --no-emit-package torchvision)
+
+# lock FILE EXTRA OPTION...: resolves an extra, and leaves out the marker that every requirement has.
+lock() {
+  local file=requirements/$1.txt extra=$2
+  shift 2
+  "$uv" pip compile pyproject.toml --extra "$extra" "${common[@]}" --override "$overrides" -o "$file" "$@"
+  "${PYTHON:-.venv/bin/python}" scripts/short_markers.py "$file"
+}
 
 # dev is the widest, so the others follow its versions and one environment can hold them all.
-"$uv" pip compile pyproject.toml --extra dev "${common[@]}" "${cpu[@]}" -o requirements/dev.txt "$@"
-"$uv" pip compile pyproject.toml --extra cpu "${common[@]}" "${cpu[@]}" -c requirements/dev.txt -o requirements/cpu.txt "$@"
-# A client may run anywhere, so this one is for every platform.
-"$uv" pip compile pyproject.toml "${common[@]}" --universal --generate-hashes -c requirements/dev.txt -o requirements/client.txt "$@"
-
-# vLLM 0.33.0 wants a newer certificate bundle than some indexes carry. Resolving ignores that bound; the lock keeps it
-# as a bound, so an index without such a release refuses the install instead of getting an older bundle unnoticed.
-gpu=$(mktemp)
-trap 'rm -f "$gpu"' EXIT
-{ cat requirements/overrides.txt | grep sentence-transformers; echo certifi; } > "$gpu"
-"$uv" pip compile pyproject.toml --extra gpu "${common[@]}" "${linux[@]}" --override "$gpu" \
-  --no-emit-package certifi -o requirements/gpu.txt "$@"
-echo 'certifi>=2026.10.19' >> requirements/gpu.txt
+export UV_FIND_LINKS=$work
+overrides=requirements/overrides.txt
+lock dev dev "${without_torch[@]}" "$@"
+lock cpu cpu -c requirements/dev.txt "${without_torch[@]}" "$@"
+lock base base -c requirements/dev.txt "$@"
+lock base-dev base --extra tools -c requirements/dev.txt "$@"
+# A client may run anywhere.
+"$uv" pip compile pyproject.toml "${common[@]}" --no-config -c requirements/dev.txt -o requirements/client.txt "$@"
+unset UV_FIND_LINKS
+# vLLM's CUDA build gets all that it asks for.
+grep -v "^torch" requirements/overrides.txt > "$work/overrides.txt"
+overrides=$work/overrides.txt
+lock gpu gpu "$@"

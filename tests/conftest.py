@@ -4,6 +4,10 @@ import atexit
 import gc
 import os
 import signal
+from collections.abc import Generator
+from importlib.util import find_spec
+
+import pytest
 
 # gRPC's core tells of every connection that ends, between the dots of the test runner.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -22,3 +26,31 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # or objects of extension modules are reported as leaked
+
+
+WITHOUT_ENGINE = (
+    "imagehash",
+    "onnx",
+    "open_clip",
+    "qdrant_client",
+    "qdrant_edge",
+    "safetensors",
+    "torch",
+    "transformers",
+    "vllm",
+)
+"""What `make setup ENGINE=none` leaves out."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skips the tests of a file that can't be imported where the suite was set up without an engine."""
+    report = yield
+    if report.failed and find_spec("torch") is None:
+        for name in WITHOUT_ENGINE:
+            if f"No module named '{name}" in str(report.longrepr):
+                report.outcome = "skipped"
+                report.longrepr = (str(collector.path), 1, f"needs {name}, which a set-up without an engine leaves out")
+    return report

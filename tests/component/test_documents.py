@@ -6,7 +6,7 @@ import tomllib
 
 import yaml
 
-from scripts import contract_comments, settings_doc
+from scripts import cli_doc, contract_comments, rpc_doc, settings_doc
 from tests.support import processes
 
 
@@ -48,9 +48,17 @@ def test_the_http_apis_comments_are_those_of_the_contract() -> None:
     assert contract_comments.FILE.read_text() == contract_comments.text(), "run make proto"
 
 
+def test_the_page_of_rpcs_is_what_the_contract_says() -> None:
+    assert rpc_doc.PAGE.read_text() == rpc_doc.page(), "run make proto"
+
+
+def test_the_page_of_commands_is_what_they_say() -> None:
+    assert cli_doc.PAGE.read_text() == cli_doc.page(), "run python -m scripts.cli_doc"
+
+
 def test_a_bento_asks_for_what_the_project_says() -> None:
     project = tomllib.loads((processes.ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["serving"], *extras["http"]]
     build = yaml.safe_load((processes.ROOT / "bentofile.yaml").read_text())
-    assert build["python"]["packages"] == [package for package in wanted if not package.startswith("axia[")]
+    assert build["python"]["packages"] == [package for package in wanted if not package.startswith("axia-vlm[")]
