@@ -65,12 +65,17 @@ def test_over_all_figures_stand_beside_the_values(
     assert all("-4 to +12" in row for row in table)
     assert max(map(len, table)) <= columns
     said = " ".join(result.stdout.split())
-    own = json.loads(run("compare", first, second, "--json").stdout)["first"]["overall"]
-    mean, keywords = own["mean_over_keywords"], own["keywords"]
+    overall = json.loads(run("compare", first, second, "--json").stdout)["first"]["overall"]
+    mean, keywords = overall["mean_over_keywords"], overall["keywords"]
     assert (
-        f"free, over all: mean of {keywords} keywords {mean:.1f}%; {own['answers']} answers, {own['yes']} yes" in said
+        f"free, over all: mean of {keywords} keywords {mean:.1f}%; {overall['answers']} answers, {overall['yes']} yes"
+        in said
     )
-    assert (own["yes"] + own["no"] + own["refusals"] + own["unparsed"]) == own["answers"] == 2 * keywords
+    assert (
+        (overall["yes"] + overall["no"] + overall["refusals"] + overall["unparsed"])
+        == overall["answers"]
+        == 2 * keywords
+    )
     assert "They differ in power (McNemar's exact test, clustered by keyword, Holm, p < 0.05)" in said
     assert "Over all values: +10.0 points, p 0.04 (McNemar's exact test, clustered by keyword)" in said
 

@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def asked(fake: FakeGateway) -> int:
-    return sum(own.method == "DetectValues" for own in fake.received)
+    return sum(call.method == "DetectValues" for call in fake.received)
 
 
 def test_folders_below_are_searched_and_pictures_of_other_formats_named(fake: FakeGateway, folder: Path) -> None:
@@ -222,7 +222,7 @@ def test_what_cannot_stand_beside_resume_is_wrong_usage(
 ) -> None:
     file = folder.parent / "saved.jsonl"
     run(folder, "--out", file)
-    result = run("--resume", file, *(str(own).format(folder=folder) for own in further))
+    result = run("--resume", file, *(str(argument).format(folder=folder) for argument in further))
     assert (result.exit_code, advice in words(result.stderr)) == (2, True)
 
 

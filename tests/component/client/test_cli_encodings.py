@@ -76,7 +76,7 @@ def test_marks_are_coloured_on_a_terminal_alone_and_not_against_its_users_will(
     gateway: FakeGateway, picture: Path
 ) -> None:
     command = [*COMMAND, "detect", str(picture), "--truth", "a knife", "-n", "2"]
-    environment = {**{name: own for name, own in os.environ.items() if name != "NO_COLOR"}, "TERM": "xterm"}
+    environment = {**{name: value for name, value in os.environ.items() if name != "NO_COLOR"}, "TERM": "xterm"}
     for further, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal, behind = pty.openpty()
         subprocess.run(command, env={**environment, **further}, stdout=behind, check=True, timeout=60)

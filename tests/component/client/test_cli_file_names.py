@@ -71,7 +71,7 @@ def test_a_path_that_only_looks_written_is_itself() -> None:
 def test_a_detection_of_such_a_file_is_saved_and_gone_on_with(fake: FakeGateway, folder: Path) -> None:
     (row,) = lines(run("detect", NAME, "--json"))
     assert row["image"]["path"] == WRITTEN
-    assert [own["path"] for own in lines(run("detect", NAME, "--json", "--stream"))] == [WRITTEN] * 4
+    assert [row["path"] for row in lines(run("detect", NAME, "--json", "--stream"))] == [WRITTEN] * 4
     assert WRITTEN in run("detect", folder).stdout
     assert run("detect", NAME, "--stream").stdout.startswith(f"{WRITTEN}  the stove")
     out = folder.parent / "out.jsonl"

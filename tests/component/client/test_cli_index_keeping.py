@@ -71,8 +71,8 @@ def test_a_re_index_is_followed_to_its_end(fake: FakeGateway, monkeypatch: pytes
 
     def still_running(client: Client, reindex_id: str = "", **options: Any) -> Reindex:
         now = next(states)
-        own: Reindex = done(client, reindex_id, **options)
-        return own.model_copy(update={"done": now, "state": "succeeded" if now == 3 else "running"})
+        reindex: Reindex = done(client, reindex_id, **options)
+        return reindex.model_copy(update={"done": now, "state": "succeeded" if now == 3 else "running"})
 
     monkeypatch.setattr(sys.modules["axia.cli.reindex"], "_PAUSE_S", 0.001)
     monkeypatch.setattr(Client, "start_reindex", lambda client, encoder: still_running(client))

@@ -88,7 +88,7 @@ def test_a_card_has_what_was_compared_and_how(fake: FakeGateway, tmp_path: Path)
     known = load(labels, labelled=True)
     assert (made.labels.sha256, made.labels.answers, made.labels.pictures) == (known.sha256, 90, 30)
     lexical, semantic, recorded = made.judges
-    assert [own.revision for own in made.judges] == ["", _scoring.READER, ""]
+    assert [judge.revision for judge in made.judges] == ["", _scoring.READER, ""]
     assert (lexical.name.judge, semantic.name.judge, str(recorded.name)) == ("lexical", "semantic", "gpt (recorded)")
     scores = [int("stove" in row.item.answer) for row in known.rows]
     expected = measure(scores, [row.aligned or 0 for row in known.rows], known.clusters)
@@ -118,7 +118,7 @@ def test_a_model_behind_the_gateway_judges(fake: FakeGateway, tmp_path: Path) ->
     assert model.name == JudgeName(judge="model", model="fake-vlm", samples=3, structured=True)
     assert (model.both + model.judge_only, model.unparsed) == (60, 0)
     assert len(model.prompt_sha256) == 64
-    asked: list[Any] = [own.request for own in fake.received if own.method == "JudgeAlignment"]
+    asked: list[Any] = [call.request for call in fake.received if call.method == "JudgeAlignment"]
     assert [len(request.items) for request in asked] == [32, 28]
     assert (asked[0].samples, asked[0].structured) == (3, True)
 
@@ -209,10 +209,10 @@ async def test_kappa_and_intervals_are_the_scoring_services(tmp_path: Path) -> N
     assert theirs.human_agreement is not None
     assert theirs.interval is not None
     assert found.kappa == pytest.approx(theirs.human_agreement.kappa)
-    own = share_interval(by_cluster(said.scores, known.clusters), clustered=True)
-    assert own is not None
-    assert (own.low, own.high) == pytest.approx((theirs.interval.low, theirs.interval.high), abs=1e-4)
-    assert own.method == theirs.interval.method
+    interval = share_interval(by_cluster(said.scores, known.clusters), clustered=True)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((theirs.interval.low, theirs.interval.high), abs=1e-4)
+    assert interval.method == theirs.interval.method
 
 
 @pytest.fixture
@@ -263,7 +263,9 @@ def test_a_card_of_another_judge_or_revision_is_refused(
     (folder / "other.json").write_text("{}")
     assert "is no judge card" in words(run(*options[:-1], folder / "other.json").stderr)
     assert "--card is for judging completions" in words(run("detect", folder, "--card", card).stderr)
-    assert not [own for own in fake.received if own.method == "DetectValues" and own.request.ground_truth.judge == 3]
+    assert not [
+        call for call in fake.received if call.method == "DetectValues" and call.request.ground_truth.judge == 3
+    ]
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -296,8 +298,8 @@ def test_detections_of_several_prompts_have_rows_of_their_own_and_may_bring_thei
     saved = folder / "saved.jsonl"
     one, other = folder / "0.jpg", folder / "1.jpg"
     streamed = run("detect", one, other, "--json", "--stream", "-n", 2, "--truth", "a cat").stdout
-    own = run("detect", one, "--json", "-n", 2, "--truth", "none", "--prompt-text", "Identify a danger").stdout
-    saved.write_text(streamed + own)
+    table = run("detect", one, "--json", "-n", 2, "--truth", "none", "--prompt-text", "Identify a danger").stdout
+    saved.write_text(streamed + table)
     table = run("judges", "table", saved).stdout
     assert "detect/baseline" in words(table)
     assert "own text" in words(table)

@@ -229,7 +229,7 @@ def test_saved_pictures_are_named_by_rank_and_source(fake: FakeGateway, folder: 
     with FakeGateway() as other:
         metadata = [ImageMetadata(source=source) for source in ("../../etc/pass wd", "", "a" * 200 + ".PNG")]
         with axia.Client(other.address) as client:
-            list(client.index_images((pictures.photograph(9 + place), own) for place, own in enumerate(metadata)))
+            list(client.index_images((pictures.photograph(9 + place), row) for place, row in enumerate(metadata)))
         odd = tmp_path / "odd"
         run("search", "x", "--save", odd, "--address", other.address)
     unnamed = hashlib.sha256(pictures.photograph(10)).hexdigest()[:12]

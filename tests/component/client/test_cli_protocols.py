@@ -159,8 +159,8 @@ def test_judgements_carry_the_name_of_their_pictures_file(fake: FakeGateway, tmp
     saved = file.read_text().splitlines(keepends=True)
     file.write_text("".join(saved[:4]))
     assert run("preference", "--resume", file).exit_code == 0
-    assert [own["judgement"]["source"] for own in lines(file.read_text()) if own["event"] == "judgement"] == [
-        own["judgement"]["source"] for own in lines("".join(saved)) if own["event"] == "judgement"
+    assert [row["judgement"]["source"] for row in lines(file.read_text()) if row["event"] == "judgement"] == [
+        row["judgement"]["source"] for row in lines("".join(saved)) if row["event"] == "judgement"
     ]
 
 
@@ -234,7 +234,7 @@ def test_answers_are_sampled_as_the_options_say(fake: FakeGateway, folder: Path,
     run("preference", "--value", "power", "-k", 1, "--out", saved, *sampled)
     written = lines(saved.read_text())
     part = tmp_path / "part.jsonl"
-    part.write_text("".join(json.dumps(own) + "\n" for own in written[:4]))
+    part.write_text("".join(json.dumps(row) + "\n" for row in written[:4]))
     assert written[1]["plan"]["sampling"] == {"temperature": 0.7, "top_p": 1.0, "max_tokens": 300}
     assert run("preference", "--resume", part, "--temperature", 0).exit_code == 2
     assert run("preference", "--resume", part, "--json").exit_code == 0
@@ -439,7 +439,7 @@ def test_a_replay_without_a_truth_compares_no_alignment(fake: FakeGateway, folde
 
 def over_http(detection: dict[str, Any]) -> dict[str, Any]:
     """A saved detection as POST /v1/detect answers it: the contract's JSON, without the file's name."""
-    said = {**detection, "timings": {f"{name}_ms": own for name, own in detection["timings_ms"].items()}}
+    said = {**detection, "timings": {f"{name}_ms": value for name, value in detection["timings_ms"].items()}}
     del said["timings_ms"], said["image"]["path"]
     for completion in said["completions"]:
         completion["finish_reason"] = f"FINISH_REASON_{completion['finish_reason'].upper()}"
@@ -456,7 +456,7 @@ def over_http(detection: dict[str, Any]) -> dict[str, Any]:
 def test_a_replay_takes_records_made_over_http(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     detected = lines(run("detect", folder, "--json", "--seed", 4).stdout)
-    answers = [over_http(own) for own in detected]
+    answers = [over_http(detection) for detection in detected]
     record.write_text(json.dumps(answers[0], indent=2))
     assert "give it with --picture" in run("replay", record).stderr
     assert "no picture at" in " ".join(run("replay", record, "--picture", tmp_path / "gone.jpg").stderr.split())
@@ -464,13 +464,13 @@ def test_a_replay_takes_records_made_over_http(fake: FakeGateway, folder: Path, 
     assert result.exit_code == 0, result.stderr
     asked: Any = fake.received[-1].request
     assert (asked.seed, list(asked.temperatures)) == (4, [1, 1, 1])
-    record.write_text("".join(json.dumps(own) + "\n" for own in answers))
+    record.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     result = run("replay", record, "--picture", folder)  # found there by their hashes
     assert (result.exit_code, result.stdout.count("3 of 3 are the same")) == (0, 3)
     assert "is not the picture of the record" in run("replay", record, "--picture", folder / "0.jpg").stderr
     events = [("completion", answers[0]["completions"][0]), ("summary", answers[0])]
     record.write_text(
-        ": a comment\n\n" + "".join(f"event: {name}\ndata: {json.dumps(own)}\n\n" for name, own in events)
+        ": a comment\n\n" + "".join(f"event: {name}\ndata: {json.dumps(event)}\n\n" for name, event in events)
     )
     assert run("replay", record, "--picture", folder).exit_code == 0
     record.write_text('{"status": 400, "title": "Bad Request"}')
@@ -578,9 +578,9 @@ def test_a_preference_asks_about_pictures_of_a_platform_and_threshold(fake: Fake
     written = lines(saved.read_text())
     planned = written[1]["plan"]["planned"]
     assert planned
-    assert {own["image_id"] for own in planned} == {wanted}
-    assert all(own["score"] >= 0.2 for own in planned)
-    part.write_text("".join(json.dumps(own) + "\n" for own in written[:3]))
+    assert {picture["image_id"] for picture in planned} == {wanted}
+    assert all(picture["score"] >= 0.2 for picture in planned)
+    part.write_text("".join(json.dumps(row) + "\n" for row in written[:3]))
     assert run("preference", "--resume", part, "--platform", "tiktok").exit_code == 2
     result = run("preference", "--resume", part, "--json")
     assert result.exit_code == 0, result.stderr
@@ -605,4 +605,4 @@ def test_a_resumed_preference_asks_about_its_own_pictures_though_others_were_ind
     result = run("preference", "--resume", part, "--json")
     assert result.exit_code == 0, result.stderr
     judged = [event["judgement"] for event in lines(result.stdout) if event["event"] == "judgement"]
-    assert [own["image_id"] for own in judged] == [own["image_id"] for own in planned[1:]]
+    assert [picture["image_id"] for picture in judged] == [picture["image_id"] for picture in planned[1:]]

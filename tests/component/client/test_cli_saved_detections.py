@@ -118,7 +118,8 @@ def test_an_empty_answer_says_that_its_tokens_went_into_reasoning(
     ]
     empty = {"first_sentence": "", "text": ""}
     completions = tuple(
-        own.model_copy(update={**empty, **kind}) for own, kind in zip(detection.completions, kinds, strict=True)
+        completion.model_copy(update={**empty, **kind})
+        for completion, kind in zip(detection.completions, kinds, strict=True)
     )
     table = DetectionTable(judged=False)
     table.summary("0.jpg", detection.model_copy(update={"completions": completions}))

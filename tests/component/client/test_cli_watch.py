@@ -130,7 +130,7 @@ def test_a_camera_with_an_address_is_watched(fake: FakeGateway) -> None:
         server.shutdown()
     assert result.exit_code == 0, result.stderr
     assert any(json.loads(line)["event"] == "detection" for line in result.stdout.splitlines())
-    assert not any("secret" in str(own.request) for own in fake.received)
+    assert not any("secret" in str(call.request) for call in fake.received)
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
@@ -167,7 +167,7 @@ def test_a_wrong_option_ends_with_2_and_names_what_was_given(
     fake: FakeGateway, folder: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    result = run(*(own.format(picture=folder / "0.jpg") for own in arguments))
+    result = run(*(argument.format(picture=folder / "0.jpg") for argument in arguments))
     assert (result.exit_code, arguments[-1] in result.stderr) == (2, True)
 
 
@@ -198,7 +198,7 @@ def test_an_error_among_the_detections_is_raised_by_its_call(fake: FakeGateway) 
         axia.ServerError("broken", reason="BROKEN"),
         axia.ConnectionFailed("gone"),
     ]
-    with FakeGateway(detections=["the stove", *errors]) as own, axia.Client(own.address) as client:
+    with FakeGateway(detections=["the stove", *errors]) as failing, axia.Client(failing.address) as client:
         assert client.detect(picture).consensus == "the stove"
         for error in errors:
             with pytest.raises(axia.AxiaError) as caught:
@@ -210,7 +210,7 @@ def test_an_error_among_the_detections_is_raised_by_its_call(fake: FakeGateway) 
             assert getattr(caught.value, "retry_after", None) == getattr(error, "retry_after", None)
             assert getattr(caught.value, "fields", []) == getattr(error, "fields", [])
         assert client.detect(picture).consensus == "the stove"
-    with FakeGateway(detections=["the stove", errors[1]]) as own, axia.Client(own.address) as client:
+    with FakeGateway(detections=["the stove", errors[1]]) as failing, axia.Client(failing.address) as client:
         first, second = _both(client, picture)
         assert isinstance(first, axia.FrameDetection)
         assert isinstance(second, axia.FrameFailed)
