@@ -2,8 +2,9 @@
 
     python -m scripts.vllm_signatures path/to/vllm-0.33.0-….whl >> tests/data/vllm_signatures.json   # by hand, merged
 
-A CUDA build can't be run on every machine, but its wheel can be read. `tests/component/test_vllm_signatures.py` holds
-the calls in services/inference/engines/vllm against the signatures of every release that is recorded there.
+A CUDA build can't be run on every machine, but its wheel can be read.
+`tests/component/inference/test_vllm_signatures.py` holds the calls in services/inference/engines/vllm against the
+signatures of every release that is recorded there.
 """
 
 import ast

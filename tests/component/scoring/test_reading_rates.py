@@ -47,7 +47,7 @@ TYPES = 0.92
 RECALL, NOTHING_RIGHT = 0.98, 0.93
 HEAVIEST = {12: 0.67, 13: 0.76, 19: 0.77, 20: 0.82, 29: 0.77}
 
-CASES = Path(__file__).parents[1] / "data" / "reading"
+CASES = Path(__file__).parents[2] / "data" / "reading"
 
 
 @pytest.fixture(scope="module")
