@@ -4,7 +4,6 @@ BentoML's server ends as soon as it is told to. This process tells it, and befor
 the server is not ready, lets it take requests for as long as AXIA_HTTP_LAME_DUCK_SECONDS says.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,10 +17,10 @@ from tempfile import TemporaryDirectory
 from gateway.http.readiness import DRAIN_MARK
 from gateway.http.settings import load_http_settings
 from services.serving.logs import configure_logs
+from services.serving.parent_death import end_with_parent
 from services.serving.plain_lines import plain_lines_as_records
 
 SERVICE = "gateway.http.service:HttpService"
-_PR_SET_PDEATHSIG = 1
 _POLL_S = 0.05
 
 
@@ -38,17 +37,16 @@ def main() -> int:
         command = [sys.executable, "-m", "bentoml", "serve", SERVICE]
         # BentoML wants a folder of its own, by default in the user's home, which may be read-only.
         environment = {"BENTOML_HOME": str(Path(folder) / "bentoml")} | os.environ | {DRAIN_MARK: str(mark)}
-        server = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)  # noqa: PLW1509, S603
+        server = subprocess.Popen(command, env=environment, preexec_fn=_end_with_this_process)  # noqa: PLW1509, S603
         threading.Thread(target=_end, args=(server, told, mark, settings.lame_duck_seconds), daemon=True).start()
         code = server.wait()
         # Told before it could handle the signal, it ends by it.
         return 0 if told and code == -signal.SIGTERM else code
 
 
-def _end_with_parent() -> None:
+def _end_with_this_process() -> None:
     """Has Linux end the server if this process is killed, or it would keep the port."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
 
 
 def _end(server: "subprocess.Popen[bytes]", told: list[int], mark: Path, lame_duck_s: float) -> None:

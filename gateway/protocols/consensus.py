@@ -1,30 +1,10 @@
 """What a model's completions say together by their words alone, where the scoring service is unavailable."""
 
-import math
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 
+from axia.grouping import entropy_bits, most_usual, normalise
 from gateway.protocols.ports.model import Completion
 from gateway.protocols.ports.scoring import AbstainReason, CompletionGroup, Consensus
-
-_ARTICLE = re.compile(r"^(?:the|an?)\s+")
-
-
-def normalise(sentence: str) -> str:
-    """The form in which two sentences are compared: no case, no outer punctuation, no leading article, single spaces.
-
-    >>> normalise('"The  Child!"')
-    'child'
-    """
-    folded = " ".join(unicodedata.normalize("NFKC", sentence).casefold().split())
-    start, end = 0, len(folded)
-    while start < end and not folded[start].isalnum():
-        start += 1
-    while end > start and not folded[end - 1].isalnum():
-        end -= 1
-    return _ARTICLE.sub("", folded[start:end])
 
 
 def summarise(completions: Sequence[Completion], abstain_threshold: float) -> Consensus:
@@ -42,7 +22,7 @@ def summarise(completions: Sequence[Completion], abstain_threshold: float) -> Co
         members.setdefault(normalise(completion.first_sentence), []).append(completion)
     groups = tuple(
         CompletionGroup(
-            representative=Counter(completion.first_sentence for completion in group).most_common(1)[0][0],
+            representative=most_usual(completion.first_sentence for completion in group),
             members=tuple(completion.index for completion in group),
             share=len(group) / len(completions),
         )
@@ -61,7 +41,7 @@ def summarise(completions: Sequence[Completion], abstain_threshold: float) -> Co
         groups=groups,
         element="" if reason else largest.representative,
         agreement=largest.share,
-        entropy_bits=abs(sum(-group.share * math.log2(group.share) for group in groups)),
+        entropy_bits=entropy_bits(group.share for group in groups),
         abstain=reason is not None,
         abstain_reason=reason,
     )

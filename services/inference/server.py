@@ -14,11 +14,13 @@ def main() -> None:
     from services.inference.servicer import InferenceComponent
     from services.inference.settings import InferenceSettings
     from services.serving.app import run
+    from services.serving.packages import require_packages
     from services.serving.settings import load_settings
 
     settings = load_settings(InferenceSettings)
     engine: Engine
     if settings.engine == "vllm":
+        require_packages("inference", "cpu", "vllm", "torch")
         from services.inference.engines.vllm.engine import VllmEngine
 
         engine = VllmEngine(settings)

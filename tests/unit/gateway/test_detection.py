@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocols.consensus import normalise, summarise
+from axia.grouping import normalise
+from gateway.protocols.consensus import summarise
 from gateway.protocols.ports.model import Completion
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from axia.grouping import normalise
-from gateway.protocols.consensus import Completion
 from gateway.protocols.consensus import summarise as summarise_at_the_gateway
+from gateway.protocols.ports.model import Completion
 from services.scoring.reading.grouping import (
     MAX_PAIRED,
     MAX_PAIRED_BYTES,
