@@ -183,7 +183,7 @@ class FakeScoring(scoring_pb2_grpc.ScoringServiceServicer):
         return reading
 
     def isq(self, text: str, threshold: float) -> scoring_pb2.IsqScore:
-        """Reads "visual attractiveness: 8" and the like."""
+        """Reads answers such as "visual attractiveness: 8"."""
         items = scoring_pb2.IsqItems()
         for name in _ITEMS:
             if found := re.search(name.replace("_", "[ _]") + r"\D*([0-9.]+)", text, re.I):

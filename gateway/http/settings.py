@@ -78,7 +78,7 @@ def load_http_settings() -> HttpSettings:
 
 UNUSED = MappingProxyType(
     {
-        "reflection": "the HTTP face has no gRPC; set it on the gateway",
+        "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "connections of HTTP are not replaced",
         "drain_seconds": "BentoML decides how long requests may go on, by its own timeout",
         "max_image_megapixels": "the gateway's own limit holds",

@@ -91,7 +91,7 @@ class Reader:
 
     @property
     def available(self) -> bool:
-        """Whether it is worth while to leave time for reading."""
+        """Whether the service can be called, so that time has to be left for it."""
         return self._scoring.serving
 
     async def read(

@@ -103,7 +103,7 @@ def to_isq_answer(field: str, answer: scoring_pb2.IsqAnswer, max_chars: int) -> 
     kind = answer.WhichOneof("answer")
     if kind == "items":
         items = answer.items
-        # Written out, for this is the most frequent call: a missing number reads as 0, hence the look at each.
+        # Written out because this is the most frequent call. A missing number reads as 0, so each is looked at.
         read = IsqItems(
             items.visual_attractiveness,
             items.curiosity_stimulation,

@@ -28,7 +28,7 @@ from services.serving.limits import check_between
 
 _INLINE_BYTES = 4096
 _ISQ_SCORED = metrics.ITEMS.labels("ScoreIsq")
-"""Looked up once, for it is the most frequent call."""
+"""Looked up once, because it is the most frequent call."""
 
 
 class StatisticsCalls(ScoringCalls):

@@ -36,7 +36,7 @@ _CANCEL_SECONDS = 2.0
 """How long a cancelled call may take to end before the component is closed under it."""
 
 _FAILURE_NOTICE_S = 2.0
-"""How long a failed server says NOT_SERVING before it goes, so that those who watch its health hear of it."""
+"""How long a failed server says NOT_SERVING before it goes, so that clients that watch its health hear of it."""
 
 
 class Component(Protocol):

@@ -111,7 +111,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(call.unary(handler.unary_unary), *arguments)
 
     def _wrap_health(self, handler: Handler) -> Handler:
-        """Health is answered while draining too, but those who watch it are let go."""
+        """Health is answered while draining too, but calls that watch it end."""
         if not handler.response_streaming:
             return handler
 

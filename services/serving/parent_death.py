@@ -1,4 +1,4 @@
-"""Ends a process when the one that started it ends. Imports nothing heavy, for spawned processes run it first."""
+"""Ends a process when the one that started it ends. Imports nothing heavy, because spawned processes run it first."""
 
 import ctypes
 import signal

@@ -34,7 +34,7 @@ class ServerSettings(BaseSettings):
     """How long calls in flight may go on after SIGTERM before they are cancelled."""
     lame_duck_seconds: float = Field(default=0.5, ge=0, le=600)
     """How long new calls are still taken after SIGTERM, while health says NOT_SERVING, before the port is closed: time
-    for those who watch health to hear of it. On Kubernetes about 5. With 0, gRPC cancels a call that arrives at the
+    until clients that watch health know. On Kubernetes about 5. With 0, gRPC cancels a call that arrives at the
     moment at which the port is closed."""
     max_connection_age_s: float = Field(default=300.0, ge=0, le=86_400)
     """Age at which a client's connection is replaced by a new one, so that clients find replicas that were added behind

@@ -18,7 +18,7 @@ _DATA = Path(__file__).parents[1] / "data"
 _MAX_CHARS = 200
 """What is longer consists of more than a yes or a no."""
 _ENGLISH = frozenset({"no", "ya", "oo", "si", "hai"})
-"""Listed for another language, but English too, or used by those who write English."""
+"""Listed for another language, but English too, or used by people who write English."""
 
 Verdict = Literal["yes", "no"]
 
@@ -68,7 +68,7 @@ def plain_verdict(text: str) -> Verdict | None:
 
 
 def short_answer_language(text: str) -> str:
-    """The language (ISO 639-1) of an answer that is nothing but yes, no, "I like it", "none" and the like.
+    """The language (ISO 639-1) of an answer that is nothing but yes, no, "I like it", "none" or similar.
 
     Where several languages have the answer, the first in the data. "" if it says anything else, or is English too.
     """

@@ -169,7 +169,7 @@ def _language_of_script(text: str, script: str) -> str:
 
 def _latin_language(text: str) -> str:
     words = _told_words(text)
-    # Too few letters, or formulas and the like: single letters are words in some languages.
+    # Too few letters, or formulas: single letters are words in some languages.
     if sum(map(len, words)) < max(_MIN_LETTERS, 2 * len(words)):
         return ""
     needed = _AHEAD.get(len(words), _AHEAD_OF_MORE)

@@ -258,7 +258,7 @@ class Room:
 class PictureReader:
     """Reads pictures in a few threads, so that the event loop never waits for a decoder.
 
-    Pillow lets other threads run while it decodes, hence threads.
+    Pillow lets other threads run while it decodes, so threads are enough.
     """
 
     def __init__(self, settings: ServerSettings) -> None:

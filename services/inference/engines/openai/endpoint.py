@@ -209,7 +209,7 @@ class Endpoint:
             request = self._client.build_request(method, path, content=body)
             response = await self._within(deadline, self._client.send(request, stream=True))
         except httpx.HTTPError as error:
-            # Its text names the cause, such as a refused connection; some hold headers, hence without the key.
+            # Its text names the cause, such as a refused connection; some hold headers, so the key is left out.
             cause = f"{type(error).__name__}: {error}"
             never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol))
             raise unreachable(cause, self._key) if never_sent else cut_off(cause, self._key) from error

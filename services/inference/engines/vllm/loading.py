@@ -102,7 +102,7 @@ def _cpu_arguments(settings: InferenceSettings) -> dict[str, Any]:
     }
     if settings.kv_cache_gib is None and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
         arguments["additional_config"] = {"fit_kv_cache": True}  # read by CpuWorker
-    # Those who bind threads to cores need vLLM's worker process, which does that, and so does a model in several parts.
+    # Whoever binds threads to cores needs vLLM's worker process, which does that, and so does a model in several parts.
     if "VLLM_CPU_OMP_THREADS_BIND" in os.environ or settings.tensor_parallel_size > 1:
         return arguments
     from vllm.utils.torch_utils import available_cpu_count

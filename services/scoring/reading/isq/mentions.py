@@ -262,7 +262,7 @@ def _drop(left: _Place, right: _Place, *, behind: bool) -> None:
 
 
 def _is_assigned(text: str, place: _Place) -> bool:
-    """Whether a colon or the like leads from a name to the number behind it."""
+    """Whether a colon or a similar mark leads from a name to the number behind it."""
     return place.forward is not None and re.search(r"[:=]", text[place.mention.end : place.forward.start]) is not None
 
 

@@ -122,7 +122,7 @@ def full_names(text: str) -> list[Mention]:
 
 
 def _is_gloss(between: str) -> bool:
-    """Whether nothing but brackets and the like stands between two names, as in "Visual attractiveness (v_a)"."""
+    """Whether nothing but brackets and similar marks stands between two names, as in "Visual attractiveness (v_a)"."""
     return len(between) <= 6 and not re.search(r"[\w\n]", between)  # noqa: PLR2004 - " / **(" at most
 
 
