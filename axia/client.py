@@ -78,8 +78,8 @@ class Client(RetrievalCalls):
             abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
             ground_truth: What annotators named in this picture; then `readings` and `alignment` say who named it too.
             sentence_rule: Which sentence of a completion is its first: ``answer`` for that of the answer itself,
-                without headings, "Sure!" and similar words before it, or ``literal`` for that of the text, as the study has
-                it. Default ``answer``.
+                without headings, "Sure!" and similar words before it, or ``literal`` for that of the text, as the study
+                has it. Default ``answer``.
             channels: Order of an array's colours, ``RGB``, or ``BGR`` as OpenCV has it. Default ``RGB``.
             timeout: Seconds for this call; `math.inf` for no limit. Default: the client's. Shortly before it runs
                 out, the completions that are done come back, with `partial` set.
