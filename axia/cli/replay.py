@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from axia.cli._detections.printing import LEGEND, answer_of, figure, marked
 from axia.cli._detections.saved import load_detections
+from axia.cli._detections.wording import LEGEND, answer_of, figure, marked
 from axia.cli._images.paths import pictures_at
 from axia.cli._judges.runs import JudgeModels
 from axia.cli._output import (

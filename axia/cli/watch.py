@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia.cli._detections.frames import WHAT_TO_GIVE, NoSource, Pace, SourceError, open_source, without_password
-from axia.cli._detections.printing import consensus_of
+from axia.cli._detections.wording import consensus_of
 from axia.cli._output import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axia.cli._detections.printing import (
+from axia.cli._detections.wording import (
     LEGEND,
     answer_of,
     consensus_of,

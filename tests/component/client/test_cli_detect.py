@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from axia.cli import app
-from axia.cli._detections.printing import LEGEND
+from axia.cli._detections.wording import LEGEND
 from axia.testing import FakeGateway
 from axia.v1 import inference_pb2, scoring_pb2
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 import axia
 from axia.cli import app
-from axia.cli._detections.printing import LEGEND
 from axia.cli._detections.table import DetectionTable
+from axia.cli._detections.wording import LEGEND
 from axia.testing import FakeGateway
 from tests.support import pictures
 
