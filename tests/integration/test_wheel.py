@@ -1,7 +1,6 @@
 """The client's wheel, installed by itself into an empty environment."""
 
 import json
-import os
 import subprocess
 import sys
 import venv
@@ -34,6 +33,11 @@ with FakeGateway(detections=[["A knife lies within reach.", "There is a knife."]
     with axia.Client(gateway.address) as client:
         print(client.detect(sys.argv[1], n=2).completions[0].first_sentence)
 """
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,5 @@ def test_its_command_line_shows_help_and_says_what_it_lacks(python: Path, tmp_pa
 def test_it_detects_values_against_a_fake(python: Path, tmp_path: Path) -> None:
     picture = processes.ROOT / "demo" / "gallery" / "study-08-spilled-water.webp"
     command = [python, "-c", DETECTION, str(picture)]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    out = subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    out = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
     assert out.stdout == "A knife lies within reach.\n"
