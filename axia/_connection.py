@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = 32 * 2**20
 _READS = {
     "axia.v1.GatewayService": ("ListModels",),
     "axia.v1.RetrievalService": (
-        "SearchByText", "SearchByImage", "SearchByValue", "ListValues", "GetStats", "GetReindex",
+        "SearchByText", "SearchByImage", "SearchByValue", "ListValues", "ListImages", "GetStats", "GetReindex",
     ),
     "axia.v1.ScoringService": ("",),
 }  # fmt: skip

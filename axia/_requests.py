@@ -14,7 +14,7 @@ from axia._connection import MAX_MESSAGE_BYTES
 from axia._options import DetectOptions, InterestOptions, PreferenceOptions, SearchOptions
 from axia._pictures import Channels, Picture, read, too_large
 from axia.errors import InvalidRequest
-from axia.inputs import AlignmentItem, GroundTruth
+from axia.inputs import AlignmentItem, GroundTruth, SearchFilter
 from axia.results import ImageMetadata, Preference
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2
 
@@ -27,6 +27,7 @@ WATCH_WINDOW = 16
 INDEX_WINDOW = 256
 """Pictures without an acknowledgement at most."""
 
+_LISTED_TOGETHER = 500
 _SENTENCE_RULES = {
     "answer": inference_pb2.SENTENCE_RULE_ANSWER,
     "literal": inference_pb2.SENTENCE_RULE_LITERAL,
@@ -240,20 +241,20 @@ def judge_alignment(
     return limited(build(gateway_pb2.JudgeAlignmentRequest, fields))
 
 
-def search_text(query: str, page_token: str, **options: Any) -> retrieval_pb2.SearchByTextRequest:
+def search_text(query: str, page_token: str, distinct: bool, **options: Any) -> retrieval_pb2.SearchByTextRequest:
     """Builds the request of a search by text; takes SearchOptions."""
-    return build(retrieval_pb2.SearchByTextRequest, {"query": query, "page_token": page_token, **_search(options)})
+    fields = {"query": query, "page_token": page_token, "distinct": distinct, **_search(options)}
+    return build(retrieval_pb2.SearchByTextRequest, fields)
 
 
 def search_image(
-    image: Picture | None, image_id: str | None, page_token: str, channels: Channels = "RGB", **options: Any
+    image: Picture | None, image_id: str | None, page_token: str, channels: Channels, distinct: bool, **options: Any
 ) -> retrieval_pb2.SearchByImageRequest:
     """Builds the request of a search by picture; takes SearchOptions."""
     if (image is None) == (image_id is None):
         raise InvalidRequest.of("query", "give image or image_id, one of them")
-    request = build(
-        retrieval_pb2.SearchByImageRequest, {"image_id": image_id, "page_token": page_token, **_search(options)}
-    )
+    fields = {"image_id": image_id, "page_token": page_token, "distinct": distinct, **_search(options)}
+    request = build(retrieval_pb2.SearchByImageRequest, fields)
     if image is not None:
         request.image.data = read(image, channels)[0]
     return limited(request)
@@ -279,3 +280,22 @@ def index_image(
     request = build(retrieval_pb2.IndexImagesRequest, {"metadata": metadata, "tag": tag})
     request.image.data = data
     return limited(request), path
+
+
+def list_images(wanted: SearchFilter | None, page_token: str) -> retrieval_pb2.ListImagesRequest:
+    """Builds the request of a page of what is known of pictures."""
+    fields = {"filter": wanted, "page_size": _LISTED_TOGETHER, "page_token": page_token}
+    return build(retrieval_pb2.ListImagesRequest, fields)
+
+
+def update_images(metadata: Mapping[str, ImageMetadata]) -> retrieval_pb2.UpdateImagesRequest:
+    """Builds the request that replaces what is known of pictures."""
+    updates = [
+        build(retrieval_pb2.ImageUpdate, {"id": picture, "metadata": told}) for picture, told in metadata.items()
+    ]
+    return retrieval_pb2.UpdateImagesRequest(updates=updates)
+
+
+def delete_images(ids: Sequence[str], wanted: SearchFilter | None) -> retrieval_pb2.DeleteImagesRequest:
+    """Builds the request of a deletion."""
+    return build(retrieval_pb2.DeleteImagesRequest, {"ids": texts("ids", ids), "filter": wanted})

@@ -1,9 +1,19 @@
 """The calls about pictures that are stored: those of `Client`, and those of `AsyncClient`."""
 # ruff: noqa: ASYNC109 - the limit travels to the server; asyncio.timeout can't do that
+# ruff: noqa: A002 - `filter` as in the contract
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Unpack
 
@@ -12,14 +22,18 @@ from axia._connected import AsyncConnected, Connected
 from axia._options import SearchOptions
 from axia._pictures import Channels, Picture
 from axia._streams import AsyncFeed, Feed, each
+from axia.inputs import SearchFilter
 from axia.results import (
     Acknowledgement,
     Deleted,
     ImageMetadata,
     IndexStats,
+    ListedImage,
+    Purged,
     Reindex,
     SearchResult,
     StoredImage,
+    Updated,
     ValueList,
     ValueSearchResult,
 )
@@ -36,6 +50,7 @@ class RetrievalCalls(Connected):
         self,
         images: Iterable[Picture | tuple[Picture, ImageMetadata]],
         *,
+        update_metadata: bool = False,
         channels: Channels = "RGB",
         timeout: float | None = math.inf,
     ) -> Generator[Acknowledgement, None, None]:
@@ -50,6 +65,7 @@ class RetrievalCalls(Connected):
 
         Args:
             images: Pictures as `detect` takes them, each alone or with what is known of it.
+            update_metadata: Whether that replaces what is known of those that are there already.
             channels: Order of the colours of those that are numpy arrays, ``RGB`` or ``BGR``.
             timeout: Seconds for all pictures. Default: no limit.
         """
@@ -59,6 +75,7 @@ class RetrievalCalls(Connected):
             for tag, item in enumerate(images):
                 image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
                 request, paths[tag] = _requests.index_image(image, metadata, tag, channels)
+                request.update_metadata = update_metadata
                 yield request
 
         feed = Feed(requests(), window=_requests.INDEX_WINDOW)
@@ -67,7 +84,13 @@ class RetrievalCalls(Connected):
                 yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
 
     def search_text(
-        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
+        self,
+        query: str,
+        *,
+        distinct: bool = False,
+        page_token: str = "",
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
     ) -> SearchResult:
         """Finds the pictures nearest to a text.
 
@@ -76,10 +99,11 @@ class RetrievalCalls(Connected):
             k: Pictures at most, 1 to 1,000. Default 5.
             filter: Which pictures may be found.
             score_threshold: Least cosine similarity, -1 to 1.
+            distinct: Whether of pictures that look alike, mirrored ones among them, only the nearest is found.
             page_token: `next_page_token` of the page before, with the same arguments otherwise.
             timeout: Seconds for this call. Default: the client's.
         """
-        request = _requests.search_text(query, page_token, **options)
+        request = _requests.search_text(query, page_token, distinct, **options)
         return self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
 
     def search_image(
@@ -88,6 +112,7 @@ class RetrievalCalls(Connected):
         *,
         image_id: str | None = None,
         channels: Channels = "RGB",
+        distinct: bool = False,
         page_token: str = "",
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
@@ -96,7 +121,7 @@ class RetrievalCalls(Connected):
 
         `channels` is the order of colours of a numpy array, ``RGB`` or ``BGR``.
         """
-        request = _requests.search_image(image, image_id, page_token, channels, **options)
+        request = _requests.search_image(image, image_id, page_token, channels, distinct, **options)
         return self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
 
     def search_value(
@@ -115,9 +140,14 @@ class RetrievalCalls(Connected):
         """Lists the values, their groups, definitions and keywords."""
         return self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
 
-    def get_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Generator[StoredImage, None, None]:
-        """Gives stored pictures, up to 1,000, in the order of their ids; `data` is None where there is none."""
-        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
+    def get_images(
+        self, ids: Sequence[str], *, without_data: bool = False, timeout: float | None = None
+    ) -> Generator[StoredImage, None, None]:
+        """Gives stored pictures, up to 1,000, in the order of their ids; `data` is None where there is none.
+
+        `without_data` leaves the bytes out, for who wants what is known of them alone.
+        """
+        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids), without_data=without_data)
         call = self._new_call(timeout)
         with call.errors():
             images = self._retrieval.GetImages(request, **call.options)
@@ -127,10 +157,38 @@ class RetrievalCalls(Connected):
             finally:
                 images.cancel()
 
-    def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
-        """Deletes stored pictures, up to 1,000."""
-        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
-        return self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
+    def list_images(
+        self, filter: SearchFilter | None = None, *, timeout: float | None = None
+    ) -> Generator[ListedImage, None, None]:
+        """Gives what is known of every picture that passes a filter, in no particular order.
+
+        Pages are fetched as they are needed, each within the timeout.
+        """
+        token = ""
+        while True:
+            call = self._new_call(timeout)
+            with call.errors():
+                page = self._retrieval.ListImages(_requests.list_images(filter, token), **call.options)
+            yield from (convert.to_result(ListedImage, image) for image in page.images)
+            if not (token := page.next_page_token):
+                return
+
+    def update_images(self, metadata: Mapping[str, ImageMetadata], *, timeout: float | None = None) -> Updated:
+        """Replaces what is known of pictures, up to 1,000, by their ids."""
+        return self._get(self._retrieval.UpdateImages, _requests.update_images(metadata), Updated, timeout)
+
+    def delete_images(
+        self, ids: Sequence[str] = (), *, filter: SearchFilter | None = None, timeout: float | None = None
+    ) -> Deleted:
+        """Deletes stored pictures: up to 1,000 by their ids, or all that pass a filter.
+
+        They are found no more; `purge_images` removes what is left of them in files.
+        """
+        return self._get(self._retrieval.DeleteImages, _requests.delete_images(ids, filter), Deleted, timeout)
+
+    def purge_images(self, *, timeout: float | None = math.inf) -> Purged:
+        """Leaves nothing on the server's disk of what was deleted, which may take minutes. Default: no limit."""
+        return self._get(self._retrieval.PurgeImages, retrieval_pb2.PurgeImagesRequest(), Purged, timeout)
 
     def stats(self, *, timeout: float | None = None) -> IndexStats:
         """Says what is indexed and by which encoder."""
@@ -160,6 +218,7 @@ class AsyncRetrievalCalls(AsyncConnected):
         self,
         images: "Iterable[ToIndex] | AsyncIterable[ToIndex]",
         *,
+        update_metadata: bool = False,
         channels: Channels = "RGB",
         timeout: float | None = math.inf,
     ) -> AsyncGenerator[Acknowledgement, None]:
@@ -171,6 +230,7 @@ class AsyncRetrievalCalls(AsyncConnected):
             async for item in each(images):
                 image, metadata = item if isinstance(item, tuple) else (item, ImageMetadata())
                 request, paths[tag] = await asyncio.to_thread(_requests.index_image, image, metadata, tag, channels)
+                request.update_metadata = update_metadata
                 yield request
                 tag += 1
 
@@ -181,10 +241,16 @@ class AsyncRetrievalCalls(AsyncConnected):
                 yield convert.to_acknowledgement(response, path=paths.pop(response.tag, None))
 
     async def search_text(
-        self, query: str, *, page_token: str = "", timeout: float | None = None, **options: Unpack[SearchOptions]
+        self,
+        query: str,
+        *,
+        distinct: bool = False,
+        page_token: str = "",
+        timeout: float | None = None,
+        **options: Unpack[SearchOptions],
     ) -> SearchResult:
         """See `Client.search_text`."""
-        request = _requests.search_text(query, page_token, **options)
+        request = _requests.search_text(query, page_token, distinct, **options)
         return await self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
 
     async def search_image(
@@ -193,12 +259,15 @@ class AsyncRetrievalCalls(AsyncConnected):
         *,
         image_id: str | None = None,
         channels: Channels = "RGB",
+        distinct: bool = False,
         page_token: str = "",
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
         """See `Client.search_image`."""
-        request = await asyncio.to_thread(_requests.search_image, image, image_id, page_token, channels, **options)
+        request = await asyncio.to_thread(
+            _requests.search_image, image, image_id, page_token, channels, distinct, **options
+        )
         return await self._get(self._retrieval.SearchByImage, request, SearchResult, timeout)
 
     async def search_value(
@@ -218,10 +287,10 @@ class AsyncRetrievalCalls(AsyncConnected):
         return await self._get(self._retrieval.ListValues, retrieval_pb2.ListValuesRequest(), ValueList, timeout)
 
     async def get_images(
-        self, ids: Sequence[str], *, timeout: float | None = None
+        self, ids: Sequence[str], *, without_data: bool = False, timeout: float | None = None
     ) -> AsyncGenerator[StoredImage, None]:
         """See `Client.get_images`."""
-        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids))
+        request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids), without_data=without_data)
         call = self._new_call(timeout)
         with call.errors():
             images = self._retrieval.GetImages(request, **call.options)
@@ -231,10 +300,33 @@ class AsyncRetrievalCalls(AsyncConnected):
             finally:
                 images.cancel()
 
-    async def delete_images(self, ids: Sequence[str], *, timeout: float | None = None) -> Deleted:
+    async def list_images(
+        self, filter: SearchFilter | None = None, *, timeout: float | None = None
+    ) -> AsyncGenerator[ListedImage, None]:
+        """See `Client.list_images`."""
+        token = ""
+        while True:
+            call = self._new_call(timeout)
+            with call.errors():
+                page = await self._retrieval.ListImages(_requests.list_images(filter, token), **call.options)
+            for image in page.images:
+                yield convert.to_result(ListedImage, image)
+            if not (token := page.next_page_token):
+                return
+
+    async def update_images(self, metadata: Mapping[str, ImageMetadata], *, timeout: float | None = None) -> Updated:
+        """See `Client.update_images`."""
+        return await self._get(self._retrieval.UpdateImages, _requests.update_images(metadata), Updated, timeout)
+
+    async def delete_images(
+        self, ids: Sequence[str] = (), *, filter: SearchFilter | None = None, timeout: float | None = None
+    ) -> Deleted:
         """See `Client.delete_images`."""
-        request = retrieval_pb2.DeleteImagesRequest(ids=_requests.texts("ids", ids))
-        return await self._get(self._retrieval.DeleteImages, request, Deleted, timeout)
+        return await self._get(self._retrieval.DeleteImages, _requests.delete_images(ids, filter), Deleted, timeout)
+
+    async def purge_images(self, *, timeout: float | None = math.inf) -> Purged:
+        """See `Client.purge_images`."""
+        return await self._get(self._retrieval.PurgeImages, retrieval_pb2.PurgeImagesRequest(), Purged, timeout)
 
     async def stats(self, *, timeout: float | None = None) -> IndexStats:
         """See `Client.stats`."""

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from axia.lexicon import load_lexicon
-from services.retrieval.encoder import Vectors
-from services.retrieval.encoder_openclip import OpenClipEncoder
+from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.encoder.openclip import OpenClipEncoder
+from services.retrieval.encoder.protocol import Vectors
 from services.retrieval.index import Entry, PictureRecord, VectorIndex
-from services.retrieval.index_edge import EdgeCatalogue
 from services.retrieval.keyword_prompts import encode_keywords
 from services.retrieval.search import Wanted, share_out
 from services.retrieval.settings import DEMO_ENCODER
@@ -81,7 +81,7 @@ async def measure(spec: str, folder: Path, prompts: Sequence[str]) -> None:
     print(f"{spec}, {len(shown)} pictures, {len(load_lexicon().keywords)} keywords, {NEAREST} nearest of each\n")
     print("| AXIA_RETRIEVAL_KEYWORD_PROMPTS | keywords alone | worst keyword | by value |\n| --- | --- | --- | --- |")
     with TemporaryDirectory() as scratch:
-        catalogue = EdgeCatalogue(Path(scratch))
+        catalogue = EmbeddedCatalogue(Path(scratch))
         index = await catalogue.open(encoder.id)
         await index.add(entries)
         rows = [(prompt,) for prompt in prompts]

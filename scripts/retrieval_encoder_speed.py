@@ -19,7 +19,7 @@ import open_clip
 import torch
 from PIL import Image, ImageDraw
 
-from services.retrieval.encoder_openclip import OpenClipEncoder
+from services.retrieval.encoder.openclip import OpenClipEncoder
 
 SIZE = (512, 384)
 IN_FLIGHT = 64

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from services.retrieval.edge_index import EdgeIndex
+from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.embedded.index import EmbeddedIndex
 from services.retrieval.index import EncoderId, Entry, Filter, PictureRecord, Query
-from services.retrieval.index_edge import EdgeCatalogue
 
 DIMENSION = 512
 K = 5
@@ -109,7 +109,7 @@ async def _beside(*jobs: Callable[[], Awaitable[None]]) -> Any:
 
 
 async def fill(
-    index: EdgeIndex, vectors: NDArray[np.float32], memory: Memory, probe_s: float, batch: int = 64
+    index: EmbeddedIndex, vectors: NDArray[np.float32], memory: Memory, probe_s: float, batch: int = 64
 ) -> dict[str, float]:
     """Adds everything, waits until nothing is built; seconds of both, and the longest delays."""
     ingest, build = Probe(probe_s), Probe(probe_s)
@@ -132,7 +132,7 @@ async def fill(
     }
 
 
-async def latencies(index: EdgeIndex, queries: NDArray[np.float32]) -> list[float]:
+async def latencies(index: EmbeddedIndex, queries: NDArray[np.float32]) -> list[float]:
     """Seconds of searches one after another."""
     seconds = []
     for vector in queries:
@@ -142,10 +142,10 @@ async def latencies(index: EdgeIndex, queries: NDArray[np.float32]) -> list[floa
     return seconds
 
 
-async def interleaved(index: EdgeIndex, queries: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+async def interleaved(index: EmbeddedIndex, queries: NDArray[np.float32]) -> tuple[list[float], list[float]]:
     """Seconds of our searches and of Edge's own queries of the same shard, in turns."""
-    part = max(index.view.indexed, key=len)
-    shard = edge.EdgeShard.load(str(part.log.parent / "shard"))
+    largest = max(index.segments.segments, key=lambda segment: segment.points)
+    shard = edge.EdgeShard.load(str(largest.path / "shard"))
     ours: list[float] = []
     raw: list[float] = []
     for vector in queries:
@@ -156,7 +156,7 @@ async def interleaved(index: EdgeIndex, queries: NDArray[np.float32]) -> tuple[l
     return ours, raw
 
 
-async def throughput(index: EdgeIndex, queries: NDArray[np.float32], searchers: int) -> float:
+async def throughput(index: EmbeddedIndex, queries: NDArray[np.float32], searchers: int) -> float:
     """Searches a second."""
     waiting: Iterator[NDArray[np.float32]] = iter(queries)
 
@@ -170,7 +170,7 @@ async def throughput(index: EdgeIndex, queries: NDArray[np.float32], searchers: 
 
 
 async def recall(
-    index: EdgeIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32], *, newest: float = 1.0
+    index: EmbeddedIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32], *, newest: float = 1.0
 ) -> float:
     """The share of the exact five nearest that is found, among this share of the pictures by capture time."""
     found = 0
@@ -184,7 +184,7 @@ async def recall(
 
 
 async def recall_under_filters(
-    index: EdgeIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32]
+    index: EmbeddedIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32]
 ) -> tuple[str, str, str]:
     """A row of the table."""
     shares = (0.5, 0.2, 0.1, 0.02)
@@ -193,7 +193,7 @@ async def recall_under_filters(
     return f"under filters that {passing} pass", ", ".join(f"{share:.4f}" for share in found), ">= 0.99"
 
 
-async def under_ingest(index: EdgeIndex, queries: NDArray[np.float32], first: int, rate: float) -> list[float]:
+async def under_ingest(index: EmbeddedIndex, queries: NDArray[np.float32], first: int, rate: float) -> list[float]:
     """Seconds of searches while pictures are added at a rate a second, and built when there are enough."""
     extra = clustered(20_000, 500, seed=9)
 
@@ -240,11 +240,11 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     process, memory = psutil.Process(), Memory()
     before = process.memory_info().rss
 
-    index = await EdgeCatalogue(root / "small", build_threshold=arguments.build_threshold).open(encoder)
+    index = await EmbeddedCatalogue(root / "small", build_threshold=arguments.build_threshold).open(encoder)
     times = await fill(index, vectors, memory, arguments.probe)
-    parts = ", ".join(f"{len(segment):,}" for segment in index.view.segments)
+    parts = ", ".join(f"{segment.points:,}" for segment in index.segments.segments)
     table.add_row("ingest", f"{arguments.images / times['added']:,.0f} pictures/s", "")
-    table.add_row("ingest and build", f"{times['built']:.0f} s; parts of {parts}", "")
+    table.add_row("ingest and build", f"{times['built']:.0f} s; segments of {parts}", "")
     table.add_row("longest stall of the event loop, adding and building", f"{1e3 * times['ingest stall']:.0f} ms", "50")
     table.add_row("longest stall of the event loop, only building", f"{1e3 * times['build stall']:.0f} ms", "50")
     await latencies(index, queries[:100])
@@ -276,7 +276,7 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     )
     await index.close()
     began = time.perf_counter()
-    await (await EdgeCatalogue(root / "small").open(encoder)).close()
+    await (await EmbeddedCatalogue(root / "small").open(encoder)).close()
     table.add_row("open and close", f"{time.perf_counter() - began:.2f} s", "< 5")
     if not arguments.no_local_mode:
         local = local_mode(vectors, queries[:40])
@@ -291,15 +291,17 @@ async def measure_larger(
     table: Table, arguments: argparse.Namespace, root: Path, queries: NDArray[np.float32], smaller_p50: float
 ) -> None:
     """Adds the rows of a second size."""
-    catalogue = EdgeCatalogue(root / "large", build_threshold=arguments.build_threshold)
+    catalogue = EmbeddedCatalogue(root / "large", build_threshold=arguments.build_threshold)
     index = await catalogue.open(EncoderId("speed", "1", DIMENSION))
     vectors = clustered(arguments.larger, arguments.images // 100, seed=3)
     times = await fill(index, vectors, Memory(), arguments.probe)
     await latencies(index, queries[:200])
     large = statistics.median(await latencies(index, queries))
-    parts = ", ".join(f"{len(segment):,}" for segment in index.view.segments)
+    parts = ", ".join(f"{segment.points:,}" for segment in index.segments.segments)
     table.add_row(
-        f"p50 at {arguments.larger:,}", f"{1e3 * large:.2f} ms, x {large / smaller_p50:.2f}; parts of {parts}", "<= 2.5"
+        f"p50 at {arguments.larger:,}",
+        f"{1e3 * large:.2f} ms, x {large / smaller_p50:.2f}; segments of {parts}",
+        "<= 2.5",
     )
     table.add_row("recall@5 there", f"{await recall(index, vectors, queries[:100]):.4f}", ">= 0.99")
     table.add_row("ingest and build there", f"{times['built']:.0f} s", "")

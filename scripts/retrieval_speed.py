@@ -32,9 +32,9 @@ from axia.lexicon import load_lexicon
 from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
 from scripts.gateway_speed import start, wait_until_serving
 from scripts.retrieval_index_speed import DIMENSION, K, entry
-from services.retrieval.encoder_openclip import OpenClipEncoder
+from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.encoder.openclip import OpenClipEncoder
 from services.retrieval.index import EncoderId
-from services.retrieval.index_edge import EdgeCatalogue
 
 SPEC = "ViT-B-32/"
 ENCODER = EncoderId("ViT-B-32", "random-0", DIMENSION)
@@ -69,7 +69,7 @@ def around(centres: NDArray[np.float32], count: int, seed: int) -> NDArray[np.fl
 
 async def fill(data: Path, vectors: NDArray[np.float32]) -> None:
     """Writes an index of these vectors and waits until it has settled, as one does that is only searched."""
-    catalogue = EdgeCatalogue(data / "index", settle_s=1)
+    catalogue = EmbeddedCatalogue(data / "index", settle_s=1)
     index = await catalogue.open(ENCODER)
     for first in range(0, len(vectors), 500):
         await index.add([entry(first + row, vector) for row, vector in enumerate(vectors[first : first + 500])])

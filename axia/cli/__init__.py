@@ -13,8 +13,10 @@ from axia.cli.down import down
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
+from axia.cli.list import list_images
 from axia.cli.models import models
 from axia.cli.preference import preference
+from axia.cli.purge import purge
 from axia.cli.reindex import reindex
 from axia.cli.replay import replay
 from axia.cli.search import search
@@ -37,10 +39,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is
 )
 for _command in (
-    detect, watch, replay, index, search, stats, delete, reindex, preference, interest, compare, agreement, models, up,
-    down,
+    detect, watch, replay, index, search, stats, delete, purge, reindex, preference, interest, compare, agreement,
+    models, up, down,
 ):  # fmt: skip
     app.command(help=_filled(_command.__doc__ or ""))(_command)
+app.command("list", help=_filled(list_images.__doc__ or ""))(list_images)
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)

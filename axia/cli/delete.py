@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from axia.cli._filters import CapturedBefore, CapturedFrom, Platforms, Sources, chosen
 from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json
 
 _PER_CALL = 500
@@ -16,29 +17,43 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 def delete(
     pictures: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="ID|PATH...", help="Ids as `axia search --json` prints them, or files that were indexed."
+            metavar="[ID|PATH...]",
+            help="Ids as `axia search --json` prints them, or files that were indexed.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    platform: Platforms = None,
+    source: Sources = None,
+    captured_from: CapturedFrom = None,
+    captured_before: CapturedBefore = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first, where this is a terminal.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
     """Delete pictures from the index and from the picture store. Files of yours stay where they are.
 
-    A file stands for the stored picture with the same bytes. Pictures that are not stored are counted.
+    A file stands for the stored picture with the same bytes. Pictures that are not stored are counted. Instead of ids
+    and files, options choose all pictures of a platform, a source or a time. `axia purge` then removes what is left of
+    them in the server's files.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
     """
-    ids = list(dict.fromkeys(_id_of(picture) for picture in pictures))
+    wanted = chosen(platform, source, captured_from, captured_before)
+    if bool(pictures) == (wanted is not None):
+        raise typer.BadParameter("give pictures, or options that choose them, one of the two")
+    ids = list(dict.fromkeys(_id_of(picture) for picture in pictures or ()))
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete {_count(len(ids))} from the index?", abort=True, err=True)
+        what = _count(len(ids)) if ids else "all pictures that the options choose"
+        typer.confirm(f"Delete {what} from the index?", abort=True, err=True)
     deleted = not_found = 0
     with connect(address) as client:
         from axia.errors import AxiaError
 
         try:
+            if wanted is not None:
+                deleted = client.delete_images(filter=wanted).deleted
             for begin in range(0, len(ids), _PER_CALL):
                 done = client.delete_images(ids[begin : begin + _PER_CALL])
                 deleted, not_found = deleted + done.deleted, not_found + done.not_found

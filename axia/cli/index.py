@@ -4,11 +4,12 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,6 @@ from axia.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from axia.client import Client
     from axia.results import Acknowledgement, ImageMetadata
 
 _SHOWN = 20
@@ -85,6 +85,9 @@ def index(
         bool, typer.Option("--no-manifest", help="Take every picture, though DIR has a manifest.jsonl.")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Send all, also what a broken-off run had sent.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace what is known of pictures that are there already; sends all.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
@@ -113,7 +116,7 @@ def index(
     report = _Report()
     with connect(address) as client:
         journal = Journal(folder, client.address)
-        if fresh:
+        if fresh or update:
             journal.forget()
         left = []
         for path in paths:
@@ -141,7 +144,8 @@ def index(
                     ),
                 )
 
-        code = _index(client, journal, described, len(left), report)
+        send = partial(client.index_images, update_metadata=update)
+        code = _index(lambda: send(described()), journal, len(left), report)
     if code == 0:
         journal.forget()
     elif code == EXIT_INTERRUPTED:
@@ -180,11 +184,7 @@ def _count(report: _Report) -> int:
 
 
 def _index(
-    client: "Client",
-    journal: Journal,
-    images: "Callable[[], Iterator[tuple[Path, ImageMetadata]]]",
-    total: int,
-    report: _Report,
+    send: "Callable[[], Generator[Acknowledgement, None, None]]", journal: Journal, total: int, report: _Report
 ) -> int:
     """Sends the pictures and returns the exit code."""
     from axia.errors import AxiaError
@@ -192,7 +192,7 @@ def _index(
     if not total:
         return 0
     try:
-        with journal, _progress(total) as advance, closing(client.index_images(images())) as results:
+        with journal, _progress(total) as advance, closing(send()) as results:
             for result in results:
                 _note(result, journal, report)
                 advance()

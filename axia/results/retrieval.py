@@ -74,6 +74,8 @@ class SearchProvenance(Result):
     """Id of the request, as in the logs."""
     keyword_prompts: tuple[str, ...] = ()
     """What keywords were put into before they were encoded, such as ``a photo of {}``; empty where none took part."""
+    warnings: tuple[str, ...] = ()
+    """What makes the result less good than it could be; empty where nothing does."""
 
 
 class SearchHit(Result):
@@ -165,6 +167,37 @@ class StoredImage(Result):
     """What was read from it."""
     metadata: ImageMetadata | None
     """What its owner said of it."""
+
+
+class ListedImage(Result):
+    """What is known of a stored picture."""
+
+    id: str
+    """Its id."""
+    info: ImageInfo
+    """What was read from it."""
+    metadata: ImageMetadata
+    """What its owner said of it."""
+    perceptual_hash: str
+    """64 bits as 16 hexadecimal digits; pictures whose hashes differ in few bits look alike."""
+
+
+class Updated(Result):
+    """What was replaced."""
+
+    updated: int
+    """Pictures that were there."""
+    not_found: int
+    """Ids that no picture had."""
+
+
+class Purged(Result):
+    """Nothing is left of deleted pictures."""
+
+    orphans: int
+    """Files of the picture store that no picture had, which were removed."""
+    without_bytes: int
+    """Pictures whose bytes the picture store has lost."""
 
 
 class Deleted(Result):

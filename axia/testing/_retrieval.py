@@ -144,7 +144,8 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         for image_id in request.ids:
             response = retrieval_pb2.GetImagesResponse(id=image_id)
             if stored := self._pictures.get(image_id):
-                response.image.data = stored.data
+                if not request.without_data:
+                    response.image.data = stored.data
                 response.info.CopyFrom(stored.info)
                 response.metadata.CopyFrom(stored.metadata)
             yield response
@@ -154,8 +155,50 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_pb2.DeleteImagesResponse:
         """Forgets pictures."""
         self._calls.begin("DeleteImages", request, context)
+        if request.HasField("filter"):
+            passing = [image_id for image_id, stored in self._pictures.items() if _passes(stored, request.filter)]
+            for image_id in passing:
+                del self._pictures[image_id]
+            return retrieval_pb2.DeleteImagesResponse(deleted=len(passing))
         deleted = sum(self._pictures.pop(image_id, None) is not None for image_id in request.ids)
         return retrieval_pb2.DeleteImagesResponse(deleted=deleted, not_found=len(request.ids) - deleted)
+
+    def ListImages(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.ListImagesRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.ListImagesResponse:
+        """What is known of pictures; a token is the number of those before."""
+        self._calls.begin("ListImages", request, context)
+        passing = [stored for stored in self._pictures.values() if _passes(stored, request.filter)]
+        begin = int(request.page_token or 0)
+        end = begin + (request.page_size or 100)
+        images = [
+            retrieval_pb2.ListedImage(
+                id=stored.info.sha256,
+                info=stored.info,
+                metadata=stored.metadata,
+                perceptual_hash=perceptual_hash(stored.data),
+            )
+            for stored in passing[begin:end]
+        ]
+        token = str(end) if end < len(passing) else ""
+        return retrieval_pb2.ListImagesResponse(images=images, next_page_token=token)
+
+    def UpdateImages(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.UpdateImagesRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.UpdateImagesResponse:
+        """Replaces what is known of pictures."""
+        self._calls.begin("UpdateImages", request, context)
+        there = [update for update in request.updates if update.id in self._pictures]
+        for update in there:
+            self._pictures[update.id] = self._pictures[update.id]._replace(metadata=update.metadata)
+        return retrieval_pb2.UpdateImagesResponse(updated=len(there), not_found=len(request.updates) - len(there))
+
+    def PurgeImages(  # noqa: N802 - named by the contract
+        self, request: retrieval_pb2.PurgeImagesRequest, context: grpc.ServicerContext
+    ) -> retrieval_pb2.PurgeImagesResponse:
+        """Nothing is left in memory anyway."""
+        self._calls.begin("PurgeImages", request, context)
+        return retrieval_pb2.PurgeImagesResponse()
 
     def GetStats(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.GetStatsRequest, context: grpc.ServicerContext
@@ -198,11 +241,25 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
                 id=image_id, score=score(image_id, stored), info=stored.info, metadata=stored.metadata
             )
             for image_id, stored in self._pictures.items()
-            if image_id != leave_out
-            and (wanted is None or not wanted.platforms or stored.metadata.platform in wanted.platforms)
-            and (wanted is None or not wanted.sources or stored.metadata.source in wanted.sources)
+            if image_id != leave_out and (wanted is None or _passes(stored, wanted))
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+
+def _passes(stored: _Stored, wanted: retrieval_pb2.SearchFilter) -> bool:
+    metadata = stored.metadata
+    time = metadata.capture_time.ToNanoseconds() if metadata.HasField("capture_time") else None
+    return (
+        (not wanted.platforms or metadata.platform in wanted.platforms)
+        and (not wanted.sources or metadata.source in wanted.sources)
+        and (
+            not wanted.HasField("captured_from") or (time is not None and time >= wanted.captured_from.ToNanoseconds())
+        )
+        and (
+            not wanted.HasField("captured_before")
+            or (time is not None and time < wanted.captured_before.ToNanoseconds())
+        )
+    )
 
 
 def _sha256_of_lexicon() -> str:

@@ -87,15 +87,20 @@ class IndexImagesRequest(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     TAG_FIELD_NUMBER: builtins.int
+    UPDATE_METADATA_FIELD_NUMBER: builtins.int
     tag: builtins.int
     """The caller's own number for this picture, returned with its acknowledgement; need not be unique."""
+    update_metadata: builtins.bool
+    """Whether the metadata replaces that of a picture that is already there."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The picture."""
 
     @property
     def metadata(self) -> global___ImageMetadata:
-        """What is known of it. Of a picture that is already there, the stored metadata stays as it was."""
+        """What is known of it. Of a picture that is already there, the stored metadata stays as it was, unless
+        `update_metadata` asks for this one.
+        """
 
     def __init__(
         self,
@@ -103,9 +108,10 @@ class IndexImagesRequest(google.protobuf.message.Message):
         image: axia.v1.image_pb2.Image | None = ...,
         metadata: global___ImageMetadata | None = ...,
         tag: builtins.int = ...,
+        update_metadata: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["image", b"image", "metadata", b"metadata"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["image", b"image", "metadata", b"metadata", "tag", b"tag"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image", b"image", "metadata", b"metadata", "tag", b"tag", "update_metadata", b"update_metadata"]) -> None: ...
 
 global___IndexImagesRequest = IndexImagesRequest
 
@@ -248,6 +254,7 @@ class SearchByTextRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     SCORE_THRESHOLD_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    DISTINCT_FIELD_NUMBER: builtins.int
     query: builtins.str
     """The text, 1 to 4,096 characters. What is beyond the encoder's context (77 tokens for CLIP) is cut."""
     k: builtins.int
@@ -264,6 +271,10 @@ class SearchByTextRequest(google.protobuf.message.Message):
     added or deleted meanwhile, as long as it has the same score in each of the calls. A picture that is added, or that
     the approximate search finds, only after the pages have passed its place is on none of them.
     """
+    distinct: builtins.bool
+    """Of pictures that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
+    other's, differ in at most 6 of 64 bits. Pictures of almost one colour never count as alike.
+    """
     @property
     def filter(self) -> global___SearchFilter:
         """Which pictures may be found."""
@@ -276,9 +287,10 @@ class SearchByTextRequest(google.protobuf.message.Message):
         filter: global___SearchFilter | None = ...,
         score_threshold: builtins.float | None = ...,
         page_token: builtins.str = ...,
+        distinct: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_k", b"_k", "_score_threshold", b"_score_threshold", "filter", b"filter", "k", b"k", "score_threshold", b"score_threshold"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_k", b"_k", "_score_threshold", b"_score_threshold", "filter", b"filter", "k", b"k", "page_token", b"page_token", "query", b"query", "score_threshold", b"score_threshold"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_k", b"_k", "_score_threshold", b"_score_threshold", "distinct", b"distinct", "filter", b"filter", "k", b"k", "page_token", b"page_token", "query", b"query", "score_threshold", b"score_threshold"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
     @typing.overload
@@ -331,6 +343,7 @@ class SearchByImageRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     SCORE_THRESHOLD_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    DISTINCT_FIELD_NUMBER: builtins.int
     image_id: builtins.str
     """A stored picture's id; the picture itself is not among the hits."""
     k: builtins.int
@@ -339,6 +352,10 @@ class SearchByImageRequest(google.protobuf.message.Message):
     """Only pictures with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
     """Where to go on, as in SearchByTextRequest."""
+    distinct: builtins.bool
+    """Of pictures that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
+    other's, differ in at most 6 of 64 bits. Pictures of almost one colour never count as alike.
+    """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """A picture."""
@@ -356,9 +373,10 @@ class SearchByImageRequest(google.protobuf.message.Message):
         filter: global___SearchFilter | None = ...,
         score_threshold: builtins.float | None = ...,
         page_token: builtins.str = ...,
+        distinct: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_k", b"_k", "_score_threshold", b"_score_threshold", "filter", b"filter", "image", b"image", "image_id", b"image_id", "k", b"k", "query", b"query", "score_threshold", b"score_threshold"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_k", b"_k", "_score_threshold", b"_score_threshold", "filter", b"filter", "image", b"image", "image_id", b"image_id", "k", b"k", "page_token", b"page_token", "query", b"query", "score_threshold", b"score_threshold"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_k", b"_k", "_score_threshold", b"_score_threshold", "distinct", b"distinct", "filter", b"filter", "image", b"image", "image_id", b"image_id", "k", b"k", "page_token", b"page_token", "query", b"query", "score_threshold", b"score_threshold"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
     @typing.overload
@@ -548,6 +566,7 @@ class SearchProvenance(google.protobuf.message.Message):
     LEXICON_SHA256_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     KEYWORD_PROMPTS_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     store: builtins.str
     """Which vector store: "qdrant-edge" or "qdrant"."""
     images: builtins.int
@@ -564,6 +583,12 @@ class SearchProvenance(google.protobuf.message.Message):
     def keyword_prompts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """What keywords were put into before they were encoded, such as "a photo of {}"; empty where none took part."""
 
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What makes the result less good than it could be, in words, such as a query of a script that the encoder does not
+        know; empty where nothing does.
+        """
+
     def __init__(
         self,
         *,
@@ -573,9 +598,10 @@ class SearchProvenance(google.protobuf.message.Message):
         lexicon_sha256: builtins.str = ...,
         request_id: builtins.str = ...,
         keyword_prompts: collections.abc.Iterable[builtins.str] | None = ...,
+        warnings: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["encoder", b"encoder"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["encoder", b"encoder", "images", b"images", "keyword_prompts", b"keyword_prompts", "lexicon_sha256", b"lexicon_sha256", "request_id", b"request_id", "store", b"store"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["encoder", b"encoder", "images", b"images", "keyword_prompts", b"keyword_prompts", "lexicon_sha256", b"lexicon_sha256", "request_id", b"request_id", "store", b"store", "warnings", b"warnings"]) -> None: ...
 
 global___SearchProvenance = SearchProvenance
 
@@ -706,6 +732,9 @@ class GetImagesRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IDS_FIELD_NUMBER: builtins.int
+    WITHOUT_DATA_FIELD_NUMBER: builtins.int
+    without_data: builtins.bool
+    """Whether the pictures' bytes are left out."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, 1 to 1,000 by default."""
@@ -714,8 +743,9 @@ class GetImagesRequest(google.protobuf.message.Message):
         self,
         *,
         ids: collections.abc.Iterable[builtins.str] | None = ...,
+        without_data: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ids", b"ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ids", b"ids", "without_data", b"without_data"]) -> None: ...
 
 global___GetImagesRequest = GetImagesRequest
 
@@ -733,7 +763,7 @@ class GetImagesResponse(google.protobuf.message.Message):
     """Its id."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture; unset where no picture has this id."""
+        """The picture; unset where no picture has this id, and where the request leaves bytes out."""
 
     @property
     def info(self) -> axia.v1.image_pb2.ImageInfo:
@@ -757,22 +787,187 @@ class GetImagesResponse(google.protobuf.message.Message):
 global___GetImagesResponse = GetImagesResponse
 
 @typing.final
+class ListImagesRequest(google.protobuf.message.Message):
+    """Asks for what is known of pictures."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """Pictures of one page at most, 1 to 1,000 by default. Default 100."""
+    page_token: builtins.str
+    """Where to go on: `next_page_token` of the previous page, with the same filter. Pictures that are added or deleted
+    meanwhile may be listed or not; every other one is listed once.
+    """
+    @property
+    def filter(self) -> global___SearchFilter:
+        """Which pictures are listed; all if unset."""
+
+    def __init__(
+        self,
+        *,
+        filter: global___SearchFilter | None = ...,
+        page_size: builtins.int | None = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_page_size", b"_page_size", "filter", b"filter", "page_size", b"page_size"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_page_size", b"_page_size", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_page_size", b"_page_size"]) -> typing.Literal["page_size"] | None: ...
+
+global___ListImagesRequest = ListImagesRequest
+
+@typing.final
+class ListImagesResponse(google.protobuf.message.Message):
+    """What is known of pictures."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Token of the next page; empty after the last."""
+    @property
+    def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ListedImage]:
+        """The pictures."""
+
+    def __init__(
+        self,
+        *,
+        images: collections.abc.Iterable[global___ListedImage] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["images", b"images", "next_page_token", b"next_page_token"]) -> None: ...
+
+global___ListImagesResponse = ListImagesResponse
+
+@typing.final
+class ListedImage(google.protobuf.message.Message):
+    """What is known of one picture."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    INFO_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    PERCEPTUAL_HASH_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Its id."""
+    perceptual_hash: builtins.str
+    """Perceptual hash of what it shows, 64 bits as 16 hexadecimal digits (pHash)."""
+    @property
+    def info(self) -> axia.v1.image_pb2.ImageInfo:
+        """What was read from it when it was taken in."""
+
+    @property
+    def metadata(self) -> global___ImageMetadata:
+        """What its owner said of it."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        info: axia.v1.image_pb2.ImageInfo | None = ...,
+        metadata: global___ImageMetadata | None = ...,
+        perceptual_hash: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["info", b"info", "metadata", b"metadata"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "info", b"info", "metadata", b"metadata", "perceptual_hash", b"perceptual_hash"]) -> None: ...
+
+global___ListedImage = ListedImage
+
+@typing.final
+class UpdateImagesRequest(google.protobuf.message.Message):
+    """Asks to replace what is known of pictures."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: builtins.int
+    @property
+    def updates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageUpdate]:
+        """The pictures, 1 to 1,000 by default, each id once."""
+
+    def __init__(
+        self,
+        *,
+        updates: collections.abc.Iterable[global___ImageUpdate] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["updates", b"updates"]) -> None: ...
+
+global___UpdateImagesRequest = UpdateImagesRequest
+
+@typing.final
+class ImageUpdate(google.protobuf.message.Message):
+    """What is known of one picture from now on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Its id."""
+    @property
+    def metadata(self) -> global___ImageMetadata:
+        """All that is known of it: what is unset here is not known any more."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        metadata: global___ImageMetadata | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["metadata", b"metadata"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "metadata", b"metadata"]) -> None: ...
+
+global___ImageUpdate = ImageUpdate
+
+@typing.final
+class UpdateImagesResponse(google.protobuf.message.Message):
+    """What was replaced."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UPDATED_FIELD_NUMBER: builtins.int
+    NOT_FOUND_FIELD_NUMBER: builtins.int
+    updated: builtins.int
+    """Pictures that were there."""
+    not_found: builtins.int
+    """Ids that no picture had."""
+    def __init__(
+        self,
+        *,
+        updated: builtins.int = ...,
+        not_found: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["not_found", b"not_found", "updated", b"updated"]) -> None: ...
+
+global___UpdateImagesResponse = UpdateImagesResponse
+
+@typing.final
 class DeleteImagesRequest(google.protobuf.message.Message):
     """Asks to delete pictures."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IDS_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids, 1 to 1,000 by default."""
+        """Ids, 1 to 1,000 by default; none where `filter` is set."""
+
+    @property
+    def filter(self) -> global___SearchFilter:
+        """All pictures that pass this are deleted; at least one of its fields must be set, and no ids."""
 
     def __init__(
         self,
         *,
         ids: collections.abc.Iterable[builtins.str] | None = ...,
+        filter: global___SearchFilter | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ids", b"ids"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "ids", b"ids"]) -> None: ...
 
 global___DeleteImagesRequest = DeleteImagesRequest
 
@@ -797,6 +992,40 @@ class DeleteImagesResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["deleted", b"deleted", "not_found", b"not_found"]) -> None: ...
 
 global___DeleteImagesResponse = DeleteImagesResponse
+
+@typing.final
+class PurgeImagesRequest(google.protobuf.message.Message):
+    """Asks to remove what is left of deleted pictures."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___PurgeImagesRequest = PurgeImagesRequest
+
+@typing.final
+class PurgeImagesResponse(google.protobuf.message.Message):
+    """Nothing is left of deleted pictures."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ORPHANS_FIELD_NUMBER: builtins.int
+    WITHOUT_BYTES_FIELD_NUMBER: builtins.int
+    orphans: builtins.int
+    """Files of the picture store that no picture had, which were removed."""
+    without_bytes: builtins.int
+    """Pictures whose bytes the picture store has lost. They are found still; delete them, or put their files back."""
+    def __init__(
+        self,
+        *,
+        orphans: builtins.int = ...,
+        without_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["orphans", b"orphans", "without_bytes", b"without_bytes"]) -> None: ...
+
+global___PurgeImagesResponse = PurgeImagesResponse
 
 @typing.final
 class GetStatsRequest(google.protobuf.message.Message):

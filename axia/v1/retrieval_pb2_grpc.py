@@ -68,10 +68,25 @@ class RetrievalServiceStub(object):
                 request_serializer=axia_dot_v1_dot_retrieval__pb2.GetImagesRequest.SerializeToString,
                 response_deserializer=axia_dot_v1_dot_retrieval__pb2.GetImagesResponse.FromString,
                 _registered_method=True)
+        self.ListImages = channel.unary_unary(
+                '/axia.v1.RetrievalService/ListImages',
+                request_serializer=axia_dot_v1_dot_retrieval__pb2.ListImagesRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_retrieval__pb2.ListImagesResponse.FromString,
+                _registered_method=True)
+        self.UpdateImages = channel.unary_unary(
+                '/axia.v1.RetrievalService/UpdateImages',
+                request_serializer=axia_dot_v1_dot_retrieval__pb2.UpdateImagesRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_retrieval__pb2.UpdateImagesResponse.FromString,
+                _registered_method=True)
         self.DeleteImages = channel.unary_unary(
                 '/axia.v1.RetrievalService/DeleteImages',
                 request_serializer=axia_dot_v1_dot_retrieval__pb2.DeleteImagesRequest.SerializeToString,
                 response_deserializer=axia_dot_v1_dot_retrieval__pb2.DeleteImagesResponse.FromString,
+                _registered_method=True)
+        self.PurgeImages = channel.unary_unary(
+                '/axia.v1.RetrievalService/PurgeImages',
+                request_serializer=axia_dot_v1_dot_retrieval__pb2.PurgeImagesRequest.SerializeToString,
+                response_deserializer=axia_dot_v1_dot_retrieval__pb2.PurgeImagesResponse.FromString,
                 _registered_method=True)
         self.GetStats = channel.unary_unary(
                 '/axia.v1.RetrievalService/GetStats',
@@ -142,8 +157,32 @@ class RetrievalServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListImages(self, request, context):
+        """Lists pictures that pass a filter, without their bytes, in no particular order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateImages(self, request, context):
+        """Replaces what is known of pictures. Ids that are not there are counted, not refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteImages(self, request, context):
-        """Deletes pictures by id. Ids that are not there are counted, not refused.
+        """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+        is found by nothing any more; PurgeImages removes what is left of it in files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeImages(self, request, context):
+        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
+        index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
+        Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,10 +243,25 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     request_deserializer=axia_dot_v1_dot_retrieval__pb2.GetImagesRequest.FromString,
                     response_serializer=axia_dot_v1_dot_retrieval__pb2.GetImagesResponse.SerializeToString,
             ),
+            'ListImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImages,
+                    request_deserializer=axia_dot_v1_dot_retrieval__pb2.ListImagesRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_retrieval__pb2.ListImagesResponse.SerializeToString,
+            ),
+            'UpdateImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateImages,
+                    request_deserializer=axia_dot_v1_dot_retrieval__pb2.UpdateImagesRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_retrieval__pb2.UpdateImagesResponse.SerializeToString,
+            ),
             'DeleteImages': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteImages,
                     request_deserializer=axia_dot_v1_dot_retrieval__pb2.DeleteImagesRequest.FromString,
                     response_serializer=axia_dot_v1_dot_retrieval__pb2.DeleteImagesResponse.SerializeToString,
+            ),
+            'PurgeImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeImages,
+                    request_deserializer=axia_dot_v1_dot_retrieval__pb2.PurgeImagesRequest.FromString,
+                    response_serializer=axia_dot_v1_dot_retrieval__pb2.PurgeImagesResponse.SerializeToString,
             ),
             'GetStats': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStats,
@@ -402,6 +456,60 @@ class RetrievalService(object):
             _registered_method=True)
 
     @staticmethod
+    def ListImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.RetrievalService/ListImages',
+            axia_dot_v1_dot_retrieval__pb2.ListImagesRequest.SerializeToString,
+            axia_dot_v1_dot_retrieval__pb2.ListImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.RetrievalService/UpdateImages',
+            axia_dot_v1_dot_retrieval__pb2.UpdateImagesRequest.SerializeToString,
+            axia_dot_v1_dot_retrieval__pb2.UpdateImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteImages(request,
             target,
             options=(),
@@ -418,6 +526,33 @@ class RetrievalService(object):
             '/axia.v1.RetrievalService/DeleteImages',
             axia_dot_v1_dot_retrieval__pb2.DeleteImagesRequest.SerializeToString,
             axia_dot_v1_dot_retrieval__pb2.DeleteImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/axia.v1.RetrievalService/PurgeImages',
+            axia_dot_v1_dot_retrieval__pb2.PurgeImagesRequest.SerializeToString,
+            axia_dot_v1_dot_retrieval__pb2.PurgeImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

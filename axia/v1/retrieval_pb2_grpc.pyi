@@ -65,11 +65,34 @@ class RetrievalServiceStub:
     ]
     """Sends pictures that were taken in, one a message, in the order of the request."""
 
+    ListImages: grpc.UnaryUnaryMultiCallable[
+        axia.v1.retrieval_pb2.ListImagesRequest,
+        axia.v1.retrieval_pb2.ListImagesResponse,
+    ]
+    """Lists pictures that pass a filter, without their bytes, in no particular order."""
+
+    UpdateImages: grpc.UnaryUnaryMultiCallable[
+        axia.v1.retrieval_pb2.UpdateImagesRequest,
+        axia.v1.retrieval_pb2.UpdateImagesResponse,
+    ]
+    """Replaces what is known of pictures. Ids that are not there are counted, not refused."""
+
     DeleteImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.DeleteImagesRequest,
         axia.v1.retrieval_pb2.DeleteImagesResponse,
     ]
-    """Deletes pictures by id. Ids that are not there are counted, not refused."""
+    """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+    is found by nothing any more; PurgeImages removes what is left of it in files.
+    """
+
+    PurgeImages: grpc.UnaryUnaryMultiCallable[
+        axia.v1.retrieval_pb2.PurgeImagesRequest,
+        axia.v1.retrieval_pb2.PurgeImagesResponse,
+    ]
+    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
+    index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
+    Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+    """
 
     GetStats: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.GetStatsRequest,
@@ -138,11 +161,34 @@ class RetrievalServiceAsyncStub:
     ]
     """Sends pictures that were taken in, one a message, in the order of the request."""
 
+    ListImages: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.retrieval_pb2.ListImagesRequest,
+        axia.v1.retrieval_pb2.ListImagesResponse,
+    ]
+    """Lists pictures that pass a filter, without their bytes, in no particular order."""
+
+    UpdateImages: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.retrieval_pb2.UpdateImagesRequest,
+        axia.v1.retrieval_pb2.UpdateImagesResponse,
+    ]
+    """Replaces what is known of pictures. Ids that are not there are counted, not refused."""
+
     DeleteImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.DeleteImagesRequest,
         axia.v1.retrieval_pb2.DeleteImagesResponse,
     ]
-    """Deletes pictures by id. Ids that are not there are counted, not refused."""
+    """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+    is found by nothing any more; PurgeImages removes what is left of it in files.
+    """
+
+    PurgeImages: grpc.aio.UnaryUnaryMultiCallable[
+        axia.v1.retrieval_pb2.PurgeImagesRequest,
+        axia.v1.retrieval_pb2.PurgeImagesResponse,
+    ]
+    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
+    index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
+    Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+    """
 
     GetStats: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.GetStatsRequest,
@@ -224,12 +270,41 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         """Sends pictures that were taken in, one a message, in the order of the request."""
 
     @abc.abstractmethod
+    def ListImages(
+        self,
+        request: axia.v1.retrieval_pb2.ListImagesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.retrieval_pb2.ListImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.ListImagesResponse]]:
+        """Lists pictures that pass a filter, without their bytes, in no particular order."""
+
+    @abc.abstractmethod
+    def UpdateImages(
+        self,
+        request: axia.v1.retrieval_pb2.UpdateImagesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.retrieval_pb2.UpdateImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.UpdateImagesResponse]]:
+        """Replaces what is known of pictures. Ids that are not there are counted, not refused."""
+
+    @abc.abstractmethod
     def DeleteImages(
         self,
         request: axia.v1.retrieval_pb2.DeleteImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.DeleteImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.DeleteImagesResponse]]:
-        """Deletes pictures by id. Ids that are not there are counted, not refused."""
+        """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+        is found by nothing any more; PurgeImages removes what is left of it in files.
+        """
+
+    @abc.abstractmethod
+    def PurgeImages(
+        self,
+        request: axia.v1.retrieval_pb2.PurgeImagesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[axia.v1.retrieval_pb2.PurgeImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.PurgeImagesResponse]]:
+        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
+        index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
+        Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+        """
 
     @abc.abstractmethod
     def GetStats(

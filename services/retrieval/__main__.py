@@ -1,6 +1,7 @@
-"""Runs the retrieval service: python -m services.retrieval."""
+"""Runs the retrieval service: python -m services.retrieval; or an operator's command, see --help."""
 
 import os
+import sys
 
 # numpy's own threads, which must be counted before it is imported: comparing a query with a few thousand vectors takes
 # one thread less time than waking a second one beside the encoder's.
@@ -9,4 +10,4 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from services.retrieval.server import main
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

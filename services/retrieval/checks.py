@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from services.retrieval.index import Filter
 from services.serving.errors import InvalidArgument
@@ -25,6 +26,35 @@ def check_ids(ids: Sequence[str], max_ids: int) -> None:
     check_between("ids", len(ids), 1, max_ids)
     for number, picture_id in enumerate(ids):
         check_id(f"ids[{number}]", picture_id)
+
+
+class Known(Protocol):
+    """What is told of a picture."""
+
+    @property
+    def id(self) -> str:
+        """Which picture."""
+
+    @property
+    def platform(self) -> str:
+        """Where it was taken from."""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from."""
+
+
+def check_updates(updates: Sequence[Known], max_ids: int) -> None:
+    """Refuses no updates, too many, an id twice, and what is wrong in one."""
+    check_between("updates", len(updates), 1, max_ids)
+    seen: set[str] = set()
+    for place, update in enumerate(updates):
+        check_id(f"updates[{place}].id", update.id)
+        check_platform(f"updates[{place}].metadata.platform", update.platform)
+        check_source(f"updates[{place}].metadata.source", update.source)
+        if update.id in seen:
+            raise InvalidArgument(f"updates[{place}].id", "is named twice; name it once", reason="PICTURE_ID")
+        seen.add(update.id)
 
 
 def check_platform(field: str, platform: str) -> None:

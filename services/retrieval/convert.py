@@ -1,5 +1,6 @@
 """Maps between the contract (axia.v1) and the retrieval service's own types."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -8,7 +9,7 @@ from axia.v1 import image_pb2, retrieval_pb2
 from services.retrieval.index import EncoderId, Filter, Hit, IndexStats, PictureRecord
 from services.retrieval.ingest import Acknowledgement, Incoming, Rejected
 from services.retrieval.reindex import Reindex, ReindexState
-from services.retrieval.retriever import StoredPicture
+from services.retrieval.retriever import StoredPicture, Update
 from services.retrieval.search import DEFAULT_K, Page, Provenance, ValueHits, Wanted
 from services.retrieval.values import Values
 from services.serving.errors import InvalidArgument
@@ -37,7 +38,9 @@ def to_incoming(request: retrieval_pb2.IndexImagesRequest) -> Incoming:
         capture_time = _to_seconds(metadata, "capture_time", "metadata.capture_time")
     except InvalidArgument as fault:
         return Incoming(request.tag, b"", fault=fault)
-    return Incoming(request.tag, request.image.data, metadata.platform, capture_time, metadata.source)
+    return Incoming(
+        request.tag, request.image.data, metadata.platform, capture_time, metadata.source, request.update_metadata
+    )
 
 
 def from_acknowledgement(acknowledgement: Acknowledgement) -> retrieval_pb2.IndexImagesResponse:
@@ -59,19 +62,28 @@ def to_wanted(request: SearchRequest) -> Wanted:
     """Reads what searches of every kind have in common; ranges are the searcher's to check."""
     return Wanted(
         k=request.k if request.HasField("k") else DEFAULT_K,
-        filter=_to_filter(request.filter),
+        filter=to_filter(request.filter),
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
         page_token="" if isinstance(request, retrieval_pb2.SearchByValueRequest) else request.page_token,
+        distinct=not isinstance(request, retrieval_pb2.SearchByValueRequest) and request.distinct,
     )
 
 
-def _to_filter(message: retrieval_pb2.SearchFilter) -> Filter:
+def to_filter(message: retrieval_pb2.SearchFilter) -> Filter:
+    """Reads a filter."""
     return Filter(
         platforms=tuple(message.platforms),
         sources=tuple(message.sources),
         captured_from=_to_seconds(message, "captured_from", "filter.captured_from"),
         captured_before=_to_seconds(message, "captured_before", "filter.captured_before"),
     )
+
+
+def to_update(place: int, update: retrieval_pb2.ImageUpdate) -> Update:
+    """Reads what is known of a picture from now on."""
+    metadata = update.metadata
+    time = _to_seconds(metadata, "capture_time", f"updates[{place}].metadata.capture_time")
+    return Update(update.id, metadata.platform, time, metadata.source)
 
 
 def _to_seconds(
@@ -109,7 +121,7 @@ def from_value_hits(value: str, found: ValueHits, request_id: str) -> retrieval_
     return retrieval_pb2.SearchByValueResponse(
         value=value,
         keywords=[
-            retrieval_pb2.KeywordHits(keyword=own.keyword, hits=map(_from_hit, own.hits)) for own in found.keywords
+            retrieval_pb2.KeywordHits(keyword=each.keyword, hits=map(_from_hit, each.hits)) for each in found.keywords
         ],
         provenance=_from_provenance(found.provenance, request_id),
     )
@@ -147,6 +159,7 @@ def _from_provenance(provenance: Provenance, request_id: str) -> retrieval_pb2.S
         lexicon_sha256=provenance.lexicon_sha256,
         request_id=request_id,
         keyword_prompts=provenance.keyword_prompts,
+        warnings=provenance.warnings,
     )
 
 
@@ -183,6 +196,22 @@ def from_stored_picture(stored: StoredPicture) -> retrieval_pb2.GetImagesRespons
     if stored.data is not None:
         response.image.data = stored.data
     return response
+
+
+def from_records(records: Sequence[PictureRecord], next_page_token: str) -> retrieval_pb2.ListImagesResponse:
+    """Writes what is known of pictures."""
+    return retrieval_pb2.ListImagesResponse(
+        images=[
+            retrieval_pb2.ListedImage(
+                id=record.id,
+                info=_from_info(record),
+                metadata=_from_metadata(record),
+                perceptual_hash=record.perceptual_hash,
+            )
+            for record in records
+        ],
+        next_page_token=next_page_token,
+    )
 
 
 def from_stats(stats: IndexStats, encoder: EncoderId, store: str) -> retrieval_pb2.GetStatsResponse:

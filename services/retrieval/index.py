@@ -7,6 +7,7 @@ side, one of which is current; a re-index builds another and then switches.
 All vectors are float32 of unit length, so a dot product is a cosine similarity.
 """
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
 """Shape (dimension,), unit length."""
+Vectors = NDArray[np.float32]
+"""Shape (n, dimension), each row of unit length."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,33 @@ class Filter:
     """Before this time. Pictures without a time don't pass."""
 
 
+class Hit(NamedTuple):
+    """A picture that was found."""
+
+    record: PictureRecord
+    score: float
+    """Cosine similarity, -1 to 1, rounded to five decimal places."""
+
+
+class Place(NamedTuple):
+    """Where hits begin: behind a hit, whatever was found, added or deleted before it since."""
+
+    offset: int
+    """Hits that came before."""
+    score: float
+    """Of the last of them."""
+    id: str
+    """Of its picture."""
+
+    def precedes(self, hit: Hit) -> bool:
+        """Whether a hit comes behind this place."""
+        return (-self.score, self.id) < (-hit.score, hit.record.id)
+
+
+FRONT = Place(0, math.inf, "")
+"""Where the first hit is."""
+
+
 @dataclass(frozen=True)
 class Query:
     """What to search for."""
@@ -83,14 +113,8 @@ class Query:
     filter: Filter = field(default_factory=Filter)
     score_threshold: float | None = None
     """Least cosine similarity."""
-
-
-class Hit(NamedTuple):
-    """A picture that was found."""
-
-    record: PictureRecord
-    score: float
-    """Cosine similarity, -1 to 1."""
+    after: Place = FRONT
+    """Hits before this place are left out."""
 
 
 class IndexStats(NamedTuple):
@@ -128,6 +152,28 @@ class VectorIndex(Protocol):
 
     async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
         """The records by id, None where there is none."""
+
+    async def page(self, condition: Filter, after: str, count: int) -> tuple[list[PictureRecord], str]:
+        """Some of the records that pass a filter, each once however long the walk takes.
+
+        Args:
+            condition: Which pass.
+            after: Where to go on; empty at the beginning.
+            count: Records at most.
+
+        Returns:
+            The records, and where to go on; empty after the last.
+        """
+
+    async def update(self, records: Sequence[PictureRecord]) -> int:
+        """Puts records in the place of those of the same ids; returns how many were there. Durable like `add`."""
+
+    async def purge(self) -> None:
+        """Leaves nothing on disk of what was deleted before; takes as long as an index takes to be built.
+
+        Raises:
+            ResourceExhausted: If there is no room to build it.
+        """
 
     async def vectors(self, ids: Sequence[str]) -> list[Vector | None]:
         """The vectors by id, None where there is none."""

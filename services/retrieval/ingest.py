@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from services.retrieval import metrics
 from services.retrieval.checks import check_platform, check_source
-from services.retrieval.encoder import PreparedPicture
+from services.retrieval.encoder.protocol import PreparedPicture
 from services.retrieval.index import Entry, PictureRecord
 from services.retrieval.micro_batches import MicroBatcher
-from services.retrieval.picture_store import PictureStore
+from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import IdLocks, Space, Spaces
 from services.serving.errors import InvalidArgument
@@ -38,6 +39,8 @@ class Incoming(NamedTuple):
     capture_time: float | None = None
     """Seconds since 1970 UTC."""
     source: str = ""
+    update_metadata: bool = False
+    """Whether what is known of it replaces that of one that is there already."""
     fault: InvalidArgument | None = None
     """What is known to be wrong with it already."""
 
@@ -74,9 +77,13 @@ class Ingestor:
         pictures: Keeps the pictures' bytes.
         locks: One for each picture, shared with whoever deletes.
         settings: The bounds.
+        shared: Whether other processes write to the same stores; see `sweep`.
     """
 
-    def __init__(self, spaces: Spaces, pictures: PictureStore, locks: IdLocks, settings: RetrievalSettings) -> None:
+    def __init__(
+        self, spaces: Spaces, pictures: PictureStore, locks: IdLocks, settings: RetrievalSettings, *, shared: bool
+    ) -> None:
+        self._shared = shared
         self._spaces = spaces
         self._pictures = pictures
         self._locks = locks
@@ -166,10 +173,19 @@ class Ingestor:
             while True:  # a second time only if the encoder was replaced meanwhile
                 (known,) = await self._look_ups.submit([picture_id])
                 if known is not None:
-                    return Indexed(picture.tag, known, duplicate=True)
+                    return Indexed(picture.tag, await self._renewed(picture, known), duplicate=True)
                 indexed = await self._store_new(picture)
                 if indexed is not None:
                     return indexed
+
+    async def _renewed(self, picture: Incoming, known: PictureRecord) -> PictureRecord:
+        """The record of a picture that is there, with what is said of it now if that is to replace it."""
+        told = replace(known, platform=picture.platform, capture_time=picture.capture_time, source=picture.source)
+        if not picture.update_metadata or told == known:
+            return known
+        async with self._spaces.writing([known.id]) as space:
+            await space.index.update([told])
+        return told
 
     async def _store_new(self, picture: Incoming) -> Indexed | None:
         """Stores a picture; None if the space that its vector belongs to was replaced before it could be added."""
@@ -183,6 +199,8 @@ class Ingestor:
             await self._pictures.put(record.id, picture.data)
             clock.lap("store")
             (new,) = await self._additions.submit([_Addition(space, Entry(record, vector))])
+            if self._shared:
+                await self._pictures.put(record.id, picture.data)
             clock.lap("index")
         # Another process with the same store may have been first.
         return None if new is None else Indexed(picture.tag, record, duplicate=not new)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.retrieval.encoder import Encoder, Vectors
+from services.retrieval.encoder.protocol import Encoder, Vectors
 
 PLACE = "{}"
 """Where the keyword goes."""

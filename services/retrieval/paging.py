@@ -6,34 +6,14 @@ import hashlib
 import math
 import struct
 from collections.abc import Hashable
-from typing import NamedTuple
 
-from services.retrieval.index import Hit
+from services.retrieval.index import FRONT, Place
 from services.serving.errors import InvalidArgument
 
 _FORM = struct.Struct(">Qd32s16s")
 """The number of hits that came before, score and SHA-256 of the last of them, and a hash of the request."""
 _LENGTH = 88
 """Characters of a token: 64 bytes as base64."""
-
-
-class Place(NamedTuple):
-    """Where a page begins: behind a hit, whatever was found, added or deleted before it since."""
-
-    offset: int
-    """Hits that came before."""
-    score: float
-    """Of the last of them."""
-    id: str
-    """Of its picture."""
-
-    def precedes(self, hit: Hit) -> bool:
-        """Whether a hit comes behind this place."""
-        return (-self.score, self.id) < (-hit.score, hit.record.id)
-
-
-FRONT = Place(0, math.inf, "")
-"""Where the first page begins."""
 
 
 def page_token(place: Place, *request: Hashable) -> str:

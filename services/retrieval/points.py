@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.retrieval.index import EncoderId, Hit, PictureRecord, Query
+from services.serving.errors import InvalidArgument
 
 KEY_BYTES = 32
 """Of a SHA-256."""
@@ -19,6 +20,13 @@ structureless ones 98%."""
 _THRESHOLD_MARGIN = 0.05
 _DIGITS = 5
 _FIELDS = tuple(field.name for field in dataclasses.fields(PictureRecord) if field.name != "id")
+
+
+def unknown_page() -> InvalidArgument:
+    """What a caller is told whose place in a list is none."""
+    return InvalidArgument(
+        "page_token", "is not a token of this list; send next_page_token as it came", reason="PAGE_TOKEN_UNKNOWN"
+    )
 
 
 def key_of(picture: str) -> bytes | None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from services.retrieval.encoder import PreparedPicture
+from services.retrieval.encoder.protocol import PreparedPicture
 from services.retrieval.index import Entry, PictureRecord
-from services.retrieval.picture_store import PictureStore
+from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.spaces import Space, Spaces
 from services.serving.errors import FailedPrecondition, InvalidArgument
 

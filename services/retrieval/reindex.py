@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.retrieval import metrics
-from services.retrieval.encoder import Encoder
+from services.retrieval.encoder.protocol import Encoder
 from services.retrieval.index import EncoderId, IndexCatalogue, VectorIndex
-from services.retrieval.picture_store import PictureStore
+from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.reencoding import BATCH, Progress, Reencoding
 from services.retrieval.spaces import Space, Spaces
 from services.retrieval.state import Building, NamedEncoder, State, StateFile

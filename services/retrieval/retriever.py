@@ -2,24 +2,28 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from services.retrieval import metrics
-from services.retrieval.checks import check_ids
-from services.retrieval.index import EncoderId, IndexCatalogue, IndexStats, PictureRecord
+from services.retrieval.checks import check_filter, check_ids, check_updates
+from services.retrieval.index import EncoderId, Filter, IndexCatalogue, IndexStats, PictureRecord, VectorIndex
 from services.retrieval.ingest import Ingestor
 from services.retrieval.keyword_prompts import keyword_texts
-from services.retrieval.picture_store import PictureStore
+from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.reindex import EncoderFactory, Reindex, Reindexer, ReindexState, drop_stale
 from services.retrieval.search import Searcher
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import IdLocks, Space, Spaces
 from services.retrieval.state import NamedEncoder, State, StateFile
+from services.retrieval.sweep import Sweep, Swept
 from services.retrieval.values import Values
-from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
+from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from services.serving.limits import check_between
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +31,25 @@ ResultT = TypeVar("ResultT")
 SetServing = Callable[[bool], Awaitable[None]]
 
 _CHECK_TIMEOUT_S = 10.0
+_FIRST_SWEEP_S = 60.0
 _READ_AHEAD = 4
 """Pictures that are read from the picture store before the caller has taken those before."""
 _RETRY_S = 1.0
 """Pause between two tries to reach a store at the start."""
+DEFAULT_PAGE = 100
+"""Pictures that are listed together, unless the caller says how many."""
+_DELETED_TOGETHER = 256
 _SWITCHED_ELSEWHERE = "SWITCHED_ELSEWHERE"
+
+
+class Update(NamedTuple):
+    """What is known of a picture from now on."""
+
+    id: str
+    platform: str = ""
+    capture_time: float | None = None
+    """Seconds since 1970 UTC."""
+    source: str = ""
 
 
 class StoredPicture(NamedTuple):
@@ -73,10 +91,13 @@ class Retriever:
         self._starting: Space | None = None
         """Made and not the current one yet."""
         self._deleting: set[asyncio.Task[tuple[int, int]]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
         self._set_serving: SetServing | None = None
         self._measured: EncoderId | None = None
         self.search = Searcher(self._spaces, catalogue.store, self.values, settings)
-        self.ingestor = Ingestor(self._spaces, pictures, self._locks, settings)
+        shared = catalogue.store == "qdrant"
+        self.ingestor = Ingestor(self._spaces, pictures, self._locks, settings, shared=shared)
+        self._sweep = Sweep(self._spaces, pictures, self._locks, shared=shared)
         self._warm_texts = keyword_texts(settings.keyword_prompts, self.values.lexicon.keywords)
         self.reindexer = Reindexer(
             self._spaces, catalogue, pictures, make_encoder, self._states, self._warm_texts, settings.encode_queue
@@ -113,13 +134,20 @@ class Retriever:
         if state is not None and state.setting == self._settings.encoder:
             spec = state.encoder.spec
         encoder = self._make_encoder(spec)
+        # Beside the encoder, most of whose time is the import of torch.
+        opening = None if current is None else asyncio.create_task(self._open(current))
         try:
             await encoder.start()
             self._check_encoder(encoder.id, current, state)
-            index = await self._reach(lambda: self._catalogue.open(encoder.id))
+            index = await (opening or self._open(encoder.id))
             if current is None:
                 await self._reach(lambda: self._catalogue.switch(encoder.id))
         except BaseException:  # also cancelled by a signal: nobody else knows of this encoder yet
+            if opening is not None:
+                opening.cancel()
+                for opened in await asyncio.gather(opening, return_exceptions=True):
+                    if not isinstance(opened, BaseException):
+                        await opened.close()
             await encoder.close()
             raise
         space = self._starting = Space(spec, encoder, index, 0)
@@ -141,10 +169,14 @@ class Retriever:
             Unavailable: If another process made another encoder's index the current one.
         """
         answers = True
+        sweep_at = time.monotonic() + _FIRST_SWEEP_S
         while True:
             await asyncio.sleep(self._settings.check_seconds)
             error = await self._check()
             metrics.STORE_AVAILABLE.set(error is None)
+            if self._settings.sweep_seconds and time.monotonic() >= sweep_at:
+                sweep_at = time.monotonic() + self._settings.sweep_seconds
+                self._sweeping = asyncio.create_task(self._sweep_once(), name="sweep")
             if answers == (error is None):
                 continue
             answers = error is None
@@ -155,8 +187,19 @@ class Retriever:
             if self._set_serving is not None:
                 await self._set_serving(answers)
 
+    async def _sweep_once(self) -> None:
+        try:
+            swept = await self._sweep.run()
+            logger.info("looked through the picture store: %d files that no picture had were removed", swept.orphans)
+        except ServiceError as error:
+            logger.warning("the picture store can't be looked through: %s", error.message)
+        except Exception:  # nobody waits for it
+            logger.exception("looking through the picture store failed")
+
     async def close(self) -> None:
         """Lets everything go."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         await self.reindexer.close()
         await self.ingestor.close()
         await asyncio.gather(*self._deleting, return_exceptions=True)
@@ -174,8 +217,44 @@ class Retriever:
         with self._spaces.borrow() as space:
             return await space.index.stats()
 
-    async def pictures(self, ids: Sequence[str]) -> AsyncGenerator[StoredPicture, None]:
-        """Stored pictures in the order of their ids, one at a time.
+    async def page(self, condition: Filter, size: int, token: str) -> tuple[list[PictureRecord], str]:
+        """Some of the pictures that pass a filter, and the token of the next page.
+
+        Raises:
+            InvalidArgument: About the field that is wrong.
+        """
+        check_filter(condition, self._settings.max_filter_entries)
+        check_between("page_size", size, 1, self._settings.max_k)
+        with self._spaces.borrow() as space:
+            return await space.index.page(condition, token, size)
+
+    async def update(self, updates: Sequence[Update]) -> int:
+        """Replaces what is known of pictures; returns how many were there.
+
+        Raises:
+            InvalidArgument: About the field that is wrong.
+        """
+        check_updates(updates, self._settings.max_ids)
+        ids = [update.id for update in updates]
+        async with self._locks.hold(ids), self._spaces.writing(ids) as space:
+            known = await space.index.get(ids)
+            return await space.index.update(
+                [
+                    replace(record, platform=told.platform, capture_time=told.capture_time, source=told.source)
+                    for record, told in zip(known, updates, strict=True)
+                    if record is not None
+                ]
+            )
+
+    async def purge(self) -> Swept:
+        """Leaves nothing on disk of what was deleted, nor bytes that no picture has."""
+        swept = await self._sweep.run()
+        with self._spaces.borrow() as space:
+            await space.index.purge()
+        return swept
+
+    async def pictures(self, ids: Sequence[str], *, with_data: bool = True) -> AsyncGenerator[StoredPicture, None]:
+        """Stored pictures in the order of their ids, one at a time; without their bytes if those aren't wanted.
 
         Raises:
             InvalidArgument: About the id that is wrong.
@@ -183,6 +262,10 @@ class Retriever:
         check_ids(ids, self._settings.max_ids)
         with self._spaces.borrow() as space:
             records = await space.index.get(ids)
+        if not with_data:
+            for picture_id, record in zip(ids, records, strict=True):
+                yield StoredPicture(picture_id, None, record)
+            return
         reads: deque[asyncio.Task[StoredPicture]] = deque()
         coming = iter(zip(ids, records, strict=True))
         try:
@@ -211,13 +294,36 @@ class Retriever:
         deleting.add_done_callback(self._deleting.discard)
         return await asyncio.shield(deleting)
 
+    async def delete_passing(self, ids: Sequence[str], condition: Filter) -> int:
+        """Deletes all pictures that pass a filter; returns how many.
+
+        Raises:
+            InvalidArgument: If the filter is wrong or lets everything pass, or ids are named as well.
+        """
+        check_filter(condition, self._settings.max_filter_entries)
+        if ids:
+            raise InvalidArgument("ids", "must be empty where filter is set", reason="IDS_AND_FILTER")
+        if condition == Filter():
+            raise InvalidArgument(
+                "filter", "lets every picture pass; set at least one of its fields", reason="FILTER_EMPTY"
+            )
+        deleted = 0
+        after, more = "", True
+        while more:
+            records, after = await self.page(condition, min(_DELETED_TOGETHER, self._settings.max_k), after)
+            more = bool(after)
+            for start in range(0, len(records), self._settings.max_ids):
+                there, _ = await self.delete([record.id for record in records[start : start + self._settings.max_ids]])
+                deleted += there
+        return deleted
+
     async def _delete(self, distinct: Sequence[str]) -> tuple[int, int]:
         async with self._locks.hold(distinct):
             # The index first: what it knows can always be fetched.
             async with self._spaces.writing(distinct) as space:
                 deleted = await space.index.delete(distinct)
                 space.count(-deleted)
-            await self._pictures.delete(distinct)
+            await self._sweep.remove(distinct)
         metrics.DELETED.inc(deleted)
         return deleted, len(distinct) - deleted
 
@@ -307,6 +413,9 @@ class Retriever:
         if self.store == "qdrant-edge":
             return "AXIA_RETRIEVAL_DATA to another folder"
         return "AXIA_RETRIEVAL_QDRANT_URL to another server"
+
+    async def _open(self, encoder: EncoderId) -> VectorIndex:
+        return await self._reach(lambda: self._catalogue.open(encoder))
 
     async def _reach(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Calls the vector store until it answers, if it is a server; a folder that isn't free is not waited for."""

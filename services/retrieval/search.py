@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from services.retrieval import metrics
 from services.retrieval.checks import check_filter, check_id
-from services.retrieval.index import EncoderId, Filter, Hit, Query, Vector, VectorIndex
+from services.retrieval.index import FRONT, EncoderId, Filter, Hit, Place, Query, Vector, VectorIndex
 from services.retrieval.keyword_prompts import encode_keywords
-from services.retrieval.paging import Place, page_place, page_size, page_token
+from services.retrieval.lookalikes import distinct
+from services.retrieval.paging import page_place, page_size, page_token
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import Space, Spaces
 from services.retrieval.values import Values
+from services.retrieval.writing_systems import unknown_script
 from services.serving.errors import NotFound
 from services.serving.limits import check_between, check_text
 
@@ -39,6 +41,8 @@ class Provenance:
     lexicon_sha256: str = ""
     keyword_prompts: tuple[str, ...] = ()
     """What keywords were put into; empty where none took part."""
+    warnings: tuple[str, ...] = ()
+    """What makes the result less good than it could be."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Wanted:
     score_threshold: float | None = None
     """Least cosine similarity."""
     page_token: str = ""
+    distinct: bool = False
+    """Whether of pictures that look alike only the nearest is found."""
 
 
 class Page(NamedTuple):
@@ -104,7 +110,9 @@ class Searcher:
             with _timed("encode"):
                 vectors = await space.encoder.encode_texts([text])
             _SEARCHES["text"].inc()
-            return await self._page(space, vectors[0], wanted, begin, ("text", text))
+            page = await self._page(space, vectors[0], wanted, begin, ("text", text))
+            warning = unknown_script(text, space.id)
+            return page._replace(provenance=replace(page.provenance, warnings=(warning,))) if warning else page
 
     async def by_picture(self, data: bytes, wanted: Wanted) -> Page:
         """The pictures nearest to a picture's bytes.
@@ -181,21 +189,30 @@ class Searcher:
         provenance = self._provenance(space)
         size = page_size(begin.offset, wanted.k, self._settings.max_results)
         end = begin.offset + size
-        # One more than asked for tells whether a page follows. A picture that is left out may stand at any place.
-        most = self._settings.max_results + (1 if without is None else 2)
-        depth = end + (1 if without is None else 2)
+        # One more than asked for tells whether a page follows, and the picture that is left out may be among them.
+        wanted_hits = size + (1 if without is None else 2)
         with _timed("search"):
-            while True:
-                found = await space.index.search(Query(vector, depth, wanted.filter, wanted.score_threshold))
-                hits = [hit for hit in found if begin.precedes(hit) and hit.record.id != without]
-                if len(hits) > size or len(found) < depth or depth == most:
-                    break
-                depth = min(2 * depth, most)  # some came before the place since: added, or only found so far down
+            query = Query(vector, wanted_hits, wanted.filter, wanted.score_threshold, begin)
+            hits = [hit for hit in await space.index.search(query) if hit.record.id != without]
+            if wanted.distinct:
+                hits = await self._distinct(space, query, size + 1, without)
         token = ""
         if len(hits) > size and end < self._settings.max_results:
             last = hits[size - 1]
             token = page_token(Place(end, last.score, last.record.id), *_bound(space, wanted, request))
         return Page(hits[:size], provenance, token)
+
+    async def _distinct(self, space: Space, query: Query, size: int, without: str | None) -> list[Hit]:
+        """The nearest of each group of pictures that look alike, also of those before the query's place."""
+        most = self._settings.max_results + 1
+        depth = min(2 * (query.after.offset + query.k), most)
+        while True:
+            found = await space.index.search(replace(query, k=depth, after=FRONT))
+            kept = distinct([hit for hit in found if hit.record.id != without])
+            hits = [hit for hit in kept if query.after.precedes(hit)][:size]
+            if len(hits) == size or len(found) < depth or depth == most:
+                return hits
+            depth = min(2 * depth, most)
 
     def _provenance(self, space: Space) -> Provenance:
         return Provenance(space.id, self._store, space.images)
@@ -207,7 +224,7 @@ def _begin(space: Space, wanted: Wanted, *request: Hashable) -> Place:
 
 def _bound(space: Space, wanted: Wanted, request: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
     """All that the hits of a request depend on, but for the pictures."""
-    return (*request, wanted.k, wanted.filter, wanted.score_threshold, space.id)
+    return (*request, wanted.k, wanted.filter, wanted.score_threshold, wanted.distinct, space.id)
 
 
 async def share_out(index: VectorIndex, vectors: NDArray[np.float32], wanted: Wanted) -> list[list[Hit]]:

@@ -1,11 +1,22 @@
 """Boots the retrieval service."""
 
+import argparse
+import asyncio
+import contextlib
+import hashlib
 import logging
+import sys
+from collections.abc import Sequence
 from tempfile import TemporaryFile
 
-from services.retrieval.encoder_openclip import OpenClipEncoder
+from services.retrieval import tools
+from services.retrieval.embedded import maintenance
+from services.retrieval.embedded.database import FILE
+from services.retrieval.embedded.errors import translated
+from services.retrieval.encoder.openclip import OpenClipEncoder
 from services.retrieval.index import IndexCatalogue
-from services.retrieval.picture_store_fsspec import FsspecPictureStore
+from services.retrieval.pictures.fsspec import FsspecPictureStore
+from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.retriever import Retriever
 from services.retrieval.servicer import RetrievalComponent
 from services.retrieval.settings import RetrievalSettings
@@ -16,9 +27,13 @@ from services.serving.logs import tell
 from services.serving.settings import load_settings
 
 
-def main() -> None:
-    """Boots the service with the stores that the settings name."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Boots the service with the stores that the settings name, or runs an operator's command."""
+    command = tools.parser().parse_args(arguments)
     settings = load_settings(RetrievalSettings)
+    if command.command is not None:
+        _run_command(command, settings)
+        return
 
     def make_encoder(spec: str) -> OpenClipEncoder:
         return OpenClipEncoder(
@@ -43,6 +58,52 @@ def main() -> None:
     run(RetrievalComponent(retriever), settings)
 
 
+def _run_command(command: argparse.Namespace, settings: RetrievalSettings) -> None:
+    try:
+        sys.stdout.write(f"{asyncio.run(_answer(command, settings))}\n")
+    except ServiceError as error:
+        sys.stderr.write(f"{error.message}\n")
+        raise SystemExit(1) from None
+
+
+async def _answer(command: argparse.Namespace, settings: RetrievalSettings) -> str:
+    folder = settings.data / "index"
+    with translated():
+        match command.command:
+            case "check" if command.accept:
+                return f"accepted: {maintenance.accept(folder):,} vectors"
+            case "check":
+                found = maintenance.check(folder / FILE)
+                return "\n".join(f"{name}: {count:,} pictures, all whole" for name, count in found.items())
+            case "backup":
+                maintenance.backup(folder / FILE, command.file)
+                return f"copied to {command.file}"
+            case "restore":
+                return f"restored {maintenance.restore(command.file, folder):,} vectors"
+    return await _transfer(command, settings)
+
+
+async def _transfer(command: argparse.Namespace, settings: RetrievalSettings) -> str:
+    async with contextlib.AsyncExitStack() as stack:
+        if command.command == "sync":
+            server = _catalogue(settings.model_copy(update={"qdrant_url": command.url}))
+            stack.push_async_callback(server.close)
+            stores: list[PictureStore | None] = [None, None]
+            if command.pictures:
+                stores = [FsspecPictureStore(url) for url in (settings.picture_url, command.pictures)]
+                for store in stores:
+                    stack.push_async_callback(store.close)
+            name = hashlib.sha256(command.url.encode()).hexdigest()[:12]
+            came, went = await tools.sync(settings.data / "index", server, name, *stores)
+            return f"brought {came:,} pictures, deleted {went:,}"
+        catalogue = _catalogue(settings)
+        stack.push_async_callback(catalogue.close)
+        if command.command == "export":
+            return f"exported {await tools.export_index(catalogue, command.file):,} pictures"
+        new, count = await tools.import_index(catalogue, command.file)
+        return f"imported {new:,} of {count:,} pictures; the others were there"
+
+
 def _check_data(settings: RetrievalSettings) -> None:
     """Raises FailedPrecondition if the folder of the index and of the pictures is needed and can't be written."""
     if settings.pictures and settings.qdrant_url:
@@ -61,7 +122,7 @@ def _check_data(settings: RetrievalSettings) -> None:
 
 def _catalogue(settings: RetrievalSettings) -> IndexCatalogue:
     if settings.qdrant_url:
-        from services.retrieval.index_qdrant import QdrantCatalogue, QdrantOptions
+        from services.retrieval.qdrant.catalogue import QdrantCatalogue, QdrantOptions
 
         options = QdrantOptions(
             url=settings.qdrant_url,
@@ -73,9 +134,9 @@ def _catalogue(settings: RetrievalSettings) -> IndexCatalogue:
             quantization=settings.quantization,
         )
         return QdrantCatalogue(options)
-    from services.retrieval.index_edge import EdgeCatalogue
+    from services.retrieval.embedded.catalogue import EmbeddedCatalogue
 
-    return EdgeCatalogue(
+    return EmbeddedCatalogue(
         settings.data / "index",
         build_threshold=settings.build_threshold,
         settle_s=settings.settle_seconds,

@@ -6,12 +6,11 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.retrieval.encoder.protocol import DEMO_ENCODER
 from services.retrieval.keyword_prompts import PLACE
 from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 
-DEMO_ENCODER = f"local-dir:{Path(__file__).parents[2] / 'demo' / 'models' / 'clip'}"
-"""The CLIP that comes with a checkout."""
 _MAX_PROMPTS = 100
 
 
@@ -91,6 +90,10 @@ class RetrievalSettings(ServerSettings):
     """Pictures of all streams together that may be under way."""
     check_seconds: float = Field(default=5.0, gt=0, le=600)
     """Time between two looks at whether the vector store and the picture store answer."""
+
+    sweep_seconds: float = Field(default=86_400.0, ge=0, le=31_536_000)
+    """Time between two looks for files of the picture store that no picture has, which are removed, and for pictures
+    without a file; the first is a minute after the start. 0 turns them off."""
 
     @property
     def picture_url(self) -> str:

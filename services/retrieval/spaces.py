@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
-from services.retrieval.encoder import Encoder
+from services.retrieval.encoder.protocol import Encoder
 from services.retrieval.index import EncoderId, VectorIndex
 from services.serving.errors import Unavailable
 

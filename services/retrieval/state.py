@@ -5,11 +5,11 @@ encoder: only this file holds the name or folder that it was loaded by.
 """
 
 import json
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.retrieval.files import replace_file
 from services.retrieval.index import EncoderId
 from services.serving.errors import FailedPrecondition, ResourceExhausted
 
@@ -91,19 +91,9 @@ class StateFile:
         Raises:
             ResourceExhausted: If it can't be written.
         """
-        incoming = self._path.with_suffix(".incoming")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with incoming.open("w", encoding="utf-8") as file:
-                json.dump(state.model_dump(), file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            incoming.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, json.dumps(state.model_dump(), indent=1).encode())
         except OSError as error:
             raise ResourceExhausted(
                 f"{self._path} can't be written; give its disk room and this user the right to write",

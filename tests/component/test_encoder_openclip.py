@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.retrieval.encoder import Encoder, PreparedPicture
-from services.retrieval.encoder_openclip import DEFAULT_LIMITS, DEMO_ENCODER, OpenClipEncoder, _prepare
-from services.retrieval.openclip_model import OpenClipModel
+from services.retrieval.encoder.openclip import DEFAULT_LIMITS, DEMO_ENCODER, OpenClipEncoder, _prepare
+from services.retrieval.encoder.openclip_model import OpenClipModel
+from services.retrieval.encoder.protocol import Encoder, PreparedPicture
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from services.serving.images.reading import PictureLimits, decode, read_header
 from tests.support.encoders import HashEncoder
@@ -325,7 +325,7 @@ def test_a_trial_that_fails_leaves_the_model_in_float32(
     if failing == "encode_texts":
         monkeypatch.setattr(model, failing, fail_in_half)
     else:
-        monkeypatch.setattr(f"services.retrieval.openclip_model.{failing}", fail)
+        monkeypatch.setattr(f"services.retrieval.encoder.openclip_model.{failing}", fail)
     with contextlib.suppress(ValueError):
         model.choose_dtype("auto", pictures, TEXTS)
     assert model.dtype == "float32"
@@ -339,8 +339,8 @@ def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.Monk
 
     model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
     pictures = [model.prepare(Image.open(io.BytesIO(photograph())))]
-    monkeypatch.setattr("services.retrieval.openclip_model._gain", lambda *_: gain)
-    monkeypatch.setattr("services.retrieval.openclip_model._LEAST_COSINE", 0.9)
+    monkeypatch.setattr("services.retrieval.encoder.openclip_model._gain", lambda *_: gain)
+    monkeypatch.setattr("services.retrieval.encoder.openclip_model._LEAST_COSINE", 0.9)
     models = [weakref.ref(model._model)]
     deepcopy = copy.deepcopy
 
@@ -349,7 +349,7 @@ def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.Monk
         models.append(weakref.ref(copied))
         return copied
 
-    monkeypatch.setattr("services.retrieval.openclip_model.deepcopy", noted)
+    monkeypatch.setattr("services.retrieval.encoder.openclip_model.deepcopy", noted)
     gc.disable()
     try:
         model.choose_dtype("auto", pictures, TEXTS)

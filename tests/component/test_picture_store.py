@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from services.retrieval.picture_store import PictureStore
-from services.retrieval.picture_store_fsspec import FsspecPictureStore
+from services.retrieval.pictures.fsspec import FsspecPictureStore
+from services.retrieval.pictures.protocol import PictureStore
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
 from tests.support import disks
 
@@ -84,7 +85,7 @@ async def test_a_store_opened_anew_has_what_was_put(tmp_path: Path) -> None:
 
 WRITER = """
 import asyncio, hashlib, itertools, os, sys
-from services.retrieval.picture_store_fsspec import FsspecPictureStore
+from services.retrieval.pictures.fsspec import FsspecPictureStore
 
 async def main():
     store = FsspecPictureStore(sys.argv[1])
@@ -190,15 +191,15 @@ async def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refuse)  # tests may run as root, who may write everywhere
-        for call in (store.check(), store.put(*named(b"x"))):
-            with pytest.raises(FailedPrecondition, match=r"may read and write it.*AXIA_RETRIEVAL_PICTURES"):
-                await call
+        with pytest.raises(FailedPrecondition, match=r"may read and write it.*AXIA_RETRIEVAL_PICTURES"):
+            await store.put(*named(b"x"))
+        await store.check()  # it is searched all the same
     await store.close()
 
 
 async def test_a_folder_that_was_taken_away_is_told(tmp_path: Path) -> None:
     store = FsspecPictureStore(str(tmp_path / "pictures"))
-    (tmp_path / "pictures" / ".incoming").rmdir()
+    shutil.rmtree(tmp_path / "pictures")
     with pytest.raises(FailedPrecondition, match=r"isn't there any more.*AXIA_RETRIEVAL_PICTURES"):
         await store.check()
     await store.close()
@@ -217,6 +218,16 @@ async def test_a_store_out_of_reach_is_unavailable(monkeypatch: pytest.MonkeyPat
         with pytest.raises(Unavailable, match="can't be reached now") as caught:
             await call
         assert "own words" not in caught.value.message
+    await store.close()
+
+
+@pytest.mark.parametrize("url", ["{folder}", "memory://listed-{folder}"])
+async def test_all_pictures_are_listed(tmp_path: Path, url: str) -> None:
+    store = FsspecPictureStore(url.format(folder=tmp_path / "pictures"))
+    pictures = dict(named(bytes([number])) for number in range(40))
+    for name, data in pictures.items():
+        await store.put(name, data)
+    assert sorted([name async for page in store.pages() for name in page]) == sorted(pictures)
     await store.close()
 
 

@@ -1,16 +1,27 @@
 """Starting, watching the stores, reading and deleting."""
 
 import asyncio
-import json
+import io
+import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
-from services.retrieval.index import EncoderId
+from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.index import EncoderId, Filter, PictureRecord
+from services.retrieval.ingest import Indexed
+from services.retrieval.qdrant.catalogue import QdrantCatalogue, QdrantOptions
+from services.retrieval.retriever import Retriever, Update
 from services.retrieval.search import Wanted
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
-from tests.support.retrieval import Parts, sha256, small, started, take_in
+from tests.support.pictures import photograph
+from tests.support.qdrant_server import QdrantServer
+from tests.support.retrieval import Parts, TestPictures, sha256, small, started, take_in
 
 GONE = Unavailable("the bucket can't be reached now; try again later", reason="GONE")
 
@@ -52,13 +63,10 @@ async def test_an_index_of_another_encoder_is_refused_with_what_to_do(tmp_path: 
 
 
 async def test_an_index_of_another_dimension_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    async with started(tmp_path):
-        pass
-    (tmp_path / "state.json").unlink()
-    for path in (tmp_path / "index").rglob("*.json"):
-        content = json.loads(path.read_text())
-        if "dimension" in content:
-            path.write_text(json.dumps(content | {"dimension": 65}))
+    catalogue = EmbeddedCatalogue(tmp_path / "index")
+    await catalogue.open(EncoderId("one", "1", 65))
+    await catalogue.switch(EncoderId("one", "1", 65))
+    await catalogue.close()
     with pytest.raises(FailedPrecondition) as caught:
         async with started(tmp_path):
             pass
@@ -253,3 +261,202 @@ async def test_a_number_of_ids_out_of_bounds_is_refused(parts: Parts, ids: list[
     with pytest.raises(InvalidArgument) as caught:
         await parts.retriever.delete(ids)
     assert caught.value.violations[0].field == "ids"
+
+
+# Lists, updates, deletions by filter, and what they leave behind.
+
+
+async def listed(parts: Parts, condition: Filter, size: int = 4) -> dict[str, PictureRecord]:
+    found: dict[str, PictureRecord] = {}
+    token, more = "", True
+    while more:
+        records, token = await parts.retriever.page(condition, size, token)
+        found |= {record.id: record for record in records}
+        more = bool(token)
+    return found
+
+
+async def test_pictures_are_listed_updated_and_deleted_by_what_is_known_of_them(parts: Parts) -> None:
+    await take_in(parts, [small(seed) for seed in range(6)], platform="tiktok", capture_time=1e9)
+    await take_in(parts, [small(seed) for seed in range(6, 10)], platform="youtube", source="feed")
+    assert len(await listed(parts, Filter())) == 10
+    youtube = await listed(parts, Filter(platforms=("youtube",)))
+    assert set(youtube) == {sha256(small(seed)) for seed in range(6, 10)}
+    changed = sha256(small(6))
+    assert await parts.retriever.update([Update(changed, "tiktok", 2e9, "moved"), Update("ab" * 32)]) == 1
+    record = (await listed(parts, Filter(sources=("moved",))))[changed]
+    assert (record.platform, record.capture_time) == ("tiktok", 2e9)
+    page = await parts.retriever.search.by_text(changed, Wanted(k=1, filter=Filter(captured_from=1.5e9)))
+    assert page.hits[0].record == record
+    assert await parts.retriever.delete_passing([], Filter(platforms=("tiktok",), captured_before=1.5e9)) == 6
+    assert set(await listed(parts, Filter())) == set(youtube)
+    assert (await parts.retriever.stats()).images == 4
+    assert {path.name for path in (parts.settings.data / "pictures").rglob("*") if path.is_file()} == set(youtube)
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda retriever: retriever.page(Filter(), 0, ""), "page_size"),
+        (lambda retriever: retriever.page(Filter(), 5, "x"), "page_token"),
+        (lambda retriever: retriever.page(Filter(platforms=("A",)), 5, ""), "filter.platforms[0]"),
+        (lambda retriever: retriever.update([]), "updates"),
+        (lambda retriever: retriever.update([Update("x")]), "updates[0].id"),
+        (lambda retriever: retriever.update([Update("ab" * 32), Update("ab" * 32)]), "updates[1].id"),
+        (lambda retriever: retriever.update([Update("ab" * 32, "A b")]), "updates[0].metadata.platform"),
+        (lambda retriever: retriever.delete_passing([], Filter()), "filter"),
+        (lambda retriever: retriever.delete_passing(["ab" * 32], Filter(("a",))), "ids"),
+    ],
+)
+async def test_what_is_wrong_in_lists_and_updates_is_named(parts: Parts, call: Any, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await call(parts.retriever)
+    assert caught.value.message.startswith(f"{field}: ")
+
+
+async def test_a_picture_sent_again_gets_new_metadata_if_asked(parts: Parts) -> None:
+    await take_in(parts, [small(1)], platform="tiktok")
+    (kept,) = await take_in(parts, [small(1)], platform="youtube")
+    assert isinstance(kept, Indexed)
+    assert (kept.duplicate, kept.record.platform) == (True, "tiktok")
+    (renewed,) = await take_in(parts, [small(1)], platform="youtube", update_metadata=True)
+    assert isinstance(renewed, Indexed)
+    assert (renewed.duplicate, renewed.record.platform) == (True, "youtube")
+    assert (await parts.retriever.stats()).platforms == {"youtube": 1}
+
+
+async def test_metadata_are_given_without_the_bytes(parts: Parts) -> None:
+    await take_in(parts, [small(1)], platform="tiktok")
+    (found,) = [each async for each in parts.retriever.pictures([sha256(small(1))], with_data=False)]
+    assert found.data is None
+    assert found.record is not None
+    assert found.record.platform == "tiktok"
+
+
+async def test_a_purge_removes_files_that_no_picture_has_and_counts_pictures_without_one(parts: Parts) -> None:
+    await take_in(parts, [small(seed) for seed in range(4)])
+    for seed in (7, 8):
+        await parts.pictures.put(sha256(small(seed)), small(seed))
+    await parts.pictures.delete([sha256(small(2))])
+    assert await parts.retriever.purge() == (2, 1)
+    assert [await parts.pictures.get(sha256(small(seed))) is None for seed in (0, 7, 8)] == [False, True, True]
+    assert await parts.retriever.purge() == (0, 1)
+    assert (await parts.retriever.stats()).images == 4
+
+
+async def test_a_sweep_leaves_what_is_being_taken_in(parts: Parts) -> None:
+    encoder = parts.encoders["hash/one"]
+    for _ in range(20):
+        encoder.may_encode.clear()
+        taking = asyncio.create_task(take_in(parts, [small(5)]))
+        while not encoder.waiting:
+            await asyncio.sleep(0)
+        sweeping = asyncio.create_task(parts.retriever.purge())
+        encoder.may_encode.set()
+        await asyncio.gather(taking, sweeping)
+        assert await parts.pictures.get(sha256(small(5))) == small(5)
+        await parts.retriever.delete([sha256(small(5))])
+
+
+async def test_orphans_go_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.retrieval.retriever._FIRST_SWEEP_S", 0.0)
+    async with started(tmp_path) as parts:
+        await parts.pictures.put(sha256(small(7)), small(7))
+        watching = asyncio.create_task(parts.retriever.watch())
+        async with asyncio.timeout(10):
+            while await parts.pictures.get(sha256(small(7))) is not None:
+                await asyncio.sleep(0.01)
+        watching.cancel()
+
+
+async def test_a_picture_store_that_can_only_be_read_is_searched(tmp_path: Path) -> None:
+    async with started(tmp_path) as parts:
+        await take_in(parts, [small(1)])
+    folders = [tmp_path / "pictures", *(path for path in (tmp_path / "pictures").rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        async with started(tmp_path) as parts:
+            assert await parts.retriever._check() is None
+            (found,) = [each async for each in parts.retriever.pictures([sha256(small(1))])]
+            assert found.data == small(1)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+async def test_two_processes_on_one_server_leave_no_picture_without_bytes(tmp_path: Path) -> None:
+    """Two retrievers stand for two processes: they share the server and the picture store, and no lock."""
+    server = QdrantServer()
+    await server.start()
+    seconds = float(os.environ.get("AXIA_TEST_SHARED_SECONDS", "3"))
+    files = [small(seed) for seed in range(int(os.environ.get("AXIA_TEST_SHARED_PICTURES", "20")))]
+    random = np.random.default_rng()
+
+    class Shared(Parts):
+        def __init__(self, folder: Path, **settings: Any) -> None:
+            super().__init__(folder, **settings)
+            self.catalogue = QdrantCatalogue(QdrantOptions(url=server.url))
+            self.pictures = TestPictures(tmp_path / "pictures")
+            self.retriever = Retriever(self.make_encoder, self.catalogue, self.pictures, self.settings)
+
+    async def work(parts: Parts, until: float) -> None:
+        while time.monotonic() < until:
+            some = [files[number] for number in random.permutation(len(files))[: len(files) // 2]]
+            match int(random.integers(5)):
+                case 0 | 1:
+                    await parts.retriever.delete([sha256(data) for data in some])
+                case 2:
+                    await parts.retriever.purge()
+                case _:
+                    await take_in(parts, some)
+
+    both = [Shared(tmp_path / name) for name in ("one", "two")]
+    for parts in both:
+        await parts.retriever.start()
+    until = time.monotonic() + seconds
+    await asyncio.gather(*(work(parts, until) for parts in both for _ in range(2)))
+    there = await listed(both[0], Filter(), 100)
+    assert [picture for picture in there if await both[0].pictures.get(picture) is None] == []
+    await take_in(both[0], files)
+    assert (await both[1].retriever.purge()).without_bytes == 0
+    for parts in both:
+        await parts.retriever.close()
+    await server.stop()
+
+
+# Pictures that look alike, and texts that the encoder doesn't know.
+
+
+async def test_of_pictures_that_look_alike_the_nearest_is_found(parts: Parts) -> None:
+    pictures = [photograph(seed, (160, 120), "PNG") for seed in range(5)]
+    upright = Image.open(io.BytesIO(pictures[0]))
+    for alike in (ImageOps.mirror(upright), upright.resize((120, 90))):
+        buffer = io.BytesIO()
+        alike.save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    for colour in ("white", "black", "red"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 64), colour).save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    await take_in(parts, pictures)
+    everything = (await parts.retriever.search.by_text("x", Wanted(k=10))).hits
+    assert len(everything) == 10
+    group = {sha256(pictures[number]) for number in (0, 5, 6)}
+    first = next(hit for hit in everything if hit.record.id in group)
+    wanted = [hit for hit in everything if hit.record.id not in group or hit is first]
+    assert (await parts.retriever.search.by_text("x", Wanted(k=10, distinct=True))).hits == wanted
+    hits, token = [], ""
+    while len(hits) < 8:
+        page = await parts.retriever.search.by_text("x", Wanted(k=3, distinct=True, page_token=token))
+        hits, token = hits + page.hits, page.next_page_token
+    assert (hits, token) == (wanted, "")
+
+
+async def test_a_text_of_another_script_comes_with_a_warning(parts: Parts) -> None:
+    for text in ("a beach", "café", "5k", "Überraschung"):
+        assert (await parts.retriever.search.by_text(text, Wanted())).provenance.warnings == ()
+    for text, script in (("海滩", "Cjk"), ("пляж", "Cyrillic"), ("a пляж", "Cyrillic"), ("شاطئ", "Arabic")):
+        (warning,) = (await parts.retriever.search.by_text(text, Wanted())).provenance.warnings
+        assert script in warning
+        assert "multilingual" in warning

@@ -5,6 +5,7 @@ real one that the same tests run against.
 """
 
 import asyncio
+import dataclasses
 import os
 import time
 import uuid
@@ -15,12 +16,21 @@ import grpc
 import numpy as np
 import pytest
 
-from services.retrieval.index import EncoderId, Entry, Filter, IndexCatalogue, Query, VectorIndex
-from services.retrieval.index_edge import EdgeCatalogue
-from services.retrieval.index_qdrant import QdrantCatalogue, QdrantOptions
+from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.index import (
+    EncoderId,
+    Entry,
+    Filter,
+    IndexCatalogue,
+    PictureRecord,
+    Place,
+    Query,
+    VectorIndex,
+)
+from services.retrieval.qdrant.catalogue import QdrantCatalogue, QdrantOptions
 from services.serving.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from tests.support.qdrant_server import QdrantServer
-from tests.support.vectors import DIMENSION, directions, entries, exact, picture_id, record
+from tests.support.vectors import DIMENSION, directions, entries, exact, passes, picture_id, record
 
 Reopen = Callable[[], Awaitable[IndexCatalogue]]
 
@@ -45,7 +55,7 @@ async def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             await opened.pop().close()
         if request.param.startswith("edge"):
             threshold = 50 if request.param == "edge-built" else 10_000
-            opened.append(EdgeCatalogue(tmp_path / "index", build_threshold=threshold))
+            opened.append(EmbeddedCatalogue(tmp_path / "index", build_threshold=threshold))
         else:
             url = server.url if request.param == "qdrant" else REAL_SERVER
             api_key = "" if request.param == "qdrant" else os.environ.get("AXIA_TEST_QDRANT_API_KEY", "")
@@ -164,6 +174,61 @@ async def test_a_picture_added_again_changes_nothing(index: VectorIndex) -> None
     ]
     assert (await index.stats()).images == len(ALL) + 1
     assert await index.get([ALL[3].record.id]) == [ALL[3].record]
+
+
+async def test_hits_go_on_behind_a_place(index: VectorIndex) -> None:
+    await index.add([Entry(record(number), ALL[0].vector) for number in range(1_000, 1_020)])
+    await fill(index)
+    query = Query(ALL[0].vector, k=100, filter=Filter(platforms=("tiktok", "youtube", "")), score_threshold=0.0)
+    hits = await index.search(query)
+    assert len(hits) == 100
+    for begin, size in ((1, 5), (7, 5), (15, 30), (60, 40)):  # some of them among equals
+        last = hits[begin - 1]
+        after = Place(begin, last.score, last.record.id)
+        assert await index.search(dataclasses.replace(query, k=size, after=after)) == hits[begin : begin + size]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_records_that_pass_a_filter_come_in_pages(index: VectorIndex, name: str) -> None:
+    await fill(index)
+    wanted = [entry.record for entry in ALL if passes(Query(ALL[0].vector, 1, FILTERS[name]), entry.record)]
+    found: list[PictureRecord] = []
+    after, pages = "", 0
+    while pages == 0 or after:
+        page, after = await index.page(FILTERS[name], after, 7)
+        assert len(page) <= 7
+        found += page
+        pages += 1
+    assert sorted(found, key=lambda each: each.id) == sorted(wanted, key=lambda each: each.id)
+    assert pages >= -(-len(wanted) // 7)
+
+
+async def test_records_are_replaced_and_found_by_what_is_new(reopen: Reopen) -> None:
+    catalogue = await reopen()
+    index = await fill(await catalogue.open(ENCODER))
+    changed = [dataclasses.replace(entry.record, source="elsewhere", capture_time=None) for entry in ALL[10:60:10]]
+    missing = record(9_999)
+    assert await index.update([*changed, missing]) == 5
+    assert await index.get([each.id for each in changed]) == changed
+    assert await index.get([missing.id]) == [None]
+    for _ in range(2):
+        there = [Entry(each, entry.vector) for each, entry in zip(changed, ALL[10:60:10], strict=True)]
+        await agree(index, Query(ALL[20].vector, 10, Filter(sources=("elsewhere",))), there)
+        others = [entry for entry in ALL if entry not in ALL[10:60:10]]
+        await agree(index, Query(ALL[20].vector, 50, Filter(sources=("feed",))), others)
+        assert (await index.stats()).images == len(ALL)
+        catalogue = await reopen()
+        index = await catalogue.open(ENCODER)
+
+
+async def test_a_purge_leaves_what_was_not_deleted(index: VectorIndex) -> None:
+    await fill(index)
+    await index.purge()
+    await index.delete([entry.record.id for entry in ALL[:100]])
+    await index.purge()
+    await agree(index, Query(ALL[0].vector, k=20), ALL[100:])
+    assert (await index.stats()).images == len(ALL) - 100
+    assert await index.add(ALL[:1]) == [True]
 
 
 async def test_records_and_vectors_are_given_by_id(index: VectorIndex) -> None:
@@ -300,7 +365,7 @@ async def test_a_store_that_answers_passes_its_check(index: VectorIndex) -> None
 
 
 async def test_a_folder_that_is_gone_does_not_pass_the_check(tmp_path: Path) -> None:
-    catalogue = EdgeCatalogue(tmp_path / "index", build_threshold=10_000)
+    catalogue = EmbeddedCatalogue(tmp_path / "index", build_threshold=10_000)
     index = await catalogue.open(ENCODER)
     await index.add(ALL[:5])
     assert await passes_check(index)

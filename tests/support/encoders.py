@@ -8,7 +8,7 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 
-from services.retrieval.encoder import PreparedPicture
+from services.retrieval.encoder.protocol import PreparedPicture
 from services.retrieval.index import EncoderId
 from services.serving.images.reading import PictureLimits, decode, read_header
 

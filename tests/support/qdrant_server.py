@@ -94,6 +94,18 @@ class _Points(wire.PointsServicer, _State):
         return _completed()
 
     @_answers
+    def UpdateBatch(self, request: Any) -> Any:  # noqa: N802  # named by the service
+        assert request.wait
+        for operation in request.operations:
+            overwrite = operation.overwrite_payload  # the only kind that our code sends
+            points = [GrpcToRest.convert_point_id(point) for point in overwrite.points_selector.points.ids]
+            self.local.overwrite_payload(
+                request.collection_name, GrpcToRest.convert_payload(overwrite.payload), points=points
+            )
+        result = wire.UpdateResult(status=wire.UpdateStatus.Completed)
+        return wire.UpdateBatchResponse(result=[result] * len(request.operations))
+
+    @_answers
     def Get(self, request: Any) -> Any:  # noqa: N802  # named by the service
         found = self.local.retrieve(
             request.collection_name,
@@ -119,6 +131,7 @@ class _Points(wire.PointsServicer, _State):
     def Scroll(self, request: Any) -> Any:  # noqa: N802  # named by the service
         records, after = self.local.scroll(
             request.collection_name,
+            scroll_filter=GrpcToRest.convert_filter(request.filter) if request.HasField("filter") else None,
             limit=request.limit,
             offset=GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None,
         )

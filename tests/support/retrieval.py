@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from services.retrieval.encoder import PreparedPicture
+from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.encoder.protocol import PreparedPicture
 from services.retrieval.index import IndexCatalogue
-from services.retrieval.index_edge import EdgeCatalogue
 from services.retrieval.ingest import Acknowledgement, Incoming
-from services.retrieval.picture_store_fsspec import FsspecPictureStore
+from services.retrieval.pictures.fsspec import FsspecPictureStore
 from services.retrieval.retriever import Retriever
 from services.retrieval.settings import RetrievalSettings
 from services.serving.errors import ServiceError
@@ -80,7 +80,7 @@ class Parts:
         settings = {"encoder": "hash/one", "data": folder, "check_seconds": 0.01, **settings}
         self.settings = RetrievalSettings(**settings)
         self.encoders: dict[str, TestEncoder] = {}
-        self.catalogue: IndexCatalogue = EdgeCatalogue(folder / "index", build_threshold=1000)
+        self.catalogue: IndexCatalogue = EmbeddedCatalogue(folder / "index", build_threshold=1000)
         self.pictures = TestPictures(folder / "pictures")
         self.retriever = Retriever(self.make_encoder, self.catalogue, self.pictures, self.settings)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from services.retrieval.encoder import Encoder
+from services.retrieval.encoder.protocol import Encoder
 from services.serving.errors import InvalidArgument
 from tests.support.encoders import HashEncoder
 from tests.support.pictures import photograph

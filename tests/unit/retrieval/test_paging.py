@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.retrieval.index import Filter, Hit, PictureRecord
-from services.retrieval.paging import FRONT, Place, page_place, page_size, page_token
+from services.retrieval.index import FRONT, Filter, Hit, PictureRecord, Place
+from services.retrieval.paging import page_place, page_size, page_token
 from services.retrieval.settings import RetrievalSettings
 from services.serving.errors import InvalidArgument
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.retrieval.encoder import Vectors
+from services.retrieval.encoder.protocol import Vectors
 from services.retrieval.index import EncoderId
 from services.serving.errors import FailedPrecondition
 
@@ -145,10 +145,10 @@ def _gain(plain: Callable[[], object], other: Callable[[], object]) -> float:
     """
     times: tuple[list[float], list[float]] = ([], [])
     while len(times[0]) < 3 or (sum(map(sum, times)) < _TRIAL_S and len(times[0]) < 50):  # noqa: PLR2004 - runs
-        for call, own in zip((plain, other), times, strict=True):
+        for call, seconds in zip((plain, other), times, strict=True):
             began = time.perf_counter()
             call()
-            own.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
     return min(times[0]) / min(times[1])
 
 

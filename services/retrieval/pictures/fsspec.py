@@ -6,14 +6,13 @@ A picture lies at ab/cd/<its SHA-256>, where ab and cd are the first digits, so 
 import asyncio
 import errno
 import re
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.retrieval.picture_folder import PictureFolder
+from services.retrieval.pictures.folder import PictureFolder
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 
 Result = TypeVar("Result")
@@ -80,8 +79,14 @@ class FsspecPictureStore:
             if isinstance(result, BaseException):
                 raise result
 
+    async def pages(self) -> AsyncIterator[list[str]]:
+        """The ids of all pictures, some at a time."""
+        names = self._files.names()
+        while (page := await self._run(next, names, None)) is not None:
+            yield [name for name in page if _ID.fullmatch(name)]
+
     async def check(self) -> None:
-        """Writes a small file and removes it."""
+        """Looks whether it answers."""
         await self._run(self._files.check)
 
     async def close(self) -> None:
@@ -126,10 +131,12 @@ class _Objects:
         except FileNotFoundError:
             return
 
+    def names(self) -> Iterator[list[str]]:
+        for _, _, files in self._filesystem.walk(self._root):
+            yield list(files)
+
     def check(self) -> None:
-        name = f".check-{secrets.token_hex(8)}"
-        self._filesystem.pipe_file(f"{self._root}/{name}", b"check")
-        self.delete(name)
+        self._filesystem.exists(self._root)
 
 
 def _open(url: str) -> tuple[Any, str]:

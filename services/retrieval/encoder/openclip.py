@@ -7,23 +7,20 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.retrieval.encoder import PreparedPicture, Vectors
-from services.retrieval.index import EncoderId, Vector
+from services.retrieval.encoder.openclip_model import Device, Dtype, OpenClipModel, Pixels
+from services.retrieval.encoder.protocol import DEMO_ENCODER, PreparedPicture
+from services.retrieval.index import EncoderId, Vector, Vectors
 from services.retrieval.micro_batches import MicroBatcher, queue_full
-from services.retrieval.openclip_model import Device, Dtype, OpenClipModel, Pixels
 from services.serving.errors import Unavailable
 from services.serving.images.reading import PictureLimits, decode, read_header
 
 if TYPE_CHECKING:
     from PIL import Image
 
-DEMO_ENCODER = f"local-dir:{Path(__file__).parents[2] / 'demo' / 'models' / 'clip'}"
-"""The checkpoint that comes with a checkout."""
 DEFAULT_LIMITS = PictureLimits(max_bytes=20 * 2**20, max_pixels=64_000_000, max_side=16_384)
 
 _MAX_BATCH = {"cpu": 8, "cuda": 32}

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import grpc
@@ -23,11 +24,13 @@ from services.retrieval.points import (
     ranked,
     record_of,
     rounded,
+    unknown_page,
 )
 from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 
 _log = logging.getLogger(__name__)
 
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PAGE = 256
 """Points of one call: half a megabyte of vectors of 512 dimensions."""
 _PLATFORMS = 10_000
@@ -80,7 +83,7 @@ class QdrantIndex:
 
     async def search(self, query: Query) -> list[Hit]:
         """The nearest pictures, the nearest first; among equals by id."""
-        limit = query.k + SLACK
+        limit = query.after.offset + query.k + SLACK
         while True:
             with translated():
                 found = await self._client.query_points(
@@ -95,14 +98,15 @@ class QdrantIndex:
                     ),
                     with_payload=True,
                 )
-            hits = [
+            passing = [
                 Hit(record_of(point.payload), rounded(point.score))
                 for point in found.points
                 if passes(point.score, query.score_threshold)
             ]
-            if len(hits) < limit or is_enough(query, hits, hits[-1].score):
+            hits = [hit for hit in passing if query.after.precedes(hit)]
+            if len(passing) < limit or is_enough(query, hits, passing[-1].score):
                 return ranked(hits)[: query.k]
-            limit *= 2
+            limit *= 2  # some came before the place since: added, or only found so far down
 
     async def get(self, ids: Sequence[str]) -> list[PictureRecord | None]:
         """The records by id, None where there is none."""
@@ -135,16 +139,46 @@ class QdrantIndex:
                 await self._client.delete(self._name, models.PointIdsList(points=identities), wait=True)
         return len(there)
 
+    async def page(self, condition: Filter, after: str, count: int) -> tuple[list[PictureRecord], str]:
+        """Some of the records that pass a filter, in the order of their points."""
+        if after and not _UUID.fullmatch(after):
+            raise unknown_page()
+        with translated():
+            points, following = await self._client.scroll(
+                self._name, scroll_filter=_filter(condition), limit=count, offset=after or None, with_payload=True
+            )
+        return [record_of(point.payload) for point in points], "" if following is None else str(following)
+
     async def records(self) -> AsyncIterator[PictureRecord]:
         """Every record, in no particular order."""
-        after = None
-        while True:
-            with translated():
-                page, after = await self._client.scroll(self._name, limit=_PAGE, offset=after, with_payload=True)
-            for point in page:
-                yield record_of(point.payload)
-            if after is None:
-                return
+        after: str | None = None
+        while after != "":
+            page, after = await self.page(Filter(), after or "", _PAGE)
+            for record in page:
+                yield record
+
+    async def update(self, records: Sequence[PictureRecord]) -> int:
+        """Puts records in the place of those of the same ids; returns how many were there."""
+        updated = 0
+        for start in range(0, len(records), _PAGE):
+            distinct = {record.id: record for record in records[start : start + _PAGE]}
+            there = [record.id for record in await self.get(list(distinct)) if record is not None]
+            operations = [
+                models.OverwritePayloadOperation(
+                    overwrite_payload=models.SetPayload(
+                        payload=payload_of(distinct[picture]), points=[point_id(bytes.fromhex(picture))]
+                    )
+                )
+                for picture in there
+            ]
+            if operations:
+                with translated():
+                    await self._client.batch_update_points(self._name, operations, wait=True)
+            updated += len(there)
+        return updated
+
+    async def purge(self) -> None:
+        """Nothing that this process could do: the server's optimizers remove what was deleted from its files."""
 
     async def stats(self) -> IndexStats:
         """What is in it."""

@@ -1,16 +1,14 @@
 """What an encoder is to the retrieval service, whichever library runs it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from services.retrieval.index import EncoderId
+from services.retrieval.index import EncoderId, Vectors
 from services.serving.images.reading import PictureHeader
 
-Vectors = NDArray[np.float32]
-"""Shape (n, dimension), each row of unit length."""
+DEMO_ENCODER = f"local-dir:{Path(__file__).parents[3] / 'demo' / 'models' / 'clip'}"
+"""The CLIP that comes with a checkout, as encoders are named in settings."""
 
 
 class PreparedPicture(NamedTuple):

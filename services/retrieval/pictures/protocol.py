@@ -1,6 +1,6 @@
 """The pictures themselves, by content: a folder or any object store that fsspec knows."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 
@@ -25,8 +25,11 @@ class PictureStore(Protocol):
     async def delete(self, picture_ids: Sequence[str]) -> None:
         """Deletes pictures; those that are not there are left alone."""
 
+    def pages(self) -> AsyncIterator[list[str]]:
+        """The ids of all pictures, some at a time; those that come or go meanwhile may be among them."""
+
     async def check(self) -> None:
-        """Raises `Unavailable` or `FailedPrecondition` if the store can't be written."""
+        """Raises `Unavailable` or `FailedPrecondition` if the store can't be read; one that can't be written may be."""
 
     async def close(self) -> None:
         """Lets the store go."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from services.retrieval.files import sync_folder
+
 _INCOMING = ".incoming"
 """Folder of files that are being written; on the same file system, so that moving one out is a single step."""
 
@@ -23,12 +25,17 @@ class PictureFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._incoming = root / _INCOMING
-        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        for folder in missing:
-            _sync(folder.parent)
         self._synced: set[str] = set()
-        self._remove_leftovers()
+        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+        try:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+        except OSError:
+            if missing or not root.is_dir():
+                raise
+            # One that can only be read is searched all the same; who writes to it is told.
+        for folder in missing:
+            sync_folder(folder.parent)
 
     def write(self, name: str, data: bytes) -> bool:
         """Writes a file under a relative path; returns whether there was none. An existing one is left as it is."""
@@ -59,12 +66,19 @@ class PictureFolder:
         path = self._root / name
         with suppress(FileNotFoundError):
             path.unlink()
-            _sync(path.parent)
+            sync_folder(path.parent)
+
+    def names(self) -> Iterator[list[str]]:
+        """The names of all files, a folder at a time."""
+        for outer in sorted(os.listdir(self._root)):
+            if outer != _INCOMING and (self._root / outer).is_dir():
+                for inner in sorted(os.listdir(self._root / outer)):
+                    yield os.listdir(self._root / outer / inner)
 
     def check(self) -> None:
-        """Writes a file and removes it."""
-        with self._temporary() as (descriptor, _):
-            os.write(descriptor, b"check")
+        """Lists the folder."""
+        with os.scandir(self._root) as entries:
+            next(entries, None)
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[int, Path]]:
@@ -103,19 +117,11 @@ class PictureFolder:
 
         Threads that do so together share the file system's commit; where nothing is left to write it costs nothing.
         """
-        _sync(path.parent)
+        sync_folder(path.parent)
         folder = path.parent
         while folder != self._root:
             # Each level for itself: a thread that has synced the lower one may not have come to the upper one.
             if str(folder) not in self._synced:
-                _sync(folder.parent)
+                sync_folder(folder.parent)
                 self._synced.add(str(folder))
             folder = folder.parent
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

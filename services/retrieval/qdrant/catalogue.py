@@ -10,12 +10,18 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
 from services.retrieval.index import EncoderId
-from services.retrieval.qdrant_index import QdrantIndex, translated
+from services.retrieval.qdrant.collection import QdrantIndex, translated
 from services.serving.errors import FailedPrecondition
 
 _log = logging.getLogger(__name__)
 
 _DEFAULT_PORT = 6334
+_INDEXED = {
+    "platform": models.PayloadSchemaType.KEYWORD,
+    "source": models.PayloadSchemaType.KEYWORD,
+    "capture_time": models.PayloadSchemaType.FLOAT,
+}
+"""Fields of payloads that filters look at."""
 _CHANNEL_OPTIONS = {
     # A server that comes back is found within seconds rather than after gRPC's two minutes.
     "grpc.initial_reconnect_backoff_ms": 200,
@@ -116,6 +122,11 @@ class QdrantCatalogue:
         with translated():
             if not await self._client.collection_exists(name):
                 await self._create(name, encoder.dimension)
+            # At every open: a process that was killed may have made the collection and not all of these.
+            there = (await self._client.get_collection(name)).payload_schema
+            for field, schema in _INDEXED.items():
+                if field not in there:
+                    await self._client.create_payload_index(name, field, schema, wait=True)
             dimension = await self._dimension(name)
         if dimension != encoder.dimension:
             raise FailedPrecondition(
@@ -144,12 +155,6 @@ class QdrantCatalogue:
             # Another replica of this service may have been quicker.
             if not await self._client.collection_exists(name):
                 raise
-        for field, schema in (
-            ("platform", models.PayloadSchemaType.KEYWORD),
-            ("source", models.PayloadSchemaType.KEYWORD),
-            ("capture_time", models.PayloadSchemaType.FLOAT),
-        ):
-            await self._client.create_payload_index(name, field, schema, wait=True)
 
     async def _dimension(self, name: str) -> int:
         vectors = (await self._client.get_collection(name)).config.params.vectors

@@ -1,0 +1,34 @@
+"""Options that choose among indexed pictures."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from axia.inputs import SearchFilter
+
+Platforms = Annotated[
+    list[str] | None, typer.Option("--platform", help="Only pictures of this platform. Once for each.")
+]
+Sources = Annotated[list[str] | None, typer.Option("--source", help="Only pictures of this source. Once for each.")]
+CapturedFrom = Annotated[
+    datetime | None,
+    typer.Option("--from", metavar="TIME", help="Only pictures captured at or after this time, in UTC."),
+]
+CapturedBefore = Annotated[
+    datetime | None, typer.Option("--before", metavar="TIME", help="Only pictures captured before this time, in UTC.")
+]
+
+
+def chosen(
+    platforms: list[str] | None, sources: list[str] | None, begin: datetime | None, end: datetime | None
+) -> "SearchFilter | None":
+    """What the options choose; None if none was given."""
+    from axia.inputs import SearchFilter
+
+    if not (platforms or sources or begin or end):
+        return None
+    return SearchFilter(
+        platforms=tuple(platforms or ()), sources=tuple(sources or ()), captured_from=begin, captured_before=end
+    )

@@ -1,0 +1,33 @@
+"""`axia purge`: removes what is left of deleted pictures."""
+
+from typing import Annotated
+
+import typer
+
+from axia.cli._output import Address, complain, connect, console, describe, exit_code, print_json
+
+
+def purge(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    address: Address = None,
+) -> None:
+    """Leave nothing on the server's disk of pictures that were deleted: no vector, no text, no bytes.
+
+    The index is built again without them, which may take minutes; searches go on meanwhile.
+
+    Exit code: 0, 1 after a failure, 2 for wrong usage.
+    """
+    with connect(address) as client:
+        from axia.errors import AxiaError
+
+        try:
+            purged = client.purge_images()
+        except AxiaError as error:
+            complain(describe(error))
+            raise typer.Exit(exit_code(error)) from error
+    if json:
+        print_json(purged)
+        return
+    console().print(f"Purged; {purged.orphans:,} files without a picture were removed", soft_wrap=True)
+    if purged.without_bytes:
+        complain(f"{purged.without_bytes:,} pictures have lost their files; the server's log names them")
