@@ -216,7 +216,7 @@ async def measure(images: int, larger: int, root: Path) -> Table:
             locals_ += medians_ms([plain], 6)
         # A call leaves the processor waiting for the network, so its caches and clock are never as warm as those of a
         # program that does nothing but search.
-        for how, rounds in ((f"{TURNS} in a row, each by itself", apart), ("in turns, one and one", in_turns)):
+        for how, rounds in ((f"{TURNS} in a row, each by itself", apart), ("in turns, alternating", in_turns)):
             own, edges, ratio = compared(rounds)
             table.add_row(
                 f"SearchByText p50; raw Edge query p50: {how}", f"{own:.2f} and {edges:.2f} ms, x {ratio:.2f}", "<= 2.5"

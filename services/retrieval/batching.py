@@ -160,7 +160,7 @@ class LoopBatcher(Generic[ItemT, ResultT]):
             return
         try:
             results = self._run([item for item, _ in batch])
-        except Exception as error:  # handed to those who asked
+        except Exception as error:  # handed to the calls that asked
             for _, future in batch:
                 future.set_exception(error)
             return

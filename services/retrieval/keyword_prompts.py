@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.retrieval.encoder.protocol import Encoder, Vectors
+from services.retrieval.encoder.protocol import Encoder
+from services.retrieval.index import Vectors
 
 PLACE = "{}"
 """Where the keyword goes."""

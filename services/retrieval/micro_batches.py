@@ -106,7 +106,7 @@ class MicroBatcher(Generic[Item, Result]):
         except asyncio.CancelledError:
             self._fail(batch, _closing())
             raise
-        except Exception as error:  # whatever it is, those who wait for this batch must hear of it
+        except Exception as error:  # whatever it is, the calls that wait for this batch must get it
             self._fail(batch, error)
             return
         self._seconds_each = (time.perf_counter() - began) / len(batch)

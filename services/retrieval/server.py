@@ -90,9 +90,10 @@ async def _transfer(command: argparse.Namespace, settings: RetrievalSettings) ->
             stack.push_async_callback(server.close)
             stores: list[PictureStore | None] = [None, None]
             if command.pictures:
-                stores = [FsspecPictureStore(url) for url in (settings.picture_url, command.pictures)]
-                for store in stores:
+                opened = [FsspecPictureStore(url) for url in (settings.picture_url, command.pictures)]
+                for store in opened:
                     stack.push_async_callback(store.close)
+                stores = list(opened)
             name = hashlib.sha256(command.url.encode()).hexdigest()[:12]
             came, went = await tools.sync(settings.data / "index", server, name, *stores)
             return f"brought {came:,} pictures, deleted {went:,}"

@@ -63,8 +63,8 @@ class RetrievalSettings(ServerSettings):
     build_threshold: int = Field(default=4_000, ge=100)
     """Pictures outside the HNSW index from which one is built for them, by Qdrant Edge; fewer are searched exactly."""
     settle_seconds: float = Field(default=30.0, gt=0, le=86_400)
-    """Seconds without an addition or a deletion after which Qdrant Edge builds all pictures into one HNSW index, if a
-    part of them worth while is outside the largest: one is searched faster than several."""
+    """Seconds without an addition or a deletion after which Qdrant Edge builds all pictures into one HNSW index, if
+    enough of them are outside the largest: one is searched faster than several."""
     lexicon: Path | None = None
     """The lexicon of values, a TOML file; axia's own if unset."""
     keyword_prompts: Listed = ("{}",)

@@ -62,9 +62,9 @@ async def export_index(catalogue: IndexCatalogue, file: Path) -> int:
         while more:
             records, after = await index.page(Filter(), after, _PAGE)
             vectors = await index.vectors([record.id for record in records])
-            pairs = [pair for pair in zip(records, vectors, strict=True) if pair[1] is not None]
-            if pairs:
-                database.insert(number, [record for record, _ in pairs], np.stack([vector for _, vector in pairs]))
+            there = [(record, vector) for record, vector in zip(records, vectors, strict=True) if vector is not None]
+            if there:
+                database.insert(number, [record for record, _ in there], np.stack([vector for _, vector in there]))
             more = bool(after)
         count = database.state.points
     await index.close()

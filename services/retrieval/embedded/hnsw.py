@@ -56,7 +56,8 @@ def build(job: Job) -> None:
     connection = reader(Path(job.database))
     for points in read_points(connection, Path(job.database), job.encoder, job.after, job.last):
         for start in range(0, len(points.seqs), _BATCH):
-            batch = _points(Points(*(part[start : start + _BATCH] for part in points)))
+            part = slice(start, start + _BATCH)
+            batch = _points(Points(points.seqs[part], points.records[part], points.vectors[part]))
             shard.update(edge.UpdateOperation.upsert_points(batch))
         count += len(points.seqs)
     connection.close()
@@ -70,10 +71,10 @@ def build(job: Job) -> None:
                 os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
                 os.fsync(opened.fileno())
     manifest = {"points": count, "config": (target / "shard" / _CONFIG).read_text(), "files": checksums(target)}
-    with (target / MANIFEST).open("w", encoding="utf-8") as file:
-        json.dump(manifest, file)
-        file.flush()
-        os.fsync(file.fileno())
+    with (target / MANIFEST).open("w", encoding="utf-8") as written:
+        json.dump(manifest, written)
+        written.flush()
+        os.fsync(written.fileno())
     for folder in [*(path for path in target.rglob("*") if path.is_dir()), target, target.parent]:
         sync_folder(folder)
 

@@ -184,7 +184,8 @@ class EmbeddedIndex:
 
     async def _look_up(self, ids: Sequence[str], read: Callable[[int], ResultT]) -> list[ResultT | None]:
         self._check_open()
-        rows = map(self.table.rows.get, map(key_of, ids))
+        keys = map(key_of, ids)
+        rows = (None if key is None else self.table.rows.get(key) for key in keys)
         if len(ids) <= _INLINE_ROWS:
             return [None if row is None else read(row) for row in rows]
         return await self._in_thread(lambda: [None if row is None else read(row) for row in rows])

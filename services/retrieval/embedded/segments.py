@@ -103,7 +103,7 @@ class Segments:
         """Set when what there is was opened for the first time, or found to be damaged."""
         self._child: asyncio.subprocess.Process | None = None
         self._untimed = False
-        """Whether nothing was due, nor will be by and by, unless something is written."""
+        """Whether nothing was due, nor will be later, unless something is written."""
         self._compacting = False
         self._building = False
         self._written = time.monotonic()

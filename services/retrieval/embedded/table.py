@@ -19,7 +19,7 @@ _TIE = 2e-5
 """Scores that differ by no more may be rounded to the same."""
 _KEPT_RECORDS = 8_192
 _DIGITS = 5
-_COLUMNS = {
+_COLUMNS: dict[str, Any] = {
     "seq": np.int64, "hash": np.uint64, "time": np.float64, "format": np.int32, "platform": np.int32,
     "source": np.int32, "width": np.int32, "height": np.int32, "alive": np.bool_, "key": np.dtype((">u8", 4)),
 }  # fmt: skip
@@ -41,7 +41,9 @@ class Table:
         """Rows, the deleted ones too."""
         self.rows: dict[bytes, int] = {}
         """Where each picture is, by the 32 bytes of its id."""
-        self._columns: dict[str, NDArray[Any]] = {name: np.zeros(_FIRST_ROWS, kind) for name, kind in _COLUMNS.items()}
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.zeros(_FIRST_ROWS, dtype=kind) for name, kind in _COLUMNS.items()
+        }
         # Never moved: copying all vectors whenever there is no more room would hold up every search.
         self._chunks: list[Vectors] = []
         self._codes: dict[str, int] = {}
@@ -54,7 +56,7 @@ class Table:
         room = len(self._columns["seq"])
         if first + more > room:
             # New ones, so that a search that runs now keeps the old ones.
-            empty = {name: np.zeros(max(room, more), kind) for name, kind in _COLUMNS.items()}
+            empty = {name: np.zeros(max(room, more), dtype=kind) for name, kind in _COLUMNS.items()}
             self._columns = {name: np.concatenate([column, empty[name]]) for name, column in self._columns.items()}
         keys = [bytes.fromhex(record.id) for record in records]
         new = {name: column[first : first + more] for name, column in self._columns.items()}
@@ -123,7 +125,8 @@ class Table:
 
     def vector(self, row: int) -> Vector:
         """The vector of a row."""
-        return self._chunks[row // _CHUNK_ROWS][row % _CHUNK_ROWS]
+        vector: Vector = self._chunks[row // _CHUNK_ROWS][row % _CHUNK_ROWS]
+        return vector
 
     def record(self, row: int) -> PictureRecord:
         """What is known of a row's picture. Those asked for lately are kept: making one takes some microseconds."""
@@ -191,7 +194,7 @@ class Table:
             least = np.partition(scores, len(rows) - query.k)[len(rows) - query.k]
             near = scores >= least - _TIE
             rows, scores = rows[near], scores[near]
-        rounded = np.round(scores.astype(np.float64), _DIGITS)
+        rounded: NDArray[np.float64] = np.asarray(np.round(scores.astype(np.float64), _DIGITS), dtype=np.float64)
         if query.after != FRONT:
             rows, rounded = self._behind(query, rows, rounded)
         keys = self._columns["key"][rows]

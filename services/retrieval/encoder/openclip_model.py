@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.retrieval.encoder.protocol import Vectors
-from services.retrieval.index import EncoderId
+from services.retrieval.index import EncoderId, Vectors
 from services.serving.errors import FailedPrecondition
 
 if TYPE_CHECKING:

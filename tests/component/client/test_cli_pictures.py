@@ -98,8 +98,8 @@ def test_a_run_that_broke_off_goes_on_behind_what_was_acknowledged(
 
     real = Client.index_images
 
-    def interrupted(self: Client, images: Any) -> Iterator[Any]:
-        for number, result in enumerate(real(self, images)):
+    def interrupted(self: Client, images: Any, **options: Any) -> Iterator[Any]:
+        for number, result in enumerate(real(self, images, **options)):
             yield result
             if number == 1:
                 raise KeyboardInterrupt
