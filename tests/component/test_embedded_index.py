@@ -81,6 +81,16 @@ async def test_searches_and_additions_go_on_while_segments_are_built(tmp_path: P
         await agree(index, there)
 
 
+async def test_an_index_that_outgrows_its_first_rows_keeps_its_ids(tmp_path: Path) -> None:
+    there = entries(4_500)
+    async with opened(tmp_path, build_threshold=10_000) as index:
+        for start in range(0, len(there), 250):
+            await index.add(there[start : start + 250])
+        await agree(index, there)
+    async with opened(tmp_path, build_threshold=10_000) as index:
+        await agree(index, there)
+
+
 async def test_segments_of_like_size_are_merged_and_larger_ones_left_alone(tmp_path: Path) -> None:
     there = entries(240)
     async with opened(tmp_path, build_threshold=40) as index:

@@ -55,9 +55,14 @@ class Table:
         first, more = self.count, len(records)
         room = len(self._columns["seq"])
         if first + more > room:
-            # New ones, so that a search that runs now keeps the old ones.
-            empty = {name: np.zeros(max(room, more), dtype=kind) for name, kind in _COLUMNS.items()}
-            self._columns = {name: np.concatenate([column, empty[name]]) for name, column in self._columns.items()}
+            # New ones, so that a search that runs now keeps the old ones. Not by np.concatenate: it would turn the keys
+            # into the processor's order of bytes.
+            grown: dict[str, NDArray[Any]] = {
+                name: np.zeros(room + max(room, more), dtype=kind) for name, kind in _COLUMNS.items()
+            }
+            for name, column in self._columns.items():
+                grown[name][:room] = column
+            self._columns = grown
         keys = [bytes.fromhex(record.id) for record in records]
         new = {name: column[first : first + more] for name, column in self._columns.items()}
         new["seq"][:] = seqs
