@@ -2,11 +2,11 @@
 
 import json
 
+from axia.sentence.first_sentence import SentenceRule
 from axia.v1 import image_pb2, inference_pb2
 from services.inference.engines.engine import AnswerFormat, Message, ModelDescription, Role, Sampling
 from services.inference.generation import Completion, Delta, Ending, FinishReason, Started
 from services.inference.sampling import Sampled, SampleRequest, ShownImage, Summary
-from services.inference.sentence.first_sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_WITHIN_S, TOLD_TOO_LATE, check_between

@@ -21,8 +21,8 @@ from services.inference.engines.engine import (
 )
 from services.inference.generation import Completion, Delta, Ending, Finished, Started, generate
 from services.inference.preparation import prepare
-from services.inference.sentence.stop_texts import check_stops
 from services.inference.settings import InferenceSettings
+from services.inference.stop_texts import check_stops
 from services.serving.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from services.serving.limits import (
     MAX_SEED,

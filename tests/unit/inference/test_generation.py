@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
+from axia.sentence.first_sentence import SentenceRule, find_first_sentence
 from services.inference.engines.engine import Conversation, Engine, EngineLoad, Message, Piece, Prepared, Role, Sampling
 from services.inference.engines.scripted import ScriptedEngine
 from services.inference.generation import Completion, Delta, Ending, Finished, FinishReason, Started, generate
-from services.inference.sentence.first_sentence import SentenceRule, find_first_sentence
 from services.inference.settings import InferenceSettings
 from services.serving.errors import ResourceExhausted
 

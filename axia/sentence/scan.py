@@ -7,8 +7,8 @@ that the total time is linear in the text's length.
 
 from collections.abc import Callable
 
-from services.inference.sentence import openings
-from services.inference.sentence.ends import (
+from axia.sentence import openings
+from axia.sentence.ends import (
     CLOSERS,
     LOOKED_AHEAD,
     LOOKED_BACK,
@@ -21,9 +21,9 @@ from services.inference.sentence.ends import (
     may_be_joined,
     tail,
 )
-from services.inference.sentence.line_starts import START_WINDOW, ends_answer, start_of_line
-from services.inference.sentence.parts import JsonAnswer, Quotation
-from services.inference.sentence.repeated_question import RepeatedQuestion
+from axia.sentence.line_starts import START_WINDOW, ends_answer, start_of_line
+from axia.sentence.parts import JsonAnswer, Quotation
+from axia.sentence.repeated_question import RepeatedQuestion
 
 _MARKUP = frozenset("#*_`>-=|~•+:：.…")
 _LEAST_WORDS_BEFORE_EMOJI = 3
