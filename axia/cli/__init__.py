@@ -10,6 +10,7 @@ from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
 from axia.cli.down import down
+from axia.cli.eval import evaluate
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
@@ -41,6 +42,7 @@ for _command in (
     down,
 ):  # fmt: skip
     app.command(help=_filled(_command.__doc__ or ""))(_command)
+app.command(name="eval", help=_filled(evaluate.__doc__ or ""))(evaluate)
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)
