@@ -33,7 +33,7 @@ def _draw(*parts: object) -> float:
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
-def annotations(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
+def study_rows(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
     """The rows of the study, scene by scene."""
     said = tomllib.loads((FOLDER / "phrasings.toml").read_text(encoding="utf-8"))
     people = [
@@ -84,7 +84,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
 def main() -> None:
     """Draws and writes both files."""
     manifest = [json.loads(line) for line in (GALLERY / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
-    write(FOLDER / "annotations.jsonl", annotations(manifest))
+    write(FOLDER / "annotations.jsonl", study_rows(manifest))
     write(FOLDER / "feed.jsonl", feed(manifest))
 
 
