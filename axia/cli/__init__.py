@@ -18,6 +18,7 @@ from axia.cli.models import models
 from axia.cli.preference import preference
 from axia.cli.reindex import reindex
 from axia.cli.replay import replay
+from axia.cli.report import report
 from axia.cli.search import search
 from axia.cli.stats import stats
 from axia.cli.up import up
@@ -38,8 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is
 )
 for _command in (
-    detect, watch, replay, index, search, stats, delete, reindex, preference, interest, compare, agreement, models, up,
-    down,
+    detect, watch, replay, index, search, stats, delete, reindex, preference, interest, compare, agreement, report,
+    models, up, down,
 ):  # fmt: skip
     app.command(help=_filled(_command.__doc__ or ""))(_command)
 app.command(name="eval", help=_filled(evaluate.__doc__ or ""))(evaluate)

@@ -1,5 +1,6 @@
 """`axia eval`: models on the tasks of the two studies."""
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -134,8 +135,8 @@ def _print(outcome: "Outcome", out: Path, *, json: bool) -> None:
         metrics: Any = row["metrics"]
         mean = metrics.get("mean")
         low, high = metrics.get("lower"), metrics.get("upper")
-        interval = "—" if low is None or high is None else f"{low:.2f} to {high:.2f}"
-        cells = ("—" if mean is None or mean != mean else f"{mean:.3f}", interval)  # noqa: PLR0124 - NaN
+        interval = "—" if low is None or isnan(low) else f"{low:.2f} to {high:.2f}"
+        cells = ("—" if mean is None or isnan(mean) else f"{mean:.3f}", interval)
         table.add_row(printable(str(row["task"])), printable(str(row["model"])), *cells, str(row["samples"]),
                       str(row["status"]))  # fmt: skip
     out_console = console()
