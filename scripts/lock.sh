@@ -29,6 +29,10 @@ lock dev dev "${without_torch[@]}" "$@"
 lock cpu cpu -c requirements/dev.txt "${without_torch[@]}" "$@"
 lock base base -c requirements/dev.txt "$@"
 lock base-dev base --extra tools -c requirements/dev.txt "$@"
+# What each image holds (docker/Dockerfile), no more.
+for image in gateway=serving http=http inference-remote=openai scoring=scoring retrieval=retrieval; do
+  lock "images/${image%=*}" "${image#*=}" -c requirements/dev.txt -c requirements/torch-cpu.txt "${without_torch[@]}" "$@"
+done
 # A client may run anywhere.
 "$uv" pip compile pyproject.toml "${common[@]}" --no-config -c requirements/dev.txt -o requirements/client.txt "$@"
 unset UV_FIND_LINKS
