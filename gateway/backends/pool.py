@@ -31,7 +31,7 @@ class BackendPool:
         routes: The models.
         settings: The gateway's.
         changed: Told that a replica can be called or no longer can.
-        reload: Reads the routing table again; raises FailedPrecondition if it breaks a rule. None where it can't change.
+        reload: Reads the routing table again; raises FailedPrecondition if it breaks a rule. None: it can't change.
     """
 
     def __init__(
