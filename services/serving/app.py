@@ -12,13 +12,15 @@ import contextlib
 import logging
 import signal
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.serving.access import RPCS, NoEntry, RecordingServer, require_entries
 from services.serving.errors import ServiceError
 from services.serving.health import Health
+from services.serving.identity import Guard, check_settings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
@@ -127,7 +129,13 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    interceptor = CallInterceptor(settings.max_concurrent_calls)
+    try:
+        check_settings(settings)
+        guard = Guard.from_settings(settings, component.name)
+    except ServiceError as error:
+        logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+        return 1
+    interceptor = CallInterceptor(settings.max_concurrent_calls, guard)
     health = Health(component.services)
     server = grpc.aio.server(
         interceptors=[interceptor],
@@ -137,15 +145,18 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     await health.register(server)
     if isinstance(component, ReportsHealth):
         component.report_to(health)
-    component.register(server)
+    offered: Any = RecordingServer(server)
+    component.register(offered)
     if settings.reflection:
-        reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], server)
+        reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], offered)
 
     async with contextlib.AsyncExitStack() as stack:
         try:
+            require_entries(offered.methods, RPCS)
+            await stack.enter_async_context(guard.following())
             port = _bind(server, settings, stack)
-        except ServiceError as error:
-            logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+        except (NoEntry, ServiceError) as error:
+            logger.error("%s", error)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
             return 1
         stack.push_async_callback(component.close)
         await server.start()
