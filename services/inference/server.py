@@ -4,6 +4,8 @@ This is the main module of its process (see `__main__`), and so each process tha
 ``__mp_main__`` before anything else; what the server needs is imported only where the server runs.
 """
 
+from typing import assert_never
+
 from services.inference.engines.vllm.process import leave_process_group
 
 
@@ -28,10 +30,12 @@ def main() -> None:
         from services.inference.engines.openai.engine import OpenAIEngine
 
         engine = OpenAIEngine(settings)
-    else:
+    elif settings.engine == "scripted":
         from services.inference.engines.scripted import ScriptedEngine
 
         engine = ScriptedEngine(settings)
+    else:
+        assert_never(settings.engine)
     run(InferenceComponent(Sampler(engine, settings)), settings)
 
 
