@@ -90,10 +90,10 @@ async def _transfer(command: argparse.Namespace, settings: RetrievalSettings) ->
             stack.push_async_callback(server.close)
             stores: list[PictureStore | None] = [None, None]
             if command.pictures:
-                opened = [FsspecPictureStore(url) for url in (settings.picture_url, command.pictures)]
-                for store in opened:
+                for place, url in enumerate((settings.picture_url, command.pictures)):
+                    store = FsspecPictureStore(url)
                     stack.push_async_callback(store.close)
-                stores = list(opened)
+                    stores[place] = store
             name = hashlib.sha256(command.url.encode()).hexdigest()[:12]
             came, went = await tools.sync(settings.data / "index", server, name, *stores)
             return f"brought {came:,} pictures, deleted {went:,}"

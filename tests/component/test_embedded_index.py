@@ -243,6 +243,7 @@ async def test_large_searches_leave_the_event_loop_alone(tmp_path: Path) -> None
     index = await catalogue.open(EncoderId("wide", "1", dimension))
     there = entries(12_000, dimension=dimension)
     await index.add(there)
+    known = {entry.record.id for entry in there}
     longest = 0.0
 
     async def probe() -> None:
@@ -257,6 +258,7 @@ async def test_large_searches_leave_the_event_loop_alone(tmp_path: Path) -> None
         for k in (1_000, 5_000):
             hits = await index.search(Query(vector, k))
             assert len(hits) == k
+            assert {hit.record.id for hit in hits} <= known
             last = hits[-1]
             assert last.score >= sorted((float(entry.vector @ vector) for entry in there), reverse=True)[k - 1] - 1e-4
     probing.cancel()

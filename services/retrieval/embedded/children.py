@@ -134,8 +134,8 @@ class Searcher:
         self._lost = False
         loop.add_reader(self._socket.fileno(), self._receive)
 
-    async def search(self, query: Query, limit: int) -> Found:
-        """The best `limit` of each segment; `limit` times the number of segments is at most MOST_FOUND.
+    def ask(self, query: Query, limit: int) -> "asyncio.Future[Found]":
+        """Asks for the best `limit` of each segment; `limit` times the number of segments is at most MOST_FOUND.
 
         Raises:
             SearcherLostError: If the process has ended.
@@ -146,7 +146,7 @@ class Searcher:
         self._waiting.append((query, limit, future))
         if not self._asked:
             self._send()
-        return await future
+        return future
 
     async def close(self) -> None:
         """Ends the process; queries that are under way fail."""

@@ -226,7 +226,7 @@ class Database:
         self._opened.close()
 
     def _insert(self, encoder: int, seqs: range, records: Sequence[PictureRecord], vectors: Vectors) -> None:
-        data = np.ascontiguousarray(vectors, dtype="<f4").data.cast("B")
+        data = memoryview(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
         size = len(data) // len(records)
         rows = []
         for place, (seq, record) in enumerate(zip(seqs, records, strict=True)):

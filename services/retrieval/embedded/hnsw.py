@@ -28,7 +28,7 @@ import qdrant_edge as edge
 
 from services.retrieval.embedded.children import DISK_FULL, MANIFEST, MESSAGE_BYTES, HnswOptions, Job
 from services.retrieval.embedded.database import Points, read_points, reader
-from services.retrieval.files import sync_folder
+from services.retrieval.files import replace_file, sync_folder
 from services.retrieval.index import Vector
 from services.retrieval.points import candidates, oversampling
 
@@ -56,9 +56,9 @@ def build(job: Job) -> None:
     connection = reader(Path(job.database))
     for points in read_points(connection, Path(job.database), job.encoder, job.after, job.last):
         for start in range(0, len(points.seqs), _BATCH):
-            part = slice(start, start + _BATCH)
-            batch = _points(Points(points.seqs[part], points.records[part], points.vectors[part]))
-            shard.update(edge.UpdateOperation.upsert_points(batch))
+            batch = slice(start, start + _BATCH)
+            made = _points(Points(points.seqs[batch], points.records[batch], points.vectors[batch]))
+            shard.update(edge.UpdateOperation.upsert_points(made))
         count += len(points.seqs)
     connection.close()
     shard.optimize()
@@ -71,10 +71,7 @@ def build(job: Job) -> None:
                 os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
                 os.fsync(opened.fileno())
     manifest = {"points": count, "config": (target / "shard" / _CONFIG).read_text(), "files": checksums(target)}
-    with (target / MANIFEST).open("w", encoding="utf-8") as written:
-        json.dump(manifest, written)
-        written.flush()
-        os.fsync(written.fileno())
+    replace_file(target / MANIFEST, json.dumps(manifest).encode())
     for folder in [*(path for path in target.rglob("*") if path.is_dir()), target, target.parent]:
         sync_folder(folder)
 

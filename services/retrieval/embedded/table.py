@@ -19,9 +19,9 @@ _TIE = 2e-5
 """Scores that differ by no more may be rounded to the same."""
 _KEPT_RECORDS = 8_192
 _DIGITS = 5
-_COLUMNS: dict[str, Any] = {
-    "seq": np.int64, "hash": np.uint64, "time": np.float64, "format": np.int32, "platform": np.int32,
-    "source": np.int32, "width": np.int32, "height": np.int32, "alive": np.bool_, "key": np.dtype((">u8", 4)),
+_KINDS = {
+    "seq": "<i8", "hash": "<u8", "time": "<f8", "format": "<i4", "platform": "<i4", "source": "<i4", "width": "<i4",
+    "height": "<i4", "alive": "?",
 }  # fmt: skip
 
 Rows = NDArray[np.int64]
@@ -41,9 +41,7 @@ class Table:
         """Rows, the deleted ones too."""
         self.rows: dict[bytes, int] = {}
         """Where each picture is, by the 32 bytes of its id."""
-        self._columns: dict[str, NDArray[Any]] = {
-            name: np.zeros(_FIRST_ROWS, dtype=kind) for name, kind in _COLUMNS.items()
-        }
+        self._columns = _columns(_FIRST_ROWS)
         # Never moved: copying all vectors whenever there is no more room would hold up every search.
         self._chunks: list[Vectors] = []
         self._codes: dict[str, int] = {}
@@ -55,13 +53,10 @@ class Table:
         first, more = self.count, len(records)
         room = len(self._columns["seq"])
         if first + more > room:
-            # New ones, so that a search that runs now keeps the old ones. Not by np.concatenate: it would turn the keys
-            # into the processor's order of bytes.
-            grown: dict[str, NDArray[Any]] = {
-                name: np.zeros(room + max(room, more), dtype=kind) for name, kind in _COLUMNS.items()
-            }
+            # New ones, so that a search that runs now keeps the old ones.
+            grown = _columns(room + max(room, more))
             for name, column in self._columns.items():
-                grown[name][:room] = column
+                grown[name][:first] = column[:first]
             self._columns = grown
         keys = [bytes.fromhex(record.id) for record in records]
         new = {name: column[first : first + more] for name, column in self._columns.items()}
@@ -130,8 +125,8 @@ class Table:
 
     def vector(self, row: int) -> Vector:
         """The vector of a row."""
-        vector: Vector = self._chunks[row // _CHUNK_ROWS][row % _CHUNK_ROWS]
-        return vector
+        found: Vector = self._chunks[row // _CHUNK_ROWS][row % _CHUNK_ROWS]
+        return found
 
     def record(self, row: int) -> PictureRecord:
         """What is known of a row's picture. Those asked for lately are kept: making one takes some microseconds."""
@@ -199,7 +194,7 @@ class Table:
             least = np.partition(scores, len(rows) - query.k)[len(rows) - query.k]
             near = scores >= least - _TIE
             rows, scores = rows[near], scores[near]
-        rounded: NDArray[np.float64] = np.asarray(np.round(scores.astype(np.float64), _DIGITS), dtype=np.float64)
+        rounded: NDArray[np.float64] = np.asarray(np.round(scores.astype(np.float64), _DIGITS), np.float64)
         if query.after != FRONT:
             rows, rounded = self._behind(query, rows, rounded)
         keys = self._columns["key"][rows]
@@ -231,3 +226,8 @@ class Table:
             self._texts.append(text)
             code = self._codes[text] = len(self._texts) - 1
         return code
+
+
+def _columns(rows: int) -> dict[str, NDArray[Any]]:
+    """Empty ones. The key is the picture's id as four numbers, high byte first, so that they sort as ids do."""
+    return {name: np.zeros(rows, kind) for name, kind in _KINDS.items()} | {"key": np.zeros((rows, 4), ">u8")}
