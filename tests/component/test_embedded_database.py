@@ -106,6 +106,19 @@ async def test_a_lost_or_strange_head_is_named(tmp_path: Path) -> None:
     assert (await refusal(store)).reason == "INDEX_DAMAGED"
 
 
+async def test_a_picture_that_seems_to_be_of_another_encoder_is_damage(tmp_path: Path) -> None:
+    catalogue = EmbeddedCatalogue(tmp_path)
+    index = await catalogue.open(ENCODER)
+    await index.add(entries(30))
+    await catalogue.open(EncoderId("other", "1", DIMENSION))
+    await catalogue.close()
+    for other in (2, 65):
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as connection:
+            connection.execute("UPDATE points SET encoder = ? WHERE seq = 7", (other,))
+            connection.commit()
+        assert (await refusal(tmp_path)).reason == "INDEX_DAMAGED"
+
+
 async def test_a_crash_before_the_acknowledgement_leaves_a_store_that_opens(tmp_path: Path) -> None:
     async with opened(tmp_path) as index:
         await index.add(entries(10))

@@ -299,14 +299,16 @@ def read_points(
     Raises:
         FailedPrecondition: If a row is damaged.
     """
-    cursor = connection.execute(
-        "SELECT * FROM points WHERE encoder = ? AND seq > ? AND seq <= ? ORDER BY seq", (encoder, after, last)
-    )
+    # Also those of other encoders: a damaged one might be this one's.
+    cursor = connection.execute("SELECT * FROM points WHERE seq > ? AND seq <= ? ORDER BY seq", (after, last))
     with _damage(path):
         while rows := cursor.fetchmany(_ROWS):
             for row in rows:
                 if row[-1] != _checksum(row[:-2], row[-2]):
                     raise damaged(path, f"the picture of change {row[0]:,} doesn't match its checksum")
+            rows = [row for row in rows if row[1] == encoder]
+            if not rows:
+                continue
             vectors = np.frombuffer(b"".join([row[-2] for row in rows]), "<f4").reshape(len(rows), -1)
             yield Points([row[0] for row in rows], [_record(row) for row in rows], vectors)
 
