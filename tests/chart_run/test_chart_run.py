@@ -94,12 +94,15 @@ def test_a_detection_comes_through_all_services(running: Running) -> None:
     detection = running.client.detect(PICTURES[0], n=3, seed=1)
     assert len(detection.completions) == 3
     assert not detection.degraded, f"missing: {detection.missing}"
-    print(f"\n{detection.consensus!r}, agreement {detection.agreement:.2f}, of {detection.provenance.model.name}", end="")
+    print(
+        f"\n{detection.consensus!r}, agreement {detection.agreement:.2f}, of {detection.provenance.model.name}", end=""
+    )
 
 
 def test_the_http_api_answers(running: Running) -> None:
-    (model,) = running.client.models().models
-    body = {"model": model.name, "messages": [{"role": "user", "content": "What needs attention?"}]}
+    (status,) = running.client.models().models
+    assert status.model is not None
+    body = {"model": status.model.name, "messages": [{"role": "user", "content": "What needs attention?"}]}
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{running.http}/v1/chat/completions", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=120) as response:

@@ -124,6 +124,8 @@ class Podman:
                 claim = own["persistentVolumeClaim"]
                 claim["claimName"] = claim["claimName"].replace("NAME", pod.name)
                 self._volumes.add(claim["claimName"])
+            if "configMap" in own:  # to podman a volume of that name too
+                self._volumes.add(own["configMap"]["name"])
         for own in container["volumeMounts"]:
             own["name"] = renamed.get(own["name"], own["name"])
         self._volumes |= set(renamed.values())
