@@ -116,6 +116,11 @@ class Podman:
         container["ports"] = [
             own | {"hostIP": "127.0.0.1", "hostPort": self._published[own["containerPort"]]} for own in ports
         ]
+        # Kubernetes lets everybody write into an emptyDir; podman gives one in place of /dev/shm to root, and its own
+        # /dev/shm to everybody.
+        shared = {own["name"] for own in container["volumeMounts"] if own["mountPath"] == "/dev/shm"}  # noqa: S108
+        container["volumeMounts"] = [own for own in container["volumeMounts"] if own["name"] not in shared]
+        spec["volumes"] = [own for own in spec["volumes"] if own["name"] not in shared]
         # To podman an emptyDir is a volume of that name, which all Pods would share.
         renamed = {own["name"]: f"{pod.name}-{own['name']}" for own in spec["volumes"] if "emptyDir" in own}
         for own in spec["volumes"]:
