@@ -9,6 +9,8 @@ import typer
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, describe, exit_code, print_json, quiet_grpc
 
 if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
     from axia.evals.run import Outcome
 
 
@@ -107,19 +109,19 @@ def _argument(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _row(log: "EvalLog") -> dict[str, Any]:
+    metrics: dict[str, Any] = {}
+    if log.results and log.results.scores:
+        metrics = {name: own.value for name, own in log.results.scores[0].metrics.items()}
+    return {
+        "task": log.eval.task.rpartition("/")[2], "model": log.eval.model, "status": log.status,
+        "samples": log.results.completed_samples if log.results else 0, "metrics": metrics,
+        "log": log.location, "error": log.error.message if log.error else "",
+    }  # fmt: skip
+
+
 def _print(outcome: "Outcome", out: Path, *, json: bool) -> None:
-    rows = []
-    for log in outcome.logs:
-        metrics = {}
-        if log.results and log.results.scores:
-            metrics = {name: own.value for name, own in log.results.scores[0].metrics.items()}
-        rows.append(
-            {
-                "task": log.eval.task.rpartition("/")[2], "model": log.eval.model, "status": log.status,
-                "samples": log.results.completed_samples if log.results else 0, "metrics": metrics,
-                "log": log.location, "error": log.error.message if log.error else "",
-            }
-        )  # fmt: skip
+    rows = [_row(log) for log in outcome.logs]
     if json:
         print_json({"complete": outcome.complete, "out": str(out), "logs": rows})
         return
@@ -132,7 +134,7 @@ def _print(outcome: "Outcome", out: Path, *, json: bool) -> None:
     for name in ("evaluation", "model", "mean", "interval", "samples", "status"):
         table.add_column(name, justify="right" if name in ("mean", "samples") else "left", overflow="fold")
     for row in rows:
-        metrics: Any = row["metrics"]
+        metrics = row["metrics"]
         mean = metrics.get("mean")
         low, high = metrics.get("lower"), metrics.get("upper")
         interval = "—" if low is None or isnan(low) else f"{low:.2f} to {high:.2f}"

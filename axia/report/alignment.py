@@ -7,7 +7,7 @@ from axia.client import Client
 from axia.evals import published
 from axia.inputs import MisalignmentItem, ModelScores
 from axia.report.collect import Evaluation, Row, Run
-from axia.report.parts import Section, Table, ends, p_text
+from axia.report.parts import Cell, Section, Table, ends, p_text
 from axia.results import ModelComparison
 
 _PER_CALL = 1000
@@ -128,7 +128,7 @@ def comparison_tables(name: str, comparison: ModelComparison) -> list[Table]:
 
 
 def _rates(evaluation: Evaluation) -> Table:
-    rows = []
+    rows: list[list[Cell]] = []
     for run in evaluation.runs:
         total = len(run.rows)
         read = [row for row in run.rows if row.score is not None]

@@ -25,8 +25,8 @@ def radar(percentages: Mapping[str, Mapping[str, float | None]]) -> str:
     """A radar chart of the ten values, 0 to 100; values without a figure break the line."""
     count, parts = len(VALUES), []
     for ring in _RINGS:
-        points = " ".join("{:.1f},{:.1f}".format(*_point(i, count, ring / 100)) for i in range(count))
-        parts.append(f'<polygon points="{points}" class="grid"/>')
+        corners = " ".join("{:.1f},{:.1f}".format(*_point(i, count, ring / 100)) for i in range(count))
+        parts.append(f'<polygon points="{corners}" class="grid"/>')
         parts.append(
             f'<text x="{_CENTRE[0] + 3}" y="{_CENTRE[1] - _RADIUS * ring / 100 - 2:.1f}" class="tick">{ring}</text>'
         )

@@ -178,7 +178,8 @@ def consensus(judge: Judge = "semantic", sentence_rule: Rule = "answer") -> Scor
     """
 
     async def score(state: TaskState, target: Target) -> Score:
-        sentences = [first_sentence(text, sentence_rule) for text in state.store.get(COMPLETIONS, [])]
+        completions: list[str] = state.store.get(COMPLETIONS, [])
+        sentences = [first_sentence(text, sentence_rule) for text in completions]
         reading = await scoring_client().scoring.read_completions(
             sentences, abstain_threshold=0, ground_truth=_truth(state.metadata, judge)
         )
