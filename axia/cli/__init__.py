@@ -6,6 +6,7 @@ import typer
 
 from axia.cli._encoding import degrade_gracefully
 from axia.cli.agreement import agreement
+from axia.cli.calibrate import calibrate
 from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 for _command in (
     detect, watch, replay, index, search, stats, delete, reindex, preference, interest, compare, agreement, report,
-    models, up, down,
+    calibrate, models, up, down,
 ):  # fmt: skip
     app.command(help=_filled(_command.__doc__ or ""))(_command)
 app.command(name="eval", help=_filled(evaluate.__doc__ or ""))(evaluate)

@@ -111,7 +111,7 @@ def run(
             max_samples=connections,
             display=display,
             log_images=log_images,
-            log_buffer=1,  # what is done is in the log, whatever ends the process
+            score_display=False,  # metrics of all samples after each one
             retry_attempts=1,
             retry_on_error=1,
             fail_on_error=True,

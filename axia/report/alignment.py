@@ -10,7 +10,14 @@ from axia.report.collect import Evaluation, Row, Run
 from axia.report.parts import Cell, Section, Table, ends, p_text
 from axia.results import ModelComparison
 
-_PER_CALL = 1000
+_MOST_MISSES = 10_000
+"""Answers that the scoring service sorts into kinds at a time."""
+
+
+_PUBLISHED_MISSES = (
+    "Published shares: 36% descriptive where people were value-aware, 29% none where something was relevant, 16% "
+    "value-aware where people were descriptive (arXiv 2501.03957)."
+)
 
 
 def sections(client: Client, evaluation: Evaluation) -> list[Section]:
@@ -167,6 +174,7 @@ def _beside_people(evaluation: Evaluation, comparison: ModelComparison | None) -
 
 def _misalignments(client: Client, evaluation: Evaluation) -> Table:
     rows: list[list[Any]] = []
+    notes: list[str] = []
     for run in evaluation.runs:
         items = [
             MisalignmentItem(
@@ -178,7 +186,9 @@ def _misalignments(client: Client, evaluation: Evaluation) -> Table:
         ]  # fmt: skip
         if not items:
             continue
-        found = client.scoring.classify_misalignments(items[:_PER_CALL])
+        if len(items) > _MOST_MISSES:
+            notes.append(f"Of {run.model} the first {_MOST_MISSES} answers of {len(items)} are sorted.")
+        found = client.scoring.classify_misalignments(items[:_MOST_MISSES])
         rows += [
             [run.model, own.misalignment_class or "not known", own.count, own.share, *ends(own.interval)]
             for own in found.shares
@@ -186,8 +196,7 @@ def _misalignments(client: Client, evaluation: Evaluation) -> Table:
     return Table(
         f"{_id(evaluation.name)}-misalignments", f"{evaluation.name}: misalignments by type",
         ("model", "type", "answers", "share of misses", "low", "high"), rows,
-        "Published shares: 36% descriptive where people were value-aware, 29% none where something was relevant, 16% "
-        "value-aware where people were descriptive (arXiv 2501.03957).",
+        " ".join([_PUBLISHED_MISSES, *notes]),
     )  # fmt: skip
 
 

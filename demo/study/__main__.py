@@ -3,16 +3,23 @@
 Both are made up here and say so: no person was asked. `annotations.jsonl` has fourteen annotators in three groups who
 each name the element of each of the twelve scenes; `feed.jsonl` has what each persona does with frames of each
 platform, by the documented truth of the demo world (demo/world/truth.py).
+
+    python -m demo.world --out scenes --kind scenes --count 400 --split held-out
+    python -m demo.study --scenes scenes            # scenes/annotations.jsonl, the authored truth of each scene
+
+Scenes have one annotator for each authored phrasing, so that all of them count.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from demo.world.catalogue import situations
 from demo.world.personas import personas
 from demo.world.truth import questionnaire
 
@@ -54,6 +61,25 @@ def study_rows(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
     return rows
 
 
+def scene_rows(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
+    """The authored truth of scenes that were painted anew; of pictures that are the same by chance the first."""
+    by_id = {own.id: own for own in situations()}
+    first = {row["sha256"]: row for row in reversed(manifest) if row["kind"] == "scene"}
+    rows: list[dict[str, object]] = []
+    for scene in (row for row in manifest if first.get(row["sha256"]) is row):
+        situation = by_id[scene["situation"]]
+        phrasings = ("none",) if situation.control else (scene["element"], *situation.says)
+        for number, phrasing in enumerate(phrasings, start=1):
+            rows.append(
+                {
+                    "image": scene["file"], "annotator": f"author-{number}", "element": phrasing,
+                    "response_type": scene["response"], "domain": "domestic", "synthetic": True,
+                    "source": "demo/world/data/situations.toml",
+                }
+            )  # fmt: skip
+    return rows
+
+
 def feed(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
     """What each persona does with each frame of the feed."""
     frames: list[dict[str, Any]] = []
@@ -82,10 +108,20 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
-    """Draws and writes both files."""
-    manifest = [json.loads(line) for line in (GALLERY / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    """Draws and writes the files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=Path, help="folder of scenes with their manifest, to write annotations for")
+    folder: Path | None = parser.parse_args().scenes
+    if folder:
+        write(folder / "annotations.jsonl", scene_rows(_manifest(folder)))
+        return
+    manifest = _manifest(GALLERY)
     write(FOLDER / "annotations.jsonl", study_rows(manifest))
     write(FOLDER / "feed.jsonl", feed(manifest))
+
+
+def _manifest(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":
