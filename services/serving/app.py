@@ -148,7 +148,7 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     offered: Any = RecordingServer(server)
     component.register(offered)
     if settings.reflection:
-        reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], offered)
+        reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], server)
 
     async with contextlib.AsyncExitStack() as stack:
         try:

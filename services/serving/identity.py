@@ -1,4 +1,4 @@
-"""Who calls, and whether they may: keys, tokens and certificates, checked against the table of `access`.
+"""Who calls, and whether they may: keys and tokens, checked against the table of `access`.
 
 A server without a setting for any of them is open, as on a robot that only its own programs reach.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from axia.keys import ROLES
 from services.serving.access import KNOWN, OPEN, RPCS, Access
 from services.serving.audit import AuditLog
 from services.serving.errors import FailedPrecondition, PermissionDenied, ServiceError, Unauthenticated
@@ -29,7 +28,6 @@ AUTHORIZATION = "authorization"
 """Metadata key of the credential: "Bearer" and an API key or a token."""
 
 _KEY = re.compile(r"[0-9a-f]{16}\.[A-Za-z0-9_-]{43}")
-_NAME_PROPERTY = "x509_subject_alternative_name"
 
 
 class Guard:
@@ -38,7 +36,6 @@ class Guard:
     Args:
         keys: The API keys; None takes none.
         tokens: Checks tokens; None takes none.
-        certificate_names: Names of certificates whose owners may call everything, such as the gateway's.
         audit: Gets a line for each decision.
         table: Who may call what, by full method name.
     """
@@ -47,17 +44,14 @@ class Guard:
         self,
         keys: KeyRing | None = None,
         tokens: TokenVerifier | None = None,
-        certificate_names: frozenset[str] = frozenset(),
         audit: AuditLog | None = None,
         table: Mapping[str, Access] = RPCS,
     ) -> None:
         self._keys = keys
         self._tokens = tokens
-        self._certificate_names = certificate_names
         self._audit = audit
         self._table = table
-        self._takes_credentials = keys is not None or tokens is not None
-        self._open = not self._takes_credentials and not certificate_names
+        self._open = keys is None and tokens is None
 
     @classmethod
     def from_settings(cls, settings: ServerSettings, service: str) -> Guard:
@@ -72,7 +66,7 @@ class Guard:
             )  # fmt: skip
             tokens = TokenVerifier(rules, f"{prefix}OIDC_JWKS")
         audit = AuditLog(settings.audit_log, f"{prefix}AUDIT_LOG", service) if settings.audit_log else None
-        return cls(keys, tokens, frozenset(settings.tls_client_names), audit)
+        return cls(keys, tokens, audit)
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -126,15 +120,6 @@ class Guard:
             self._audit.write(method, principal.get(), context.peer(), request)
 
     async def _authenticate(self, context: Context) -> Principal:
-        if self._certificate_names:
-            shown = {name.decode(errors="replace") for name in _names(context)}
-            if known := sorted(shown & self._certificate_names):
-                return Principal(known[0], "certificate", frozenset(ROLES))
-            if not self._takes_credentials:
-                raise Unauthenticated(
-                    "this server answers the gateway alone, by the name in its certificate; call the gateway",
-                    reason="CERTIFICATE_NOT_ALLOWED",
-                )
         credential = _credential(context)
         if self._keys is not None and (self._tokens is None or _KEY.fullmatch(credential)):
             return self._keys.authenticate(credential)
@@ -165,15 +150,6 @@ def check_settings(settings: ServerSettings) -> None:
             f"{prefix}{missing[0]} is missing: tokens need issuer, audience and keys; set all three, or none",
             reason="OIDC_INCOMPLETE",
         )
-    if settings.tls_client_names and settings.tls_client_ca is None:
-        raise FailedPrecondition(
-            f"{prefix}TLS_CLIENT_NAMES needs {prefix}TLS_CLIENT_CA: without it no client shows a certificate",
-            reason="TLS_INCOMPLETE",
-        )
-
-
-def _names(context: Context) -> list[bytes]:
-    return list((context.auth_context() or {}).get(_NAME_PROPERTY, ()))
 
 
 def _credential(context: Context) -> str:

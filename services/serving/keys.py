@@ -35,7 +35,7 @@ class KeyRing:
         self._stamp: _Stamp | None = None
         try:
             self._stamp, self._keys = _stamp(path), _by_id(path)
-        except (KeysError, OSError) as error:
+        except KeysError as error:
             raise FailedPrecondition(f"{setting}: {error}", reason="KEYS_UNREADABLE") from error
 
     def authenticate(self, text: str) -> Principal:
@@ -72,7 +72,7 @@ class KeyRing:
                 return
             self._stamp = stamp
             self._keys = _by_id(self._path)
-        except (KeysError, OSError) as error:
+        except KeysError as error:
             if self._stamp is not None:
                 logger.error("%s: %s; the keys stay as they were", self._setting, error)  # noqa: TRY400 - says it all
             self._stamp = None  # tried again until it can be read
@@ -81,7 +81,10 @@ class KeyRing:
 
 
 def _stamp(path: Path) -> _Stamp:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise KeysError(f"{path} can't be read ({error.strerror}); `axia keys add` makes such a file") from error
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 

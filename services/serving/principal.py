@@ -13,9 +13,9 @@ class Principal:
     """A caller that a server knows."""
 
     name: str
-    """For logs: of the key, the token's subject, or the certificate's name."""
+    """For logs: of the key, or the token's subject."""
     credential: str
-    """What it showed: "key:" and the key's id, "token:" and the issuer, "certificate", or "none"."""
+    """What it showed: "key:" and the key's id, "token:" and the issuer, or "none"."""
     roles: frozenset[Role]
     models: AbstractSet[str] | None = None
     """Names of the models that it may call; None for all."""

@@ -26,24 +26,10 @@ class ServerSettings(BaseSettings):
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all interfaces, as in a container."""
-    insecure: bool = False
-    """Whether this server may listen on another address than the loopback interface's without TLS."""
     port: int = Field(default=0, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one and logs it."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
-    health_port: int = Field(default=0, ge=0, le=65535)
-    """Port for health alone, never encrypted, for probes that have no certificate; 0 for none."""
-    tls_certificate: Path | None = None
-    """PEM file with the server's certificate and those between it and its authority; read again when it changes.
-    Without one, connections are not encrypted."""
-    tls_key: Path | None = None
-    """PEM file with the certificate's private key; read again when it changes."""
-    tls_client_ca: Path | None = None
-    """PEM file with the authorities of clients' certificates; then clients without one are turned away (mutual TLS)."""
-    tls_client_names: Listed = ()
-    """Names in client certificates (subject alternative names) whose owners may call everything without a key, as the
-    gateway may call the services behind it; separated by commas. Without keys and tokens, others may call nothing."""
     keys: Path | None = None
     """File of API keys, which `axia keys` writes; read again when it changes. Without keys and tokens, everybody who
     reaches this server may call everything."""
