@@ -8,11 +8,11 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jwt
 
-from axia.keys import ROLES, Role
+from axia.keys import ROLES
 from services.serving.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
 from services.serving.principal import Principal
 
@@ -131,7 +131,7 @@ class TokenVerifier:
         return self._keys[kid]
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        roles = frozenset(cast("Role", name) for name in _texts(claims, self._rules.roles_claim) or () if name in ROLES)
+        roles = frozenset(name for name in _texts(claims, self._rules.roles_claim) or () if name in ROLES)
         models = _texts(claims, self._rules.models_claim)
         return Principal(
             str(claims["sub"]), f"token:{self._rules.issuer}", roles, None if models is None else frozenset(models)
