@@ -50,8 +50,8 @@ $(VENV)/.axia-none: $(PY) requirements/base.txt
 	touch $@
 
 # What the engine's lock has stays as it is: the whole of dev.txt would replace the torch of a machine with a GPU.
-$(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt requirements/base-dev.txt scripts/dev_only.py
-	$(PY) scripts/dev_only.py $(ENGINE) > $(VENV)/dev-only.txt
+$(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt requirements/base-dev.txt scripts/locks/dev_only.py
+	$(PY) scripts/locks/dev_only.py $(ENGINE) > $(VENV)/dev-only.txt
 	$(PY) -m pip install --quiet --no-deps --require-hashes -r $(VENV)/dev-only.txt
 	touch $@
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"${PYTHON:-.venv/bin/python}" scripts/torch_placeholder.py "$work" > /dev/null
+"${PYTHON:-.venv/bin/python}" scripts/locks/torch_placeholder.py "$work" > /dev/null
 
 common=(--universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
   --no-emit-find-links --quiet)
@@ -19,7 +19,7 @@ lock() {
   local file=requirements/$1.txt extra=$2
   shift 2
   "$uv" pip compile pyproject.toml --extra "$extra" "${common[@]}" --override "$overrides" -o "$file" "$@"
-  "${PYTHON:-.venv/bin/python}" scripts/short_markers.py "$file"
+  "${PYTHON:-.venv/bin/python}" scripts/locks/short_markers.py "$file"
 }
 
 # dev is the widest, so the others follow its versions and one environment can hold them all.

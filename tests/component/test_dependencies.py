@@ -2,7 +2,7 @@
 
 import re
 
-from scripts.dev_only import dev_only
+from scripts.locks.dev_only import dev_only
 from tests.support import processes
 
 CLIENT = {

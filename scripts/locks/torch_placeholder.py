@@ -1,4 +1,4 @@
-"""Writes a wheel of torch's CPU build that holds metadata alone: python scripts/torch_placeholder.py FOLDER
+"""Writes a wheel of torch's CPU build that holds metadata alone: python scripts/locks/torch_placeholder.py FOLDER
 
 Resolving the locks needs to know what torch asks for on every Python and processor, and few indexes carry its CPU
 builds for all of them. The locks don't name torch (`--no-emit-package`): requirements/torch-cpu.txt does.
