@@ -80,6 +80,8 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
                 begun = True
             outcome = _refusal(request.metadata) or self.add(request.image.data, request.metadata)
             if isinstance(outcome, retrieval_pb2.IndexedImage):
+                if outcome.duplicate and request.update_metadata:
+                    self._pictures[outcome.id] = self._pictures[outcome.id]._replace(metadata=request.metadata)
                 yield retrieval_pb2.IndexImagesResponse(tag=request.tag, indexed=outcome)
             else:
                 yield retrieval_pb2.IndexImagesResponse(tag=request.tag, rejected=outcome)
