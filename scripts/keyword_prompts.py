@@ -19,10 +19,10 @@ import numpy as np
 
 from axia.lexicon import load_lexicon
 from services.retrieval.embedded.catalogue import EmbeddedCatalogue
+from services.retrieval.encoder.keyword_prompts import encode_keywords
 from services.retrieval.encoder.openclip import OpenClipEncoder
 from services.retrieval.encoder.protocol import Vectors
 from services.retrieval.index import Entry, PictureRecord, VectorIndex
-from services.retrieval.keyword_prompts import encode_keywords
 from services.retrieval.search import Wanted, share_out
 from services.retrieval.settings import DEMO_ENCODER
 

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -180,6 +181,7 @@ def main() -> None:
     parser.add_argument("--places", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    logging.getLogger("services").setLevel(logging.ERROR)  # each damaged index is a warning
     with tempfile.TemporaryDirectory() as root:
         stores = [
             make(Path(root) / kind.replace(" ", "-"), arguments.pictures, kind) for kind in ("new", "closed once")

@@ -8,8 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from axia.v1 import image_pb2, retrieval_pb2
 from services.retrieval.index import EncoderId, Filter, Hit, IndexStats, PictureRecord
 from services.retrieval.ingest import Acknowledgement, Incoming, Rejected
+from services.retrieval.records import StoredPicture, Update
 from services.retrieval.reindex import Reindex, ReindexState
-from services.retrieval.retriever import StoredPicture, Update
 from services.retrieval.search import DEFAULT_K, Page, Provenance, ValueHits, Wanted
 from services.retrieval.values import Values
 from services.serving.errors import InvalidArgument

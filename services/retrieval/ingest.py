@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from services.retrieval import metrics
 from services.retrieval.checks import check_platform, check_source
+from services.retrieval.encoder.micro_batches import MicroBatcher
 from services.retrieval.encoder.protocol import PreparedPicture
 from services.retrieval.index import Entry, PictureRecord
-from services.retrieval.micro_batches import MicroBatcher
 from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import IdLocks, Space, Spaces

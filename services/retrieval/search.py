@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from services.retrieval import metrics
 from services.retrieval.checks import check_filter, check_id
+from services.retrieval.encoder.keyword_prompts import encode_keywords
+from services.retrieval.encoder.writing_systems import unknown_script
 from services.retrieval.index import FRONT, EncoderId, Filter, Hit, Place, Query, Vector, VectorIndex
-from services.retrieval.keyword_prompts import encode_keywords
 from services.retrieval.lookalikes import distinct
 from services.retrieval.paging import page_place, page_size, page_token
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.spaces import Space, Spaces
 from services.retrieval.values import Values
-from services.retrieval.writing_systems import unknown_script
 from services.serving.errors import NotFound
 from services.serving.limits import check_between, check_text
 

@@ -11,7 +11,8 @@ import grpc
 from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
 from services.retrieval import convert
 from services.retrieval.ingest import Incoming
-from services.retrieval.retriever import DEFAULT_PAGE, Retriever
+from services.retrieval.records import DEFAULT_PAGE
+from services.retrieval.retriever import Retriever
 from services.serving.errors import InvalidArgument
 from services.serving.health import Health
 from services.serving.logs import request_id
@@ -24,6 +25,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
 
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
+        self._records = retriever.records
 
     # The names of the methods below are the contract's.
     # ruff: noqa: N802
@@ -76,7 +78,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.GetImagesRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[retrieval_pb2.GetImagesResponse]:
         """Sends stored pictures."""
-        async with aclosing(self._retriever.pictures(request.ids, with_data=not request.without_data)) as pictures:
+        async with aclosing(self._records.pictures(request.ids, with_data=not request.without_data)) as pictures:
             async for picture in pictures:
                 yield convert.from_stored_picture(picture)
 
@@ -86,7 +88,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         """Lists what is known of pictures."""
         size = request.page_size if request.HasField("page_size") else DEFAULT_PAGE
         return convert.from_records(
-            *await self._retriever.page(convert.to_filter(request.filter), size, request.page_token)
+            *await self._records.page(convert.to_filter(request.filter), size, request.page_token)
         )
 
     async def UpdateImages(
@@ -94,14 +96,14 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_pb2.UpdateImagesResponse:
         """Replaces what is known of pictures."""
         updates = [convert.to_update(*pair) for pair in enumerate(request.updates)]
-        updated = await self._retriever.update(updates)
+        updated = await self._records.update(updates)
         return retrieval_pb2.UpdateImagesResponse(updated=updated, not_found=len(updates) - updated)
 
     async def PurgeImages(
         self, request: retrieval_pb2.PurgeImagesRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> retrieval_pb2.PurgeImagesResponse:
         """Leaves nothing of what was deleted."""
-        swept = await self._retriever.purge()
+        swept = await self._records.purge()
         return retrieval_pb2.PurgeImagesResponse(orphans=swept.orphans, without_bytes=swept.without_bytes)
 
     async def DeleteImages(
@@ -109,9 +111,9 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_pb2.DeleteImagesResponse:
         """Deletes pictures."""
         if request.HasField("filter"):
-            deleted, not_found = await self._retriever.delete_passing(request.ids, convert.to_filter(request.filter)), 0
+            deleted, not_found = await self._records.delete_passing(request.ids, convert.to_filter(request.filter)), 0
         else:
-            deleted, not_found = await self._retriever.delete(request.ids)
+            deleted, not_found = await self._records.delete(request.ids)
         return retrieval_pb2.DeleteImagesResponse(deleted=deleted, not_found=not_found)
 
     async def GetStats(

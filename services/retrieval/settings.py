@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.retrieval.encoder.keyword_prompts import PLACE
 from services.retrieval.encoder.protocol import DEMO_ENCODER
-from services.retrieval.keyword_prompts import PLACE
 from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 

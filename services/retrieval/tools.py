@@ -12,15 +12,16 @@ sync URL         brings what changed in the embedded database since the last tim
 import argparse
 import contextlib
 import json
-import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from services.retrieval.embedded import maintenance
-from services.retrieval.embedded.database import FILE, Database, read_deletions, read_points, read_state, reader
+from services.retrieval.embedded.database import FILE, Database
+from services.retrieval.embedded.rows import read_deletions, read_points, read_state, reader
 from services.retrieval.files import replace_file
-from services.retrieval.index import Entry, Filter, IndexCatalogue
+from services.retrieval.index import EncoderId, Entry, Filter, IndexCatalogue
 from services.retrieval.pictures.protocol import PictureStore
 from services.serving.errors import FailedPrecondition
 
@@ -53,23 +54,24 @@ async def export_index(catalogue: IndexCatalogue, file: Path) -> int:
     if encoder is None:
         raise FailedPrecondition("nothing is indexed here yet", reason="NO_INDEX")
     maintenance.check_new(file)
-    index = await catalogue.open(encoder)
-    folder = file.with_name(file.name + ".exporting")
-    with contextlib.closing(Database(folder)) as database:
-        number = database.number(encoder)
-        database.switch(number)
-        after, more = "", True
-        while more:
-            records, after = await index.page(Filter(), after, _PAGE)
-            vectors = await index.vectors([record.id for record in records])
-            there = [(record, vector) for record, vector in zip(records, vectors, strict=True) if vector is not None]
-            if there:
-                database.insert(number, [record for record, _ in there], np.stack([vector for _, vector in there]))
-            more = bool(after)
-        count = database.state.points
-    await index.close()
-    maintenance.backup(folder / FILE, file)
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as folder:
+        with contextlib.closing(Database(Path(folder))) as database:
+            number = database.number(encoder)
+            database.switch(number)
+            index = await catalogue.open(encoder)
+            after, more = "", True
+            while more:
+                records, after = await index.page(Filter(), after, _PAGE)
+                vectors = await index.vectors([record.id for record in records])
+                there = [
+                    (record, vector) for record, vector in zip(records, vectors, strict=True) if vector is not None
+                ]
+                if there:
+                    database.insert(number, [record for record, _ in there], np.stack([vector for _, vector in there]))
+                more = bool(after)
+            count = database.state.points
+            await index.close()
+        maintenance.backup(Path(folder) / FILE, file)
     return count
 
 
@@ -83,12 +85,7 @@ async def import_index(catalogue: IndexCatalogue, file: Path) -> tuple[int, int]
     with contextlib.closing(reader(file)) as source:
         _, number, encoders = read_state(source, file)
         encoder, current = encoders[number], await catalogue.current()
-        if current not in {None, encoder}:
-            raise FailedPrecondition(
-                f"the file is of the encoder {encoder.name} {encoder.revision}, and the index here of {current.name} "
-                f"{current.revision}; re-index one of them first",
-                reason="ENCODER_CHANGED",
-            )
+        _check_encoder(encoder, current)
         index = await catalogue.open(encoder)
         new = count = 0
         for points in read_points(source, file, number):
@@ -99,6 +96,15 @@ async def import_index(catalogue: IndexCatalogue, file: Path) -> tuple[int, int]
             await catalogue.switch(encoder)
         await index.close()
     return new, count
+
+
+def _check_encoder(encoder: EncoderId, current: EncoderId | None) -> None:
+    if current is not None and current != encoder:
+        raise FailedPrecondition(
+            f"these vectors are of the encoder {encoder.name} {encoder.revision}, and the index that they are for is "
+            f"of {current.name} {current.revision}; re-index one of them first",
+            reason="ENCODER_CHANGED",
+        )
 
 
 class Progress:
@@ -140,6 +146,9 @@ async def sync(
         name: Of that store, for the file that remembers how far it was brought.
         here: The pictures of the database; None leaves bytes alone.
         there: Where their copies belong.
+
+    Raises:
+        FailedPrecondition: If nothing is indexed, or the server's current index is of another encoder.
     """
     path = folder / FILE
     with contextlib.closing(reader(path)) as source:
@@ -148,6 +157,8 @@ async def sync(
             raise FailedPrecondition("nothing is indexed here yet", reason="NO_INDEX")
         progress = Progress(folder / f"sync-{name}.json", state.store)
         begin = progress.read()
+        current = await server.current()
+        _check_encoder(encoders[number], current)
         index = await server.open(encoders[number])
         came = went = 0
         for deletions in read_deletions(source, number, begin, state.seq):
@@ -164,6 +175,7 @@ async def sync(
             came += len(points.seqs)
             progress.write(points.seqs[-1])
         progress.write(state.seq)
-        if await server.current() is None:
+        if current is None:
             await server.switch(encoders[number])
+        await index.close()
     return came, went

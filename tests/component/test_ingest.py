@@ -188,7 +188,7 @@ async def test_a_deletion_of_a_picture_that_is_being_taken_in_comes_after_it(par
     encoder.may_encode.clear()
     taking = asyncio.create_task(take_in(parts, [small(1)]))
     await eventually(lambda: encoder.waiting == 1)
-    deleting = asyncio.create_task(parts.retriever.delete([sha256(small(1)), sha256(small(2))]))
+    deleting = asyncio.create_task(parts.retriever.records.delete([sha256(small(1)), sha256(small(2))]))
     await asyncio.sleep(0.01)
     assert not deleting.done()
     encoder.may_encode.set()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from axia.lexicon import DATA
 from services.retrieval import convert
-from services.retrieval.keyword_prompts import encode_keywords
+from services.retrieval.encoder.keyword_prompts import encode_keywords
 from services.retrieval.search import ValueHits, Wanted
 from services.retrieval.settings import RetrievalSettings
 from tests.support.retrieval import Parts, sha256, small, started, take_in

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.retrieval.embedded.database import FILE, read_state, reader
+from services.retrieval.embedded.database import FILE
+from services.retrieval.embedded.rows import read_state, reader
 from services.retrieval.encoder.openclip import DEMO_ENCODER, OpenClipEncoder
 from services.retrieval.index import Entry
 from services.retrieval.reindex import Reindex, ReindexState, parse_spec
@@ -140,8 +141,8 @@ async def test_pictures_added_and_deleted_meanwhile_are_right_in_the_new_index(p
     job = parts.retriever.reindexer.start(TWO)
     await encoding(parts)
     await take_in(parts, [small(seed) for seed in range(50, 120)])
-    await parts.retriever.delete([sha256(small(seed)) for seed in (0, 49, 50)])
-    await parts.retriever.delete([sha256(small(1))])
+    await parts.retriever.records.delete([sha256(small(seed)) for seed in (0, 49, 50)])
+    await parts.retriever.records.delete([sha256(small(1))])
     await take_in(parts, [small(1)], platform="again")
     parts.encoders[TWO].may_encode.set()
     job = await ended(parts, job)
@@ -156,7 +157,7 @@ async def test_pictures_deleted_meanwhile_do_not_count_as_done(parts: Parts) -> 
     withhold(parts)
     job = parts.retriever.reindexer.start(TWO)
     await encoding(parts)
-    await parts.retriever.delete([sha256(small(seed)) for seed in range(3)])
+    await parts.retriever.records.delete([sha256(small(seed)) for seed in range(3)])
     parts.encoders[TWO].may_encode.set()
     job = await ended(parts, job)
     assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 47, 47)
@@ -351,7 +352,7 @@ async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_in
     assert "1 of the 150 pictures read so far (150 in all) are not in the picture store" in job.error
     assert "1 of the 150 pictures read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
     # Those that are lost for good are deleted, as the message says.
-    await parts.retriever.delete([sha256(small(7)), sha256(small(149))])
+    await parts.retriever.records.delete([sha256(small(7)), sha256(small(149))])
     assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
 
 
@@ -372,7 +373,7 @@ async def test_a_lost_picture_that_is_sent_again_meanwhile_is_not_left_out(
     withhold(parts)
     job = parts.retriever.reindexer.start(TWO)
     await encoding(parts)  # the first batch, without the lost one
-    await parts.retriever.delete([sha256(small(7))])
+    await parts.retriever.records.delete([sha256(small(7))])
     await take_in(parts, [small(7)])
     parts.encoders[TWO].may_encode.set()
     assert (await ended(parts, job)).state is ReindexState.SUCCEEDED

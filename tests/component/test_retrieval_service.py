@@ -314,6 +314,69 @@ async def test_deleted_pictures_are_found_no_more(filled: Stub) -> None:
     assert not got.HasField("image")
 
 
+async def listed(stub: Stub, **fields: Any) -> list[retrieval_pb2.ListedImage]:
+    """Every picture that passes, page by page."""
+    images: list[retrieval_pb2.ListedImage] = []
+    token = ""
+    while True:
+        page = await stub.ListImages(retrieval_pb2.ListImagesRequest(page_size=7, page_token=token, **fields))
+        assert len(page.images) <= 7
+        images += page.images
+        token = page.next_page_token
+        if not token:
+            return images
+
+
+async def test_pictures_are_listed_once_with_what_is_known_of_them(filled: Stub) -> None:
+    images = await listed(filled)
+    assert sorted(image.id for image in images) == sorted(IDS)
+    for image in images:
+        assert image.metadata == metadata(IDS.index(image.id))
+        assert (image.info.width, image.info.height, image.info.format) == (16, 16, "PNG")
+        assert len(image.perceptual_hash) == 16
+    some = await listed(filled, filter=retrieval_pb2.SearchFilter(platforms=["youtube"]))
+    assert sorted(image.id for image in some) == sorted(IDS[1::3])
+
+
+async def test_what_is_known_of_a_picture_is_replaced(filled: Stub) -> None:
+    told = retrieval_pb2.ImageMetadata(platform="instagram", source="told again")
+    update = retrieval_pb2.UpdateImagesRequest(
+        updates=[retrieval_pb2.ImageUpdate(id=picture_id, metadata=told) for picture_id in (IDS[4], "0" * 64)]
+    )
+    response = await filled.UpdateImages(update)
+    assert (response.updated, response.not_found) == (1, 1)
+    (image,) = await listed(filled, filter=retrieval_pb2.SearchFilter(platforms=["instagram"]))
+    assert (image.id, image.metadata) == (IDS[4], told)
+    found = await filled.SearchByText(retrieval_pb2.SearchByTextRequest(query=IDS[4], k=1))
+    assert found.hits[0].metadata == told
+
+
+async def test_all_that_pass_a_filter_are_deleted(filled: Stub, parts: Parts) -> None:
+    response = await filled.DeleteImages(
+        retrieval_pb2.DeleteImagesRequest(filter=retrieval_pb2.SearchFilter(platforms=["tiktok"]))
+    )
+    assert (response.deleted, response.not_found) == (10, 0)
+    left = [picture_id for number, picture_id in enumerate(IDS) if number % 3]
+    assert sorted(image.id for image in await listed(filled)) == sorted(left)
+    assert [await parts.pictures.get(picture_id) is None for picture_id in IDS[:4]] == [True, False, False, True]
+
+
+async def test_a_purge_removes_bytes_that_no_picture_has(filled: Stub, parts: Parts) -> None:
+    other = photograph(99, (16, 16), "PNG")
+    await parts.pictures.put(hashlib.sha256(other).hexdigest(), other)
+    await parts.pictures.delete([IDS[0]])
+    response = await filled.PurgeImages(retrieval_pb2.PurgeImagesRequest())
+    assert (response.orphans, response.without_bytes) == (1, 1)
+    assert await parts.pictures.get(hashlib.sha256(other).hexdigest()) is None
+
+
+async def test_pictures_are_described_without_their_bytes(filled: Stub) -> None:
+    request = retrieval_pb2.GetImagesRequest(ids=[IDS[2], "0" * 64], without_data=True)
+    there, missing = [response async for response in filled.GetImages(request)]
+    assert (there.id, there.HasField("image"), there.metadata) == (IDS[2], False, metadata(2))
+    assert not missing.HasField("metadata")
+
+
 async def test_stats_count_by_platform(filled: Stub) -> None:
     stats = await filled.GetStats(retrieval_pb2.GetStatsRequest())
     assert (stats.images, stats.store, stats.building) == (30, "qdrant-edge", False)
@@ -408,6 +471,20 @@ TEXT = {"query": "beach"}
         ("SearchByValue", {"value": "power", "keywords": ["beach"]}, "keywords[0]"),
         ("SearchByValue", {"value": "power", "k": 101}, "k"),
         ("SearchByValue", {"value": "power", "score_threshold": math.inf}, "score_threshold"),
+        ("ListImages", {"page_size": 0}, "page_size"),
+        ("ListImages", {"page_size": 1001}, "page_size"),
+        ("ListImages", {"page_token": "x"}, "page_token"),
+        ("ListImages", {"filter": {"platforms": ["TikTok"]}}, "filter.platforms[0]"),
+        ("UpdateImages", {}, "updates"),
+        ("UpdateImages", {"updates": [{"id": "x"}]}, "updates[0].id"),
+        (
+            "UpdateImages",
+            {"updates": [{"id": "0" * 64, "metadata": {"platform": "A"}}]},
+            "updates[0].metadata.platform",
+        ),
+        ("UpdateImages", {"updates": [{"id": "0" * 64}] * 2}, "updates[1].id"),
+        ("DeleteImages", {"filter": {}}, "filter"),
+        ("DeleteImages", {"filter": {"platforms": ["tiktok"]}, "ids": ["0" * 64]}, "ids"),
         ("GetImages", {}, "ids"),
         ("GetImages", {"ids": ["0" * 64, "../../etc/passwd"]}, "ids[1]"),
         ("GetImages", {"ids": ["0" * 64] * 1001}, "ids"),

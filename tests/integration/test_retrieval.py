@@ -186,7 +186,11 @@ def test_no_kill_loses_or_doubles_a_picture_that_was_acknowledged(tmp_path: Path
         with grpc.insecure_channel(server.address) as channel:
             assert found(Stub(channel)) == sorted(sender.files)
             stats = Stub(channel).GetStats(retrieval_pb2.GetStatsRequest())
+            purged = Stub(channel).PurgeImages(retrieval_pb2.PurgeImagesRequest(), timeout=120)
         assert stats.images == count
+        assert purged.without_bytes == 0
+        stored = (path.name for path in (tmp_path / "data" / "pictures").rglob("*") if path.is_file())
+        assert sorted(stored) == sorted(sender.files)
         starts = [
             float(record["message"].split()[2])
             for record in server.log_records()

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.retrieval.embedded.children import HnswOptions
-from services.retrieval.embedded.database import Database, read_points, reader
+from services.retrieval.embedded.database import Database
 from services.retrieval.embedded.earlier import migrate
 from services.retrieval.embedded.errors import translated
 from services.retrieval.embedded.index import EmbeddedIndex
+from services.retrieval.embedded.rows import read_points, reader
 from services.retrieval.embedded.segments import SegmentOptions, remove_others
 from services.retrieval.embedded.table import Table
 from services.retrieval.index import EncoderId

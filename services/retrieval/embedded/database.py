@@ -13,15 +13,14 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.retrieval.embedded.errors import damaged, is_damage
+from services.retrieval.embedded.errors import damaged
 from services.retrieval.embedded.head import Acknowledged, Head
+from services.retrieval.embedded.rows import checksum, damage_named, read_state
 from services.retrieval.files import sync_folder
 from services.retrieval.index import EncoderId, PictureRecord, Vectors
 from services.serving.errors import FailedPrecondition, Unavailable
@@ -44,14 +43,6 @@ _SCHEMA = (
     "CREATE TABLE deletions (seq INTEGER PRIMARY KEY, encoder INTEGER NOT NULL, id BLOB NOT NULL)",
     f"PRAGMA user_version = {FORMAT}",
 )
-
-
-class Points(NamedTuple):
-    """Pictures by one encoder, in the order of their numbers."""
-
-    seqs: list[int]
-    records: list[PictureRecord]
-    vectors: Vectors
 
 
 class Database:
@@ -82,7 +73,7 @@ class Database:
                 os.link(log, kept)
             self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             opened.callback(self._connection.close)
-            with _damage(self.path):
+            with damage_named(self.path):
                 self._open(accept=accept)
             kept.unlink(missing_ok=True)
             self._opened = opened.pop_all()
@@ -173,7 +164,7 @@ class Database:
         number = max(self.encoders, default=0) + 1
         row = (number, encoder.name, encoder.revision, encoder.dimension)
         with self._transaction():
-            self._connection.execute("INSERT INTO encoders VALUES (?, ?, ?, ?, ?)", (*row, _checksum(row)))
+            self._connection.execute("INSERT INTO encoders VALUES (?, ?, ?, ?, ?)", (*row, checksum(row)))
             self._write_state(self.state._replace(seq=self.state.seq + 1))
         self.encoders[number] = encoder
         return number
@@ -236,12 +227,12 @@ class Database:
                 record.perceptual_hash, record.platform, time, record.source,
             )  # fmt: skip
             vector = data[place * size : (place + 1) * size]
-            rows.append((*row, vector, _checksum(row, vector)))
+            rows.append((*row, vector, checksum(row, vector)))
         self._connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _write_state(self, state: Acknowledged) -> None:
         row = (1, *state, self._current)
-        self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)", (*row, _checksum(row)))
+        self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
         self.state = state
 
     @contextlib.contextmanager
@@ -266,78 +257,6 @@ class Database:
         self._failed = True  # what is committed and not acknowledged is in the database, and not in memory
         self._head.write(self.state)
         self._failed = False
-
-
-def reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, beside whoever writes."""
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-    )
-
-
-def read_state(connection: sqlite3.Connection, path: Path) -> tuple[Acknowledged, int, dict[int, EncoderId]]:
-    """What the database says of itself: its last change, the number of the current encoder, and the encoders.
-
-    Raises:
-        FailedPrecondition: If one of these rows is damaged.
-    """
-    rows = connection.execute("SELECT * FROM state").fetchall()
-    encoders = connection.execute("SELECT * FROM encoders ORDER BY number").fetchall()
-    if len(rows) != 1 or any(row[-1] != _checksum(row[:-1]) for row in (*rows, *encoders)):
-        raise damaged(path, "the rows that describe it can't be read")
-    _, store, seq, points, current, _ = rows[0]
-    if current and current not in {row[0] for row in encoders}:
-        raise damaged(path, "the current encoder is missing")
-    return Acknowledged(store, seq, points), current, {row[0]: EncoderId(*row[1:4]) for row in encoders}
-
-
-def read_points(
-    connection: sqlite3.Connection, path: Path, encoder: int, after: int = 0, last: int = (1 << 63) - 1
-) -> Iterator[Points]:
-    """The pictures of an encoder with numbers above `after` up to `last`, some hundred at a time.
-
-    Raises:
-        FailedPrecondition: If a row is damaged.
-    """
-    # Also those of other encoders: a damaged one might be this one's.
-    cursor = connection.execute("SELECT * FROM points WHERE seq > ? AND seq <= ? ORDER BY seq", (after, last))
-    with _damage(path):
-        while rows := cursor.fetchmany(_ROWS):
-            for row in rows:
-                if row[-1] != _checksum(row[:-2], row[-2]):
-                    raise damaged(path, f"the picture of change {row[0]:,} doesn't match its checksum")
-            rows = [row for row in rows if row[1] == encoder]
-            if not rows:
-                continue
-            vectors = np.frombuffer(b"".join([row[-2] for row in rows]), "<f4").reshape(len(rows), -1)
-            yield Points([row[0] for row in rows], [_record(row) for row in rows], vectors)
-
-
-def read_deletions(connection: sqlite3.Connection, encoder: int, after: int, last: int) -> Iterator[list[str]]:
-    """The ids of pictures of an encoder that were deleted above `after` up to `last`, some hundred at a time."""
-    cursor = connection.execute(
-        "SELECT id FROM deletions WHERE encoder = ? AND seq > ? AND seq <= ? ORDER BY seq", (encoder, after, last)
-    )
-    while rows := cursor.fetchmany(_ROWS):
-        yield [row[0].hex() for row in rows]
-
-
-def _record(row: Sequence[Any]) -> PictureRecord:
-    return PictureRecord(row[2].hex(), *row[3:10])
-
-
-def _checksum(row: Sequence[Any], vector: bytes | memoryview = b"") -> int:
-    return zlib.crc32(vector, zlib.crc32(repr(tuple(row)).encode("utf-8", "surrogatepass")))
-
-
-@contextlib.contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:  # values of other types and sizes
-        if isinstance(error, sqlite3.Error) and not is_damage(error):
-            raise
-        raise damaged(path, str(error)) from error
 
 
 def lock(folder: Path) -> int:

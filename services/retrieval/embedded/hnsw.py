@@ -27,7 +27,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from services.retrieval.embedded.children import DISK_FULL, MANIFEST, MESSAGE_BYTES, HnswOptions, Job
-from services.retrieval.embedded.database import Points, read_points, reader
+from services.retrieval.embedded.rows import Points, read_points, reader
 from services.retrieval.files import replace_file, sync_folder
 from services.retrieval.index import Vector
 from services.retrieval.points import candidates, oversampling
@@ -37,9 +37,10 @@ _CONFIG = "edge_config.json"
 _BATCH = 256
 _NICENESS = 15
 _PR_SET_PDEATHSIG = 1
-_FULL_SCAN_KB = 10_000
-"""Below this size of the points that pass a filter, they are compared one by one instead of by the graph: 5,000 of 512
-dimensions in half a millisecond."""
+_FULL_SCAN_KB = 16_000
+"""Below this size of the points that pass a filter, they are compared one by one instead of by the graph: 8,000 of 512
+dimensions in a millisecond. Of 50,191 vectors the graph found 98 to 99.5% of the five nearest where 10% passed, and all
+where 15% or more did."""
 _UNLIMITED_KB = 1 << 40
 
 

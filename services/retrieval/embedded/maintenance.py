@@ -4,8 +4,9 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from services.retrieval.embedded.database import FILE, HEAD, Database, read_points, read_state, reader
+from services.retrieval.embedded.database import FILE, LOCK, Database
 from services.retrieval.embedded.errors import damaged
+from services.retrieval.embedded.rows import read_points, read_state, reader
 from services.serving.errors import FailedPrecondition
 
 
@@ -73,13 +74,14 @@ def restore(source: Path, folder: Path) -> int:
     """Makes a database of a backup; returns how many vectors it has.
 
     Raises:
-        FailedPrecondition: If there is a database already, or the backup is damaged.
+        FailedPrecondition: If the folder isn't empty, or the backup is damaged.
     """
-    if (folder / FILE).exists():
-        raise FailedPrecondition(
-            f"there is a database in {folder} already; move that folder away, then restore again", reason="INDEX_EXISTS"
-        )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / HEAD).unlink(missing_ok=True)
+    # What is left of another database, its log or an HNSW index, would be taken for this one's.
+    if left := sorted(path.name for path in folder.iterdir() if path.name != LOCK):
+        raise FailedPrecondition(
+            f"{folder} holds {left[0]!r}, of this or another database; move that folder away, then restore again",
+            reason="INDEX_EXISTS",
+        )
     backup(source, folder / FILE)
     return accept(folder)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.retrieval.encoder.micro_batches import MicroBatcher, queue_full
 from services.retrieval.encoder.openclip_model import Device, Dtype, OpenClipModel, Pixels
 from services.retrieval.encoder.protocol import DEMO_ENCODER, PreparedPicture
 from services.retrieval.index import EncoderId, Vector, Vectors
-from services.retrieval.micro_batches import MicroBatcher, queue_full
 from services.serving.errors import Unavailable
 from services.serving.images.reading import PictureLimits, decode, read_header
 

@@ -12,10 +12,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from retrieval import Parts, small, take_in
 from services.retrieval.index_edge import EdgeCatalogue
 
 from services.retrieval.retriever import Retriever
-from tests.support.retrieval import Parts, small, take_in
 
 PICTURES = 215
 DELETED = (3, 4, 5, 150, 208, 210)

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.retrieval.micro_batches import MicroBatcher
+from services.retrieval.encoder.micro_batches import MicroBatcher
 from services.serving.errors import Unavailable
 
 NEVER_S = 3600.0
