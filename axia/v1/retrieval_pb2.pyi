@@ -1107,7 +1107,8 @@ class StartReindexRequest(google.protobuf.message.Message):
     ENCODER_FIELD_NUMBER: builtins.int
     encoder: builtins.str
     """The encoder: an open_clip architecture and its pretrained tag as "ViT-B-32/laion2b_s34b_b79k", or "local-dir:" and a
-    folder that the server can read.
+    folder that the server can read. "?fit=pad" or "?fit=tiles" after it: what the encoder sees of an image that isn't
+    square is all of it with bars, or several squares whose vectors are averaged, and not its middle square alone.
     """
     def __init__(
         self,

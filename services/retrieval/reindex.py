@@ -20,6 +20,7 @@ from enum import Enum
 
 from services.retrieval import metrics
 from services.retrieval.encoder.protocol import Encoder
+from services.retrieval.encoder.views import FIT, split_fit
 from services.retrieval.index import EncoderId, IndexCatalogue, VectorIndex
 from services.retrieval.pictures.protocol import PictureStore
 from services.retrieval.reencoding import BATCH, Progress, Reencoding
@@ -293,17 +294,22 @@ def parse_spec(spec: str) -> EncoderId:
     """Reads how an encoder is named; its dimension isn't known before it is loaded.
 
     Raises:
-        InvalidArgument: About `encoder`, if it has neither of the two forms.
+        InvalidArgument: About `encoder`, if it has neither of the two forms, or a fit that doesn't exist.
     """
+    try:
+        spec, fit = split_fit(spec)
+    except ValueError as error:
+        raise InvalidArgument("encoder", str(error), reason="ENCODER_NAME") from error
+    suffix = "" if fit == "crop" else f"{FIT}{fit}"
     if len(spec) <= _MAX_SPEC_CHARS and spec.isprintable():
         if spec.startswith(LOCAL):
             folder = spec.removeprefix(LOCAL).rstrip("/")
             if folder:
-                return EncoderId(folder.rpartition("/")[2], "", 0)
+                return EncoderId(folder.rpartition("/")[2], suffix, 0)
         else:
             name, _, revision = spec.partition("/")
             if name.strip() and revision.strip():
-                return EncoderId(name, revision, 0)
+                return EncoderId(name, f"{revision}{suffix}", 0)
     raise InvalidArgument(
         "encoder",
         'must be an open_clip architecture and its pretrained tag, such as "ViT-B-32/laion2b_s34b_b79k", or '

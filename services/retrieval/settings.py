@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.retrieval.encoder.keyword_prompts import PLACE
 from services.retrieval.encoder.protocol import DEMO_ENCODER
+from services.retrieval.encoder.views import split_fit
 from services.serving.environment import Listed
 from services.serving.settings import ServerSettings
 
@@ -26,7 +27,9 @@ class RetrievalSettings(ServerSettings):
 
     encoder: str = Field(default=DEMO_ENCODER, min_length=1)
     """An open_clip architecture and its pretrained tag such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a
-    folder; the demo CLIP if unset. What was indexed with another encoder has to be indexed again, by StartReindex."""
+    folder; the demo CLIP if unset. "?fit=pad" or "?fit=tiles" after it makes the encoder see all of a wide or tall
+    image, not its middle square alone. What was indexed with another encoder, or another fit, has to be indexed again,
+    by StartReindex."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the encoder is computed; auto takes CUDA where there is some."""
     encoder_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -99,6 +102,12 @@ class RetrievalSettings(ServerSettings):
     def picture_url(self) -> str:
         """Where pictures are kept."""
         return self.pictures or str(self.data / "pictures")
+
+    @field_validator("encoder")
+    @classmethod
+    def _the_fit_exists(cls, encoder: str) -> str:
+        split_fit(encoder)
+        return encoder
 
     @field_validator("keyword_prompts")
     @classmethod

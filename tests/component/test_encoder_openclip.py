@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import copy
+import dataclasses
 import gc
 import hashlib
 import io
@@ -420,3 +421,41 @@ def test_a_very_narrow_picture_is_refused_before_it_is_enlarged(size: tuple[int,
     with pytest.raises(InvalidArgument) as caught:
         _prepare(None, file.getvalue(), DEFAULT_LIMITS, "image.data")  # type: ignore[arg-type]
     assert caught.value.reason == "IMAGE_TOO_NARROW"
+
+
+async def test_tiles_have_the_mean_of_their_vectors_and_find_what_the_middle_does_not_show(encoder: Encoder) -> None:
+    left, middle, right = (Image.open(io.BytesIO(photograph(seed, (112, 112), "PNG"))) for seed in (1, 2, 3))
+    wide = Image.new("RGB", (336, 112))
+    for place, part in enumerate((left, middle, right)):
+        wide.paste(part, (112 * place, 0))
+    files = []
+    for image in (wide, left, middle, right):
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        files.append(file.getvalue())
+    parts = await encoder.encode_pictures([await encoder.prepare(file) for file in files[1:]])
+    tiled = OpenClipEncoder(f"{DEMO_ENCODER}?fit=tiles", dtype="float32", threads=1)
+    await tiled.start()
+    try:
+        vectors = await tiled.encode_pictures([await tiled.prepare(file) for file in files])
+        assert tiled.id == dataclasses.replace(encoder.id, revision=f"{encoder.id.revision}?fit=tiles")
+    finally:
+        await tiled.close()
+    mean = parts.mean(0)
+    np.testing.assert_allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-5)
+    np.testing.assert_allclose(vectors[1:], parts, atol=1e-5)
+    (cropped,) = await encoder.encode_pictures([await encoder.prepare(files[0])])
+    np.testing.assert_allclose(cropped, parts[1], atol=1e-5)
+
+
+async def test_padding_sees_the_whole_picture() -> None:
+    padded = OpenClipEncoder(f"{DEMO_ENCODER}?fit=pad", dtype="float32", threads=1)
+    await padded.start()
+    try:
+        prepared = await padded.prepare(photograph(1, (300, 100), "PNG"))
+        (view,) = prepared.pixels
+        bar = view[0, 0]
+        assert (view[: len(view) // 4] == bar).all()
+        assert not (view[len(view) // 2] == bar).all()
+    finally:
+        await padded.close()

@@ -35,7 +35,8 @@ class OpenClipEncoder:
 
     Args:
         spec: "architecture/pretrained tag" such as ``ViT-B-32/laion2b_s34b_b79k``, which open_clip fetches from a hub;
-            "local-dir:" and a folder; or "architecture/" for random weights of a fixed seed, for benchmarks.
+            "local-dir:" and a folder; or "architecture/" for random weights of a fixed seed, for benchmarks. With
+            "?fit=pad" or "?fit=tiles" after it, more than the middle of a wide or tall picture is encoded; see `views`.
         device: Where it is computed; auto takes CUDA where there is some.
         dtype: Number format; auto takes bfloat16 where it is faster on this machine and the vectors stay the same (a
             cosine to float32's of 0.999 at least).
@@ -178,7 +179,7 @@ class OpenClipEncoder:
 
         model = OpenClipModel(self._spec, self._device, self._threads)
         noise = np.random.default_rng(0)
-        side = model.prepare(_picture(noise, 64)).shape[0]
+        side = model.prepare(_picture(noise, 64)).shape[1]
         pictures = [model.prepare(_picture(noise, side)) for _ in range(len(_WARM_UP_TEXTS))]
         model.choose_dtype(self._dtype, pictures, _WARM_UP_TEXTS)
         model.encode_pictures(pictures)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from services.retrieval.encoder.views import FIT, split_fit, views
 from services.retrieval.index import EncoderId, Vectors
 from services.serving.errors import FailedPrecondition
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 Pixels = NDArray[np.uint8]
-"""Shape (height, width, 3): a picture at the model's size, not normalised yet."""
+"""Shape (views, height, width, 3): what is encoded of a picture, at the model's size, not normalised yet."""
 
 LOCAL = "local-dir:"
 """Before the folder of a local model: open_clip_config.json and weights beside it."""
@@ -64,10 +65,15 @@ class OpenClipModel:
             torch.set_num_threads(threads)
         self.device = torch.device(_device(device))
         self.dtype: Literal["float32", "bfloat16"] = "float32"
+        spec, self._fit = split_fit(spec)
         name, revision, model, tokenizer = _load(spec)
+        if self._fit != "crop":
+            revision += f"{FIT}{self._fit}"  # other vectors than those of the middle alone
         self._model: Any = model.eval().requires_grad_(False).to(self.device)
         self._tokenizer = tokenizer
         self._prepare, mean, std = _transform(self._model)
+        red, green, blue = (round(255 * channel) for channel in mean)
+        self._bars = (red, green, blue)
         # Per channel: (pixel / 255 - mean) / std.
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
@@ -76,17 +82,20 @@ class OpenClipModel:
         self.id = EncoderId(name, revision, self.encode_texts(["a picture"]).shape[1])
 
     def prepare(self, picture: Image.Image) -> Pixels:
-        """Resizes and crops a picture as open_clip's own transform does. May run in any thread."""
-        return np.asarray(self._prepare(picture))
+        """Resizes and crops each view of a picture as open_clip's own transform does. May run in any thread."""
+        return np.stack([np.asarray(self._prepare(view)) for view in views(picture, self._fit, self._bars)])
 
     def encode_pictures(self, pictures: Sequence[Pixels]) -> Vectors:
-        """Vectors of prepared pictures, computed as one batch."""
+        """Vectors of prepared pictures, computed as one batch; with several views, their mean at length 1."""
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2)
+            batch = torch.from_numpy(np.concatenate(pictures)).to(self.device).permute(0, 3, 1, 2)
             normalised = (batch.float().div_(255) - self._mean) / self._std
             features = self._model.encode_image(normalised.contiguous().to(getattr(torch, self.dtype)))
+            if len(batch) > len(pictures):
+                unit = self._normalise(features.float(), dim=-1)
+                features = torch.stack([part.mean(0) for part in unit.split([len(views) for views in pictures])])
             return self._vectors(features)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
