@@ -382,6 +382,15 @@ async def test_an_encoder_that_there_is_not_is_refused_with_advice(spec: str, me
     await encoder.close()
 
 
+@pytest.mark.parametrize("name", ["open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pth"])
+async def test_a_folder_with_pickled_weights_is_refused_before_they_are_read(tmp_path: Path, name: str) -> None:
+    shutil.copy(FOLDER / "open_clip_config.json", tmp_path)
+    (tmp_path / name).write_bytes(b"cos\nabort\n(tR.")  # ends this process if it is unpickled
+    with pytest.raises(FailedPrecondition, match=f"{name} are a pickle.*convert them with safetensors") as caught:
+        await OpenClipEncoder(f"local-dir:{tmp_path}").start()
+    assert caught.value.reason == "ENCODER_MISSING"
+
+
 async def test_a_folder_with_damaged_or_missing_weights_is_refused_with_advice(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "open_clip_config.json", tmp_path)
     for weights, message in ((None, "has no weights"), (b"damaged", "are whole")):

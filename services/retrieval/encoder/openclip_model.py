@@ -266,6 +266,11 @@ def _find_weights(folder: Path) -> Path:
     found = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
     if not found:
         raise _missing(f"the encoder's folder {folder} has no weights; put open_clip_model.safetensors there")
+    if found[0].suffix != ".safetensors":
+        raise _missing(
+            f"the weights {found[0]} are a pickle, which can run code while it is read; convert them with "
+            "safetensors.torch.save_file to open_clip_model.safetensors in that folder"
+        )
     return found[0]
 
 

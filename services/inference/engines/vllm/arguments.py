@@ -58,6 +58,9 @@ _REFUSED = {
 }
 """Arguments that are not taken, each with why."""
 
+_PICKLED = ("auto", "hf", "pt", "npcache")
+"""Formats of weights that are pickles, or fall back to them."""
+
 
 def checked_arguments(settings: InferenceSettings, known: Collection[str]) -> Mapping[str, Any]:
     """The arguments that the settings add.
@@ -78,6 +81,11 @@ def checked_arguments(settings: InferenceSettings, known: Collection[str]) -> Ma
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ", in the release that is installed"
             raise _refused(name, f"vLLM has no such argument{hint}")
+    if settings.engine_args.get("load_format") in _PICKLED:
+        raise _refused(
+            "load_format",
+            "pickled weights can run code: leave it unset for safetensors, or name a format without pickles",
+        )
     return settings.engine_args
 
 

@@ -114,6 +114,12 @@ _ADVICE = (
         "this release of vLLM ({version}) doesn't support its architecture; docs/models.md lists models that work",
     ),
     _Advice(
+        re.compile(r"Cannot find any model weights"),
+        "it has no weights in the safetensors format, and pickled files (.bin, .pt) are not loaded, since they "
+        "can run code: take a revision or a checkpoint that has them, convert yours with save_pretrained of "
+        "transformers, or name the format, such as mistral, as load_format in AXIA_INFERENCE_ENGINE_ARGS",
+    ),
+    _Advice(
         re.compile(r"is not a valid git identifier|Revision Not Found"),
         "its repository has no such revision: check AXIA_INFERENCE_REVISION",
     ),

@@ -85,6 +85,8 @@ def _defaults() -> dict[str, Any]:
 
     return {
         "enable_prefix_caching": True,
+        # Pickled weights run code of whoever made them while they are read; vLLM would fall back to them.
+        "load_format": "safetensors",
         # One backend, which refuses a schema that it can't keep, and none of the white space in which small models get
         # lost. With a reasoning parser the answer is held to a format, and the reasoning is not.
         "structured_outputs_config": StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),

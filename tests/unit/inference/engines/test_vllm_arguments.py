@@ -36,6 +36,13 @@ def test_others_are_refused_with_what_to_do(name: str, advice: str) -> None:
     assert caught.value.message == f"AXIA_INFERENCE_ENGINE_ARGS: {name}: {advice}"
 
 
+@pytest.mark.parametrize("load_format", ["pt", "auto", "npcache", "hf"])
+def test_pickled_weights_are_refused(load_format: str) -> None:
+    with pytest.raises(FailedPrecondition, match="load_format: pickled weights can run code"):
+        checked_arguments(settings(load_format=load_format), [*KNOWN, "load_format"])
+    assert checked_arguments(settings(load_format="mistral"), ["load_format"]) == {"load_format": "mistral"}
+
+
 def test_settings_of_other_engines_are_said_to_be_without_effect() -> None:
     settings = InferenceSettings(engine="vllm", model="x")
     assert {"openai_extra", "answers", "image_placeholder"} <= settings.without_effect().keys()

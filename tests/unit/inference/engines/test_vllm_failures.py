@@ -68,6 +68,7 @@ def advice(error: Exception) -> str:
             "must divide",
         ),
         (ValueError("Repo id must be in the form 'repo_name'"), "check AXIA_INFERENCE_MODEL"),
+        (RuntimeError("Cannot find any model weights with `/models/old`"), "convert yours with save_pretrained"),
         (OSError("v9 is not a valid git identifier (branch name, tag name or commit id)"), "AXIA_INFERENCE_REVISION"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION"),
         (ValueError("Model architectures ['FooForCausalLM'] are not supported for now."), "0.32.0"),
