@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from gateway.http.settings import HttpSettings
 from services.serving.app import channel_options
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
+from services.serving.identity import AUTHORIZATION
 from services.serving.logs import request_metadata
 from services.serving.replicas import Channels, ReplicaSet, State
 from services.serving.status import from_rpc_error
@@ -22,6 +24,9 @@ from services.serving.status import from_rpc_error
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 _ATTEMPTS = 3
 """Tries of a call that reached no gateway."""
+
+credential: ContextVar[str] = ContextVar("credential", default="")
+"""The current request's Authorization header, for the gateway to check; empty where there is none."""
 
 
 class GatewayClient:
@@ -43,7 +48,7 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (type(request).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = request_metadata()
+        metadata = _metadata()
 
         def invoke(attempt: Attempt) -> Any:
             made = attempt.replica.channel.unary_unary(_path(method), *codec)
@@ -70,7 +75,7 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (GetMessageClass(method.input_type).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = request_metadata()
+        metadata = _metadata()
 
         def invoke(attempt: Attempt) -> Any:
             channel = attempt.replica.channel
@@ -133,6 +138,11 @@ class GatewayClient:
             reason="GATEWAY_UNREACHABLE",
             retry_after_s=2.0,
         )
+
+
+def _metadata() -> tuple[tuple[str, str], ...]:
+    given = credential.get()
+    return (*request_metadata(), (AUTHORIZATION, given)) if given else request_metadata()
 
 
 def _path(method: MethodDescriptor) -> str:

@@ -78,11 +78,18 @@ def load_http_settings() -> HttpSettings:
 
 UNUSED = MappingProxyType(
     {
+        **dict.fromkeys(
+            (
+                "keys", "oidc_issuer", "oidc_audience", "oidc_jwks", "oidc_algorithms", "oidc_roles_claim",
+                "oidc_models_claim", "audit_log",
+            ),
+            "the gateway checks credentials, which are passed on to it; set it there",
+        ),
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "connections of HTTP are not replaced",
         "drain_seconds": "BentoML decides how long requests may go on, by its own timeout",
         "max_image_megapixels": "the gateway's own limit holds",
         "max_image_side": "the gateway's own limit holds",
     }
-)
+)  # fmt: skip
 """Settings that have no effect here, each with why."""

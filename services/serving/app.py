@@ -12,13 +12,15 @@ import contextlib
 import logging
 import signal
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.serving.access import RPCS, NoEntry, RecordingServer, require_entries
 from services.serving.errors import ServiceError
 from services.serving.health import Health
+from services.serving.identity import Guard, check_settings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
@@ -31,6 +33,9 @@ _MESSAGE_OVERHEAD_MIB = 4
 
 _ROOM_FOR_REFUSALS = 256
 """Calls over the bound that are taken in nevertheless: to be refused with details, or to ask for health."""
+
+_MAX_METADATA_BYTES = 16 * 2**10
+"""Of a request's metadata, from which gRPC may refuse it; a quarter more and it does."""
 
 _CANCEL_SECONDS = 2.0
 """How long a cancelled call may take to end before the component is closed under it."""
@@ -106,6 +111,8 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
+        # gRPC's own bound, 8 KiB, is that of a token alone, and from there on it refuses at random.
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
     ]
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
@@ -127,7 +134,13 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    interceptor = CallInterceptor(settings.max_concurrent_calls)
+    try:
+        check_settings(settings)
+        guard = Guard.from_settings(settings, component.name)
+    except ServiceError as error:
+        logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+        return 1
+    interceptor = CallInterceptor(settings.max_concurrent_calls, guard)
     health = Health(component.services)
     server = grpc.aio.server(
         interceptors=[interceptor],
@@ -137,15 +150,18 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     await health.register(server)
     if isinstance(component, ReportsHealth):
         component.report_to(health)
-    component.register(server)
+    offered: Any = RecordingServer(server)
+    component.register(offered)
     if settings.reflection:
         reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], server)
 
     async with contextlib.AsyncExitStack() as stack:
         try:
+            require_entries(offered.methods, RPCS)
+            await stack.enter_async_context(guard.following())
             port = _bind(server, settings, stack)
-        except ServiceError as error:
-            logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+        except (NoEntry, ServiceError) as error:
+            logger.error("%s", error)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
             return 1
         stack.push_async_callback(component.close)
         await server.start()
