@@ -24,7 +24,9 @@ from services.serving.identity import Guard, check_settings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
-from services.serving.settings import ServerSettings
+from services.serving.replicas import Channels
+from services.serving.settings import CallerSettings, ServerSettings
+from services.serving.tls import ServerTls, channel_tls, server_tls, warn_of_plaintext
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +102,19 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
+def channels_to(service: str, settings: CallerSettings) -> Channels:
+    """How channels to the replicas of another server are made.
+
+    Args:
+        service: Full name of the gRPC service whose health counts.
+        settings: Of the server that calls.
+
+    Raises:
+        FailedPrecondition: If the settings of TLS can't be used.
+    """
+    return Channels(service, channel_options(settings), channel_tls(settings))
+
+
 def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
     """Options of gRPC servers: clients may ping, and are sent elsewhere from time to time."""
     options = [
@@ -136,6 +151,8 @@ async def serve(component: Component, settings: ServerSettings) -> int:
 
     try:
         check_settings(settings)
+        tls = server_tls(settings)
+        warn_of_plaintext(settings)
         guard = Guard.from_settings(settings, component.name)
     except ServiceError as error:
         logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
@@ -159,7 +176,7 @@ async def serve(component: Component, settings: ServerSettings) -> int:
         try:
             require_entries(offered.methods, RPCS)
             await stack.enter_async_context(guard.following())
-            port = _bind(server, settings, stack)
+            port = _bind(server, settings, tls, health, stack)
         except (NoEntry, ServiceError) as error:
             logger.error("%s", error)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
             return 1
@@ -201,17 +218,28 @@ async def _stop(server: grpc.aio.Server, interceptor: CallInterceptor) -> None:
     await interceptor.drain(_CANCEL_SECONDS)
 
 
-def _bind(server: grpc.aio.Server, settings: ServerSettings, stack: contextlib.AsyncExitStack) -> int:
+def _bind(
+    server: grpc.aio.Server,
+    settings: ServerSettings,
+    tls: ServerTls | None,
+    health: Health,
+    stack: contextlib.AsyncExitStack,
+) -> int:
     """Opens the metrics port and the gRPC port; returns the latter's number."""
     host = settings.host.strip("[]")
     if settings.metrics_port:
         try:
-            stack.enter_context(MetricsServer(host, settings.metrics_port))
+            # Whoever scrapes or probes has no certificate, as a rule.
+            context = None if tls is None else tls.http_context(ask_callers=False)
+            stack.enter_context(MetricsServer(host, settings.metrics_port, lambda: health.ready, context))
         except OSError as error:
             raise _port_taken(settings, "metrics_port", settings.metrics_port) from error
+    # Without brackets gRPC takes the end of an IPv6 address for the port.
+    address = f"{f'[{host}]' if ':' in host else host}:{settings.port}"
     try:
-        # Without brackets gRPC takes the end of an IPv6 address for the port.
-        return server.add_insecure_port(f"{f'[{host}]' if ':' in host else host}:{settings.port}")
+        if tls is not None:
+            return server.add_secure_port(address, tls.grpc_credentials())
+        return server.add_insecure_port(address)
     except RuntimeError as error:  # gRPC says no more than that it failed
         raise _port_taken(settings, "port", settings.port) from error
 

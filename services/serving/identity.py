@@ -1,4 +1,4 @@
-"""Who calls, and whether they may: keys and tokens, checked against the table of `access`.
+"""Who calls, and whether they may: certificates, keys and tokens, checked against the table of `access`.
 
 A server without a setting for any of them is open, as on a robot that only its own programs reach.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
 AUTHORIZATION = "authorization"
 """Metadata key of the credential: "Bearer" and an API key or a token."""
 
+_ALTERNATIVE_NAMES = "x509_subject_alternative_name"
+"""gRPC's key of the names in a caller's certificate."""
 _KEY = re.compile(r"[0-9a-f]{16}\.[A-Za-z0-9_-]{43}")
 
 
@@ -38,6 +40,7 @@ class Guard:
         tokens: Checks tokens; None takes none.
         audit: Gets a line for each decision.
         table: Who may call what, by full method name.
+        names: Of which a caller's certificate must have one; empty takes all certificates, and calls without.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class Guard:
         tokens: TokenVerifier | None = None,
         audit: AuditLog | None = None,
         table: Mapping[str, Access] = RPCS,
+        names: Collection[str] = (),
     ) -> None:
         self._keys = keys
         self._tokens = tokens
         self._audit = audit
         self._table = table
+        self._names = frozenset(names)
         self._open = keys is None and tokens is None
 
     @classmethod
@@ -66,7 +71,7 @@ class Guard:
             )  # fmt: skip
             tokens = TokenVerifier(rules, f"{prefix}OIDC_JWKS")
         audit = AuditLog(settings.audit_log, f"{prefix}AUDIT_LOG", service) if settings.audit_log else None
-        return cls(keys, tokens, audit)
+        return cls(keys, tokens, audit, names=settings.tls_client_names if settings.tls_client_ca else ())
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -106,7 +111,8 @@ class Guard:
             return
         caller: Principal | None = None
         try:
-            caller = ANYBODY if self._open else await self._authenticate(context)
+            certified = self._certified(context)
+            caller = (certified or ANYBODY) if self._open else await self._authenticate(context)
             principal.set(caller)
             self._authorise(access, caller)
         except ServiceError as refusal:
@@ -118,6 +124,21 @@ class Guard:
         """Writes down that a call was let in, with the ids that its first request names."""
         if self._audit is not None and self._table.get(method) is not OPEN:
             self._audit.write(method, principal.get(), context.peer(), request)
+
+    def _certified(self, context: Context) -> Principal | None:
+        """Who a caller's certificate is of, where its name matters. Raises PermissionDenied for other names."""
+        if not self._names:
+            return None
+        shown = {name.decode("utf-8", "replace") for name in context.auth_context().get(_ALTERNATIVE_NAMES, ())}
+        found = sorted(shown & self._names)
+        if not found:
+            raise PermissionDenied(
+                f"this server takes calls of {' and '.join(sorted(self._names))} alone, by the certificate, and not of "
+                f"{', '.join(sorted(shown)) or 'one without a name'}; call the gateway, or let its operator add the "
+                "name to TLS_CLIENT_NAMES",
+                reason="CERTIFICATE_NAME",
+            )
+        return Principal(found[0], "certificate", ANYBODY.roles)
 
     async def _authenticate(self, context: Context) -> Principal:
         credential = _credential(context)

@@ -15,7 +15,7 @@ class Principal:
     name: str
     """For logs: of the key, or the token's subject."""
     credential: str
-    """What it showed: "key:" and the key's id, "token:" and the issuer, or "none"."""
+    """What it showed: "key:" and the key's id, "token:" and the issuer, "certificate", or "none"."""
     roles: frozenset[Role]
     models: AbstractSet[str] | None = None
     """Names of the models that it may call; None for all."""

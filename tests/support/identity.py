@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import grpc
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from axia.certs import Authority, key_to_pem, new_authority, new_certificate, to_pem
 from axia.keys import NewKey, Role, add_key, new_key, revoke_key
 
 ISSUER, AUDIENCE, KID = "https://login.example.org", "axia", "k1"
@@ -66,3 +69,53 @@ def make_revoked(path: Path, name: str, roles: Sequence[Role]) -> NewKey:
 def bearer(credential: str) -> tuple[tuple[str, str], ...]:
     """Metadata with a credential."""
     return (("authorization", f"Bearer {credential}"),)
+
+
+class Leaf(NamedTuple):
+    """A certificate and its key, in files."""
+
+    certificate: Path
+    key: Path
+
+    def replace_with(self, other: Leaf) -> None:
+        """Takes the place of another in its files, as a renewal does."""
+        self.key.write_bytes(other.key.read_bytes())
+        self.certificate.write_bytes(other.certificate.read_bytes())
+
+
+class Certificates:
+    """An authority, and certificates of it.
+
+    Args:
+        folder: For the files; made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.authority: Authority = new_authority(timedelta(days=1))
+        self.ca = folder / "ca.pem"
+        self.ca.write_bytes(to_pem(self.authority.certificate))
+
+    def leaf(self, *names: str, days: float = 1, file: str = "") -> Leaf:
+        """A certificate for some names; one of negative days has ended."""
+        certificate, key = new_certificate(self.authority, names, timedelta(days=days))
+        made = Leaf(self.folder / f"{file or names[0]}.pem", self.folder / f"{file or names[0]}.key")
+        made.certificate.write_bytes(to_pem(certificate))
+        made.key.write_bytes(key_to_pem(key))
+        return made
+
+
+def channel_credentials(ca: Path, leaf: Leaf | None = None) -> grpc.ChannelCredentials:
+    """What a caller trusts and shows."""
+    if leaf is None:
+        return grpc.ssl_channel_credentials(ca.read_bytes())
+    return grpc.ssl_channel_credentials(ca.read_bytes(), leaf.key.read_bytes(), leaf.certificate.read_bytes())
+
+
+def client_context(ca: Path, leaf: Leaf | None = None) -> ssl.SSLContext:
+    """The same for HTTP."""
+    context = ssl.create_default_context(cafile=ca)
+    if leaf is not None:
+        context.load_cert_chain(leaf.certificate, leaf.key)
+    return context

@@ -21,63 +21,25 @@ from pydantic import ValidationError
 from axia.keys import revoke_key
 from services.serving import access, app, keys
 from services.serving.logs import REQUEST_ID_KEY
-from services.serving.principal import principal
 from services.serving.settings import ServerSettings
 from services.serving.status import from_rpc_error
 from tests.support import processes, wire
+from tests.support.desk import ENTRIES, SERVICE, Desk, desk_port
 from tests.support.identity import AUDIENCE, ISSUER, Provider, bearer, make_key, make_revoked
-
-SERVICE = "axia.test.Desk"
-
-
-class Desk:
-    """Says who asks; one method needs a role, one doesn't."""
-
-    name = "desk"
-    services = (SERVICE,)
-
-    def register(self, server: Any) -> None:
-        handlers = {
-            "Who": wire.handler(self._who, request_streaming=False, response_streaming=False),
-            "Delete": wire.handler(self._who, request_streaming=False, response_streaming=False),
-            "Each": wire.handler(self._each, request_streaming=True, response_streaming=True),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-
-    async def start(self) -> None: ...
-
-    async def watch(self) -> None:
-        await asyncio.Event().wait()
-
-    async def close(self) -> None: ...
-
-    async def _who(self, request: str, context: Any) -> str:
-        caller = principal.get()
-        return caller.name if caller else ""
-
-    async def _each(self, requests: AsyncIterator[str], context: Any) -> AsyncIterator[str]:
-        async for request in requests:
-            yield f"{request} {await self._who(request, context)}"
 
 
 @pytest.fixture(autouse=True)
 def entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    for method, needed in (("Who", access.KNOWN), ("Delete", "admin"), ("Each", "search")):
-        monkeypatch.setitem(access.RPCS, f"/{SERVICE}/{method}", needed)
+    for method, needed in ENTRIES.items():
+        monkeypatch.setitem(access.RPCS, method, needed)
 
 
 @contextlib.asynccontextmanager
 async def desk(**settings: Any) -> AsyncIterator[grpc.aio.Channel]:
-    port = processes.free_port()
-    running = asyncio.create_task(app.serve(Desk(), ServerSettings(port=port, lame_duck_seconds=0, **settings)))
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            check = health_pb2_grpc.HealthStub(channel)
-            await check.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=10)
-            yield channel
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    async with desk_port(**settings) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        check = health_pb2_grpc.HealthStub(channel)
+        await check.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=10)
+        yield channel
 
 
 async def ask(channel: grpc.aio.Channel, credential: str | None = None, method: str = "Who", text: str = "") -> str:
