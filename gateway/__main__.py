@@ -17,11 +17,11 @@ def main() -> None:
     settings = load_settings(GatewaySettings)
     prompts = load_prompts()
     try:
-        routes = load_routes(settings, prompts)
+        component = GatewayComponent(settings, load_routes(settings, prompts), prompts)
     except FailedPrecondition as error:
         tell("gateway", logging.ERROR, error.message)
         raise SystemExit(2) from None
-    run(GatewayComponent(settings, routes, prompts), settings)
+    run(component, settings)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.serving.addresses import Addresses, OptionalAddresses
-from services.serving.settings import ServerSettings
+from services.serving.settings import CallerSettings
 
 
-class GatewaySettings(ServerSettings):
+class GatewaySettings(CallerSettings):
     """What the gateway can be told."""
 
     model_config = SettingsConfigDict(env_prefix="AXIA_GATEWAY_")

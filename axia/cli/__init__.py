@@ -6,6 +6,7 @@ import typer
 
 from axia.cli._encoding import degrade_gracefully
 from axia.cli.agreement import agreement
+from axia.cli.certs import init, renew
 from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
@@ -13,6 +14,7 @@ from axia.cli.down import down
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
+from axia.cli.keys import add, list_keys, revoke
 from axia.cli.list import list_images
 from axia.cli.models import models
 from axia.cli.preference import preference
@@ -48,6 +50,14 @@ judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)
 app.add_typer(judges, name="judges", help="How far judges of alignment agree with people, and what they say.")
+keys = typer.Typer(no_args_is_help=True)
+for _name, _of_keys in (("add", add), ("list", list_keys), ("revoke", revoke)):
+    keys.command(_name, help=_filled(_of_keys.__doc__ or ""))(_of_keys)
+app.add_typer(keys, name="keys", help="API keys: who may call the gateway, and what.")
+certs = typer.Typer(no_args_is_help=True)
+for _of_certs in (init, renew):
+    certs.command(help=_filled(_of_certs.__doc__ or ""))(_of_certs)
+app.add_typer(certs, name="certs", help="Certificates for a trial of TLS.")
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,11 +10,11 @@ import grpc
 
 from gateway import metrics
 from gateway.settings import GatewaySettings
-from services.serving.app import channel_options
+from services.serving.app import channels_to
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import Unavailable
 from services.serving.logs import request_metadata
-from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.replicas import Replica, ReplicaSet, State
 from services.serving.status import from_rpc_error
 
 _ATTEMPTS = 2
@@ -43,7 +43,7 @@ class ServiceChannel:
         self._logger = logging.getLogger(__name__)
         self._told: Callable[[bool], Awaitable[None]] | None = None
         self._changes: set[asyncio.Future[None]] = set()
-        channels = Channels(service, channel_options(settings))
+        channels = channels_to(service, settings)
         self._replicas = ReplicaSet(addresses, channels, changed=self._note)
         self.calls = Calls(self._replicas, _ATTEMPTS, RetryBudget(), Deaths())
         """Makes calls that change nothing and can be repeated."""

@@ -15,10 +15,10 @@ from gateway.backends.routes import Route
 from gateway.protocols.ports.model import ModelInfo
 from gateway.protocols.sampling import ModelLimits
 from gateway.settings import GatewaySettings
-from services.serving.app import channel_options
+from services.serving.app import channels_to
 from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import Unavailable
-from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.replicas import Replica, ReplicaSet, State
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class ModelReplicas:
     def __init__(self, route: Route, settings: GatewaySettings, shared: Shared) -> None:
         self._route = route
         self._model: ModelInfo | None = None
-        channels = Channels(SERVICE, channel_options(settings))
+        channels = channels_to(SERVICE, settings)
         self._replicas = ReplicaSet(route.addresses, channels, self._describe, self._report, self._forget)
         self._changed = shared.changed
         self._reported: dict[str, tuple[str, bool]] = {}

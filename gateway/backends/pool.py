@@ -11,6 +11,7 @@ from gateway.protocols.ports.model import ModelInfo
 from gateway.settings import GatewaySettings
 from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import NotFound
+from services.serving.principal import may_call, require_model
 
 
 class BackendState(NamedTuple):
@@ -90,7 +91,10 @@ class BackendPool:
         Raises:
             NotFound: If every server answers and none holds the model.
             Unavailable: If a server that may hold it does not answer.
+            PermissionDenied: If the caller may not call it.
         """
+        if model:
+            require_model(model)  # before anything is said of whether it is there
         found = self._known(model)
         if found is None:
             # A server that came up a moment ago is worth one question, even between two attempts to connect to it.
@@ -98,11 +102,12 @@ class BackendPool:
             await asyncio.gather(*(b.refresh(connecting=True) for b in unknown or self._candidates(model)))
             found = self._known(model)
         if found is not None:
+            require_model(found.name)
             return found
         silent = [backend.address for backend in self._candidates(model) if backend.known_model is None]
         if silent:
             raise unreachable(", ".join(silent))
-        names = ", ".join(repr(backend.name) for backend in self._backends)
+        names = ", ".join(repr(backend.name) for backend in self._backends if may_call(backend.name))
         raise NotFound(
             "model", f"there is no model {model!r} behind this gateway; there is {names}", reason="MODEL_UNKNOWN"
         )
@@ -123,10 +128,14 @@ class BackendPool:
         return any(backend.callable for backend in self._backends)
 
     async def states(self) -> list[BackendState]:
-        """Each model, as its servers said last; those that have never answered are asked now."""
+        """The models that the caller may call, as their servers said last; silent ones are asked now."""
         if any(backend.known_model is None for backend in self._backends):
             await self._refresh()
-        return [BackendState(backend.address, backend.offered, backend.callable) for backend in self._backends]
+        return [
+            BackendState(backend.address, backend.offered, backend.callable)
+            for backend in self._backends
+            if may_call(backend.name)
+        ]
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -4,6 +4,7 @@ BentoML's server ends as soon as it is told to. This process tells it, and befor
 the server is not ready, lets it take requests for as long as AXIA_HTTP_LAME_DUCK_SECONDS says.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -16,9 +17,13 @@ from tempfile import TemporaryDirectory
 
 from gateway.http.readiness import DRAIN_MARK
 from gateway.http.settings import load_http_settings
+from services.serving.errors import FailedPrecondition
 from services.serving.logs import configure_logs
 from services.serving.parent_death import end_with_parent
 from services.serving.plain_lines import plain_lines_as_records
+from services.serving.tls import channel_tls, server_tls, warn_of_plaintext
+
+logger = logging.getLogger(__name__)
 
 SERVICE = "gateway.http.service:HttpService"
 _POLL_S = 0.05
@@ -32,6 +37,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: told.append(received))
     configure_logs("http", settings.log_level)
+    try:
+        server_tls(settings)
+        channel_tls(settings)
+        warn_of_plaintext(settings)
+    except FailedPrecondition as error:
+        logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+        return 1
     with TemporaryDirectory(prefix="axia-http-") as folder, plain_lines_as_records():
         mark = Path(folder) / "draining"
         command = [sys.executable, "-m", "bentoml", "serve", SERVICE]

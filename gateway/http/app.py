@@ -1,6 +1,6 @@
 """The application: routes, errors, bounds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Scope
 
 from axia.version import __version__
@@ -26,6 +27,7 @@ from gateway.http.transcoding.calls import add_calls
 from gateway.http.transcoding.images import add_images
 from gateway.http.transcoding.openapi import add_document
 from gateway.http.transcoding.watch import add_watch
+from services.serving.access import ROUTES, require_entries
 from services.serving.errors import ServiceError, Unavailable
 from services.serving.logs import request_id
 
@@ -77,6 +79,7 @@ def create(settings: HttpSettings) -> HttpApi:
     add_chat(api, context)
     add_other_interfaces(api)
     add_document(api)
+    require_entries(_offered(api), ROUTES)
     api.add_exception_handler(ServiceError, _on_service_error)
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(ClientDisconnect, _on_disconnect)
@@ -86,6 +89,19 @@ def create(settings: HttpSettings) -> HttpApi:
         api, settings.max_concurrent_calls, limit, admission(settings), cors(settings), settings.slow_client_s
     )
     return HttpApi(app, api, gateway, workers)
+
+
+def _offered(api: FastAPI) -> Iterator[str]:
+    """The routes by method and path, as the table of access names them."""
+    for route in api.routes:
+        if isinstance(route, Mount):
+            yield f"MOUNT {route.path}"
+        elif isinstance(route, WebSocketRoute):
+            yield f"WEBSOCKET {route.path}"
+        elif isinstance(route, Route):
+            yield from (f"{method} {route.path}" for method in (route.methods or ()) if method != "HEAD")
+        else:
+            yield f"ANY {getattr(route, 'path', route)}"
 
 
 def _body_limit(settings: HttpSettings) -> Callable[[Scope], int]:

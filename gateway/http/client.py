@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -12,26 +13,37 @@ from google.protobuf.message_factory import GetMessageClass
 
 from axia.v1 import gateway_pb2
 from gateway.http.settings import HttpSettings
-from services.serving.app import channel_options
+from services.serving.app import channels_to
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
+from services.serving.identity import AUTHORIZATION
 from services.serving.logs import request_metadata
-from services.serving.replicas import Channels, ReplicaSet, State
+from services.serving.replicas import ReplicaSet, State
 from services.serving.status import from_rpc_error
 
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 _ATTEMPTS = 3
 """Tries of a call that reached no gateway."""
 
+credential: ContextVar[str] = ContextVar("credential", default="")
+"""The current request's Authorization header, for the gateway to check; empty where there is none."""
+
 
 class GatewayClient:
     """Calls methods of the contract by their descriptors.
 
     Its replicas are looked for by the first call, because channels belong to the event loop that runs then.
+
+    Args:
+        settings: Of the HTTP API.
+
+    Raises:
+        FailedPrecondition: If the settings of TLS can't be used.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
+        self._channels = channels_to(SERVICE, settings)
         self._replicas: ReplicaSet | None = None
         self._following: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -43,7 +55,7 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (type(request).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = request_metadata()
+        metadata = _metadata()
 
         def invoke(attempt: Attempt) -> Any:
             made = attempt.replica.channel.unary_unary(_path(method), *codec)
@@ -70,7 +82,7 @@ class GatewayClient:
             ServiceError: As the gateway tells it.
         """
         codec = (GetMessageClass(method.input_type).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = request_metadata()
+        metadata = _metadata()
 
         def invoke(attempt: Attempt) -> Any:
             channel = attempt.replica.channel
@@ -108,8 +120,7 @@ class GatewayClient:
         """Makes calls at a gateway that can be called; what may have reached one is never repeated."""
         async with self._opening:
             if self._replicas is None:
-                channels = Channels(SERVICE, channel_options(self._settings))
-                replicas = ReplicaSet(self._settings.gateway, channels, or_unready=True)
+                replicas = ReplicaSet(self._settings.gateway, self._channels, or_unready=True)
                 await replicas.refresh()
                 self._following = asyncio.create_task(replicas.follow())
                 self._replicas = replicas
@@ -133,6 +144,11 @@ class GatewayClient:
             reason="GATEWAY_UNREACHABLE",
             retry_after_s=2.0,
         )
+
+
+def _metadata() -> tuple[tuple[str, str], ...]:
+    given = credential.get()
+    return (*request_metadata(), (AUTHORIZATION, given)) if given else request_metadata()
 
 
 def _path(method: MethodDescriptor) -> str:

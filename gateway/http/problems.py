@@ -110,6 +110,8 @@ def problem_response(
     """The answer to a request that failed."""
     content = problem(error, request_id, status) | dict(extension or {})
     sent = dict(headers or {})
+    if content["status"] == HTTPStatus.UNAUTHORIZED:
+        sent["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         sent["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
     return JSONResponse(content, content["status"], sent, MEDIA_TYPE)

@@ -1,23 +1,31 @@
 """The HTTP API as a BentoML service: bentoml serve gateway.http.service:HttpService."""
 
+import asyncio
 import logging
 import os
 
 import bentoml
 
 from gateway.http.app import create
+from gateway.http.middleware.encryption import encrypt
 from gateway.http.middleware.stopping import refuse_when_stopping
 from gateway.http.readiness import is_ready
 from gateway.http.settings import load_http_settings
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
+from services.serving.tls import server_tls
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
 
 refuse_when_stopping()
 _SETTINGS = load_http_settings()
+_TLS = server_tls(_SETTINGS)
+if _TLS is not None:
+    encrypt(_TLS.http_context())
 _API = create(_SETTINGS)
 
+_PROBE_S = 2.0
+"""Time for the event loop to say whether this server is ready."""
 _TIMEOUT_ROOM_S = 30.0
 """BentoML answers 504 in a form of its own where nothing was sent for a while; our own deadlines come first."""
 
@@ -38,7 +46,20 @@ class HttpService:
     def __init__(self) -> None:
         configure_logs("http", _SETTINGS.log_level)
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # failures are logged with their request's id
-        self._metrics = MetricsServer(_SETTINGS.host, _SETTINGS.metrics_port) if _SETTINGS.metrics_port else None
+        self._loop = asyncio.get_running_loop()
+        self._metrics: MetricsServer | None = None
+        if _SETTINGS.metrics_port:
+            # Whoever scrapes or probes has no certificate, as a rule.
+            context = None if _TLS is None else _TLS.http_context(ask_callers=False)
+            self._metrics = MetricsServer(_SETTINGS.host, _SETTINGS.metrics_port, self._ready, context)
+
+    def _ready(self) -> bool:
+        """Whether requests can be answered; for threads beside the event loop's."""
+        asked = asyncio.run_coroutine_threadsafe(is_ready(_API.gateway), self._loop)
+        try:
+            return asked.result(_PROBE_S)
+        except (TimeoutError, asyncio.CancelledError):
+            return False
 
     async def __is_ready__(self) -> bool:
         # BentoML's name for what /readyz asks.

@@ -10,13 +10,13 @@ from pydantic_settings import SettingsConfigDict
 
 from services.serving.addresses import Addresses
 from services.serving.environment import Listed
-from services.serving.settings import ServerSettings, load_settings
+from services.serving.settings import CallerSettings, load_settings
 
 _NOTICES_TOLD = "AXIA_NOTICES_TOLD"
 """Environment variable by which a process says to those that it starts that it has reported what is ignored."""
 
 
-class HttpSettings(ServerSettings):
+class HttpSettings(CallerSettings):
     """What the HTTP API can be told."""
 
     model_config = SettingsConfigDict(env_prefix="AXIA_HTTP_")
@@ -78,11 +78,19 @@ def load_http_settings() -> HttpSettings:
 
 UNUSED = MappingProxyType(
     {
+        **dict.fromkeys(
+            (
+                "keys", "oidc_issuer", "oidc_audience", "oidc_jwks", "oidc_algorithms", "oidc_roles_claim",
+                "oidc_models_claim", "audit_log",
+            ),
+            "the gateway checks credentials, which are passed on to it; set it there",
+        ),
+        "tls_client_names": "every certificate of the authorities in AXIA_HTTP_TLS_CLIENT_CA is taken",
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "connections of HTTP are not replaced",
         "drain_seconds": "BentoML decides how long requests may go on, by its own timeout",
         "max_image_megapixels": "the gateway's own limit holds",
         "max_image_side": "the gateway's own limit holds",
     }
-)
+)  # fmt: skip
 """Settings that have no effect here, each with why."""

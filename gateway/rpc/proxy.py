@@ -12,6 +12,7 @@ from gateway import metrics
 from gateway.backends.channels import ServiceChannel
 from services.serving.deadlines import time_for_call
 from services.serving.errors import ResourceExhausted
+from services.serving.identity import AUTHORIZATION
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, request_metadata
 from services.serving.replicas import Replica
@@ -21,8 +22,9 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_HOP_PREFIXES = ("grpc-", ":", "user-agent", "content-type", "te-", REQUEST_ID_KEY)
-"""Beginnings of metadata keys that belong to the hop and not to the call."""
+_HOP_PREFIXES = ("grpc-", ":", "user-agent", "content-type", "te-", REQUEST_ID_KEY, AUTHORIZATION)
+"""Beginnings of metadata keys that belong to the hop and not to the call. A credential is for the gateway, which has
+checked it."""
 
 
 class ServiceProxy:

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.serving.environment import Listed
-from services.serving.settings import ServerSettings
+from services.serving.settings import ServiceSettings
 
 DEMO_MODEL = Path(__file__).parents[2] / "demo" / "models" / "vlm"
 """The checkpoint that comes with a checkout."""
@@ -65,7 +65,7 @@ ValueT = TypeVar("ValueT")
 FromJson = Annotated[ValueT, NoDecode, BeforeValidator(_from_json)]
 
 
-class InferenceSettings(ServerSettings):
+class InferenceSettings(ServiceSettings):
     """What the inference service can be told."""
 
     # Without the last one a refusal of several settings together would show them all, the key among them.

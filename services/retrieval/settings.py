@@ -10,12 +10,12 @@ from services.retrieval.encoder.keyword_prompts import PLACE
 from services.retrieval.encoder.protocol import DEMO_ENCODER
 from services.retrieval.encoder.views import split_fit
 from services.serving.environment import Listed
-from services.serving.settings import ServerSettings
+from services.serving.settings import ServiceSettings
 
 _MAX_PROMPTS = 100
 
 
-class RetrievalSettings(ServerSettings):
+class RetrievalSettings(ServiceSettings):
     """What the retrieval service can be told."""
 
     model_config = SettingsConfigDict(env_prefix="AXIA_RETRIEVAL_")

@@ -7,10 +7,10 @@ from pydantic_settings import SettingsConfigDict
 
 from services.scoring.reading.model import DEFAULT_READER
 from services.serving.environment import EMPTY_IS_MEANT
-from services.serving.settings import ServerSettings
+from services.serving.settings import ServiceSettings
 
 
-class ScoringSettings(ServerSettings):
+class ScoringSettings(ServiceSettings):
     """What the scoring service can be told."""
 
     model_config = SettingsConfigDict(env_prefix="AXIA_SCORING_")

@@ -40,14 +40,20 @@ OptionalAddresses = Annotated[Listed, EMPTY_IS_MEANT, AfterValidator(_all_checke
 """Addresses, or an empty text for none."""
 
 
-async def resolve(target: str) -> list[str] | None:
-    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up."""
-    host, _, port = target.rpartition(":")
+def host_name(target: str) -> str:
+    """The host name of a host:port; empty where that is an IP address."""
+    host = target.rpartition(":")[0]
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        pass
-    else:
+        return host
+    return ""
+
+
+async def resolve(target: str) -> list[str] | None:
+    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up."""
+    host, _, port = target.rpartition(":")
+    if not host_name(target):
         return [target]
     for family in (socket.AF_INET, socket.AF_INET6):
         try:

@@ -12,17 +12,21 @@ import contextlib
 import logging
 import signal
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.serving.access import RPCS, NoEntry, RecordingServer, require_entries
 from services.serving.errors import ServiceError
 from services.serving.health import Health
+from services.serving.identity import Guard, check_settings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
-from services.serving.settings import ServerSettings
+from services.serving.replicas import Channels
+from services.serving.settings import CallerSettings, ServerSettings
+from services.serving.tls import ServerTls, channel_tls, server_tls, warn_of_plaintext
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +35,9 @@ _MESSAGE_OVERHEAD_MIB = 4
 
 _ROOM_FOR_REFUSALS = 256
 """Calls over the bound that are taken in nevertheless: to be refused with details, or to ask for health."""
+
+_MAX_METADATA_BYTES = 16 * 2**10
+"""Of a request's metadata, from which gRPC may refuse it; a quarter more and it does."""
 
 _CANCEL_SECONDS = 2.0
 """How long a cancelled call may take to end before the component is closed under it."""
@@ -95,6 +102,19 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
+def channels_to(service: str, settings: CallerSettings) -> Channels:
+    """How channels to the replicas of another server are made.
+
+    Args:
+        service: Full name of the gRPC service whose health counts.
+        settings: Of the server that calls.
+
+    Raises:
+        FailedPrecondition: If the settings of TLS can't be used.
+    """
+    return Channels(service, channel_options(settings), channel_tls(settings))
+
+
 def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
     """Options of gRPC servers: clients may ping, and are sent elsewhere from time to time."""
     options = [
@@ -106,6 +126,8 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
+        # gRPC's own bound, 8 KiB, is that of a token alone, and from there on it refuses at random.
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
     ]
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
@@ -127,7 +149,15 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    interceptor = CallInterceptor(settings.max_concurrent_calls)
+    try:
+        check_settings(settings)
+        tls = server_tls(settings)
+        warn_of_plaintext(settings)
+        guard = Guard.from_settings(settings, component.name)
+    except ServiceError as error:
+        logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+        return 1
+    interceptor = CallInterceptor(settings.max_concurrent_calls, guard)
     health = Health(component.services)
     server = grpc.aio.server(
         interceptors=[interceptor],
@@ -137,15 +167,18 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     await health.register(server)
     if isinstance(component, ReportsHealth):
         component.report_to(health)
-    component.register(server)
+    offered: Any = RecordingServer(server)
+    component.register(offered)
     if settings.reflection:
         reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], server)
 
     async with contextlib.AsyncExitStack() as stack:
         try:
-            port = _bind(server, settings, stack)
-        except ServiceError as error:
-            logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
+            require_entries(offered.methods, RPCS)
+            await stack.enter_async_context(guard.following())
+            port = _bind(server, settings, tls, health, stack)
+        except (NoEntry, ServiceError) as error:
+            logger.error("%s", error)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
             return 1
         stack.push_async_callback(component.close)
         await server.start()
@@ -185,17 +218,28 @@ async def _stop(server: grpc.aio.Server, interceptor: CallInterceptor) -> None:
     await interceptor.drain(_CANCEL_SECONDS)
 
 
-def _bind(server: grpc.aio.Server, settings: ServerSettings, stack: contextlib.AsyncExitStack) -> int:
+def _bind(
+    server: grpc.aio.Server,
+    settings: ServerSettings,
+    tls: ServerTls | None,
+    health: Health,
+    stack: contextlib.AsyncExitStack,
+) -> int:
     """Opens the metrics port and the gRPC port; returns the latter's number."""
     host = settings.host.strip("[]")
     if settings.metrics_port:
         try:
-            stack.enter_context(MetricsServer(host, settings.metrics_port))
+            # Whoever scrapes or probes has no certificate, as a rule.
+            context = None if tls is None else tls.http_context(ask_callers=False)
+            stack.enter_context(MetricsServer(host, settings.metrics_port, lambda: health.ready, context))
         except OSError as error:
             raise _port_taken(settings, "metrics_port", settings.metrics_port) from error
+    # Without brackets gRPC takes the end of an IPv6 address for the port.
+    address = f"{f'[{host}]' if ':' in host else host}:{settings.port}"
     try:
-        # Without brackets gRPC takes the end of an IPv6 address for the port.
-        return server.add_insecure_port(f"{f'[{host}]' if ':' in host else host}:{settings.port}")
+        if tls is not None:
+            return server.add_secure_port(address, tls.grpc_credentials())
+        return server.add_insecure_port(address)
     except RuntimeError as error:  # gRPC says no more than that it failed
         raise _port_taken(settings, "port", settings.port) from error
 

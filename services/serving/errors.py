@@ -3,6 +3,8 @@
     ServiceError
       + InvalidArgument      a field of the request is wrong; the caller must change it
       + NotFound             the request names something that is not there
+      + Unauthenticated      who calls is not known
+      + PermissionDenied     the caller is known and may not do this
       + FailedPrecondition   something must be set up first
       + ResourceExhausted    a bound is reached; try again after a pause
       + Unavailable          the server can't answer now; try again, elsewhere if there is an elsewhere
@@ -130,6 +132,18 @@ class NotFound(ServiceError):
 
     def __init__(self, field: str, description: str, *, reason: str) -> None:
         super().__init__(description, reason=reason, violations=(FieldViolation(field, description),))
+
+
+class Unauthenticated(ServiceError):
+    """Who calls is not known."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class PermissionDenied(ServiceError):
+    """The caller is known and may not do this."""
+
+    code = Code.PERMISSION_DENIED
 
 
 class FailedPrecondition(ServiceError):

@@ -32,6 +32,11 @@ class Health:
         await self._say(LIVENESS, True)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the whole server says SERVING."""
+        return self._serving and self._ready
+
     async def set_serving(self, serving: bool) -> None:
         """Says of the whole server and of each service whether it can answer."""
         self._serving = serving

@@ -1,6 +1,7 @@
-"""What happens around every call: request id, metrics, errors, refusal while full, the end of streams in a drain.
+"""What happens around every call: request id, metrics, errors, who may call, refusal while full, the end of streams in
+a drain.
 
-One interceptor does all of it, so that a call pays for one wrapper instead of four. It covers unary and streaming
+One interceptor does all of it, so that a call pays for one wrapper instead of five. It covers unary and streaming
 responses, and wraps each method once, not once a call.
 
 While a server drains, a call that waits for its caller's next request ends: its requests end there, its handler
@@ -13,7 +14,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ import grpc
 
 from services.serving.errors import Internal, ResourceExhausted, ServiceError, Unavailable
 from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
+from services.serving.identity import Guard
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
@@ -46,9 +48,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     Args:
         max_in_flight: Calls in flight beyond which a new one is refused. gRPC's own bound would refuse the health
             service too, so that a busy server would look dead, and would not say when to try again.
+        guard: Decides who may call what; None lets everybody in.
     """
 
-    def __init__(self, max_in_flight: int = sys.maxsize) -> None:
+    def __init__(self, max_in_flight: int = sys.maxsize, guard: Guard | None = None) -> None:
+        self.guard = guard
         self._wrapped: dict[str, Handler | None] = {}
         self._calls = InFlight(max_in_flight)
         self._idle = asyncio.Event()
@@ -200,6 +204,8 @@ class _Call:
 
     def __init__(self, interceptor: CallInterceptor, method: str) -> None:
         self._interceptor = interceptor
+        self._guard = interceptor.guard
+        self._path = method
         self._method = method.removeprefix("/")
         self._seconds = RPC_SECONDS.labels(self._method)
         self._in_flight = RPC_IN_FLIGHT.labels(self._method)
@@ -213,6 +219,8 @@ class _Call:
             try:
                 self._interceptor._enter()
                 entered = True
+                if self._guard is not None:
+                    request = await self._admitted(self._guard, request, context)
                 return await behaviour(request, context)
             except BaseException as error:
                 failure = error
@@ -231,6 +239,8 @@ class _Call:
             try:
                 self._interceptor._enter()
                 entered = True
+                if self._guard is not None:
+                    request = await self._admitted(self._guard, request, context)
                 async with aclosing(behaviour(request, context)) as responses:
                     async for response in responses:
                         yield response
@@ -262,6 +272,16 @@ class _Call:
                         yield response
 
         return self.stream(answer)
+
+    async def _admitted(self, guard: Guard, request: Any, context: Context) -> Any:
+        """The request, or the requests, of a call that is let in."""
+        await guard.admit(self._path, context)
+        if not guard.audits():
+            return request
+        if isinstance(request, AsyncIterator):
+            return _noted(guard, self._path, request, context)
+        guard.note(self._path, context, request)
+        return request
 
     def _begin(self, context: Context) -> float:
         given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")
@@ -296,6 +316,18 @@ class _Call:
         code = _code_name(failure, context)
         RPC_REQUESTS.labels(self._method, code).inc()
         log_access(self._method, code, elapsed, failure if isinstance(failure, ServiceError) else None)
+
+
+async def _noted(
+    guard: Guard, method: str, requests: AsyncIterator[Any], context: Context
+) -> AsyncGenerator[Any, None]:
+    """The requests; what the first one names is written down before anybody gets it."""
+    first = True
+    async for request in requests:
+        if first:
+            guard.note(method, context, request)
+            first = False
+        yield request
 
 
 def _code_name(failure: BaseException, context: Context) -> str:

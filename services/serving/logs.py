@@ -10,6 +10,7 @@ from types import TracebackType
 from pythonjsonlogger.json import JsonFormatter
 
 from services.serving.errors import ServiceError
+from services.serving.principal import principal
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata key in which the id of a request travels from client to gateway to services."""
@@ -46,6 +47,9 @@ def log_access(method: str, code: str, seconds: float, error: ServiceError | Non
         error: What the caller was told, if it was an error.
     """
     fields: dict[str, object] = {"method": method, "code": code, "duration_ms": round(1000 * seconds, 1)}
+    caller = principal.get()
+    if caller is not None and caller.credential != "none":
+        fields["principal"] = caller.name
     if error is not None:
         fields["reason"] = error.reason
         if error.violations:

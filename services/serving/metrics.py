@@ -1,12 +1,18 @@
-"""Prometheus metrics that every server has, and their port.
+"""Prometheus metrics that every server has, and their port, which answers probes as well.
 
 The registry is our own: libraries register theirs with prometheus_client's global one, and those names are not ours to
 promise. docs/metrics.md lists every metric.
 """
 
 import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Self, TypeVar
+from socketserver import ThreadingMixIn
+from typing import Any, Self, TypeVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +21,7 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
+    make_wsgi_app,
 )
 
 logger = logging.getLogger(__name__)
@@ -29,6 +35,9 @@ ProcessCollector(registry=REGISTRY)  # process_cpu_seconds_total, process_reside
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Histogram bounds for times, in seconds: from a cached look-up to a long generation."""
+
+_REQUEST_S = 10.0
+"""Time for a client of the metrics port to send its request, its handshake included."""
 
 RPC_REQUESTS = Counter(
     "axia_rpc_requests", "Calls that ended, by method and status code.", ["method", "code"], registry=REGISTRY
@@ -54,10 +63,28 @@ def series(metric: MetricT, *labels: str) -> MetricT:
 
 
 class MetricsServer:
-    """Serves the registry over HTTP while it is open."""
+    """Serves /metrics while it is open, and beside it what probes ask that can't speak gRPC or have no certificate:
+    /healthz, 200 while the process runs, and /readyz, 200 while it can answer and else 503.
 
-    def __init__(self, host: str, port: int) -> None:
-        self._server, self._thread = start_http_server(port, addr=host, registry=REGISTRY)
+    Args:
+        host: Address to listen on.
+        port: Port; 0 takes a free one.
+        ready: Whether the server can answer; asked in other threads.
+        tls: Encrypts it; None for plaintext.
+
+    Raises:
+        OSError: If it can't listen there.
+    """
+
+    def __init__(
+        self, host: str, port: int, ready: Callable[[], bool] = lambda: True, tls: ssl.SSLContext | None = None
+    ) -> None:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = type("_Listening", (_Server,), {"address_family": family, "tls": tls})
+        self._server = listening(address[:2], _QuietHandler)
+        self._server.set_app(_application(ready))
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
         self.port: int = self._server.server_port
 
     def close(self) -> None:
@@ -71,3 +98,44 @@ class MetricsServer:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each connection in a thread of its own."""
+
+    daemon_threads = True
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accepts a connection. Its thread makes the handshake, or one client could keep all others waiting."""
+        connection, address = super().get_request()
+        if self.tls is not None:
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Logs what a connection broke by; its client's fault, as a rule."""
+        logger.debug("a connection to the metrics port ended", exc_info=True)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs no requests."""
+
+    timeout = _REQUEST_S
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
+        """Says nothing."""
+
+
+def _application(ready: Callable[[], bool]) -> Any:
+    metrics: Any = make_wsgi_app(REGISTRY)
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if path not in ("/healthz", "/readyz"):
+            return metrics(environ, start_response)
+        well = path == "/healthz" or ready()
+        start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [b"ok\n" if well else b"not ready\n"]
+
+    return answer

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.serving.addresses import resolve
+from services.serving.addresses import host_name, resolve
+from services.serving.tls import ChannelTls
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ _SILENT_S = 2.0
 """Silence from which it counts as away, and from which it is asked with this much time to answer."""
 _RESOLVE_S = 2.0
 """Between two look-ups of host names."""
+_CALLS_END_S = 3600.0
+"""Time for the calls on a channel that was replaced by another."""
+_HANDSHAKE = "handshake"
+"""What gRPC's errors of TLS have in them."""
 _SPARE = 4
 """Calls by which a picture's own replica may be busier than twice the least busy one."""
 
@@ -59,6 +64,8 @@ class Channels(NamedTuple):
     service: str
     """Full name of the gRPC service whose health counts."""
     options: Sequence[tuple[str, int | str]]
+    tls: ChannelTls | None = None
+    """How they are encrypted; None for plaintext."""
 
 
 class Replica:
@@ -67,10 +74,16 @@ class Replica:
     Args:
         address: ip:port.
         channels: How its channel is made.
+        name: The host name that stands for it, which its certificate must have; empty where that is its address.
     """
 
-    def __init__(self, address: str, channels: Channels) -> None:
+    def __init__(self, address: str, channels: Channels, name: str = "") -> None:
         self.address = address
+        self._name = name
+        self._channels = channels
+        self._generation = 0
+        self._closing: set[asyncio.Task[None]] = set()
+        self._told = ""
         self.state = State.UNKNOWN
         self.fit = True
         """Whether it holds what its callers look for; for whoever learns that to set."""
@@ -78,16 +91,35 @@ class Replica:
         """Calls of this process that it is answering."""
         self.picked = 0
         """When it last got a call, by the number of that call."""
-        self.channel = grpc.aio.insecure_channel(address, options=channels.options)
         self._request = health_pb2.HealthCheckRequest(service=channels.service)
-        self._health: Any = health_pb2_grpc.HealthStub(self.channel)
-        self._stubs: dict[type, Any] = {}
+        self._open()
         self.closed = False
         self.leaving = False
         """Whether its host name no longer resolves to it; it gets no new calls, and goes when it has none."""
         self._misses = 0
         self._answered = time.monotonic()
         self._one_at_a_time = asyncio.Lock()
+
+    def _open(self) -> None:
+        """Makes the channel."""
+        self._stubs: dict[type, Any] = {}
+        tls, options = self._channels.tls, self._channels.options
+        if tls is None:
+            self.channel = grpc.aio.insecure_channel(self.address, options=options)
+        else:
+            self._generation = tls.generation
+            named = [("grpc.ssl_target_name_override", self._name)] if self._name else []
+            self.channel = grpc.aio.secure_channel(self.address, tls.credentials(), options=[*options, *named])
+        self._health: Any = health_pb2_grpc.HealthStub(self.channel)
+
+    def _renew(self) -> None:
+        """Makes another channel where the files of TLS are others. Calls on the one before go on."""
+        tls = self._channels.tls
+        if tls is None or tls.generation == self._generation or self.closed:
+            return
+        self._closing.add(task := asyncio.create_task(self.channel.close(_CALLS_END_S)))
+        task.add_done_callback(self._closing.discard)
+        self._open()
 
     def stub(self, kind: Callable[[grpc.aio.Channel], StubT]) -> StubT:
         """A stub of a kind on this replica's channel."""
@@ -119,6 +151,7 @@ class Replica:
                 attempts to connect; 0 for no wait.
         """
         async with self._one_at_a_time:  # or one stall would be counted twice
+            self._renew()
             return await self._ask(connecting_s)
 
     async def _ask(self, connecting_s: float) -> State:
@@ -127,6 +160,7 @@ class Replica:
         try:
             response = await self._health.Check(self._request, timeout=answer_s, wait_for_ready=bool(connecting_s))
         except grpc.aio.AioRpcError as error:
+            self._tell(error.details() or "")
             return self._missed(error.code())
         except asyncio.CancelledError:
             if not self.closed:
@@ -148,6 +182,12 @@ class Replica:
         may_be_slow = self._misses >= _MISSES and self.state in (State.SERVING, State.NOT_READY)
         return State.SLOW if may_be_slow else self.state
 
+    def _tell(self, details: str) -> None:
+        """Logs once why a connection can't be encrypted, which looks like a server that is away."""
+        if self._channels.tls is not None and _HANDSHAKE in details.lower() and details != self._told:
+            self._told = details
+            logger.warning("no TLS with the server at %s: %s", self.address, details)
+
     @property
     def missed(self) -> bool:
         """Whether it missed its last question and is to be asked again at once."""
@@ -157,6 +197,9 @@ class Replica:
         """Closes the connection."""
         self.closed = True
         await self.channel.close()
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
 
 class ReplicaSet:
@@ -258,9 +301,14 @@ class ReplicaSet:
             known: list[str] | None = None  # a name server that is away takes no replica away
         else:
             known = [address for addresses in found for address in addresses or ()]
-        for address in known or [address for addresses in found for address in addresses or ()]:
+        names = {
+            address: host_name(target)
+            for target, addresses in zip(self.targets, found, strict=True)
+            for address in addresses or ()
+        }
+        for address, name in names.items():
             if address not in self._replicas:
-                self._replicas[address] = Replica(address, self._channels)
+                self._replicas[address] = Replica(address, self._channels, name)
             self._replicas[address].leaving = False
         for address in [address for address in self._replicas if known is not None and address not in known]:
             await self._remove(address)

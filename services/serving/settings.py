@@ -4,15 +4,19 @@ import difflib
 import logging
 import os
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from services.serving.environment import EnvironmentSource, service_links
+from services.serving.environment import EMPTY_IS_MEANT, EnvironmentSource, Listed, service_links
 from services.serving.logs import tell
 
 SettingsT = TypeVar("SettingsT", bound="ServerSettings")
+
+ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+"""Of tokens, those that can be allowed: all asymmetric. With HS256 whoever knows the public key could sign."""
 
 
 class ServerSettings(BaseSettings):
@@ -26,6 +30,36 @@ class ServerSettings(BaseSettings):
     """Port for gRPC; 0 takes a free one and logs it."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
+    tls_certificate: Path | None = None
+    """PEM file with this server's certificate and those that lead from it to its authority. With it the server speaks
+    TLS, metrics included. It is read again when it changes, as are the other files of TLS."""
+    tls_key: Path | None = None
+    """PEM file with the private key of the certificate."""
+    tls_client_ca: Path | None = None
+    """PEM file with authorities. With it callers must show a certificate of one of them (mutual TLS); the port of
+    metrics asks for none."""
+    tls_client_names: Annotated[Listed, EMPTY_IS_MEANT] = ()
+    """Names of which a caller's certificate must have one (subject alternative name), separated by commas; health is
+    told without. Empty: every certificate of the authorities is taken."""
+    allow_plaintext: bool = False
+    """Whether this server may listen beyond the loopback interface without TLS."""
+    keys: Path | None = None
+    """File of API keys, which `axia keys` writes; read again when it changes. Without keys and tokens, everybody who
+    reaches this server may call everything."""
+    oidc_issuer: str = ""
+    """Issuer of the tokens (JWT) that are taken, as their `iss` says it; empty takes none."""
+    oidc_audience: str = ""
+    """This server's name in the `aud` of tokens."""
+    oidc_jwks: str = ""
+    """Path or https address of the issuer's keys, a JSON Web Key Set."""
+    oidc_algorithms: Listed = ("RS256", "ES256")
+    """Algorithms of tokens that are taken, asymmetric ones alone; separated by commas."""
+    oidc_roles_claim: str = "roles"
+    """Claim that holds the roles, a list or a text with spaces; dots lead into objects, as in realm_access.roles."""
+    oidc_models_claim: str = "models"
+    """Claim that holds the names of the models that may be called; tokens without it may call all."""
+    audit_log: Path | None = None
+    """File that gets a line for each decision on a call: who, what, which ids, and whether it was let in."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe log records that are written."""
     reflection: bool = False
@@ -55,6 +89,14 @@ class ServerSettings(BaseSettings):
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that decode pictures."""
 
+    @field_validator("oidc_algorithms")
+    @classmethod
+    def _algorithms_are_asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        others = [name for name in value if name not in ALGORITHMS]
+        if others or not value:
+            raise ValueError(f"must be some of {', '.join(sorted(ALGORITHMS))}")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -70,6 +112,26 @@ class ServerSettings(BaseSettings):
     def without_effect(self) -> Mapping[str, str]:
         """Settings that mean nothing beside the others, each with why."""
         return {}
+
+
+class ServiceSettings(ServerSettings):
+    """Settings of a service behind the gateway, which alone calls it."""
+
+    tls_client_names: Annotated[Listed, EMPTY_IS_MEANT] = ("axia-gateway",)
+    """Names of which a caller's certificate must have one (subject alternative name), separated by commas; health is
+    told without. Empty: every certificate of the authorities is taken."""
+
+
+class CallerSettings(ServerSettings):
+    """Settings of a server that calls others of the suite."""
+
+    upstream_ca: Path | None = None
+    """PEM file with authorities. With it the servers that this one calls are called by TLS, and their certificates must
+    be from one of these, with the host name or address in them by which they are called."""
+    upstream_certificate: Path | None = None
+    """PEM file with the certificate to show to them, where it isn't the server's own."""
+    upstream_key: Path | None = None
+    """PEM file with its private key."""
 
 
 def load_settings(cls: type[SettingsT], *, notices: bool = True) -> SettingsT:

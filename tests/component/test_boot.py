@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic_settings import SettingsConfigDict
 
-from services.serving import app
+from services.serving import access, app
 from services.serving.errors import FailedPrecondition, Unavailable
 from services.serving.health import LIVENESS, Health
 from services.serving.settings import ServerSettings
@@ -133,6 +133,12 @@ def free_port() -> int:
 @pytest.fixture(autouse=True)
 def short_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "_FAILURE_NOTICE_S", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("Echo", "Wait"):
+        monkeypatch.setitem(access.RPCS, f"/{Lamp.services[0]}/{method}", access.KNOWN)
 
 
 @contextlib.asynccontextmanager
@@ -419,7 +425,7 @@ import sys
 
 import grpc
 
-from services.serving import app
+from services.serving import access, app
 from services.serving.errors import FailedPrecondition
 from services.serving.settings import ServerSettings
 
@@ -453,6 +459,7 @@ class Lamp:
 
 
 app._FAILURE_NOTICE_S = 0.1
+access.RPCS["/axia.test.Lamp/Wait"] = access.KNOWN
 lame = 0.5 if "lame" in sys.argv else 0.0
 app.run(Lamp(), ServerSettings(port=int(sys.argv[1]), drain_seconds=float(sys.argv[2]), lame_duck_seconds=lame))
 """

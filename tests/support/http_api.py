@@ -19,6 +19,7 @@ from gateway.http.app import create
 from gateway.http.settings import HttpSettings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import request_id
+from services.serving.tls import server_tls
 from tests.support import processes
 
 FILES = {"GatewayService": gateway_pb2, "RetrievalService": retrieval_pb2, "ScoringService": scoring_pb2}
@@ -143,17 +144,21 @@ def parse_events(text: str) -> list[tuple[str, Any]]:
 async def http_api(gateway: FakeGateway | None, **settings: Any) -> AsyncIterator[Api]:
     """The HTTP API on a free port, as BentoML's server runs it: by uvicorn."""
     address = gateway.address if gateway else f"127.0.0.1:{processes.free_port()}"
-    made = create(HttpSettings(gateway=address, metrics_port=0, **settings))
+    chosen = HttpSettings(gateway=address, metrics_port=0, **settings)
+    made, tls = create(chosen), server_tls(chosen)
     config = uvicorn.Config(made.app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     config.load()
+    if tls is not None:
+        config.ssl = tls.http_context()
     task = asyncio.create_task(server._serve())
     async with asyncio.timeout(PROMISE_S):
         while not server.started:
             await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        async with Api(base_url=f"http://127.0.0.1:{port}", timeout=PROMISE_S) as client:
+        scheme = "https" if tls else "http"
+        async with Api(base_url=f"{scheme}://127.0.0.1:{port}", timeout=PROMISE_S) as client:
             client.port = port
             client.document = made.api.openapi()
             yield client

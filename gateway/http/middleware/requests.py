@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import metrics
+from gateway.http.client import credential
 from gateway.http.middleware.cors import Admission
 from gateway.http.middleware.slow_clients import Pace, TooSlow
 from gateway.http.problems import HttpError, problem_response, unexpected
@@ -66,6 +67,9 @@ class RequestMiddleware:
             return
         headers = Headers(scope=scope)
         answer = _Answer(send, accept_request_id(headers.get(REQUEST_ID_KEY, "")), self._pace)
+        given = headers.get("authorization", "")
+        # What gRPC can't carry is no credential that the gateway would know.
+        credential.set(given if given.isascii() and given.isprintable() else "unreadable")
         started = time.perf_counter()
         try:
             with self._requests.counted(), metrics.IN_FLIGHT.track_inprogress():

@@ -1,0 +1,120 @@
+"""`axia keys`: the file of API keys that servers read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axia.cli._output import complain, console, print_json, printable
+
+if TYPE_CHECKING:
+    from axia.keys import KeyRecord, Role
+
+_MAX_NAME = 100
+
+_File = Annotated[
+    Path,
+    typer.Option(
+        "--file", envvar="AXIA_GATEWAY_KEYS", metavar="FILE", help="The file of keys, as AXIA_GATEWAY_KEYS names it."
+    ),
+]
+
+
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of whom it is, for logs and the list.")],
+    file: _File,
+    role: Annotated[
+        list[str],
+        typer.Option("--role", metavar="ROLE", help="detect, score, search, ingest or admin. Once for each."),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A model that it may call. Once for each.", show_default="all"),
+    ] = None,
+    days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.", show_default="never")] = None,
+) -> None:
+    """Make a key, add it to the file, and print it. It is shown this once; the file has only its SHA-256.
+
+    Servers take it within a second or two. Clients send it from AXIA_API_KEY.
+
+    Exit code: 0, 1 after a failure, 2 for wrong usage.
+    """
+    from axia.keys import ROLES, add_key, new_key
+
+    roles: list[Role] = []
+    for given in role:
+        known = next((one for one in ROLES if one == given), None)
+        if known is None:
+            raise typer.BadParameter(f"{given!r} is no role: give {', '.join(ROLES)}", param_hint="--role")
+        roles.append(known)
+    if not 1 <= len(name) <= _MAX_NAME:
+        raise typer.BadParameter(f"give 1 to {_MAX_NAME} characters", param_hint="NAME")
+    try:
+        expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    except OverflowError:
+        raise typer.BadParameter("is too far away", param_hint="--days") from None
+    made = new_key(name, roles, model, expires)
+    with _failures():
+        add_key(file, made.record)
+    print(made.text)
+    complain(f"added {made.record.id} to {file}; the key is shown this once")
+
+
+def list_keys(
+    file: _File, json: Annotated[bool, typer.Option("--json", help="Print one JSON object a key.")] = False
+) -> None:
+    """List the keys of the file, revoked and expired ones too.
+
+    Exit code: 0, 1 after a failure, 2 for wrong usage.
+    """
+    from rich import box
+    from rich.table import Table
+
+    from axia.keys import read_keys
+
+    with _failures():
+        found = read_keys(file).keys
+    if json:
+        for key in found:
+            print_json(key.model_dump(mode="json", exclude={"sha256"}) | {"state": _state(key)})
+        return
+    table = Table("id", "name", "roles", "models", "expires", "state", box=box.SIMPLE_HEAD)
+    for key in found:
+        models = "all" if key.models is None else ", ".join(map(printable, key.models))
+        expires = "never" if key.expires is None else f"{key.expires:%Y-%m-%d %H:%M} UTC"
+        table.add_row(key.id, printable(key.name), ", ".join(key.roles), models, expires, _state(key))
+    console().print(table)
+
+
+def revoke(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="As `axia keys list` shows it.")], file: _File
+) -> None:
+    """Revoke a key. Servers refuse it within a second or two.
+
+    Exit code: 0, 1 after a failure, 2 for wrong usage.
+    """
+    from axia.keys import revoke_key
+
+    with _failures():
+        revoked = revoke_key(file, identity.partition(".")[0])
+    console().print(f"Revoked {revoked.id} of {printable(revoked.name)}", soft_wrap=True)
+
+
+def _state(key: "KeyRecord") -> str:
+    if key.revoked is not None:
+        return "revoked"
+    return "expired" if key.expires is not None and key.expires <= datetime.now(UTC) else "valid"
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    from axia.keys import KeysError
+
+    try:
+        yield
+    except KeysError as error:
+        complain(str(error))
+        raise typer.Exit(1) from error
