@@ -13,7 +13,8 @@ export VLLM_NO_USAGE_STATS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check format proto lock docs dist clean
+.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci format proto lock docs dist \
+	clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +93,13 @@ check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, words and links
 	scripts/proto.sh --check
 	$(PY) -m scripts.words
 	$(VENV)/bin/mkdocs build --quiet
+
+# AXIA_TARGET, AXIA_HTTP_TARGET and AXIA_API_KEY name a gateway elsewhere; LOAD has a plan or options.
+load: setup ## Send load to a running suite (LOAD="--rate 20 --shape spike"; LOAD="--start scripted" starts one)
+	$(PY) -m loadtests $(LOAD)
+
+load-ci: $(VENV)/.axia-dev ## Send every kind of call to a suite with scripted answers for two minutes
+	$(PY) -m loadtests ci --start scripted
 
 format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .
