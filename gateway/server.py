@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import grpc
 
@@ -11,7 +12,7 @@ from gateway.backends import model_replicas, retrieval_client, scoring_client
 from gateway.backends.channels import ServiceChannel
 from gateway.backends.pool import BackendPool
 from gateway.backends.retrieval_client import GrpcRetrieval
-from gateway.backends.routes import Route
+from gateway.backends.routes import Route, load_routes
 from gateway.backends.scoring_client import GrpcScoring
 from gateway.protocols.alignment_judge import AlignmentJudge
 from gateway.protocols.detection import Detector
@@ -32,7 +33,8 @@ class GatewayComponent:
     services = (SERVICE, model_replicas.SERVICE)
 
     def __init__(self, settings: GatewaySettings, routes: Sequence[Route], prompts: Mapping[str, PromptText]) -> None:
-        self._backends = BackendPool(routes, settings, self._models_changed)
+        reload = partial(load_routes, settings, prompts) if settings.models else None
+        self._backends = BackendPool(routes, settings, self._models_changed, reload)
         retrieval = ServiceChannel("retrieval", retrieval_client.SERVICE, settings.retrieval, settings)
         scoring = ServiceChannel("scoring", scoring_client.SERVICE, settings.scoring, settings)
         self._channels = (retrieval, scoring)

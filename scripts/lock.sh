@@ -29,6 +29,13 @@ lock dev dev "${without_torch[@]}" "$@"
 lock cpu cpu -c requirements/dev.txt "${without_torch[@]}" "$@"
 lock base base -c requirements/dev.txt "$@"
 lock base-dev base --extra tools -c requirements/dev.txt "$@"
+# What each image holds (docker/Dockerfile), no more.
+for image in gateway=serving http=http inference-remote=openai scoring=scoring retrieval=retrieval; do
+  lock "images/${image%=*}" "${image#*=}" -c requirements/dev.txt -c requirements/torch-cpu.txt "${without_torch[@]}" "$@"
+done
+# The chart's tests unpack these and import none of them.
+"$uv" pip compile requirements/chart.in --no-deps "${common[@]}" -o requirements/chart.txt "$@"
+"${PYTHON:-.venv/bin/python}" scripts/locks/short_markers.py requirements/chart.txt
 # A client may run anywhere.
 "$uv" pip compile pyproject.toml "${common[@]}" --no-config -c requirements/dev.txt -o requirements/client.txt "$@"
 unset UV_FIND_LINKS

@@ -66,6 +66,12 @@ class GrpcBackend(ModelReplicas):
         self._in_flight = InFlight(route.limits.concurrency or sys.maxsize)
         self._calls = Calls(self._replicas, settings.model_attempts, shared.budget, shared.deaths, self._note_retry)
 
+    def follow_route(self, route: Route) -> None:
+        """Goes over to another route to the same model, with its defaults and limits."""
+        super().follow_route(route)
+        self.defaults = ModelDefaults(**route.defaults.model_dump())
+        self._in_flight.most = route.limits.concurrency or sys.maxsize
+
     def _note_retry(self, reason: str) -> None:
         metrics.RETRIES.labels(self.name, reason).inc()
 

@@ -114,8 +114,26 @@ class ModelReplicas:
         ]
         for replica, fit in zip(callable_now, await asyncio.gather(*map(self._describe, callable_now)), strict=True):
             replica.fit = fit
-        metrics.BACKEND_AVAILABLE.labels(self.address).set(self.callable)
+        if self._replicas.targets:
+            metrics.BACKEND_AVAILABLE.labels(self.address).set(self.callable)
         await self._changed()
+
+    def follow_route(self, route: Route) -> None:
+        """Goes over to another route to the same model. Replicas that it doesn't name end their calls first."""
+        if route.addresses != self._route.addresses:
+            metrics.BACKEND_AVAILABLE.remove(self.address)
+            self._replicas.targets[:] = route.addresses
+        self._route = route
+
+    def leave(self) -> None:
+        """Gives up all replicas, each as soon as its calls have ended."""
+        metrics.BACKEND_AVAILABLE.remove(self.address)
+        self._replicas.targets.clear()
+
+    @property
+    def left(self) -> bool:
+        """Whether it has no replicas left after `leave`."""
+        return not self._replicas.replicas
 
     async def adopt(self, other: "ModelReplicas") -> None:
         """Takes in the replicas of another backend, which were found to hold the same model. Whoever holds the other

@@ -1,6 +1,7 @@
 """The models behind the gateway, found by name, their servers asked again and again."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ from gateway.backends.routes import Route
 from gateway.protocols.ports.model import ModelInfo
 from gateway.settings import GatewaySettings
 from services.serving.attempts import Deaths, RetryBudget
-from services.serving.errors import NotFound
+from services.serving.errors import FailedPrecondition, NotFound
 from services.serving.principal import may_call, require_model
+
+logger = logging.getLogger(__name__)
 
 
 class BackendState(NamedTuple):
@@ -30,22 +33,31 @@ class BackendPool:
         routes: The models.
         settings: The gateway's.
         changed: Told that a replica can be called or no longer can.
+        reload: Reads the routing table again; raises FailedPrecondition if it breaks a rule. None: it can't change.
     """
 
     def __init__(
-        self, routes: Sequence[Route], settings: GatewaySettings, changed: Callable[[], Awaitable[None]]
+        self,
+        routes: Sequence[Route],
+        settings: GatewaySettings,
+        changed: Callable[[], Awaitable[None]],
+        reload: Callable[[], Sequence[Route]] | None = None,
     ) -> None:
         self._settings = settings
-        self._changed = changed
+        self._shared = Shared(RetryBudget(), Deaths(), changed)
         self._routes = routes
+        self._reload = reload
+        self._refused = ""
+        """Why the table that is in the file now isn't used."""
         self._backends: list[GrpcBackend] = []
+        self._leaving: list[GrpcBackend] = []
+        """Those that are no longer in the routing table, until their calls have ended."""
         self._refreshing = asyncio.Lock()
         self._following: dict[GrpcBackend, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Opens the connections and asks each server once."""
-        shared = Shared(RetryBudget(), Deaths(), self._changed)
-        self._backends = [GrpcBackend(route, self._settings, shared) for route in self._routes]
+        self._backends = [GrpcBackend(route, self._settings, self._shared) for route in self._routes]
         await self._refresh()
         for backend in self._backends:
             self._following[backend] = asyncio.create_task(backend.follow_replicas())
@@ -56,7 +68,11 @@ class BackendPool:
         try:
             while True:
                 followed = set(self._following.values())
-                done, _ = await asyncio.wait({refreshing, *followed}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    {refreshing, *followed},
+                    timeout=self._settings.refresh_s,  # others are followed after a change of the routing table
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 for task in done & {refreshing, *self._following.values()}:
                     task.result()  # it never ends by itself
         finally:
@@ -66,12 +82,51 @@ class BackendPool:
     async def _keep_refreshing(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_s)
+            await self._look_for_another_table()
             await self._refresh()
+
+    async def _look_for_another_table(self) -> None:
+        """Goes over to what the routing table holds now; stays with the earlier one while that breaks a rule."""
+        if self._reload is None:
+            return
+        try:
+            routes = await asyncio.to_thread(self._reload)
+        except FailedPrecondition as error:
+            if error.message != self._refused:
+                logger.error("%s; the earlier table stays in use", error.message)  # noqa: TRY400 - the advice is all
+            self._refused = error.message
+            return
+        self._refused = ""
+        if routes != self._routes:
+            await self.replace(routes)
+
+    async def replace(self, routes: Sequence[Route]) -> None:
+        """Goes over to another routing table. Models that stay keep their connections, and calls in flight go on."""
+        async with self._refreshing:
+            self._routes = routes
+            going = {backend.name: backend for backend in self._backends}
+            self._backends = []
+            for route in routes:
+                backend = going.pop(route.name, None)
+                if backend is not None:
+                    backend.follow_route(route)
+                else:
+                    backend = GrpcBackend(route, self._settings, self._shared)
+                    self._following[backend] = asyncio.create_task(backend.follow_replicas())
+                self._backends.append(backend)
+            for backend in going.values():
+                backend.leave()
+                self._leaving.append(backend)
+        logger.info("the routing table has changed; models: %s", ", ".join(route.name for route in routes))
 
     async def _refresh(self) -> None:
         async with self._refreshing:
-            await asyncio.gather(*(backend.refresh() for backend in self._backends))
+            await asyncio.gather(*(backend.refresh() for backend in [*self._backends, *self._leaving]))
             await self._merge()
+            for backend in [own for own in self._leaving if own.left]:
+                self._leaving.remove(backend)
+                await self._stop_following(backend)
+                await backend.close()
 
     async def _merge(self) -> None:
         """Makes servers of one model its replicas, where the settings name addresses alone."""
@@ -80,10 +135,13 @@ class BackendPool:
             if first is backend or not backend.name or backend.named_by_route:
                 continue
             self._backends.remove(backend)
-            if following := self._following.pop(backend, None):
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+            await self._stop_following(backend)
             await first.adopt(backend)
+
+    async def _stop_following(self, backend: GrpcBackend) -> None:
+        if following := self._following.pop(backend, None):
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
     async def find(self, model: str) -> GrpcBackend:
         """The backend of a model by name, or the first one for an empty name.
@@ -142,4 +200,4 @@ class BackendPool:
         for task in self._following.values():
             task.cancel()
         await asyncio.gather(*self._following.values(), return_exceptions=True)
-        await asyncio.gather(*(backend.close() for backend in self._backends))
+        await asyncio.gather(*(backend.close() for backend in [*self._backends, *self._leaving]))

@@ -19,7 +19,7 @@ from gateway.backends.routes import Route
 from gateway.rpc.inference_servicer import InferenceServicer
 from gateway.settings import GatewaySettings
 from services.serving import replicas
-from services.serving.errors import Code, DeadlineExceeded, ServiceError
+from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ServiceError
 from services.serving.interceptors import CallInterceptor
 from services.serving.started import STARTED_KEY
 
@@ -242,4 +242,75 @@ async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
         model.answer_s = 60.0
         with pytest.raises(DeadlineExceeded):
             await held.forward_all(inference_pb2.GenerateAllRequest(), 0.3, begun.set)
+    await model.stop()
+
+
+@asynccontextmanager
+async def reloading(first: list[Route]) -> AsyncIterator[tuple[BackendPool, list[Route | Exception]]]:
+    """A pool and the routing table that it reads again and again; an exception in the table is raised."""
+    table: list[Route | Exception] = list(first)
+
+    def reload() -> list[Route]:
+        if isinstance(table[0], Exception):
+            raise table[0]
+        return [own for own in table if isinstance(own, Route)]
+
+    async def changed() -> None:
+        pass
+
+    made = BackendPool(first, GatewaySettings(inference="127.0.0.1:1", refresh_s=0.05), changed, reload)
+    await made.start()
+    watching = asyncio.create_task(made.watch())
+    try:
+        yield made, table
+        assert not watching.done(), watching
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await made.close()
+
+
+async def test_another_routing_table_takes_effect_and_calls_in_flight_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
+    slow, other, moved = Model("slow", answer_s=1.0), Model("other"), Model("other")
+    for model in (slow, other, moved):
+        await model.start()
+    first = [Route(name="slow", addresses=(slow.address,)), Route(name="other", addresses=(other.address,))]
+    async with reloading(first) as (own, table):
+        held = await own.find("slow")
+        kept = await own.find("other")
+        call = asyncio.create_task(held.forward_all(inference_pb2.GenerateAllRequest(), 10))
+        await until(lambda: slow.calls == 1)
+        table[:] = [Route(name="other", addresses=(moved.address,), limits={"max_n": 2})]
+        await until(lambda: len(own._backends) == 1)
+        with pytest.raises(ServiceError) as gone:
+            await own.find("slow")
+        assert gone.value.code is Code.NOT_FOUND
+        assert not call.done()
+        assert await call is not None
+        await until(lambda: not own._leaving)
+        assert held.left
+        # The model that stayed has moved and is bounded, for whoever holds it too.
+        await until(lambda: [r.address for r in kept._replicas.replicas] == [moved.address])
+        await kept.forward_all(inference_pb2.GenerateAllRequest(), 10)
+        assert (other.calls, moved.calls, kept.limits.max_samples) == (0, 1, 2)
+        assert await own.find("") is kept
+    for model in (slow, other, moved):
+        await model.stop()
+
+
+async def test_a_routing_table_that_breaks_a_rule_is_logged_once_and_the_earlier_one_stays(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = Model()
+    await model.start()
+    route = Route(name="m", addresses=(model.address,))
+    async with reloading([route]) as (own, table):
+        table[:] = [FailedPrecondition("models.toml: is not TOML", reason="ROUTES_UNREADABLE"), route]
+        await until(lambda: "is not TOML" in caplog.text)
+        await asyncio.sleep(0.3)
+        assert caplog.text.count("is not TOML; the earlier table stays in use") == 1
+        assert (await own.find("m")).callable
+        table[:] = [route, Route(name="late", addresses=(model.address,))]
+        await until(lambda: len(own._backends) == 2)
     await model.stop()

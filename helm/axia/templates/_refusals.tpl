@@ -1,0 +1,120 @@
+{{- /* What the schema can't say: values that don't go together. Each sentence says what to set. */ -}}
+{{- define "axia.refuse" -}}
+{{- $v := .Values -}}
+{{- $egressOn := $v.networkPolicy.enabled -}}
+{{- if eq (toString ($v.image.tag | default .Chart.AppVersion)) "latest" -}}
+{{- fail "image.tag: \"latest\" names another image each day; set the tag of a release" -}}
+{{- end -}}
+{{- if not $v.models -}}
+{{- fail "models: list one model at least, each with a name and an engine" -}}
+{{- end -}}
+{{- $models := (include "axia.models" . | fromYaml).items -}}
+{{- $keys := dict -}}
+{{- $defaults := 0 -}}
+{{- range $index, $model := $models -}}
+{{- $at := printf "models[%d] (%s)" $index .name -}}
+{{- if hasKey $keys .key -}}
+{{- fail (printf "%s: the name is there twice, or differs from that of %s in signs alone; give each model a name of its own" $at (get $keys .key)) -}}
+{{- end -}}
+{{- $_ := set $keys .key .name -}}
+{{- if .default -}}{{- $defaults = add $defaults 1 -}}{{- end -}}
+{{- $most := ternary .autoscaling.max .replicas .autoscaling.enabled -}}
+{{- if eq .engine "vllm" -}}
+{{- if and (gt (int .tensorParallelism) (int .gpus)) -}}
+{{- fail (printf "%s: tensorParallelism is %d and gpus is %d; set gpus to what one replica needs" $at (int .tensorParallelism) (int .gpus)) -}}
+{{- end -}}
+{{- if and .gpus .tensorParallelism (ne (int .tensorParallelism) (int .gpus)) -}}
+{{- fail (printf "%s: %d of %d GPUs would idle; set tensorParallelism to gpus, or leave it out" $at (sub (int .gpus) (int .tensorParallelism)) (int .gpus)) -}}
+{{- end -}}
+{{- if and (not .model) (not $v.image.demo) -}}
+{{- fail (printf "%s: set model to a hub id or a folder, or image.demo to true for the demo model" $at) -}}
+{{- end -}}
+{{- if and (not .gpus) (not (hasKey (index $v.models $index) "gpus")) (not $v.image.demo) -}}
+{{- fail (printf "%s: set gpus to the number of GPUs that one replica needs, or to 0 to compute it on the CPU" $at) -}}
+{{- end -}}
+{{- if and .cache.predownload (not .cache.enabled) -}}
+{{- fail (printf "%s: cache.predownload needs a volume; set cache.enabled to true" $at) -}}
+{{- end -}}
+{{- if and .cache.enabled (gt (int $most) 1) (not .cache.existingClaim) (ne .cache.accessMode "ReadWriteMany") -}}
+{{- fail (printf "%s: %d replicas can't share a %s volume; set cache.accessMode to ReadWriteMany, cache.enabled to false, or replicas to 1" $at (int $most) .cache.accessMode) -}}
+{{- end -}}
+{{- else if eq .engine "openai" -}}
+{{- if or (not .openai.baseUrl) (not .model) -}}
+{{- fail (printf "%s: set openai.baseUrl to where chat/completions is, and model to the endpoint's name for it" $at) -}}
+{{- end -}}
+{{- if and $egressOn (not .egress) -}}
+{{- fail (printf "%s: network policies are on, so nothing could reach %s; set egress to its CIDR and port, such as [{cidr: 0.0.0.0/0, port: 443}]" $at .openai.baseUrl) -}}
+{{- end -}}
+{{- else if not .answers -}}
+{{- fail (printf "%s: set answers to what the scripted engine says (docs/scripted-engine.md)" $at) -}}
+{{- end -}}
+{{- if and (ne .engine "vllm") .gpus -}}
+{{- fail (printf "%s: the engine %s computes nothing on GPUs; leave gpus out" $at .engine) -}}
+{{- end -}}
+{{- if .autoscaling.enabled -}}
+{{- if not $v.monitoring.prometheusUrl -}}
+{{- fail (printf "%s: autoscaling asks Prometheus; set monitoring.prometheusUrl, such as http://prometheus-operated.monitoring:9090" $at) -}}
+{{- end -}}
+{{- if gt (int .autoscaling.min) (int .autoscaling.max) -}}
+{{- fail (printf "%s: autoscaling.min is %d and autoscaling.max is %d; set max to min at least" $at (int .autoscaling.min) (int .autoscaling.max)) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .inferencePool.enabled (not .inferencePool.endpointPicker) -}}
+{{- fail (printf "%s: set inferencePool.endpointPicker to the name of the picker's Service" $at) -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (int $defaults) 1 -}}
+{{- fail "models: only one can be the default; leave default out of the others" -}}
+{{- end -}}
+{{- range $name := list "gateway" "http" "scoring" -}}
+{{- $own := get $v $name -}}
+{{- if and $own.autoscaling.enabled (gt (int $own.autoscaling.min) (int $own.autoscaling.max)) -}}
+{{- fail (printf "%s.autoscaling: min is %d and max is %d; set max to min at least" $name (int $own.autoscaling.min) (int $own.autoscaling.max)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $v.retrieval -}}
+{{- if .enabled -}}
+{{- if and (ne .store "external") .externalUrl -}}
+{{- fail (printf "retrieval: store is %s and externalUrl names another; set store to external, or leave externalUrl out" .store) -}}
+{{- end -}}
+{{- if and (eq .store "external") (not .externalUrl) -}}
+{{- fail "retrieval: set externalUrl to the gRPC address of your Qdrant, such as http://qdrant:6334" -}}
+{{- end -}}
+{{- if and (eq .store "embedded") (gt (int .replicas) 1) -}}
+{{- fail "retrieval: the embedded store has one replica, for its files have one opener; set replicas to 1, or store to qdrant" -}}
+{{- end -}}
+{{- if and (ne .store "embedded") (not .pictures) -}}
+{{- fail "retrieval: with a Qdrant server pictures need a place that all replicas share; set pictures, such as s3://bucket/pictures" -}}
+{{- end -}}
+{{- if and (not .encoder) (not $v.image.demo) -}}
+{{- fail "retrieval: set encoder, such as ViT-B-32/laion2b_s34b_b79k, or image.demo to true for the demo CLIP" -}}
+{{- end -}}
+{{- if and (eq .store "external") $egressOn (not .egress) -}}
+{{- fail "retrieval: network policies are on, so it could not reach externalUrl; set egress to its CIDR and port" -}}
+{{- end -}}
+{{- if and (eq .store "qdrant") (gt (int $v.qdrant.replicationFactor) (int $v.qdrant.replicas)) -}}
+{{- fail (printf "qdrant: replicationFactor is %d and there are %d peers; set replicas to replicationFactor at least" (int $v.qdrant.replicationFactor) (int $v.qdrant.replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $v.tls.enabled -}}
+{{- if and (not $v.tls.existingSecret) (not $v.tls.certManager.enabled) -}}
+{{- fail "tls: set existingSecret to a Secret with tls.crt, tls.key and ca.crt, or certManager.enabled to true" -}}
+{{- end -}}
+{{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuer) -}}
+{{- fail "tls: set certManager.issuer to the name of an issuer" -}}
+{{- end -}}
+{{- end -}}
+{{- with $v.expose.ingress -}}
+{{- if .enabled -}}
+{{- if not .host -}}{{- fail "expose.ingress: set host" -}}{{- end -}}
+{{- if not $v.http.enabled -}}{{- fail "expose.ingress: it leads to the HTTP API; set http.enabled to true" -}}{{- end -}}
+{{- if and (not .tlsSecret) (not .plaintext) -}}
+{{- fail "expose.ingress: set tlsSecret to an existing Secret with the certificate, or plaintext to true to serve pictures unencrypted" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.expose.gatewayApi.enabled (not $v.expose.gatewayApi.gateway) -}}
+{{- fail "expose.gatewayApi: set gateway to the name of a Gateway" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,66 @@
+"""Asks a server for its health: python -m services.serving.probe ADDRESS [SERVICE].
+
+A container's health check, and Kubernetes' where its own can't reach the port. ADDRESS is host:port, for gRPC's health
+service, or an http:// address that answers 200. SERVICE is a name that the server reports, such as "liveness", which is
+SERVING while a model is loaded too; left out, it is the server's readiness. The exit code is 0 if the server is
+healthy, 1 if not, 2 if it was called wrongly.
+"""
+
+import argparse
+import sys
+import urllib.error
+import urllib.request
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_TIMEOUT_S = 3.0
+_HTTP_OK = 200
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Asks once and returns the exit code."""
+    parser = argparse.ArgumentParser("python -m services.serving.probe", description="Asks a server for its health.")
+    parser.add_argument("address", help="host:port for gRPC, or http://host:port/path")
+    parser.add_argument("service", nargs="?", default="", help="name of a service; the whole server if left out")
+    parser.add_argument("--timeout", type=float, default=_TIMEOUT_S, help="seconds to wait (%(default)g)")
+    own = parser.parse_args(arguments)
+    fault = _http_fault(own.address, own.timeout) if "://" in own.address else _grpc_fault(own)
+    if fault:
+        sys.stderr.write(f"{own.address} is not healthy: {fault}\n")
+    return 1 if fault else 0
+
+
+def _grpc_fault(own: argparse.Namespace) -> str:
+    """What is wrong with a gRPC server; empty if nothing."""
+    # A proxy that http_proxy names can't know this machine's ports.
+    with grpc.insecure_channel(own.address, [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            request = health_pb2.HealthCheckRequest(service=own.service)
+            status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=own.timeout).status
+        except grpc.RpcError as error:
+            return f"{error.code().name} {error.details()}"
+    return (
+        ""
+        if status == health_pb2.HealthCheckResponse.SERVING
+        else health_pb2.HealthCheckResponse.ServingStatus.Name(status)
+    )
+
+
+def _http_fault(address: str, timeout_s: float) -> str:
+    """What is wrong with an HTTP server; empty if nothing."""
+    if not address.startswith("http://"):
+        return "only http:// and gRPC's host:port are known"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=timeout_s) as response:
+            status: int = response.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    except OSError as error:
+        return str(error)
+    return "" if status == _HTTP_OK else f"HTTP {status}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""What holds for every rendered object: security, probes, limits, and references that lead somewhere."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from axia.prompts import load_prompts
+from gateway.backends.routes import load_routes
+from gateway.http.settings import HttpSettings
+from gateway.settings import GatewaySettings
+from scripts.settings_doc import page
+from services.inference.settings import InferenceSettings
+from services.retrieval.settings import RetrievalSettings
+from services.scoring.settings import ScoringSettings
+from services.serving.settings import ServerSettings
+from tests.support import chart
+
+SETTINGS: dict[str, type[ServerSettings]] = {
+    "gateway": GatewaySettings,
+    "gateway.http": HttpSettings,
+    "services.inference": InferenceSettings,
+    "services.retrieval": RetrievalSettings,
+    "services.scoring": ScoringSettings,
+}
+EXISTING_SECRETS = {"certificates", "hugging-face", "openai", "qdrant", "registry", "site"}
+"""Secrets that the renderings say exist."""
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+@pytest.fixture(params=chart.renderings())
+def objects(request: pytest.FixtureRequest) -> tuple[Any, ...]:
+    return chart.rendered(request.param)
+
+
+def containers(objects: tuple[Any, ...]) -> Iterator[tuple[str, Any, Any]]:
+    for name, pod in chart.pods(objects):
+        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", []):
+            yield f"{name}/{container['name']}", pod["spec"], container
+
+
+def test_pods_fit_the_restricted_standard_and_beyond(objects: tuple[Any, ...]) -> None:
+    for name, pod, container in containers(objects):
+        own, security = container["securityContext"], pod["securityContext"]
+        assert own == RESTRICTED, name
+        assert security["runAsNonRoot"] is True, name
+        assert security["runAsUser"] >= 1000, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["enableServiceLinks"] is False, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        assert not any("hostPath" in volume for volume in pod["volumes"]), name
+        assert not any("hostPort" in port for port in container.get("ports", [])), name
+
+
+def test_images_have_a_fixed_tag(objects: tuple[Any, ...]) -> None:
+    for name, _, container in containers(objects):
+        assert re.search(r"/[a-z-]+:v?[0-9]+\.[0-9]+\.[0-9]+[a-z-]*$", container["image"]), name
+
+
+def test_containers_state_requests_and_limits(objects: tuple[Any, ...]) -> None:
+    for name, _, container in containers(objects):
+        resources = container["resources"]
+        assert {"cpu", "memory"} <= set(resources["requests"]) & set(resources["limits"]), name
+        gpu = "nvidia.com/gpu"
+        assert resources["requests"].get(gpu) == resources["limits"].get(gpu), name
+        on_gpu = container["image"].partition(":")[0].endswith("inference-cuda") and not name.startswith("Job/")
+        assert (gpu in resources["limits"]) == on_gpu, name
+
+
+def test_servers_have_the_three_probes_at_their_port(objects: tuple[Any, ...]) -> None:
+    for name, pod, container in containers(objects):
+        if name.startswith(("Job", "CronJob")):
+            continue
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            probe = container[kind]
+            if "grpc" in probe:
+                assert probe["grpc"]["port"] == ports["grpc"], name
+                assert probe["grpc"].get("service", "") == ("" if kind == "readinessProbe" else "liveness"), name
+            elif "httpGet" in probe:
+                assert probe["httpGet"]["port"] in ports, name
+            else:
+                assert str(next(iter(ports.values()))) in " ".join(probe["exec"]["command"]), name
+        # More than the lame duck and the drain.
+        assert pod["terminationGracePeriodSeconds"] >= 45 or "/t-axia-" in name, name
+
+
+def test_selectors_match_the_pods_they_are_meant_for(objects: tuple[Any, ...]) -> None:
+    labels = {name: pod["metadata"]["labels"] for name, pod in chart.pods(objects)}
+
+    def matching(selector: dict[str, str]) -> list[str]:
+        return [name for name, own in labels.items() if selector.items() <= own.items()]
+
+    for own in objects:
+        kind, name, spec = own["kind"], own["metadata"]["name"], own.get("spec", {})
+        if kind in {"Deployment", "StatefulSet"}:
+            assert matching(spec["selector"]["matchLabels"]) == [f"{kind}/{name}"]
+        elif kind == "Service":
+            assert len(matching(spec["selector"])) == 1, name
+        elif kind == "PodDisruptionBudget":
+            assert len(matching(spec["selector"]["matchLabels"])) == 1, name
+        elif kind == "NetworkPolicy":
+            assert matching(spec["podSelector"]["matchLabels"]), name
+            for rule in [*spec.get("ingress", []), *spec.get("egress", [])]:
+                for peer in [*rule.get("from", []), *rule.get("to", [])]:
+                    if "podSelector" in peer:
+                        assert matching(peer["podSelector"]["matchLabels"]) or "http" in str(peer), name
+
+
+def test_what_is_referred_to_is_there(objects: tuple[Any, ...]) -> None:
+    there = {(own["kind"], own["metadata"]["name"]) for own in objects}
+    secrets = EXISTING_SECRETS | {own["spec"]["secretName"] for own in objects if own["kind"] == "Certificate"}
+    for name, pod, container in containers(objects):
+        assert ("ServiceAccount", pod["serviceAccountName"]) in there
+        maker = next(own for own in objects if f"{own['kind']}/{own['metadata']['name']}" == name.rpartition("/")[0])
+        claims = [own["metadata"]["name"] for own in maker["spec"].get("volumeClaimTemplates", [])]
+        volumes = {own["name"] for own in pod["volumes"]} | set(claims)
+        assert {own["name"] for own in container["volumeMounts"]} == volumes, name
+        for volume in pod["volumes"]:
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in there, name
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in there, name
+            if "secret" in volume:
+                assert volume["secret"]["secretName"] in secrets, name
+        for variable in container.get("env", []):
+            if "valueFrom" in variable:
+                assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets, name
+        assert {own["name"] for own in pod.get("imagePullSecrets", [])} <= secrets
+    for own in objects:
+        if own["kind"] == "StatefulSet":
+            assert ("Service", own["spec"]["serviceName"]) in there
+        if target := own.get("spec", {}).get("scaleTargetRef"):
+            assert (target["kind"], target["name"]) in there
+            scaled = next(
+                one for one in objects if (one["kind"], one["metadata"]["name"]) == tuple(target.values())[1:]
+            )
+            assert "replicas" not in scaled["spec"]
+
+
+def test_ports_of_services_policies_and_routes_are_those_of_containers(objects: tuple[Any, ...]) -> None:
+    ports: dict[str, dict[str, int]] = {}
+    for name, pod in chart.pods(objects):
+        named = [port for own in pod["spec"]["containers"] for port in own.get("ports", [])]
+        ports[name] = {port["name"]: port["containerPort"] for port in named}
+    labels = {name: pod["metadata"]["labels"] for name, pod in chart.pods(objects)}
+    services: dict[str, dict[str, int]] = {}
+    for own in objects:
+        if own["kind"] == "Service":
+            (pod,) = (name for name, known in labels.items() if own["spec"]["selector"].items() <= known.items())
+            for port in own["spec"]["ports"]:
+                assert ports[pod][port["targetPort"]] == port["port"]
+            services[own["metadata"]["name"]] = {port["name"]: port["port"] for port in own["spec"]["ports"]}
+    # Addresses in environment variables are those of Services, with their ports.
+    for _, _, container in containers(objects):
+        for variable in container.get("env", []):
+            for host, port in re.findall(r"((?:t-axia|values)-[a-z-]+)[a-z0-9-]*:([0-9]+)", variable.get("value", "")):
+                assert int(port) in services[host].values(), variable
+    for own in objects:
+        if own["kind"] in {"GRPCRoute", "HTTPRoute"}:
+            for rule in own["spec"]["rules"]:
+                for backend in rule["backendRefs"]:
+                    assert backend["port"] in services[backend["name"]].values()
+        if own["kind"] == "Ingress":
+            backend = own["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+            assert backend["port"]["name"] in services[backend["name"]]
+
+
+def test_servers_take_their_environment(objects: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    known = set(re.findall(r"^\| `(AXIA_\w+)`", page(), re.MULTILINE))
+    seen = 0
+    for name, _, container in containers(objects):
+        if container["command"][:2] != ["python", "-m"]:
+            continue
+        seen += 1
+        settings = SETTINGS[container["command"][2]]
+        with monkeypatch.context() as patch:
+            for variable in container["env"]:
+                assert not variable["name"].startswith("AXIA_") or variable["name"] in known, (name, variable)
+                patch.setenv(variable["name"], variable.get("value", "secret"))
+            loaded = settings()
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert loaded.host == "0.0.0.0"  # noqa: S104 - in a container
+        assert (loaded.port, loaded.metrics_port) == (ports.get("grpc") or ports["http"], ports["metrics"])
+    assert seen >= 2
+
+
+def test_the_gateway_takes_the_routing_table(objects: tuple[Any, ...], tmp_path: Any) -> None:
+    (table,) = (own for own in objects if own["kind"] == "ConfigMap" and own["metadata"]["name"].endswith("-routing"))
+    path = tmp_path / "models.toml"
+    path.write_text(table["data"]["models.toml"])
+    services = {own["metadata"]["name"] for own in objects if own["kind"] == "Service"}
+    for route in load_routes(GatewaySettings(models=path), load_prompts()):
+        (address,) = route.addresses
+        assert address.removesuffix(":50051") in services
+
+
+def test_connections_are_allowed_by_name_alone() -> None:
+    objects = chart.rendered("production")
+    policies = {own["metadata"]["name"]: own["spec"] for own in objects if own["kind"] == "NetworkPolicy"}
+    everyone = policies["t-axia"]
+    assert everyone["policyTypes"] == ["Ingress", "Egress"]
+    assert [own["ports"][0]["port"] for own in everyone["egress"]] == [53]
+    scoring = policies["t-axia-scoring"]
+    assert scoring["egress"] == []
+    (allowed,) = scoring["ingress"]
+    assert [own["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for own in allowed["from"]] == ["gateway"]
+    (public,) = policies["t-axia-http"]["ingress"]
+    assert [own["namespaceSelector"]["matchLabels"] for own in public["from"]] == [
+        {"kubernetes.io/metadata.name": "gateways"}
+    ]
+    # A model that was downloaded beforehand connects to nothing.
+    assert policies["t-axia-inference-llava-v1-6-34b"]["egress"] == []
+
+
+def test_scaling_takes_no_queue_for_a_fault() -> None:
+    (scaled,) = (own for own in chart.rendered("production") if own["kind"] == "ScaledObject")
+    (trigger,) = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+    query = trigger["metadata"]["query"]
+    assert {"axia_inference_waiting", "axia_inference_running", "axia_inference_loading"} <= set(
+        re.findall(r"axia_\w+", query)
+    )
+    assert 'service="t-axia-inference-llava-v1-6-34b"' in query

@@ -1,0 +1,146 @@
+"""The chart for real: images, rendered Pods played with podman, detections, a Pod deleted under load, logs.
+
+`make chart-run` runs it, and prints how long each part took. AXIA_TEST_CHART=full plays values-cpu-demo.yaml, with the
+demo VLM and the demo CLIP, in place of a scripted model. AXIA_TEST_IMAGES=built uses images that are there already.
+Nothing listens beyond this machine's loopback address, and everything is taken down in the end.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import axia
+from tests.support.chart import PROFILES, template
+from tests.support.podman import Pod, Podman, pods
+from tests.support.processes import ROOT
+
+FULL = os.environ.get("AXIA_TEST_CHART") == "full"
+VALUES = PROFILES["cpu-demo"] if FULL else Path(__file__).parent / "values.yaml"
+PICTURES = sorted((ROOT / "demo" / "gallery").glob("study-*.webp"))
+GRPC, HTTP = 50050, 8080
+
+
+class Load(threading.Thread):
+    """Detections one after the other until it is told to stop."""
+
+    def __init__(self, client: axia.Client) -> None:
+        super().__init__(daemon=True)
+        self._client = client
+        self.stopping = threading.Event()
+        self.done = 0
+        self.errors: list[str] = []
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                self._client.detect(PICTURES[self.done % len(PICTURES)], n=3, timeout=60)
+                self.done += 1
+            except axia.AxiaError as error:
+                self.errors.append(repr(error))
+                time.sleep(0.2)
+
+
+class Running:
+    """The Pods of a release, and where this machine reaches them."""
+
+    def __init__(self, podman: Podman, wanted: list[Pod], published: dict[int, int]) -> None:
+        self.podman = podman
+        self.pods = wanted
+        self.client = axia.Client(f"127.0.0.1:{published[GRPC]}", timeout=120)
+        self.http = f"http://127.0.0.1:{published[HTTP]}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    if os.environ.get("AXIA_TEST_IMAGES") != "built":
+        components = ["gateway", "http", "scoring", "demo" if FULL else "inference-remote"]
+        subprocess.run([str(ROOT / "scripts" / "images.sh"), *components], check=True)
+    objects = template([VALUES]).objects
+    published = {port: free_port() for port in (GRPC, HTTP)}
+    podman = Podman(f"axia-chart-{os.getpid()}", objects, published)
+    wanted = pods(objects)
+    try:
+        podman.up()
+        for pod in wanted:
+            podman.play(pod, publish=pod.container["name"] in {"gateway", "http"})
+        last = ("gateway", "http")  # they wait for the others
+        for pod in sorted(wanted, key=lambda own: (own.container["name"] in last, own.container["name"])):
+            print(f"\n{pod.name}: ready {podman.wait(pod, 300):.1f} s after those before it", end="")
+        own = Running(podman, wanted, published)
+        with own.client:
+            yield own
+    finally:
+        podman.down()
+
+
+def test_a_detection_comes_through_all_services(running: Running) -> None:
+    detection = running.client.detect(PICTURES[0], n=3, seed=1)
+    assert len(detection.completions) == 3
+    assert not detection.degraded, f"missing: {detection.missing}"
+    print(
+        f"\n{detection.consensus!r}, agreement {detection.agreement:.2f}, of {detection.provenance.model.name}", end=""
+    )
+
+
+def test_the_http_api_answers(running: Running) -> None:
+    (status,) = running.client.models().models
+    assert status.model is not None
+    body = {"model": status.model.name, "messages": [{"role": "user", "content": "What needs attention?"}]}
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{running.http}/v1/chat/completions", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=120) as response:
+        answer: Any = json.load(response)
+    assert answer["choices"][0]["message"]["content"]
+
+
+@pytest.mark.skipif(not FULL, reason="retrieval needs the demo image: AXIA_TEST_CHART=full")
+def test_pictures_are_indexed_and_found(running: Running) -> None:
+    list(running.client.index_images(PICTURES))
+    assert running.client.search_text("a child by a hot stove", k=3)
+
+
+def test_no_detection_fails_while_a_pod_is_deleted(running: Running) -> None:
+    names = [pod.container["name"] for pod in running.pods]
+    # Of a model with one replica nothing would be left to answer; without scoring detections go on.
+    gone = next((pod for pod in running.pods if names.count(pod.container["name"]) > 1), None)
+    gone = gone or next(pod for pod in running.pods if pod.container["name"] == "scoring")
+    loads = [Load(running.client) for _ in range(4)]
+    for load in loads:
+        load.start()
+    time.sleep(3)
+    before = sum(load.done for load in loads)
+    print(f"\n{gone.name}: deleted under load, ended after {running.podman.delete(gone):.1f} s", end="")
+    running.podman.play(gone)
+    print(f", ready again after {running.podman.wait(gone, 300):.1f} s", end="")
+    time.sleep(5)
+    for load in loads:
+        load.stopping.set()
+    for load in loads:
+        load.join()
+    done, errors = sum(load.done for load in loads), [text for load in loads for text in load.errors]
+    print(f"; {done} detections, {done - before} since then, {len(errors)} failed", end="")
+    assert errors == []
+    assert done - before > 20
+
+
+def test_the_logs_hold_no_error(running: Running) -> None:
+    for name, log in running.podman.logs(running.pods).items():
+        assert "Traceback" not in log, f"{name}:\n{log[-4000:]}"
+        assert re.findall(r'.*"level": "(?:ERROR|CRITICAL)".*', log) == [], name

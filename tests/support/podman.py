@@ -1,0 +1,226 @@
+"""Plays rendered Pods with podman, as a kubelet would: their command, environment, user, volumes and read-only root.
+
+podman knows no Services, Deployments' replicas, gRPC probes or StatefulSets, so a Pod is played for each replica, in a
+network in which the name of each Service stands for its Pods, and probes are called from here.
+"""
+
+import copy
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+_CONF = """[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
+[engine]
+runtime = "runc"
+[network]
+network_backend = "netavark"
+"""
+
+
+class Pod(NamedTuple):
+    """A Pod that is to run."""
+
+    name: str
+    spec: Any
+    """As rendered."""
+    services: Sequence[str]
+    """Names of the Services that stand for it."""
+
+    @property
+    def container(self) -> Any:
+        """Its only container, as rendered."""
+        (own,) = self.spec["containers"]
+        return own
+
+
+class PodFailed(Exception):
+    """A Pod isn't what its rendering says, or doesn't answer; the message says which and how."""
+
+
+def pods(objects: Sequence[Any]) -> list[Pod]:
+    """A Pod for each replica of each Deployment and StatefulSet."""
+    services = {own["metadata"]["name"]: own["spec"]["selector"] for own in objects if own["kind"] == "Service"}
+    found = []
+    for own in objects:
+        if own["kind"] not in {"Deployment", "StatefulSet"}:
+            continue
+        template = own["spec"]["template"]
+        names = [
+            name for name, selector in services.items() if selector.items() <= template["metadata"]["labels"].items()
+        ]
+        spec = copy.deepcopy(template["spec"])
+        for claim in own["spec"].get("volumeClaimTemplates", []):
+            name = claim["metadata"]["name"]
+            spec["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": f"{name}-NAME"}})
+        found += [Pod(f"{own['metadata']['name']}-{n}", spec, names) for n in range(own["spec"].get("replicas", 1))]
+    return found
+
+
+class Podman:
+    """A network of Pods, taken down with everything that it made.
+
+    Args:
+        network: Its name.
+        objects: All rendered objects, for the ConfigMaps among them.
+        published: Ports of this machine's loopback address by a container's port.
+    """
+
+    def __init__(self, network: str, objects: Sequence[Any], published: Mapping[int, int]) -> None:
+        self._network = network
+        self._maps = [own for own in objects if own["kind"] == "ConfigMap"]
+        self._published = published
+        self._folder = Path(tempfile.mkdtemp(prefix="axia-chart-"))
+        self._files: dict[str, Path] = {}
+        self._logs: dict[str, str] = {}
+        self._volumes: set[str] = set()
+        (self._folder / "containers.conf").write_text(_CONF)
+        self._environment = os.environ | {"CONTAINERS_CONF": str(self._folder / "containers.conf")}
+
+    def call(self, *arguments: str, check: bool = True) -> str:
+        """Runs podman and returns what it printed."""
+        done = subprocess.run(
+            ["podman", *arguments], env=self._environment, capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            raise PodFailed(f"podman {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def up(self) -> None:
+        """Makes the network."""
+        self.call("network", "create", self._network)
+
+    def play(self, pod: Pod, *, publish: bool = False) -> None:
+        """Starts a Pod and checks that it runs as it was rendered."""
+        path = self._folder / f"{pod.name}.yaml"
+        path.write_text(yaml.safe_dump_all([*self._maps, self._manifest(pod, publish=publish)]))
+        self._files[pod.name] = path
+        aliases = ",".join(f"alias={name}" for name in pod.services)
+        self.call("kube", "play", "--network", f"{self._network}:{aliases}", str(path))
+        self._check(pod)
+
+    def _manifest(self, pod: Pod, *, publish: bool) -> Any:
+        spec = copy.deepcopy(pod.spec)
+        (container,) = spec["containers"]
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            del container[probe]
+        # podman publishes every port that it is told of, on all interfaces.
+        ports = [own for own in container.pop("ports") if publish and own["containerPort"] in self._published]
+        container["ports"] = [
+            own | {"hostIP": "127.0.0.1", "hostPort": self._published[own["containerPort"]]} for own in ports
+        ]
+        # Kubernetes lets everybody write into an emptyDir; podman gives one in place of /dev/shm to root, and its own
+        # /dev/shm to everybody.
+        shared = {own["name"] for own in container["volumeMounts"] if own["mountPath"] == "/dev/shm"}  # noqa: S108
+        container["volumeMounts"] = [own for own in container["volumeMounts"] if own["name"] not in shared]
+        spec["volumes"] = [own for own in spec["volumes"] if own["name"] not in shared]
+        # To podman an emptyDir is a volume of that name, which all Pods would share.
+        renamed = {own["name"]: f"{pod.name}-{own['name']}" for own in spec["volumes"] if "emptyDir" in own}
+        for own in spec["volumes"]:
+            own["name"] = renamed.get(own["name"], own["name"])
+            if "persistentVolumeClaim" in own:
+                claim = own["persistentVolumeClaim"]
+                claim["claimName"] = claim["claimName"].replace("NAME", pod.name)
+                self._volumes.add(claim["claimName"])
+            if "configMap" in own:  # to podman a volume of that name too
+                self._volumes.add(own["configMap"]["name"])
+        for own in container["volumeMounts"]:
+            own["name"] = renamed.get(own["name"], own["name"])
+        self._volumes |= set(renamed.values())
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod.name}, "spec": spec}
+
+    def _name(self, pod: Pod) -> str:
+        return f"{pod.name}-{pod.container['name']}"
+
+    def _check(self, pod: Pod) -> None:
+        (seen,) = json.loads(self.call("inspect", self._name(pod)))
+        environment = dict(own.partition("=")[::2] for own in seen["Config"]["Env"])
+        security = pod.spec["securityContext"]
+        wanted = {own["name"]: own["value"] for own in pod.container["env"] if "value" in own}
+        # On a Pod's container podman takes the command for the entrypoint.
+        command = [*(seen["Config"]["Entrypoint"] or "").split(), *(seen["Config"]["Cmd"] or [])]
+        for what, is_so in {
+            "user": seen["Config"]["User"] == f"{security['runAsUser']}:{security['runAsGroup']}",
+            "read-only root": seen["HostConfig"]["ReadonlyRootfs"],
+            "capabilities": not seen["EffectiveCaps"],
+            "environment": wanted.items() <= environment.items(),
+            "command": " ".join(pod.container["command"]) in " ".join(command),
+        }.items():
+            if not is_so:
+                raise PodFailed(f"{pod.name}: its {what} is not what was rendered")
+
+    def healthy(self, pod: Pod, probe: str) -> bool:
+        """Whether a rendered probe succeeds, called in the container by the image's own program."""
+        own = pod.container[probe]
+        ports = {port["name"]: port["containerPort"] for port in pod.container["ports"]}
+        if "grpc" in own:
+            asked = [f"127.0.0.1:{own['grpc']['port']}", own["grpc"].get("service", "")]
+        else:
+            asked = [f"http://127.0.0.1:{ports[own['httpGet']['port']]}{own['httpGet']['path']}"]
+        program = ["python", "-m", "services.serving.probe", *asked]
+        done = subprocess.run(
+            ["podman", "exec", self._name(pod), *program], env=self._environment, capture_output=True, check=False
+        )
+        return done.returncode == 0
+
+    def wait(self, pod: Pod, timeout_s: float) -> float:
+        """Waits until a Pod is ready; returns the seconds that it took.
+
+        Raises:
+            PodFailed: If it ends, or isn't ready in time.
+        """
+        began = time.monotonic()
+        while not self.healthy(pod, "readinessProbe"):
+            if self.call("inspect", "--format", "{{.State.Running}}", self._name(pod)).strip() != "true":
+                raise PodFailed(f"{pod.name} has ended:\n{self.log(pod)[-3000:]}")
+            if time.monotonic() - began > timeout_s:
+                raise PodFailed(f"{pod.name} isn't ready after {timeout_s:.0f} s:\n{self.log(pod)[-3000:]}")
+            time.sleep(0.5)
+        if not self.healthy(pod, "livenessProbe"):
+            raise PodFailed(f"{pod.name} is ready and not alive")
+        return time.monotonic() - began
+
+    def log(self, pod: Pod) -> str:
+        """What a Pod's container wrote."""
+        done = subprocess.run(
+            ["podman", "logs", self._name(pod)], env=self._environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        return done.stdout
+
+    def delete(self, pod: Pod) -> float:
+        """Stops a Pod as Kubernetes does: SIGTERM, then its grace. Returns the seconds that it took.
+
+        Raises:
+            PodFailed: If it didn't end by itself with exit code 0.
+        """
+        began = time.monotonic()
+        self.call("stop", "--time", str(pod.spec["terminationGracePeriodSeconds"]), self._name(pod))
+        took = time.monotonic() - began
+        code = self.call("inspect", "--format", "{{.State.ExitCode}}", self._name(pod)).strip()
+        self._logs[f"{pod.name}, deleted"] = self.log(pod)
+        self.call("kube", "down", str(self._files.pop(pod.name)), check=False)
+        if code != "0":
+            raise PodFailed(
+                f"{pod.name} ended with {code} after {took:.1f} s:\n{self._logs[f'{pod.name}, deleted'][-3000:]}"
+            )
+        return took
+
+    def logs(self, running: Sequence[Pod]) -> Mapping[str, str]:
+        """What all Pods wrote, those that were deleted among them."""
+        return self._logs | {own.name: self.log(own) for own in running if own.name in self._files}
+
+    def down(self) -> None:
+        """Takes down what is left."""
+        for path in self._files.values():
+            self.call("kube", "down", str(path), check=False)
+        self.call("network", "rm", "--force", self._network, check=False)
+        for volume in sorted(self._volumes):
+            self.call("volume", "rm", "--force", volume, check=False)
