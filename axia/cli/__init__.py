@@ -6,11 +6,13 @@ import typer
 
 from axia.cli._encoding import degrade_gracefully
 from axia.cli.agreement import agreement
+from axia.cli.calibrate import calibrate
 from axia.cli.certs import init, renew
 from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
 from axia.cli.down import down
+from axia.cli.eval import evaluate
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
@@ -21,6 +23,7 @@ from axia.cli.preference import preference
 from axia.cli.purge import purge
 from axia.cli.reindex import reindex
 from axia.cli.replay import replay
+from axia.cli.report import report
 from axia.cli.search import search
 from axia.cli.stats import stats
 from axia.cli.up import up
@@ -42,10 +45,11 @@ app = typer.Typer(
 )
 for _command in (
     detect, watch, replay, index, search, stats, delete, purge, reindex, preference, interest, compare, agreement,
-    models, up, down,
+    report, calibrate, models, up, down,
 ):  # fmt: skip
     app.command(help=_filled(_command.__doc__ or ""))(_command)
 app.command("list", help=_filled(list_images.__doc__ or ""))(list_images)
+app.command("eval", help=_filled(evaluate.__doc__ or ""))(evaluate)
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)

@@ -7,8 +7,10 @@
     preparation   a conversation made ready by the engine, and whose fault it is if it does not fit
     generation    n completions at once, each stopped at the end of its first sentence
     engines/      what computes: vLLM, an OpenAI-compatible endpoint, or answers from a file
-    sentence/     where the first sentence ends
+    stop_texts    bounds of the texts that end a completion
     metrics, settings
+
+Where the first sentence of an answer ends is in `axia.sentence`, which evaluations use too.
 
 To follow a call, read `servicer`, `sampling` and `generation`.
 """

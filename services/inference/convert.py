@@ -2,12 +2,12 @@
 
 import json
 
+from axia.sentence.first_sentence import SentenceRule
 from axia.v1 import image_pb2, inference_pb2
 from services.inference.engines.engine import AnswerFormat, Message, ModelDescription, Role, Sampling
 from services.inference.generation import Completion, Ending, FinishReason, Started, TextDelta
 from services.inference.request import SampleRequest, ShownImage
 from services.inference.sampling import Sampled, Summary
-from services.inference.sentence.first_sentence import SentenceRule
 from services.inference.settings import InferenceSettings
 from services.serving.errors import InvalidArgument
 from services.serving.limits import MAX_WITHIN_S, TOLD_TOO_LATE, check_between

@@ -11,8 +11,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
 
+from axia.sentence.first_sentence import FirstSentence, FoundSentence, SentenceRule
 from services.inference.engines.engine import Engine, Prepared, Sampling
-from services.inference.sentence.first_sentence import FirstSentence, FoundSentence, SentenceRule
 
 
 class FinishReason(Enum):

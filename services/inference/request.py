@@ -7,8 +7,8 @@ from typing import NamedTuple
 from services.inference.engines.answer_format import check_answer_format
 from services.inference.engines.engine import Message, ModelDescription, Role, Sampling
 from services.inference.generation import Ending
-from services.inference.sentence.stop_texts import check_stops
 from services.inference.settings import InferenceSettings
+from services.inference.stop_texts import check_stops
 from services.serving.errors import InvalidArgument, NotFound
 from services.serving.limits import (
     MAX_SEED,

@@ -14,13 +14,13 @@ import grpc
 import pytest
 
 import axia
+from axia.sentence.first_sentence import find_first_sentence
 from axia.v1 import image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
 from demo.tour.scenes import GALLERY
 from demo.world.catalogue import situation
 from demo.world.manifest import read_manifest
 from demo.world.truth import aligned
-from services.inference.sentence.first_sentence import find_first_sentence
 from services.inference.settings import DEMO_MODEL
 from tests.support import processes
 

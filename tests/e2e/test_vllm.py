@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import axia
+from axia.sentence.first_sentence import find_first_sentence
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
@@ -26,7 +27,6 @@ from demo.untrained import make_untrained_llava
 from demo.world.catalogue import situation
 from demo.world.manifest import read_manifest
 from demo.world.truth import aligned
-from services.inference.sentence.first_sentence import find_first_sentence
 from services.inference.settings import DEMO_MODEL
 from tests.support import processes
 from tests.support.pictures import photograph

@@ -13,9 +13,9 @@ from PIL import Image
 
 import axia
 from axia.inputs import AlignmentItem
+from axia.sentence.first_sentence import find_first_sentence
 from axia.v1 import image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
-from services.inference.sentence.first_sentence import find_first_sentence
 from tests.support import processes
 from tests.support.fake_retrieval import FakeRetrieval
 from tests.support.pictures import encode, photograph

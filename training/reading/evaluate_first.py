@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from services.inference.sentence.first_sentence import find_first_sentence
+from axia.sentence.first_sentence import find_first_sentence
 
 DATA = Path(__file__).parent / "data"
 _OPEN = "?"

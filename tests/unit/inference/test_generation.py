@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
+from axia.sentence.first_sentence import SentenceRule, find_first_sentence
 from services.inference.engines.engine import Conversation, Delta, Engine, EngineLoad, Message, Prepared, Role, Sampling
 from services.inference.engines.scripted import ScriptedEngine
 from services.inference.generation import Completion, Ending, Finished, FinishReason, Started, TextDelta, generate
-from services.inference.sentence.first_sentence import SentenceRule, find_first_sentence
 from services.inference.settings import InferenceSettings
 from services.serving.errors import ResourceExhausted
 

@@ -7,7 +7,7 @@ has a StopScanner at each terminator or emoji; `ends` has the rules.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from services.inference.sentence.ends import (
+from axia.sentence.ends import (
     CLOSERS,
     LOOKED_AHEAD,
     LOOKED_BACK,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from services.inference.sentence.reasoning import Kind, Part, ReasoningSplitter
-from services.inference.sentence.scan import Scanner
-from services.inference.sentence.stop_texts import StopTexts
+from axia.sentence.reasoning import Kind, Part, ReasoningSplitter
+from axia.sentence.scan import Scanner
+from axia.sentence.stop_texts import StopTexts
 
 
 class SentenceRule(Enum):

@@ -1,6 +1,6 @@
 """Whether a place in a text is within a question that the model repeats before it answers."""
 
-from services.inference.sentence import openings
+from axia.sentence import openings
 
 
 class RepeatedQuestion:

@@ -5,12 +5,12 @@ left out, and the next begins behind it. Where further text decides, it waits at
 that the total time is linear in the text's length.
 """
 
-from services.inference.sentence import openings
-from services.inference.sentence.ends import LOOKED_BACK, TERMINATORS, ends_with_list_marker, tail
-from services.inference.sentence.line_starts import START_WINDOW, ends_answer, start_of_line
-from services.inference.sentence.parts import JsonAnswer, Quotation
-from services.inference.sentence.repeated_question import RepeatedQuestion
-from services.inference.sentence.stops import StopScanner, is_emoji
+from axia.sentence import openings
+from axia.sentence.ends import LOOKED_BACK, TERMINATORS, ends_with_list_marker, tail
+from axia.sentence.line_starts import START_WINDOW, ends_answer, start_of_line
+from axia.sentence.parts import JsonAnswer, Quotation
+from axia.sentence.repeated_question import RepeatedQuestion
+from axia.sentence.stops import StopScanner, is_emoji
 
 _MARKUP = frozenset("#*_`>-=|~•+:：.…")
 _LEAST_WORDS_BEFORE_EMOJI = 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.inference.sentence.first_sentence import FirstSentence, find_first_sentence
+from axia.sentence.first_sentence import FirstSentence, find_first_sentence
 
 ANSWER = "The child near the stove."
 QUESTION = 'Identify what is the element that needs attention in this image. If nothing is relevant, answer "none".'

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.inference.sentence.first_sentence import FirstSentence, FoundSentence, SentenceRule, find_first_sentence
-from services.inference.sentence.scan import Scanner
+from axia.sentence.first_sentence import FirstSentence, FoundSentence, SentenceRule, find_first_sentence
+from axia.sentence.scan import Scanner
 
 RULES = pytest.mark.parametrize("rule", list(SentenceRule))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from services.inference.sentence.reasoning import Kind, Part, ReasoningSplitter
+from axia.sentence.reasoning import Kind, Part, ReasoningSplitter
 
 
 def parts(*deltas: str) -> list[Part]:

@@ -1,0 +1,116 @@
+"""`axia calibrate`: the agreement from which on a model may answer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axia.cli._output import complain, console, print_json, printable
+
+if TYPE_CHECKING:
+    from axia.evals.calibration import Calibration
+    from axia.report.collect import Run
+
+
+def calibrate(
+    logs: Annotated[
+        Path, typer.Argument(metavar="LOGS", help="What `axia eval abstention --epochs 1` wrote about labelled images.")
+    ],
+    bound: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Share of errors that is allowed among answered images.")
+    ] = 0.1,
+    delta: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="How often the promise may fail over calibrations.")
+    ] = 0.05,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the thresholds to this TOML file too.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Find for each model the agreement from which on it may answer, so that few of its answers are wrong.
+
+    With confidence 1 - delta over the labelled images, the share of errors among answered new images of the same kind
+    is at most the bound (Learn then Test). Use the threshold as `abstain_threshold` of a detection with as many
+    completions.
+
+    Exit code: 0, 1 if no threshold keeps the bound for a model or the logs can't be used, 2 for wrong usage.
+    """
+    try:
+        from axia.evals.calibration import calibrate as find
+        from axia.report.abstaining import answered_of
+        from axia.report.collect import ReportError, load
+    except ModuleNotFoundError as error:
+        if error.name != "inspect_ai":
+            raise
+        complain("calibration reads inspect_ai's logs: pip install 'axia-vlm[evals]'")
+        raise typer.Exit(1) from None
+    try:
+        runs = [run for own in load(logs) if own.kind == "abstention" for run in own.runs]
+        if not runs:
+            raise ReportError(f"{logs} has no logs of abstention: run axia eval abstention on labelled images")
+        found = [(run, find(answered_of(run.rows), bound, delta)) for run in runs]
+    except ValueError as error:  # ReportError is one
+        complain(str(error))
+        raise typer.Exit(1) from error
+    if json:
+        rows = [{"model": run.model, "calibration": own._asdict(), "points": [p._asdict() for p in own.points]}
+                for run, own in found]  # fmt: skip
+        print_json({"calibrations": rows})
+    else:
+        _print(found)
+    if out is not None:
+        out.write_text(_toml(found), encoding="utf-8")
+    if any(own.threshold is None for _, own in found):
+        raise typer.Exit(1)
+
+
+def _print(found: "list[tuple[Run, Calibration]]") -> None:
+    from rich import box
+    from rich.table import Table
+
+    out = console()
+    for run, own in found:
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in ("agreement from", "answered", "share", "errors", "share of errors", "p"):
+            table.add_column(name, justify="right")
+        for point in own.points:
+            risk = "—" if point.risk is None else f"{point.risk:.3f}"
+            p_value = "—" if point.p_value is None else f"{point.p_value:.4f}"
+            table.add_row(f"{point.threshold:.2f}", str(point.answered), f"{point.coverage:.2f}", str(point.errors),
+                          risk, p_value)  # fmt: skip
+        out.print(table)
+        name = printable(run.model)
+        if own.threshold is None:
+            out.print(
+                f"{name}: no threshold keeps errors at {own.bound:.0%} with confidence {1 - own.delta:.0%} on "
+                f"{own.pictures} images: label more, or allow more errors",
+                soft_wrap=True,
+            )
+        else:
+            out.print(
+                f"{name}: answer from an agreement of {own.threshold:.2f} on; that is {own.coverage:.0%} of "
+                f"{own.pictures} images, and at most {own.bound:.0%} errors with confidence {1 - own.delta:.0%}",
+                soft_wrap=True,
+            )
+
+
+def _toml(found: "list[tuple[Run, Calibration]]") -> str:
+    """The thresholds, with the share that should be answered: far less or more of it means that images have changed."""
+    import json
+
+    parts = ["# Written by axia calibrate (Learn then Test).\n"]
+    for run, own in found:
+        about = run.log.eval.metadata or {}
+        lines = [
+            "[[calibration]]",
+            f"model = {json.dumps(run.model)}",
+            f"bound = {own.bound}",
+            f"delta = {own.delta}",
+            f"pictures = {own.pictures}",
+            f"completions = {int(about.get('samples', 0))}",
+            f"coverage = {own.coverage:.4f}",
+        ]
+        if own.threshold is not None:
+            lines.append(f"abstain_threshold = {own.threshold}")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)

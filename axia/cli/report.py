@@ -1,0 +1,44 @@
+"""`axia report`: tables, tests and figures of evaluations."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from axia.cli._output import Address, complain, connect, console, describe, exit_code
+
+
+def report(
+    logs: Annotated[Path, typer.Argument(metavar="LOGS", help="The folder that `axia eval` wrote to.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where it goes.", show_default="LOGS/report")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Evaluation",
+    address: Address = None,
+) -> None:
+    """Make a report of evaluations: one page, and its tables as CSV and LaTeX.
+
+    The scoring service of the gateway computes the tests. A log that is not complete is refused.
+
+    Exit code: 0, 1 if it failed, 2 for wrong usage.
+    """
+    try:
+        from axia.report.collect import ReportError
+        from axia.report.write import write_report
+    except ModuleNotFoundError as error:
+        if error.name != "inspect_ai":
+            raise
+        complain("reports need inspect_ai: pip install 'axia-vlm[evals]'")
+        raise typer.Exit(1) from None
+    with connect(address) as client:
+        from axia.errors import AxiaError
+
+        try:
+            page = write_report(client, logs, out or logs / "report", title)
+        except ReportError as error:
+            complain(str(error))
+            raise typer.Exit(1) from error
+        except AxiaError as error:
+            complain(describe(error))
+            raise typer.Exit(exit_code(error)) from error
+    console().print(f"{page}: open it in a browser; tables are in {page.parent / 'tables'}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""What annotators said of pictures: the record, its import, and the ground truth that follows from it."""

@@ -1,0 +1,44 @@
+"""How far a model's agreement with itself tells when to trust it: risk and coverage of abstaining."""
+
+from typing import Any
+
+from inspect_ai import Task, task
+
+from axia.evals.tasks.asking import Sampling, ask_several
+from axia.evals.tasks.detection import PAPER, Options
+from axia.evals.tasks.scorers import consensus
+from axia.evals.tasks.studies import Variant, dataset, load, prompt
+from axia.prompts import DEFAULT_DETECTION_PROMPT
+
+SAMPLES = 5
+"""Completions of a picture: enough for five degrees of agreement."""
+
+
+@task
+def abstention(annotations: str | None = None, samples: int = SAMPLES, **options: Any) -> Task:
+    """Several completions a picture: what they agree on, how far, and whether it names the element.
+
+    Args:
+        annotations: As in `values_detector`.
+        samples: Completions a picture, 2 to 25.
+        options: As in `values_detector`; ``epochs`` is 1.
+    """
+    if not 2 <= samples <= 25:  # noqa: PLR2004 - the bounds that the message names
+        raise ValueError(f"samples is {samples}: give 2 to 25")
+    own = Options(**{"epochs": 1, **options})
+    loaded = load(annotations, own.judge)
+    sampling = Sampling(
+        temperature=own.temperature, max_tokens=own.max_tokens, seed=own.seed, first_sentence=True, cache=own.cache
+    )
+    asked = dataset(loaded, [Variant("baseline", prompt(DEFAULT_DETECTION_PROMPT))])
+    return Task(
+        dataset=asked,
+        solver=ask_several(sampling, samples),
+        scorer=consensus(own.judge, own.sentence_rule),
+        epochs=own.epochs,
+        version=1,
+        metadata={
+            "paper": PAPER, "kind": "abstention", "study": loaded.about, "sampling": sampling.model_dump(),
+            "sentence_rule": own.sentence_rule, "judge": own.judge, "samples": samples,
+        },
+    )  # fmt: skip

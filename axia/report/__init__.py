@@ -1,0 +1,1 @@
+"""Reports of evaluations: one self-contained page, tables as CSV and LaTeX, from inspect_ai's logs."""

@@ -1,0 +1,145 @@
+"""Reads logs of evaluations into rows, and refuses what would make a report look whole that isn't."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
+
+KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play")
+_LOG_VERSION = 2
+
+
+class ReportError(ValueError):
+    """Logs that no report can be made of; the message says what to do."""
+
+
+class Row(NamedTuple):
+    """One answer with its score."""
+
+    sample: str
+    """Id of the sample."""
+    epoch: int
+    """Number of the completion, from 1."""
+    picture: str
+    """The picture: the cluster of intervals."""
+    score: int | None
+    """1 or 0; None where it could not be read or judged."""
+    answer: str
+    """What counts of the answer."""
+    metadata: dict[str, Any]
+    """The sample's."""
+    reading: dict[str, Any]
+    """The score's: such as response type, verdict and agreement."""
+    produced: dict[str, Any]
+    """What produced it: model, revision, engine, seed."""
+
+
+class Run(NamedTuple):
+    """One model on one evaluation."""
+
+    model: str
+    log: EvalLog
+    rows: tuple[Row, ...]
+
+
+class Evaluation(NamedTuple):
+    """One evaluation of one model or more."""
+
+    name: str
+    """The task, with its arguments where several runs of it differ."""
+    kind: str
+    about: dict[str, Any]
+    """The task's metadata."""
+    runs: tuple[Run, ...]
+
+
+def load(folder: Path) -> list[Evaluation]:
+    """The evaluations of a folder of logs.
+
+    Raises:
+        ReportError: If there are none, one is not complete, is no evaluation of axia's, is of an older form, or models
+            were asked about different samples.
+    """
+    if not folder.exists():
+        raise ReportError(f"there is no folder {folder}: give the one that axia eval wrote to")
+    found = list_eval_logs(str(folder))
+    if not found:
+        raise ReportError(f"{folder} holds no logs: give the folder that axia eval wrote to")
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for info in found:
+        try:
+            log = read_eval_log(info)
+        except Exception as error:  # inspect_ai raises many types for files that it can't read
+            raise ReportError(
+                f"{info.name} can't be read ({error}): run axia eval again, or move the file away"
+            ) from error
+        _check(log, info.name)
+        key = (log.eval.task.rpartition("/")[2], repr(sorted(_arguments(log).items())))
+        runs = groups.setdefault(key, [])
+        if any(run.model == log.eval.model for run in runs):
+            raise ReportError(
+                f"{folder} has two logs of {key[0]} with {log.eval.model}: keep one run in a folder, or move one away"
+            )
+        runs.append(Run(log.eval.model, log, tuple(map(_row, log.samples or ()))))
+    names = [name for name, _ in groups]
+    evaluations = []
+    for (name, _), runs in groups.items():
+        log = runs[0].log
+        differ = f" ({', '.join(f'{k} {v}' for k, v in _arguments(log).items())})" if names.count(name) > 1 else ""
+        _check_same_samples(name, runs)
+        about = log.eval.metadata or {}
+        evaluations.append(Evaluation(name + differ, about["kind"], about, tuple(runs)))
+    return sorted(evaluations, key=lambda own: (KINDS.index(own.kind), own.name))
+
+
+def _arguments(log: EvalLog) -> dict[str, Any]:
+    return {name: value for name, value in log.eval.task_args.items() if value not in (None, {})}
+
+
+def _check(log: EvalLog, name: str) -> None:
+    if log.version < _LOG_VERSION:
+        raise ReportError(
+            f"{name} is a log of inspect_ai's version {log.version}, which says less: run the evaluation again"
+        )
+    if (log.eval.metadata or {}).get("kind") not in KINDS:
+        raise ReportError(f"{name} is a log of {log.eval.task}, which is no evaluation of axia's: move it away")
+    if log.status != "success":
+        why = f": {log.error.message}" if log.error else ""
+        raise ReportError(
+            f"{log.eval.task} with {log.eval.model} is not complete (status {log.status}{why}); the same axia eval "
+            "goes on with it. A report of a part would look whole"
+        )
+    if failed := [sample for sample in log.samples or () if sample.error]:
+        raise ReportError(
+            f"{log.eval.task} with {log.eval.model}: {len(failed)} samples ended with an error, the first "
+            f"{failed[0].id}: {failed[0].error.message if failed[0].error else ''}; run axia eval again"
+        )
+
+
+def _check_same_samples(name: str, runs: Sequence[Run]) -> None:
+    first = {(row.sample, row.epoch) for row in runs[0].rows}
+    for run in runs[1:]:
+        other = {(row.sample, row.epoch) for row in run.rows}
+        if first != other:
+            raise ReportError(
+                f"{name}: {runs[0].model} and {run.model} were asked about different samples ({len(first ^ other)} of "
+                "them); run both with the same --limit and --epochs"
+            )
+
+
+def _row(sample: EvalSample) -> Row:
+    score = next(iter((sample.scores or {}).values()), None)
+    value = score.value if score else None
+    number = float(value) if isinstance(value, int | float) else math.nan
+    return Row(
+        str(sample.id),
+        sample.epoch,
+        str(sample.metadata.get("picture", sample.id)),
+        None if math.isnan(number) else int(number),
+        (score.answer or "") if score else "",
+        sample.metadata,
+        (score.metadata or {}) if score else {},
+        sample.store.get("produced") or {},
+    )

@@ -1,0 +1,111 @@
+"""The methods section: models, prompts with hashes, seeds, versions, hardware, cost, and what is a demo."""
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from axia.prompts import load_prompts
+from axia.report.collect import Evaluation, Run
+from axia.report.parts import Cell, Section, Table
+
+_SEEDS = (
+    "The seed of each completion is the first 53 bits of SHA-256 over the run's seed, the sample's id, the epoch and "
+    "the turn (31 bits for other providers). Intervals are clustered by picture or keyword; the scoring service "
+    "computes all tests."
+)
+
+
+def section(evaluations: Sequence[Evaluation]) -> Section:
+    """What was done, enough to do it again."""
+    runs = [(own, run) for own in evaluations for run in own.runs]
+    log = runs[0][1].log
+    versions = (log.eval.packages.get("inspect_ai", ""), (log.eval.metadata or {}).get("axia_version", ""))
+    paragraphs = [
+        (
+            f"Evaluated with inspect_ai {versions[0]} and axia {versions[1]}; this page was made on a "
+            f"{platform.machine()} machine, while models' hardware is that of their servers."
+        ),
+        _SEEDS,
+    ]
+    if demo := sorted({own.name for own, _ in runs if _is_demo(own)}):
+        paragraphs.append(
+            f"Demo data: {', '.join(demo)} used axia's made-up study, gallery or feed. No person was asked; the "
+            "figures say nothing of real pictures."
+        )
+    if demo_models := sorted({run.model for _, run in runs if _is_demo_model(run)}):
+        paragraphs.append(f"Demo models: {', '.join(demo_models)} are demonstrations, no models of real pictures.")
+    return Section("methods", "Methods", paragraphs, [_models(runs), _samplings(runs), _prompts(runs)])
+
+
+def _is_demo(evaluation: Evaluation) -> bool:
+    study: dict[str, Any] = evaluation.about.get("study") or {}
+    return bool(evaluation.about.get("demo") or study.get("demo"))
+
+
+def _produced(run: Run) -> dict[str, Any]:
+    for row in run.rows:
+        if own := row.produced or row.reading.get("produced"):
+            return dict(own)
+    return {}
+
+
+def _is_demo_model(run: Run) -> bool:
+    produced = _produced(run)
+    return produced.get("engine") == "scripted" or str(produced.get("model", "")).startswith("vlm")
+
+
+def _models(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
+    rows: list[list[Cell]] = []
+    for evaluation, run in runs:
+        produced, usage = _produced(run), list(run.log.stats.model_usage.values())
+        cost = [own.total_cost for own in usage if own.total_cost is not None]
+        rows.append(
+            [
+                evaluation.name, run.model, produced.get("revision", ""),
+                f"{produced.get('engine', '')} {produced.get('engine_version', '')}".strip(),
+                sum(own.input_tokens for own in usage), sum(own.output_tokens for own in usage),
+                f"{sum(cost):.2f} USD" if cost else "not known", run.log.eval.created[:19],
+            ]
+        )  # fmt: skip
+    return Table(
+        "methods-models", "Models and what they cost",
+        ("evaluation", "model", "revision", "engine", "tokens in", "tokens out", "cost", "begun"), rows,
+    )  # fmt: skip
+
+
+def _samplings(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
+    rows: list[list[Cell]] = []
+    for evaluation in dict.fromkeys(own.name for own, _ in runs):
+        own = next(own for own, _ in runs if own.name == evaluation)
+        sampling, study = own.about["sampling"], own.about.get("study") or {}
+        rows.append(
+            [
+                own.name, own.about["paper"], str(sampling["temperature"]), sampling["max_tokens"], sampling["seed"],
+                own.runs[0].log.eval.config.epochs or 1, own.about.get("judge", "—"),
+                own.about.get("sentence_rule", "—"), str(study.get("annotations_sha256", ""))[:12] or "—",
+            ]
+        )  # fmt: skip
+    header = (
+        "evaluation",
+        "paper",
+        "temperature",
+        "max tokens",
+        "seed",
+        "epochs",
+        "judge",
+        "sentence rule",
+        "annotations",
+    )
+    return Table("methods-sampling", "How answers were sampled", header, rows)
+
+
+def _prompts(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
+    used: dict[str, str] = {}
+    for _, run in runs:
+        for row in run.rows:
+            used |= row.metadata.get("prompts") or {row.metadata["prompt_id"]: row.metadata.get("prompt_sha256", "")}
+            if "system_id" in row.metadata and "system_sha256" in row.metadata:
+                used[row.metadata["system_id"]] = row.metadata["system_sha256"]
+    known = load_prompts()
+    rows = [[name, digest[:12], known[name].text if name in known else ""] for name, digest in sorted(used.items())]
+    return Table("methods-prompts", "Prompts", ("id", "SHA-256", "text"), rows)
