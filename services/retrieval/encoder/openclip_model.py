@@ -95,7 +95,7 @@ class OpenClipModel:
             features = self._model.encode_image(normalised.contiguous().to(getattr(torch, self.dtype)))
             if len(batch) > len(pictures):
                 unit = self._normalise(features.float(), dim=-1)
-                features = torch.stack([part.mean(0) for part in unit.split([len(views) for views in pictures])])
+                features = torch.stack([part.mean(0) for part in torch.split(unit, [len(views) for views in pictures])])
             return self._vectors(features)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
