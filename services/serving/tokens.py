@@ -141,6 +141,8 @@ class TokenVerifier:
 def _read(source: str) -> dict[str, jwt.PyJWK]:
     if source.startswith("https://"):
         with urllib.request.urlopen(source, timeout=_FETCH_S) as response:  # noqa: S310 - https alone
+            if not response.url.startswith("https://"):  # redirected to where anybody could have put keys
+                raise ValueError("the address leads to another one without TLS")
             text = response.read(_MAX_BYTES + 1)
     else:
         text = Path(source).read_bytes()
