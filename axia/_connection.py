@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,12 +60,12 @@ class TLS:
         return f"TLS(server_name={self.server_name!r}, with_certificate={self.certificate is not None})"
 
     @classmethod
-    def from_environment(cls) -> "TLS | None":
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "TLS | None":
         """What AXIA_TLS_ROOTS, AXIA_TLS_CERTIFICATE, AXIA_TLS_KEY and AXIA_TLS_SERVER_NAME say, the first three paths;
         None if none is set and AXIA_TLS is not 1."""
         names = ("ROOTS", "CERTIFICATE", "KEY", "SERVER_NAME")
-        roots, certificate, key, server_name = (os.environ.get(f"AXIA_TLS_{name}") or None for name in names)
-        if not any((roots, certificate, key, server_name)) and os.environ.get("AXIA_TLS") != "1":
+        roots, certificate, key, server_name = (environment.get(f"AXIA_TLS_{name}") or None for name in names)
+        if not any((roots, certificate, key, server_name)) and environment.get("AXIA_TLS") != "1":
             return None
         return cls(roots, certificate, key, server_name)
 

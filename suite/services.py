@@ -13,6 +13,8 @@ CONFIGURATION = "circus.ini"
 """What circus runs, beside the package `axia` in a checkout."""
 
 _HIGHEST_PORT = 65_535
+_OWN_TLS = ("AXIA_TLS_ROOTS", "AXIA_TLS_CERTIFICATE", "AXIA_TLS_KEY")
+"""What clients on this machine read, of which this program is one when it asks whether services are ready."""
 
 
 class _Port(NamedTuple):
@@ -30,6 +32,8 @@ class Service(NamedTuple):
     port: int
     metrics_port: int
     """Port of its Prometheus metrics; 0 if they are off."""
+    encrypted: bool = False
+    """Whether it speaks TLS."""
 
     @property
     def address(self) -> str:
@@ -73,6 +77,30 @@ def wiring(services: Sequence[Service]) -> dict[str, str]:
     return {**behind, "AXIA_HTTP_GATEWAY": addresses["gateway"]}
 
 
+def encryption(folder: Path) -> dict[str, str]:
+    """Environment variables by which the services use the certificates that `axia certs init` made in a folder.
+
+    All speak TLS. Those behind the gateway ask for its certificate; the gateway and the HTTP API ask for none, because
+    their callers have keys.
+
+    Raises:
+        SuiteError: If the folder lacks a file.
+    """
+    folder = folder.resolve()  # services run in the checkout
+    authority = str(folder / "ca.pem")
+    variables: dict[str, str] = {}
+    for name in ("inference", "retrieval", "scoring", "gateway", "http"):
+        prefix = _prefix(name)
+        variables[f"{prefix}TLS_CERTIFICATE"] = str(folder / f"{name}.pem")
+        variables[f"{prefix}TLS_KEY"] = str(folder / f"{name}.key")
+        variables[f"{prefix}{'UPSTREAM_CA' if name in ('gateway', 'http') else 'TLS_CLIENT_CA'}"] = authority
+    own = [str(folder / "client.pem"), str(folder / "client.key")]
+    for path in (*variables.values(), *own):
+        if not Path(path).is_file():
+            raise SuiteError(f"there is no {path}: `axia certs init {folder}` makes it")
+    return variables | dict(zip(_OWN_TLS, (authority, *own), strict=True))
+
+
 def find_checkout() -> Path:
     """The checkout that this package is part of.
 
@@ -95,6 +123,7 @@ def _service(environment: Mapping[str, str], name: str, health_name: str, *, por
         environment.get(f"{prefix}HOST") or "127.0.0.1",
         _port(environment, f"{prefix}PORT", port, lowest=1),
         _port(environment, f"{prefix}METRICS_PORT", metrics_port, lowest=0),
+        bool(environment.get(f"{prefix}TLS_CERTIFICATE")),
     )
 
 

@@ -1,5 +1,7 @@
 """Waits until every service of the suite can answer, or says why one can't."""
 
+import os
+import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import grpc
 
 from axia._call import channel_options
+from axia._connection import TLS
 from suite import SuiteError, logs
 from suite.services import Service
 from suite.supervisor import Supervisor
@@ -20,8 +23,6 @@ _POLL_S = 0.25
 _CHECK_TIMEOUT_S = 1.0
 _SPAWN_LIMIT_S = 5.0
 _LAST_LINES = 15
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Opens our own addresses whatever proxy the environment names."""
 
 
 class Interrupted(Exception):
@@ -46,9 +47,18 @@ class Startup:
     """The start of the suite, from before circus runs until every service is healthy.
 
     Make it before `Supervisor.start`: it remembers where each log ends, so that it shows nothing of an earlier run.
+
+    Args:
+        supervisor: Circus.
+        services: The services.
+        tls: Whom to trust and what to show where they speak TLS; None where they don't.
+
+    Raises:
+        SuiteError: If a service speaks TLS and nothing says whom to trust, or a file of it can't be read.
     """
 
-    def __init__(self, supervisor: Supervisor, services: Sequence[Service]) -> None:
+    def __init__(self, supervisor: Supervisor, services: Sequence[Service], tls: TLS | None = None) -> None:
+        self._tls = _checked(services, tls)
         self._supervisor = supervisor
         self._services = services
         self._health = _health_stub()
@@ -101,10 +111,16 @@ class Startup:
 
     def _probe(self, service: Service, stack: ExitStack) -> Callable[[], bool]:
         """A function that says whether the service is healthy now."""
+        tls = self._tls if service.encrypted else None
         if not service.health_name:
-            return partial(_is_ready, f"http://{service.address}/readyz")
+            scheme = "https" if tls else "http"
+            return partial(_is_ready, f"{scheme}://{service.address}/readyz", _opener(tls))
         options = channel_options(service.address)
-        stub = self._health.Stub(stack.enter_context(grpc.insecure_channel(service.address, options=options)))
+        if tls is None:
+            channel = grpc.insecure_channel(service.address, options=options)
+        else:
+            channel = grpc.secure_channel(service.address, tls.credentials(), options=[*options, *tls.options])
+        stub = self._health.Stub(stack.enter_context(channel))
         request = self._health.Request(service=service.health_name)
 
         def is_serving() -> bool:
@@ -116,9 +132,42 @@ class Startup:
         return is_serving
 
 
-def _is_ready(url: str) -> bool:
+def _checked(services: Sequence[Service], tls: TLS | None) -> TLS | None:
+    encrypted = [service.name for service in services if service.encrypted]
+    if not encrypted:
+        return None
+    if tls is None:
+        raise SuiteError(
+            f"{' and '.join(encrypted)} speak TLS: set AXIA_TLS_ROOTS to the authority of their certificates, and "
+            "AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY where they ask for one, or start with --certs"
+        )
     try:
-        with _DIRECT.open(url, timeout=_CHECK_TIMEOUT_S) as response:
+        tls.credentials()
+        _opener(tls)
+    except (OSError, ValueError) as error:
+        raise SuiteError(f"AXIA_TLS_*: {error}") from error
+    return tls
+
+
+def _opener(tls: TLS | None) -> urllib.request.OpenerDirector:
+    """Opens our own addresses whatever proxy the environment names."""
+    direct = urllib.request.ProxyHandler({})
+    if tls is None:
+        return urllib.request.build_opener(direct)
+    context = ssl.create_default_context(cafile=_path(tls.root_certificates))
+    context.check_hostname = tls.server_name is None  # it may be another than that of this machine
+    if (certificate := _path(tls.certificate)) is not None:
+        context.load_cert_chain(certificate, _path(tls.key))
+    return urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=context))
+
+
+def _path(pem: str | os.PathLike[str] | bytes | None) -> str | None:
+    return None if pem is None else os.fsdecode(pem)  # from the environment, which holds paths alone
+
+
+def _is_ready(url: str, opener: urllib.request.OpenerDirector) -> bool:
+    try:
+        with opener.open(url, timeout=_CHECK_TIMEOUT_S) as response:
             return bool(response.status == HTTPStatus.OK)
     except OSError:
         return False  # not listening yet, or it waits for the gateway

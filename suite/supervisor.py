@@ -77,8 +77,12 @@ class Supervisor:
         except (FileNotFoundError, ValueError):
             return self._process.pid if self._process else None
 
-    def start(self, services: Sequence[Service]) -> None:
+    def start(self, services: Sequence[Service], environment: Mapping[str, str]) -> None:
         """Starts circus with its services, and returns at once.
+
+        Args:
+            services: The services.
+            environment: Their environment variables.
 
         Raises:
             SuiteError: If it runs already, circus is not installed, or a port is taken.
@@ -95,10 +99,10 @@ class Supervisor:
             # Circus refuses to start when the number in it belongs to any process by now.
             self._pid_file.unlink(missing_ok=True)
             self._stop_mark.unlink(missing_ok=True)
-            environment = {
+            variables = {
                 **wiring(services),
-                **os.environ,
-                "PATH": search_path(sys.executable, os.environ),
+                **environment,
+                "PATH": search_path(sys.executable, environment),
                 "PWD": str(self.checkout),
                 "PYTHONUNBUFFERED": "1",  # what a service says before it dies must reach its log
             }
@@ -108,7 +112,7 @@ class Supervisor:
                 self._process = subprocess.Popen(  # noqa: S603 - every word of the command is ours
                     command,
                     cwd=self.checkout,
-                    env=environment,
+                    env=variables,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -27,26 +27,33 @@ def up(
         bool, typer.Option("--detach", "-d", help="Return when all is ready; `axia down` stops.")
     ] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until every service must be ready.")] = 180.0,
+    certs: Annotated[
+        Path | None,
+        typer.Option(envvar="AXIA_CERTS", metavar="FOLDER", help="Speak TLS, with what `axia certs init FOLDER` made."),
+    ] = None,
 ) -> None:
     """Start the suite on this machine, and keep it running until Ctrl-C.
 
     Works in a checkout only. Addresses come from AXIA_GATEWAY_HOST, AXIA_GATEWAY_PORT, AXIA_GATEWAY_METRICS_PORT and
     the same with AXIA_INFERENCE_, AXIA_RETRIEVAL_, AXIA_SCORING_ and AXIA_HTTP_; the services read their other settings
-    from the environment too.
+    from the environment too. With --certs all of them speak TLS, and the services behind the gateway take its
+    certificate alone; clients then set AXIA_TLS_ROOTS to FOLDER/ca.pem.
     """
     with needs_checkout():
+        from axia._connection import TLS
         from suite import SuiteError
-        from suite.services import find_checkout, services_from
+        from suite.services import encryption, find_checkout, services_from
         from suite.startup import Interrupted, Startup
         from suite.supervisor import Supervisor
 
     with _Signals() as signals:
         try:
-            services = services_from(os.environ)
+            environment = {**(encryption(certs) if certs else {}), **os.environ}
+            services = services_from(environment)
             supervisor = Supervisor(find_checkout())
-            startup = Startup(supervisor, services)
-            supervisor.start(services)
-        except SuiteError as error:
+            startup = Startup(supervisor, services, TLS.from_environment(environment))
+            supervisor.start(services, environment)
+        except (SuiteError, ValueError) as error:
             complain(str(error))
             raise typer.Exit(1) from error
         try:
@@ -61,6 +68,8 @@ def up(
             raise typer.Exit(_EXIT_INTERRUPTED) from None
         states = supervisor.states(services)
         _print_services(supervisor, services, states, detached=detach)
+        if certs:
+            console().print(f"TLS:     clients set AXIA_TLS_ROOTS={certs.resolve() / 'ca.pem'}", soft_wrap=True)
         if not detach:
             raise typer.Exit(_keep(supervisor, services, states, signals))
 

@@ -56,7 +56,7 @@ async def test_on_the_loopback_interface_another_name_of_the_host_is_refused(gat
     async with http_api(gateway, allowed_hosts="lab.example, other.example:8443") as http:
         assert await names(http, "lab.example:1", "other.example:8443", "127.0.0.1") == [200] * 3
         assert await names(http, "other.example", "rebound.example") == [403] * 2
-    async with http_api(gateway, host="0.0.0.0") as http:  # noqa: S104 - the setting alone; the test listens on loopback
+    async with http_api(gateway, host="0.0.0.0", allow_plaintext=True) as http:  # noqa: S104 - the setting alone; the test listens on loopback
         assert await names(http, "any.example") == [200]
 
 

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from axia._connection import TLS
+from axia.certs import init_certificates
 from suite import SuiteError, services
-from suite.services import find_checkout, search_path, services_from, wiring
+from suite.services import encryption, find_checkout, search_path, services_from, wiring
+from suite.startup import Startup
+from suite.supervisor import Supervisor
 from tests.support import processes
 
 
@@ -70,3 +74,27 @@ def test_without_a_checkout_the_way_to_one_is_told(tmp_path: Path, monkeypatch: 
 def test_python_in_the_configuration_is_the_one_that_runs() -> None:
     assert search_path("/venv/bin/python", {"PATH": "/bin"}) == "/venv/bin:/bin"
     assert search_path("/venv/bin/python", {}).startswith("/venv/bin:")
+
+
+def test_certificates_of_a_folder_are_each_services_own(tmp_path: Path) -> None:
+    init_certificates(tmp_path, [], days=1, authority_days=1)
+    variables = encryption(tmp_path)
+    placed = services_from(variables)
+    assert all(service.encrypted for service in placed)
+    assert not any(service.encrypted for service in services_from({}))
+    behind = {f"AXIA_{name}_TLS_CLIENT_CA" for name in ("INFERENCE", "RETRIEVAL", "SCORING")}
+    assert {name for name in variables if name.endswith("TLS_CLIENT_CA")} == behind
+    assert variables["AXIA_GATEWAY_UPSTREAM_CA"] == variables["AXIA_TLS_ROOTS"] == str(tmp_path / "ca.pem")
+    (tmp_path / "scoring.key").unlink()
+    with pytest.raises(SuiteError, match="axia certs init"):
+        encryption(tmp_path)
+
+
+def test_services_that_speak_tls_need_somebody_to_trust(tmp_path: Path) -> None:
+    init_certificates(tmp_path, [], days=1, authority_days=1)
+    variables = encryption(tmp_path)
+    with pytest.raises(SuiteError, match="set AXIA_TLS_ROOTS"):
+        Startup(Supervisor(tmp_path), services_from(variables), None)
+    with pytest.raises(SuiteError, match="there are no root certificates"):
+        Startup(Supervisor(tmp_path), services_from(variables), TLS(root_certificates="/nowhere"))
+    Startup(Supervisor(tmp_path), services_from(variables), TLS.from_environment(variables))
