@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images of docker/Dockerfile with docker, podman or buildah: scripts/images.sh [TARGET…]; all without names.
 #
-# BUILDER names the program, IMAGE_PREFIX what comes before a target's name (default localhost/axia-), TAG the tag
+# BUILDER names the program, BASE the image that all are built on, IMAGE_PREFIX what comes before a target's name (default localhost/axia-), TAG the tag
 # (default the version of axia). Prints each image's time and size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +10,8 @@ prefix=${IMAGE_PREFIX:-localhost/axia-}
 tag=${TAG:-$version}
 targets=("$@")
 [ $# -gt 0 ] || targets=(gateway http scoring inference-remote retrieval inference-cpu demo inference-cuda)
+
+base=${BASE:-docker.io/library/debian:bookworm-slim}
 
 builder=${BUILDER:-}
 if [ -z "$builder" ]; then
@@ -23,25 +25,27 @@ if [ -z "$builder" ]; then
   fi
 fi
 
-options=(--file docker/Dockerfile --build-arg "VERSION=$version"
+options=(--file docker/Dockerfile --build-arg "BASE=$base" --build-arg "VERSION=$version"
   --build-arg "REVISION=$(git rev-parse HEAD 2> /dev/null || echo unknown)")
 if [ "$builder" != docker ]; then
   options+=(--format docker --layers)   # OCI's own format has no HEALTHCHECK
   # Without systemd no cgroup can be made for a build.
   [ -d /run/systemd/system ] || options+=(--isolation chroot --network host --ulimit nofile=20000:20000)
   # A machine's own certificates and folder of wheels are lent to the build and stay out of the image.
-  pip_conf=$(mktemp)
-  trap 'rm -f "$pip_conf"' EXIT
-  echo "[global]" > "$pip_conf"
-  if [ -n "${PIP_CERT:-}" ]; then
-    echo "cert = $PIP_CERT" >> "$pip_conf"
-    options+=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
+  lent=$(mktemp -d)
+  trap 'rm -rf "$lent"' EXIT
+  echo "[global]" > "$lent/pip.conf"
+  certificates=${PIP_CERT:-$(python3 -m pip config get global.cert 2> /dev/null || true)}
+  if [ -n "$certificates" ]; then
+    cp "$certificates" "$lent/certificates.crt"
+    echo "cert = /mnt/certificates.crt" >> "$lent/pip.conf"
   fi
-  if [ -d "${PIP_FIND_LINKS:-}" ]; then
-    echo "find-links = $PIP_FIND_LINKS" >> "$pip_conf"
-    options+=(--volume "$PIP_FIND_LINKS:$PIP_FIND_LINKS:ro")
+  wheels=${PIP_FIND_LINKS:-$(python3 -m pip config get global.find-links 2> /dev/null || true)}
+  if [ -d "$wheels" ]; then
+    echo "find-links = $wheels" >> "$lent/pip.conf"
+    options+=(--volume "$wheels:$wheels:ro")
   fi
-  options+=(--volume "$pip_conf:/etc/pip.conf:ro")
+  options+=(--volume "$lent:/mnt:ro" --volume "$lent/pip.conf:/etc/pip.conf:ro")
 fi
 case $builder in
   docker) build=(docker build) ;;
@@ -56,6 +60,18 @@ size() {
     podman) podman image inspect --format '{{.Size}}' "$1" ;;
     buildah) buildah images --json "$1" | sed -n 's/.*"size": "\(.*\)".*/\1/p' ;;
   esac
+}
+
+there() {
+  case $builder in
+    buildah) buildah inspect --type image "$1" > /dev/null 2>&1 ;;
+    *) "$builder" image inspect "$1" > /dev/null 2>&1 ;;
+  esac
+}
+there "$base" || "$builder" pull --quiet "$base" > /dev/null 2>&1 || {
+  began=$(date +%s)
+  scripts/base-image.sh "$builder" "$base"
+  echo "$base made from Debian's packages in $(($(date +%s) - began)) s, $(size "$base")"
 }
 
 for target in "${targets[@]}"; do

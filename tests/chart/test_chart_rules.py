@@ -1,8 +1,6 @@
 """Alerts: Prometheus' own tool tries each with series that fire it and series that don't."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +9,7 @@ import yaml
 
 from tests.support.chart import CHART
 from tests.support.processes import ROOT
+from tests.support.prometheus import promtool
 
 RULES = CHART / "files" / "rules.yaml"
 ALERTS = {
@@ -131,12 +130,6 @@ CASES = {
         40,
     ),
 }
-
-
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    found = shutil.which("promtool")
-    assert found, "the tests of alerts need promtool: apt-get install prometheus"
-    return subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
 
 
 def test_prometheus_takes_the_rules() -> None:
