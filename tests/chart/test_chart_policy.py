@@ -24,7 +24,10 @@ SETTINGS: dict[str, type[ServerSettings]] = {
     "services.retrieval": RetrievalSettings,
     "services.scoring": ScoringSettings,
 }
-EXISTING_SECRETS = {"certificates", "hugging-face", "openai", "qdrant", "registry", "site"}
+HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
+EXISTING_SECRETS = {
+    "api-keys", "certificates", "hugging-face", "openai", "qdrant", "registry", "site", *(f"{own}-tls" for own in HOLDERS)
+}  # fmt: skip
 """Secrets that the renderings say exist."""
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
@@ -82,7 +85,10 @@ def test_servers_have_the_three_probes_at_their_port(objects: tuple[Any, ...]) -
             elif "httpGet" in probe:
                 assert probe["httpGet"]["port"] in ports, name
             else:
-                assert str(next(iter(ports.values()))) in " ".join(probe["exec"]["command"]), name
+                asked = probe["exec"]["command"][3]
+                # With TLS the port of metrics answers for a gRPC server.
+                port = ports["metrics"] if asked.startswith("https://") and "grpc" in ports else next(iter(ports.values()))
+                assert f":{port}" in asked, name
         # More than the lame duck and the drain.
         assert pod["terminationGracePeriodSeconds"] >= 45 or "/t-axia-" in name, name
 

@@ -76,6 +76,15 @@ R = ("retrieval.enabled=true", "retrieval.encoder=e/p")
             "replicationFactor is 2 and there are 1 peers",
         ),
         (("tls.enabled=true",), "tls: set existingSecret to a Secret with tls.crt, tls.key and ca.crt"),
+        (("tls.enabled=true", "tls.existingSecrets.gateway=a"), "existingSecrets for each component (http, scoring"),
+        (
+            ("tls.enabled=true", "tls.existingSecrets.gate=a"),
+            "there is no component gate; name gateway, http, inference",
+        ),
+        (
+            ("tls.enabled=true", "tls.existingSecret=a", "tls.certManager.enabled=true", "tls.certManager.issuer=b"),
+            "tls: cert-manager makes a Secret for each component",
+        ),
         (("tls.enabled=true", "tls.certManager.enabled=true"), "tls: set certManager.issuer"),
         (("expose.ingress.enabled=true",), "expose.ingress: set host"),
         (("expose.ingress.enabled=true", "expose.ingress.host=a"), "expose.ingress: set tlsSecret"),

@@ -1,14 +1,18 @@
 """The chart for real: images, rendered Pods played with podman, detections, a Pod deleted under load, logs.
 
+All connections are encrypted, the services behind the gateway ask for its certificate, and the gateway for a key.
+
 `make chart-run` runs it, and prints how long each part took. AXIA_TEST_CHART=full plays values-cpu-demo.yaml, with the
 demo VLM and the demo CLIP, in place of a scripted model. AXIA_TEST_IMAGES=built uses images that are there already.
 Nothing listens beyond this machine's loopback address, and everything is taken down in the end.
 """
 
+import base64
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -20,6 +24,8 @@ from typing import Any
 import pytest
 
 import axia
+from axia.certs import init_certificates
+from axia.keys import add_key, new_key
 from tests.support.chart import PROFILES, template
 from tests.support.podman import Pod, Podman, pods
 from tests.support.processes import ROOT
@@ -28,6 +34,10 @@ FULL = os.environ.get("AXIA_TEST_CHART") == "full"
 VALUES = PROFILES["cpu-demo"] if FULL else Path(__file__).parent / "values.yaml"
 PICTURES = sorted((ROOT / "demo" / "gallery").glob("study-*.webp"))
 GRPC, HTTP = 50050, 8080
+HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
+SETS = [
+    "tls.enabled=true", "keys.existingSecret=api-keys", *(f"tls.existingSecrets.{own}={own}-tls" for own in HOLDERS)
+]  # fmt: skip
 
 
 class Load(threading.Thread):
@@ -53,11 +63,43 @@ class Load(threading.Thread):
 class Running:
     """The Pods of a release, and where this machine reaches them."""
 
-    def __init__(self, podman: Podman, wanted: list[Pod], published: dict[int, int]) -> None:
+    def __init__(self, podman: Podman, wanted: list[Pod], published: dict[int, int], secrets: "Secrets") -> None:
         self.podman = podman
         self.pods = wanted
-        self.client = axia.Client(f"127.0.0.1:{published[GRPC]}", timeout=120)
-        self.http = f"http://127.0.0.1:{published[HTTP]}"
+        self.secrets = secrets
+        self.address = f"127.0.0.1:{published[GRPC]}"
+        self.client = self.client_with(secrets.key)
+        self.http = f"https://127.0.0.1:{published[HTTP]}"
+
+    def client_with(self, key: str) -> axia.Client:
+        """A client with an API key, by TLS."""
+        return axia.Client(self.address, timeout=120, api_key=key, tls=axia.TLS(root_certificates=self.secrets.ca))
+
+
+class Secrets:
+    """Certificates of an authority that is made for this run, and one API key.
+
+    Args:
+        folder: Where to.
+        components: Names of the components.
+    """
+
+    def __init__(self, folder: Path, components: list[str]) -> None:
+        hosts = [name for key in components for name in (f"t-axia-{key}", f"t-axia-{key}-headless")]
+        init_certificates(folder, hosts, 1, 1)
+        self.ca = folder / "ca.pem"
+        key = new_key("chart-run", ["detect", "search", "ingest"])
+        self.key = key.text
+        add_key(folder / "keys.json", key.record)
+        self.objects = [_secret("api-keys", {"keys.json": folder / "keys.json"})]
+        for holder in HOLDERS:
+            files = {"tls.crt": folder / f"{holder}.pem", "tls.key": folder / f"{holder}.key", "ca.crt": self.ca}
+            self.objects.append(_secret(f"{holder}-tls", files))
+
+
+def _secret(name: str, files: dict[str, Path]) -> Any:
+    data = {key: base64.b64encode(path.read_bytes()).decode() for key, path in files.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
 
 
 def free_port() -> int:
@@ -68,14 +110,16 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     if os.environ.get("AXIA_TEST_IMAGES") != "built":
         components = ["gateway", "http", "scoring", "demo" if FULL else "inference-remote"]
         subprocess.run([str(ROOT / "scripts" / "images.sh"), *components], check=True)
-    objects = template([VALUES]).objects
-    published = {port: free_port() for port in (GRPC, HTTP)}
-    podman = Podman(f"axia-chart-{os.getpid()}", objects, published)
+    objects = template([VALUES], SETS).objects
     wanted = pods(objects)
+    names = sorted({pod.container["name"] for pod in wanted})
+    secrets = Secrets(tmp_path_factory.mktemp("secrets"), names)
+    published = {port: free_port() for port in (GRPC, HTTP)}
+    podman = Podman(f"axia-chart-{os.getpid()}", [*objects, *secrets.objects], published)
     try:
         podman.up()
         for pod in wanted:
@@ -83,7 +127,7 @@ def running() -> Iterator[Running]:
         last = ("gateway", "http")  # they wait for the others
         for pod in sorted(wanted, key=lambda own: (own.container["name"] in last, own.container["name"])):
             print(f"\n{pod.name}: ready {podman.wait(pod, 300):.1f} s after those before it", end="")
-        own = Running(podman, wanted, published)
+        own = Running(podman, wanted, published, secrets)
         with own.client:
             yield own
     finally:
@@ -103,9 +147,10 @@ def test_the_http_api_answers(running: Running) -> None:
     (status,) = running.client.models().models
     assert status.model is not None
     body = {"model": status.model.name, "messages": [{"role": "user", "content": "What needs attention?"}]}
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {running.secrets.key}"}
     request = urllib.request.Request(f"{running.http}/v1/chat/completions", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=120) as response:
+    context = ssl.create_default_context(cafile=running.secrets.ca)
+    with urllib.request.urlopen(request, timeout=120, context=context) as response:
         answer: Any = json.load(response)
     assert answer["choices"][0]["message"]["content"]
 
@@ -114,6 +159,16 @@ def test_the_http_api_answers(running: Running) -> None:
 def test_pictures_are_indexed_and_found(running: Running) -> None:
     list(running.client.index_images(PICTURES))
     assert running.client.search_text("a child by a hot stove", k=3)
+
+
+def test_nobody_without_a_key_and_the_right_authority_is_answered(running: Running) -> None:
+    with running.client_with(f"{'0' * 16}.{'a' * 43}") as stranger, pytest.raises(axia.Unauthenticated):
+        stranger.detect(PICTURES[0], n=1)
+    with (
+        axia.Client(running.address, timeout=10, api_key=running.secrets.key) as plain,
+        pytest.raises(axia.Unavailable),
+    ):
+        plain.detect(PICTURES[0], n=1)
 
 
 def test_no_detection_fails_while_a_pod_is_deleted(running: Running) -> None:

@@ -3,14 +3,18 @@
 import asyncio
 import http.server
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
+from axia.certs import init_certificates
 from services.serving import probe
 from services.serving.health import LIVENESS, Health
+from services.serving.metrics import MetricsServer
 
 
 @pytest.fixture
@@ -54,6 +58,23 @@ def test_an_http_server_is_healthy_where_it_answers_200(web: str, capsys: pytest
     assert "is not healthy: HTTP 503" in capsys.readouterr().err
 
 
+def test_an_encrypted_server_is_asked_whatever_its_certificate_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init_certificates(tmp_path, [], 1, 1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "scoring.pem", tmp_path / "scoring.key")
+    ready = False
+    with MetricsServer("127.0.0.1", 0, lambda: ready, context) as server:
+        address = f"https://127.0.0.1:{server.port}"
+        assert probe.main([f"{address}/healthz"]) == 0
+        assert probe.main([f"{address}/readyz"]) == 1
+        ready = True
+        assert probe.main([f"{address}/readyz"]) == 0
+        assert probe.main([f"http://127.0.0.1:{server.port}/healthz"]) == 1
+    assert "is not healthy: HTTP 503" in capsys.readouterr().err
+
+
 def test_a_proxy_of_the_environment_is_not_asked(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert probe.main([f"{web}/readyz"]) == 0
@@ -70,4 +91,4 @@ def test_where_nothing_listens_it_says_so(form: str, capsys: pytest.CaptureFixtu
 
 def test_another_scheme_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert probe.main(["https://127.0.0.1/readyz"]) == 1
-    assert "only http:// and gRPC's host:port are known" in capsys.readouterr().err
+    assert "only http://, https:// and gRPC's host:port are known" in capsys.readouterr().err

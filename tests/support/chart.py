@@ -44,7 +44,19 @@ SWITCHES: dict[str, Sequence[str]] = {
         "image.pullSecrets={registry}",
     ),
     "probe-program": ("pod.probeProgram=true", "pod.annotations.team=robots"),
-    "certificates": ("tls.enabled=true", "tls.existingSecret=certificates"),
+    "certificates": ("tls.enabled=true", "tls.existingSecret=certificates", "pod.probeProgram=true"),
+    "certificates-and-keys": (
+        "tls.enabled=true",
+        *(
+            f"tls.existingSecrets.{holder}={holder}-tls"
+            for holder in ("gateway", "http", "inference", "retrieval", "scoring")
+        ),
+        "keys.existingSecret=api-keys",
+        "monitoring.serviceMonitor=true",
+        "models[0].name=a",
+        "models[0].engine=scripted",
+        "models[0].answers=x",
+    ),
     "cert-manager": ("tls.enabled=true", "tls.certManager.enabled=true", "tls.certManager.issuer=own"),
     "ingress": ("expose.ingress.enabled=true", "expose.ingress.host=axia.example.org", "expose.ingress.tlsSecret=site"),
     "routes": (

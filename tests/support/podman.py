@@ -69,13 +69,13 @@ class Podman:
 
     Args:
         network: Its name.
-        objects: All rendered objects, for the ConfigMaps among them.
+        objects: All rendered objects, for the ConfigMaps among them, and Secrets that they name.
         published: Ports of this machine's loopback address by a container's port.
     """
 
     def __init__(self, network: str, objects: Sequence[Any], published: Mapping[int, int]) -> None:
         self._network = network
-        self._maps = [own for own in objects if own["kind"] == "ConfigMap"]
+        self._maps = [own for own in objects if own["kind"] in {"ConfigMap", "Secret"}]
         self._published = published
         self._folder = Path(tempfile.mkdtemp(prefix="axia-chart-"))
         self._files: dict[str, Path] = {}
@@ -131,6 +131,9 @@ class Podman:
                 self._volumes.add(claim["claimName"])
             if "configMap" in own:  # to podman a volume of that name too
                 self._volumes.add(own["configMap"]["name"])
+            if "secret" in own:
+                self._volumes.add(own["secret"]["secretName"])
+                own["secret"]["defaultMode"] = 0o444  # podman knows no fsGroup, whose files these are in Kubernetes
         for own in container["volumeMounts"]:
             own["name"] = renamed.get(own["name"], own["name"])
         self._volumes |= set(renamed.values())
@@ -163,7 +166,8 @@ class Podman:
         if "grpc" in own:
             asked = [f"127.0.0.1:{own['grpc']['port']}", own["grpc"].get("service", "")]
         else:
-            asked = [f"http://127.0.0.1:{ports[own['httpGet']['port']]}{own['httpGet']['path']}"]
+            scheme = own["httpGet"].get("scheme", "HTTP").lower()
+            asked = [f"{scheme}://127.0.0.1:{ports[own['httpGet']['port']]}{own['httpGet']['path']}"]
         program = ["python", "-m", "services.serving.probe", *asked]
         done = subprocess.run(
             ["podman", "exec", self._name(pod), *program], env=self._environment, capture_output=True, check=False

@@ -14,6 +14,13 @@
 {{- toYaml $merged -}}
 {{- end -}}
 
+{{- /* The Secret with a component's certificate: its own, the one of all, or cert-manager's. */ -}}
+{{- define "axia.tlsSecret" -}}
+{{- $tls := .root.Values.tls -}}
+{{- $holder := ternary .key "inference" (has .key (list "gateway" "http" "scoring" "retrieval")) -}}
+{{- get $tls.existingSecrets $holder | default $tls.existingSecret | default (printf "%s-%s-tls" (include "axia.fullname" .root) .key) -}}
+{{- end -}}
+
 {{- /* All models, as a YAML list under `items`. */ -}}
 {{- define "axia.models" -}}
 {{- $items := list -}}

@@ -98,8 +98,21 @@
 {{- end -}}
 {{- end -}}
 {{- if $v.tls.enabled -}}
-{{- if and (not $v.tls.existingSecret) (not $v.tls.certManager.enabled) -}}
-{{- fail "tls: set existingSecret to a Secret with tls.crt, tls.key and ca.crt, or certManager.enabled to true" -}}
+{{- if and $v.tls.certManager.enabled (or $v.tls.existingSecret $v.tls.existingSecrets) -}}
+{{- fail "tls: cert-manager makes a Secret for each component; set certManager.enabled to false, or leave existingSecret and existingSecrets empty" -}}
+{{- end -}}
+{{- range $holder, $_ := $v.tls.existingSecrets -}}
+{{- if not (has $holder (list "gateway" "http" "inference" "retrieval" "scoring")) -}}
+{{- fail (printf "tls.existingSecrets: there is no component %s; name gateway, http, inference, retrieval or scoring" $holder) -}}
+{{- end -}}
+{{- end -}}
+{{- $without := list -}}
+{{- range (include "axia.components" . | fromYaml).items -}}
+{{- $holder := ternary .key "inference" (has .key (list "gateway" "http" "scoring" "retrieval")) -}}
+{{- if not (get $v.tls.existingSecrets $holder) -}}{{- $without = append $without $holder -}}{{- end -}}
+{{- end -}}
+{{- if and (not $v.tls.existingSecret) (not $v.tls.certManager.enabled) $without -}}
+{{- fail (printf "tls: set existingSecret to a Secret with tls.crt, tls.key and ca.crt, or existingSecrets for each component (%s has none), or certManager.enabled to true" ($without | uniq | join ", ")) -}}
 {{- end -}}
 {{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuer) -}}
 {{- fail "tls: set certManager.issuer to the name of an issuer" -}}
