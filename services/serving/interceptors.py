@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
 
 _LAST_REQUEST_S = 0.1
 """How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
+_FIRST_REQUEST_S = 0.1
+"""How long a call that is refused waits for its first request."""
 _ENDED = object()
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
@@ -275,7 +277,14 @@ class _Call:
 
     async def _admitted(self, guard: Guard, request: Any, context: Context) -> Any:
         """The request, or the requests, of a call that is let in."""
-        await guard.admit(self._path, context)
+        try:
+            await guard.admit(self._path, context)
+        except ServiceError:
+            if isinstance(request, AsyncIterator):
+                # A caller whose first request meets a call that has just ended is told INTERNAL by gRPC, and not why.
+                with suppress(TimeoutError, StopAsyncIteration):
+                    await asyncio.wait_for(anext(request), _FIRST_REQUEST_S)
+            raise
         if not guard.audits():
             return request
         if isinstance(request, AsyncIterator):

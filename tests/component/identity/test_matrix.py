@@ -6,6 +6,7 @@ fails.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+import websockets
 from google.protobuf.message_factory import GetMessageClass
 
 from axia.keys import ROLES
@@ -152,6 +154,20 @@ async def test_a_route_answers_those_who_may_call_it_alone(
                 assert response.status_code == statuses[row.code], told
                 assert (response.headers.get("www-authenticate") == "Bearer") == (response.status_code == 401)
             assert row.reason in told
+
+
+async def test_a_watch_over_a_websocket_needs_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys.json"
+    table = rows(str(ROUTES["WEBSOCKET /v1/watch"]), file)
+    async with guarded(file, monkeypatch) as fake, http_api(fake) as http:
+        for row in table:
+            headers = {"Authorization": f"Bearer {row.credential}"} if row.credential else {}
+            url = f"ws://127.0.0.1:{http.port}/v1/watch"
+            async with websockets.connect(url, additional_headers=headers) as socket, asyncio.timeout(10):
+                await socket.send('{"frame": {"image": {"data": ""}}}')
+                told = str(await socket.recv())
+            assert (row.reason in told) if row.reason else "CREDENTIAL" not in told, told
+    assert len(fake.requests) == 1  # the good one's
 
 
 def _body(route: str) -> dict[str, Any]:
