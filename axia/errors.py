@@ -226,6 +226,17 @@ def _is_too_large(code: str, text: str) -> bool:
     return code == "RESOURCE_EXHAUSTED" and "larger than max" in text
 
 
+_TLS_ADVICE = {
+    "Hostname Verification": "the server's certificate is for another name; call it by that or set "
+    "AXIA_TLS_SERVER_NAME",
+    "certificate has expired": "the server's certificate has expired; its operator has to renew it",
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not from an authority that this client trusts; set "
+    "AXIA_TLS_ROOTS to the file of that authority",
+    "WRONG_VERSION_NUMBER": "the server speaks no TLS; unset AXIA_TLS_* and leave tls= out",
+}
+"""What to do, by what gRPC's text has in it."""
+
+
 def _no_connection(address: str, text: str) -> str:
     """Tells apart "no such host", "nobody there" and "broke in between" by the text of gRPC's core, which has no code
     for it."""
@@ -236,6 +247,13 @@ def _no_connection(address: str, text: str) -> str:
         )
     if "unhealthy" in text:
         return f"no gateway at {address} is ready: it may be starting or stopping, or have no model; try again shortly"
+    if advice := next((advice for sign, advice in _TLS_ADVICE.items() if sign in text), ""):
+        return f"no encrypted connection to {address}: {advice}"
+    if "last error" in text and "Socket closed" in text:  # not in the middle of a call
+        return (
+            f"the server at {address} closed the connection at once: it may ask for TLS, which AXIA_TLS_ROOTS sets, or "
+            "for a certificate of this client, which AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY set"
+        )
     if "failed to connect" in text.lower():
         return (
             f"no server answers at {address}: start one with `axia up` or give another address with --address "

@@ -1,7 +1,7 @@
 """API keys and the file that holds them, for `axia keys`, which writes it, and for the servers, which read it.
 
 {"keys": [{"id": "9f2c41d07ab3e815", "name": "robot-7", "sha256": "5e88…", "roles": ["detect"], "models": null,
-           "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z", "revoked": null}]}
+           "quota": null, "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z", "revoked": null}]}
 
 A key is `id.secret`. The secret is 256 random bits, of which the file has the SHA-256 alone: nobody can guess them, so
 a slow hash would add no safety, and would let anybody who sends wrong keys keep the processors busy.
@@ -33,6 +33,20 @@ _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
+class Quota(BaseModel):
+    """What one caller may use; None sets no bound, or in a key the server's usual one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    images_per_minute: int | None = Field(default=None, ge=1)
+    calls_in_flight: int | None = Field(default=None, ge=1)
+
+    def with_own(self, own: "Quota") -> "Quota":
+        """These bounds, and a caller's own in the place of those that it has."""
+        return self.model_copy(update=own.model_dump(exclude_none=True))
+
+
 class KeyRecord(BaseModel):
     """A key as the file has it, which is not enough to use it."""
 
@@ -46,6 +60,8 @@ class KeyRecord(BaseModel):
     roles: tuple[Role, ...] = Field(min_length=1)
     models: tuple[str, ...] | None = None
     """Names of the models that it may call; None for all."""
+    quota: Quota | None = None
+    """What it may use, where that differs from the server's settings."""
     created: AwareDatetime
     expires: AwareDatetime | None = None
     revoked: AwareDatetime | None = None
@@ -82,7 +98,11 @@ class NewKey(NamedTuple):
 
 
 def new_key(
-    name: str, roles: Sequence[Role], models: Sequence[str] | None = None, expires: datetime | None = None
+    name: str,
+    roles: Sequence[Role],
+    models: Sequence[str] | None = None,
+    expires: datetime | None = None,
+    quota: Quota | None = None,
 ) -> NewKey:
     """Makes a key. Raises pydantic.ValidationError if a name or a role can't be."""
     identity, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
@@ -92,6 +112,7 @@ def new_key(
         sha256=_digest(secret),
         roles=tuple(dict.fromkeys(roles)),
         models=None if models is None else tuple(dict.fromkeys(models)),
+        quota=quota,
         created=datetime.now(UTC).replace(microsecond=0),
         expires=expires,
     )

@@ -35,6 +35,15 @@ def add(
         typer.Option(metavar="NAME", help="A model that it may call. Once for each.", show_default="all"),
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.", show_default="never")] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Calls a minute.", show_default="the server's setting")
+    ] = None,
+    images_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Images a minute.", show_default="the server's setting")
+    ] = None,
+    calls_in_flight: Annotated[
+        int | None, typer.Option(min=1, help="Calls at a time.", show_default="the server's setting")
+    ] = None,
 ) -> None:
     """Make a key, add it to the file, and print it. It is shown this once; the file has only its SHA-256.
 
@@ -42,7 +51,7 @@ def add(
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
-    from axia.keys import ROLES, add_key, new_key
+    from axia.keys import ROLES, Quota, add_key, new_key
 
     roles: list[Role] = []
     for given in role:
@@ -56,7 +65,10 @@ def add(
         expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     except OverflowError:
         raise typer.BadParameter("is too far away", param_hint="--days") from None
-    made = new_key(name, roles, model, expires)
+    quota = Quota(
+        requests_per_minute=requests_per_minute, images_per_minute=images_per_minute, calls_in_flight=calls_in_flight
+    )
+    made = new_key(name, roles, model, expires, None if quota == Quota() else quota)
     with _failures():
         add_key(file, made.record)
     print(made.text)

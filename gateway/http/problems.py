@@ -82,6 +82,12 @@ class Violation(BaseModel):
     """What is wrong and what would be right."""
 
 
+RATE_HEADERS = {
+    "limit": "X-RateLimit-Limit", "remaining": "X-RateLimit-Remaining", "reset_s": "X-RateLimit-Reset",
+}  # fmt: skip
+"""Headers of an answer to a caller who asks too much, by the name in the error's metadata."""
+
+
 def problem(error: ServiceError, request_id: str, status: int | None = None) -> dict[str, Any]:
     """The problem details of an error."""
     found = Problem(
@@ -114,6 +120,7 @@ def problem_response(
         sent["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         sent["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
+    sent |= {header: error.metadata[name] for name, header in RATE_HEADERS.items() if name in error.metadata}
     return JSONResponse(content, content["status"], sent, MEDIA_TYPE)
 
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from axia.keys import Quota
 from services.serving.access import KNOWN, OPEN, RPCS, Access
 from services.serving.audit import AuditLog
 from services.serving.errors import FailedPrecondition, PermissionDenied, ServiceError, Unauthenticated
 from services.serving.keys import KeyRing
 from services.serving.principal import ANYBODY, Principal, principal
+from services.serving.quotas import Quotas, Usage
 from services.serving.settings import ServerSettings
 from services.serving.tokens import TokenRules, TokenVerifier
 
@@ -41,6 +43,7 @@ class Guard:
         audit: Gets a line for each decision.
         table: Who may call what, by full method name.
         names: Of which a caller's certificate must have one; empty takes all certificates, and calls without.
+        quotas: What callers may use; None sets no bounds.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Guard:
         audit: AuditLog | None = None,
         table: Mapping[str, Access] = RPCS,
         names: Collection[str] = (),
+        quotas: Quotas | None = None,
     ) -> None:
         self._keys = keys
         self._tokens = tokens
         self._audit = audit
         self._table = table
         self._names = frozenset(names)
+        self._quotas = quotas or Quotas(Quota())
         self._open = keys is None and tokens is None
 
     @classmethod
@@ -71,7 +76,13 @@ class Guard:
             )  # fmt: skip
             tokens = TokenVerifier(rules, f"{prefix}OIDC_JWKS")
         audit = AuditLog(settings.audit_log, f"{prefix}AUDIT_LOG", service) if settings.audit_log else None
-        return cls(keys, tokens, audit, names=settings.tls_client_names if settings.tls_client_ca else ())
+        names = settings.tls_client_names if settings.tls_client_ca else ()
+        usual = Quota(
+            requests_per_minute=settings.requests_per_minute or None,
+            images_per_minute=settings.images_per_minute or None,
+            calls_in_flight=settings.calls_in_flight or None,
+        )
+        return cls(keys, tokens, audit, names=names, quotas=Quotas(usual))
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -99,26 +110,38 @@ class Guard:
         """Whether decisions are written down."""
         return self._audit is not None
 
-    async def admit(self, method: str, context: Context) -> None:
-        """Lets a call in, or raises Unauthenticated or PermissionDenied. From then on `principal` says whose it is.
+    async def admit(self, method: str, context: Context) -> Usage | None:
+        """Lets a call in. From then on `principal` says whose it is.
 
         Args:
             method: Its full name.
             context: Of the call.
+
+        Returns:
+            What its caller has used, where that is bounded; `calls.end` belongs to the end of the call.
+
+        Raises:
+            Unauthenticated: If it isn't known whose it is.
+            PermissionDenied: If its caller may not make it.
+            ResourceExhausted: If its caller makes too many.
         """
         access = self._table.get(method)
         if access is OPEN:
-            return
+            return None
         caller: Principal | None = None
         try:
             certified = self._certified(context)
             caller = (certified or ANYBODY) if self._open else await self._authenticate(context)
             principal.set(caller)
             self._authorise(access, caller)
+            usage = self._quotas.of(caller)
+            if usage is not None:
+                usage.begin()
         except ServiceError as refusal:
             if self._audit is not None:
                 self._audit.write(method, caller, context.peer(), refusal=refusal)
             raise
+        return usage
 
     def note(self, method: str, context: Context, request: Any) -> None:
         """Writes down that a call was let in, with the ids that its first request names."""

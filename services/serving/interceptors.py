@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from services.serving.identity import Guard
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
+from services.serving.quotas import Usage
 from services.serving.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
 
 _LAST_REQUEST_S = 0.1
 """How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
+_FIRST_REQUEST_S = 0.1
+"""How long a call that is refused waits for its first request."""
 _ENDED = object()
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
@@ -215,18 +218,22 @@ class _Call:
         async def answer(request: Any, context: Context) -> Any:
             started = self._begin(context)
             entered = False
+            usage: Usage | None = None
             failure: BaseException | None = None
             try:
                 self._interceptor._enter()
                 entered = True
                 if self._guard is not None:
-                    request = await self._admitted(self._guard, request, context)
+                    usage = await self._admit(self._guard, request, context)
+                    request = await self._charged(self._guard, usage, request, context)
                 return await behaviour(request, context)
             except BaseException as error:
                 failure = error
                 await self._fail(error, context)
                 raise
             finally:
+                if usage is not None:
+                    usage.calls.end()
                 self._end(started, entered, failure, context)
 
         return answer
@@ -235,12 +242,14 @@ class _Call:
         async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
             started = self._begin(context)
             entered = False
+            usage: Usage | None = None
             failure: BaseException | None = None
             try:
                 self._interceptor._enter()
                 entered = True
                 if self._guard is not None:
-                    request = await self._admitted(self._guard, request, context)
+                    usage = await self._admit(self._guard, request, context)
+                    request = await self._charged(self._guard, usage, request, context)
                 async with aclosing(behaviour(request, context)) as responses:
                     async for response in responses:
                         yield response
@@ -249,6 +258,8 @@ class _Call:
                 await self._fail(error, context)
                 raise
             finally:
+                if usage is not None:
+                    usage.calls.end()
                 self._end(started, entered, failure, context)
 
         return answer
@@ -273,15 +284,25 @@ class _Call:
 
         return self.stream(answer)
 
-    async def _admitted(self, guard: Guard, request: Any, context: Context) -> Any:
-        """The request, or the requests, of a call that is let in."""
-        await guard.admit(self._path, context)
-        if not guard.audits():
-            return request
-        if isinstance(request, AsyncIterator):
-            return _noted(guard, self._path, request, context)
-        guard.note(self._path, context, request)
-        return request
+    async def _admit(self, guard: Guard, request: Any, context: Context) -> Usage | None:
+        """Lets a call in, or raises ServiceError; what its caller has used, where that is bounded."""
+        try:
+            return await guard.admit(self._path, context)
+        except ServiceError:
+            if isinstance(request, AsyncIterator):
+                # A caller whose first request meets a call that has just ended is told INTERNAL by gRPC, and not why.
+                with suppress(TimeoutError, StopAsyncIteration):
+                    await asyncio.wait_for(anext(request), _FIRST_REQUEST_S)
+            raise
+
+    async def _charged(self, guard: Guard, usage: Usage | None, request: Any, context: Context) -> Any:
+        """The request, or the requests, of a call that is let in, written down and counted."""
+        if guard.audits():
+            if isinstance(request, AsyncIterator):
+                request = _noted(guard, self._path, request, context)
+            else:
+                guard.note(self._path, context, request)
+        return request if usage is None else await usage.charge(self._path, request)
 
     def _begin(self, context: Context) -> float:
         given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")

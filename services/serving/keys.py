@@ -56,7 +56,7 @@ class KeyRing:
                 f"the API key {key.id} has expired; ask the operator of this server for another", reason="KEY_EXPIRED"
             )
         models = None if key.models is None else frozenset(key.models)
-        return Principal(key.name, f"key:{key.id}", frozenset(key.roles), models)
+        return Principal(key.name, f"key:{key.id}", frozenset(key.roles), models, key.quota)
 
     async def follow(self) -> None:
         """Reads the file again whenever it changes; never ends by itself."""

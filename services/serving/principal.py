@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from axia.keys import ROLES, Role
+from axia.keys import ROLES, Quota, Role
 from services.serving.errors import PermissionDenied
 
 
@@ -19,6 +19,8 @@ class Principal:
     roles: frozenset[Role]
     models: AbstractSet[str] | None = None
     """Names of the models that it may call; None for all."""
+    quota: Quota | None = None
+    """What it may use, where that differs from the server's settings."""
 
     def may_call(self, model: str) -> bool:
         """Whether it may call a model."""

@@ -35,7 +35,7 @@ _RESOLVE_S = 2.0
 """Between two look-ups of host names."""
 _CALLS_END_S = 3600.0
 """Time for the calls on a channel that was replaced by another."""
-_HANDSHAKE = "handshake"
+_NO_TLS = ("handshake failed", "verification check failed")
 """What gRPC's errors of TLS have in them."""
 _SPARE = 4
 """Calls by which a picture's own replica may be busier than twice the least busy one."""
@@ -184,7 +184,8 @@ class Replica:
 
     def _tell(self, details: str) -> None:
         """Logs once why a connection can't be encrypted, which looks like a server that is away."""
-        if self._channels.tls is not None and _HANDSHAKE in details.lower() and details != self._told:
+        failed = any(sign in details.lower() for sign in _NO_TLS)
+        if self._channels.tls is not None and failed and details != self._told:
             self._told = details
             logger.warning("no TLS with the server at %s: %s", self.address, details)
 

@@ -60,6 +60,13 @@ class ServerSettings(BaseSettings):
     """Claim that holds the names of the models that may be called; tokens without it may call all."""
     audit_log: Path | None = None
     """File that gets a line for each decision on a call: who, what, which ids, and whether it was let in."""
+    requests_per_minute: int = Field(default=0, ge=0)
+    """Calls a minute of one caller beyond which a further one is refused with RESOURCE_EXHAUSTED, unless its key says
+    otherwise; 0 sets no bound. Callers without a key or token count as one."""
+    images_per_minute: int = Field(default=0, ge=0)
+    """The same for images in requests; streams of images wait instead."""
+    calls_in_flight: int = Field(default=0, ge=0)
+    """Calls of one caller at a time, likewise."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe log records that are written."""
     reflection: bool = False

@@ -36,6 +36,13 @@ def test_every_setting_that_a_message_or_a_document_names_is_one() -> None:
     assert {name: sorted(files) for name, files in named.items() if name not in known} == {}
 
 
+def test_every_threat_has_a_test_that_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (processes.ROOT / "SECURITY.md").read_text())
+    assert len(named) > 30
+    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (processes.ROOT / file).read_text()]
+    assert missing == []
+
+
 def test_generating_the_stubs_again_changes_nothing() -> None:
     result = subprocess.run(
         ["bash", "scripts/proto.sh", "--check"], cwd=processes.ROOT, capture_output=True, text=True, check=False

@@ -98,6 +98,7 @@ def test_calls_go_through_while_certificates_and_keys_are_replaced(secured: Secu
         assert refusal(lambda: client.search_text("a")) == "ROLE_MISSING"
         headers = {"Authorization": f"Bearer {robot.text}"}
         eventually(lambda: readyz(http) == 200, 60)
+        assert secured.ready(secured.http.metrics_port)
         assert http.get("/v1/models", headers=headers).status_code == 200
         assert http.get("/v1/models").status_code == 401
 

@@ -15,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from axia.certs import Authority, key_to_pem, new_authority, new_certificate, to_pem
-from axia.keys import NewKey, Role, add_key, new_key, revoke_key
+from axia.keys import NewKey, Quota, Role, add_key, new_key, revoke_key
 
 ISSUER, AUDIENCE, KID = "https://login.example.org", "axia", "k1"
 
@@ -50,11 +50,17 @@ class Provider:
 
 
 def make_key(
-    path: Path, name: str, roles: Sequence[Role], *, models: Sequence[str] | None = None, expired: bool = False
+    path: Path,
+    name: str,
+    roles: Sequence[Role],
+    *,
+    models: Sequence[str] | None = None,
+    expired: bool = False,
+    quota: Quota | None = None,
 ) -> NewKey:
     """Adds a key to a file."""
     expires = datetime.now(UTC) - timedelta(seconds=1) if expired else None
-    made = new_key(name, roles, models, expires)
+    made = new_key(name, roles, models, expires, quota)
     add_key(path, made.record)
     return made
 

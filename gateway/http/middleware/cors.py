@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from gateway.http.problems import HttpError
+from gateway.http.problems import RATE_HEADERS, HttpError
 from gateway.http.settings import HttpSettings
 from services.serving.errors import InvalidArgument
 
@@ -17,7 +17,7 @@ _LOOPBACK_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
 _METHODS = ("GET", "POST", "DELETE")
 """Methods of all routes."""
-_READABLE = ("X-Request-Id", "Retry-After", "ETag")
+_READABLE = ("X-Request-Id", "Retry-After", "ETag", *RATE_HEADERS.values())
 """Headers of answers that pages may read beside those that they always may."""
 
 Admission = Callable[[Headers], HttpError | None]

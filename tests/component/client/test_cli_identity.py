@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from axia.certs import HOLDERS, names_of
 from axia.cli import app
-from axia.keys import read_keys
+from axia.keys import Quota, read_keys
 from services.serving.errors import Unauthenticated
 from services.serving.keys import KeyRing
 
@@ -45,6 +45,16 @@ def test_a_key_is_added_listed_used_and_revoked(tmp_path: Path, monkeypatch: pyt
         KeyRing(file, "AXIA_GATEWAY_KEYS").authenticate(key)
     assert refused.value.reason == "KEY_REVOKED"
     assert json.loads(run("keys", "list", "--json").stdout)["state"] == "revoked"
+
+
+def test_a_key_may_have_bounds_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    bounds = ("--requests-per-minute", 60, "--calls-in-flight", 2)
+    assert run("keys", "add", "lab", "--role", "detect", *bounds, "--file", file).exit_code == 0
+    run("keys", "add", "robot", "--role", "detect", "--file", file)
+    lab, robot = read_keys(file).keys
+    assert lab.quota == Quota(requests_per_minute=60, calls_in_flight=2)
+    assert robot.quota is None
 
 
 @pytest.mark.parametrize(

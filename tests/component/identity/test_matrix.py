@@ -6,6 +6,7 @@ fails.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +15,10 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+import websockets
 from google.protobuf.message_factory import GetMessageClass
 
-from axia.keys import ROLES
+from axia.keys import ROLES, Quota
 from gateway.http.app import create
 from gateway.http.settings import HttpSettings
 from services.serving.access import KNOWN, OPEN, ROUTES, RPCS, NoEntry, require_entries
@@ -56,6 +58,8 @@ def rows(method: str, file: Path) -> list[Row]:
         Row(make_revoked(file, "gone", good).text, "UNAUTHENTICATED", "KEY_REVOKED"),
         Row(make_key(file, "good", good).text, "OK", ""),
     ]
+    busy = make_key(file, "busy", good, quota=Quota(requests_per_minute=1)).text
+    told += [Row(busy, "OK", ""), Row(busy, "RESOURCE_EXHAUSTED", "CALLER_REQUESTS")]
     if needed is not KNOWN:
         told.append(Row(make_key(file, "other", others).text, "PERMISSION_DENIED", "ROLE_MISSING"))
     return told
@@ -110,7 +114,7 @@ async def test_an_rpc_answers_those_who_may_call_it_alone(
         for row in table:
             found = await _call(channel, method, row.credential)
             assert found == (row.code, row.reason), row
-    assert len(fake.requests) == 1  # the good one's; no other reached a handler
+    assert len(fake.requests) == 2  # those that were let in; no other reached a handler
 
 
 async def _call(channel: grpc.aio.Channel, name: str, credential: str | None) -> tuple[str, str]:
@@ -136,7 +140,7 @@ async def test_a_route_answers_those_who_may_call_it_alone(
     entry = ROUTES[route]
     assert isinstance(entry, str)
     table = rows(entry, tmp_path / "keys.json")
-    statuses = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
+    statuses = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429}
     async with guarded(tmp_path / "keys.json", monkeypatch) as fake, http_api(fake) as http:
         for row in table:
             headers = {"Authorization": f"Bearer {row.credential}"} if row.credential else {}
@@ -145,13 +149,27 @@ async def test_a_route_answers_those_who_may_call_it_alone(
             told = response.text
             if row.code == "OK":
                 assert len(fake.requests) > before, told  # it reached its handler
-                assert response.status_code not in (401, 403), told
+                assert response.status_code not in statuses.values(), told
                 continue
             assert len(fake.requests) == before, told
             if "event-stream" not in response.headers["content-type"]:
                 assert response.status_code == statuses[row.code], told
                 assert (response.headers.get("www-authenticate") == "Bearer") == (response.status_code == 401)
             assert row.reason in told
+
+
+async def test_a_watch_over_a_websocket_needs_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys.json"
+    table = rows(str(ROUTES["WEBSOCKET /v1/watch"]), file)
+    async with guarded(file, monkeypatch) as fake, http_api(fake) as http:
+        for row in table:
+            headers = {"Authorization": f"Bearer {row.credential}"} if row.credential else {}
+            url = f"ws://127.0.0.1:{http.port}/v1/watch"
+            async with websockets.connect(url, additional_headers=headers) as socket, asyncio.timeout(10):
+                await socket.send('{"frame": {"image": {"data": ""}}}')
+                told = str(await socket.recv())
+            assert (row.reason in told) if row.reason else "CREDENTIAL" not in told, told
+    assert len(fake.requests) == 2  # those that were let in
 
 
 def _body(route: str) -> dict[str, Any]:

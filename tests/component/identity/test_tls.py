@@ -19,6 +19,7 @@ import pytest
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from axia import TLS, AsyncClient, ConnectionFailed
 from axia.certs import to_pem
 from services.serving import access, app, replicas
 from services.serving.replicas import ReplicaSet, State
@@ -345,13 +346,15 @@ async def test_channels_are_made_anew_when_their_files_change(
             await found.close()
 
 
+@pytest.mark.parametrize("wrong", ["authority", "name"])
 async def test_a_replica_that_can_not_be_trusted_is_away_and_the_log_says_why(
-    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, wrong: str
 ) -> None:
-    others = Certificates(tmp_path / "far")
-    async with desk_port(**world.settings | {"tls_client_ca": None}) as port:
+    ours, server = world.certificates, world.server if wrong == "authority" else world.certificates.leaf("elsewhere")
+    trusted = Certificates(tmp_path / "far") if wrong == "authority" else ours
+    async with desk_port(tls_certificate=server.certificate, tls_key=server.key) as port:
         await asyncio.sleep(0.5)
-        found = ReplicaSet([f"{HERE}:{port}"], app.channels_to(SERVICE, CallerSettings(upstream_ca=others.ca)))
+        found = ReplicaSet([f"{HERE}:{port}"], app.channels_to(SERVICE, CallerSettings(upstream_ca=trusted.ca)))
         try:
             await found.refresh(5.0)
             await found.refresh()
@@ -363,6 +366,25 @@ async def test_a_replica_that_can_not_be_trusted_is_away_and_the_log_says_why(
 
 async def eventually(holds: Callable[[], bool]) -> None:
     await wire.eventually(holds, timeout_s=10)
+
+
+async def test_a_client_is_told_what_to_do_about_tls(world: World, tmp_path: Path) -> None:
+    others = Certificates(tmp_path / "far")
+    named, ended = world.certificates.leaf("elsewhere"), world.certificates.leaf(HERE, days=-1, file="ended")
+    said = {
+        "AXIA_TLS_ROOTS to the file": (world.server, TLS(others.ca)),
+        "it may ask for TLS": (world.server, None),
+        "AXIA_TLS_SERVER_NAME": (named, TLS(world.certificates.ca)),
+        "has expired": (ended, TLS(world.certificates.ca)),
+        "speaks no TLS": (None, TLS(world.certificates.ca)),
+    }
+    for text, (server, tls) in said.items():
+        settings = {"tls_certificate": server.certificate, "tls_key": server.key} if server else {}
+        async with desk_port(**settings) as port:
+            await asyncio.sleep(0.5)
+            async with AsyncClient(f"{HERE}:{port}", tls=tls) as client:
+                with pytest.raises(ConnectionFailed, match=text):
+                    await client.models()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,223 @@
+"""What one caller may use: requests and images a minute, and calls at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from axia.keys import Quota, add_key, new_key
+from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, retrieval_pb2, retrieval_pb2_grpc
+from services.serving import quotas
+from services.serving.errors import ResourceExhausted
+from services.serving.identity import Guard
+from services.serving.interceptors import CallInterceptor
+from services.serving.keys import KeyRing
+from services.serving.principal import Principal
+from services.serving.quotas import Bucket, Quotas
+from services.serving.status import from_rpc_error
+from tests.support import wire
+from tests.support.http_api import FakeGateway, http_api
+from tests.support.identity import bearer
+
+IMAGE = image_pb2.Image(data=b"x")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the time that buckets see."""
+    now = [100.0]
+    monkeypatch.setattr(quotas.time, "monotonic", lambda: now[0])
+    return lambda seconds: now.__setitem__(0, now[0] + seconds)
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, usual: Quota, **own: Quota
+) -> AsyncIterator[tuple[FakeGateway, grpc.aio.Channel, dict[str, Any]]]:
+    """A gateway with two callers, robot and lab; metadata by their names."""
+    file = folder / "keys.json"
+    made = {name: new_key(name, ["detect", "ingest", "search"], quota=own.get(name)) for name in ("robot", "lab")}
+    for key in made.values():
+        add_key(file, key.record)
+    guard = Guard(KeyRing(file, "AXIA_GATEWAY_KEYS"), quotas=Quotas(usual))
+    monkeypatch.setattr("tests.support.http_api.CallInterceptor", lambda: CallInterceptor(guard=guard))
+    async with FakeGateway.serving() as fake, grpc.aio.insecure_channel(fake.address) as channel:
+        yield fake, channel, {name: bearer(key.text) for name, key in made.items()}
+
+
+async def reason(call: Any) -> str:
+    """Why a call is refused; empty if it isn't."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error).reason
+    return ""
+
+
+def test_a_bucket_fills_evenly_and_holds_a_minutes_worth(clock: Callable[[float], None]) -> None:
+    bucket = Bucket(60)
+    assert [bucket.take(30), bucket.take(30)] == [0, 0]
+    assert bucket.take(1) == pytest.approx(1.0)
+    clock(1.0)
+    assert (bucket.take(1), bucket.left) == (0, 0)
+    clock(3600)
+    assert [bucket.take(60), bucket.take(1)] == [0, pytest.approx(1.0)]
+
+
+def test_more_than_a_bucket_holds_is_taken_when_it_is_full_and_paid_back(clock: Callable[[float], None]) -> None:
+    bucket = Bucket(60)
+    assert bucket.take(90) == 0
+    assert bucket.take(1) == pytest.approx(31.0)
+    clock(31.0)
+    assert bucket.take(1) == 0
+    assert bucket.take(90) == pytest.approx(60.0)
+
+
+def test_idle_callers_are_forgotten_and_busy_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotas, "_CALLERS", 3)
+    known = Quotas(Quota(calls_in_flight=1))
+    first = known.of(caller("0"))
+    assert first is not None
+    first.begin()
+    for name in "12345":
+        known.of(caller(name))
+    assert len(known._usages) == 3
+    assert known.of(caller("0")) is first
+
+
+def caller(name: str, quota: Quota | None = None) -> Principal:
+    return Principal(name, f"key:{name}", frozenset(), None, quota)
+
+
+def test_a_bound_that_changes_counts_calls_that_were_there_before() -> None:
+    known = Quotas(Quota())
+    assert known.of(caller("a")) is None
+    before = known.of(caller("a", Quota(calls_in_flight=2)))
+    assert before is not None
+    before.begin()
+    after = known.of(caller("a", Quota(calls_in_flight=1)))
+    assert after is not None
+    with pytest.raises(ResourceExhausted):
+        after.begin()
+    before.calls.end()
+    after.begin()
+
+
+async def test_requests_beyond_those_of_a_minute_are_refused_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(requests_per_minute=2)) as (fake, channel, keys):
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+        ask = [await reason(stub.ListModels(gateway_pb2.ListModelsRequest(), metadata=keys["robot"])) for _ in range(3)]
+        assert ask == ["", "", "CALLER_REQUESTS"]
+        error = await wire.failure(stub.ListModels(gateway_pb2.ListModelsRequest(), metadata=keys["robot"]))
+        told = from_rpc_error(error)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert told.retry_after_s == pytest.approx(30, abs=5)  # google.rpc.RetryInfo
+        assert (told.metadata["limit"], told.metadata["remaining"]) == ("2", "0")
+        assert await reason(stub.ListModels(gateway_pb2.ListModelsRequest(), metadata=keys["lab"])) == ""
+        assert len(fake.requests) == 3
+
+
+async def test_a_keys_own_bound_counts_before_the_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, own = Quota(requests_per_minute=1), Quota(requests_per_minute=3)
+    async with serving(tmp_path, monkeypatch, usual, lab=own) as (_, channel, keys):
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+        found = {
+            name: [
+                await reason(stub.ListModels(gateway_pb2.ListModelsRequest(), metadata=metadata)) for _ in range(4)
+            ].count("")
+            for name, metadata in keys.items()
+        }
+    assert found == {"robot": 1, "lab": 3}
+
+
+async def test_images_are_counted_wherever_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(images_per_minute=6)) as (_, channel, keys):
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+        interest = gateway_pb2.JudgeInterestRequest()
+        for _ in range(3):
+            interest.pictures.add().image.CopyFrom(IMAGE)
+        asked = gateway_pb2.DetectValuesRequest(image=IMAGE)
+        options = {"metadata": keys["robot"]}
+        assert await reason(stub.JudgeInterest(interest, **options)) == ""
+        assert [await reason(stub.DetectValues(asked, **options)) for _ in range(4)] == ["", "", "", "CALLER_IMAGES"]
+        assert await reason(stub.ListModels(gateway_pb2.ListModelsRequest(), **options)) == ""
+
+
+async def test_a_stream_of_images_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(images_per_minute=120)) as (fake, channel, keys):
+        stub: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
+        requests = [retrieval_pb2.IndexImagesRequest(image=IMAGE) for _ in range(121)]
+        began = time.monotonic()
+        async for _ in stub.IndexImages(iter(requests), metadata=keys["robot"], timeout=30):
+            pass
+        assert time.monotonic() - began >= 0.4
+        assert len(fake.requests) == 121
+
+
+async def test_calls_at_a_time_are_bounded_and_ended_ones_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(calls_in_flight=2)) as (fake, channel, keys):
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+        fake.answers["DetectValues"] = [5.0, gateway_pb2.DetectValuesResponse()]
+        asked = gateway_pb2.DetectValuesRequest(image=IMAGE)
+        held = [stub.DetectValues(asked, metadata=keys["robot"]) for _ in range(2)]
+        await wire.eventually(lambda: len(fake.requests) == 2)
+        models = gateway_pb2.ListModelsRequest()
+        assert await reason(stub.ListModels(models, metadata=keys["robot"])) == "CALLER_CALLS"
+        assert await reason(stub.ListModels(models, metadata=keys["lab"])) == ""
+        for call in held:
+            call.cancel()
+        async with asyncio.timeout(5):
+            while await reason(stub.ListModels(models, metadata=keys["robot"])):
+                await asyncio.sleep(0.01)
+
+
+async def test_over_http_the_headers_say_the_bound_and_when_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(requests_per_minute=1)) as (fake, _, keys), http_api(fake) as http:
+        headers = {"Authorization": keys["robot"][0][1]}
+        assert (await http.get("/v1/stats", headers=headers)).status_code == 200
+        refused = await http.get("/v1/stats", headers=headers)
+        assert (refused.status_code, refused.json()["reason"]) == (429, "CALLER_REQUESTS")
+        assert refused.headers["x-ratelimit-limit"] == "1"
+        assert refused.headers["x-ratelimit-remaining"] == "0"
+        assert 50 <= int(refused.headers["x-ratelimit-reset"]) <= 60
+        assert 50 <= int(refused.headers["retry-after"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("method", "carries", "streams"),
+    [
+        ("/axia.v1.GatewayService/DetectValues", True, False),
+        ("/axia.v1.GatewayService/WatchValues", True, True),
+        ("/axia.v1.GatewayService/ListModels", False, False),
+        ("/axia.v1.RetrievalService/IndexImages", True, True),
+        ("/axia.v1.RetrievalService/SearchByImage", True, False),
+        ("/axia.v1.InferenceService/GenerateAll", True, False),
+        ("/axia.v1.ScoringService/ScoreIsq", False, False),
+        ("/no.Such/Method", False, False),
+    ],
+)
+def test_the_contract_says_which_methods_carry_images(method: str, carries: bool, streams: bool) -> None:
+    assert tuple(quotas._kind(method)) == (carries, streams)
+
+
+def test_images_of_a_conversation_are_counted() -> None:
+    request = inference_pb2.GenerateAllRequest()
+    request.generation.image.CopyFrom(IMAGE)
+    message = request.generation.messages.add()
+    for _ in range(2):
+        message.images.add().image.CopyFrom(IMAGE)
+    assert quotas._images_in(request) == 3
+    assert quotas._images_in(b"unread") == 1
