@@ -29,6 +29,12 @@ AGREEMENT = Histogram(
     buckets=(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     registry=REGISTRY,
 )
+RESPONSE_TYPES = Counter(
+    "axia_gateway_response_types",
+    "Completions by their response type, unspecified where a completion is no answer or can't be judged.",
+    ["model", "type"],
+    registry=REGISTRY,
+)
 BACKEND_AVAILABLE = Gauge(
     "axia_gateway_backend_available",
     "Whether any of a model's replicas answers: 1 or 0.",
@@ -90,6 +96,12 @@ WATCH_FRAMES = Counter(
     "axia_gateway_watch_frames",
     "Frames of cameras: answered, superseded (or aborted, if already being answered) or failed.",
     ["outcome"],
+    registry=REGISTRY,
+)
+WATCH_AGE_SECONDS = Histogram(
+    "axia_gateway_watch_age_seconds",
+    "Age of a camera's frame when its answer was ready, since it came.",
+    buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 WATCHERS = Gauge("axia_gateway_watchers", "Cameras that are being watched.", registry=REGISTRY)

@@ -102,6 +102,13 @@ OPERATION = Dashboard(
                         Query(f"sum(axia_gateway_watchers{{{_HERE}}})", "cameras"),
                     ),
                 ),
+                Panel(
+                    "Age of a frame at its answer", "Of cameras.",
+                    (
+                        Query(_quantile(0.5, "axia_gateway_watch_age_seconds", ""), "half", "cameras"),
+                        Query(_quantile(0.95, "axia_gateway_watch_age_seconds", ""), "95%", "cameras"),
+                    ), "s",
+                ),
             ),
         ),
         (
@@ -211,6 +218,17 @@ QUALITY = Dashboard(
                             + " / ignoring(le) group_left "
                             + f"sum(rate(axia_gateway_agreement_count{{{_MODEL}}}{_RATE}))",
                             "up to {{le}}",
+                        ),
+                    ), "percentunit", 1,
+                ),
+                Panel(
+                    "Response types", "Share of the completions by their most probable type.",
+                    (
+                        Query(
+                            _sum("axia_gateway_response_types_total", "model, type", _MODEL)
+                            + " / on (model) group_left "
+                            + _sum("axia_gateway_response_types_total", "model", _MODEL),
+                            "{{model}} {{type}}",
                         ),
                     ), "percentunit", 1,
                 ),

@@ -210,9 +210,16 @@ def _to_readings(response: scoring_pb2.ReadCompletionsResponse) -> Readings:
     return Readings(
         grouping=_to_grouping(response.grouping) if response.HasField("grouping") else None,
         response_types=tuple(response.response_types.scores),
+        response_type_names=tuple(_type_name(score.type) for score in response.response_types.scores),
         attributions=tuple(_to_attribution(attribution) for attribution in response.values.attributions),
         alignments=tuple(_to_alignment(score) for score in response.alignment.scores),
     )
+
+
+def _type_name(number: int) -> str:
+    """A response type's name for metrics; "unspecified" for one that is not known here."""
+    known = scoring_pb2.ResponseType.DESCRIPTOR.values_by_number
+    return known[number].name.removeprefix("RESPONSE_TYPE_").lower() if number in known else "unspecified"
 
 
 def _to_grouping(response: scoring_pb2.SummarizeCompletionsResponse) -> Grouping:

@@ -284,5 +284,7 @@ def _record(detection: Detection) -> None:
     series(metrics.TOKENS, model).inc(sum(completion.tokens for completion in detection.completions))
     series(metrics.AGREEMENT, model).observe(detection.consensus.agreement)
     series(metrics.DETECTIONS, model, "abstained" if detection.consensus.abstain else "agreed").inc()
+    for name in detection.readings.response_type_names:
+        series(metrics.RESPONSE_TYPES, model, name).inc()
     if detection.partial:
         series(metrics.PARTIAL, model).inc()

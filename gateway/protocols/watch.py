@@ -173,4 +173,5 @@ class _Watch(Generic[ResultT]):
             metrics.WATCH_FRAMES.labels("failed").inc()
             return FrameOutcome(running.frame.frame_id, error=error)
         metrics.WATCH_FRAMES.labels("answered").inc()
+        metrics.WATCH_AGE_SECONDS.observe(running.fresh.passed_s)
         return FrameOutcome(running.frame.frame_id, result=result)

@@ -87,7 +87,9 @@ def test_servers_have_the_three_probes_at_their_port(objects: tuple[Any, ...]) -
             else:
                 asked = probe["exec"]["command"][3]
                 # With TLS the port of metrics answers for a gRPC server.
-                port = ports["metrics"] if asked.startswith("https://") and "grpc" in ports else next(iter(ports.values()))
+                port = (
+                    ports["metrics"] if asked.startswith("https://") and "grpc" in ports else next(iter(ports.values()))
+                )
                 assert f":{port}" in asked, name
         # More than the lame duck and the drain.
         assert pod["terminationGracePeriodSeconds"] >= 45 or "/t-axia-" in name, name

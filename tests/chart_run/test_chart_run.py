@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ import pytest
 import axia
 from axia.certs import init_certificates
 from axia.keys import add_key, new_key
-from tests.support.chart import PROFILES, template
+from scripts import dashboards
+from tests.support.chart import CHART, PROFILES, template
 from tests.support.podman import Pod, Podman, pods
 from tests.support.processes import ROOT
+from tests.support.prometheus import Prometheus, Target, with_values
 
 FULL = os.environ.get("AXIA_TEST_CHART") == "full"
 VALUES = PROFILES["cpu-demo"] if FULL else Path(__file__).parent / "values.yaml"
@@ -38,6 +40,8 @@ HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
 SETS = [
     "tls.enabled=true", "keys.existingSecret=api-keys", *(f"tls.existingSecrets.{own}={own}-tls" for own in HOLDERS)
 ]  # fmt: skip
+RUNS = {"", "http"} | ({"vllm", "retrieval"} if FULL else set())
+"""What is there for dashboards to show; see `dashboards.Query.only`. Nothing is refused, and there are no cameras."""
 
 
 class Load(threading.Thread):
@@ -63,17 +67,33 @@ class Load(threading.Thread):
 class Running:
     """The Pods of a release, and where this machine reaches them."""
 
-    def __init__(self, podman: Podman, wanted: list[Pod], published: dict[int, int], secrets: "Secrets") -> None:
+    def __init__(
+        self, podman: Podman, wanted: list[Pod], ports: Mapping[str, Mapping[int, int]], secrets: "Secrets"
+    ) -> None:
         self.podman = podman
         self.pods = wanted
+        self.ports = ports
+        """For each Pod, this machine's ports by the Pod's."""
         self.secrets = secrets
-        self.address = f"127.0.0.1:{published[GRPC]}"
+        at = {inner: outer for own in ports.values() for inner, outer in own.items()}
+        self.address = f"127.0.0.1:{at[GRPC]}"
         self.client = self.client_with(secrets.key)
-        self.http = f"https://127.0.0.1:{published[HTTP]}"
+        self.http = f"https://127.0.0.1:{at[HTTP]}"
+        self.https = ssl.create_default_context(cafile=secrets.ca)
 
     def client_with(self, key: str) -> axia.Client:
         """A client with an API key, by TLS."""
         return axia.Client(self.address, timeout=120, api_key=key, tls=axia.TLS(root_certificates=self.secrets.ca))
+
+    def targets(self) -> list[Target]:
+        """Where Prometheus finds the metrics of each Pod."""
+        return [
+            Target(
+                self.ports[pod.name][metrics_port(pod)],
+                {"namespace": "axia", "service": pod.scraped_as, "pod": pod.name},
+            )
+            for pod in self.pods
+        ]
 
 
 class Secrets:
@@ -102,6 +122,12 @@ def _secret(name: str, files: dict[str, Path]) -> Any:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
 
 
+def metrics_port(pod: Pod) -> int:
+    (port,) = (own["containerPort"] for own in pod.container["ports"] if own["name"] == "metrics")
+    assert isinstance(port, int)
+    return port
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -118,16 +144,23 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     wanted = pods(objects)
     names = sorted({pod.container["name"] for pod in wanted})
     secrets = Secrets(tmp_path_factory.mktemp("secrets"), names)
-    published = {port: free_port() for port in (GRPC, HTTP)}
-    podman = Podman(f"axia-chart-{os.getpid()}", [*objects, *secrets.objects], published)
+    podman = Podman(f"axia-chart-{os.getpid()}", [*objects, *secrets.objects])
+    ports = {
+        pod.name: {
+            own["containerPort"]: free_port()
+            for own in pod.container["ports"]
+            if own["name"] == "metrics" or own["containerPort"] in {GRPC, HTTP}
+        }
+        for pod in wanted
+    }
     try:
         podman.up()
         for pod in wanted:
-            podman.play(pod, publish=pod.container["name"] in {"gateway", "http"})
+            podman.play(pod, ports[pod.name])
         last = ("gateway", "http")  # they wait for the others
         for pod in sorted(wanted, key=lambda own: (own.container["name"] in last, own.container["name"])):
             print(f"\n{pod.name}: ready {podman.wait(pod, 300):.1f} s after those before it", end="")
-        own = Running(podman, wanted, published, secrets)
+        own = Running(podman, wanted, ports, secrets)
         with own.client:
             yield own
     finally:
@@ -149,8 +182,7 @@ def test_the_http_api_answers(running: Running) -> None:
     body = {"model": status.model.name, "messages": [{"role": "user", "content": "What needs attention?"}]}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {running.secrets.key}"}
     request = urllib.request.Request(f"{running.http}/v1/chat/completions", json.dumps(body).encode(), headers)
-    context = ssl.create_default_context(cafile=running.secrets.ca)
-    with urllib.request.urlopen(request, timeout=120, context=context) as response:
+    with urllib.request.urlopen(request, timeout=120, context=running.https) as response:
         answer: Any = json.load(response)
     assert answer["choices"][0]["message"]["content"]
 
@@ -182,7 +214,7 @@ def test_no_detection_fails_while_a_pod_is_deleted(running: Running) -> None:
     time.sleep(3)
     before = sum(load.done for load in loads)
     print(f"\n{gone.name}: deleted under load, ended after {running.podman.delete(gone):.1f} s", end="")
-    running.podman.play(gone)
+    running.podman.play(gone, running.ports[gone.name])
     print(f", ready again after {running.podman.wait(gone, 300):.1f} s", end="")
     time.sleep(5)
     for load in loads:
@@ -193,6 +225,36 @@ def test_no_detection_fails_while_a_pod_is_deleted(running: Running) -> None:
     print(f"; {done} detections, {done - before} since then, {len(errors)} failed", end="")
     assert errors == []
     assert done - before > 20
+
+
+def test_prometheus_reads_what_rules_dashboards_and_scaling_ask_for(running: Running, tmp_path: Path) -> None:
+    scaled = template([VALUES], ["models[0].autoscaling.enabled=true", "monitoring.prometheusUrl=http://p"]).objects
+    (scaling,) = (own["spec"]["triggers"][0]["metadata"] for own in scaled if own["kind"] == "ScaledObject")
+    load = Load(running.client)
+    load.start()
+    with Prometheus(tmp_path, running.targets(), CHART / "files" / "rules.yaml", tls=True) as prometheus:
+        until = time.monotonic() + 90
+        wanted = [own for board in dashboards.ALL for own in board.queries() if own[1].only in RUNS]
+        while missing := [title for title, query in wanted if not prometheus.query(with_values(query.expr))]:
+            assert time.monotonic() < until, f"no data: {missing}"
+            request = urllib.request.Request(f"{running.http}/healthz")
+            with urllib.request.urlopen(request, timeout=60, context=running.https):
+                time.sleep(1)
+            if FULL:
+                running.client.search_text("a child by a hot stove", k=3)
+        assert [own["value"][1] for own in prometheus.query("up")] == ["1"] * len(running.pods)
+        (queue,) = prometheus.query(scaling["query"])
+        assert float(queue["value"][1]) <= float(scaling["threshold"])
+        rules = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+        assert [(rule["name"], rule.get("lastError", "")) for rule in rules if rule["health"] != "ok"] == []
+        assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
+    load.stopping.set()
+    load.join()
+    assert load.errors == []
+    print(
+        f"\n{len(wanted)} queries of dashboards have data, {len(rules)} rules hold, the queue has {queue['value'][1]}",
+        end="",
+    )
 
 
 def test_the_logs_hold_no_error(running: Running) -> None:

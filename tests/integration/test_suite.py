@@ -117,7 +117,7 @@ def test_every_metric_of_the_documentation_is_there_and_no_other(
     # A counter appears with its first event; here no deadline has cut a detection short, there are no other services,
     # and no protocol but detection has run.
     parts = ("partial", "service", "scoring", "asked_again", "preference", "interest", "watch_", "passed", "missing")
-    parts += ("retries",)
+    parts += ("retries", "response_types")
     silent = (*(f"axia_gateway_{part}" for part in parts), "axia_inference_prefix", "axia_inference_picture")  # vLLM's
     assert not {name for name in documented - exported if not name.startswith(silent)}
     assert exported - documented == set()

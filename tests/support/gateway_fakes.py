@@ -159,6 +159,7 @@ class FakeScoring:
         return Readings(
             grouping=None if "grouping" in self.failing else grouping,
             response_types=() if "response_types" in self.failing else ["type"] * len(sentences),
+            response_type_names=() if "response_types" in self.failing else ["descriptive"] * len(sentences),
             attributions=() if "values" in self.failing else weights,
             alignments=() if "alignment" in self.failing else aligned,
         )

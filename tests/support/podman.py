@@ -33,6 +33,8 @@ class Pod(NamedTuple):
     """As rendered."""
     services: Sequence[str]
     """Names of the Services that stand for it."""
+    scraped_as: str
+    """The one of them by which Prometheus knows it."""
 
     @property
     def container(self) -> Any:
@@ -48,6 +50,11 @@ class PodFailed(Exception):
 def pods(objects: Sequence[Any]) -> list[Pod]:
     """A Pod for each replica of each Deployment and StatefulSet."""
     services = {own["metadata"]["name"]: own["spec"]["selector"] for own in objects if own["kind"] == "Service"}
+    scraped = {
+        own["metadata"]["name"]
+        for own in objects
+        if own["kind"] == "Service" and own["metadata"]["labels"].get("axia/scraped") == "true"
+    }
     found = []
     for own in objects:
         if own["kind"] not in {"Deployment", "StatefulSet"}:
@@ -60,7 +67,11 @@ def pods(objects: Sequence[Any]) -> list[Pod]:
         for claim in own["spec"].get("volumeClaimTemplates", []):
             name = claim["metadata"]["name"]
             spec["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": f"{name}-NAME"}})
-        found += [Pod(f"{own['metadata']['name']}-{n}", spec, names) for n in range(own["spec"].get("replicas", 1))]
+        (scraped_as,) = scraped & set(names)
+        found += [
+            Pod(f"{own['metadata']['name']}-{n}", spec, names, scraped_as)
+            for n in range(own["spec"].get("replicas", 1))
+        ]
     return found
 
 
@@ -70,13 +81,11 @@ class Podman:
     Args:
         network: Its name.
         objects: All rendered objects, for the ConfigMaps among them, and Secrets that they name.
-        published: Ports of this machine's loopback address by a container's port.
     """
 
-    def __init__(self, network: str, objects: Sequence[Any], published: Mapping[int, int]) -> None:
+    def __init__(self, network: str, objects: Sequence[Any]) -> None:
         self._network = network
         self._maps = [own for own in objects if own["kind"] in {"ConfigMap", "Secret"}]
-        self._published = published
         self._folder = Path(tempfile.mkdtemp(prefix="axia-chart-"))
         self._files: dict[str, Path] = {}
         self._logs: dict[str, str] = {}
@@ -97,24 +106,29 @@ class Podman:
         """Makes the network."""
         self.call("network", "create", self._network)
 
-    def play(self, pod: Pod, *, publish: bool = False) -> None:
-        """Starts a Pod and checks that it runs as it was rendered."""
+    def play(self, pod: Pod, published: Mapping[int, int]) -> None:
+        """Starts a Pod and checks that it runs as it was rendered.
+
+        Args:
+            pod: The Pod.
+            published: Ports of this machine's loopback address by a port of the Pod's.
+        """
         path = self._folder / f"{pod.name}.yaml"
-        path.write_text(yaml.safe_dump_all([*self._maps, self._manifest(pod, publish=publish)]))
+        path.write_text(yaml.safe_dump_all([*self._maps, self._manifest(pod, published)]))
         self._files[pod.name] = path
         aliases = ",".join(f"alias={name}" for name in pod.services)
         self.call("kube", "play", "--network", f"{self._network}:{aliases}", str(path))
         self._check(pod)
 
-    def _manifest(self, pod: Pod, *, publish: bool) -> Any:
+    def _manifest(self, pod: Pod, published: Mapping[int, int]) -> Any:
         spec = copy.deepcopy(pod.spec)
         (container,) = spec["containers"]
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             del container[probe]
         # podman publishes every port that it is told of, on all interfaces.
-        ports = [own for own in container.pop("ports") if publish and own["containerPort"] in self._published]
+        ports = [own for own in container.pop("ports") if own["containerPort"] in published]
         container["ports"] = [
-            own | {"hostIP": "127.0.0.1", "hostPort": self._published[own["containerPort"]]} for own in ports
+            own | {"hostIP": "127.0.0.1", "hostPort": published[own["containerPort"]]} for own in ports
         ]
         # Kubernetes lets everybody write into an emptyDir; podman gives one in place of /dev/shm to root, and its own
         # /dev/shm to everybody.

@@ -44,16 +44,19 @@ class Prometheus:
         folder: An empty folder for its files.
         targets: What it reads, every second.
         rules: A file of rules.
+        tls: Whether the targets speak TLS. Their certificates aren't checked, as in the chart's ServiceMonitor.
     """
 
-    def __init__(self, folder: Path, targets: list[Target], rules: Path) -> None:
+    def __init__(self, folder: Path, targets: list[Target], rules: Path, *, tls: bool = False) -> None:
         found = shutil.which("prometheus")
         assert found, f"playing the chart needs prometheus; {_INSTALL}"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
         static = [{"targets": [f"127.0.0.1:{own.port}"], "labels": dict(own.labels)} for own in targets]
-        job = {"job_name": "axia", "honor_labels": True, "static_configs": static}
+        job: dict[str, Any] = {"job_name": "axia", "honor_labels": True, "static_configs": static}
+        if tls:
+            job |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(rules)],

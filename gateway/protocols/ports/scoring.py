@@ -160,6 +160,8 @@ class Readings:
 
     grouping: Grouping | None = None
     response_types: Sequence[Message] = ()
+    response_type_names: Sequence[str] = ()
+    """The most probable type of each completion, as in "action_suggesting"."""
     attributions: Sequence[Attribution] = ()
     alignments: Sequence[Alignment] = ()
     missing: tuple[str, ...] = ()

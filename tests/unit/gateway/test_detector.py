@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from axia.prompts import load_prompts
+from axia.v1 import scoring_pb2
+from gateway.backends.scoring_client import _to_readings
 from gateway.protocols.detection import Detector
 from gateway.protocols.ports.model import Finished, Generated, Question, StageTimes
 from gateway.protocols.reader import Reader
@@ -12,6 +14,7 @@ from gateway.protocols.sampling import DetectionRequest
 from gateway.rpc.convert_detection import from_detection
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded
+from services.serving.metrics import REGISTRY
 from tests.support import pictures
 from tests.support.gateway_fakes import MODEL, FakeModel, FakeScoring
 
@@ -86,3 +89,23 @@ async def test_provenance_tells_the_temperatures_and_the_nucleus_that_were_used(
     assert list(provenance.temperatures) == [1.0, 1.0, 0.5]
     assert provenance.top_p == 1.0
     tested.close()
+
+
+async def test_the_types_of_completions_are_counted_by_model() -> None:
+    def counted() -> float:
+        labels = {"model": MODEL.name, "type": "descriptive"}
+        return REGISTRY.get_sample_value("axia_gateway_response_types_total", labels) or 0.0
+
+    before = counted()
+    tested = detector(FakeModel(lambda _: "a knife"), scoring=True)
+    await tested.detect(REQUEST, None)
+    assert counted() == before + 3
+    tested.close()
+
+
+def test_types_have_the_names_of_the_contract() -> None:
+    scores = [scoring_pb2.ResponseTypeScore(type=number) for number in (*scoring_pb2.ResponseType.values(), 99)]
+    response = scoring_pb2.ReadCompletionsResponse(response_types=scoring_pb2.ClassifyResponsesResponse(scores=scores))
+    names = _to_readings(response).response_type_names
+    assert names[0] == names[-1] == "unspecified"
+    assert [f"RESPONSE_TYPE_{name.upper()}" for name in names[:-1]] == scoring_pb2.ResponseType.keys()

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.protocols.watch import Frame, FrameOutcome, answer_frames
 from services.serving.errors import InvalidArgument, NotFound, Unavailable
+from services.serving.metrics import REGISTRY
 
 
 class Camera:
@@ -70,6 +71,7 @@ def consume(
 
 
 async def test_each_frame_is_answered_where_the_model_keeps_up() -> None:
+    before = REGISTRY.get_sample_value("axia_gateway_watch_age_seconds_count") or 0.0
     camera, model = Camera(), Model()
     model.gate.set()
     outcomes, task = consume(camera, model.answer, 60)
@@ -79,6 +81,7 @@ async def test_each_frame_is_answered_where_the_model_keeps_up() -> None:
     camera.end()
     await task
     assert [outcome.result for outcome in outcomes] == [0, 1, 2]
+    assert REGISTRY.get_sample_value("axia_gateway_watch_age_seconds_count") == before + 3
 
 
 async def test_only_the_newest_waits_and_the_others_are_superseded_by_their_successor() -> None:
