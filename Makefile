@@ -13,7 +13,7 @@ export VLLM_NO_USAGE_STATS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci format proto lock docs dist \
+.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci bench bench-all format proto lock docs dist \
 	clean
 
 help: ## List these targets
@@ -100,6 +100,12 @@ load: setup ## Send load to a running suite (LOAD="--rate 20 --shape spike"; LOA
 
 load-ci: $(VENV)/.axia-dev ## Send every kind of call to a suite with scripted answers for two minutes
 	$(PY) -m loadtests ci --start scripted
+
+bench: setup ## Measure detections beside vLLM's own server, in turns: a table in loadtests/results (under 25 minutes)
+	$(PY) -m loadtests.benchmark $(BENCH)
+
+bench-all: setup ## Measure every row of the benchmark (about an hour)
+	$(PY) -m loadtests.benchmark --all --name bench-all $(BENCH)
 
 format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .

@@ -1,4 +1,6 @@
-"""Measures searches through the retrieval service: python -m scripts.retrieval_speed [--images 50191] [--larger 502000]
+"""Measures searches through the retrieval service.
+
+    python -m loadtests.benchmark.retrieval_speed [--images 50191] [--larger 502000]
 
 The index is filled with synthetic vectors around random centres and around the keywords, and given to a retrieval
 service with a ViT-B/32 of random weights, a process of its own. Cached keywords are searched through gRPC, in turns
@@ -30,8 +32,8 @@ from rich.table import Table
 
 from axia.lexicon import load_lexicon
 from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
-from scripts.gateway_speed import start, wait_until_serving
-from scripts.retrieval_index_speed import DIMENSION, K, entry
+from loadtests.benchmark.gateway_speed import start, wait_until_serving
+from loadtests.benchmark.retrieval_index_speed import DIMENSION, K, entry
 from services.retrieval.embedded.catalogue import EmbeddedCatalogue
 from services.retrieval.encoder.openclip import OpenClipEncoder
 from services.retrieval.index import EncoderId

@@ -1,4 +1,4 @@
-"""Memory that large pictures take: python -m scripts.picture_memory [--model FOLDER] [--callers 32]
+"""Memory that large pictures take: python -m loadtests.benchmark.picture_memory [--model FOLDER] [--callers 32]
 
 The inference service runs as a process of its own. All callers send a palette PNG with transparency of 8,000 × 8,000
 pixels at once: some 80 kB that need 256 MB when decoded. Prints the resident memory of the server with its engine's
@@ -20,7 +20,7 @@ import psutil
 from PIL import Image
 
 from axia.v1 import image_pb2, inference_pb2, inference_pb2_grpc
-from scripts.gateway_speed import start, wait_until_serving
+from loadtests.benchmark.gateway_speed import start, wait_until_serving
 from services.inference.settings import DEMO_MODEL
 
 _SIDE = 8_000

@@ -1,4 +1,4 @@
-"""Lets many cameras watch at once: python -m scripts.watch_load [--watchers 50] [--fps 5] [--seconds 60]
+"""Lets many cameras watch at once: python -m loadtests.benchmark.watch_load [--watchers 50] [--fps 5] [--seconds 60]
 
 The inference service (the demo model in vLLM) and the gateway run as processes of their own. Every watcher sends frames
 at its rate and checks what comes back: each frame has exactly one outcome, and an answer is about a fresh frame. Prints
@@ -21,7 +21,7 @@ import grpc
 import psutil
 
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2
-from scripts.gateway_speed import GALLERY, free_port, start, wait_until_serving
+from loadtests.benchmark.gateway_speed import GALLERY, free_port, start, wait_until_serving
 
 
 class Watcher:

@@ -1,4 +1,6 @@
-"""Holds an engine under mixed load: python -m scripts.engine_soak [--model FOLDER] [--minutes 10] [--callers 32]
+"""Holds an engine under mixed load.
+
+    python -m loadtests.benchmark.engine_soak [--model FOLDER] [--minutes 10] [--callers 32]
 
 The inference service runs as a process of its own. Each caller asks again and again, with what differs from call to
 call: a text of any length up to the context or an image of any size, seeds, temperatures, one completion or several.
@@ -22,7 +24,7 @@ import psutil
 from PIL import Image
 
 from axia.v1 import image_pb2, inference_pb2, inference_pb2_grpc
-from scripts.gateway_speed import start, wait_until_serving
+from loadtests.benchmark.gateway_speed import start, wait_until_serving
 from services.inference.settings import DEMO_MODEL
 
 _WORDS = ("stove", "knife", "child", "water", "floor", "cup", "What", "needs", "attention", "here", "?")
@@ -35,7 +37,7 @@ class Caller:
     """One of many clients."""
 
     def __init__(self, number: int, address: str, model: inference_pb2.Model, until: float) -> None:
-        self._draw = random.Random(number)  # noqa: S311 - load, no secret
+        self._draw = random.Random(number)
         self._channel = grpc.insecure_channel(address)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
         self._model = model

@@ -1,4 +1,4 @@
-"""Measures the scoring service beside gRPC's own floor: python -m scripts.scoring_speed [--reader NAME]
+"""Measures the scoring service beside gRPC's own floor: python -m loadtests.benchmark.scoring_speed [--reader NAME]
 
 A raw grpc.aio echo and a scoring server run as processes of their own, and one client calls them in turns, so that
 whatever else the machine does meets both. Prints calls a second, their ratio, the batch calls' times and the server's
@@ -139,7 +139,7 @@ def main() -> None:
         return
     settings = {"PORT": str(options.port), "METRICS_PORT": "0", "READER": options.reader}
     environment = os.environ | {f"AXIA_SCORING_{name}": value for name, value in settings.items()}
-    echo = [sys.executable, "-m", "scripts.scoring_speed", "--echo", "--port", str(options.port + 1)]
+    echo = [sys.executable, "-m", "loadtests.benchmark.scoring_speed", "--echo", "--port", str(options.port + 1)]
     servers = [
         subprocess.Popen([sys.executable, "-m", "services.scoring"], env=environment),
         subprocess.Popen(echo),

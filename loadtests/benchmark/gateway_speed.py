@@ -1,6 +1,8 @@
-"""Measures what the gateway costs beside direct calls of the inference service: python -m scripts.gateway_speed
+"""Measures what the gateway costs beside direct calls of the inference service.
 
-The demo model in vLLM, the scoring service, the gateway and a bare proxy (`scripts.bare_proxy`), which is what gRPC
+    python -m loadtests.benchmark.gateway_speed [--rounds 11] [--scoring warm|cold|off]
+
+The demo model in vLLM, the scoring service, the gateway and a bare proxy (`children.bare_proxy`), which is what gRPC
 costs by itself, run as processes of their own. The scoring service remembers what it has read (warm), or nothing
 (cold), or is left out (off). One client samples the same pictures with the same seeds, directly, through the gateway
 and through the proxy in turns, so that whatever else the machine does meets all. Prints requests a
@@ -30,9 +32,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2_grpc
-from scripts.bare_proxy import SIZES, question
+from loadtests.benchmark.children.bare_proxy import SIZES, question
 
-GALLERY = Path(__file__).parent.parent / "demo" / "gallery"
+GALLERY = Path(__file__).parents[2] / "demo" / "gallery"
 CONCURRENCY = 32
 BATCH = 256
 """Requests of one turn at concurrency 32."""
@@ -129,7 +131,7 @@ def ways(stack: ExitStack, inference: str, gateway: tuple[str, int]) -> list[Way
     return [
         Way("direct", direct, None),
         through("gateway", *gateway),
-        through("bare proxy", *start(stack, "scripts.bare_proxy", "PROXY", inference=inference)),
+        through("bare proxy", *start(stack, "loadtests.benchmark.children.bare_proxy", "PROXY", inference=inference)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a detection returns within short deadlines: python -m scripts.short_deadlines [--calls 10]
+"""What a detection returns within short deadlines: python -m loadtests.benchmark.short_deadlines [--calls 10]
 
 The demo model in vLLM, the scoring service and the gateway run as processes of their own. Each kind of detection is
 measured without a deadline first; then it gets multiples of its median as deadline. Prints how many calls returned all
@@ -16,7 +16,7 @@ from typing import Any
 
 from axia.aio import AsyncClient
 from axia.errors import DeadlineExceeded
-from scripts.gateway_speed import GALLERY, start, wait_until_serving
+from loadtests.benchmark.gateway_speed import GALLERY, start, wait_until_serving
 from services.inference.settings import DEMO_MODEL
 
 KINDS: dict[str, dict[str, Any]] = {
