@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import grpc
+import psutil
 
 from axia import AsyncClient, Rejected
 from axia._call import channel_options
@@ -25,7 +26,7 @@ ANSWERS = Path(__file__).parent / "answers.yaml"
 LOADING_S = 300.0
 _POLL_S = 0.1
 _STOP_S = 45.0
-_LOG_CHARS = 2_000
+_LOG_CHARS = 4_000
 SERVICES = {
     "inference": ("services.inference", "axia.v1.InferenceService"),
     "retrieval": ("services.retrieval", "axia.v1.RetrievalService"),
@@ -254,14 +255,22 @@ def end(server: Server) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    children: list[psutil.Process] = []
     if process.poll() is None:
-        process.send_signal(signal.SIGCONT)  # a rival that is made to idle would not hear SIGTERM
+        with suppress(psutil.NoSuchProcess):
+            children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGCONT)  # one that stands still would not hear SIGTERM
+        if process.stdin is not None:
+            process.stdin.close()
         process.terminate()
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+    for child in children:  # vLLM's outlive a server that was killed
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def _too_long(server: Server, limit_s: float) -> LoadError:

@@ -23,7 +23,7 @@ from loadtests.servers import Servers
 RESULTS = Path(__file__).parents[1] / "results"
 SHORT_SECONDS, SHORT_REPETITIONS = 2.0, 2
 _QUESTIONS = 100_000
-"""Numbers that a repetition may use: no two ask the same."""
+"""Numbers that a repetition may use: no question comes twice."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -65,6 +65,8 @@ class Side(ABC):
         """
         until = time.monotonic() + _AWAKE_S
         while True:
+            for server in self.servers:
+                server.require_running()
             try:
                 await asyncio.wait_for(self.call(0), 20)
             except Exception as error:  # of any library; it may take a while until connections are there again

@@ -70,7 +70,7 @@ def _verdict(result: Result) -> str:
 
 def _figures_table(result: Result) -> str:
     head = (
-        *("scenario", "requested/s", "sent/s", "answered/s", "images/s", "p50", "p95", "p99", "max", "first p50"),
+        *("scenario", "requested /s", "sent /s", "answered /s", "images /s", "p50", "p95", "p99", "max", "first p50"),
         *("first p95", "late p99", "errors"),
     )
     body = [
