@@ -128,6 +128,8 @@ async def _measure(
     await side.before()
     await side.awake()
     found, answers = await measure(side, concurrency=calls, seconds=seconds, first=first)
+    if found.errors and not found.calls:
+        raise LoadError(f"{name} at {calls} answered nothing: {found.error}")
     return found, [text for answer in answers for text in answer.texts]
 
 
