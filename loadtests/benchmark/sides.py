@@ -78,12 +78,7 @@ class Side(ABC):
 
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Its processes with all their children, by what they are."""
-        found = {}
-        for server in self.servers:
-            with suppress(psutil.NoSuchProcess):
-                root = psutil.Process(server.pid)
-                found[server.name] = [root, *root.children(recursive=True)]
-        return found
+        return {server.name: processes_of(server) for server in self.servers}
 
     def processor_s(self) -> dict[str, float]:
         """Seconds of processor time so far, by what the processes are."""
@@ -106,6 +101,20 @@ class Side(ABC):
                     info = process.memory_full_info()
                     total += getattr(info, "pss", info.rss) / _MIB
         return total
+
+
+def processes_of(server: Server) -> list[psutil.Process]:
+    """A server's process with all its children; none once it has ended."""
+    try:
+        root = psutil.Process(server.pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def stop(server: Server) -> None:
+    """Stops the processes of a server, until `wake` or `stop_but`."""
+    _signal({process.pid for process in processes_of(server)}, signal.SIGSTOP)
 
 
 def stop_but(side: Side, sides: Sequence[Side]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection, HttpDetection, IsqScoring, TextSearch
 from loadtests.benchmark.rivals import CRUDE_STOPS, DEMO_MODEL, BareEngine, Echo, OpenAiDetection, start_vllm
-from loadtests.benchmark.sides import Side
+from loadtests.benchmark.sides import Side, stop
 from loadtests.pictures import read_pictures
 from loadtests.servers import (
     Server,
@@ -113,9 +113,11 @@ class Stand:
         Raises:
             LoadError: If one doesn't.
         """
-        for server in self.starting:
+        # The rival first: its worker process spins, and would slow down what loads after it.
+        for server in sorted(self.starting, key=lambda server: server.name != "vllm"):
             if server.name == "vllm":
                 await wait_until_200(server, "/health")
+                stop(server)
             elif server.name in {"echo", "proxy"}:
                 await wait_until_listening(server)
             else:
