@@ -13,7 +13,7 @@ export VLLM_NO_USAGE_STATS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci bench bench-all format proto lock docs dist \
+.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci bench bench-all bench-gpu format proto lock docs dist \
 	clean
 
 help: ## List these targets
@@ -106,6 +106,10 @@ bench: setup ## Measure detections beside vLLM's own server, in turns: a table i
 
 bench-all: setup ## Measure every row of the benchmark (about an hour)
 	$(PY) -m loadtests.benchmark --all --name bench-all $(BENCH)
+
+bench-gpu: setup ## Measure the engine's rows on a CUDA machine (under ten minutes)
+	$(PY) -m loadtests.benchmark early-stop stop-list full-text three-requests bare-loop --repetitions 4 --seconds 5 \
+	  --name bench-gpu $(BENCH)
 
 format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .

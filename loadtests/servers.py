@@ -96,12 +96,14 @@ class Servers:
         self._stack.callback(_end, process)
         return Server(name, port, metrics_port, process, log)
 
-    def spawn_with_pipes(self, name: str, command: Sequence[str]) -> Server:
+    def spawn_with_pipes(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Server:
         """Starts a command that is talked to by its standard input and output."""
         log = self.folder / f"{name}.log"
         pipe = subprocess.PIPE
         with log.open("wb") as file:
-            process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=file, start_new_session=True)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=dict(environment), stdin=pipe, stdout=pipe, stderr=file, start_new_session=True
+            )
         self._stack.callback(_end, process)
         return Server(name, 0, 0, process, log)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from loadtests.benchmark import rows
 from loadtests.benchmark.measuring import Measured, measure
-from loadtests.benchmark.notes import reader_hits, wrong_cuts
+from loadtests.benchmark.notes import deepest_fall, reader_hits, wrong_cuts
 from loadtests.benchmark.rows import DETECTION, ROWS, Row
 from loadtests.benchmark.sides import Side, stop_but, wake
 from loadtests.benchmark.stand import Stand
@@ -102,7 +102,12 @@ async def _run(
                         markup=False,
                     )
             wake(list(sides.values()))
-            notes = wrong_cuts(texts) | await reader_hits(stand)
+            rates = {
+                calls: [one.calls_per_s for one in found]
+                for (name, calls), found in measured.items()
+                if name == rows.AXIA
+            }
+            notes = wrong_cuts(texts) | deepest_fall(rates) | await reader_hits(stand)
         finally:
             wake(list(sides.values()))
             for side in sides.values():

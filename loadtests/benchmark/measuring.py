@@ -1,8 +1,10 @@
 """A closed loop: as many calls in flight as asked for, counted within a window in which the load is steady."""
 
 import asyncio
+import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import psutil
 from pydantic import BaseModel
@@ -12,16 +14,21 @@ from loadtests.figures import Percentiles
 
 SETTLE_SHARE = 0.25
 """Share of the window that runs before it, uncounted."""
+_REST_S = 60.0
+"""Time at most for the calls that are in flight at the window's end."""
+_POLL_S = 0.02
+_AFTER_ERROR_S = 0.05
 
 
 class Measured(BaseModel):
     """One repetition of one side."""
 
     calls: int
-    """Calls that ended within the window."""
+    """Calls of which at least a part was within the window."""
     errors: int
-    """Calls that failed in it."""
+    """Those that failed."""
     calls_per_s: float
+    """Each call counted with the share of its time that was within the window."""
     images_per_s: float
     tokens_per_call: float
     """Tokens generated for a call; 0 where the answers don't say."""
@@ -35,10 +42,11 @@ class Measured(BaseModel):
 
 
 async def measure(side: Side, *, concurrency: int, seconds: float, first: int) -> tuple[Measured, list[Answer]]:
-    """Keeps a number of calls in flight and counts those that end within a window.
+    """Keeps a number of calls in flight and counts those that run within a window.
 
-    What is in flight at the window's begin is partly done, and so is what is in flight at its end: with a steady load
-    the two even out. Calls that are left at the end are cancelled.
+    A call counts with the share of its time that is inside the window. Calls that end together, as those of one batch
+    do, would otherwise be counted all or not at all at the window's ends. The load goes on until the calls that were in
+    flight at its end are over; what is left then is cancelled.
 
     Args:
         side: What to call.
@@ -46,79 +54,77 @@ async def measure(side: Side, *, concurrency: int, seconds: float, first: int) -
         seconds: Length of the window.
         first: Number of the first call; the same numbers are the same questions for all sides.
     """
-    numbers = iter(range(first, first + 10_000_000))
-    settle_s = SETTLE_SHARE * seconds
-    window = _Window()
+    numbers = itertools.count(first)
+    ended: list[_Ended] = []
+    running: dict[int, float] = {}
 
     async def caller() -> None:
         for number in numbers:
-            began = time.perf_counter()
+            began = running[number] = time.perf_counter()
             try:
-                answer = await side.call(number)
+                answer: Answer | Exception = await side.call(number)
             except Exception as error:  # of any library: counted, and said in the table
-                window.fail(error)
-                await asyncio.sleep(0.05)
-            else:
-                window.add(time.perf_counter() - began, answer)
+                answer = error
+            finally:
+                del running[number]
+            ended.append(_Ended(began, time.perf_counter(), answer))
+            if isinstance(answer, Exception):
+                await asyncio.sleep(_AFTER_ERROR_S)
 
     callers = [asyncio.create_task(caller()) for _ in range(concurrency)]
-    await asyncio.sleep(settle_s)
-    before = _spent(side)
-    window.begin()
+    await asyncio.sleep(SETTLE_SHARE * seconds)
+    before, begin = _spent(side), time.perf_counter()
     await asyncio.sleep(seconds)
-    window.end()
-    after = _spent(side)
+    after, end = _spent(side), time.perf_counter()
     memory = await asyncio.to_thread(side.memory_mib)
+    while any(began < end for began in running.values()) and time.perf_counter() < end + _REST_S:  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_S)  # looking now and then costs less than an event for each call
     for task in callers:
         task.cancel()
     await asyncio.gather(*callers, return_exceptions=True)
-    calls = max(1, len(window.latencies))
-    return (
-        Measured(
-            calls=len(window.latencies),
-            errors=window.errors,
-            calls_per_s=len(window.latencies) / window.length_s,
-            images_per_s=sum(answer.images for answer in window.answers) / window.length_s,
-            tokens_per_call=sum(answer.tokens for answer in window.answers) / calls,
-            latency_s=Percentiles.of(window.latencies),
-            processor_s={name: (spent - before.get(name, 0.0)) / calls for name, spent in after.items()},
-            memory_mib=memory,
-            error=window.error,
-        ),
-        window.answers,
+    return _measured([call for call in ended if call.overlaps(begin, end)], begin, end, before, after, memory)
+
+
+class _Ended(NamedTuple):
+    """A call that is over. Times are of time.perf_counter."""
+
+    began: float
+    ended: float
+    answer: Answer | Exception
+
+    def overlaps(self, begin: float, end: float) -> bool:
+        return self.began < end and self.ended > begin
+
+    def share(self, begin: float, end: float) -> float:
+        """Share of its time within a window, 0 to 1."""
+        return (min(self.ended, end) - max(self.began, begin)) / max(1e-9, self.ended - self.began)
+
+
+def _measured(
+    calls: Sequence[_Ended],
+    begin: float,
+    end: float,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    memory_mib: float,
+) -> tuple[Measured, list[Answer]]:
+    well = [(call, call.answer) for call in calls if isinstance(call.answer, Answer)]
+    errors = [call.answer for call in calls if isinstance(call.answer, Exception)]
+    shares = [call.share(begin, end) for call, _ in well]
+    whole = sum(shares)
+    measured = Measured(
+        calls=len(well),
+        errors=len(errors),
+        calls_per_s=whole / (end - begin),
+        images_per_s=sum(share * answer.images for share, (_, answer) in zip(shares, well, strict=True))
+        / (end - begin),
+        tokens_per_call=sum(answer.tokens for _, answer in well) / max(1, len(well)),
+        latency_s=Percentiles.of(call.ended - call.began for call, _ in well),
+        processor_s={name: (spent - before.get(name, 0.0)) / whole if whole else 0.0 for name, spent in after.items()},
+        memory_mib=memory_mib,
+        error=f"{type(errors[0]).__name__}: {errors[0]}"[:300] if errors else "",
     )
-
-
-class _Window:
-    """What ended while it was open."""
-
-    def __init__(self) -> None:
-        self.latencies: list[float] = []
-        self.answers: list[Answer] = []
-        self.errors = 0
-        self.error = ""
-        self._open = False
-        self._began = self._ended = 0.0
-
-    def begin(self) -> None:
-        self._open, self._began = True, time.perf_counter()
-
-    def end(self) -> None:
-        self._open, self._ended = False, time.perf_counter()
-
-    @property
-    def length_s(self) -> float:
-        return self._ended - self._began
-
-    def add(self, latency_s: float, answer: Answer) -> None:
-        if self._open:
-            self.latencies.append(latency_s)
-            self.answers.append(answer)
-
-    def fail(self, error: Exception) -> None:
-        if self._open:
-            self.errors += 1
-            self.error = self.error or f"{type(error).__name__}: {error}"[:300]
+    return measured, [answer for _, answer in well]
 
 
 def _spent(side: Side) -> Mapping[str, float]:

@@ -1,7 +1,9 @@
 """Figures beside the table."""
 
+import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,6 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from loadtests.benchmark.rivals import CRUDE_STOPS
 from loadtests.benchmark.stand import Stand
 from services.inference.sentence.first_sentence import find_first_sentence
+
+_FEWEST_FALLS = 2
+"""With fewer steps there is no course to speak of."""
 
 
 def wrong_cuts(texts: Sequence[str]) -> dict[str, str]:
@@ -32,6 +37,21 @@ def crude_cut(text: str) -> str:
     ends = [place for stop in CRUDE_STOPS if (place := text.find(stop)) >= 0]
     cut = text[: min(ends)] if ends else text
     return (cut + ".").strip() if ends and text[min(ends)] == "." else cut.strip()
+
+
+def deepest_fall(rates: Mapping[int, Sequence[float]]) -> dict[str, str]:
+    """How much the calls a second of one side fall at most from one concurrency to the next higher one.
+
+    Args:
+        rates: Calls a second of the repetitions, by concurrency.
+    """
+    medians = [(calls, statistics.median(found)) for calls, found in sorted(rates.items()) if found]
+    falls = [(1 - more / less, before, after) for (before, less), (after, more) in pairwise(medians) if less]
+    if len(falls) < _FEWEST_FALLS:
+        return {}
+    fall, before, after = max(falls)
+    figure = f"{fall:.1%}, from {before} to {after} in flight" if fall > 0 else "none"
+    return {"deepest fall of axia's calls a second as more are in flight (goal: at most 5%)": figure}
 
 
 async def reader_hits(stand: Stand) -> dict[str, str]:

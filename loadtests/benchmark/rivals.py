@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,8 @@ DEMO_MODEL = ROOT / "demo" / "models" / "vlm"
 CRUDE_STOPS = (". ", "\n")
 """What a user would stop at instead of finding the end of a sentence."""
 _NAME = "rival"
+GPU_SHARE = 0.25
+"""Share of a GPU's memory for each of the engines that are loaded at the same time."""
 
 
 def start_vllm(servers: Servers, model: str) -> Server:
@@ -41,8 +44,8 @@ def start_vllm(servers: Servers, model: str) -> Server:
 
 
 def vllm_arguments() -> list[str]:
-    """On CPU vLLM's defaults waste what short prompts share, and compile for half a minute."""
-    return [] if on_gpu() else ["--enforce-eager", "--block-size", "32"]
+    """On CPU vLLM's defaults waste what short prompts share, and compile for half a minute; a GPU is shared."""
+    return ["--gpu-memory-utilization", str(GPU_SHARE)] if on_gpu() else ["--enforce-eager", "--block-size", "32"]
 
 
 def on_gpu() -> bool:
@@ -115,8 +118,10 @@ class OpenAiDetection(Side):
 class BareEngine(Side):
     """AsyncLLM in a bare loop, in a process of its own; one call at a time."""
 
-    def __init__(self, name: str, servers: Servers) -> None:
-        server = servers.spawn_with_pipes("engine", [sys.executable, "-m", "loadtests.benchmark.children.bare_engine"])
+    def __init__(self, name: str, servers: Servers, model: Path) -> None:
+        command = [sys.executable, "-m", "loadtests.benchmark.children.bare_engine"]
+        share = {"AXIA_INFERENCE_GPU_MEMORY_UTILIZATION": str(GPU_SHARE)}
+        server = servers.spawn_with_pipes("engine", command, os.environ | {"AXIA_INFERENCE_MODEL": str(model)} | share)
         super().__init__(name, [server])
         self._process = server.process
         # Cancelled in the middle, an answer must not be left for the next call.

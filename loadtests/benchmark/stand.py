@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection, HttpDetection, IsqScoring, TextSearch
-from loadtests.benchmark.rivals import CRUDE_STOPS, DEMO_MODEL, BareEngine, Echo, OpenAiDetection, start_vllm
+from loadtests.benchmark.rivals import CRUDE_STOPS, DEMO_MODEL, GPU_SHARE, BareEngine, Echo, OpenAiDetection, start_vllm
 from loadtests.benchmark.sides import Side, stop
 from loadtests.pictures import read_pictures
 from loadtests.servers import (
@@ -42,7 +42,7 @@ class Stand:
     @cached_property
     def inference(self) -> Server:
         """The inference service with the model in vLLM."""
-        return self._start("inference", model=self._model)
+        return self._start("inference", model=self._model, gpu_memory_utilization=GPU_SHARE)
 
     @cached_property
     def gateway(self) -> Server:
@@ -180,7 +180,7 @@ class Stand:
             rows.VLLM: lambda: rival(rows.VLLM),
             rows.VLLM_STOP: lambda: rival(rows.VLLM_STOP, stop=CRUDE_STOPS),
             rows.VLLM_THREE: lambda: rival(rows.VLLM_THREE, requests=3),
-            rows.BARE_LOOP: lambda: BareEngine(rows.BARE_LOOP, self._servers),
+            rows.BARE_LOOP: lambda: BareEngine(rows.BARE_LOOP, self._servers, self._model),
             rows.BARE_PROXY: lambda: Detection(
                 rows.BARE_PROXY, [self.inference, self.proxy], self.proxy.address, self.pictures
             ),

@@ -13,7 +13,7 @@ import pytest
 
 from loadtests.benchmark.intervals import Median
 from loadtests.benchmark.measuring import Measured, measure
-from loadtests.benchmark.notes import crude_cut, wrong_cuts
+from loadtests.benchmark.notes import crude_cut, deepest_fall, wrong_cuts
 from loadtests.benchmark.rows import DETECTION, ROWS, Row
 from loadtests.benchmark.sides import Answer, Side, stop_but, wake
 from loadtests.benchmark.table import Benchmark, SideResult, compare
@@ -109,7 +109,7 @@ class Sleeping(Side):
 async def test_a_window_counts_what_ends_in_it() -> None:
     found, answers = await measure(Sleeping("sleeping", []), concurrency=4, seconds=1.0, first=1)
     # 4 callers, about 0.02 s a call and 0.05 s more after a failure: at most 200 a second.
-    assert 20 <= found.calls <= 200
+    assert 20 <= found.calls_per_s <= 200
     assert found.calls == len(answers)
     assert found.errors > 0
     assert "no answer" in found.error
@@ -117,6 +117,33 @@ async def test_a_window_counts_what_ends_in_it() -> None:
     assert found.latency_s is not None
     assert found.latency_s.p50 >= 0.02
     assert set(found.processor_s) == {"client"}
+
+
+class Batch(Sleeping):
+    """Answers eight calls together, 0.3 s after the first of them."""
+
+    def __init__(self) -> None:
+        super().__init__("batch", [])
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def call(self, number: int) -> Answer:
+        """Waits for the batch's end."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(0.3, self._release)
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        await self._waiting[-1]
+        return Answer(1)
+
+    def _release(self) -> None:
+        for waiting in self._waiting:
+            waiting.set_result(None)
+        self._waiting = []
+
+
+async def test_calls_that_end_together_count_with_their_share_of_the_window() -> None:
+    # Eight every 0.3 s are 26.7/s at most; whole batches alone would be 8 or 16 in 0.45 s, so 17.8 or 35.6/s.
+    found, _ = await measure(Batch(), concurrency=8, seconds=0.45, first=0)
+    assert found.calls_per_s == pytest.approx(8 / 0.3, rel=0.15)
 
 
 def test_the_processes_of_all_sides_but_one_stand_still(tmp_path: Path) -> None:
@@ -155,6 +182,14 @@ def _settled(pid: int) -> str:
 )
 def test_a_stop_list_cuts_where_its_first_text_is(text: str, cut: str) -> None:
     assert crude_cut(text) == cut
+
+
+def test_the_deepest_fall_is_between_neighbours() -> None:
+    (figure,) = deepest_fall({1: [10], 8: [40, 44, 40], 32: [36], 64: [39]}).values()
+    assert figure == "10.0%, from 8 to 32 in flight"
+    (figure,) = deepest_fall({1: [10], 8: [40], 32: [41]}).values()
+    assert figure == "none"
+    assert deepest_fall({1: [10], 32: [5]}) == {}
 
 
 def test_wrong_cuts_are_those_that_are_no_first_sentences() -> None:
