@@ -13,8 +13,8 @@ export VLLM_NO_USAGE_STATS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci images chart chart-run format \
-	proto lock docs dist clean
+.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci bench bench-all bench-gpu images \
+	chart chart-run format proto lock docs dist clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,16 @@ load: setup ## Send load to a running suite (LOAD="--rate 20 --shape spike"; LOA
 
 load-ci: $(VENV)/.axia-dev ## Send every kind of call to a suite with scripted answers for two minutes
 	$(PY) -m loadtests ci --start scripted
+
+bench: setup ## Measure detections beside vLLM's own server, in turns: a table in loadtests/results (under 25 minutes)
+	$(PY) -m loadtests.benchmark $(BENCH)
+
+bench-all: setup ## Measure every row of the benchmark (about an hour)
+	$(PY) -m loadtests.benchmark --all --name bench-all $(BENCH)
+
+bench-gpu: setup ## Measure the engine's rows on a CUDA machine (under ten minutes)
+	$(PY) -m loadtests.benchmark early-stop stop-list full-text three-requests bare-loop --repetitions 4 --seconds 5 \
+	  --name bench-gpu $(BENCH)
 
 format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .

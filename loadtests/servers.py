@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import grpc
+import psutil
 
 from axia import AsyncClient, Rejected
 from axia._call import channel_options
@@ -25,7 +26,7 @@ ANSWERS = Path(__file__).parent / "answers.yaml"
 LOADING_S = 300.0
 _POLL_S = 0.1
 _STOP_S = 45.0
-_LOG_CHARS = 2_000
+_LOG_CHARS = 4_000
 SERVICES = {
     "inference": ("services.inference", "axia.v1.InferenceService"),
     "retrieval": ("services.retrieval", "axia.v1.RetrievalService"),
@@ -73,7 +74,6 @@ class Servers:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self.started: list[Server] = []
 
     def __enter__(self) -> Self:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="axia-load-")))
@@ -94,8 +94,18 @@ class Servers:
                 command, cwd=ROOT, env=dict(environment), stdout=file, stderr=file, start_new_session=True
             )
         self._stack.callback(_end, process)
-        self.started.append(Server(name, port, metrics_port, process, log))
-        return self.started[-1]
+        return Server(name, port, metrics_port, process, log)
+
+    def spawn_with_pipes(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Server:
+        """Starts a command that is talked to by its standard input and output."""
+        log = self.folder / f"{name}.log"
+        pipe = subprocess.PIPE
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=dict(environment), stdin=pipe, stdout=pipe, stderr=file, start_new_session=True
+            )
+        self._stack.callback(_end, process)
+        return Server(name, 0, 0, process, log)
 
     def start(self, name: str, **settings: object) -> Server:
         """Starts a service of the suite. What the environment sets for it holds where `settings` says nothing."""
@@ -105,11 +115,13 @@ class Servers:
     def start_module(self, name: str, module: str, prefix: str, **settings: object) -> Server:
         """Starts a Python module whose settings are environment variables with this prefix."""
         port, metrics_port = _two_free_ports()
-        values = {"port": port, "metrics_port": metrics_port, **settings}
+        values: dict[str, object] = {"port": port, "metrics_port": metrics_port, **settings}
         environment = os.environ | {f"AXIA_{prefix}_{key}".upper(): str(value) for key, value in values.items()}
         environment |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(self.folder / "bentoml")}
         command = [sys.executable, "-m", module]
-        return self.spawn(name, command, environment, port=port, metrics_port=int(str(values["metrics_port"])))
+        return self.spawn(
+            name, command, environment, port=int(str(values["port"])), metrics_port=int(str(values["metrics_port"]))
+        )
 
 
 async def wait_until_serving(server: Server, *, limit_s: float = LOADING_S) -> None:
@@ -161,6 +173,24 @@ async def wait_until_200(server: Server, path: str, *, limit_s: float = LOADING_
     raise _too_long(server, limit_s)
 
 
+async def wait_until_listening(server: Server, *, limit_s: float = LOADING_S) -> None:
+    """Waits until a gRPC server without health can be connected to.
+
+    Raises:
+        LoadError: If it ends or takes too long, with the end of its log.
+    """
+    async with grpc.aio.insecure_channel(server.address, options=channel_options(server.address)) as channel:
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            server.require_running()
+            try:
+                await asyncio.wait_for(channel.channel_ready(), 1)
+            except TimeoutError:
+                continue
+            return
+    raise _too_long(server, limit_s)
+
+
 class Suite(NamedTuple):
     """A gateway and what is behind it."""
 
@@ -197,11 +227,16 @@ async def start_suite(servers: Servers, needs: frozenset[str], *, scripted: bool
     for server in (gateway, *([http] if http else [])):
         await wait_until_serving(server)
     if "retrieval" in behind:
-        await _index(gateway.address)
+        await index_gallery(gateway.address)
     return Suite(gateway, http, behind)
 
 
-async def _index(address: str) -> None:
+async def index_gallery(address: str) -> None:
+    """Indexes the demo's scenes.
+
+    Raises:
+        LoadError: If one is refused.
+    """
     async with AsyncClient(address, timeout=LOADING_S) as client:
         async for event in client.index_images(sorted(GALLERY.glob("study-*.webp"))):
             if isinstance(event, Rejected):
@@ -216,15 +251,28 @@ def _two_free_ports() -> tuple[int, int]:
         return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
+def end(server: Server) -> None:
+    """Ends a server before the others, to start it anew."""
+    _end(server.process)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
+    children: list[psutil.Process] = []
     if process.poll() is None:
-        process.send_signal(signal.SIGCONT)  # a rival that is made to idle would not hear SIGTERM
+        with suppress(psutil.NoSuchProcess):
+            children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGCONT)  # one that stands still would not hear SIGTERM
+        if process.stdin is not None:
+            process.stdin.close()
         process.terminate()
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+    for child in children:  # vLLM's outlive a server that was killed
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def _too_long(server: Server, limit_s: float) -> LoadError:

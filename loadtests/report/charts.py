@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 720, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 40
+WIDTH, HEIGHT = 560, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 16, 16, 44
 _TICKS = 5
 
 
@@ -81,7 +81,7 @@ def percentile_curve(title: str, series: Sequence[tuple[str, str, Sequence[float
 
 def bars(title: str, values: Sequence[tuple[str, float]], unit: str = "") -> str:
     """Horizontal bars with their values."""
-    row, left = 28, 180
+    row, left = 28, 200
     top = max(value for _, value in values) or 1.0
     parts = []
     for place, (label, value) in enumerate(values):

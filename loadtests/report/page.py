@@ -5,9 +5,10 @@ from html import escape
 from pathlib import Path
 
 from loadtests.budgets import ALL
+from loadtests.figures import Percentiles
 from loadtests.records import OK, Recording
 from loadtests.report.charts import Axis, Line, bars, lines, percentile_curve
-from loadtests.report.text import could_not_send, milliseconds, rows
+from loadtests.report.text import could_not_send, rows
 from loadtests.result import Result
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -70,22 +71,30 @@ def _verdict(result: Result) -> str:
 
 def _figures_table(result: Result) -> str:
     head = (
-        *("scenario", "requested/s", "sent/s", "answered/s", "images/s", "p50", "p95", "p99", "max", "first p50"),
-        *("first p95", "late p99", "errors"),
+        *("scenario", "requested /s", "sent /s", "answered /s", "images /s", "p50 ms", "p95 ms", "p99 ms", "max ms"),
+        *("first p50 ms", "first p95 ms", "late p99 ms", "errors"),
     )
     body = [
         (
             name,
             *(f"{rate:.1f}" for rate in (figures.requested_per_s, figures.achieved_per_s, figures.answered_per_s)),
             f"{figures.images_per_s:.1f}",
-            *(milliseconds(figures.latency_s, share) for share in ("p50", "p95", "p99", "max")),
-            *(milliseconds(figures.first_completion_s, share) for share in ("p50", "p95")),
-            milliseconds(figures.schedule_delay_s, "p99"),
+            *(_ms(figures.latency_s, share) for share in ("p50", "p95", "p99", "max")),
+            *(_ms(figures.first_completion_s, share) for share in ("p50", "p95")),
+            _ms(figures.schedule_delay_s, "p99"),
             str(figures.failed),
         )
         for name, figures in rows(result)
     ]
     return _table(head, body)
+
+
+def _ms(percentiles: Percentiles | None, share: str) -> str:
+    """A percentile in milliseconds; a dash where nothing was measured."""
+    if percentiles is None:
+        return "–"
+    value = 1000 * float(getattr(percentiles, share))
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"  # noqa: PLR2004 - three digits
 
 
 def _charts(result: Result, recording: Recording) -> Iterable[str]:
@@ -143,7 +152,7 @@ def _errors(result: Result) -> str:
         text=2,
     )
     chart = bars("Errors by code", [(code, float(count)) for code, count in errors.items()])
-    return f"<h2>Errors</h2>{_chart('Errors by code', chart)}{said}"
+    return f'<h2>Errors</h2><div class="figures">{_chart("Errors by code", chart)}</div>{said}'
 
 
 def _budgets(result: Result) -> str:
@@ -184,11 +193,10 @@ def _chart(caption: str, drawing: str) -> str:
 
 def _table(head: Sequence[str], body: Iterable[Sequence[str]], *, text: int = -1) -> str:
     """A table. The column `text` holds running text."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    kinds = [" class=text" if place == text else "" for place in range(len(head))]
+    titles = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(kinds, head, strict=True))
     cells = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=text' if place == text else ''}>{escape(cell)}</td>" for place, cell in enumerate(row))
-        + "</tr>"
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
         for row in body
     )
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table></div>'

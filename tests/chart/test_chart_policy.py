@@ -26,7 +26,8 @@ SETTINGS: dict[str, type[ServerSettings]] = {
 }
 HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
 EXISTING_SECRETS = {
-    "api-keys", "certificates", "hugging-face", "openai", "qdrant", "registry", "site", *(f"{own}-tls" for own in HOLDERS)
+    "api-keys", "certificates", "hugging-face", "openai", "qdrant", "registry", "site",
+    *(f"{own}-tls" for own in HOLDERS),
 }  # fmt: skip
 """Secrets that the renderings say exist."""
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

@@ -262,5 +262,5 @@ async def test_large_searches_leave_the_event_loop_alone(tmp_path: Path) -> None
             last = hits[-1]
             assert last.score >= sorted((float(entry.vector @ vector) for entry in there), reverse=True)[k - 1] - 1e-4
     probing.cancel()
-    assert longest < 0.5  # a busy machine; scripts.retrieval_index_speed has the figure that has a goal
+    assert longest < 0.5  # a busy machine; loadtests.benchmark.retrieval_index_speed has the figure that has a goal
     await catalogue.close()

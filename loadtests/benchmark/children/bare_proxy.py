@@ -1,4 +1,4 @@
-"""The least that a gateway can be: python -m scripts.bare_proxy, as scripts.gateway_speed starts it for comparison.
+"""The least that a gateway can be: python -m loadtests.benchmark.children.bare_proxy, started for comparison.
 
 It takes DetectValues, asks the inference server of AXIA_PROXY_INFERENCE as the gateway does and answers with nothing:
 what is left of a gateway when only gRPC's own work remains.
@@ -57,7 +57,8 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with grpc.aio.insecure_channel(os.environ["AXIA_PROXY_INFERENCE"], options=SIZES) as channel:
         server = grpc.aio.server(options=SIZES)
-        proxy = BareProxy(inference_pb2_grpc.InferenceServiceStub(channel))
+        stub = inference_pb2_grpc.InferenceServiceStub(channel)
+        proxy = BareProxy(stub)  # type: ignore[abstract]  # the calls that it lacks are refused by the stubs' base
         gateway_pb2_grpc.add_GatewayServiceServicer_to_server(proxy, server)
         server.add_insecure_port(f"127.0.0.1:{os.environ['AXIA_PROXY_PORT']}")
         await server.start()

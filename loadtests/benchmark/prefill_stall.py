@@ -1,4 +1,6 @@
-"""Measures how long a prompt holds up others on a CPU: python -m scripts.prefill_stall --model FOLDER [--tokens 30000]
+"""Measures how long a prompt holds up others on a CPU.
+
+    python -m loadtests.benchmark.prefill_stall --model FOLDER [--tokens 30000]
 
 While one completion is generated, a long prompt comes. Prints the longest pause between two tokens of the first and
 the time until the first token of the second: once with prompts prefilled in steps, as axia has vLLM do it, and once

@@ -1,4 +1,4 @@
-"""Lets many cameras watch at once: python -m scripts.watch_load [--watchers 50] [--fps 5] [--seconds 60]
+"""Lets many cameras watch at once: python -m loadtests.benchmark.watch_load [--watchers 50] [--fps 5] [--seconds 60]
 
 The inference service (the demo model in vLLM) and the gateway run as processes of their own. Every watcher sends frames
 at its rate and checks what comes back: each frame has exactly one outcome, and an answer is about a fresh frame. Prints
@@ -14,14 +14,14 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from typing import Any
 
 import grpc
 import psutil
 
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2
-from scripts.gateway_speed import GALLERY, free_port, start, wait_until_serving
+from loadtests.pictures import read_pictures
+from loadtests.servers import Servers, wait_until_serving
 
 
 class Watcher:
@@ -75,19 +75,18 @@ def _scrape(port: int) -> str:
 
 async def run(watchers: int, fps: float, seconds: float) -> int:
     """Starts the servers, watches, prints; returns the exit code."""
-    pictures = [path.read_bytes() for path in sorted(GALLERY.glob("study-*.webp"))]
+    pictures = [picture.data for picture in read_pictures(None)]
     held: list[float] = []
     memory: list[float] = []
-    with ExitStack() as stack:
-        metrics_port = free_port()
-        inference, _ = start(stack, "services.inference", "INFERENCE", metrics_port=metrics_port)
-        gateway, pid = start(stack, "gateway", "GATEWAY", inference=inference, scoring="", retrieval="")
-        await wait_until_serving(inference, "axia.v1.InferenceService")
-        await wait_until_serving(gateway, "axia.v1.GatewayService")
+    with Servers() as servers:
+        inference = servers.start("inference")
+        gateway = servers.start("gateway", inference=inference.address, scoring="", retrieval="")
+        await wait_until_serving(inference)
+        await wait_until_serving(gateway)
         cameras = [Watcher(number, pictures) for number in range(watchers)]
-        async with grpc.aio.insecure_channel(gateway) as channel:
+        async with grpc.aio.insecure_channel(gateway.address) as channel:
             stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
-            sampler = asyncio.create_task(sample(metrics_port, pid, held, memory))
+            sampler = asyncio.create_task(sample(inference.metrics_port, gateway.pid, held, memory))
             await asyncio.gather(*(camera.watch(stub, fps, seconds) for camera in cameras))
             sampler.cancel()
     return report(cameras, held, memory)

@@ -1,4 +1,4 @@
-"""Memory that large pictures take: python -m scripts.picture_memory [--model FOLDER] [--callers 32]
+"""Memory that large pictures take: python -m loadtests.benchmark.picture_memory [--model FOLDER] [--callers 32]
 
 The inference service runs as a process of its own. All callers send a palette PNG with transparency of 8,000 × 8,000
 pixels at once: some 80 kB that need 256 MB when decoded. Prints the resident memory of the server with its engine's
@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -20,7 +19,7 @@ import psutil
 from PIL import Image
 
 from axia.v1 import image_pb2, inference_pb2, inference_pb2_grpc
-from scripts.gateway_speed import start, wait_until_serving
+from loadtests.servers import Servers, wait_until_serving
 from services.inference.settings import DEMO_MODEL
 
 _SIDE = 8_000
@@ -84,9 +83,10 @@ def main() -> int:
     parser.add_argument("--callers", type=int, default=32)
     given = parser.parse_args()
     data = picture()
-    with ExitStack() as stack:
-        address, pid = start(stack, "services.inference", "inference", model=given.model)
-        asyncio.run(wait_until_serving(address, "axia.v1.InferenceService"))
+    with Servers() as servers:
+        server = servers.start("inference", model=given.model)
+        asyncio.run(wait_until_serving(server))
+        address, pid = server.address, server.pid
         memory = Memory(pid)
         memory.start()
         began = time.monotonic()

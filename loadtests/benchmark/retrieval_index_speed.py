@@ -1,7 +1,7 @@
 """Measures the vector index on disk: recall, latency, throughput, memory, and how calm the server stays meanwhile.
 
-    python -m scripts.retrieval_index_speed                     # 50,191 pictures of 512 dimensions
-    python -m scripts.retrieval_index_speed --larger 502000     # and how much slower that is with more
+    python -m loadtests.benchmark.retrieval_index_speed                     # 50,191 pictures of 512 dimensions
+    python -m loadtests.benchmark.retrieval_index_speed --larger 502000     # and how much slower that is with more
 
 The vectors are synthetic: directions around as many random centres as one in a hundred pictures (noise 0.7 of the
 centre's length), each query another direction around one of them. Real embeddings cluster too; uniformly random ones
@@ -285,7 +285,7 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
         "< 20 ms",
     )
     one, many = await throughput(index, queries, 1), await throughput(index, np.tile(queries, (3, 1)), 32)
-    # Without gRPC a lone searcher already keeps the GIL busy; scripts.retrieval_speed has the figure that has a goal.
+    # Without gRPC a lone searcher already keeps the GIL busy; retrieval_speed has the figure that has a goal.
     table.add_row("searches/s of 1 and 32 searchers", f"{one:,.0f} and {many:,.0f}, x {many / one:.2f}", "")
     idle = await latencies(index, np.tile(queries, (2, 1)))
     busy = await under_ingest(index, queries, arguments.images, arguments.rate)

@@ -1,4 +1,6 @@
-"""Holds an engine under mixed load: python -m scripts.engine_soak [--model FOLDER] [--minutes 10] [--callers 32]
+"""Holds an engine under mixed load.
+
+    python -m loadtests.benchmark.engine_soak [--model FOLDER] [--minutes 10] [--callers 32]
 
 The inference service runs as a process of its own. Each caller asks again and again, with what differs from call to
 call: a text of any length up to the context or an image of any size, seeds, temperatures, one completion or several.
@@ -14,7 +16,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -22,7 +23,7 @@ import psutil
 from PIL import Image
 
 from axia.v1 import image_pb2, inference_pb2, inference_pb2_grpc
-from scripts.gateway_speed import start, wait_until_serving
+from loadtests.servers import Servers, wait_until_serving
 from services.inference.settings import DEMO_MODEL
 
 _WORDS = ("stove", "knife", "child", "water", "floor", "cup", "What", "needs", "attention", "here", "?")
@@ -35,7 +36,7 @@ class Caller:
     """One of many clients."""
 
     def __init__(self, number: int, address: str, model: inference_pb2.Model, until: float) -> None:
-        self._draw = random.Random(number)  # noqa: S311 - load, no secret
+        self._draw = random.Random(number)
         self._channel = grpc.insecure_channel(address)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
         self._model = model
@@ -96,9 +97,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--callers", type=int, default=32)
     given = parser.parse_args()
-    with ExitStack() as stack:
-        address, pid = start(stack, "services.inference", "inference", model=given.model)
-        asyncio.run(wait_until_serving(address, "axia.v1.InferenceService"))
+    with Servers() as servers:
+        server = servers.start("inference", model=given.model)
+        asyncio.run(wait_until_serving(server))
+        address, pid = server.address, server.pid
         with grpc.insecure_channel(address) as channel:
             stub = inference_pb2_grpc.InferenceServiceStub(channel)
             model = stub.GetModel(inference_pb2.GetModelRequest()).model

@@ -1,4 +1,6 @@
-"""Measures searches through the retrieval service: python -m scripts.retrieval_speed [--images 50191] [--larger 502000]
+"""Measures searches through the retrieval service.
+
+    python -m loadtests.benchmark.retrieval_speed [--images 50191] [--larger 502000]
 
 The index is filled with synthetic vectors around random centres and around the keywords, and given to a retrieval
 service with a ViT-B/32 of random weights, a process of its own. Cached keywords are searched through gRPC, in turns
@@ -15,7 +17,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from rich.table import Table
 
 from axia.lexicon import load_lexicon
 from axia.v1 import retrieval_pb2, retrieval_pb2_grpc
-from scripts.gateway_speed import start, wait_until_serving
-from scripts.retrieval_index_speed import DIMENSION, K, entry
+from loadtests.benchmark.retrieval_index_speed import DIMENSION, K, entry
+from loadtests.servers import Servers, wait_until_serving
 from services.retrieval.embedded.catalogue import EmbeddedCatalogue
 from services.retrieval.encoder.openclip import OpenClipEncoder
 from services.retrieval.index import EncoderId
@@ -144,15 +145,15 @@ async def rate(search: Callable[[int], Awaitable[Any]], searchers: int, count: i
 class Served:
     """A retrieval service over an index, and searches of cached keywords through gRPC."""
 
-    def __init__(self, stack: ExitStack, data: Path) -> None:
-        began = time.monotonic()
-        address, self.pid = start(stack, "services.retrieval", "RETRIEVAL", encoder=SPEC, data=data)
-        self.address, self._began = address, began
+    def __init__(self, servers: Servers, data: Path) -> None:
+        self._began = time.monotonic()
+        self._server = servers.start("retrieval", encoder=SPEC, data=data)
+        self.address, self.pid = self._server.address, self._server.pid
         self._keywords = load_lexicon().keywords
 
     async def ready(self) -> float:
         """Waits for SERVING; returns the seconds from the start."""
-        await wait_until_serving(self.address, SERVICE)
+        await wait_until_serving(self._server)
         took = time.monotonic() - self._began
         channel = grpc.insecure_channel(self.address)
         self._blocking: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
@@ -187,9 +188,9 @@ async def measure(images: int, larger: int, root: Path) -> Table:
     keywords = await keyword_vectors()
     random = np.random.default_rng(0).standard_normal((images // 100, DIMENSION), dtype=np.float32)
     centres = np.concatenate([keywords, random / np.linalg.norm(random, axis=1, keepdims=True)])
-    with ExitStack() as stack:
+    with Servers() as servers:
         (root / "empty").mkdir()
-        empty = Served(stack, root / "empty")
+        empty = Served(servers, root / "empty")
         await empty.ready()
         medians_ms([empty.search], 100)
         alone = empty.resident_mib
@@ -204,8 +205,8 @@ async def measure(images: int, larger: int, root: Path) -> Table:
     def plain(number: int) -> Any:
         return local.query_points("speed", query=keywords[number % len(keywords)].tolist(), limit=K)
 
-    with ExitStack() as stack:
-        served = Served(stack, root / "small")
+    with Servers() as servers:
+        served = Served(servers, root / "small")
         table.add_row("from the start to SERVING, most of it a ViT-B/32", f"{await served.ready():.1f} s", "")
         medians_ms([served.search], 300)
         apart, in_turns, calls, locals_ = [], [], [], []
@@ -239,7 +240,7 @@ async def measure(images: int, larger: int, root: Path) -> Table:
         if larger:
             del local, vectors
             await fill(root / "large", around(centres, larger, seed=3))
-            big = Served(stack, root / "large")
+            big = Served(servers, root / "large")
             await big.ready()
             medians_ms([big.search], 300)
             own, _, ratio = compared([medians_ms([big.search, served.search], TURNS) for _ in range(9)])

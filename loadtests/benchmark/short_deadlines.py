@@ -1,4 +1,4 @@
-"""What a detection returns within short deadlines: python -m scripts.short_deadlines [--calls 10]
+"""What a detection returns within short deadlines: python -m loadtests.benchmark.short_deadlines [--calls 10]
 
 The demo model in vLLM, the scoring service and the gateway run as processes of their own. Each kind of detection is
 measured without a deadline first; then it gets multiples of its median as deadline. Prints how many calls returned all
@@ -10,13 +10,13 @@ import asyncio
 import statistics
 import time
 from collections import Counter
-from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
 from axia.aio import AsyncClient
 from axia.errors import DeadlineExceeded
-from scripts.gateway_speed import GALLERY, start, wait_until_serving
+from loadtests.pictures import read_pictures
+from loadtests.servers import Servers, wait_until_serving
 from services.inference.settings import DEMO_MODEL
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ MULTIPLES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 
 async def measure(client: AsyncClient, calls: int) -> None:
     """Prints a row for each kind and deadline."""
-    pictures = [path.read_bytes() for path in sorted(GALLERY.glob("study-*.webp"))]
+    pictures = [picture.data for picture in read_pictures(None)]
     seeds = count()
 
     async def detect(within_s: float | None, options: dict[str, Any]) -> tuple[str, bool, float]:
@@ -58,14 +58,12 @@ async def measure(client: AsyncClient, calls: int) -> None:
 
 async def run(calls: int) -> None:
     """Starts the services and measures."""
-    with ExitStack() as stack:
-        inference, _ = start(stack, "services.inference", "INFERENCE", model=DEMO_MODEL)
-        scoring, _ = start(stack, "services.scoring", "SCORING")
-        gateway, _ = start(stack, "gateway", "GATEWAY", inference=inference, scoring=scoring, retrieval="")
-        await wait_until_serving(inference, "axia.v1.InferenceService")
-        await wait_until_serving(scoring, "axia.v1.ScoringService")
-        await wait_until_serving(gateway, "axia.v1.GatewayService")
-        async with AsyncClient(gateway) as client:
+    with Servers() as servers:
+        inference, scoring = servers.start("inference", model=DEMO_MODEL), servers.start("scoring")
+        gateway = servers.start("gateway", inference=inference.address, scoring=scoring.address, retrieval="")
+        for server in (inference, scoring, gateway):
+            await wait_until_serving(server)
+        async with AsyncClient(gateway.address) as client:
             await measure(client, calls)
 
 

@@ -1,4 +1,6 @@
-"""Measures the encoder beside a bare open_clip loop: python -m scripts.retrieval_encoder_speed [--spec SPEC]
+"""Measures the encoder beside a bare open_clip loop.
+
+    python -m loadtests.benchmark.retrieval_encoder_speed [--spec SPEC]
 
 The same JPEG pictures (512 × 384, shapes and noise) go through plain loops at batch 32 and at batch 1 and through the
 encoder, decoding included, in turns, so that whatever else the machine does meets all of them. Prints pictures a second
@@ -28,7 +30,7 @@ IN_FLIGHT = 64
 
 def photograph(seed: int) -> bytes:
     """Shapes under noise, about as large as a photograph of this size."""
-    draw = random.Random(seed)  # noqa: S311 - draws pictures, guards nothing
+    draw = random.Random(seed)
     picture = Image.new("RGB", SIZE, tuple(draw.randrange(256) for _ in range(3)))
     pencil = ImageDraw.Draw(picture)
     for _ in range(30):

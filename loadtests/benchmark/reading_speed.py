@@ -1,4 +1,4 @@
-"""Measures how long the completions of one detection take to be read: python -m scripts.reading_speed.
+"""Measures how long the completions of one detection take to be read: python -m loadtests.benchmark.reading_speed.
 
 Reads sets of completions by the authors that nothing was fitted to, as the scoring service does for one detection
 (groups, response types, values), with nothing remembered. Prints medians for 3 and 16 completions, the time of 256

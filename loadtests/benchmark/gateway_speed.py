@@ -1,6 +1,8 @@
-"""Measures what the gateway costs beside direct calls of the inference service: python -m scripts.gateway_speed
+"""Measures what the gateway costs beside direct calls of the inference service.
 
-The demo model in vLLM, the scoring service, the gateway and a bare proxy (`scripts.bare_proxy`), which is what gRPC
+    python -m loadtests.benchmark.gateway_speed [--rounds 11] [--scoring warm|cold|off]
+
+The demo model in vLLM, the scoring service, the gateway and a bare proxy (`children.bare_proxy`), which is what gRPC
 costs by itself, run as processes of their own. The scoring service remembers what it has read (warm), or nothing
 (cold), or is left out (off). One client samples the same pictures with the same seeds, directly, through the gateway
 and through the proxy in turns, so that whatever else the machine does meets all. Prints requests a
@@ -10,71 +12,31 @@ second at concurrency 32, the median latency at concurrency 1, processor time, a
 import argparse
 import asyncio
 import hashlib
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
 import httpx
 import psutil
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2_grpc
-from scripts.bare_proxy import SIZES, question
+from loadtests.benchmark.children.bare_proxy import SIZES, question
+from loadtests.pictures import read_pictures
+from loadtests.servers import Server, Servers, wait_until_serving
 
-GALLERY = Path(__file__).parent.parent / "demo" / "gallery"
+PROXY = "loadtests.benchmark.children.bare_proxy"
 CONCURRENCY = 32
 BATCH = 256
 """Requests of one turn at concurrency 32."""
 SINGLES = 12
 """Requests of one turn at concurrency 1: one each way, then the next."""
-LOADING_S = 240.0
 
 Call = Callable[[int], Awaitable[Any]]
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(stack: ExitStack, module: str, prefix: str, **settings: object) -> tuple[str, int]:
-    """Starts a server for as long as the stack is open; returns its address and process id."""
-    port = free_port()
-    values = {"port": port, "metrics_port": 0, **settings}
-    environment = os.environ | {f"AXIA_{prefix}_{name}".upper(): str(value) for name, value in values.items()}
-    process = subprocess.Popen([sys.executable, "-m", module], env=environment, stderr=subprocess.DEVNULL)
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
-    return f"127.0.0.1:{port}", process.pid
-
-
-async def wait_until_serving(address: str, service: str) -> None:
-    """Waits until a server's health says SERVING."""
-    until = time.monotonic() + LOADING_S
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest(service=service)
-        while time.monotonic() < until:
-            try:
-                if (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING:
-                    return
-            except grpc.aio.AioRpcError:
-                pass
-            await asyncio.sleep(0.2)
-    raise SystemExit(f"{service} did not come up within {LOADING_S:g} s")
 
 
 async def rate(call: Call, first: int) -> float:
@@ -106,9 +68,9 @@ class Way(NamedTuple):
     """What is in between."""
 
 
-def ways(stack: ExitStack, inference: str, gateway: tuple[str, int]) -> list[Way]:
+def ways(servers: Servers, inference: str, gateway: Server) -> list[Way]:
     """Directly, through the gateway, and through the bare proxy, which is started."""
-    pictures = [path.read_bytes() for path in sorted(GALLERY.glob("study-*.webp"))]
+    pictures = [picture.data for picture in read_pictures(None)]
     hashes = [hashlib.sha256(picture).hexdigest() for picture in pictures]
     prompt = load_prompts()[DEFAULT_DETECTION_PROMPT].text
     inference_stub: Any = inference_pb2_grpc.InferenceServiceStub(grpc.aio.insecure_channel(inference, options=SIZES))
@@ -117,19 +79,19 @@ def ways(stack: ExitStack, inference: str, gateway: tuple[str, int]) -> list[Way
         place = number % len(pictures)
         await inference_stub.GenerateAll(question(pictures[place], number, hashes[place], prompt))
 
-    def through(name: str, address: str, pid: int) -> Way:
-        stub: Any = gateway_pb2_grpc.GatewayServiceStub(grpc.aio.insecure_channel(address, options=SIZES))
+    def through(name: str, server: Server) -> Way:
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(grpc.aio.insecure_channel(server.address, options=SIZES))
 
         async def detect(number: int) -> None:
             image = image_pb2.Image(data=pictures[number % len(pictures)])
             await stub.DetectValues(gateway_pb2.DetectValuesRequest(image=image, seed=number), wait_for_ready=True)
 
-        return Way(name, detect, psutil.Process(pid))
+        return Way(name, detect, psutil.Process(server.pid))
 
     return [
         Way("direct", direct, None),
-        through("gateway", *gateway),
-        through("bare proxy", *start(stack, "scripts.bare_proxy", "PROXY", inference=inference)),
+        through("gateway", gateway),
+        through("bare proxy", servers.start_module("proxy", PROXY, "PROXY", inference=inference)),
     ]
 
 
@@ -183,20 +145,19 @@ async def print_hit_rate(port: int) -> None:
 
 async def run(rounds: int, scoring_mode: str) -> None:
     """Starts the servers, measures, ends them."""
-    with ExitStack() as stack:
-        inference, _ = start(stack, "services.inference", "INFERENCE")
-        scoring, metrics_port = "", free_port()
+    with Servers() as servers:
+        inference = servers.start("inference")
+        scoring = None
         if scoring_mode != "off":
-            forgets = {"reader_cache": 0} if scoring_mode == "cold" else {}
-            scoring, _ = start(stack, "services.scoring", "SCORING", **{"metrics_port": metrics_port} | forgets)
-        gateway = start(stack, "gateway", "GATEWAY", inference=inference, scoring=scoring, retrieval="")
-        await wait_until_serving(inference, "axia.v1.InferenceService")
+            forgets: dict[str, object] = {"reader_cache": 0} if scoring_mode == "cold" else {}
+            scoring = servers.start("scoring", **forgets)
+        asked = scoring.address if scoring else ""
+        gateway = servers.start("gateway", inference=inference.address, scoring=asked, retrieval="")
+        for server in (inference, *([scoring] if scoring else []), gateway):
+            await wait_until_serving(server)
+        await measure(ways(servers, inference.address, gateway), rounds)
         if scoring:
-            await wait_until_serving(scoring, "axia.v1.ScoringService")
-        await wait_until_serving(gateway[0], "axia.v1.GatewayService")
-        await measure(ways(stack, inference, gateway), rounds)
-        if scoring:
-            await print_hit_rate(metrics_port)
+            await print_hit_rate(scoring.metrics_port)
 
 
 def main() -> None:

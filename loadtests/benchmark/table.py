@@ -1,0 +1,156 @@
+"""The result of a run, as JSON and as a table in Markdown."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from loadtests.benchmark.intervals import Median
+from loadtests.benchmark.measuring import Measured
+from loadtests.benchmark.rows import Row
+from loadtests.machine import Machine
+
+
+class SideResult(BaseModel):
+    """A side at one concurrency."""
+
+    side: str
+    concurrency: int
+    repetitions: list[Measured]
+
+
+class RowResult(BaseModel):
+    """A row at one concurrency."""
+
+    row: str
+    what: str
+    side: str
+    rival: str
+    measure: str
+    concurrency: int
+    ratio: Median
+    """Of side to rival, paired within the repetitions."""
+    goal: float | None
+    at_least: bool
+    met: bool | None
+    """Whether the median reaches the goal; None without one."""
+
+
+class Benchmark(BaseModel):
+    """A whole run; what the JSON file holds."""
+
+    machine: Machine
+    seconds: float
+    """Length of a window."""
+    repetitions: int
+    rows: list[RowResult]
+    sides: list[SideResult]
+    notes: dict[str, str]
+    """Further figures, each with what it is."""
+
+    def write(self, folder: Path, name: str) -> None:
+        """Writes NAME.json and NAME.md."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / f"{name}.md").write_text(self.markdown(), encoding="utf-8")
+
+    def markdown(self) -> str:
+        """The table."""
+        machine = self.machine
+        packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+        level = max((row.ratio.level for row in self.rows), default=0.0)
+        about = (
+            f"{machine.when:%d %B %Y, %H:%M} UTC, commit {machine.commit or 'none'}, {machine.processor}, "
+            f"{machine.cores} cores, {machine.memory_gib:g} GiB; axia {machine.axia}, Python {machine.python}, "
+            f"{packages}. {self.repetitions} interleaved repetitions of {self.seconds:g} s; {machine.load_before:g} "
+            f"busy processes in the minute before. Intervals are of the median ({level:.0%})."
+        )
+        titles = (
+            *("side", "concurrency", "calls/s", "images/s", "p50 ms", "p95 ms", "p99 ms", "processor ms a call"),
+            *("tokens a call", "memory MiB", "errors"),
+        )
+        lines = [
+            *("# Benchmark", "", f"    {machine.command}", "", about, ""),
+            "| what | at concurrency | side | rival | ratio | goal |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *(_row(row) for row in self.rows),
+            "",
+            f"| {' | '.join(titles)} |",
+            "| --- " * len(titles) + "|",
+            *(_side(side) for side in self.sides),
+            "",
+            *(f"- {what}: {figure}" for what, figure in self.notes.items()),
+            "",
+        ]
+        return "\n".join(lines)
+
+
+def compare(chosen: Mapping[str, Row], measured: Mapping[tuple[str, int], Sequence[Measured]]) -> list[RowResult]:
+    """Each row at each concurrency at which both of its sides were measured."""
+    result = []
+    for name, row in chosen.items():
+        for concurrency, goal in row.goals.items():
+            pairs = list(
+                zip(measured.get((row.side, concurrency), ()), measured.get((row.rival, concurrency), ()), strict=False)
+            )
+            ratios = [found for side, rival in pairs if (found := _ratio(row, side, rival)) is not None]
+            if not ratios:
+                continue
+            ratio = Median.of(ratios)
+            met = None if goal is None else (ratio.median >= goal if row.at_least else ratio.median <= goal)
+            result.append(
+                RowResult(
+                    row=name,
+                    what=row.what,
+                    side=row.side,
+                    rival=row.rival,
+                    measure=row.measure,
+                    concurrency=concurrency,
+                    ratio=ratio,
+                    goal=goal,
+                    at_least=row.at_least,
+                    met=met,
+                )
+            )
+    return result
+
+
+def _ratio(row: Row, side: Measured, rival: Measured) -> float | None:
+    """The ratio of one repetition; None where one of the two answered nothing."""
+    one, other = _figure(row, side), _figure(row, rival)
+    return one / other if one and other else None
+
+
+def _figure(row: Row, measured: Measured) -> float:
+    if row.measure == "calls_per_s":
+        return measured.calls_per_s
+    if row.measure == "p50":
+        return measured.latency_s.p50 if measured.latency_s else 0.0
+    return measured.processor_s.get("gateway", 0.0) or measured.processor_s.get("proxy", 0.0)
+
+
+def _row(row: RowResult) -> str:
+    measure = {"calls_per_s": "calls/s", "p50": "p50", "gateway_processor": "processor time"}[row.measure]
+    sign = "≥" if row.at_least else "≤"
+    goal = "" if row.goal is None else f"{sign} {row.goal:g}" + ("" if row.met else ", **missed**")
+    return f"| {row.what}, {measure} | {row.concurrency} | {row.side} | {row.rival} | × {row.ratio:.2f} | {goal} |"
+
+
+def _side(side: SideResult) -> str:
+    each = side.repetitions
+    well = [repetition for repetition in each if repetition.latency_s]
+
+    def latency(share: str) -> str:
+        return f"{Median.of([1000 * getattr(m.latency_s, share) for m in well]).median:.1f}" if well else "–"
+
+    names = list(dict.fromkeys(name for repetition in each for name in repetition.processor_s))
+    spent = ", ".join(
+        f"{name} {1000 * Median.of([m.processor_s.get(name, 0.0) for m in each]).median:.2f}" for name in names
+    )
+    return (
+        f"| {side.side} | {side.concurrency} | {Median.of([m.calls_per_s for m in each]):.1f} "
+        f"| {Median.of([m.images_per_s for m in each]).median:.1f} "
+        f"| {latency('p50')} | {latency('p95')} | {latency('p99')} | {spent} "
+        f"| {Median.of([m.tokens_per_call for m in each]).median:.0f} "
+        f"| {Median.of([m.memory_mib for m in each]).median:.0f} | {sum(m.errors for m in each) or 'none'} |"
+    )
