@@ -8,6 +8,11 @@ from typing import Any, NamedTuple
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 
 KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play")
+_ORDER = (
+    "values_detector", "prompt_variants", "system_prompt", "annotator_groups", "domains", "synthetic_real",
+    "abstention", "value_spectrum", "modality", "wording", "role_play", "adversarial",
+)  # fmt: skip
+"""Tasks as a report has them: first the study, then what varies it."""
 _LOG_VERSION = 2
 
 
@@ -47,6 +52,7 @@ class Run(NamedTuple):
 class Evaluation(NamedTuple):
     """One evaluation of one model or more."""
 
+    task: str
     name: str
     """The task, with its arguments where several runs of it differ."""
     kind: str
@@ -90,8 +96,10 @@ def load(folder: Path) -> list[Evaluation]:
         differ = f" ({', '.join(f'{k} {v}' for k, v in _arguments(log).items())})" if names.count(name) > 1 else ""
         _check_same_samples(name, runs)
         about = log.eval.metadata or {}
-        evaluations.append(Evaluation(name + differ, about["kind"], about, tuple(runs)))
-    return sorted(evaluations, key=lambda own: (KINDS.index(own.kind), own.name))
+        runs.sort(key=lambda own: own.model)
+        evaluations.append(Evaluation(name, name + differ, about["kind"], about, tuple(runs)))
+    order = {name: place for place, name in enumerate(_ORDER)}
+    return sorted(evaluations, key=lambda own: (order.get(own.task, len(order)), own.name))
 
 
 def _arguments(log: EvalLog) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
         '<option value="1">right, or yes (✓)</option><option value="0">wrong, or no (✗)</option>'
         '<option value="u">unread (?)</option></select></label><output id="n" aria-live="polite"></output></div>'
     )
+    more = '<button id="more" type="button" hidden>Show more pictures</button>'
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -30,7 +31,7 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
         f"<header><h1>{escape(title)}</h1><p>{escape(intro)}</p></header>"
         f'<nav aria-label="Contents"><ul>{links}<li><a href="#gallery">Pictures and answers</a></li></ul></nav>'
         f'<main id="main">{body}<section id="gallery"><h2>Pictures and answers</h2>{filters}'
-        f'<div class="cards">{gallery}</div></section></main><script>{_SCRIPT}</script></body></html>'
+        f'<div class="cards">{gallery}</div>{more}</section></main><script>{_SCRIPT}</script></body></html>'
     )
 
 
