@@ -89,11 +89,12 @@ def load(folder: Path) -> list[Evaluation]:
                 f"{folder} has two logs of {key[0]} with {log.eval.model}: keep one run in a folder, or move one away"
             )
         runs.append(Run(log.eval.model, log, tuple(map(_row, log.samples or ()))))
-    names = [name for name, _ in groups]
     evaluations = []
     for (name, _), runs in groups.items():
         log = runs[0].log
-        differ = f" ({', '.join(f'{k} {v}' for k, v in _arguments(log).items())})" if names.count(name) > 1 else ""
+        others = [_arguments(other[0].log) for (named, _), other in groups.items() if named == name]
+        own = [f"{k} {v}" for k, v in _arguments(log).items() if any(other.get(k) != v for other in others)]
+        differ = f" ({', '.join(own)})" if own else ""
         _check_same_samples(name, runs)
         about = log.eval.metadata or {}
         runs.sort(key=lambda own: own.model)

@@ -125,7 +125,7 @@ def _judges(card: JudgeCard) -> Table:
         return [own.value, *ends(own.interval)]
 
     rows: list[list[Cell]] = [
-        [own.name, *cells(own.kappa), *cells(own.precision), *cells(own.recall)] for own in card.judges
+        [str(own.name), *cells(own.kappa), *cells(own.precision), *cells(own.recall)] for own in card.judges
     ]
     header = ("judge", "kappa", "low", "high", "precision", "low", "high", "recall", "low", "high")
     note = (
