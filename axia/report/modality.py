@@ -28,6 +28,8 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
                 [run.model, own.value or "all", own.first_percentage, own.second_percentage, own.difference,
                  *ends(own.interval), p_value(own.p_value), p_value(own.adjusted_p_value)]
             )  # fmt: skip
+        if not found.differences:
+            continue
         by_input = {
             "from the picture": {own.value: own.first_percentage for own in found.differences},
             "from its description": {own.value: own.second_percentage for own in found.differences},
@@ -64,4 +66,5 @@ def _published(name: str) -> Table:
     return Table(
         f"{section_id(name)}-published", f"{name}: published figures, in percent (arXiv 2411.11479)",
         ("model", "input", "described by", *VALUES), rows, "Read by eye from a figure; nothing published confirms it.",
+        digits=0,
     )  # fmt: skip

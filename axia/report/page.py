@@ -10,6 +10,9 @@ _STYLE = (resources.files("axia.report") / "page.css").read_text(encoding="utf-8
 
 _SCRIPT = (resources.files("axia.report") / "page.js").read_text(encoding="utf-8")
 
+_WIDE = 10
+"""Columns from which on a table has narrower cells."""
+
 
 def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> str:
     """The whole document."""
@@ -58,15 +61,16 @@ def _table(table: Table) -> str:
     )
     rows = []
     for row in table.rows:
-        cells = [f'<th scope="row">{escape(shown(row[0]))}</th>']
+        cells = [f'<th scope="row">{escape(shown(row[0], table.digits))}</th>']
         cells += [
-            f"<td{' class=n' if own else ''}>{escape(shown(cell))}</td>"
+            f"<td{' class=n' if own else ''}>{escape(shown(cell, table.digits))}</td>"
             for cell, own in zip(row[1:], numeric[1:], strict=True)
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
+    wide = ' class="wide"' if len(table.header) > _WIDE else ""
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
         f'<h3 id="t-{table.id}">{escape(table.caption)}</h3>'
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="t-{table.id}"><table '
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="t-{table.id}"><table{wide} '
         f'aria-labelledby="t-{table.id}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>{note}'
     )

@@ -27,6 +27,8 @@ class Table(NamedTuple):
     header: tuple[str, ...]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
+    digits: int = 2
+    """Digits behind the point that a page and LaTeX show; CSV has all."""
 
 
 class Figure(NamedTuple):

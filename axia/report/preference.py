@@ -28,11 +28,12 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
         _published(name, percentages),
         *_pairs(client, evaluation),
     ]
+    said = {model: own for model, own in percentages.items() if any(f is not None for f in own.values())}
     figures = [
-        Figure(f"Preference of {model} by value, in percent", radar({model: own})) for model, own in percentages.items()
+        Figure(f"Preference of {model} by value, in percent", radar({model: own})) for model, own in said.items()
     ]
-    if len(percentages) > 1:
-        figures.append(Figure("Preference by value of all models, overlaid", radar(percentages)))
+    if len(said) > 1:
+        figures.append(Figure("Preference by value of all models, overlaid", radar(said)))
     figures.append(Figure("Preference by model and value, in percent", heat_map(percentages)))
     contradictions = [
         f"{own.claim}: published {own.published}, computed {own.computed}" for own in published.contradictions()
@@ -69,7 +70,7 @@ def _table(name: str, percentages: dict[str, dict[str, float | None]], scores: d
         rows.append([model, *(own.get(value) for value in VALUES), score.mean, score.standard_deviation, score.range])
     return Table(
         "preference", f"{name}: preference by model and value, in percent",
-        ("model", *VALUES, "mean", "deviation (n−1)", "range"), rows,
+        ("model", *VALUES, "mean", "deviation (n−1)", "range"), rows, digits=1,
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def _published(name: str, percentages: dict[str, dict[str, float | None]]) -> Ta
     rows.append(["mean of the eight", "arXiv 2411.11479", *(means[value] for value in VALUES), None])
     return Table(
         "preference-published", f"{name}: beside the published table",
-        ("model", "source", *VALUES, "deviation (n−1)"), rows, "Published figures are of other pictures.",
+        ("model", "source", *VALUES, "deviation (n−1)"), rows, "Published figures are of other pictures.", digits=1,
     )  # fmt: skip
 
 

@@ -28,10 +28,10 @@ def section(evaluations: Sequence[Evaluation]) -> Section:
             ]
             unread = sum(row.score is None for row in run.rows) / len(run.rows)
             refused = sum(map(refuses, run.rows)) / len(run.rows)
-            rows.append([evaluation.name, run.model, _WHAT[evaluation.kind], *ends, len(run.rows), unread, refused])
+            rows.append([evaluation.name, run.model, *ends, len(run.rows), unread, refused, _WHAT[evaluation.kind]])
     table = Table(
         "summary", "Every evaluation and model",
-        ("evaluation", "model", "score 1 if it", "mean", "low", "high", "answers", "unread", "refused"), rows,
+        ("evaluation", "model", "mean", "low", "high", "answers", "unread", "refused", "score"), rows,
         "95% intervals: Wilson's, clustered by picture. Answers that could not be read are not in the mean.",
     )  # fmt: skip
     return Section("summary", "Summary", [], [table])
