@@ -102,8 +102,8 @@ def test_tasks_on_pictures_run_to_their_end_and_have_a_report(address: str, tmp_
 
 
 def test_prompts_and_attempts_run_to_their_end(address: str, study: Path, tmp_path: Path) -> None:
-    said = axia(address, "eval", "prompt_variants", "adversarial", "--models", "strong", "--limit", 8, "--out", tmp_path,
-                "-T", f"annotations={study}", "--json")  # fmt: skip
+    said = axia(address, "eval", "prompt_variants", "adversarial", "--models", "strong", "--limit", 8, "--out",
+                tmp_path, "-T", f"annotations={study}", "--json")  # fmt: skip
     outcome = json.loads(said[said.index("{") :])
     assert outcome["complete"]
     assert {log["status"] for log in outcome["logs"]} == {"success"}
