@@ -13,7 +13,8 @@ _ORDER = (
     "abstention", "value_spectrum", "modality", "wording", "role_play", "adversarial",
 )  # fmt: skip
 """Tasks as a report has them: first the study, then what varies it."""
-_LOG_VERSION = 2
+_TASK_VERSION = 1
+"""The form of the tasks' metadata and scores."""
 
 
 class ReportError(ValueError):
@@ -108,12 +109,13 @@ def _arguments(log: EvalLog) -> dict[str, Any]:
 
 
 def _check(log: EvalLog, name: str) -> None:
-    if log.version < _LOG_VERSION:
-        raise ReportError(
-            f"{name} is a log of inspect_ai's version {log.version}, which says less: run the evaluation again"
-        )
     if (log.eval.metadata or {}).get("kind") not in KINDS:
         raise ReportError(f"{name} is a log of {log.eval.task}, which is no evaluation of axia's: move it away")
+    if log.eval.task_version != _TASK_VERSION:
+        raise ReportError(
+            f"{name} is a log of version {log.eval.task_version} of {log.eval.task}, and this release reports version "
+            f"{_TASK_VERSION}: run the evaluation again, or report it with the release of axia that wrote it"
+        )
     if log.status != "success":
         why = f": {log.error.message}" if log.error else ""
         raise ReportError(

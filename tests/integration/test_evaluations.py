@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.support import evaluations, processes
+from tests.support.browser import browser_page, needs_chromium
 from tests.support.evaluations import axia, scripted_gateway, write_study
 
 pytest.importorskip("inspect_ai")
@@ -64,8 +65,13 @@ def scores(folder: Path, task: str) -> dict[tuple[str, str, int], object]:
     return found
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def table(report: Path, name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader((report / "tables" / f"{name}.csv").open(encoding="utf-8")))
+    return rows_of(report / "tables" / f"{name}.csv")
 
 
 def check_page(report: Path) -> None:
@@ -121,7 +127,7 @@ def test_statistics_equal_statsmodels_on_the_exported_answers(report: Path) -> N
     from statsmodels.stats.multitest import multipletests
 
     by_model: dict[str, dict[str, list[int]]] = {}
-    for row in csv.DictReader((report / "answers.csv").open(encoding="utf-8")):
+    for row in rows_of(report / "answers.csv"):
         if row["evaluation"] != "values_detector":
             continue
         by_model.setdefault(row["model"], {}).setdefault(row["picture"], []).append(int(row["score"]))
@@ -239,3 +245,24 @@ def test_a_folder_holds_one_evaluation(address: str, study: Path, detected: Path
     said = axia(address, "eval", "values_detector", "--models", "strong", "--out", detected, "-T",
                 f"annotations={study}", code=2)  # fmt: skip
     assert "holds another evaluation" in " ".join(said.split())
+
+
+@needs_chromium
+async def test_the_report_opens_in_a_browser_without_errors_and_requests(report: Path, tmp_path: Path) -> None:
+    address = (report / "report.html").as_uri()
+    async with browser_page(tmp_path / "profile") as page:
+        for width in (1280, 390):
+            await page.send(
+                "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
+            )
+            await page.open(address)
+            assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        unnamed = "th:not([scope]), img:not([alt]), svg:not(:has(title))"
+        assert await page.run(f"document.querySelectorAll('{unnamed}').length") == 0
+        cards = await page.run("document.querySelectorAll('.card').length")
+        shown = "[...document.querySelectorAll('.card')].filter(card => !card.hidden).length"
+        assert await page.run(shown) == min(24, cards)
+        await page.run("q.value = 'scene-03'; q.dispatchEvent(new Event('input'))")
+        assert 0 < await page.run(shown) < cards
+        assert {url for url in page.requested if not url.startswith("data:")} == {address}
+        assert page.logged == []

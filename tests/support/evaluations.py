@@ -71,10 +71,10 @@ def write_study(folder: Path, pictures: int = 16) -> Path:
     for number in range(pictures):
         name = f"scene-{number:02}.png"
         Image.new("RGB", (32, 24), (number * 10, 200 - number * 5, 90)).save(folder / name)
-        for person, said in enumerate((*PHRASINGS, "the curtain")):
+        for person, said in enumerate((*PHRASINGS, "the curtain", ELEMENT, ELEMENT)):
             rows.append(
                 {"image": name, "annotator": f"a{person}", "element": said, "response_type": 2, "domain": "domestic",
-                 "group": "north" if person % 2 else "south"}
+                 "group": "north" if person < len(PHRASINGS) else "south"}
             )  # fmt: skip
     path = folder / "annotations.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
