@@ -4,8 +4,8 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
+from axia.evals.prompts import evaluation_prompts
 from axia.judges.card import Estimate, JudgeCard
-from axia.prompts import load_prompts
 from axia.report.collect import Evaluation, Run
 from axia.report.parts import Cell, Section, Table, ends
 
@@ -115,7 +115,7 @@ def _prompts(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
             used |= row.metadata.get("prompts") or {row.metadata["prompt_id"]: row.metadata.get("prompt_sha256", "")}
             if "system_id" in row.metadata and "system_sha256" in row.metadata:
                 used[row.metadata["system_id"]] = row.metadata["system_sha256"]
-    known = load_prompts()
+    known = evaluation_prompts()
     rows = [[name, digest[:12], known[name].text if name in known else ""] for name, digest in sorted(used.items())]
     return Table("methods-prompts", "Prompts", ("id", "SHA-256", "text"), rows)
 
