@@ -25,6 +25,13 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the thresholds to this TOML file too.")
     ] = None,
+    routes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The gateway's routing table (AXIA_GATEWAY_MODELS): write threshold and number of completions there.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Find for each model the agreement from which on it may answer, so that few of its answers are wrong.
@@ -60,6 +67,8 @@ def calibrate(
         _print(found)
     if out is not None:
         out.write_text(_toml(found), encoding="utf-8")
+    if routes is not None:
+        _route(routes, found)
     if any(own.threshold is None for _, own in found):
         raise typer.Exit(1)
 
@@ -114,3 +123,22 @@ def _toml(found: "list[tuple[Run, Calibration]]") -> str:
             lines.append(f"abstain_threshold = {own.threshold}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _route(path: Path, found: "list[tuple[Run, Calibration]]") -> None:
+    from axia.evals.routing_table import RoutingTableError, set_defaults
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        for run, own in found:
+            if own.threshold is not None:
+                samples = int((run.log.eval.metadata or {})["samples"])
+                values = {"abstain_threshold": own.threshold, "n": samples}
+                text = set_defaults(text, run.model.removeprefix("axia/"), values)
+    except (OSError, UnicodeDecodeError, RoutingTableError) as error:
+        complain(f"{path}: {error}")
+        raise typer.Exit(1) from error
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+    console().print(f"{path}: written; restart the gateway to apply it", soft_wrap=True)

@@ -1,17 +1,24 @@
 """`axia report`: tables, tests and figures of evaluations."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from axia.cli._output import Address, complain, connect, console, describe, exit_code
+
+if TYPE_CHECKING:
+    from axia.judges.card import JudgeCard
 
 
 def report(
     logs: Annotated[Path, typer.Argument(metavar="LOGS", help="The folder that `axia eval` wrote to.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where it goes.", show_default="LOGS/report")
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="How far judges agree with people, from `axia judges audit --card FILE`."),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Evaluation",
     address: Address = None,
@@ -34,7 +41,7 @@ def report(
         from axia.errors import AxiaError
 
         try:
-            page = write_report(client, logs, out or logs / "report", title)
+            page = write_report(client, logs, out or logs / "report", title, _card(card))
         except ReportError as error:
             complain(str(error))
             raise typer.Exit(1) from error
@@ -42,3 +49,15 @@ def report(
             complain(describe(error))
             raise typer.Exit(exit_code(error)) from error
     console().print(f"{page}: open it in a browser; tables are in {page.parent / 'tables'}", soft_wrap=True)
+
+
+def _card(path: Path | None) -> "JudgeCard | None":
+    from axia.judges.card import JudgeCard
+
+    if path is None:
+        return None
+    try:
+        return JudgeCard.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        complain(f"{path} is no judge card: write one with axia judges audit LABELS --card {path} ({error})")
+        raise typer.Exit(1) from None

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 
 KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play")
-_LOG_VERSION = 2
+_ORDER = (
+    "values_detector", "prompt_variants", "system_prompt", "annotator_groups", "domains", "synthetic_real",
+    "abstention", "value_spectrum", "modality", "wording", "role_play", "adversarial",
+)  # fmt: skip
+"""Tasks as a report has them: first the study, then what varies it."""
+_TASK_VERSION = 1
+"""The form of the tasks' metadata and scores."""
 
 
 class ReportError(ValueError):
@@ -47,6 +53,7 @@ class Run(NamedTuple):
 class Evaluation(NamedTuple):
     """One evaluation of one model or more."""
 
+    task: str
     name: str
     """The task, with its arguments where several runs of it differ."""
     kind: str
@@ -83,15 +90,18 @@ def load(folder: Path) -> list[Evaluation]:
                 f"{folder} has two logs of {key[0]} with {log.eval.model}: keep one run in a folder, or move one away"
             )
         runs.append(Run(log.eval.model, log, tuple(map(_row, log.samples or ()))))
-    names = [name for name, _ in groups]
     evaluations = []
     for (name, _), runs in groups.items():
         log = runs[0].log
-        differ = f" ({', '.join(f'{k} {v}' for k, v in _arguments(log).items())})" if names.count(name) > 1 else ""
+        others = [_arguments(other[0].log) for (named, _), other in groups.items() if named == name]
+        own = [f"{k} {v}" for k, v in _arguments(log).items() if any(other.get(k) != v for other in others)]
+        differ = f" ({', '.join(own)})" if own else ""
         _check_same_samples(name, runs)
         about = log.eval.metadata or {}
-        evaluations.append(Evaluation(name + differ, about["kind"], about, tuple(runs)))
-    return sorted(evaluations, key=lambda own: (KINDS.index(own.kind), own.name))
+        runs.sort(key=lambda own: own.model)
+        evaluations.append(Evaluation(name, name + differ, about["kind"], about, tuple(runs)))
+    order = {name: place for place, name in enumerate(_ORDER)}
+    return sorted(evaluations, key=lambda own: (order.get(own.task, len(order)), own.name))
 
 
 def _arguments(log: EvalLog) -> dict[str, Any]:
@@ -99,12 +109,13 @@ def _arguments(log: EvalLog) -> dict[str, Any]:
 
 
 def _check(log: EvalLog, name: str) -> None:
-    if log.version < _LOG_VERSION:
-        raise ReportError(
-            f"{name} is a log of inspect_ai's version {log.version}, which says less: run the evaluation again"
-        )
     if (log.eval.metadata or {}).get("kind") not in KINDS:
         raise ReportError(f"{name} is a log of {log.eval.task}, which is no evaluation of axia's: move it away")
+    if log.eval.task_version != _TASK_VERSION:
+        raise ReportError(
+            f"{name} is a log of version {log.eval.task_version} of {log.eval.task}, and this release reports version "
+            f"{_TASK_VERSION}: run the evaluation again, or report it with the release of axia that wrote it"
+        )
     if log.status != "success":
         why = f": {log.error.message}" if log.error else ""
         raise ReportError(

@@ -97,7 +97,7 @@ def heat_map(percentages: Mapping[str, Mapping[str, float | None]]) -> str:
         for model, own in percentages.items()
     )
     size = left + width * len(VALUES) + 60, top + height * len(percentages) + 12
-    return _svg(*size, "Heat map of preference", said, parts)
+    return _svg(*size, "Heat map of preference", said, parts, wide=True)
 
 
 def risk_coverage(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
@@ -130,8 +130,9 @@ def risk_coverage(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     return _svg(520, bottom + 20 * len(curves), "Risk and coverage", said, parts)
 
 
-def _svg(width: float, height: float, title: str, said: str, parts: Sequence[str]) -> str:
+def _svg(width: float, height: float, title: str, said: str, parts: Sequence[str], *, wide: bool = False) -> str:
+    kind = ' class="wide"' if wide else ""
     return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg{kind} viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(said)}</desc>{''.join(parts)}</svg>"
     )

@@ -39,7 +39,7 @@ def as_latex(table: Table) -> str:
         f"{' & '.join(map(_escape, table.header))} \\\\",
         r"\midrule",
     ]
-    lines += [f"{' & '.join(_escape(shown(cell)) for cell in row)} \\\\" for row in table.rows]
+    lines += [f"{' & '.join(_escape(shown(cell, table.digits)) for cell in row)} \\\\" for row in table.rows]
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(lines)
 

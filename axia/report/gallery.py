@@ -35,7 +35,7 @@ def gallery(evaluations: Sequence[Evaluation]) -> str:
             )
             name = picture.rpartition("/")[2]
             cards.append(
-                f'<article class="card"><img src="{thumbnail(Path(image))}" alt="{escape(name)}" loading="lazy">'
+                f'<article class="card"><img src="{thumbnail(Path(image))}" alt="{escape(name)}">'
                 f"<h3>{escape(name)}</h3><p>{escape(evaluation.name)}{f': {escape(truth)}' if truth else ''}</p>"
                 f"<ul>{said}</ul></article>"
             )

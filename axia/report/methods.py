@@ -4,9 +4,10 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
-from axia.prompts import load_prompts
+from axia.evals.prompts import evaluation_prompts
+from axia.judges.card import Estimate, JudgeCard
 from axia.report.collect import Evaluation, Run
-from axia.report.parts import Cell, Section, Table
+from axia.report.parts import Cell, Section, Table, ends
 
 _SEEDS = (
     "The seed of each completion is the first 53 bits of SHA-256 over the run's seed, the sample's id, the epoch and "
@@ -15,7 +16,7 @@ _SEEDS = (
 )
 
 
-def section(evaluations: Sequence[Evaluation]) -> Section:
+def section(evaluations: Sequence[Evaluation], card: JudgeCard | None) -> Section:
     """What was done, enough to do it again."""
     runs = [(own, run) for own in evaluations for run in own.runs]
     log = runs[0][1].log
@@ -34,7 +35,15 @@ def section(evaluations: Sequence[Evaluation]) -> Section:
         )
     if demo_models := sorted({run.model for _, run in runs if _is_demo_model(run)}):
         paragraphs.append(f"Demo models: {', '.join(demo_models)} are demonstrations, no models of real pictures.")
-    return Section("methods", "Methods", paragraphs, [_models(runs), _samplings(runs), _prompts(runs)])
+    tables = [_models(runs), _samplings(runs), _prompts(runs)]
+    if card is not None:
+        tables.append(_judges(card))
+    elif any(own.kind in ("alignment", "abstention") for own in evaluations):
+        paragraphs.append(
+            "How far the judge of alignment agrees with people was not measured for these answers: label some, run "
+            "axia judges audit --card card.json, and give the report --card card.json."
+        )
+    return Section("methods", "Methods", paragraphs, tables)
 
 
 def _is_demo(evaluation: Evaluation) -> bool:
@@ -106,6 +115,21 @@ def _prompts(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
             used |= row.metadata.get("prompts") or {row.metadata["prompt_id"]: row.metadata.get("prompt_sha256", "")}
             if "system_id" in row.metadata and "system_sha256" in row.metadata:
                 used[row.metadata["system_id"]] = row.metadata["system_sha256"]
-    known = load_prompts()
+    known = evaluation_prompts()
     rows = [[name, digest[:12], known[name].text if name in known else ""] for name, digest in sorted(used.items())]
     return Table("methods-prompts", "Prompts", ("id", "SHA-256", "text"), rows)
+
+
+def _judges(card: JudgeCard) -> Table:
+    def cells(own: Estimate) -> list[Cell]:
+        return [own.value, *ends(own.interval)]
+
+    rows: list[list[Cell]] = [
+        [str(own.name), *cells(own.kappa), *cells(own.precision), *cells(own.recall)] for own in card.judges
+    ]
+    header = ("judge", "kappa", "low", "high", "precision", "low", "high", "recall", "low", "high")
+    note = (
+        f"Against {card.labels.answers} labelled answers of {card.labels.pictures} pictures ({card.labels.file}). "
+        f"Recommended: {card.recommended or 'none'}. {' '.join(card.warnings)}"
+    )
+    return Table("methods-judges", "How far judges of alignment agree with people", header, rows, note.strip())

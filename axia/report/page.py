@@ -10,6 +10,9 @@ _STYLE = (resources.files("axia.report") / "page.css").read_text(encoding="utf-8
 
 _SCRIPT = (resources.files("axia.report") / "page.js").read_text(encoding="utf-8")
 
+_WIDE = 10
+"""Columns from which on a table has narrower cells."""
+
 
 def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> str:
     """The whole document."""
@@ -21,6 +24,7 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
         '<option value="1">right, or yes (✓)</option><option value="0">wrong, or no (✗)</option>'
         '<option value="u">unread (?)</option></select></label><output id="n" aria-live="polite"></output></div>'
     )
+    more = '<button id="more" type="button" hidden>Show more pictures</button>'
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -30,7 +34,7 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
         f"<header><h1>{escape(title)}</h1><p>{escape(intro)}</p></header>"
         f'<nav aria-label="Contents"><ul>{links}<li><a href="#gallery">Pictures and answers</a></li></ul></nav>'
         f'<main id="main">{body}<section id="gallery"><h2>Pictures and answers</h2>{filters}'
-        f'<div class="cards">{gallery}</div></section></main><script>{_SCRIPT}</script></body></html>'
+        f'<div class="cards">{gallery}</div>{more}</section></main><script>{_SCRIPT}</script></body></html>'
     )
 
 
@@ -57,15 +61,16 @@ def _table(table: Table) -> str:
     )
     rows = []
     for row in table.rows:
-        cells = [f'<th scope="row">{escape(shown(row[0]))}</th>']
+        cells = [f'<th scope="row">{escape(shown(row[0], table.digits))}</th>']
         cells += [
-            f"<td{' class=n' if own else ''}>{escape(shown(cell))}</td>"
+            f"<td{' class=n' if own else ''}>{escape(shown(cell, table.digits))}</td>"
             for cell, own in zip(row[1:], numeric[1:], strict=True)
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
+    wide = ' class="wide"' if len(table.header) > _WIDE else ""
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
         f'<h3 id="t-{table.id}">{escape(table.caption)}</h3>'
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="t-{table.id}"><table '
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="t-{table.id}"><table{wide} '
         f'aria-labelledby="t-{table.id}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>{note}'
     )

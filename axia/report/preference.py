@@ -1,14 +1,15 @@
 """Sections about preference by value (arXiv 2411.11479): tables, radars, heat map, and tests between models."""
 
 import itertools
+from collections.abc import Sequence
 
 from axia.client import Client
 from axia.evals import published
 from axia.inputs import PreferenceAnswer
 from axia.lexicon import VALUES
-from axia.report.collect import Evaluation, Run
+from axia.report.collect import Evaluation, Row
 from axia.report.drawing import heat_map, radar
-from axia.report.parts import Cell, Figure, Section, Table, ends, p_text
+from axia.report.parts import Cell, Figure, Section, Table, ends, p_value
 from axia.results import PreferenceScores
 
 
@@ -18,7 +19,7 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     Raises:
         AxiaError: If the scoring service does not answer.
     """
-    scores = {run.model: client.scoring.score_preference(_answers(run)) for run in evaluation.runs}
+    scores = {run.model: client.scoring.score_preference(preference_answers(run.rows)) for run in evaluation.runs}
     percentages = {model: {score.value: score.percentage for score in own.scores} for model, own in scores.items()}
     name = evaluation.name
     tables = [
@@ -27,11 +28,12 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
         _published(name, percentages),
         *_pairs(client, evaluation),
     ]
+    said = {model: own for model, own in percentages.items() if any(f is not None for f in own.values())}
     figures = [
-        Figure(f"Preference of {model} by value, in percent", radar({model: own})) for model, own in percentages.items()
+        Figure(f"Preference of {model} by value, in percent", radar({model: own})) for model, own in said.items()
     ]
-    if len(percentages) > 1:
-        figures.append(Figure("Preference by value of all models, overlaid", radar(percentages)))
+    if len(said) > 1:
+        figures.append(Figure("Preference by value of all models, overlaid", radar(said)))
     figures.append(Figure("Preference by model and value, in percent", heat_map(percentages)))
     contradictions = [
         f"{own.claim}: published {own.published}, computed {own.computed}" for own in published.contradictions()
@@ -50,13 +52,14 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     ]
 
 
-def _answers(run: Run) -> list[PreferenceAnswer]:
+def preference_answers(rows: Sequence[Row]) -> list[PreferenceAnswer]:
+    """Answers as the scoring service takes them; those about one picture and keyword are a pair."""
     return [
         PreferenceAnswer(
             value=row.metadata["value"], answer=row.answer[:10_000], keyword=row.metadata["keyword"],
             item_id=f"{row.metadata['keyword']}#{row.picture}",
         )
-        for row in run.rows
+        for row in rows
     ]  # fmt: skip
 
 
@@ -67,7 +70,7 @@ def _table(name: str, percentages: dict[str, dict[str, float | None]], scores: d
         rows.append([model, *(own.get(value) for value in VALUES), score.mean, score.standard_deviation, score.range])
     return Table(
         "preference", f"{name}: preference by model and value, in percent",
-        ("model", *VALUES, "mean", "deviation (n−1)", "range"), rows,
+        ("model", *VALUES, "mean", "deviation (n−1)", "range"), rows, digits=1,
     )  # fmt: skip
 
 
@@ -95,18 +98,18 @@ def _published(name: str, percentages: dict[str, dict[str, float | None]]) -> Ta
     rows.append(["mean of the eight", "arXiv 2411.11479", *(means[value] for value in VALUES), None])
     return Table(
         "preference-published", f"{name}: beside the published table",
-        ("model", "source", *VALUES, "deviation (n−1)"), rows, "Published figures are of other pictures.",
+        ("model", "source", *VALUES, "deviation (n−1)"), rows, "Published figures are of other pictures.", digits=1,
     )  # fmt: skip
 
 
 def _pairs(client: Client, evaluation: Evaluation) -> list[Table]:
     rows: list[list[Cell]] = []
     for first, second in itertools.combinations(evaluation.runs, 2):
-        found = client.scoring.compare_preferences(_answers(first), _answers(second))
+        found = client.scoring.compare_preferences(preference_answers(first.rows), preference_answers(second.rows))
         for own in (*([found.overall] if found.overall else []), *found.differences):
             rows.append(
                 [first.model, second.model, own.value or "all", own.first_percentage, own.second_percentage,
-                 own.difference, *ends(own.interval), p_text(own.p_value), p_text(own.adjusted_p_value)]
+                 own.difference, *ends(own.interval), p_value(own.p_value), p_value(own.adjusted_p_value)]
             )  # fmt: skip
     if not rows:
         return []

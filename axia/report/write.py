@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from axia.client import Client
-from axia.report import abstaining, alignment, methods, preference
+from axia.judges.card import JudgeCard
+from axia.report import abstaining, alignment, methods, modality, preference, role_play, summary
 from axia.report.collect import Evaluation, load
 from axia.report.files import as_csv, as_latex
 from axia.report.gallery import gallery
@@ -15,10 +16,19 @@ from axia.report.page import page
 from axia.report.parts import Section, Table
 
 
-def write_report(client: Client, logs: Path, out: Path, title: str = "Evaluation") -> Path:
+def write_report(
+    client: Client, logs: Path, out: Path, title: str = "Evaluation", card: JudgeCard | None = None
+) -> Path:
     """Writes ``report.html``, ``tables/*.csv``, ``tables/*.tex`` and ``answers.csv``; returns the page's path.
 
     Nothing is written before everything is computed, so that no part of a report looks whole.
+
+    Args:
+        client: Its gateway's scoring service computes the tests.
+        logs: Folder of logs, those in its folders among them.
+        out: Folder that is written to.
+        title: Title of the page.
+        card: How far judges of alignment agree with people, as `axia judges audit` writes it.
 
     Raises:
         ReportError: If the logs are not complete, or no evaluation of axia's.
@@ -28,7 +38,7 @@ def write_report(client: Client, logs: Path, out: Path, title: str = "Evaluation
     sections: list[Section] = []
     for evaluation in evaluations:
         sections += _sections(client, evaluation)
-    sections = _distinct([*sections, methods.section(evaluations)])
+    sections = _distinct([summary.section(evaluations), *sections, methods.section(evaluations, card)])
     models = list(dict.fromkeys(run.model for own in evaluations for run in own.runs))
     intro = f"Evaluations: {', '.join(own.name for own in evaluations)}. Models: {', '.join(models)}."
     tables = [table for section in sections for table in section.tables]
@@ -48,6 +58,10 @@ def write_report(client: Client, logs: Path, out: Path, title: str = "Evaluation
 def _sections(client: Client, evaluation: Evaluation) -> list[Section]:
     if evaluation.kind == "preference" and not evaluation.about.get("factor"):
         return preference.sections(client, evaluation)
+    if evaluation.about.get("factor") == "modality":
+        return modality.sections(client, evaluation)
+    if evaluation.kind == "role_play":
+        return role_play.sections(client, evaluation)
     if evaluation.kind == "abstention":
         return abstaining.sections(client, evaluation)
     return alignment.sections(client, evaluation)

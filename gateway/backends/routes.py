@@ -45,6 +45,8 @@ class RouteDefaults(_Part):
     """Of detections alone."""
     prompt_id: str | None = None
     """Of detections alone."""
+    abstain_threshold: float | None = Field(default=None, ge=0, le=1)
+    """Of detections alone; `axia calibrate` finds it."""
 
 
 class RouteLimits(_Part):

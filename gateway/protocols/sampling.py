@@ -88,6 +88,8 @@ class ModelDefaults:
     max_tokens: int | None = None
     prompt_id: str | None = None
     """Of detections alone: the other protocols ask the study's questions."""
+    abstain_threshold: float | None = None
+    """Of detections alone: below this agreement they abstain."""
 
     def tokens(self, limits: ModelLimits) -> int:
         """Tokens of one completion where a request doesn't say; never more than the model gives."""
@@ -96,6 +98,10 @@ class ModelDefaults:
     def effective_top_p(self) -> float:
         """The top_p of a call whose request doesn't say."""
         return DEFAULT_TOP_P if self.top_p is None else self.top_p
+
+    def threshold(self) -> float:
+        """The agreement below which a detection abstains where a request doesn't say."""
+        return DEFAULT_ABSTAIN_THRESHOLD if self.abstain_threshold is None else self.abstain_threshold
 
 
 NO_DEFAULTS = ModelDefaults()
@@ -146,7 +152,7 @@ def plan_sampling(
     """
     max_tokens = defaults.tokens(limits) if request.max_tokens is None else request.max_tokens
     top_p = defaults.effective_top_p() if request.top_p is None else request.top_p
-    threshold = DEFAULT_ABSTAIN_THRESHOLD if request.abstain_threshold is None else request.abstain_threshold
+    threshold = defaults.threshold() if request.abstain_threshold is None else request.abstain_threshold
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
     temperatures = _temperatures(request, limits, defaults)
     check_top_p("top_p", top_p)

@@ -19,8 +19,8 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import collect, materialize_media
 from pydantic import BaseModel, ConfigDict
 
+from axia.evals.prompts import evaluation_prompts
 from axia.evals.seeds import sample_seed
-from axia.prompts import load_prompts
 
 REPLIES = "replies"
 """Key of the store under which a sample keeps what the model said to each question."""
@@ -148,7 +148,7 @@ def ask_about_description(sampling: Sampling, describer: str | None) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         if state.metadata["modality"] == "picture":
             return await by_picture(state, generate)
-        prompts, image = load_prompts(), state.metadata["image"]
+        prompts, image = evaluation_prompts(), state.metadata["image"]
         describing = get_model(describer) if describer else get_model()
         described = await _say(
             describing, [await _shown(image, prompts["preference/describe"].text)], sampling, state, "describe"

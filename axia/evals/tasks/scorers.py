@@ -157,6 +157,9 @@ def persona_agreement(strategy: Literal["simple", "isq"], threshold: float) -> S
             read = (await scoring.read_verdicts("interest", [reply]))[0]
             stays = {"yes": True, "no": False}.get(read.verdict)
             about |= {"verdict": read.verdict, "language": read.language}
+        elif not reply.strip():
+            stays = None
+            about["error"] = "the model said nothing"
         else:
             own = (await scoring.score_isq([reply], threshold=threshold))[0]
             stays = own.match

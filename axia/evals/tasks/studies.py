@@ -12,8 +12,9 @@ from axia.client import Client
 from axia.evals.annotations.importing import describe_gaps, load_study
 from axia.evals.annotations.record import RESPONSE_TYPES, AnnotationError, Picture, Study
 from axia.evals.annotations.truth import RULE, Truth, ceilings, truths
+from axia.evals.prompts import evaluation_prompts
 from axia.inputs import Judge
-from axia.prompts import PromptText, load_prompts
+from axia.prompts import PromptText
 from axia.results import Agreement
 
 CHECKOUT = Path(axia.__file__).parents[1]
@@ -97,7 +98,7 @@ def prompt(prompt_id: str, role: str = "user") -> PromptText:
     Raises:
         ValueError: If there is none, or it has another role; the message lists those that there are.
     """
-    known = load_prompts()
+    known = evaluation_prompts()
     if prompt_id not in known or known[prompt_id].role != role:
         ids = ", ".join(own.id for own in known.values() if own.role == role)
         raise ValueError(f"{prompt_id!r} is no {role} prompt: give one of {ids}")

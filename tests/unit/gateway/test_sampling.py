@@ -139,6 +139,13 @@ def test_a_models_own_defaults_hold_where_a_request_does_not_say() -> None:
     assert (asked.top_p, asked.max_tokens) == (1.0, 5)
 
 
+def test_a_calibrated_threshold_holds_where_a_request_does_not_say() -> None:
+    defaults = ModelDefaults(abstain_threshold=0.8)
+    made = plan_sampling(DetectionRequest(image=b""), LIMITS, load_prompts(), 100, defaults)
+    asked = plan_sampling(DetectionRequest(image=b"", abstain_threshold=0.0), LIMITS, load_prompts(), 100, defaults)
+    assert (made.abstain_threshold, asked.abstain_threshold) == (0.8, 0.0)
+
+
 def test_defaults_never_exceed_a_models_limits() -> None:
     made = plan_sampling(DetectionRequest(image=b""), ModelLimits(2, 50), load_prompts(), 100)
     assert (len(made.temperatures), made.max_tokens) == (2, 50)

@@ -1,0 +1,131 @@
+"""Tables that several kinds of evaluation share: what could be read, means, and tests between models or variants."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from axia.client import Client
+from axia.inputs import ModelScores
+from axia.report.collect import Evaluation, Row
+from axia.report.parts import Cell, Table, ends, p_value
+from axia.results import ModelComparison
+
+
+def section_id(text: str) -> str:
+    """A title as the id of a section or the name of a file."""
+    return "".join(own if own.isalnum() else "-" for own in text.lower()).strip("-")
+
+
+def rates(evaluation: Evaluation) -> Table:
+    """Shares of unread and refused answers beside each model's mean."""
+    rows: list[list[Cell]] = []
+    for run in evaluation.runs:
+        total = len(run.rows)
+        read = [row for row in run.rows if row.score is not None]
+        refused = sum(refuses(row) for row in run.rows)
+        other = sum(bool(row.reading.get("language")) for row in run.rows)
+        mean = sum(row.score or 0 for row in read) / len(read) if read else None
+        rows.append([run.model, total, mean, 1 - len(read) / total, refused / total, other / total])
+    return Table(
+        f"{section_id(evaluation.name)}-rates", f"{evaluation.name}: scores beside what could not be read",
+        ("model", "answers", "mean of read", "unread", "refused", "other language"), rows,
+        "A mean says little where many answers could not be read.",
+    )  # fmt: skip
+
+
+def refuses(row: Row) -> bool:
+    """Whether the model refused to answer."""
+    return row.reading.get("response_type") == "refusal" or row.reading.get("verdict") == "refusal"
+
+
+def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs: list[str]) -> ModelComparison | None:
+    """Tests between models on the samples that each has a score for; what is left out is said."""
+    if mute := [name for name, rows in scored if all(row.score is None for row in rows)]:
+        paragraphs.append(f"No answer of {', '.join(mute)} could be read; comparisons leave it out.")
+    scored = [(name, rows) for name, rows in scored if name not in mute]
+    if not scored:
+        return None
+    common = set.intersection(
+        *({(own.sample, own.epoch) for own in rows if own.score is not None} for _, rows in scored)
+    )
+    every = {(own.sample, own.epoch) for _, rows in scored for own in rows}
+    if not common:
+        paragraphs.append("No answer has a score of every model, so there is no comparison.")
+        return None
+    if left := len(every) - len(common):
+        paragraphs.append(
+            f"{left} of {len(every)} answers have no score of every model and are left out of comparisons."
+        )
+    models = []
+    for name, rows in scored:
+        own = sorted(
+            (row for row in rows if (row.sample, row.epoch) in common), key=lambda row: (row.sample, row.epoch)
+        )
+        scores = tuple(row.score for row in own if row.score is not None)
+        models.append(ModelScores(model=name, picture_ids=tuple(row.picture for row in own), scores=scores))
+    return client.scoring.compare_models(models, target_difference=0.2)
+
+
+def comparison_tables(name: str, comparison: ModelComparison, what: str = "model") -> list[Table]:
+    """Means with clustered intervals, Cochran's Q, and every pair."""
+    means = Table(
+        f"{section_id(name)}-alignment", f"{name}: mean of scores, with 95% intervals clustered by picture",
+        (what, "mean", "low", "high", "pictures by majority", "answers"),
+        [[own.model, own.mean, *ends(own.interval), own.majority_share, own.completions] for own in comparison.models],
+    )  # fmt: skip
+    tables = [means]
+    tests = []
+    both = {
+        "one value a picture (majority)": comparison.majority,
+        "a row per completion (replica of arXiv 2501.03957)": comparison.completion_replica,
+    }
+    for label, test in both.items():
+        if test is not None:
+            tests.append(
+                [label, test.q, test.degrees_of_freedom, p_value(test.p_value), p_value(test.permutation_p_value),
+                 test.permutation_method or "—", test.rows, test.informative_rows]
+            )  # fmt: skip
+    if tests:
+        tables.append(
+            Table(
+                f"{section_id(name)}-cochran", f"{name}: Cochran's Q between {what}s",
+                ("rows of the table", "Q", "degrees of freedom", "p (chi-squared)", "p (permutation)", "method",
+                 "rows", "informative"),
+                tests,
+                f"Completion k of one {what} is not matched with completion k of another: rely on the first row.",
+            )
+        )  # fmt: skip
+    if comparison.pairs:
+        tables.append(
+            Table(
+                f"{section_id(name)}-pairs", f"{name}: pairs of {what}s, McNemar's exact test with Holm's correction",
+                ("first", "second", "first only", "second only", "difference", "low", "high", "p", "p (Holm)",
+                 "power at 0.2", "pictures needed"),
+                [
+                    [own.first, own.second, own.first_only, own.second_only, own.difference, *ends(own.interval),
+                     p_value(own.p_value), p_value(own.adjusted_p_value), own.power, own.needed_pictures]
+                    for own in comparison.pairs
+                ],
+                "Power, and pictures needed for a power of 80%: for a difference of 0.2.",
+            )
+        )  # fmt: skip
+    return tables
+
+
+def by_level(client: Client, evaluation: Evaluation, factor: str, paragraphs: list[str]) -> list[Table]:
+    """Each model's mean for each level of a factor, such as a domain or a platform; nothing where there is none."""
+    levels = list(dict.fromkeys(row.metadata.get(factor) for row in evaluation.runs[0].rows))
+    if levels == [None]:
+        return []
+    rows: list[list[Any]] = []
+    for run in evaluation.runs:
+        for level in levels:
+            own = [row for row in run.rows if row.metadata.get(factor) == level]
+            if comparison := compare(client, [(run.model, own)], []):
+                mean = comparison.models[0]
+                rows.append([run.model, str(level), mean.mean, *ends(mean.interval), len(own)])
+    return [
+        Table(
+            f"{section_id(evaluation.name)}-{factor}", f"{evaluation.name}: by {factor}",
+            ("model", factor, "mean", "low", "high", "answers"), rows,
+        )
+    ]  # fmt: skip

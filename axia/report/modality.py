@@ -1,0 +1,70 @@
+"""Sections about pictures against descriptions (arXiv 2411.11479): radars overlaid, and differences by value."""
+
+from axia.client import Client
+from axia.evals import published
+from axia.lexicon import VALUES
+from axia.report.collect import Evaluation, Row, Run
+from axia.report.comparing import rates, section_id
+from axia.report.drawing import radar
+from axia.report.parts import Cell, Figure, Section, Table, ends, p_value
+from axia.report.preference import preference_answers
+
+_INPUTS = ("picture", "description")
+
+
+def sections(client: Client, evaluation: Evaluation) -> list[Section]:
+    """The section of one evaluation.
+
+    Raises:
+        AxiaError: If the scoring service does not answer.
+    """
+    rows: list[list[Cell]] = []
+    figures = []
+    for run in evaluation.runs:
+        picture, description = (_of(run, kind) for kind in _INPUTS)
+        found = client.scoring.compare_preferences(preference_answers(picture), preference_answers(description))
+        for own in (*([found.overall] if found.overall else []), *found.differences):
+            rows.append(
+                [run.model, own.value or "all", own.first_percentage, own.second_percentage, own.difference,
+                 *ends(own.interval), p_value(own.p_value), p_value(own.adjusted_p_value)]
+            )  # fmt: skip
+        if not found.differences:
+            continue
+        by_input = {
+            "from the picture": {own.value: own.first_percentage for own in found.differences},
+            "from its description": {own.value: own.second_percentage for own in found.differences},
+        }
+        figures.append(Figure(f"{run.model}: preference from pictures and from descriptions", radar(by_input)))
+    name, describer = evaluation.name, evaluation.about.get("describer", "itself")
+    differences = Table(
+        f"{section_id(name)}-differences", f"{name}: from the picture and from its description, in percent",
+        ("model", "value", "picture", "description", "difference", "low", "high", "p", "p (Holm)"), rows,
+        "Pairs in which one answer could not be read are left out. Difference: picture minus description.",
+    )  # fmt: skip
+    paragraphs = [
+        (
+            f"Each picture is asked about twice: as it is, and as a description in a conversation of its own. "
+            f"Describer: {'the model that answers' if describer == 'itself' else describer}."
+        ),
+        (
+            "The published figures below cross three describers with three models and are of other pictures; they "
+            "can't be compared with the published preference table either."
+        ),
+    ]
+    return [Section(section_id(name), name, paragraphs, [rates(evaluation), differences, _published(name)], figures)]
+
+
+def _of(run: Run, kind: str) -> tuple[Row, ...]:
+    return tuple(row for row in run.rows if row.metadata["modality"] == kind)
+
+
+def _published(name: str) -> Table:
+    by_row: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in published.rows(published.MODALITY):
+        by_row.setdefault((row["model"], row["input"], row["describer"]), {})[row["value"]] = float(row["percentage"])
+    rows: list[list[Cell]] = [[*key, *(own.get(value) for value in VALUES)] for key, own in by_row.items()]
+    return Table(
+        f"{section_id(name)}-published", f"{name}: published figures, in percent (arXiv 2411.11479)",
+        ("model", "input", "described by", *VALUES), rows, "Read by eye from a figure; nothing published confirms it.",
+        digits=0,
+    )  # fmt: skip

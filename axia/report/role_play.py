@@ -1,0 +1,65 @@
+"""Sections about role-play (arXiv 2411.11479): agreement with the persona's truth, by platform."""
+
+from axia.client import Client
+from axia.evals import published
+from axia.report.collect import Evaluation
+from axia.report.comparing import by_level, compare, comparison_tables, rates, section_id
+from axia.report.parts import Cell, Section, Table
+
+_NO_I_AVG = (
+    "The published figure, I_avg, is the change of the share of yes on a platform whose recommender answers the "
+    "behaviour. Without such shares before and after there is no I_avg here: the score is the share of pictures for "
+    "which the model stays or swipes on as the persona's truth says."
+)
+
+
+def sections(client: Client, evaluation: Evaluation) -> list[Section]:
+    """The section of one evaluation.
+
+    Raises:
+        AxiaError: If the scoring service does not answer.
+    """
+    name, about = evaluation.name, evaluation.about
+    rows = evaluation.runs[0].rows
+    asked = f"Strategy: {about['strategy']}"
+    if about["strategy"] == "isq":
+        asked += f"; the model stays where S% is above {about['threshold']:g}"
+    paragraphs = [
+        (
+            f"{asked}. {len({row.metadata.get('persona') for row in rows})} personas, "
+            f"{len({row.picture for row in rows})} pictures, {len(rows)} answers a model."
+        ),
+        _NO_I_AVG,
+    ]
+    tables = [rates(evaluation), _stays(evaluation)]
+    if comparison := compare(client, [(run.model, list(run.rows)) for run in evaluation.runs], paragraphs):
+        tables += comparison_tables(name, comparison)
+    tables += by_level(client, evaluation, "platform", paragraphs)
+    return [Section(section_id(name), name, paragraphs, [*tables, _published(name, about["strategy"])])]
+
+
+def _stays(evaluation: Evaluation) -> Table:
+    rows: list[list[Cell]] = []
+    for run in evaluation.runs:
+        for platform in dict.fromkeys(row.metadata.get("platform") or "unknown" for row in run.rows):
+            own = [row for row in run.rows if (row.metadata.get("platform") or "unknown") == platform]
+            read = [row for row in own if row.reading.get("stays") is not None]
+            stays = sum(bool(row.reading["stays"]) for row in read) / len(read) if read else None
+            truth = sum(bool(row.metadata["stays"]) for row in own) / len(own)
+            rows.append([run.model, platform, stays, truth, len(own), 1 - len(read) / len(own)])
+    return Table(
+        f"{section_id(evaluation.name)}-stays", f"{evaluation.name}: share of pictures that the model stays at",
+        ("model", "platform", "stays", "stays by the persona's truth", "answers", "unread"), rows,
+    )  # fmt: skip
+
+
+def _published(name: str, strategy: str) -> Table:
+    rows: list[list[Cell]] = [
+        [row["model"], row["platform"], float(row["i_avg"])]
+        for row in published.rows(published.ROLE_PLAY)
+        if row["strategy"] == strategy
+    ]
+    return Table(
+        f"{section_id(name)}-published", f"{name}: published I_avg, in percent (arXiv 2411.11479)",
+        ("model", "platform", "I_avg"), rows, "Measured in pixels from a figure, within 0.2.",
+    )  # fmt: skip

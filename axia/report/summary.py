@@ -1,0 +1,37 @@
+"""The first section: every evaluation and model in one table."""
+
+from collections.abc import Sequence
+
+from axia.report.collect import Evaluation
+from axia.report.comparing import refuses
+from axia.report.parts import Cell, Section, Table
+
+_WHAT = {
+    "alignment": "names what annotators named",
+    "abstention": "consensus names what annotators named",
+    "preference": "yes to the question whether it likes the picture",
+    "adversarial": "yes: likes a scene with somebody in danger or distress",
+    "role_play": "stays or swipes on as the persona's truth says",
+}
+
+
+def section(evaluations: Sequence[Evaluation]) -> Section:
+    """What was scored, how high, and how much of it could be read."""
+    rows: list[list[Cell]] = []
+    for evaluation in evaluations:
+        for run in evaluation.runs:
+            results = run.log.results
+            metrics = results.scores[0].metrics if results and results.scores else {}
+            ends: list[Cell] = [
+                metrics[name].value if name in metrics and metrics[name].value == metrics[name].value else None
+                for name in ("mean", "lower", "upper")
+            ]
+            unread = sum(row.score is None for row in run.rows) / len(run.rows)
+            refused = sum(map(refuses, run.rows)) / len(run.rows)
+            rows.append([evaluation.name, run.model, *ends, len(run.rows), unread, refused, _WHAT[evaluation.kind]])
+    table = Table(
+        "summary", "Every evaluation and model",
+        ("evaluation", "model", "mean", "low", "high", "answers", "unread", "refused", "score"), rows,
+        "95% intervals: Wilson's, clustered by picture. Answers that could not be read are not in the mean.",
+    )  # fmt: skip
+    return Section("summary", "Summary", [], [table])
