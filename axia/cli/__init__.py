@@ -10,6 +10,8 @@ from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
 from axia.cli.down import down
+from axia.cli.feed import replay as replay_feed
+from axia.cli.feed import role_play, serve, truth
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
@@ -48,6 +50,10 @@ judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)
 app.add_typer(judges, name="judges", help="How far judges of alignment agree with people, and what they say.")
+feed = typer.Typer(no_args_is_help=True)
+for _name, _of_feed in (("serve", serve), ("truth", truth), ("role-play", role_play), ("replay", replay_feed)):
+    feed.command(_name, help=_filled(_of_feed.__doc__ or ""))(_of_feed)
+app.add_typer(feed, name="feed", help="A short-video feed whose recommender is known, and role-play on it.")
 
 
 def _print_version(wanted: bool) -> None:
