@@ -10,6 +10,7 @@ const one = name => slide.querySelector(name);
 
 const WHEEL_STEP = 40;     // pixels of a wheel's turn that are a swipe
 const TOUCH_STEP = 60;     // pixels of a finger's way that are a swipe
+const MOVE_MS = 180;       // as in feed.css
 const REST_MS = 350;       // a wheel goes on turning after a swipe: what it says in this time is not another one
 const STILL_S = 3;         // as on the server
 
@@ -36,6 +37,8 @@ async function ask(path, body) {
 }
 class Refused extends Error {}
 
+function moved() { return new Promise(done => setTimeout(done, MOVE_MS + 40)); }
+
 function picture(number) { return `/videos/${encodeURIComponent(state.video.id)}/${number}`; }
 
 function dwell() {
@@ -43,11 +46,17 @@ function dwell() {
   return Math.min(3600000, Math.max(0, Math.round(performance.now() - began - hidden)));
 }
 
+async function loaded() {
+  if (state.ended) return;
+  const first = new Image();
+  first.src = picture(0);
+  await first.decode().catch(() => {});
+}
+
 function show() {
   clearInterval(playing);
   sheet.hidden = true;
   const video = state.video;
-  stage.setAttribute("aria-busy", "false");
   notice.textContent = state.ended ? "You have seen it all. Come back later." : "";
   slide.hidden = state.ended;
   if (state.ended) return;
@@ -77,16 +86,20 @@ async function next() {
   stage.setAttribute("aria-busy", "true");
   try {
     state = await ask(`/api/sessions/${state.session}/events`, {step: state.step, kind: "swipe", dwell_ms: dwell()});
+    await loaded();
     slide.classList.add("up");
-    await new Promise(done => setTimeout(done, 180));
+    await moved();
     slide.classList.replace("up", "below");
     show();
     void slide.offsetHeight;
     slide.classList.remove("below");
     busy = false;
+    await moved();
+    if (!busy) stage.setAttribute("aria-busy", "false");
   } catch (error) {
     clearInterval(playing);
     slide.hidden = true;
+    stage.setAttribute("aria-busy", "false");
     notice.textContent = error.message;
   }
 }
@@ -139,7 +152,14 @@ const asked = new URLSearchParams(location.search);
 const begin = {platform};
 if (asked.get("user")) begin.user = asked.get("user");
 if (asked.get("seed")) begin.seed = Number(asked.get("seed"));
-ask("/api/sessions", begin).then(said => { state = said; busy = false; show(); stage.focus(); }, error => {
+ask("/api/sessions", begin).then(async said => {
+  state = said;
+  await loaded();
+  busy = false;
+  show();
+  stage.setAttribute("aria-busy", "false");
+  stage.focus();
+}, error => {
   stage.setAttribute("aria-busy", "false");
   notice.textContent = error.message;
 });
