@@ -152,8 +152,8 @@ def bounds_from(data: dict[str, Any]) -> Bounds:
     Raises:
         TypeError: a name is unknown.
     """
-    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return Bounds(**lists)
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return Bounds(**given)
 
 
 def as_row(thing: Bounds | Observation | Action) -> dict[str, Any]:

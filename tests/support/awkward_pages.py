@@ -11,7 +11,8 @@ _FEED = """<!doctype html><title>feed</title><body style="margin:0;height:100vh"
 let n = 0, last = {last};
 const show = () => {{ const c = document.createElement('canvas'); c.width = 450; c.height = 700;
   const p = c.getContext('2d'); let s = 7919 * (n + 1);
-  for (let i = 0; i < 40; i++) {{ s = (s * 48271) % 2147483647; p.fillStyle = '#' + (s & 0xffffff).toString(16).padStart(6, '0');
+  for (let i = 0; i < 40; i++) {{ s = (s * 48271) % 2147483647;
+    p.fillStyle = '#' + (s & 0xffffff).toString(16).padStart(6, '0');
     p.fillRect(s % 450, (s >> 4) % 700, 150, 150); }}
   document.body.querySelector('canvas')?.remove(); document.body.append(c); }};
 const next = () => {{ if (n < last) {{ n++; show(); }} {more} }};

@@ -111,7 +111,7 @@ def test_it_goes_on_past_dialogs_pop_ups_and_trackers(
     if event is not None:
         assert event in events(tmp_path)
     else:
-        assert [row["action"]["kind"] for row in read_record(tmp_path) if "step" in row][0] == "reject"
+        assert next(row["action"]["kind"] for row in read_record(tmp_path) if "step" in row) == "reject"
 
 
 def test_where_it_cannot_begin_it_says_what_to_do(pages: AwkwardPages, tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_where_it_cannot_begin_it_says_what_to_do(pages: AwkwardPages, tmp_path:
         visit(Visit("http://example.org/", tmp_path, "r", Bounds(), Manners()), Collects())
     with pytest.raises(AgentError, match="can't be reached"):
         visit(Visit("http://127.0.0.1:9/", tmp_path, "r", Bounds(), Manners()), Collects())
+    elsewhere = Manners(("127.0.0.1", "example.org"))
     with pytest.raises(AgentError, match="virtual time is for pages of this machine"):
-        elsewhere = Manners(("127.0.0.1", "example.org"))
         visit(Visit(pages.address + "/feed", tmp_path, "r", Bounds(), elsewhere), Collects())
 
 
@@ -155,7 +155,6 @@ def test_the_feeds_pages_are_watched_in_virtual_time_by_wheel_and_key(feed: tupl
         for platform in ("tiktok", "instagram", "youtube"):
             folder = tmp_path / platform
             bounds = Bounds(neutral=2, videos=6, like_every=2)
-            began = time.monotonic()
             ended = visit(
                 Visit(f"{address}/{platform}?user=ana&seed=4", folder, "r1", bounds, Manners()),
                 AsPersona(client, ["I cook."]),
@@ -172,7 +171,6 @@ def test_the_feeds_pages_are_watched_in_virtual_time_by_wheel_and_key(feed: tupl
             assert {action["by"] for action in actions} == {"wheel", "key"}
             assert sum(one.event.kind is Kind.LIKE for one in noted) == sum(action["like"] for action in actions) == 2
             assert replay(folder).differences == ()
-            del began
 
 
 def test_a_collection_goes_on_when_its_browser_is_killed(feed: tuple[str, Store], tmp_path: Path) -> None:
