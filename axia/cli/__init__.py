@@ -5,6 +5,9 @@ from typing import Annotated
 import typer
 
 from axia.cli._encoding import degrade_gracefully
+from axia.cli.agent import collect
+from axia.cli.agent import replay as replay_agent
+from axia.cli.agent import watch as watch_feed
 from axia.cli.agreement import agreement
 from axia.cli.calibrate import calibrate
 from axia.cli.certs import init, renew
@@ -13,6 +16,8 @@ from axia.cli.delete import delete
 from axia.cli.detect import detect
 from axia.cli.down import down
 from axia.cli.eval import evaluate
+from axia.cli.feed import replay as replay_feed
+from axia.cli.feed import role_play, serve, truth
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
@@ -62,6 +67,14 @@ certs = typer.Typer(no_args_is_help=True)
 for _of_certs in (init, renew):
     certs.command(help=_filled(_of_certs.__doc__ or ""))(_of_certs)
 app.add_typer(certs, name="certs", help="Certificates for a trial of TLS.")
+feed = typer.Typer(no_args_is_help=True)
+for _name, _of_feed in (("serve", serve), ("truth", truth), ("role-play", role_play), ("replay", replay_feed)):
+    feed.command(_name, help=_filled(_of_feed.__doc__ or ""))(_of_feed)
+app.add_typer(feed, name="feed", help="A short-video feed whose recommender is known, and role-play on it.")
+agent = typer.Typer(no_args_is_help=True)
+for _name, _of_agent in (("collect", collect), ("watch", watch_feed), ("replay", replay_agent)):
+    agent.command(_name, help=_filled(_of_agent.__doc__ or ""))(_of_agent)
+app.add_typer(agent, name="agent", help="A browser that looks at short-video feeds, with manners.")
 
 
 def _print_version(wanted: bool) -> None:

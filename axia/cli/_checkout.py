@@ -7,17 +7,27 @@ import typer
 
 from axia.cli._output import complain
 
+_OF_CHECKOUT = ("suite", "feed", "agent", "demo")
+
 
 @contextmanager
-def needs_checkout() -> Iterator[None]:
-    """Ends the command with 1 where the servers of a checkout can't be imported."""
+def needs_checkout(extra: str = "") -> Iterator[None]:
+    """Ends the command with 1 where what a checkout has can't be imported.
+
+    Args:
+        extra: Of axia, which brings the libraries that are needed beside the servers'.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "suite":
+        top = (error.name or "").split(".")[0]
+        if top in _OF_CHECKOUT:
+            complain(
+                "this axia is installed without its servers, because a wheel holds the client alone: clone the "
+                "repository, run `make setup` there, and then `.venv/bin/axia up`"
+            )
+        elif extra and top != "axia":
+            complain(f"the library {top} is missing: pip install 'axia-vlm[{extra}]', or in a checkout `make setup`")
+        else:
             raise
-        complain(
-            "this axia is installed without its servers, because a wheel holds the client alone: clone the repository, "
-            "run `make setup` there, and then `.venv/bin/axia up`"
-        )
         raise typer.Exit(1) from error

@@ -21,8 +21,8 @@ from demo.world.picture import Light, Picture
 NOISE_TILES = 16
 
 
-def paint(picture: Picture, size: int) -> Image.Image:
-    """The picture as RGB, `size` × `size` pixels."""
+def paint(picture: Picture, size: int, *, overlay: bool = True) -> Image.Image:
+    """The picture as RGB, `size` × `size` pixels; a feed frame without its platform's look if `overlay` is false."""
     image = backdrop(picture, size)
     for placed in picture.placed:
         pasted = atlas.sprite(placed.sprite, placed.height * size, placed.mirrored, placed.angle)
@@ -31,7 +31,7 @@ def paint(picture: Picture, size: int) -> Image.Image:
         x = (left + right) / 2 * size - pasted.width / 2
         y = (top + bottom) / 2 * size - pasted.height / 2
         image.paste(pasted, (round(x), round(y)), pasted)
-    if picture.overlay is not None:
+    if overlay and picture.overlay is not None:
         draw_overlay(image, picture.overlay)
     return Image.fromarray(lit(np.asarray(image), picture.light))
 

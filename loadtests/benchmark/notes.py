@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from services.inference.sentence.first_sentence import find_first_sentence
 
 from loadtests.benchmark.rivals import CRUDE_STOPS
 from loadtests.benchmark.stand import Stand
-from services.inference.sentence.first_sentence import find_first_sentence
 
 _FEWEST_FALLS = 2
 """With fewer steps there is no course to speak of."""
