@@ -58,7 +58,7 @@ $(VENV)/.axia-dev: $(VENV)/.axia-$(ENGINE) requirements/dev.txt requirements/bas
 demo: setup ## Start the suite, detect values in twelve scenes, print what came out, stop it
 	@$(PY) -m demo
 
-demo-models: setup ## Train the demo models again from their seeds (an hour or two; goes on where it stopped)
+demo-models: setup ## Train the demo models again from their seeds (an hour or two; continues where it stopped)
 	$(PY) -m training.clip.train
 	$(PY) -m training.vlm.train
 

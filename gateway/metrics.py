@@ -76,13 +76,13 @@ ASKED_AGAIN = Counter(
 )
 PREFERENCE_JUDGEMENTS = Counter(
     "axia_gateway_preference_judgements",
-    "Pictures asked about, by verdict: yes, no, refusal, unparsed, unread or failed.",
+    "Images asked about, by verdict: yes, no, refusal, unparsed, unread or failed.",
     ["model", "outcome"],
     registry=REGISTRY,
 )
 INTEREST_JUDGEMENTS = Counter(
     "axia_gateway_interest_judgements",
-    "Pictures judged as a persona, by decision: stay, swipe or none.",
+    "Images judged as a persona, by decision: stay, swipe or none.",
     ["model", "strategy", "decision"],
     registry=REGISTRY,
 )
@@ -95,7 +95,7 @@ WATCH_FRAMES = Counter(
 WATCHERS = Gauge("axia_gateway_watchers", "Cameras that are being watched.", registry=REGISTRY)
 PROXIED_IN_FLIGHT = Gauge(
     "axia_gateway_passed_in_flight",
-    "Calls in flight that are passed on to the retrieval or the scoring service.",
+    "Calls in flight that are forwarded to the retrieval or the scoring service.",
     ["service"],
     registry=REGISTRY,
 )

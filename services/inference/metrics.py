@@ -23,7 +23,7 @@ KV_CACHE_USAGE = Gauge(
 )
 PREEMPTIONS = Counter(
     "axia_inference_preemptions",
-    "Completions that vLLM put back because its key-value cache was full; they are computed again.",
+    "Completions that vLLM preempted because its key-value cache was full; they are computed again.",
     registry=REGISTRY,
 )
 PREFIX_CACHE = Counter(
@@ -34,7 +34,7 @@ PREFIX_CACHE = Counter(
 )
 PICTURE_CACHE = Counter(
     "axia_inference_picture_cache",
-    "Pictures that vLLM's processor had in its cache (hit) and that it processed (miss).",
+    "Images that vLLM's processor had in its cache (hit) and that it processed (miss).",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -17,7 +17,7 @@ PREFERENCE_VERDICTS = Counter(
     registry=REGISTRY,
 )
 MISALIGNMENTS = Counter(
-    "axia_scoring_misalignments", "Misses sorted, by class.", ["misalignment_class"], registry=REGISTRY
+    "axia_scoring_misalignments", "Misaligned answers, by class.", ["misalignment_class"], registry=REGISTRY
 )
 READER_INFO = Gauge(
     "axia_scoring_reader_info",

@@ -31,7 +31,7 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 """Histogram bounds for times, in seconds: from a cached look-up to a long generation."""
 
 RPC_REQUESTS = Counter(
-    "axia_rpc_requests", "Calls that ended, by method and status code.", ["method", "code"], registry=REGISTRY
+    "axia_rpc_requests", "Calls that ended, by method and gRPC status.", ["method", "code"], registry=REGISTRY
 )
 RPC_SECONDS = Histogram(
     "axia_rpc_seconds", "Time of a call at the server.", ["method"], buckets=SECONDS_BUCKETS, registry=REGISTRY
