@@ -82,7 +82,7 @@ families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and 
 test-unit: $(VENV)/.axia-dev ## Run the fast tests only
 	$(PY) -m pytest -n logical --dist loadfile tests/unit
 
-check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, words and links of the documentation
+check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, and the documentation: words, generated pages, links
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -91,6 +91,7 @@ check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, words and links
 	$(VENV)/bin/buf format --diff --exit-code
 	scripts/proto.sh --check
 	$(PY) -m scripts.words
+	$(PY) -m scripts.generated_pages --check
 	$(VENV)/bin/mkdocs build --quiet
 
 format: $(VENV)/.axia-dev ## Format code and contract

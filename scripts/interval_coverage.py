@@ -53,26 +53,26 @@ class Row(NamedTuple):
 
 
 CASES = (
-    Case("10 keywords × 5 pictures", (0.0, 0.1, 0.3), preference(0.0)),
-    Case("10 keywords × 5 pictures, a fifth refused", (0.0, 0.1, 0.3), preference(0.2)),
-    Case("10 keywords × 5 pictures", (0.0, 0.1, 0.3), comparison),
-    Case("100 keywords × 5 pictures", (0.0, 0.1, 0.3), overall),
-    Case("12 pictures × 3 completions", (0.0, 0.1, 0.3, 0.6), wilson_of("mean alignment", 12, 3, "picture")),
+    Case("10 keywords × 5 images", (0.0, 0.1, 0.3), preference(0.0)),
+    Case("10 keywords × 5 images, a fifth refused", (0.0, 0.1, 0.3), preference(0.2)),
+    Case("10 keywords × 5 images", (0.0, 0.1, 0.3), comparison),
+    Case("100 keywords × 5 images", (0.0, 0.1, 0.3), overall),
+    Case("12 images × 3 completions", (0.0, 0.1, 0.3, 0.6), wilson_of("mean alignment", 12, 3, "picture")),
     Case("36 answers without pictures", (0.0,), plain("mean alignment", 36)),
     Case("3 completions of one picture", (0.0,), plain("mean alignment", 3)),
     Case("12 pictures", (0.0,), models(12)),
     Case("50 pictures", (0.0,), models(50)),
-    Case("12 pictures × 3 to 15 misses", (0.0, 0.1, 0.3), misses),
-    Case("12 pictures × 14 annotators", (0.1, 0.3), elements),
-    Case("12 pictures × 14 annotators", (0.1, 0.3), types(12, 14)),
-    Case("12 pictures × 3 annotators", (0.1, 0.3), types(12, 3)),
-    Case("50 pictures × 3 annotators", (0.1, 0.3), types(50, 3)),
-    Case("50 pictures × 3 answers", (0.0, 0.1, 0.3), judged(50, 3)),
+    Case("12 images × 3 to 15 misses", (0.0, 0.1, 0.3), misses),
+    Case("12 images × 14 annotators", (0.1, 0.3), elements),
+    Case("12 images × 14 annotators", (0.1, 0.3), types(12, 14)),
+    Case("12 images × 3 annotators", (0.1, 0.3), types(12, 3)),
+    Case("50 images × 3 annotators", (0.1, 0.3), types(50, 3)),
+    Case("50 images × 3 answers", (0.0, 0.1, 0.3), judged(50, 3)),
     Case("100 labels, 1,000 verdicts", (0.0,), corrected),
     Case("5 personas × 50 videos", (0.0,), personas(5)),
     Case("10 personas × 50 videos", (0.0,), personas(10)),
     Case("50 personas × 50 videos", (0.0,), personas(50)),
-    Case("10 keywords × 5 pictures", (0.0, 0.1, 0.3), unclustered),
+    Case("10 keywords × 5 images", (0.0, 0.1, 0.3), unclustered),
 )
 
 

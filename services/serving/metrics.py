@@ -30,15 +30,20 @@ ProcessCollector(registry=REGISTRY)  # process_cpu_seconds_total, process_reside
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Histogram bounds for times, in seconds: from a cached look-up to a long generation."""
 
-RPC_REQUESTS = Counter(
-    "axia_rpc_requests", "Calls that ended, by method and gRPC status.", ["method", "code"], registry=REGISTRY
-)
+RPC_REQUESTS = Counter("axia_rpc_requests", "Calls that ended, by gRPC status.", ["method", "code"], registry=REGISTRY)
 RPC_SECONDS = Histogram(
-    "axia_rpc_seconds", "Time of a call at the server.", ["method"], buckets=SECONDS_BUCKETS, registry=REGISTRY
+    "axia_rpc_seconds",
+    "Time of a call at the server, in seconds.",
+    ["method"],
+    buckets=SECONDS_BUCKETS,
+    registry=REGISTRY,
 )
-RPC_IN_FLIGHT = Gauge("axia_rpc_in_flight", "Calls that are being answered.", ["method"], registry=REGISTRY)
+RPC_IN_FLIGHT = Gauge("axia_rpc_in_flight", "Calls in flight.", ["method"], registry=REGISTRY)
 RPC_REJECTED = Counter(
-    "axia_rpc_rejected", "Calls that ended in an error, by its reason.", ["method", "reason"], registry=REGISTRY
+    "axia_rpc_rejected",
+    "Calls that ended with an error, by its reason, such as QUEUE_FULL, DRAINING or IMAGE_DAMAGED.",
+    ["method", "reason"],
+    registry=REGISTRY,
 )
 
 MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
