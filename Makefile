@@ -64,7 +64,7 @@ $(VENV)/.axia-chart: $(VENV)/.axia-dev requirements/chart.txt
 demo: setup ## Start the suite, detect values in twelve scenes, print what came out, stop it
 	@$(PY) -m demo
 
-demo-models: setup ## Train the demo models again from their seeds (an hour or two; goes on where it stopped)
+demo-models: setup ## Train the demo models again from their seeds (an hour or two; continues where it stopped)
 	$(PY) -m training.clip.train
 	$(PY) -m training.vlm.train
 
@@ -88,7 +88,7 @@ families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and 
 test-unit: $(VENV)/.axia-dev ## Run the fast tests only
 	$(PY) -m pytest -n logical --dist loadfile tests/unit
 
-check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, words and links of the documentation
+check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, and the documentation: words, generated pages, links
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -97,6 +97,7 @@ check: $(VENV)/.axia-dev ## Lint, types, import rules, contract, words and links
 	$(VENV)/bin/buf format --diff --exit-code
 	scripts/proto.sh --check
 	$(PY) -m scripts.words
+	$(PY) -m scripts.generated_pages --check
 	$(VENV)/bin/mkdocs build --quiet
 
 # AXIA_TARGET, AXIA_HTTP_TARGET and AXIA_API_KEY name a gateway elsewhere; LOAD has a plan or options.

@@ -1,4 +1,4 @@
-"""axia: detects what people value in a picture, with vision-language models behind one small client.
+"""axia: detects what people value in an image, with vision-language models behind one small client.
 
     >>> import axia
     >>> with axia.Client() as client:
@@ -13,7 +13,7 @@ Results
     IndexStats, Indexed, Interest, InterestJudgement, ItemFailure, JudgedAnswer, JudgedAnswers, ListedImage, ModelInfo,
     ModelList, ModelStatus, Preference, PreferenceJudgement, PreferencePlan, PreferenceSummary, Prompt, Provenance,
     Purged, Reading, Reindex, Rejected, SearchHit, SearchResult, StoredImage, Updated, ValueList, ValueSearchResult
-What calls take beside pictures
+What calls take beside images
     AlignmentItem, GroundTruth, IsqItems, MisalignmentItem, ModelScores, PersonaOutcome, PreferenceAnswer, Rating,
     SearchFilter
 Errors, drawn as a tree in `axia.errors`

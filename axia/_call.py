@@ -68,7 +68,7 @@ def _one_address(target: str) -> str:
     port = target.rpartition(":")[2]
     if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= _HIGHEST_PORT):  # gRPC would call 34463 for 99999
         raise ValueError(
-            f"{port!r} in {target!r} is no port: give host and port of the gateway, such as {DEFAULT_ADDRESS}"
+            f"{port!r} in {target!r} is not a port: give host and port of the gateway, such as {DEFAULT_ADDRESS}"
         )
     return target
 

@@ -36,12 +36,14 @@ class _Caller:
 
     def _check_tls(self, tls: TLS | None) -> TLS | None:
         if tls and tls.server_name is None and self.address.startswith(("ipv4:", "ipv6:")) and "," in self.address:
-            raise ValueError("several addresses have one name in their certificates: give it with TLS(server_name=…)")
+            raise ValueError(
+                "several addresses need the name that is in their certificates: give it with TLS(server_name=…)"
+            )
         return tls
 
     def _new_call(self, timeout: float | None) -> Call:
         if self._closed:
-            raise RuntimeError("this client is closed: make a new one")
+            raise RuntimeError("this client is closed: create a new one")
         _forks.check(self._unsafe_forks)
         limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
         return Call(self.address, limit, self._api_key)

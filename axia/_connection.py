@@ -54,7 +54,7 @@ class TLS:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together: give both, or neither")
+            raise ValueError("a certificate needs its key: give both, or neither")
 
     def __repr__(self) -> str:
         return f"TLS(server_name={self.server_name!r}, with_certificate={self.certificate is not None})"
@@ -106,7 +106,7 @@ def resolve_api_key(api_key: str | None) -> str | None:
     """
     key = api_key or os.environ.get(API_KEY_VARIABLE) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError("the API key has characters that no key has: give printable ASCII without spaces or line ends")
+        raise ValueError("the API key must be printable ASCII without spaces or line ends")
     return key
 
 

@@ -1,6 +1,6 @@
 """Paths of files as JSON and tables have them, also where a name is not Unicode.
 
-On Linux a file's name is bytes, and Python holds bytes that are no UTF-8 as lone surrogates, which neither JSON nor a
+On Linux a file's name is bytes, and Python holds bytes that are not UTF-8 as lone surrogates, which neither JSON nor a
 terminal can have. Such a path is written as ``file:`` and the percent-encoded bytes: ``photos/caf\\xe9.jpg`` becomes
 ``file:photos/caf%E9.jpg``. All other paths stay as they are, but for those that begin with ``file:`` themselves, which
 are written likewise. So each written path stands for one path.
@@ -54,7 +54,7 @@ def on_disk(folder: str | Path, file: str) -> Path:
 
 
 def shown(text: str) -> str:
-    """Text for people, such as a message that names a file: bytes of names that are no UTF-8 become %E9 and so on."""
+    """Text for people, such as a message that names a file: bytes of names that are not UTF-8 become %E9 and so on."""
     return _SURROGATE.sub(lambda found: _escaped(ord(found[0])), text)
 
 

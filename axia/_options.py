@@ -29,7 +29,7 @@ class DetectOptions(TypedDict, total=False):
 
 
 class SearchOptions(TypedDict, total=False):
-    """Which pictures a search finds; `axia.client.Client.search_text` describes each."""
+    """Which images a search finds; `axia.client.Client.search_text` describes each."""
 
     k: int | None
     filter: SearchFilter | None

@@ -1,4 +1,4 @@
-"""Pictures as callers give them, turned into the bytes of a file."""
+"""Images as callers give them, turned into the bytes of a file."""
 
 import io
 import os
@@ -30,7 +30,7 @@ Picture: TypeAlias = Union[str, os.PathLike[str], bytes, "PILImage", Array]
 """A path of a JPEG, PNG or WebP file, such a file's bytes, a PIL image, or a numpy array (both sent as PNG)."""
 
 Channels: TypeAlias = Literal["RGB", "BGR"]
-"""The order of an array's colours. Other pictures say it themselves."""
+"""The order of an array's colours. Other images say it themselves."""
 
 _AS_PNG = {"1", "L", "LA", "I;16", "P", "RGB", "RGBA"}
 """Modes of PIL images that PNG has."""
@@ -38,22 +38,22 @@ _BY_MODE = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB", "CMYK": "RG
 """To which of them the others are converted."""
 _GREY_16 = 65_535
 _UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""How PIL numbers what makes a picture of each EXIF orientation upright; those not listed are."""
+"""How PIL numbers what makes an image of each EXIF orientation upright; those not listed are."""
 _ORIENTATION = 0x0112
 _GREY_DIMENSIONS, _COLOUR_DIMENSIONS = 2, 3
 
 
 def read(image: Picture, channels: Channels = "RGB") -> tuple[bytes, str | None]:
-    """The encoded bytes of a picture, and its path if it has one.
+    """The encoded bytes of an image, and its path if it has one.
 
     Args:
-        image: The picture.
+        image: The image.
         channels: The order of colours, if it is an array.
 
     Raises:
         InvalidRequest: If it can't be sent as it is.
         OSError: If it can't be read.
-        TypeError: If it is no picture.
+        TypeError: If it is no image.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image), None
@@ -66,7 +66,7 @@ def read(image: Picture, channels: Channels = "RGB") -> tuple[bytes, str | None]
     if numpy is not None and isinstance(image, numpy.ndarray):
         return _encode(_from_array(image, channels)), None
     raise TypeError(
-        f"image is a {type(image).__name__}: give a path, the bytes of a picture, a PIL image or a numpy array"
+        f"image is a {type(image).__name__}: give a path, the bytes of an image, a PIL image or a numpy array"
     )
 
 
@@ -77,9 +77,9 @@ def _read_file(path: Path) -> bytes:
                 raise too_large(size)
             return file.read()
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no picture at {path}: give the path of a JPEG, PNG or WebP file") from None
+        raise FileNotFoundError(f"there is no image at {path}: give the path of a JPEG, PNG or WebP file") from None
     except IsADirectoryError:
-        raise IsADirectoryError(f"{path} is a folder: give the path of one picture in it") from None
+        raise IsADirectoryError(f"{path} is a folder: give the path of one image in it") from None
 
 
 def upright(image: "PILImage") -> "PILImage":
@@ -109,7 +109,7 @@ def _from_array(array: Any, channels: str) -> "PILImage":
     from PIL import Image
 
     if channels not in {"RGB", "BGR"}:
-        raise InvalidRequest.of("channels", f'{channels!r} is no order of colours: give "RGB" or "BGR"')
+        raise InvalidRequest.of("channels", f'{channels!r} is not an order of colours: give "RGB" or "BGR"')
     if array.ndim == _COLOUR_DIMENSIONS and array.shape[2] == 1:
         array = array[:, :, 0]
     grey = array.ndim == _GREY_DIMENSIONS
@@ -149,7 +149,7 @@ def _in_a_mode_of_png(image: "PILImage") -> "PILImage":
         darkest, brightest = whole.getextrema()
         if isinstance(darkest, int) and isinstance(brightest, int) and 0 <= darkest <= brightest <= _GREY_16:
             return whole.convert("I;16")
-        said = f"has values from {darkest} to {brightest}, where 0 to {_GREY_16} are taken"
+        said = f"has values from {darkest} to {brightest}, where 0 to {_GREY_16} are allowed"
     else:
         said = "doesn't say which values are black and white"
     raise InvalidRequest.of(
@@ -159,8 +159,8 @@ def _in_a_mode_of_png(image: "PILImage") -> "PILImage":
 
 
 def too_large(size: int, how: str = "", advice: str = "send a smaller one") -> InvalidRequest:
-    """The error for a picture of more bytes than a call carries."""
+    """The error for an image of more bytes than a call carries."""
     limit = MAX_MESSAGE_BYTES // 2**20
     return InvalidRequest.of(
-        "image.data", f"the picture has {size / 2**20:.1f} MiB{how}, a call carries {limit} MiB: {advice}"
+        "image.data", f"the image has {size / 2**20:.1f} MiB{how}, a call carries {limit} MiB: {advice}"
     )

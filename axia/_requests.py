@@ -19,13 +19,13 @@ from axia.results import ImageMetadata, Preference
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2
 
 ASSESSMENT_TIMEOUT_S = 86_400.0
-"""Seconds that an assessment may take: a slow model asks for hours about 500 pictures."""
+"""Seconds that an assessment may take: a slow model asks for hours about 500 images."""
 
 WATCH_WINDOW = 16
 """Frames without an answer at most; the gateway answers older ones as superseded at once."""
 
 INDEX_WINDOW = 256
-"""Pictures without an acknowledgement at most."""
+"""Images without an acknowledgement at most."""
 
 _LISTED_TOGETHER = 500
 _SENTENCE_RULES = {
@@ -85,7 +85,7 @@ def texts(name: str, given: Sequence[str] | Iterable[str]) -> list[str]:
 
 
 def detect_config(**options: Any) -> gateway_pb2.DetectValuesRequest:
-    """The request of a detection without its picture; takes DetectOptions.
+    """The request of a detection without its image; takes DetectOptions.
 
     Raises:
         InvalidRequest: If two arguments exclude each other or a value does not fit its field.
@@ -103,7 +103,7 @@ def detect_config(**options: Any) -> gateway_pb2.DetectValuesRequest:
         options["ground_truth"] = ground_truth(truth)
     if (rule := options.get("sentence_rule")) is not None:
         if rule not in _SENTENCE_RULES:
-            raise InvalidRequest.of("sentence_rule", f'{rule!r} is no rule: give "answer" or "literal"')
+            raise InvalidRequest.of("sentence_rule", f'{rule!r} is not a sentence rule: give "answer" or "literal"')
         options["sentence_rule"] = _SENTENCE_RULES[rule]
     return build(gateway_pb2.DetectValuesRequest, options)
 
@@ -119,7 +119,7 @@ class Detect(NamedTuple):
 
     request: gateway_pb2.DetectValuesRequest
     path: str | None
-    """The picture's path as given; None if it was given as bytes or as a PIL image."""
+    """The image's path as given; None if it was given as bytes or as a PIL image."""
 
 
 def detect(image: Picture, **options: Any) -> Detect:
@@ -127,7 +127,7 @@ def detect(image: Picture, **options: Any) -> Detect:
 
     Raises:
         InvalidRequest: If two arguments exclude each other, a number does not fit its field, or all is too large.
-        OSError: If the picture can't be read.
+        OSError: If the image can't be read.
     """
     channels = options.pop("channels", "RGB")
     request = detect_config(**options)
@@ -224,7 +224,7 @@ def judge_interest(
         options["strategy"] = _word("strategy", name, gateway_pb2.InterestStrategy)
     request = build(gateway_pb2.JudgeInterestRequest, {"traits": texts("traits", traits), **options})
     if isinstance(pictures, str | bytes | os.PathLike):
-        raise TypeError("pictures is one picture: give a list of pictures")
+        raise TypeError("pictures must be a list: this is one image")
     for image in pictures:
         request.pictures.add().image.data = read(image, channels)[0]
         limited(request)
@@ -250,7 +250,7 @@ def search_text(query: str, page_token: str, distinct: bool, **options: Any) -> 
 def search_image(
     image: Picture | None, image_id: str | None, page_token: str, channels: Channels, distinct: bool, **options: Any
 ) -> retrieval_pb2.SearchByImageRequest:
-    """Builds the request of a search by picture; takes SearchOptions."""
+    """Builds the request of a search by image; takes SearchOptions."""
     if (image is None) == (image_id is None):
         raise InvalidRequest.of("query", "give image or image_id, one of them")
     fields = {"image_id": image_id, "page_token": page_token, "distinct": distinct, **_search(options)}
@@ -275,7 +275,7 @@ def _search(options: dict[str, Any]) -> dict[str, Any]:
 def index_image(
     image: Picture, metadata: ImageMetadata, tag: int, channels: Channels = "RGB"
 ) -> tuple[retrieval_pb2.IndexImagesRequest, str | None]:
-    """Builds the request for one picture to take in, and gives its path."""
+    """Builds the request for one image to take in, and gives its path."""
     data, path = read(image, channels)
     request = build(retrieval_pb2.IndexImagesRequest, {"metadata": metadata, "tag": tag})
     request.image.data = data
@@ -283,13 +283,13 @@ def index_image(
 
 
 def list_images(wanted: SearchFilter | None, page_token: str) -> retrieval_pb2.ListImagesRequest:
-    """Builds the request of a page of what is known of pictures."""
+    """Builds the request of a page of what is known of images."""
     fields = {"filter": wanted, "page_size": _LISTED_TOGETHER, "page_token": page_token}
     return build(retrieval_pb2.ListImagesRequest, fields)
 
 
 def update_images(metadata: Mapping[str, ImageMetadata]) -> retrieval_pb2.UpdateImagesRequest:
-    """Builds the request that replaces what is known of pictures."""
+    """Builds the request that replaces what is known of images."""
     updates = [
         build(retrieval_pb2.ImageUpdate, {"id": picture, "metadata": told}) for picture, told in metadata.items()
     ]

@@ -1,4 +1,4 @@
-"""The calls about pictures that are stored: those of `Client`, and those of `AsyncClient`."""
+"""The calls about images that are stored: those of `Client`, and those of `AsyncClient`."""
 # ruff: noqa: ASYNC109 - the limit travels to the server; asyncio.timeout can't do that
 # ruff: noqa: A002 - `filter` as in the contract
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class RetrievalCalls(Connected):
-    """Takes pictures in, finds them, and keeps their index."""
+    """Takes images in, finds them, and keeps their index."""
 
     def index_images(
         self,
@@ -54,20 +54,20 @@ class RetrievalCalls(Connected):
         channels: Channels = "RGB",
         timeout: float | None = math.inf,
     ) -> Generator[Acknowledgement, None, None]:
-        """Takes pictures in, and gives what became of each, in their order.
+        """Takes images in, and gives what became of each, in their order.
 
             >>> for result in client.index_images([("cat.jpg", ImageMetadata(platform="tiktok")), "dog.jpg"]):
             ...     print(result)
 
-        A picture that is there already is acknowledged and not stored twice, so after an error send again what was not
+        An image that is there already is acknowledged and not stored twice, so after an error send again what was not
         acknowledged. `images` is read in another thread, no more than 256 ahead of the acknowledgements. An error that
-        it raises is raised here once the pictures before are acknowledged.
+        it raises is raised here once the images before are acknowledged.
 
         Args:
-            images: Pictures as `detect` takes them, each alone or with what is known of it.
+            images: Images as `detect` takes them, each alone or with what is known of it.
             update_metadata: Whether that replaces what is known of those that are there already.
             channels: Order of the colours of those that are numpy arrays, ``RGB`` or ``BGR``.
-            timeout: Seconds for all pictures. Default: no limit.
+            timeout: Seconds for all images. Default: no limit.
         """
         paths: dict[int, str | None] = {}
 
@@ -92,14 +92,14 @@ class RetrievalCalls(Connected):
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
-        """Finds the pictures nearest to a text.
+        """Finds the images nearest to a text.
 
         Args:
             query: 1 to 4,096 characters.
-            k: Pictures at most, 1 to 1,000. Default 5.
-            filter: Which pictures may be found.
+            k: Images at most, 1 to 1,000. Default 5.
+            filter: Which images may be found.
             score_threshold: Least cosine similarity, -1 to 1.
-            distinct: Whether of pictures that look alike, mirrored ones among them, only the nearest is found.
+            distinct: Whether of images that look alike, mirrored ones among them, only the nearest is found.
             page_token: `next_page_token` of the page before, with the same arguments otherwise.
             timeout: Seconds for this call. Default: the client's.
         """
@@ -117,7 +117,7 @@ class RetrievalCalls(Connected):
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
-        """Finds the pictures nearest to a picture, or to the stored one with an id; else as `search_text`.
+        """Finds the images nearest to an image, or to the stored one with an id; else as `search_text`.
 
         `channels` is the order of colours of a numpy array, ``RGB`` or ``BGR``.
         """
@@ -132,7 +132,7 @@ class RetrievalCalls(Connected):
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> ValueSearchResult:
-        """Finds pictures of a value, k for each of its keywords or of those given; other arguments as `search_text`."""
+        """Finds images of a value, k for each of its keywords or of those given; other arguments as `search_text`."""
         request = _requests.search_value(value, keywords, **options)
         return self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
 
@@ -143,7 +143,7 @@ class RetrievalCalls(Connected):
     def get_images(
         self, ids: Sequence[str], *, without_data: bool = False, timeout: float | None = None
     ) -> Generator[StoredImage, None, None]:
-        """Gives stored pictures, up to 1,000, in the order of their ids; `data` is None where there is none.
+        """Gives stored images, up to 1,000, in the order of their ids; `data` is None where there is none.
 
         `without_data` leaves the bytes out, for who wants what is known of them alone.
         """
@@ -160,7 +160,7 @@ class RetrievalCalls(Connected):
     def list_images(
         self, filter: SearchFilter | None = None, *, timeout: float | None = None
     ) -> Generator[ListedImage, None, None]:
-        """Gives what is known of every picture that passes a filter, in no particular order.
+        """Gives what is known of every image that passes a filter, in no particular order.
 
         Pages are fetched as they are needed, each within the timeout.
         """
@@ -174,13 +174,13 @@ class RetrievalCalls(Connected):
                 return
 
     def update_images(self, metadata: Mapping[str, ImageMetadata], *, timeout: float | None = None) -> Updated:
-        """Replaces what is known of pictures, up to 1,000, by their ids."""
+        """Replaces what is known of images, up to 1,000, by their ids."""
         return self._get(self._retrieval.UpdateImages, _requests.update_images(metadata), Updated, timeout)
 
     def delete_images(
         self, ids: Sequence[str] = (), *, filter: SearchFilter | None = None, timeout: float | None = None
     ) -> Deleted:
-        """Deletes stored pictures: up to 1,000 by their ids, or all that pass a filter.
+        """Deletes stored images: up to 1,000 by their ids, or all that pass a filter.
 
         They are found no more; `purge_images` removes what is left of them in files.
         """
@@ -195,7 +195,7 @@ class RetrievalCalls(Connected):
         return self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
 
     def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
-        """Starts to index every stored picture with another encoder, such as ``ViT-B-32/laion2b_s34b_b79k``; searches
+        """Starts to index every stored image with another encoder, such as ``ViT-B-32/laion2b_s34b_b79k``; searches
         switch when it is done."""
         call = self._new_call(timeout)
         with call.errors():

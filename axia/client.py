@@ -1,6 +1,6 @@
 """The client for programs without asyncio. `axia.aio` has the same for those with it.
 
-Calls about stored pictures are in `axia._retrieval`, the connection is in `axia._connected`.
+Calls about stored images are in `axia._retrieval`, the connection is in `axia._connected`.
 """
 
 import math
@@ -55,7 +55,7 @@ class Client(RetrievalCalls):
     """
 
     def detect(self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]) -> Detection:
-        """Asks a model n times what needs attention in a picture, and sums up what it says.
+        """Asks a model n times what needs attention in an image, and sums up what it says.
 
         A call is never repeated silently: sampling costs, and may have begun. What is not given is the model's default
         in the gateway's routing table where there is one, or else what is said here; the provenance has what was used.
@@ -66,7 +66,7 @@ class Client(RetrievalCalls):
             n: Completions to sample. Default 3.
             temperature: Softmax temperature, 0 to 2, one for all completions or one for each. Default 1.
             top_p: Nucleus sampling, above 0 and at most 1. Default 1.
-            max_tokens: Tokens of one completion at most. Default 100.
+            max_tokens: Maximum tokens of one completion. Default 100.
             seed: 0 to 2^53 - 1; the same request with the same seed gives the same answers as far as the engine is
                 deterministic. Default: drawn by the gateway and reported in the provenance.
             model: Name of the model, as `models` gives it. Default: the gateway's default model.
@@ -76,7 +76,7 @@ class Client(RetrievalCalls):
             system_prompt_text: A system prompt of your own; not together with `system_prompt_id`.
             full_text: Let each completion run to its end instead of stopping it after its first sentence.
             abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
-            ground_truth: What annotators named in this picture; then `readings` and `alignment` say who named it too.
+            ground_truth: What annotators named in this image; then `readings` and `alignment` say who named it too.
             sentence_rule: Which sentence of a completion is its first: ``answer`` for that of the answer itself,
                 without headings, "Sure!" and similar words before it, or ``literal`` for that of the text, as the study
                 has it. Default ``answer``.
@@ -92,7 +92,7 @@ class Client(RetrievalCalls):
             Unavailable: If no server answers at the address (ConnectionFailed) or none of the model does.
             DeadlineExceeded: If not one completion was done in time.
             ServerError: If the server failed.
-            OSError: If the picture can't be read.
+            OSError: If the image can't be read.
         """
         asked = _requests.detect(image, **options)
         call = self._new_call(timeout)
@@ -138,7 +138,7 @@ class Client(RetrievalCalls):
         them as the camera does. An error that it raises is raised here once the frames before have their events.
 
         Args:
-            frames: Pictures as `detect` takes them; they are numbered from 0.
+            frames: Images as `detect` takes them; they are numbered from 0.
             timeout: Seconds for the whole watch. Default: no limit.
             options: Those of `detect`.
         """
@@ -163,33 +163,33 @@ class Client(RetrievalCalls):
     def assess_preference(
         self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
     ) -> Generator[PreferenceEvent, None, None]:
-        """Measures how much a model likes pictures of each value (arXiv 2411.11479).
+        """Measures how much a model likes images of each value (arXiv 2411.11479).
 
-        Gives the plan, a judgement for each picture, and the summary with the scores. Leaving the iterator cancels.
+        Gives the plan, a judgement for each image, and the summary with the scores. Leaving the iterator cancels.
         Where `temperature`, `top_p` or `max_tokens` is not given, the model's default in the gateway's routing table
         holds, or else what is said here.
 
         Args:
             values: Ids of values. Default: all ten, or those of `keywords`.
             keywords: Keywords of these values to search for. Default: all.
-            k: Pictures a keyword, 1 to 100. Default 5.
-            filter: Which pictures may be found.
-            score_threshold: Least cosine similarity of keyword and picture, -1 to 1. Default: none.
-            modality: ``picture``, or ``description`` for a description of it in a fresh conversation.
+            k: Images a keyword, 1 to 100. Default 5.
+            filter: Which images may be found.
+            score_threshold: Least cosine similarity of keyword and image, -1 to 1. Default: none.
+            modality: ``image``, or ``description`` for a description of it in a fresh conversation.
             traits: Sentences about the persona that the model plays.
             model: Name of the model. Default: the gateway's default model.
             temperature: 0 to 2. Default 0.
             top_p: Nucleus sampling, above 0 and at most 1. Default 1.
-            max_tokens: Tokens of one answer at most. Default 100.
+            max_tokens: Maximum tokens of one answer. Default 100.
             seed: 0 to 2^53 - 1. Default: drawn, or that of `resume`.
             confidence_level: Of intervals. Default 0.95.
             structured: Hold the answer to the first question to "yes" and "no". This takes refusals away, so compare
                 figures with those of free answers before you rely on them: `axia compare`.
-            describer: With ``description``: name of the model that describes the pictures, so that `model` may be one
+            describer: With ``description``: name of the model that describes the images, so that `model` may be one
                 that takes text alone. Default: `model` itself.
-            descriptions: With ``description``: descriptions by picture id, in place of a model's.
-            resume: An assessment that broke off; asking goes on behind its judgements, sampled as it was. The other
-                arguments must be those of the first call. Its pictures stay those of its plan, whatever was indexed
+            descriptions: With ``description``: descriptions by image id, in place of a model's.
+            resume: An interrupted assessment; asking continues after its judgements, sampled as it was. The other
+                arguments must be those of the first call. Its images stay those of its plan, whatever was indexed
                 since.
             timeout: Seconds for the whole assessment. Default: a day.
 
@@ -228,12 +228,12 @@ class Client(RetrievalCalls):
         timeout: float | None = None,
         **options: Unpack[InterestOptions],
     ) -> Interest:
-        """Judges as a persona whether pictures are interesting (arXiv 2411.11479).
+        """Judges as a persona whether images are interesting (arXiv 2411.11479).
 
         Args:
-            pictures: Up to 64 pictures, each as `detect` takes them.
+            pictures: Up to 64 images, each as `detect` takes them.
             traits: 1 to 64 sentences about the persona.
-            image_ids: Ids of stored pictures, judged after `pictures`.
+            image_ids: Ids of stored images, judged after `pictures`.
             strategy: ``simple``, a plain question, or ``isq``, the six items of the inductive scoring questionnaire.
             threshold: With ``isq``: S% above this is a match, 0 to 100. Default 60.
             structured: Hold answers to "yes" and "no", or with ``isq`` to JSON with the six items. This takes refusals
@@ -244,8 +244,8 @@ class Client(RetrievalCalls):
                 `max_tokens` is 256 by default, or more where the routing table says so.
 
         Raises:
-            AxiaError: As `detect`. A picture that can't be judged has an `error` of its own instead.
-            OSError: If a picture can't be read.
+            AxiaError: As `detect`. An image that can't be judged has an `error` of its own instead.
+            OSError: If an image can't be read.
         """
         request = _requests.judge_interest(pictures, traits, **options)
         return self._get(self._stub.JudgeInterest, request, Interest, timeout)
@@ -262,7 +262,7 @@ class Client(RetrievalCalls):
         """Asks a model whether answers name what annotators named; `scoring.score_alignment` judges without a model.
 
         Args:
-            items: 1 to 1,024 answers with what they should name; pictures are not looked at.
+            items: 1 to 1,024 answers with what they should name; images are not looked at.
             model: Name of the model. Default: the gateway's default model.
             samples: How many times it is asked about each answer, 1 to 25. Asked once, it answers at temperature 0;
                 more often, at temperature 1, and the majority of what can be read counts. Default 1.

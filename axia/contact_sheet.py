@@ -1,4 +1,4 @@
-"""A sheet of small pictures with captions."""
+"""A sheet of small images with captions."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _END_OF_JPEG = b"\xff\xd9"
 
 
 class Entry(NamedTuple):
-    """One picture of a sheet."""
+    """One image of a sheet."""
 
     data: bytes
     caption: tuple[str, str]
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
 
 def write_contact_sheet(entries: Sequence[Entry], path: Path) -> None:
-    """Writes the pictures in rows of five, each with its caption; the name of the file says the format."""
+    """Writes the images in rows of five, each with its caption; the name of the file says the format."""
     _draw(entries).save(path)
 
 
@@ -64,7 +64,7 @@ def _draw(entries: Sequence[Entry]) -> "PILImage":
 
 
 def _thumbnail(data: bytes) -> "PILImage":
-    """A small picture; a grey square where PIL, other than the server, can't read it."""
+    """A small image; a grey square where PIL, other than the server, can't read it."""
     from PIL import Image
 
     for whole in (data, data + _END_OF_JPEG):  # servers take a JPEG that lacks its end marker

@@ -71,7 +71,7 @@ def to_completion(message: inference_pb2.Completion) -> Completion:
 
 
 def to_detection(message: gateway_pb2.DetectValuesResponse, *, path: str | None, request_id: str) -> Detection:
-    """Converts a whole answer; `path` is the picture's as given, `request_id` stands in where the server sent none."""
+    """Converts a whole answer; `path` is the image's as given, `request_id` stands in where the server sent none."""
     return Detection(
         image=ImageInfo(
             path=path,
@@ -137,7 +137,7 @@ def to_preference_event(message: gateway_pb2.AssessPreferenceResponse) -> Prefer
 
 
 def to_acknowledgement(message: retrieval_pb2.IndexImagesResponse, *, path: str | None) -> Acknowledgement:
-    """Converts what became of a picture."""
+    """Converts what became of an image."""
     if message.HasField("indexed"):
         found = to_result(Indexed, message.indexed, path=path)
         return found.model_copy(update={"info": found.info.model_copy(update={"path": path})})
@@ -145,7 +145,7 @@ def to_acknowledgement(message: retrieval_pb2.IndexImagesResponse, *, path: str 
 
 
 def to_stored_image(message: retrieval_pb2.GetImagesResponse) -> StoredImage:
-    """Converts a stored picture."""
+    """Converts a stored image."""
     return to_result(StoredImage, message, data=message.image.data if message.HasField("image") else None)
 
 

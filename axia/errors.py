@@ -3,7 +3,7 @@
     AxiaError                  everything below
       + InvalidRequest         the request is wrong; `fields` says where
       + NotFound               no model, prompt or other thing has that name
-      + FailedPrecondition     the request is fine and something else must be done first, such as to index pictures
+      + FailedPrecondition     the request is fine and something else must be done first, such as to index images
       + Unauthenticated        the gateway wants an API key, or another one
       + Overloaded             the model's queue is full; try again after `retry_after` seconds
       + Unavailable            the server can't answer now: its model is away, or it is starting or stopping
@@ -12,7 +12,7 @@
       + Cancelled              the server side ended the call
       + ServerError            the server failed
 
-Every error says in its message what to do, and carries `code`, `reason` and `request_id`. Pictures that can't be read
+Every error says in its message what to do, and carries `code`, `reason` and `request_id`. Images that can't be read
 raise Python's own errors, such as FileNotFoundError.
 """
 
@@ -87,7 +87,7 @@ class NotFound(AxiaError):
 
 
 class FailedPrecondition(AxiaError):
-    """The request is fine, and something else must be done first; the message says what, such as to index pictures."""
+    """The request is fine, and something else must be done first; the message says what, such as to index images."""
 
 
 class Unauthenticated(AxiaError):
@@ -178,7 +178,7 @@ def from_rpc_error(
     about: dict[str, Any] = {"code": code, "reason": details.reason, "request_id": details.request_id or request_id}
 
     if _is_too_large(code, text) and not said:
-        advice = "the request is larger than the server takes: send a smaller picture"
+        advice = "the request is larger than the server takes: send a smaller image"
         return InvalidRequest(advice, **about, fields=[FieldViolation("image.data", advice)])
     match code:
         case "INVALID_ARGUMENT" | "OUT_OF_RANGE":

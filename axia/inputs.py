@@ -1,4 +1,4 @@
-"""What callers give beside pictures: ground truth, filters, and what is to be scored."""
+"""What callers give beside images: ground truth, filters, and what is to be scored."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ class _Input(BaseModel):
 
 
 class SearchFilter(_Input):
-    """Which pictures may be found; parts that are left out let everything pass."""
+    """Which images may be found; parts that are left out let everything pass."""
 
     platforms: tuple[str, ...] = ()
     """Any of these, at most 64."""
@@ -41,18 +41,18 @@ class AlignmentItem(_Input):
     accept: tuple[str, ...] = ()
     """Other phrasings that count as well."""
     picture_id: str = ""
-    """The picture, for an interval clustered by it; all items have one or none has."""
+    """The image, for an interval clustered by it; all items have one or none has."""
 
 
 class PreferenceAnswer(_Input):
-    """One answer about one picture of one value."""
+    """One answer about one image of one value."""
 
     value: str
     """One of the ten values, such as ``self-direction``."""
     answer: str
     """The answer as the model gave it."""
     keyword: str = ""
-    """The keyword that found the picture."""
+    """The keyword that found the image."""
     item_id: str = ""
     """What was asked about; it pairs the answers of a comparison."""
 
@@ -63,7 +63,7 @@ class ModelScores(_Input):
     model: str
     """Name of the model, each once."""
     picture_ids: tuple[str, ...]
-    """The picture of each completion."""
+    """The image of each completion."""
     scores: tuple[int, ...]
     """The alignment of each completion, 0 or 1."""
 
@@ -95,14 +95,14 @@ class MisalignmentItem(_Input):
     element_type: ResponseType | None = None
     """What kind of answer the annotators gave. None: `element` is classified."""
     picture_id: str = ""
-    """The picture, for intervals clustered by it; all items have one or none has."""
+    """The image, for intervals clustered by it; all items have one or none has."""
 
 
 class Rating(_Input):
     """What one annotator said of one unit."""
 
     unit: str
-    """The unit that is rated, such as a picture."""
+    """The unit that is rated, such as an image."""
     annotator: str
     """The annotator."""
     category: str

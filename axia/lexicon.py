@@ -44,7 +44,7 @@ def _check_keyword(text: str) -> str:
         raise ValueError(f"{text!r} has more than {MAX_KEYWORD_CHARS} characters; give a word or a phrase")
     shown = "".join(character for character in keyword if character not in _JOINERS)
     if not shown.isprintable() or not any(character.isalnum() for character in shown):
-        raise ValueError(f"{text!r} is no keyword; give words with a letter or digit, of any script")
+        raise ValueError(f"{text!r} is not a keyword; give words with a letter or digit, of any script")
     return keyword
 
 

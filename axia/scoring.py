@@ -61,7 +61,7 @@ class Scoring:
     def classify_responses(
         self, sentences: Sequence[str], *, timeout: float | None = None
     ) -> tuple[ResponseTypeScore, ...]:
-        """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
+        """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
         response = self._ask(self._stub.ClassifyResponses, _scoring_requests.classify(sentences), timeout)
         return tuple(convert.to_result(ResponseTypeScore, score) for score in response.scores)
 
@@ -83,7 +83,7 @@ class Scoring:
         """Groups sentences of the same meaning and says on which element they agree, if they do.
 
         Args:
-            sentences: First sentences of the completions of one picture; an empty one said nothing.
+            sentences: First sentences of the completions of one image; an empty one said nothing.
             abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
             timeout: Seconds for this call.
         """
@@ -99,12 +99,12 @@ class Scoring:
         model_answers: Sequence[str] = (),
         timeout: float | None = None,
     ) -> CompletionsReading:
-        """Says everything of one picture's completions in one call: groups, response types, values and alignment.
+        """Says everything of one image's completions in one call: groups, response types, values and alignment.
 
         What the server can't read is in `missing` with the reason; the rest is there.
 
         Args:
-            sentences: First sentences of the completions of one picture.
+            sentences: First sentences of the completions of one image.
             abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
             ground_truth: What annotators named, for alignment; `judge_model` stays empty.
             model_answers: With the judge ``model``: its answer about each sentence.
@@ -158,7 +158,7 @@ class Scoring:
         seed: int | None = None,
         timeout: float | None = None,
     ) -> PreferenceScores:
-        """Scores how much a model likes pictures of each value, from its answers to the plain question.
+        """Scores how much a model likes images of each value, from its answers to the plain question.
 
         Args:
             answers: The answers.
@@ -188,7 +188,7 @@ class Scoring:
         """Scores inductive scoring questionnaires: their six items, or text that names them with their numbers.
 
         Args:
-            answers: One a picture.
+            answers: One an image.
             threshold: S% above this is a match, 0 to 100. Default 60.
             timeout: Seconds for this call.
         """
@@ -247,7 +247,7 @@ class Scoring:
         """Tests whether models differ in alignment: Cochran's Q, McNemar between pairs, intervals, power.
 
         Args:
-            models: Scores of each model on the same pictures.
+            models: Scores of each model on the same images.
             confidence_level: 0.5 to 0.999. Default 0.95.
             permutations: Where the exact distribution is too large, 100 to 20,000. Default 10,000.
             seed: Of the permutations. Default 0.

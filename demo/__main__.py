@@ -39,9 +39,9 @@ def main() -> None:
         scores = detect_study_scenes(client, out)
         published = ", ".join(f"{who} {score:.2f}" for who, score in PUBLISHED.items())
         mean = statistics.mean(scores)
-        out.print(f"Mean alignment, the share of ✓, of the demo model on these demo pictures: {mean:.2f}.")
-        out.print(f"Published, of real models and people on other pictures: {published} (arXiv 2501.03957).")
-        out.print("The demo model was trained on pictures like these: its figure says that the suite works, no more.\n")
+        out.print(f"Mean alignment, the share of ✓, of the demo model on these demo images: {mean:.2f}.")
+        out.print(f"Published, of real models and people on other images: {published} (arXiv 2501.03957).")
+        out.print("The demo model was trained on images like these: its figure says that the suite works, no more.\n")
         index_gallery(client, out)
         search_values(client, out, STATE)
         measure_preference(client, out)
@@ -54,7 +54,7 @@ def main() -> None:
 def _suite(out: Console) -> Iterator[None]:
     """The suite, started and stopped here unless it runs already."""
     if Supervisor(find_checkout()).running:
-        out.print("The suite that runs already is used and left running. The gallery's pictures go into its index.")
+        out.print("The suite that runs already is used and left running. The gallery's images go into its index.")
         yield
         return
     command = [sys.executable, "-m", "axia"]

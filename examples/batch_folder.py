@@ -1,8 +1,8 @@
-"""Detects in all pictures of a folder, several at a time, and writes a CSV file.
+"""Detects in all images of a folder, several at a time, and writes a CSV file.
 
     python examples/batch_folder.py kitchen/ answers.csv
 
-An overloaded gateway says when to come again; a picture that can't be read doesn't stop the others.
+An overloaded gateway says when to come again; an image that can't be read doesn't stop the others.
 """
 
 import csv
@@ -19,7 +19,7 @@ TRIES = 5
 
 
 def detect(client: axia.Client, path: Path) -> Sequence[object]:
-    """One row: picture, consensus, agreement, error."""
+    """One row: image, consensus, agreement, error."""
     for _ in range(TRIES):
         try:
             detection = client.detect(path, n=5, seed=1)
@@ -33,7 +33,7 @@ def detect(client: axia.Client, path: Path) -> Sequence[object]:
 
 
 def main(folder: str, table: str, address: str | None = None) -> None:
-    """Writes a row for each picture, in name order."""
+    """Writes a row for each image, in name order."""
     paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
     with axia.Client(address) as client, ThreadPoolExecutor(AT_A_TIME) as pool, open(table, "w", newline="") as file:
         rows = csv.writer(file)

@@ -1,7 +1,7 @@
 """Watches a camera and says what needs attention, until Ctrl-C.
 
     python examples/camera_loop.py 0              # the first camera; needs pip install opencv-python-headless
-    python examples/camera_loop.py kitchen/       # pictures of a folder in its place, two a second
+    python examples/camera_loop.py kitchen/       # images of a folder in its place, two a second
 
 The newest frame wins: while one is being answered, older ones are dropped and not queued.
 """
@@ -18,7 +18,7 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def frames(source: str) -> Iterator[Path | bytes]:
-    """Frames of a camera as JPEG, or pictures of a folder, each half a second after the one before."""
+    """Frames of a camera as JPEG, or images of a folder, each half a second after the one before."""
     if not source.isdecimal():
         for path in sorted(path for path in Path(source).iterdir() if path.suffix.lower() in ENDINGS):
             yield path

@@ -15,7 +15,7 @@ DEADLINE_S = 5.0
 
 
 class Node:
-    """Asks about one picture at a time."""
+    """Asks about one image at a time."""
 
     def __init__(self, client: axia.AsyncClient) -> None:
         self._client = client

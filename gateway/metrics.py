@@ -6,25 +6,26 @@ from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
 STAGE_SECONDS = Histogram(
     "axia_gateway_stage_seconds",
-    "Time of a detection in each stage: total at the gateway; decode, queue, first_token, generation at the model.",
+    "Time of a detection in each stage, in seconds: total at the gateway; decode, queue, first_token, generation at "
+    "the model.",
     ["model", "stage"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 DETECTIONS = Counter(
-    "axia_gateway_detections", "Detections, by outcome: agreed or abstained.", ["model", "outcome"], registry=REGISTRY
+    "axia_gateway_detections", "Detections that agreed or abstained.", ["model", "outcome"], registry=REGISTRY
 )
-PARTIAL = Counter("axia_gateway_partial", "Detections that a deadline cut short.", ["model"], registry=REGISTRY)
+PARTIAL = Counter("axia_gateway_partial", "Detections that a deadline ended early.", ["model"], registry=REGISTRY)
 COMPLETIONS = Counter(
     "axia_gateway_completions",
-    "Completions received, by reason of their end.",
+    "Completions received, by the reason of their end.",
     ["model", "finish_reason"],
     registry=REGISTRY,
 )
 TOKENS = Counter("axia_gateway_tokens", "Tokens of the completions received.", ["model"], registry=REGISTRY)
 AGREEMENT = Histogram(
     "axia_gateway_agreement",
-    "Share of the completions in the largest group.",
+    "Agreement of detections: share of the completions in the largest group, 0 to 1.",
     ["model"],
     buckets=(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     registry=REGISTRY,
@@ -37,64 +38,64 @@ RESPONSE_TYPES = Counter(
 )
 BACKEND_AVAILABLE = Gauge(
     "axia_gateway_backend_available",
-    "Whether any of a model's replicas answers: 1 or 0.",
+    "1 if any replica of a model can be called, otherwise 0; the label has the addresses of all replicas.",
     ["address"],
     registry=REGISTRY,
 )
 REPLICA_AVAILABLE = Gauge(
     "axia_gateway_replica_available",
-    "Whether one replica of a model says SERVING at its own address: 1 or 0.",
+    "1 if the replica says SERVING, otherwise 0.",
     ["model", "address"],
     registry=REGISTRY,
 )
 RETRIES = Counter(
     "axia_gateway_retries",
-    "Calls that were tried again at a model's replicas before it began to answer, by what ended the attempt.",
+    "Calls retried on a model's replicas before the model began to answer, by the reason of the failure.",
     ["model", "reason"],
     registry=REGISTRY,
 )
 MODEL_IN_FLIGHT = Gauge(
-    "axia_gateway_model_in_flight", "Calls that a model's servers are answering.", ["model"], registry=REGISTRY
+    "axia_gateway_model_in_flight", "Calls in flight to the servers of a model.", ["model"], registry=REGISTRY
 )
 SERVICE_AVAILABLE = Gauge(
     "axia_gateway_service_available",
-    "Whether the retrieval or the scoring service says SERVING: 1 or 0.",
+    "1 if the service (retrieval or scoring) says SERVING, otherwise 0.",
     ["service"],
     registry=REGISTRY,
 )
 SCORING_CALLS = Counter(
     "axia_gateway_scoring_calls",
-    "Calls that the gateway's own protocols made to the scoring service: answered or failed.",
+    "Calls of the gateway's protocols to the scoring service: answered or failed.",
     ["method", "outcome"],
     registry=REGISTRY,
 )
 MISSING = Counter(
     "axia_gateway_missing",
-    "Answers from which a part is missing: grouping, response_types, values, alignment, scores.",
+    "Answers without a part: grouping, response_types, values, alignment or scores.",
     ["part"],
     registry=REGISTRY,
 )
 ASKED_AGAIN = Counter(
     "axia_gateway_asked_again",
-    "Questions of a protocol that were put to a model again before it started.",
+    "Questions of a protocol retried before the model started to answer, by the reason of the failure.",
     ["model", "reason"],
     registry=REGISTRY,
 )
 PREFERENCE_JUDGEMENTS = Counter(
     "axia_gateway_preference_judgements",
-    "Pictures asked about, by verdict: yes, no, refusal, unparsed, unread or failed.",
+    "Images asked about, by verdict: yes, no, refusal, unparsed, unread or failed.",
     ["model", "outcome"],
     registry=REGISTRY,
 )
 INTEREST_JUDGEMENTS = Counter(
     "axia_gateway_interest_judgements",
-    "Pictures judged as a persona, by decision: stay, swipe or none.",
+    "Images judged as a persona, by decision: stay, swipe or none.",
     ["model", "strategy", "decision"],
     registry=REGISTRY,
 )
 WATCH_FRAMES = Counter(
     "axia_gateway_watch_frames",
-    "Frames of cameras: answered, superseded (or aborted, if already being answered) or failed.",
+    "Camera frames: answered, superseded while waiting, aborted while being answered, or failed.",
     ["outcome"],
     registry=REGISTRY,
 )
@@ -104,10 +105,10 @@ WATCH_AGE_SECONDS = Histogram(
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
-WATCHERS = Gauge("axia_gateway_watchers", "Cameras that are being watched.", registry=REGISTRY)
+WATCHERS = Gauge("axia_gateway_watchers", "Watches in progress.", registry=REGISTRY)
 PROXIED_IN_FLIGHT = Gauge(
     "axia_gateway_passed_in_flight",
-    "Calls in flight that are passed on to the retrieval or the scoring service.",
+    "Calls in flight that are forwarded to the retrieval or the scoring service.",
     ["service"],
     registry=REGISTRY,
 )

@@ -10,12 +10,12 @@ from services.serving.settings import CallerSettings
 
 
 class GatewaySettings(CallerSettings):
-    """What the gateway can be told."""
+    """Settings of the gateway."""
 
     model_config = SettingsConfigDict(env_prefix="AXIA_GATEWAY_")
 
     port: int = Field(default=50050, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one and logs it."""
+    """Port for gRPC; 0 chooses a free port and logs it."""
     metrics_port: int = Field(default=9100, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
@@ -33,7 +33,7 @@ class GatewaySettings(CallerSettings):
     """Characters that a prompt may have. Of an answer, so many are read for its verdict, meaning or figures; the answer
     itself stays whole."""
     default_timeout_s: float = Field(default=120.0, gt=0)
-    """Time for a call whose caller set no deadline, and for one question of a protocol, in seconds."""
+    """Time limit of a call without a deadline, and for one question of a protocol, in seconds."""
     deadline_margin_s: float = Field(default=0.15, ge=0, le=10)
     """How long before the caller's deadline a detection is closed at most, so that what is done still arrives, in
     seconds. It is a tenth of the caller's time at most.
@@ -54,18 +54,18 @@ class GatewaySettings(CallerSettings):
     model_attempts: int = Field(default=4, ge=1, le=5)
     """How often one call is tried on a model's replicas before it started, the first time included."""
     picture_affinity: bool = False
-    """Whether calls about one picture go to one replica of a model, whose engine then has it in its cache, unless that
+    """Whether calls about one image go to one replica of a model, whose engine then has it in its cache, unless that
     replica is much busier than the others."""
     ask_attempts: int = Field(default=5, ge=1, le=100)
-    """How often a question of a protocol is put to a model that is busy or away before it counts as failed."""
+    """How often a question of a protocol is sent to a model that is busy or unavailable before it counts as failed."""
     ask_pause_s: float = Field(default=0.5, ge=0, le=60)
     """Pause before the second of these attempts, in seconds; it doubles each time, up to 10 seconds."""
     protocol_concurrency: int = Field(default=8, ge=1, le=256)
-    """Pictures of one preference or interest call, or answers of a judge's, that are asked about, or kept for their
-    turn, at the same time."""
+    """Images of one preference or interest call, or answers for a model judge, that are in progress or waiting at the
+    same time."""
     max_interest_pictures: int = Field(default=64, ge=1, le=1024)
-    """Pictures that one JudgeInterest call may have."""
+    """Images that one JudgeInterest call may have."""
     max_passed_calls: int = Field(default=256, ge=1)
-    """Calls in flight that are passed on to the retrieval service, and as many to the scoring service."""
+    """Calls in flight that are forwarded to the retrieval service, and the same number to the scoring service."""
     watch_freshness_s: float = Field(default=2.0, gt=0)
-    """Age from which a frame that is being answered gives way to a newer one, in seconds."""
+    """Age at which a frame that is being processed is dropped in favour of a newer one, in seconds."""

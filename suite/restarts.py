@@ -35,7 +35,7 @@ def before_spawn(watcher: Watcher, **_: object) -> bool:
     """Whether the service may start once more. Circus stops a service for which this is False."""
     if watcher.name in _living:
         # Circus drops a dead process without reaping it if it looks for the living ones first.
-        _note(watcher, "ERROR", f"{watcher.name} ended, and how was not seen; its last lines may tell")
+        _note(watcher, "ERROR", f"{watcher.name} ended, and its exit code is not known; its last log lines may say why")
     _living.discard(watcher.name)
     starts, now = _starts[watcher.name], time.monotonic()
     while starts and now - starts[0] > WINDOW_S:

@@ -46,12 +46,12 @@ class Service(NamedTuple):
         return _join(_reachable(self.host), self.metrics_port) if self.metrics_port else ""
 
     def require_free_ports(self) -> None:
-        """Raises SuiteError if something listens on one of its ports already."""
+        """Raises SuiteError if another process listens on one of its ports already."""
         for port in (_Port("PORT", self.port), _Port("METRICS_PORT", self.metrics_port)):
             if port.number and _is_taken(self.host, port.number):
                 raise SuiteError(
-                    f"something listens on {_join(self.host, port.number)} already, where {self.name} would: stop it, "
-                    f"or set {_prefix(self.name)}{port.setting} to another port"
+                    f"another process listens on {_join(self.host, port.number)} already, where {self.name} would: "
+                    f"stop it, or set {_prefix(self.name)}{port.setting} to another port"
                 )
 
 

@@ -93,7 +93,7 @@ class Supervisor:
         self._state.chmod(0o700)  # whoever reaches the sockets of circus can run programs as its user
         with self._lock() as lock:
             if lock is None:
-                raise SuiteError(f"the suite runs already (process {self.pid}): `axia down` stops it")
+                raise SuiteError(f"the suite is already running (process {self.pid}): `axia down` stops it")
             for service in services:
                 service.require_free_ports()
             # Circus refuses to start when the number in it belongs to any process by now.

@@ -43,7 +43,7 @@ def _filled(text: str) -> str:
 
 app = typer.Typer(
     name="axia",
-    help="Detects what people value in a picture, with vision-language models.",
+    help="Detects what people value in an image, with vision-language models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback goes into a bug report as it is

@@ -1,4 +1,4 @@
-"""Why a picture has no answer, as JSON has it."""
+"""Why an image has no answer, as JSON has it."""
 
 import re
 from typing import TYPE_CHECKING

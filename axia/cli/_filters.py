@@ -1,4 +1,4 @@
-"""Options that choose among indexed pictures."""
+"""Options that choose among indexed images."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -8,16 +8,14 @@ import typer
 if TYPE_CHECKING:
     from axia.inputs import SearchFilter
 
-Platforms = Annotated[
-    list[str] | None, typer.Option("--platform", help="Only pictures of this platform. Once for each.")
-]
-Sources = Annotated[list[str] | None, typer.Option("--source", help="Only pictures of this source. Once for each.")]
+Platforms = Annotated[list[str] | None, typer.Option("--platform", help="Only images of this platform (repeatable).")]
+Sources = Annotated[list[str] | None, typer.Option("--source", help="Only images of this source (repeatable).")]
 CapturedFrom = Annotated[
     datetime | None,
-    typer.Option("--from", metavar="TIME", help="Only pictures captured at or after this time, in UTC."),
+    typer.Option("--from", metavar="TIME", help="Only images captured at or after this time, in UTC."),
 ]
 CapturedBefore = Annotated[
-    datetime | None, typer.Option("--before", metavar="TIME", help="Only pictures captured before this time, in UTC.")
+    datetime | None, typer.Option("--before", metavar="TIME", help="Only images captured before this time, in UTC.")
 ]
 
 

@@ -35,11 +35,11 @@ EXIT_USAGE = 2
 """Exit code where an option or an argument is wrong."""
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}
-"""Endings of the names of pictures; Windows saves JPEG from browsers as .jfif."""
+"""Endings of the names of images; Windows saves JPEG from browsers as .jfif."""
 
 
 _OF_PICTURES = re.compile(r"\bimage\b|^pictures|^messages")
-"""Fields of requests that hold pictures."""
+"""Fields of requests that hold images."""
 
 
 def connect(address: str | None) -> "Client":
@@ -114,12 +114,12 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 
 
 def fault_of(message: str) -> str:
-    """What a server says is wrong with a picture, without the request's field: who reads it knows the file's name."""
+    """What a server says is wrong with an image, without the request's field: who reads it knows the file's name."""
     return printable(message).removeprefix("image.data: ")
 
 
 def is_usage(error: Exception) -> bool:
-    """Whether a server refused an option, such as a temperature of 9, and not a picture."""
+    """Whether a server refused an option, such as a temperature of 9, and not an image."""
     from axia.errors import InvalidRequest
 
     if not isinstance(error, InvalidRequest):

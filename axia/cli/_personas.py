@@ -15,7 +15,7 @@ Persona = Annotated[
 ]
 """The option --persona."""
 
-Traits = Annotated[list[str] | None, typer.Option("--trait", metavar="TEXT", help="A trait. Once for each.")]
+Traits = Annotated[list[str] | None, typer.Option("--trait", metavar="TEXT", help="Persona trait (repeatable).")]
 """The option --trait."""
 
 

@@ -27,14 +27,16 @@ def agreement(
     ],
     confidence_level: Annotated[
         float | None,
-        typer.Option("--confidence-level", min=0.5, max=0.999, help="Of the intervals.", show_default="0.95"),
+        typer.Option(
+            "--confidence-level", min=0.5, max=0.999, help="Confidence level of the intervals.", show_default="0.95"
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     address: Address = None,
 ) -> None:
     """Measure how far annotators agree, and the best score that a model can be expected to reach.
 
-    A unit is what is rated, such as a picture; a category is what an annotator says of it, such as an element. Ratings
+    A unit is what is rated, such as an image; a category is what an annotator says of it, such as an element. Ratings
     that are absent are missing data; further fields are ignored.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
@@ -73,7 +75,7 @@ def _load(path: Path) -> "list[Rating]":
         values = {name: str(value) if isinstance(value, int) else value for name, value in values.items()}
         for name, value in values.items():
             if not isinstance(value, str) or not value.strip():
-                raise _bad(f"{path}, line {number}: {name} is missing or no text; a row has {', '.join(_FIELDS)}")
+                raise _bad(f"{path}, line {number}: {name} is missing or not a text; a row has {', '.join(_FIELDS)}")
         found.append(Rating.model_validate(values))
     if not found:
         raise _bad(f"{path} has no ratings: give rows with {', '.join(_FIELDS)}")
@@ -92,9 +94,9 @@ def _json_rows(path: Path, text: str) -> Iterable[tuple[int, Mapping[str, Any]]]
         try:
             row: Any = _json.loads(line)
         except (ValueError, RecursionError):
-            raise _bad(f"{path}, line {number}: is no JSON: give one object on each line") from None
+            raise _bad(f"{path}, line {number}: is not JSON: give one object on each line") from None
         if not isinstance(row, dict):
-            raise _bad(f"{path}, line {number}: is no JSON object: give {', '.join(_FIELDS)}")
+            raise _bad(f"{path}, line {number}: is not a JSON object: give {', '.join(_FIELDS)}")
         yield number, row
 
 

@@ -40,32 +40,32 @@ def compare(
         typer.Argument(
             metavar="FIRST SECOND...",
             help="What two calls of `axia preference --out` saved, or what `axia detect --json` printed of two models "
-            "or more, about the same pictures.",
+            "or more, about the same images.",
         ),
     ],
     truths: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help='Of detections: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
+            help='For detections: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
             show_default="the truth in each detection",
         ),
     ] = None,
     judge: Annotated[
-        Judging | None, typer.Option(help="Of detections: who judges all answers.", show_default="semantic")
+        Judging | None, typer.Option(help="For detections: which judge judges all answers.", show_default="semantic")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object, instead of a table.")] = False,
     address: Address = None,
 ) -> None:
     """Compare two assessments of preference, such as free answers with structured ones, or models' alignment.
 
-    Each value has the percentage of both, how many answers refuse, and the difference over the pictures about which
+    Each value has the percentage of both, how many answers refuse, and the difference over the images about which
     both say yes or no, with its interval, clustered by keyword. Below stand the same figures over all values, the mean
     of the keywords' percentages, and the counts of answers. Where --structured moved the percentages, it changed what
     is measured.
 
-    Detections of several models are judged anew by one judge, and compared on the pictures that all of them have: mean
-    alignment, differences with intervals, and how many pictures would show a difference as large as was found.
+    Detections of several models are judged anew by one judge, and compared on the images that all of them have: mean
+    alignment, differences with intervals, and how many images would show a difference as large as was found.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -173,7 +173,7 @@ def _answers(assessment: "Preference") -> "list[PreferenceAnswer]":
 
 
 def _distinct(answers: "Sequence[PreferenceAnswer]") -> "list[PreferenceAnswer]":
-    """Each picture of a value once: one that stands for several keywords of it would count as several pairs."""
+    """Each image of a value once: one that stands for several keywords of it would count as several pairs."""
     return list({(answer.value, answer.item_id): answer for answer in reversed(answers)}.values())[::-1]
 
 
@@ -181,4 +181,4 @@ def _tell_unfinished(paths: Sequence[Path], assessments: "Sequence[Preference]")
     for path, assessment in zip(paths, assessments, strict=True):
         missing = assessment.plan.pictures - len(assessment.judgements)
         if missing > 0:
-            complain(f"{path} is not complete, {missing} pictures are missing: go on with --resume {path}")
+            complain(f"{path} is not complete, {missing} images are missing: continue with --resume {path}")

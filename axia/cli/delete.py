@@ -1,4 +1,4 @@
-"""`axia delete`: deletes pictures from the index."""
+"""`axia delete`: deletes images from the index."""
 
 import hashlib
 import re
@@ -28,24 +28,24 @@ def delete(
     source: Sources = None,
     captured_from: CapturedFrom = None,
     captured_before: CapturedBefore = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first, where this is a terminal.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Delete pictures from the index and from the picture store. Files of yours stay where they are.
+    """Delete images from the index and from the image store. Files of yours are not touched.
 
-    A file stands for the stored picture with the same bytes. Pictures that are not stored are counted. Instead of ids
-    and files, options choose all pictures of a platform, a source or a time. `axia purge` then removes what is left of
+    A file stands for the stored image with the same bytes. Images that are not stored are counted. Instead of ids
+    and files, options choose all images of a platform, a source or a time. `axia purge` then removes what is left of
     them in the server's files.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
     """
     wanted = chosen(platform, source, captured_from, captured_before)
     if bool(pictures) == (wanted is not None):
-        raise typer.BadParameter("give pictures, or options that choose them, one of the two")
+        raise typer.BadParameter("give images, or options that choose them, not both")
     ids = list(dict.fromkeys(_id_of(picture) for picture in pictures or ()))
     if not yes and sys.stdin.isatty():
-        what = _count(len(ids)) if ids else "all pictures that the options choose"
+        what = _count(len(ids)) if ids else "all images that the options choose"
         typer.confirm(f"Delete {what} from the index?", abort=True, err=True)
     deleted = not_found = 0
     with connect(address) as client:
@@ -68,7 +68,7 @@ def delete(
 
 
 def _id_of(picture: str) -> str:
-    """The id of a stored picture: as given, or the hash of a file's bytes.
+    """The id of a stored image: as given, or the hash of a file's bytes.
 
     Raises:
         typer.BadParameter: If it is neither an id nor a file that can be read.
@@ -79,11 +79,11 @@ def _id_of(picture: str) -> str:
         return hashlib.sha256(Path(picture).read_bytes()).hexdigest()
     except OSError as error:
         raise typer.BadParameter(
-            f"{picture!r} is no id of 64 hexadecimal digits, as `axia search --json` prints them, and no file that can "
-            f"be read: {error.strerror}",
+            f"{picture!r} is neither an id of 64 hexadecimal digits, as `axia search --json` prints it, nor a file "
+            f"that can be read: {error.strerror}",
             param_hint="ID|PATH",
         ) from error
 
 
 def _count(number: int) -> str:
-    return "1 picture" if number == 1 else f"{number:,} pictures"
+    return "1 image" if number == 1 else f"{number:,} images"

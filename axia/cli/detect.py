@@ -1,4 +1,4 @@
-"""`axia detect`: what needs attention in pictures."""
+"""`axia detect`: what needs attention in images."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -43,18 +43,19 @@ def detect(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH", help="Pictures, or folders, searched with all below them.", show_default=False),
+        typer.Argument(metavar="PATH", help="Images, or folders, searched with all below them.", show_default=False),
     ] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="Completions to sample.", show_default="3")] = None,
     temperature: Annotated[
         list[float] | None,
         typer.Option(
-            "--temperature", "-t", help="0 to 2. Once for all completions, or once for each.", show_default="1"
+            "--temperature",
+            "-t",
+            help="Temperature, 0 to 2: once for all completions, or once for each.",
+            show_default="1",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Ask again with the same seed to get the same.", show_default="drawn")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="drawn")] = None,
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
     ] = None,
@@ -66,7 +67,7 @@ def detect(
     system: Annotated[str | None, typer.Option(metavar="ID", help="A system prompt that `axia models` lists.")] = None,
     system_text: Annotated[str | None, typer.Option(metavar="TEXT", help="A system prompt of your own.")] = None,
     full_text: Annotated[
-        bool, typer.Option("--full-text", help="Let completions run on after their first sentence.")
+        bool, typer.Option("--full-text", help="Don't stop completions at the end of their first sentence.")
     ] = False,
     sentence_rule: Annotated[
         SentenceRule | None,
@@ -76,11 +77,11 @@ def detect(
         ),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of one completion at most.", show_default="100")
+        int | None, typer.Option(min=1, help="Maximum tokens of one completion.", show_default="100")
     ] = None,
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling, up to 1.", show_default="1")] = None,
     abstain_threshold: Annotated[
-        float | None, typer.Option(help="Agreement below which nothing is named.", show_default="0.5")
+        float | None, typer.Option(help="Abstain below this agreement.", show_default="0.5")
     ] = None,
     truth: Annotated[
         str | None,
@@ -91,13 +92,13 @@ def detect(
     ] = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="With --truth: another phrasing that counts, once for each."),
+        typer.Option(metavar="TEXT", help="With --truth: another accepted phrasing (repeatable)."),
     ] = None,
     truths: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help='A truth for each picture: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
+            help='A truth for each image: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
         ),
     ] = None,
     judge: Annotated[
@@ -109,7 +110,7 @@ def detect(
     ] = None,
     judge_model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="With --judge model: who judges.", show_default="the model that answered"),
+        typer.Option(metavar="NAME", help="With --judge model: the judge.", show_default="the model that answered"),
     ] = None,
     judge_samples: Annotated[
         int | None,
@@ -121,58 +122,59 @@ def detect(
         ),
     ] = None,
     judge_structured: Annotated[
-        bool, typer.Option("--judge-structured", help='With --judge model: hold it to "yes" and "no".')
+        bool, typer.Option("--judge-structured", help='With --judge model: allow only "yes" and "no" as its answer.')
     ] = False,
     card: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --truth or --truths: a card of `axia judges audit`; prints the judge's κ beside the alignment.",
+            help="With --truth or --truths: a card of `axia judges audit`; prints the judge's κ next to the alignment.",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Time limit for one image, in seconds.")] = 60.0,
     parallel: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Pictures at a time.", show_default="4, with --stream 1")
+        int | None,
+        typer.Option(min=1, max=64, help="Images to process in parallel.", show_default="4, with --stream 1"),
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print each completion when it ends.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save each picture's JSON here, as a line, when it is done.")
+        Path | None, typer.Option(metavar="FILE", help="Save each image's JSON here, as a line, when it is done.")
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Go on with what --out saved, where a picture has no answer; options come from there.",
+            help="Continue what --out saved: ask about images without an answer; the options come from that file.",
         ),
     ] = None,
     address: Address = None,
 ) -> None:
-    """Ask a model what needs attention in each picture, several times, and print what it agrees on.
+    """Ask a model what needs attention in each image, several times, and print what it agrees on.
 
     The defaults are the study's where the gateway's routing table has none for the model.
 
-    In a folder, pictures are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Pictures
+    In a folder, images are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Images
     of other formats, such as GIF and BMP, are skipped and named on standard error.
 
-    With --json standard output has one JSON object for each picture, in their order, and nothing else. A picture that
+    With --json standard output has one JSON object for each image, in their order, and nothing else. An image that
     failed has {"image": {"path": ...}, "error": {"code": ..., "reason": ..., "message": ...}}. With --json --stream it
-    has {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and for each picture
+    has {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and for each image
     {"event": "summary", "path": ..., "detection": {...}} or {"event": "error", "path": ..., "error": {...}}.
 
-    With --out a file gets the same objects as soon as pictures are done, after a first line with the options.
+    With --out a file gets the same objects as soon as images are done, after a first line with the options.
 
-    With --truth each completion is judged, for all pictures by the same text: ✓ names it, ✗ does not, ? could not be
-    judged. The alignment is the share of ✓ among those that could be judged. With --truths each picture has its own, in
+    With --truth each completion is judged, for all images by the same text: ✓ names it, ✗ does not, ? could not be
+    judged. The alignment is the share of ✓ among those that could be judged. With --truths each image has its own, in
     rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out, and
-    further fields are ignored. A picture without a row is told on standard error and not judged, as is a row without a
-    picture.
+    further fields are ignored. An image without a row is told on standard error and not judged, as is a row without a
+    image.
 
-    The mean alignment over all pictures stands at the end, with its 95% interval and how many answers were judged and
-    were not; JSON has it as {"event": "mean", ...}. With --card the judge's agreement with people stands beside it. A
-    card of another judge, or of another revision of it, is refused.
+    The mean alignment over all images is printed at the end, with its 95% interval and how many answers could and
+    couldn't be judged; JSON has it as {"event": "mean", ...}. With --card the judge's agreement with people is printed
+    next to it. A card of another judge, or of another revision of it, is refused.
 
-    Exit code: 0, 1 if any picture failed, 2 for wrong usage, 130 after Ctrl-C.
+    Exit code: 0, 1 if any image failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     done: Mapping[str, Detection] = {}
     if resume is not None:
@@ -181,7 +183,7 @@ def detect(
         options, done = out_file.load(resume)
     else:
         if not paths:
-            raise typer.BadParameter("Missing argument: give pictures, or folders with pictures", param_hint="PATH")
+            raise typer.BadParameter("Missing argument: give images, or folders with images", param_hint="PATH")
         names = DetectOptions.__dataclass_fields__
         options = DetectOptions.of_command({name: value for name, value in ctx.params.items() if name in names})
         _check(options)

@@ -26,6 +26,6 @@ def down() -> None:
         return
     console().print("Stopping; calls in flight may finish.")
     if not supervisor.stop(services):
-        complain("the suite did not end by itself and was killed; calls in flight were cut off")
+        complain("the suite did not stop in time and was killed; calls in flight were cut off")
         raise typer.Exit(1)
     console().print("Stopped.")

@@ -1,4 +1,4 @@
-"""`axia index`: takes the pictures of a folder in."""
+"""`axia index`: takes the images of a folder in."""
 
 import os
 import sys
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _ENVELOPE_BYTES = 2**16
-"""What a request needs beside its picture."""
+"""What a request needs beside its image."""
 _EXIF_IFD, _DATE_TIME_ORIGINAL, _OFFSET_TIME_ORIGINAL = 0x8769, 0x9003, 0x9011
 
 
 class CaptureTime(StrEnum):
-    """Where the time of capture comes from."""
+    """Where the capture time is read from."""
 
     NONE = "none"
     EXIF = "exif"
@@ -54,13 +54,13 @@ class CaptureTime(StrEnum):
 
 @dataclass
 class _Report:
-    """What became of the pictures."""
+    """What became of the images."""
 
     indexed: int = 0
     known: int = 0
     """Were at the server already."""
     skipped: int = 0
-    """Acknowledged in a run that broke off."""
+    """Acknowledged in a run that was interrupted."""
     rejected: list[tuple[str, str, str]] = field(default_factory=list)
     """Path, reason and message."""
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -75,43 +75,48 @@ class _Report:
 
 
 def index(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with pictures, searched with all below it.")],
-    platform: Annotated[str, typer.Option(help="Platform that the pictures were taken from, such as tiktok.")] = "",
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with images, searched with all below it.")],
+    platform: Annotated[str, typer.Option(help="Platform that the images were taken from, such as tiktok.")] = "",
     source: Annotated[
-        str | None, typer.Option(help="Where they come from.", show_default="each file's path below DIR")
+        str | None, typer.Option(help="Where the images come from.", show_default="each file's path below DIR")
     ] = None,
-    capture_time: Annotated[CaptureTime, typer.Option(help="Where the time of capture comes from.")] = CaptureTime.NONE,
+    capture_time: Annotated[CaptureTime, typer.Option(help="Where the capture time is read from.")] = CaptureTime.NONE,
     no_manifest: Annotated[
-        bool, typer.Option("--no-manifest", help="Take every picture, though DIR has a manifest.jsonl.")
+        bool, typer.Option("--no-manifest", help="Index every image, although DIR has a manifest.jsonl.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Send all, also what a broken-off run had sent.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Send all images again, also those that an interrupted run has sent.")
+    ] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Replace what is known of pictures that are there already; sends all.")
+        bool,
+        typer.Option(
+            "--update", help="Replace the metadata of images that are already stored; sends all images again."
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Take pictures in, so that `axia search` and `axia preference` find them.
+    """Index images, so that `axia search` and `axia preference` find them.
 
-    Pictures are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Pictures of other
+    Images are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Images of other
     formats, such as GIF, BMP and HEIC, are skipped and named on standard error.
 
-    Where DIR has a manifest.jsonl, only the pictures of its rows are taken in, with the platform, source and
+    Where DIR has a manifest.jsonl, only the images of its rows are taken in, with the platform, source and
     capture_time of each row; --platform, --source and --capture-time hold where a row says nothing. A row is such as
-    {"file": "tiktok/a.jpg", "platform": "tiktok"}; "index": false leaves a picture out.
+    {"file": "tiktok/a.jpg", "platform": "tiktok"}; "index": false leaves an image out.
 
-    After an interruption the same command goes on where it was. Pictures are stored once, however often they are sent.
+    After an interruption, run the same command to continue. Images are stored once, however often they are sent.
 
-    Exit code: 0, 1 if any picture was refused or the run failed, 2 for wrong usage, 130 after Ctrl-C.
+    Exit code: 0, 1 if any image was refused or the run failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     if not folder.is_dir():
-        raise typer.BadParameter(f"{folder} is no folder: give one with pictures", param_hint="DIR")
+        raise typer.BadParameter(f"{folder} is not a folder: give one with images", param_hint="DIR")
     manifest = None if no_manifest else read_manifest(folder)
     given = pictures_at([str(folder)], tell_skipped=manifest is None)
     paths = given.pictures if manifest is None else _of_manifest(given.pictures, manifest, folder)
     if not paths:
         if not given.missing:
-            complain(f"{folder}: there is no JPEG, PNG or WebP picture by its manifest.jsonl: give one that has some")
+            complain(f"{folder}: there is no JPEG, PNG or WebP image by its manifest.jsonl: give one that has some")
         raise typer.Exit(1)
     report = _Report()
     with connect(address) as client:
@@ -149,7 +154,7 @@ def index(
     if code == 0:
         journal.forget()
     elif code == EXIT_INTERRUPTED:
-        complain(f"interrupted; {len(paths) - _count(report)} pictures are left: the same command goes on with them")
+        complain(f"interrupted; {len(paths) - _count(report)} images are left: run the same command to continue")
     _print(report, json=json)
     refused = [message for _, _, message in report.rejected]
     if any(_is_about_option(message, platform, source) for message in refused):
@@ -158,7 +163,7 @@ def index(
 
 
 def _is_about_option(message: str, platform: str, source: str | None) -> bool:
-    """Whether a picture was refused for --platform or --source, and not for what its row of the manifest says."""
+    """Whether an image was refused for --platform or --source, and not for what its row of the manifest says."""
     return bool(platform and message.startswith("metadata.platform")) or bool(
         source is not None and message.startswith("metadata.source")
     )
@@ -186,7 +191,7 @@ def _count(report: _Report) -> int:
 def _index(
     send: "Callable[[], Generator[Acknowledgement, None, None]]", journal: Journal, total: int, report: _Report
 ) -> int:
-    """Sends the pictures and returns the exit code."""
+    """Sends the images and returns the exit code."""
     from axia.errors import AxiaError
 
     if not total:
@@ -199,7 +204,7 @@ def _index(
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (AxiaError, OSError) as error:
-        complain(f"{describe(error)}; what was acknowledged stays, and the same command goes on behind it")
+        complain(f"{describe(error)}; what was acknowledged is stored: run the same command to continue")
         return exit_code(error)
     return 0
 
@@ -221,18 +226,18 @@ def _note(result: "Acknowledgement", journal: Journal, report: _Report) -> None:
 
 
 def _of_manifest(paths: list[str], manifest: Mapping[str, Known], folder: Path) -> list[str]:
-    """The pictures to take in by the manifest, and says what it leaves out. A row whose file is gone is among them."""
+    """The images to take in by the manifest, and says what it leaves out. A row whose file is gone is among them."""
     wanted = sorted(path for path, known in manifest.items() if known.wanted)
     left_out = len(set(paths) - set(wanted))
-    told = f"{folder / MANIFEST} says which pictures are taken in: {len(wanted):,}"
+    told = f"{folder / MANIFEST} says which images are indexed: {len(wanted):,}"
     complain(
-        told + (f"; {left_out:,} others below {folder} are left out (--no-manifest takes all)" if left_out else "")
+        told + (f"; {left_out:,} others below {folder} are left out (--no-manifest indexes all)" if left_out else "")
     )
     return wanted
 
 
 def _captured(path: str, how: CaptureTime) -> datetime | None:
-    """When a picture was captured. EXIF without an offset is taken as this machine's local time."""
+    """When an image was captured. EXIF without an offset is taken as this machine's local time."""
     if how is CaptureTime.NONE:
         return None
     if how is CaptureTime.MTIME:
@@ -262,7 +267,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.finished_speed or task.speed or 0:.1f} pictures/s")
+            return Text(f"{task.finished_speed or task.speed or 0:.1f} images/s")
 
     columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:

@@ -1,4 +1,4 @@
-"""`axia interest`: whether a persona finds pictures interesting."""
+"""`axia interest`: whether a persona finds images interesting."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -58,7 +58,7 @@ class Strategy(StrEnum):
 
 def interest(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Pictures, or folders, searched with all below them.")
+        list[str], typer.Argument(metavar="PATH", help="Images, or folders, searched with all below them.")
     ],
     persona: Persona = None,
     trait: Traits = None,
@@ -73,34 +73,34 @@ def interest(
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
     ] = None,
     structured: Annotated[
-        bool, typer.Option("--structured", help='Hold answers to "yes" and "no", or to JSON with the six items.')
+        bool, typer.Option("--structured", help='Allow only "yes" and "no" as answers, or JSON with the six items.')
     ] = False,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, max=2, help="Of each answer.", show_default="the model's in the routing table, or else 0"),
+        typer.Option(
+            min=0, max=2, help="Temperature of each answer.", show_default="the model's in the routing table, or else 0"
+        ),
     ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
             "--max-tokens",
             min=1,
-            help="Tokens of one answer at most.",
+            help="Maximum tokens of one answer.",
             show_default="the model's in the routing table, or else 100; with isq 256 or more",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed gives the same questions.", show_default="drawn")
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for 16 pictures.")] = 300.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a picture.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="drawn")] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Time limit for 16 images, in seconds.")] = 300.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
     address: Address = None,
 ) -> None:
-    """Judge as a persona whether pictures are interesting (arXiv 2411.11479).
+    """Judge as a persona whether images are interesting (arXiv 2411.11479).
 
-    With --json each picture has the judgement and what produced it: model, prompt, seed, sampling, request and version.
-    A picture that could not be asked about has {"path": ..., "error": {"code": ..., "reason": ..., "message": ...}}.
+    With --json each image has the judgement and what produced it: model, prompt, seed, sampling, request and version.
+    An image that could not be asked about has {"path": ..., "error": {"code": ..., "reason": ..., "message": ...}}.
 
-    Exit code: 0, 1 if any picture could not be judged, 2 for wrong usage, 130 after Ctrl-C.
+    Exit code: 0, 1 if any image could not be judged, 2 for wrong usage, 130 after Ctrl-C.
     """
     traits = traits_of(persona, trait)
     if not traits:
@@ -158,7 +158,7 @@ def interest(
 
 
 def _read(batch: list[Path], *, json: bool) -> tuple[list[Path], list[bytes]]:
-    """The pictures of a batch that can be sent, with their bytes; the others are told."""
+    """The images of a batch that can be sent, with their bytes; the others are told."""
     from axia._pictures import read
     from axia.errors import AxiaError
 
@@ -180,7 +180,7 @@ def _print_failure(picture: Path, error: Exception, *, json: bool) -> None:
 
 
 def _batches(pictures: list[Path]) -> Iterator[list[Path]]:
-    """The pictures in parts that one call carries."""
+    """The images in parts that one call carries."""
     some: list[Path] = []
     size = 0
     for path in pictures:
@@ -207,7 +207,7 @@ def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("picture", overflow="fold")
+    table.add_column("image", overflow="fold")
     table.add_column("decision", no_wrap=True)
     if isq:
         for name in ("S%", *(item.short for item in _ITEMS)):
@@ -224,4 +224,4 @@ def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -
     decided = [judgement.decision for _, judgement in judged if judgement.decision]
     if decided:
         share = decided.count("stay") / len(decided)
-        console().print(f"stays with {share:.0%} of {len(decided)} pictures with a decision")
+        console().print(f"stays with {share:.0%} of {len(decided)} images with a decision")

@@ -22,15 +22,17 @@ _LabelsFile = Annotated[
 _Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--judge-model", metavar="NAME", help="A model that `axia models` lists, as one more judge. Once for each."
+        "--judge-model", metavar="NAME", help="A model that `axia models` lists, as another judge (repeatable)."
     ),
 ]
 _Samples = Annotated[
     int, typer.Option("--judge-samples", min=1, max=25, help="How often each model is asked about an answer.")
 ]
-_Structured = Annotated[bool, typer.Option("--judge-structured", help='Hold the models to "yes" and "no".')]
-_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap that compares judges.")]
-_Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")]
+_Structured = Annotated[
+    bool, typer.Option("--judge-structured", help='Allow only "yes" and "no" as answers of the models.')
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap that compares judges.")]
+_Timeout = Annotated[float, typer.Option(min=0.001, help="Time limit for one call, in seconds.")]
 
 
 def audit(
@@ -59,7 +61,7 @@ def audit(
     """Compare judges with people's labels, and recommend one.
 
     The judges are words (lexical), meaning (semantic), each --judge-model, and each model whose answers all rows have
-    in judge_answers. κ is Cohen's. With picture in the rows, intervals are clustered by it.
+    in judge_answers. κ is Cohen's. With image in the rows, intervals are clustered by it.
 
     With --unlabelled each judge's mean alignment is corrected by prediction-powered inference (arXiv 2311.01453), which
     needs axia's extra audit. The labelled rows must be a random sample of the same answers, and are not repeated there.
@@ -118,8 +120,8 @@ def table(
     """Judge saved detections by several judges, and print each one's mean alignment.
 
     Nothing is detected again: the answers in the file are judged, by words, by meaning, and by each --judge-model. The
-    mean is over all answers with a verdict; its interval is clustered by picture. Detections of several models or
-    prompts have rows of their own. Run it in the folder in which `axia detect` ran: the paths of pictures are relative.
+    mean is over all answers with a verdict; its interval is clustered by image. Detections of several models or
+    prompts have rows of their own. Run it in the folder in which `axia detect` ran: the paths of images are relative.
 
     Exit code: 0, 1 if a judge could not be asked, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -128,7 +130,7 @@ def table(
 
     if labels is not None and card is not None:
         raise typer.BadParameter(
-            "give --labels, to compare the judges now, or --card, what came of it before, not both"
+            "give --labels, to compare the judges now, or --card, with the result of an earlier comparison, not both"
         )
     saved = load_answers(detections, truths)
     tell_without_truth(saved)
@@ -162,10 +164,10 @@ def _check_correctable(labels: "Rows", unlabelled: "Rows") -> None:
     if find_spec("ppi_py") is None:
         raise typer.BadParameter(INSTALL, param_hint="--unlabelled")
     if (labels.clusters is None) != (unlabelled.clusters is None):
-        raise typer.BadParameter("labelled and unlabelled rows must both name pictures, or neither")
+        raise typer.BadParameter("labelled and unlabelled rows must both name images, or neither")
     for rows, what in ((labels, "labelled"), (unlabelled, "unlabelled")):
         if len(set(rows.clusters or range(len(rows.rows)))) < 2:  # noqa: PLR2004 - one shows no variation
-            raise typer.BadParameter(f"give at least 2 {what} pictures, or answers without pictures")
+            raise typer.BadParameter(f"give at least 2 {what} images, or answers without images")
 
 
 def _correct(

@@ -1,4 +1,4 @@
-"""`axia list`: what is known of the indexed pictures."""
+"""`axia list`: what is known of the indexed images."""
 
 from typing import Annotated
 
@@ -16,9 +16,9 @@ def list_images(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")] = False,
     address: Address = None,
 ) -> None:
-    """List the indexed pictures: id, platform, time and source of each, all or those that the options choose.
+    """List the indexed images: id, platform, time and source of each, all or those that the options choose.
 
-    Exit code: 0, also if there are none, 1 after a failure, 2 for wrong usage.
+    Exit code: 0, even if there are none, 1 after a failure, 2 for wrong usage.
     """
     wanted = chosen(platform, source, captured_from, captured_before)
     count = 0
@@ -38,4 +38,4 @@ def list_images(
             complain(describe(error))
             raise typer.Exit(exit_code(error)) from error
     if not json:
-        console(stderr=True).print("1 picture" if count == 1 else f"{count:,} pictures", soft_wrap=True)
+        console(stderr=True).print("1 image" if count == 1 else f"{count:,} images", soft_wrap=True)

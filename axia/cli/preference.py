@@ -1,4 +1,4 @@
-"""`axia preference`: how much a model likes pictures of each value."""
+"""`axia preference`: how much a model likes images of each value."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -40,63 +40,67 @@ def preference(
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
     ] = None,
     values: Annotated[
-        list[str] | None, typer.Option("--values", "--value", help="A value. Once for each.", show_default="all ten")
+        list[str] | None, typer.Option("--values", "--value", help="Value (repeatable).", show_default="all ten")
     ] = None,
     keywords: Annotated[
-        list[str] | None, typer.Option("--keywords", "--keyword", help="A keyword. Once for each.", show_default="all")
+        list[str] | None, typer.Option("--keywords", "--keyword", help="Keyword (repeatable).", show_default="all")
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", min=1, help="Pictures a keyword.", show_default="5")] = None,
-    platform: Annotated[list[str] | None, typer.Option(help="Only pictures of this platform. Once for each.")] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Images per keyword.", show_default="5")] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="Only images of this platform (repeatable).")] = None,
     score_threshold: Annotated[
         float | None,
         typer.Option(
             "--score-threshold",
             min=-1,
             max=1,
-            help="Only pictures with at least this cosine similarity to their keyword.",
+            help="Only images with at least this cosine similarity to their keyword.",
             show_default="the nearest, however far",
         ),
     ] = None,
     modality: Annotated[
-        Modality, typer.Option(help="Ask about the picture, or about a description of it without the picture.")
+        Modality, typer.Option(help="Ask about the image, or about a description of it without the image.")
     ] = Modality.PICTURE,
     describer: Annotated[
         str | None,
         typer.Option(
-            help="With --modality description: the model that describes the pictures.", show_default="the model itself"
+            help="With --modality description: the model that describes the images.", show_default="the model itself"
         ),
     ] = None,
     descriptions: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help='With --modality description: descriptions by picture id, as JSON: {"ID": "text"}.'
+            metavar="FILE", help='With --modality description: descriptions by image id, as JSON: {"ID": "text"}.'
         ),
     ] = None,
     persona: Persona = None,
     trait: Traits = None,
     structured: Annotated[
         bool,
-        typer.Option("--structured", help='Hold the answer to the first question to "yes" and "no"; see axia compare.'),
+        typer.Option(
+            "--structured", help='Allow only "yes" and "no" as the answer to the first question; see axia compare.'
+        ),
     ] = False,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, max=2, help="Of each answer.", show_default="the model's in the routing table, or else 0"),
+        typer.Option(
+            min=0, max=2, help="Temperature of each answer.", show_default="the model's in the routing table, or else 0"
+        ),
     ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
             "--max-tokens",
             min=1,
-            help="Tokens of one answer at most.",
+            help="Maximum tokens of one answer.",
             show_default="the model's in the routing table, or else 100",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed gives the same questions.", show_default="drawn")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="drawn")] = None,
     confidence_level: Annotated[
         float | None,
-        typer.Option("--confidence-level", min=0.5, max=0.999, help="Of the intervals.", show_default="0.95"),
+        typer.Option(
+            "--confidence-level", min=0.5, max=0.999, help="Confidence level of the intervals.", show_default="0.95"
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
     out: Annotated[
@@ -104,11 +108,13 @@ def preference(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Go on with what --out saved, or show its scores; options come from there."),
+        typer.Option(
+            metavar="FILE", help="Continue what --out saved, or show its scores; the options come from that file."
+        ),
     ] = None,
     address: Address = None,
 ) -> None:
-    """Measure how much a model likes pictures of each value (arXiv 2411.11479).
+    """Measure how much a model likes images of each value (arXiv 2411.11479).
 
     Exit code: 0, 1 if it failed or scores are missing, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -142,7 +148,7 @@ def preference(
 
 
 def _read_descriptions(file: Path) -> dict[str, str]:
-    """Descriptions by picture id."""
+    """Descriptions by image id."""
     from json import loads
 
     try:
@@ -150,9 +156,9 @@ def _read_descriptions(file: Path) -> dict[str, str]:
     except OSError as error:
         raise typer.BadParameter(f"{file} can't be read: {error.strerror}") from error
     except ValueError as error:
-        raise typer.BadParameter(f"{file} holds no JSON: {error}") from error
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from error
     if not isinstance(read, dict) or not all(isinstance(text, str) for text in read.values()):
-        raise typer.BadParameter(f'{file} must hold one JSON object: {{"picture id": "description", …}}')
+        raise typer.BadParameter(f'{file} must hold one JSON object: {{"image id": "description", …}}')
     return read
 
 
@@ -206,7 +212,7 @@ def _assess(
         complain("interrupted" + (_how_to_go_on(out) if planned else ""))
         return EXIT_INTERRUPTED
     except FileExistsError:
-        complain(f"{out} is there already: go on with it by --resume {out}, or give another name")
+        complain(f"{out} already exists: continue with --resume {out}, or give another name")
         return 1
     except BrokenPipeError:
         raise  # who read the output is gone, and nothing is wrong with the assessment
@@ -214,13 +220,13 @@ def _assess(
         complain(describe(error) + (_how_to_go_on(out) if done else ""))
         return exit_code(error)
     if summary is None or "scores" in summary.missing:
-        complain("there are no scores, for the scoring service did not answer" + _how_to_go_on(out))
+        complain("there are no scores because the scoring service did not answer" + _how_to_go_on(out))
         return 1
     return _print_scores(summary, asked, json=json)
 
 
 def _show(assessment: "Preference", summary: "PreferenceSummary", *, json: bool) -> int:
-    """Prints what a saved assessment came to, as one that goes on does at its end, and returns the exit code."""
+    """Prints what a saved assessment came to, as one that continues does at its end, and returns the exit code."""
     if json:
         print_json(_record(assessment.plan))
         print_json(_record(summary))
@@ -228,7 +234,7 @@ def _show(assessment: "Preference", summary: "PreferenceSummary", *, json: bool)
 
 
 def _pictures(assessment: "Preference") -> set[tuple[str, str]]:
-    """Values with the ids of their pictures that were judged."""
+    """Values with the ids of their images that were judged."""
     return {(judgement.value, judgement.image_id) for judgement in assessment.judgements}
 
 
@@ -237,11 +243,11 @@ def _print_scores(summary: "PreferenceSummary", asked: set[tuple[str, str]], *, 
 
     Args:
         summary: The end of the assessment.
-        asked: Values with the ids of their pictures.
+        asked: Values with the ids of their images.
         json: Whether the summary was printed as JSON.
     """
     if summary.scores is None:
-        complain("there are no scores: no picture could be judged")
+        complain("there are no scores: no image could be judged")
         return 1
     if not json:
         print_scores(summary.scores, summary.failed)
@@ -263,12 +269,16 @@ def _record(event: "PreferenceEvent") -> dict[str, object]:
 
 
 def _how_to_go_on(out: Path | None) -> str:
-    return f": go on with --resume {out}" if out is not None else ": with --out FILE it could have gone on from there"
+    return (
+        (f": continue with --resume {out}")
+        if out is not None
+        else ": with --out FILE it could have continued from there"
+    )
 
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[int, int | None], None]]":
-    """Shows how many pictures are done, where somebody can see it."""
+    """Shows how many images are done, where somebody can see it."""
     errors = console(stderr=True)
     if not errors.is_terminal:
         yield lambda done, total: None

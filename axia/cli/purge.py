@@ -1,4 +1,4 @@
-"""`axia purge`: removes what is left of deleted pictures."""
+"""`axia purge`: removes what is left of deleted images."""
 
 from typing import Annotated
 
@@ -11,9 +11,9 @@ def purge(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Leave nothing on the server's disk of pictures that were deleted: no vector, no text, no bytes.
+    """Remove everything that is left of deleted images from the server's disk: vectors, texts and bytes.
 
-    The index is built again without them, which may take minutes; searches go on meanwhile.
+    The index is built again without them, which may take minutes; searches continue meanwhile.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
@@ -28,6 +28,6 @@ def purge(
     if json:
         print_json(purged)
         return
-    console().print(f"Purged; {purged.orphans:,} files without a picture were removed", soft_wrap=True)
+    console().print(f"Purged; {purged.orphans:,} files without an image were removed", soft_wrap=True)
     if purged.without_bytes:
-        complain(f"{purged.without_bytes:,} pictures have lost their files; the server's log names them")
+        complain(f"{purged.without_bytes:,} images have lost their files; the server's log names them")

@@ -1,4 +1,4 @@
-"""`axia reindex`: indexes every stored picture with another encoder."""
+"""`axia reindex`: indexes every stored image with another encoder."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -20,16 +20,16 @@ def reindex(
         typer.Argument(
             metavar="ENCODER",
             help='Such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a folder of the server.',
-            show_default="none is started: say how far the latest is",
+            show_default="show the progress of the latest re-index",
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the re-index has ended.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Index every stored picture with another encoder, or say how far that is.
+    """Index every stored image with another encoder, or show the progress.
 
-    Searches go on with the current encoder and switch when all is done. Ctrl-C leaves it running at the server.
+    Searches continue with the current encoder and switch when all is done. Ctrl-C leaves it running at the server.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -41,7 +41,7 @@ def reindex(
             if encoder is not None and wait:
                 state = _followed(client, state)
         except KeyboardInterrupt:
-            complain("interrupted; the re-index goes on at the server: `axia reindex` says how far it is")
+            complain("interrupted; the re-index continues on the server: `axia reindex` shows its progress")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except AxiaError as error:
             complain(describe(error))
@@ -76,11 +76,11 @@ def _followed(client: "Client", state: "Reindex") -> "Reindex":
 
 def _in_words(state: "Reindex") -> str:
     encoder = printable(f"{state.encoder.name} {state.encoder.revision}") if state.encoder else "the new encoder"
-    done = f"{state.done:,} of {state.total:,} pictures"
+    done = f"{state.done:,} of {state.total:,} images"
     match state.state:
         case "succeeded":
             return f"done: searches use {encoder}, {done}"
         case "failed":
-            return f"failed after {done}, searches go on with the encoder before: {printable(state.error)}"
+            return f"failed after {done}, searches continue with the encoder before: {printable(state.error)}"
         case _:
             return f"running: {done} encoded with {encoder}"

@@ -39,18 +39,18 @@ def replay(
         list[str] | None,
         typer.Option(
             metavar="PATH",
-            help="The picture, or a folder that it is in. Once for each.",
+            help="The image, or the folder that it is in (repeatable).",
             show_default="the path in the record",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one picture.")] = 60.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a picture.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Time limit for one image, in seconds.")] = 60.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
     address: Address = None,
 ) -> None:
-    """Ask again with the same picture, model, prompts, seed and temperatures, and compare completion by completion.
+    """Ask again with the same image, model, prompts, seed and temperatures, and compare completion by completion.
 
     A record that was made with a ground truth is judged by the same, and its alignment is compared too. A record that
-    was made over HTTP names no file: give its picture with --picture, where it is found by its hash.
+    was made over HTTP names no file: give its image with --picture, where it is found by its hash.
 
     Exit code: 0 if all are the same, 1 if any differs or could not be asked again, 2 for wrong usage.
     """
@@ -86,14 +86,14 @@ def replay(
 
 
 class _Pictures:
-    """Pictures that were given, by their hashes."""
+    """Images that were given, by their hashes."""
 
     def __init__(self, given: list[str]) -> None:
         self._given = given
         self._paths = {hashlib.sha256(_read(path)).hexdigest(): path for path in pictures_at(given).pictures}
 
     def find(self, sha256: str) -> bytes:
-        """The picture with a hash. Raises ValueError where it isn't among them."""
+        """The image with a hash. Raises ValueError where it isn't among them."""
         if sha256 not in self._paths:
             raise _other_picture(", ".join(map(printable, self._given)), sha256)
         return _read(self._paths[sha256])
@@ -103,22 +103,22 @@ def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError:
-        raise ValueError(f"there is no picture at {path}: give it with --picture") from None
+        raise ValueError(f"there is no image at {path}: give it with --picture") from None
 
 
 def _other_picture(where: str, sha256: str) -> ValueError:
-    return ValueError(f"{where} is not the picture of the record, whose SHA-256 is {sha256}: give it with --picture")
+    return ValueError(f"{where} is not the image of the record, whose SHA-256 is {sha256}: give it with --picture")
 
 
 def _picture_of(before: "Detection", pictures: _Pictures | None) -> bytes:
-    """The picture of a record. Raises ValueError where it isn't found."""
+    """The image of a record. Raises ValueError where it isn't found."""
     wanted = before.provenance.image_sha256 or before.image.sha256
     if pictures is not None:
         return pictures.find(wanted)
     path = before.image.path
     if path is None:
         raise ValueError(
-            "the record names no file, because the picture was given as bytes or over HTTP: give it with --picture"
+            "the record names no file, because the image was given as bytes or over HTTP: give it with --picture"
         )
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != wanted:
@@ -198,7 +198,7 @@ def _print(
     differences: list[dict[str, object]],
     alignment: dict[str, object] | None,
 ) -> bool:
-    """Prints what a picture's completions are now, and returns whether there are marks to explain."""
+    """Prints what an image's completions are now, and returns whether there are marks to explain."""
     from rich.text import Text
 
     was, is_now = _scores(before), _scores(after)

@@ -1,4 +1,4 @@
-"""`axia search`: finds pictures by words, by value or by another picture."""
+"""`axia search`: finds images by words, by value or by another image."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,16 +28,16 @@ def search(
         str | None, typer.Argument(metavar="TEXT", help="Words to search for.", show_default=False)
     ] = None,
     value: Annotated[str | None, typer.Option(help="A value, such as universalism, instead of words.")] = None,
-    image: Annotated[Path | None, typer.Option(metavar="PATH", help="A picture instead of words.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="PATH", help="An image instead of words.")] = None,
     k: Annotated[
-        int | None, typer.Option("-k", min=1, help="Pictures, with --value for each keyword.", show_default="5")
+        int | None, typer.Option("-k", min=1, help="Number of images; with --value, per keyword.", show_default="5")
     ] = None,
-    platform: Annotated[list[str] | None, typer.Option(help="Only pictures of this platform. Once for each.")] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="Only images of this platform (repeatable).")] = None,
     save: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Save the pictures here, named by rank and source, with contact-sheet.png. Other files stay.",
+            help="Save the images here, named by rank and source, with contact-sheet.png. Other files stay.",
         ),
     ] = None,
     clear: Annotated[
@@ -46,9 +46,9 @@ def search(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     address: Address = None,
 ) -> None:
-    """Find pictures that `axia index` took in.
+    """Find indexed images.
 
-    Exit code: 0, also if nothing was found, 1 after a failure, 2 for wrong usage.
+    Exit code: 0, even if nothing was found, 1 after a failure, 2 for wrong usage.
     """
     if sum(given is not None for given in (query, value, image)) != 1:
         raise typer.BadParameter("give TEXT, --value or --image, one of them")
@@ -83,7 +83,7 @@ def search(
         _print_table(found, by_keyword=value is not None)
     else:
         where = f" of platform {printable(' or '.join(platform))}" if platform else ""
-        console().print(f"Nothing was found{where}. `axia index` takes pictures in.", soft_wrap=True)
+        console().print(f"Nothing was found{where}. `axia index` indexes images.", soft_wrap=True)
     if saved is not None and saved.saved:
         _tell_saved(saved, console(stderr=json))
 
@@ -96,7 +96,7 @@ def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
     if by_keyword:
         table.add_column("keyword", overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("picture", no_wrap=True, min_width=12)
+    table.add_column("image", no_wrap=True, min_width=12)
     table.add_column("platform", overflow="fold")
     table.add_column("source", overflow="fold")
     for keyword, hit in found:
@@ -106,20 +106,20 @@ def _print_table(found: list[_Found], *, by_keyword: bool) -> None:
 
 
 def _tell_saved(saved: SavedPictures, out: "Console") -> None:
-    """Says where the pictures are and what else is there."""
+    """Says where the images are and what else is there."""
     *pictures, sheet = saved.saved
-    files = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    files = "1 image" if len(pictures) == 1 else f"{len(pictures)} images"
     out.print(f"Saved {files} and {sheet}", soft_wrap=True)
     if saved.earlier:
         files = "1 file" if len(saved.earlier) == 1 else f"{len(saved.earlier)} files"
         complain(f"{sheet.parent} has {files} of an earlier search: --clear removes them first")
     if saved.others:
         files = "1 file" if len(saved.others) == 1 else f"{len(saved.others)} files"
-        complain(f"{sheet.parent} has {files} that no search saved; they stay")
+        complain(f"{sheet.parent} has {files} that no search saved; they are kept")
 
 
 def _save(client: "Client", found: list[_Found], folder: Path, *, clear: bool) -> SavedPictures:
-    """Saves the pictures and a sheet of them."""
+    """Saves the images and a sheet of them."""
     from axia.contact_sheet import Entry, contact_sheet
 
     saved = SavedPictures(folder)
@@ -128,7 +128,7 @@ def _save(client: "Client", found: list[_Found], folder: Path, *, clear: bool) -
     entries = []
     for rank, (one, data) in enumerate(_with_data(client, found), start=1):
         if data is None:
-            complain(f"{one.hit.id[:12]} was deleted meanwhile and is not saved")
+            complain(f"{one.hit.id[:12]} was deleted in the meantime and is not saved")
             continue
         saved.add(rank, one.hit.metadata.source, one.hit.id, one.hit.info.format, data)
         about = "  ".join(filter(None, (f"{one.hit.score:.3f}", one.keyword, one.hit.metadata.platform)))

@@ -14,7 +14,7 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Say how many pictures are indexed, how they are searched, from which platforms they are, and by which encoder."""
+    """Show how many images are indexed, from which platforms, how they are searched, and with which encoder."""
     with connect(address) as client:
         from axia.errors import AxiaError
 
@@ -37,6 +37,6 @@ def _print(found: "IndexStats") -> None:
     if found.encoder is not None:
         encoder = printable(f"{found.encoder.name} {found.encoder.revision}")
         out.print(
-            f"Encoder {encoder}, {found.encoder.dimension} numbers a picture, in {printable(found.store)}",
+            f"Encoder {encoder}, {found.encoder.dimension} numbers an image, in {printable(found.store)}",
             soft_wrap=True,
         )

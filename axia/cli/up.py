@@ -24,9 +24,9 @@ _EXIT_INTERRUPTED = 130
 
 def up(
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when all is ready; `axia down` stops.")
+        bool, typer.Option("--detach", "-d", help="Return when the suite is ready; `axia down` stops it.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds until every service must be ready.")] = 180.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for all services to be ready.")] = 180.0,
     certs: Annotated[
         Path | None,
         typer.Option(envvar="AXIA_CERTS", metavar="FOLDER", help="Speak TLS, with what `axia certs init FOLDER` made."),
@@ -83,7 +83,7 @@ def _keep(
         time.sleep(_WATCH_S)
         code = supervisor.exit_code()
         if code is not None and supervisor.is_being_stopped:
-            console().print("The suite was stopped from elsewhere.")
+            console().print("The suite was stopped by another process.")
             return 0
         if code is not None:
             complain(f"circus ended with exit code {code}: see {supervisor.log_of('circusd')}")
@@ -93,7 +93,7 @@ def _keep(
             if supervisor.is_being_stopped:
                 break
             if state.status == "stopped":
-                complain(f"{name} ended too often and stays stopped: see {supervisor.log_of(name)}")
+                complain(f"{name} ended too often and isn't started again: see {supervisor.log_of(name)}")
                 _stop(supervisor, services, signals)
                 return 1
             if state.process not in {None, processes.get(name)}:
@@ -108,7 +108,7 @@ def _stop(supervisor: "Supervisor", services: "Sequence[Service]", signals: "_Si
     if supervisor.stop(services, hurry=signals.asked_from_now_on()):
         console().print("Stopped.")
         return 0
-    console().print("Stopped by force; calls in flight were cut off.")
+    console().print("Killed; calls in flight were cut off.")
     return 1
 
 
@@ -179,7 +179,7 @@ class _Waiting:
         if self._console.is_terminal:
             self._status.start()
         else:
-            self._console.print("Starting. Loading a model takes up to a minute or so.", soft_wrap=True)
+            self._console.print("Starting. Loading a model takes about a minute.", soft_wrap=True)
         return self
 
     def __exit__(self, *_: object) -> None:

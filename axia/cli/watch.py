@@ -33,16 +33,16 @@ def watch(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A video file, a folder with pictures, or a camera's number, rtsp:// or http:// address.",
+            help="A video file, a folder with images, or a camera's number, rtsp:// or http:// address.",
         ),
     ],
-    fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames a second.")] = 2.0,
+    fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames per second.")] = 2.0,
     n: Annotated[int, typer.Option("-n", min=1, help="Completions to sample for a frame.")] = 1,
     live: Annotated[
         bool, typer.Option("--live", help="Don't wait for answers: a newer frame takes the place of an older one.")
     ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="Of a folder: only the pictures that are there now; don't wait for others.")
+        bool, typer.Option("--once", help="For a folder: only the images that are there now; don't wait for new ones.")
     ] = False,
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
@@ -52,14 +52,17 @@ def watch(
         typer.Option(metavar="ID", help="A prompt that `axia models` lists.", show_default="detect/baseline"),
     ] = None,
     prompt_text: Annotated[str | None, typer.Option(metavar="TEXT", help="A prompt of your own.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="For every frame.", show_default="drawn")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed for reproducibility, the same for every frame.", show_default="drawn"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a frame.")] = False,
     address: Address = None,
 ) -> None:
     """Ask a model what needs attention, frame by frame, until the source ends or Ctrl-C.
 
-    Pictures of a folder and frames of a video file wait until the one before is answered; a camera's don't. A folder is
-    watched for pictures that come or change, until Ctrl-C or with --once to its end; hidden files are left out. An
+    Images of a folder and frames of a video file wait until the one before is answered; a camera's don't. A folder is
+    watched for images that come or change, until Ctrl-C or with --once to its end; hidden files are left out. An
     address is opened by this program, with OpenCV, and never sent to a server. At the end standard error has the number
     of frames that were answered, superseded and failed.
 

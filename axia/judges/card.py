@@ -49,7 +49,7 @@ class CorrectedMean(Result):
     corrected: Mean
     """The judge's, corrected."""
     labelled_units: int
-    """Labelled pictures, or answers where no picture is named."""
+    """Labelled images, or answers where no image is named."""
     unlabelled_units: int
     """Unlabelled ones."""
     unlabelled_sha256: str
@@ -112,7 +112,7 @@ class LabelsFile(Result):
     aligned: int
     """Of these, those that people call aligned."""
     pictures: int
-    """Pictures that they are about; 0 where none is named."""
+    """Images that they are about; 0 where none is named."""
 
 
 class JudgeCard(Result):
@@ -133,9 +133,9 @@ class JudgeCard(Result):
     warnings: tuple[str, ...]
     """What speaks against it, and what else to know."""
     seed: int
-    """Of the bootstrap that compares judges."""
+    """Seed of the bootstrap that compares judges."""
     resamples: int = RESAMPLES
-    """Of the bootstrap that compares judges."""
+    """Seed of the bootstrap that compares judges."""
 
 
 def make_card(
@@ -190,13 +190,13 @@ def load_card(path: Path) -> JudgeCard:
     try:
         return JudgeCard.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
-        raise ValueError(f"{path} is no judge card: give what `axia judges audit --card` wrote") from None
+        raise ValueError(f"{path} is not a judge card: give what `axia judges audit --card` wrote") from None
 
 
 def as_markdown(card: JudgeCard) -> str:
     """A card as a Markdown document."""
     labels = card.labels
-    about = f" about {labels.pictures:,} pictures" if labels.pictures else ""
+    about = f" about {labels.pictures:,} images" if labels.pictures else ""
     heads = (
         "judge",
         "revision",

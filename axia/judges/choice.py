@@ -17,7 +17,7 @@ ENOUGH_KAPPA = 0.6
 MOST_MISSING = 0.1
 """Share of answers that a judge may leave without a verdict."""
 FEW = 50
-"""Fewer labelled pictures, or answers where no picture is named, make rough intervals."""
+"""Fewer labelled images, or answers where no image is named, make rough intervals."""
 
 
 class Candidate(NamedTuple):
@@ -88,7 +88,7 @@ def choose(candidates: Sequence[Candidate], labels: Rows, *, seed: int = 0) -> C
 def _on_labels(labels: Rows) -> list[str]:
     clusters = labels.clusters
     units = len(labels.rows if clusters is None else set(clusters))
-    what = "labels" if clusters is None else "labelled pictures"
+    what = "labels" if clusters is None else "labelled images"
     found = []
     if units < FEW:
         found.append(f"only {units} {what}: intervals from fewer than {FEW} are rough")

@@ -1,6 +1,6 @@
 """Agreement of a judge with labels, in pure Python, because a client has no numpy.
 
-Labels of one picture are not independent: where rows name their picture, intervals are clustered by it.
+Labels of one image are not independent: where rows name their image, intervals are clustered by it.
 """
 
 import math
@@ -73,7 +73,7 @@ def measure(scores: Sequence[int | None], labels: Sequence[int], clusters: Seque
     Args:
         scores: 1, 0 or None for each answer.
         labels: 1 or 0 for each.
-        clusters: The picture of each, or None if none is named.
+        clusters: The image of each, or None if none is named.
     """
     tables = [Counts(*table) for table in _tables([scores], labels, clusters)]
     counts = Counts(*map(sum, zip(*tables, strict=True))) if tables else Counts(0, 0, 0, 0)
@@ -181,7 +181,7 @@ def by_cluster(scores: Sequence[int | None], clusters: Sequence[str] | None) -> 
 
     Args:
         scores: 1, 0 or None for each answer.
-        clusters: The picture of each, or None: each answer is a cluster of its own.
+        clusters: The image of each, or None: each answer is a cluster of its own.
     """
     names: Sequence[int | str] = range(len(scores)) if clusters is None else clusters
     sums: dict[int | str, list[int]] = {}

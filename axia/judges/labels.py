@@ -26,7 +26,7 @@ class Row(NamedTuple):
     aligned: int | None
     """What a person says: 1 if the answer names the element, 0 if not; None without a label."""
     picture: str
-    """The picture that the answer is about; empty where the file names none."""
+    """The image that the answer is about; empty where the file names none."""
     model: str
     """The model that gave the answer; empty if unknown."""
     judge_answers: Mapping[str, str]
@@ -48,7 +48,7 @@ class Rows(NamedTuple):
 
     @property
     def clusters(self) -> list[str] | None:
-        """The picture of each row; None where the file names none."""
+        """The image of each row; None where the file names none."""
         return [row.picture for row in self.rows] if self.rows[0].picture else None
 
     @property
@@ -80,7 +80,7 @@ def load(path: Path, *, labelled: bool) -> Rows:
         try:
             row = _parse(line, labelled=labelled)
             if rows and bool(row.picture) != bool(rows[0].picture):
-                raise ValueError("some rows name a picture and others don't: give all one, or none")  # noqa: TRY301
+                raise ValueError("some rows name an image and others don't: give all one, or none")  # noqa: TRY301
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         rows.append(row)
@@ -95,17 +95,17 @@ def _parse(line: str, *, labelled: bool) -> Row:
     except _Twice as error:
         raise ValueError(f"{error} is there twice") from None
     except (ValueError, RecursionError):
-        raise ValueError("is no JSON: give one object on each line") from None
+        raise ValueError("is not JSON: give one object on each line") from None
     if not isinstance(fields, dict):
-        raise ValueError("is no JSON object: give answer, element and, if there are any, accept")  # noqa: TRY004
+        raise ValueError("is not a JSON object: give answer, element and, if there are any, accept")  # noqa: TRY004
     for name in fields:
         if name not in _FIELDS:
-            raise ValueError(f"{name!r} is no field: a row has {', '.join(_FIELDS)}")
+            raise ValueError(f"{name!r} is not a field: a row has {', '.join(_FIELDS)}")
     accept = fields.get("accept", [])
     if not isinstance(accept, list) or not all(_is_text(text) and text.strip() for text in accept):
         raise ValueError("accept must be a list of texts")
     if len(accept) > _MAX_ACCEPT:
-        raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are taken")
+        raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are allowed")
     element = _text(fields, "element")
     if not element.strip():
         raise ValueError('element must not be empty: give "none" where nothing needs attention')

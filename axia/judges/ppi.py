@@ -34,7 +34,7 @@ class Mean(Result):
 
 
 class Means(NamedTuple):
-    """One mean, estimated in three ways. Where pictures are named, each picture counts once."""
+    """One mean, estimated in three ways. Where images are named, each image counts once."""
 
     labels: Mean
     """From the labels alone."""
@@ -44,7 +44,7 @@ class Means(NamedTuple):
     corrected: Mean
     """The judge's, corrected by the labels."""
     labelled_units: int
-    """Labelled pictures, or answers where no picture is named."""
+    """Labelled images, or answers where no image is named."""
     unlabelled_units: int
     """Unlabelled ones."""
 
@@ -59,24 +59,24 @@ def corrected_mean(
     """Estimates the mean label over the population that both sets of answers come from.
 
     Args:
-        labels: 1 or 0 for each labelled answer, of at least 2 pictures.
+        labels: 1 or 0 for each labelled answer, of at least 2 images.
         verdicts: The judge's, for each of them.
-        pictures: The picture of each, or None if none is named.
-        unlabelled: The judge's verdicts on the others, of at least 2 pictures.
-        unlabelled_pictures: The picture of each of these, or None if `pictures` is.
+        pictures: The image of each, or None if none is named.
+        unlabelled: The judge's verdicts on the others, of at least 2 images.
+        unlabelled_pictures: The image of each of these, or None if `pictures` is.
 
     Raises:
         ModuleNotFoundError: If ppi-python is not installed; `INSTALL` says what to do.
-        ValueError: If one set names pictures and the other doesn't, or there are too few.
+        ValueError: If one set names images and the other doesn't, or there are too few.
     """
     if (pictures is None) != (unlabelled_pictures is None):
-        raise ValueError("labelled and unlabelled rows must both name pictures, or neither")
+        raise ValueError("labelled and unlabelled rows must both name images, or neither")
     library = _library()
     y = _unit_means(labels, pictures)
     guesses = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in verdicts], pictures)
     others = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in unlabelled], unlabelled_pictures)
     if min(len(y), len(others)) < 2:  # noqa: PLR2004 - one shows no variation
-        raise ValueError("there must be at least 2 labelled and 2 unlabelled pictures, or answers without pictures")
+        raise ValueError("there must be at least 2 labelled and 2 unlabelled images, or answers without images")
     scored = [place for place, verdict in enumerate(unlabelled) if verdict is not None]
     raw = _unit_means(
         [unlabelled[place] or 0 for place in scored],
@@ -103,7 +103,7 @@ def _library() -> Any:
 
 
 def _unit_means(values: Sequence[float], pictures: Sequence[str] | None) -> "NDArray[float64]":
-    """The mean of each picture, or the values themselves."""
+    """The mean of each image, or the values themselves."""
     import numpy as np
 
     numbers = np.asarray(values, dtype=np.float64)

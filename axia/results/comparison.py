@@ -14,11 +14,11 @@ class ModelAlignment(Result):
     mean: float
     """Mean of its scores over all completions, 0 to 1."""
     interval: Interval | None
-    """Interval of the mean, clustered by picture."""
+    """Interval of the mean, clustered by image."""
     majority_share: float
-    """Share of pictures whose completions are aligned by strict majority, 0 to 1."""
+    """Share of images whose completions are aligned by strict majority, 0 to 1."""
     ties: int
-    """Pictures with as many aligned completions as others."""
+    """Images with as many aligned completions as others."""
     completions: int
     """Completions."""
 
@@ -45,18 +45,18 @@ class CochranTest(Result):
 
 
 class ModelPair(Result):
-    """Two models compared on one binary value a picture."""
+    """Two models compared on one binary value an image."""
 
     first: str
     """Name of the first."""
     second: str
     """Name of the second."""
     first_only: int
-    """Pictures on which the first alone is aligned."""
+    """Images on which the first alone is aligned."""
     second_only: int
-    """Pictures on which the second alone is aligned."""
+    """Images on which the second alone is aligned."""
     difference: float
-    """Difference of the shares of aligned pictures, -1 to 1."""
+    """Difference of the shares of aligned images, -1 to 1."""
     interval: Interval | None
     """Newcombe's interval of the paired difference."""
     p_value: float
@@ -64,25 +64,25 @@ class ModelPair(Result):
     adjusted_p_value: float
     """The same after Holm's correction over all pairs."""
     power: float | None
-    """Power at these pictures to find `target_difference`, with Holm's correction; None without one, or if no picture
+    """Power at these images to find `target_difference`, with Holm's correction; None without one, or if no image
     is discordant."""
     needed_pictures: int | None
-    """Pictures from which on McNemar's exact test has the target power, with Holm's correction."""
+    """Images from which on McNemar's exact test has the target power, with Holm's correction."""
 
 
 class ModelComparison(Result):
-    """How models compare on the same pictures."""
+    """How models compare on the same images."""
 
     models: tuple[ModelAlignment, ...]
     """One for each model, in their order."""
     majority: CochranTest | None
-    """On one binary value a picture; None for a single model."""
+    """On one binary value an image; None for a single model."""
     completion_replica: CochranTest | None
     """On a row per completion, a replica of arXiv 2501.03957 only."""
     pairs: tuple[ModelPair, ...]
     """Every pair of models."""
     pictures: int
-    """Pictures."""
+    """Images."""
 
 
 class AnnotatorPair(Result):

@@ -15,21 +15,21 @@ reached while the model was still reasoning, or the server gave a reason that th
 
 
 class ImageInfo(Result):
-    """The picture, as the server read it."""
+    """The image, as the server read it."""
 
     path: FilePath | None = None
-    """The path as the caller gave it; None if the picture was given as bytes or as a PIL image. In JSON, one whose name
+    """The path as the caller gave it; None if the image was given as bytes or as a PIL image. In JSON, one whose name
     is no UTF-8 is percent-encoded after ``file:``."""
     sha256: str
     """SHA-256 of the encoded bytes, 64 lower-case hexadecimal digits."""
     format: str
     """``JPEG``, ``PNG`` or ``WEBP``."""
     width: int
-    """Pixels of the upright picture, after EXIF orientation."""
+    """Pixels of the upright image, after EXIF orientation."""
     height: int
-    """Pixels of the upright picture, after EXIF orientation."""
+    """Pixels of the upright image, after EXIF orientation."""
     used_width: int = 0
-    """Pixels of what the model's processor got: upright, and reduced where the picture has more than the server uses; 0
+    """Pixels of what the model's processor got: upright, and reduced where the image has more than the server uses; 0
     if that isn't known."""
     used_height: int = 0
     """The same for the height."""
@@ -100,9 +100,9 @@ class ModelInfo(Result):
     max_tokens: int
     """Tokens that one completion may have."""
     accepts_images: bool
-    """Whether it takes a picture."""
+    """Whether it takes an image."""
     max_images: int = 0
-    """Pictures that one conversation may have; 0 for none, or by servers of an earlier release, which take one."""
+    """Images that one conversation may have; 0 for none, or by servers of an earlier release, which take one."""
     structured_answers: bool = False
     """Whether it can be held to a form of answer, such as "yes" and "no"; never by servers of an earlier release."""
     prompt_template: str = ""
@@ -145,13 +145,13 @@ class Provenance(Result):
     top_p: float
     """Nucleus sampling, above 0 and at most 1."""
     max_tokens: int
-    """Tokens of one completion at most."""
+    """Maximum tokens of one completion."""
     full_text: bool
     """Whether completions ran to their end."""
     abstain_threshold: float
     """Agreement below which the detection abstains, 0 to 1."""
     image_sha256: str
-    """SHA-256 of the encoded picture, 64 lower-case hexadecimal digits."""
+    """SHA-256 of the encoded image, 64 lower-case hexadecimal digits."""
     axia_version: str
     """Version of axia that the gateway runs."""
     request_id: str
@@ -173,10 +173,10 @@ class Provenance(Result):
 
 
 class Detection(Result):
-    """What a model's completions about one picture say together."""
+    """What a model's completions about one image say together."""
 
     image: ImageInfo
-    """The picture."""
+    """The image."""
     model: str
     """Name of the model that answered."""
     completions: tuple[Completion, ...]
@@ -201,7 +201,7 @@ class Detection(Result):
     """What produced the answer."""
     timings_ms: dict[str, float]
     """Wall-clock time per stage, in milliseconds: ``total`` at the gateway; at the model's server ``decode`` of the
-    picture, ``queue`` (the longest wait of all completions), ``first_token`` (from admission on) and ``generation``
+    image, ``queue`` (the longest wait of all completions), ``first_token`` (from admission on) and ``generation``
     (from the first token on). A stage that did not happen is 0."""
     abstain_reason: AbstainReason | None = None
     """Why there is no consensus; None where there is one, or by a gateway of an earlier release."""
@@ -236,7 +236,7 @@ class FrameSuperseded(Result):
 
 
 class ItemFailure(Result):
-    """Why one of many items could not be answered; the others go on."""
+    """Why one of many items could not be answered; the others continue."""
 
     code: str
     """Canonical status code, such as ``INVALID_ARGUMENT`` (google.rpc.Code)."""
@@ -247,7 +247,7 @@ class ItemFailure(Result):
 
 
 class FrameFailed(Result):
-    """A frame of a watch could not be answered; the watch goes on."""
+    """A frame of a watch could not be answered; the watch continues."""
 
     frame_id: int
     """Number of the frame."""

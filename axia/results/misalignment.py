@@ -23,9 +23,9 @@ class MisalignmentShare(Result):
     share: float | None
     """Share of all misses, 0 to 1; None without a miss."""
     interval: Interval | None
-    """Wilson interval of the share, clustered by picture where the items have picture ids."""
+    """Wilson interval of the share, clustered by image where the items have image ids."""
     pictures: int
-    """Pictures with a miss, the clusters of the interval; 0 without picture ids."""
+    """Images with a miss, the clusters of the interval; 0 without image ids."""
 
 
 class Misalignments(Result):

@@ -16,29 +16,29 @@ class AnswerSampling(Result):
     top_p: float
     """Nucleus sampling, above 0 and at most 1."""
     max_tokens: int
-    """Tokens of one answer at most."""
+    """Maximum tokens of one answer."""
 
 
 class PlannedPicture(Result):
-    """A picture that an assessment asks about."""
+    """An image that an assessment asks about."""
 
     value: str
     """The value."""
     keyword: str
-    """The keyword that found the picture."""
+    """The keyword that found the image."""
     image_id: str
-    """The picture's id, for `get_images`."""
+    """The image's id, for `get_images`."""
     score: float
-    """Cosine similarity of keyword and picture."""
+    """Cosine similarity of keyword and image."""
     source: str = ""
-    """Where the picture comes from in its owner's words."""
+    """Where the image comes from in its owner's words."""
 
 
 class PreferencePlan(Result):
     """What an assessment will ask."""
 
     pictures: int
-    """Pictures in all; one that stands for several keywords counts for each."""
+    """Images in all; one that stands for several keywords counts for each."""
     sha256: str
     """Hash over all that will be asked; 64 lower-case hexadecimal digits."""
     prompts: tuple[Prompt, ...]
@@ -48,9 +48,9 @@ class PreferencePlan(Result):
     seed: int
     """The seed, given or drawn."""
     search: SearchProvenance | None
-    """What found the pictures."""
+    """What found the images."""
     short_keywords: tuple[str, ...]
-    """Keywords for which fewer than k pictures were found."""
+    """Keywords for which fewer than k images were found."""
     request_id: str
     """Id of the request, as in the logs."""
     axia_version: str
@@ -60,41 +60,41 @@ class PreferencePlan(Result):
     structured: bool = False
     """Whether the answer to the first question is held to "yes" and "no"."""
     describer: ModelInfo | None = None
-    """The model that describes the pictures; None where `model` does, or where nothing is described."""
+    """The model that describes the images; None where `model` does, or where nothing is described."""
     given_descriptions: int = 0
-    """Pictures whose descriptions were given."""
+    """Images whose descriptions were given."""
     describer_sampling: AnswerSampling | None = None
     """How the describer's answers are sampled; None where `describer` is."""
     planned: tuple[PlannedPicture, ...] = ()
-    """The pictures in the order in which they are asked about; `resume` goes on with these. Empty from a gateway of an
+    """The images in the order in which they are asked about; `resume` continues with these. Empty from a gateway of an
     earlier release."""
 
 
 class PreferenceJudgement(Result):
-    """A model's answers about one picture."""
+    """A model's answers about one image."""
 
     position: int
     """Position in the plan, from 0."""
     value: str
     """The value."""
     keyword: str
-    """The keyword that found the picture."""
+    """The keyword that found the image."""
     image_id: str
-    """The picture's id, for `get_images`."""
+    """The image's id, for `get_images`."""
     score: float
-    """Cosine similarity of keyword and picture."""
+    """Cosine similarity of keyword and image."""
     replies: tuple[str, ...]
     """The model's replies, in the order of the plan's prompts."""
     verdict: Verdict | None
-    """What the first reply says; None where the picture could not be judged."""
+    """What the first reply says; None where the image could not be judged."""
     error: ItemFailure | None
-    """Why the picture could not be judged; None otherwise."""
+    """Why the image could not be judged; None otherwise."""
     description: str
     """With the modality ``description``: what was asked about."""
     reasoning: tuple[str, ...] = ()
     """What the model thought before each reply; empty where it gave no reasoning at all."""
     source: str = ""
-    """Where the picture comes from, as `ImageMetadata.source` had it when it was indexed: with `axia index` the path of
+    """Where the image comes from, as `ImageMetadata.source` had it when it was indexed: with `axia index` the path of
     its file. Empty if nothing was said, or from a gateway of an earlier release."""
 
 
@@ -102,9 +102,9 @@ class PreferenceSummary(Result):
     """The end of an assessment."""
 
     scores: PreferenceScores | None
-    """Scores by value; None where the scoring service does not answer or no picture could be judged."""
+    """Scores by value; None where the scoring service does not answer or no image could be judged."""
     failed: int
-    """Pictures that could not be judged; they count in no score."""
+    """Images that could not be judged; they count in no score."""
     degraded: bool
     """Whether a service that takes part did not answer, so that something is missing."""
     missing: tuple[str, ...]
@@ -112,25 +112,25 @@ class PreferenceSummary(Result):
 
 
 PreferenceEvent = PreferencePlan | PreferenceJudgement | PreferenceSummary
-"""One event of an assessment: the plan, a judgement for each picture in the order of the plan, the summary."""
+"""One event of an assessment: the plan, a judgement for each image in the order of the plan, the summary."""
 
 
 class Preference(Result):
-    """An assessment: whole, or as far as it came. Give the latter as `resume` to go on."""
+    """An assessment: whole, or as far as it came. Give the latter as `resume` to continue."""
 
     plan: PreferencePlan
     """What is asked."""
     judgements: tuple[PreferenceJudgement, ...]
     """Positions 0 to n - 1, in order."""
     summary: PreferenceSummary | None = None
-    """The scores; None if the assessment broke off."""
+    """The scores; None if the assessment was interrupted."""
 
 
 class InterestJudgement(Result):
-    """A persona's interest in one picture."""
+    """A persona's interest in one image."""
 
     image_sha256: str
-    """SHA-256 of the picture's bytes."""
+    """SHA-256 of the image's bytes."""
     text: str
     """What the model said."""
     decision: Literal["stay", "swipe"] | None
@@ -140,16 +140,16 @@ class InterestJudgement(Result):
     isq: IsqScore | None
     """With the strategy ``isq``: the items and S%."""
     error: ItemFailure | None
-    """Why the picture has no decision; None otherwise."""
+    """Why the image has no decision; None otherwise."""
     reasoning: str = ""
     """What the model thought before it answered; never read as an answer."""
 
 
 class Interest(Result):
-    """A persona's interest in pictures."""
+    """A persona's interest in images."""
 
     judgements: tuple[InterestJudgement, ...]
-    """One for each picture, in their order."""
+    """One for each image, in their order."""
     model: ModelInfo
     """The model."""
     prompt: Prompt
@@ -157,9 +157,9 @@ class Interest(Result):
     seed: int
     """The seed, given or drawn."""
     stay_share: float | None
-    """Share of pictures that the persona stays with, among those with a decision, 0 to 1; None without one."""
+    """Share of images that the persona stays with, among those with a decision, 0 to 1; None without one."""
     undecided: int
-    """Pictures without a decision."""
+    """Images without a decision."""
     request_id: str
     """Id of the request, as in the logs."""
     axia_version: str

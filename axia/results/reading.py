@@ -1,4 +1,4 @@
-"""What one picture's completions say, read in one call."""
+"""What one image's completions say, read in one call."""
 
 from axia.results.base import Result
 from axia.results.detection import Group
@@ -36,7 +36,7 @@ class MissingPart(Result):
 
 
 class CompletionsReading(Result):
-    """What one picture's completions say."""
+    """What one image's completions say."""
 
     grouping: Grouping | None
     """Groups and consensus; None where missing."""

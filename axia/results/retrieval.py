@@ -1,4 +1,4 @@
-"""Pictures that are indexed, found, fetched and deleted."""
+"""Images that are indexed, found, fetched and deleted."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,7 +8,7 @@ from axia.results.detection import ImageInfo
 
 
 class ImageMetadata(Result):
-    """What is known of a picture beside its pixels. As an argument every part may be left out."""
+    """What is known of an image beside its pixels. As an argument every part may be left out."""
 
     platform: str = ""
     """Lower-case letters, digits and hyphens, at most 64."""
@@ -19,7 +19,7 @@ class ImageMetadata(Result):
 
 
 class Indexed(Result):
-    """A picture is stored and durable."""
+    """An image is stored and durable."""
 
     path: FilePath | None
     """The path as given; None for bytes. In JSON as `ImageInfo` has it."""
@@ -30,11 +30,11 @@ class Indexed(Result):
     duplicate: bool
     """Whether it was there already."""
     perceptual_hash: str
-    """64 bits as 16 hexadecimal digits; pictures whose hashes differ in few bits look alike."""
+    """64 bits as 16 hexadecimal digits; images whose hashes differ in few bits look alike."""
 
 
 class Rejected(Result):
-    """A picture was refused; the others go on."""
+    """An image was refused; the others continue."""
 
     path: FilePath | None
     """The path as given; None for bytes. In JSON as `ImageInfo` has it."""
@@ -45,11 +45,11 @@ class Rejected(Result):
 
 
 Acknowledgement = Indexed | Rejected
-"""What became of a picture."""
+"""What became of an image."""
 
 
 class Encoder(Result):
-    """A model that maps pictures and texts into one space."""
+    """A model that maps images and texts into one space."""
 
     name: str
     """Its architecture, or the folder's name of a local one."""
@@ -67,7 +67,7 @@ class SearchProvenance(Result):
     store: str
     """``qdrant-edge`` or ``qdrant``."""
     images: int
-    """Pictures that were indexed when the search ran."""
+    """Images that were indexed when the search ran."""
     lexicon_sha256: str
     """SHA-256 of the lexicon file; empty where none took part."""
     request_id: str
@@ -79,7 +79,7 @@ class SearchProvenance(Result):
 
 
 class SearchHit(Result):
-    """A picture that was found."""
+    """An image that was found."""
 
     id: str
     """Its id, for `get_images`."""
@@ -92,19 +92,19 @@ class SearchHit(Result):
 
 
 class SearchResult(Result):
-    """The pictures nearest to a text or a picture."""
+    """The images nearest to a text or an image."""
 
     hits: tuple[SearchHit, ...]
     """The nearest first."""
     provenance: SearchProvenance | None
     """What produced them."""
     next_page_token: str
-    """For the next page; empty where none follows, and where all pages together have as many pictures as the service
+    """For the next page; empty where none follows, and where all pages together have as many images as the service
     allows, 10,000 by default."""
 
 
 class KeywordHits(Result):
-    """Pictures of one keyword."""
+    """Images of one keyword."""
 
     keyword: str
     """The keyword."""
@@ -113,7 +113,7 @@ class KeywordHits(Result):
 
 
 class ValueSearchResult(Result):
-    """Pictures of a value, each once."""
+    """Images of a value, each once."""
 
     value: str
     """The value's id."""
@@ -124,7 +124,7 @@ class ValueSearchResult(Result):
 
 
 class Keyword(Result):
-    """A word that stands for a value in picture search."""
+    """A word that stands for a value in image search."""
 
     text: str
     """The word or phrase."""
@@ -157,12 +157,12 @@ class ValueList(Result):
 
 
 class StoredImage(Result):
-    """A stored picture."""
+    """A stored image."""
 
     id: str
     """Its id."""
     data: bytes | None
-    """The encoded file; None where no picture has this id."""
+    """The encoded file; None where no image has this id."""
     info: ImageInfo | None
     """What was read from it."""
     metadata: ImageMetadata | None
@@ -170,7 +170,7 @@ class StoredImage(Result):
 
 
 class ListedImage(Result):
-    """What is known of a stored picture."""
+    """What is known of a stored image."""
 
     id: str
     """Its id."""
@@ -179,49 +179,49 @@ class ListedImage(Result):
     metadata: ImageMetadata
     """What its owner said of it."""
     perceptual_hash: str
-    """64 bits as 16 hexadecimal digits; pictures whose hashes differ in few bits look alike."""
+    """64 bits as 16 hexadecimal digits; images whose hashes differ in few bits look alike."""
 
 
 class Updated(Result):
     """What was replaced."""
 
     updated: int
-    """Pictures that were there."""
+    """Images that were there."""
     not_found: int
-    """Ids that no picture had."""
+    """Ids that no image had."""
 
 
 class Purged(Result):
-    """Nothing is left of deleted pictures."""
+    """Nothing is left of deleted images."""
 
     orphans: int
-    """Files of the picture store that no picture had, which were removed."""
+    """Files of the image store that no image had, which were removed."""
     without_bytes: int
-    """Pictures whose bytes the picture store has lost."""
+    """Images whose bytes the image store has lost."""
 
 
 class Deleted(Result):
     """What was deleted."""
 
     deleted: int
-    """Pictures that are gone now and were there."""
+    """Images that are gone now and were there."""
     not_found: int
-    """Ids that no picture had."""
+    """Ids that no image had."""
 
 
 class IndexStats(Result):
-    """What is indexed; as a text, how many pictures there are and how many of them are under the HNSW index.
+    """What is indexed; as a text, how many images there are and how many of them are under the HNSW index.
 
     >>> print(client.stats())
-    573 pictures; none is under the HNSW index, so all are searched exactly
+    573 images; none is under the HNSW index, so all are searched exactly
     """
 
     images: int
-    """Pictures that searches reach."""
+    """Images that searches reach."""
     indexed_images: int
-    """Of these, pictures that have an HNSW index; the rest is searched exactly."""
+    """Of these, images that have an HNSW index; the rest is searched exactly."""
     platforms: dict[str, int]
-    """Pictures by platform; those without one are under ``""``."""
+    """Images by platform; those without one are under ``""``."""
     encoder: Encoder | None
     """The encoder in use."""
     store: str
@@ -230,11 +230,11 @@ class IndexStats(Result):
     """Whether an index is being built now."""
 
     def __str__(self) -> str:
-        """How many pictures there are and how they are searched, in words."""
+        """How many images there are and how they are searched, in words."""
         if not self.images:
-            return "no pictures are indexed"
+            return "no images are indexed"
         rest = self.images - self.indexed_images
-        pictures = f"{self.images:,} {'picture' if self.images == 1 else 'pictures'}"
+        pictures = f"{self.images:,} {'image' if self.images == 1 else 'images'}"
         if not self.indexed_images:
             told = f"{pictures}; none is under the HNSW index, so all are searched exactly"
         elif rest <= 0:
@@ -254,8 +254,8 @@ class Reindex(Result):
     encoder: Encoder | None
     """The new encoder; its dimension is 0 until it is loaded."""
     done: int
-    """Pictures that are done."""
+    """Images that are done."""
     total: int
-    """Pictures in all, as far as known."""
+    """Images in all, as far as known."""
     error: str
     """Why it failed; empty otherwise."""

@@ -16,7 +16,7 @@ said nothing; at least half decline to answer; the largest says that nothing nee
 others name something."""
 
 Question = Literal["like", "interest", "judge"]
-"""A yes-or-no question: does a model like a picture, is it interesting to a persona, does an answer name an element."""
+"""A yes-or-no question: does a model like an image, is it interesting to a persona, does an answer name an element."""
 
 Verdict = Literal["yes", "no", "refusal", "unparsed"]
 """What an answer to a yes-or-no question says."""
@@ -116,7 +116,7 @@ class Alignment(Result):
 
 
 class PreferenceScore(Result):
-    """How much a model likes pictures of one value."""
+    """How much a model likes images of one value."""
 
     value: str
     """The value."""
@@ -153,7 +153,7 @@ class PreferenceScore(Result):
 
 
 class PreferenceGroup(Result):
-    """How much a model likes pictures of a higher-order group of values."""
+    """How much a model likes images of a higher-order group of values."""
 
     group: str
     """The group, such as ``openness-to-change``."""

@@ -1,4 +1,4 @@
-"""What annotators named in a picture: an input of detections, and a part of what produced one."""
+"""What annotators named in an image: an input of detections, and a part of what produced one."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Judge = Literal["lexical", "semantic", "model"]
 
 
 class GroundTruth(Result):
-    """What annotators named in a picture."""
+    """What annotators named in an image."""
 
     model_config = ConfigDict(extra="forbid")
 

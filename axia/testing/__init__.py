@@ -5,7 +5,7 @@
 
 >>> from axia.testing import FakeGateway
 >>> with FakeGateway(detections=["a pot boiling over"]) as fake, axia.Client(fake.address) as client:
-...     assert client.detect(picture).consensus == "a pot boiling over"
+...     assert client.detect(image).consensus == "a pot boiling over"
 """
 
 from axia.testing._suite import RunningSuite, SuiteFailed, suite

@@ -1,4 +1,4 @@
-"""What the fake gateway says, and about which picture."""
+"""What the fake gateway says, and about which image."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ from axia.v1 import gateway_pb2, image_pb2, scoring_pb2
 
 
 class Answers:
-    """Answers by a part of the prompt or by the picture's SHA-256."""
+    """Answers by a part of the prompt or by the image's SHA-256."""
 
     def __init__(self, answers: Mapping[str, str | Sequence[str]]) -> None:
         self._answers = answers
@@ -41,7 +41,7 @@ class Script:
         self._lock = threading.Lock()
 
     def next(self, prompt: str, sha256: str) -> Sequence[str]:
-        """What is said of the next picture.
+        """What is said of the next image.
 
         Raises:
             AxiaError: If that is next.
@@ -56,7 +56,7 @@ class Script:
 
 
 def inspect(data: bytes) -> image_pb2.ImageInfo | None:
-    """What a server reads from a picture; None if it is none."""
+    """What a server reads from an image; None if it is none."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             width, height = upright(picture).size
@@ -90,7 +90,7 @@ def summarize(
 
 
 def perceptual_hash(data: bytes) -> str:
-    """64 bits that follow from how light the parts of a picture are; alike for pictures that look alike."""
+    """64 bits that follow from how light the parts of an image are; alike for images that look alike."""
     with Image.open(io.BytesIO(data)) as picture:
         pixels = list(picture.convert("L").resize((9, 8)).tobytes())
     bits = "".join(

@@ -110,7 +110,7 @@ class Detections(gateway_pb2_grpc.GatewayServiceServicer):
         self, config: gateway_pb2.DetectValuesRequest, frame: gateway_pb2.WatchFrame, context: grpc.ServicerContext
     ) -> gateway_pb2.WatchValuesResponse:
         if inspect(frame.image.data) is None:
-            error = gateway_pb2.ItemError(code=3, reason="IMAGE_UNREADABLE", message="image.data: is no picture")
+            error = gateway_pb2.ItemError(code=3, reason="IMAGE_UNREADABLE", message="image.data: is not an image")
             return gateway_pb2.WatchValuesResponse(frame_id=frame.frame_id, error=error)
         request = gateway_pb2.DetectValuesRequest()
         request.CopyFrom(config)
@@ -129,7 +129,7 @@ class Detections(gateway_pb2_grpc.GatewayServiceServicer):
         info = inspect(request.image.data)
         if info is None:
             code = grpc.StatusCode.INVALID_ARGUMENT
-            abort(context, code, "image.data: is no picture", "IMAGE_UNREADABLE", field="image.data")
+            abort(context, code, "image.data: is not an image", "IMAGE_UNREADABLE", field="image.data")
         if request.model not in {"", MODEL.name}:
             abort(context, grpc.StatusCode.NOT_FOUND, f"no model {request.model}", "UNKNOWN_MODEL")
         prompt_id = "" if request.HasField("prompt_text") else request.prompt_id or "detect/baseline"

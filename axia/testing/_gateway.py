@@ -33,7 +33,7 @@ class Gateway(Detections):
         pictures = pictures or self._retrieval.pictures_of(request)
         if not pictures:
             code = grpc.StatusCode.FAILED_PRECONDITION
-            abort(context, code, "nothing is indexed: index pictures first", "NOTHING_INDEXED")
+            abort(context, code, "nothing is indexed: index images first", "NOTHING_INDEXED")
         seed = request.seed if request.HasField("seed") else 7
         given = {description.image_id: description.text for description in request.descriptions}
         asked = (request.k or 5, request.modality, list(request.traits), request.structured, request.describer, given)
@@ -135,7 +135,7 @@ class Gateway(Detections):
         else:
             known, sha256 = self._retrieval.has(picture.image_id), picture.image_id
         if not known:
-            error = gateway_pb2.ItemError(code=3, reason="IMAGE_UNREADABLE", message="is no picture")
+            error = gateway_pb2.ItemError(code=3, reason="IMAGE_UNREADABLE", message="is not an image")
             return gateway_pb2.InterestJudgement(image_sha256=sha256, error=error)
         text = self._reply(prompt, sha256, 0)
         judgement = gateway_pb2.InterestJudgement(image_sha256=sha256, text=text)

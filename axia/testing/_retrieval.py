@@ -22,7 +22,7 @@ class _Stored(NamedTuple):
 
 
 class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
-    """Pictures in memory. A text finds those whose source has it; else the order follows from a hash."""
+    """Images in memory. A text finds those whose source has it; else the order follows from a hash."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -32,10 +32,10 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def add(
         self, data: bytes, metadata: retrieval_pb2.ImageMetadata | None = None
     ) -> retrieval_pb2.IndexedImage | retrieval_pb2.RejectedImage:
-        """Takes a picture in."""
+        """Takes an image in."""
         info = inspect(data)
         if info is None:
-            return retrieval_pb2.RejectedImage(reason="IMAGE_UNREADABLE", message="image.data: is no picture")
+            return retrieval_pb2.RejectedImage(reason="IMAGE_UNREADABLE", message="image.data: is not an image")
         duplicate = info.sha256 in self._pictures
         if not duplicate:
             self._pictures[info.sha256] = _Stored(data, info, metadata or retrieval_pb2.ImageMetadata())
@@ -44,12 +44,12 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         )
 
     def has(self, image_id: str) -> bool:
-        """Whether a picture is stored."""
+        """Whether an image is stored."""
         return image_id in self._pictures
 
     @property
     def ids(self) -> list[str]:
-        """Ids of the stored pictures."""
+        """Ids of the stored images."""
         return list(self._pictures)
 
     def provenance(self) -> retrieval_pb2.SearchProvenance:
@@ -72,7 +72,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def IndexImages(  # noqa: N802 - named by the contract
         self, requests: Iterator[retrieval_pb2.IndexImagesRequest], context: grpc.ServicerContext
     ) -> Iterator[retrieval_pb2.IndexImagesResponse]:
-        """Takes pictures in."""
+        """Takes images in."""
         begun = False
         for request in requests:
             if not begun:
@@ -97,7 +97,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def SearchByImage(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.SearchByImageRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.SearchByImageResponse:
-        """Finds by hash; the picture itself first."""
+        """Finds by hash; the image itself first."""
         self._calls.begin("SearchByImage", request, context)
         info = inspect(request.image.data) if request.HasField("image") else None
         image_id = info.sha256 if info else request.image_id
@@ -141,7 +141,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def GetImages(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.GetImagesRequest, context: grpc.ServicerContext
     ) -> Iterator[retrieval_pb2.GetImagesResponse]:
-        """The pictures."""
+        """The images."""
         self._calls.begin("GetImages", request, context)
         for image_id in request.ids:
             response = retrieval_pb2.GetImagesResponse(id=image_id)
@@ -155,7 +155,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def DeleteImages(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.DeleteImagesRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.DeleteImagesResponse:
-        """Forgets pictures."""
+        """Forgets images."""
         self._calls.begin("DeleteImages", request, context)
         if request.HasField("filter"):
             passing = [image_id for image_id, stored in self._pictures.items() if _passes(stored, request.filter)]
@@ -168,7 +168,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def ListImages(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.ListImagesRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.ListImagesResponse:
-        """What is known of pictures; a token is the number of those before."""
+        """What is known of images; a token is the number of those before."""
         self._calls.begin("ListImages", request, context)
         passing = [stored for stored in self._pictures.values() if _passes(stored, request.filter)]
         begin = int(request.page_token or 0)
@@ -188,7 +188,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def UpdateImages(  # noqa: N802 - named by the contract
         self, request: retrieval_pb2.UpdateImagesRequest, context: grpc.ServicerContext
     ) -> retrieval_pb2.UpdateImagesResponse:
-        """Replaces what is known of pictures."""
+        """Replaces what is known of images."""
         self._calls.begin("UpdateImages", request, context)
         there = [update for update in request.updates if update.id in self._pictures]
         for update in there:
@@ -271,7 +271,7 @@ def _sha256_of_lexicon() -> str:
 
 
 def _refusal(metadata: retrieval_pb2.ImageMetadata) -> retrieval_pb2.RejectedImage | None:
-    """Why a server takes no picture with these metadata; None if it does."""
+    """Why a server takes no image with these metadata; None if it does."""
     if _PLATFORM.fullmatch(metadata.platform):
         return None
     message = "metadata.platform: must be at most 64 lower-case letters, digits and hyphens, such as tiktok"

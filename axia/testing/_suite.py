@@ -62,7 +62,7 @@ def suite(
     """
     root, said = Path(checkout).resolve(), Path(answers).resolve()
     if not (root / "gateway" / "__main__.py").is_file():
-        raise FileNotFoundError(f"{root} is no checkout of axia: give the folder that has gateway/ and services/")
+        raise FileNotFoundError(f"{root} is not a checkout of axia: give the folder that has gateway/ and services/")
     if not said.is_file():
         raise FileNotFoundError(f"there are no answers at {said}: give a YAML file as in tests/data/answers.yaml")
     # Two ports are free at the same time, so they differ.

@@ -24,17 +24,17 @@ _MAX_MESSAGE_BYTES = 48 * 2**20
 class FakeGateway(Calls):
     """Answers detection, preference, interest, watch and search as a gateway would, from what the test gives.
 
-    The same calls always have the same answers. Pictures must be ones that Pillow can read.
+    The same calls always have the same answers. Images must be ones that Pillow can read.
 
         >>> with FakeGateway(answers={"Do you like": "Yes.", "needs attention": ["the stove", "the knife"]}) as fake:
         ...     client = axia.Client(fake.address)
 
     Args:
-        detections: What is said of each picture in turn, from the first again at the end: one sentence, which all
+        detections: What is said of each image in turn, from the first again at the end: one sentence, which all
             completions say, or a sentence for each completion, or an error of `axia.errors`, which the call raises.
-        answers: The same by a part of the prompt's text or id, or by the SHA-256 of the picture; the first that fits
-            is used. Without any, pictures are answered with "the picture" and questions with "Yes."
-        images: Pictures that are indexed already, as paths or bytes.
+        answers: The same by a part of the prompt's text or id, or by the SHA-256 of the image; the first that fits
+            is used. Without any, images are answered with "the picture" and questions with "Yes."
+        images: Images that are indexed already, as paths or bytes.
         latency: Seconds that each answer takes; a call that is cancelled ends at once.
         api_key: If given, calls without it are refused.
     """
@@ -51,7 +51,7 @@ class FakeGateway(Calls):
         super().__init__(latency, api_key)
         self._server: grpc.Server | None = None
         self.retrieval = Retrieval(self)
-        """The pictures that are indexed."""
+        """The images that are indexed."""
         for image in images:
             self.retrieval.add(image if isinstance(image, bytes) else Path(image).read_bytes())
         scoring = FakeScoring(self)

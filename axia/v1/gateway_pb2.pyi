@@ -32,9 +32,9 @@ class _ModalityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     MODALITY_UNSPECIFIED: _Modality.ValueType  # 0
     """The same as MODALITY_PICTURE."""
     MODALITY_PICTURE: _Modality.ValueType  # 1
-    """The picture."""
+    """The image."""
     MODALITY_DESCRIPTION: _Modality.ValueType  # 2
-    """A description of the picture, in a fresh conversation without the picture: the model's own, another model's, or one
+    """A description of the image, in a fresh conversation without the image: the model's own, another model's, or one
     that the request gives.
     """
 
@@ -44,9 +44,9 @@ class Modality(_Modality, metaclass=_ModalityEnumTypeWrapper):
 MODALITY_UNSPECIFIED: Modality.ValueType  # 0
 """The same as MODALITY_PICTURE."""
 MODALITY_PICTURE: Modality.ValueType  # 1
-"""The picture."""
+"""The image."""
 MODALITY_DESCRIPTION: Modality.ValueType  # 2
-"""A description of the picture, in a fresh conversation without the picture: the model's own, another model's, or one
+"""A description of the image, in a fresh conversation without the image: the model's own, another model's, or one
 that the request gives.
 """
 global___Modality = Modality
@@ -89,7 +89,7 @@ class _InterestDecisionEnumTypeWrapper(google.protobuf.internal.enum_type_wrappe
     """It swipes on."""
 
 class InterestDecision(_InterestDecision, metaclass=_InterestDecisionEnumTypeWrapper):
-    """What a persona does with one picture."""
+    """What a persona does with one image."""
 
 INTEREST_DECISION_UNSPECIFIED: InterestDecision.ValueType  # 0
 """No decision can be read from the answer."""
@@ -101,7 +101,7 @@ global___InterestDecision = InterestDecision
 
 @typing.final
 class DetectValuesRequest(google.protobuf.message.Message):
-    """A picture and how to sample answers about it. Where a field is unset, the model's default in the gateway's routing
+    """An image and how to sample answers about it. Where a field is unset, the model's default in the gateway's routing
     table holds for `n`, `temperature`, `top_p`, `max_tokens` and the prompt; where there is none, what is said here.
     """
 
@@ -124,7 +124,9 @@ class DetectValuesRequest(google.protobuf.message.Message):
     GROUND_TRUTH_FIELD_NUMBER: builtins.int
     SENTENCE_RULE_FIELD_NUMBER: builtins.int
     n: builtins.int
-    """Completions to sample, 1 to the model's `max_samples`. Default 3, as in the values-detector study (arXiv 2501.03957)."""
+    """Completions to sample, 1 to the model's `max_samples`. Default 3, as in the values-detector study (arXiv
+    2501.03957).
+    """
     temperature: builtins.float
     """Temperature of every completion, 0 to 2. Default 1. Not together with `temperatures`."""
     top_p: builtins.float
@@ -153,7 +155,7 @@ class DetectValuesRequest(google.protobuf.message.Message):
     """Which sentence of a completion is its first."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture."""
+        """The image."""
 
     @property
     def temperatures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
@@ -161,7 +163,7 @@ class DetectValuesRequest(google.protobuf.message.Message):
 
     @property
     def ground_truth(self) -> global___GroundTruth:
-        """What annotators named in this picture. If set, the response says which completions are aligned with it."""
+        """What annotators named in this image. If set, the response says which completions are aligned with it."""
 
     def __init__(
         self,
@@ -206,7 +208,7 @@ global___DetectValuesRequest = DetectValuesRequest
 
 @typing.final
 class GroundTruth(google.protobuf.message.Message):
-    """What annotators named in a picture."""
+    """What annotators named in an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -298,7 +300,7 @@ class DetectValuesResponse(google.protobuf.message.Message):
     """Why there is no consensus; unspecified where there is one."""
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
-        """The picture."""
+        """The image."""
 
     @property
     def completions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[axia.v1.inference_pb2.Completion]:
@@ -486,13 +488,13 @@ class Provenance(google.protobuf.message.Message):
     top_p: builtins.float
     """Nucleus sampling as it was used, 1 where an endpoint takes none."""
     max_tokens: builtins.int
-    """Tokens of one completion at most."""
+    """Maximum tokens of one completion."""
     full_text: builtins.bool
     """Whether completions ran to their end."""
     abstain_threshold: builtins.float
     """The threshold of abstaining that was applied."""
     image_sha256: builtins.str
-    """SHA-256 of the picture's bytes."""
+    """SHA-256 of the image's bytes."""
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
     request_id: builtins.str
@@ -555,7 +557,7 @@ class StreamDetectValuesRequest(google.protobuf.message.Message):
     DETECTION_FIELD_NUMBER: builtins.int
     @property
     def detection(self) -> global___DetectValuesRequest:
-        """The picture and how to sample."""
+        """The image and how to sample."""
 
     def __init__(
         self,
@@ -635,7 +637,7 @@ class WatchFrame(google.protobuf.message.Message):
     """The caller's number of the frame, greater than that of the frame before."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture."""
+        """The image."""
 
     def __init__(
         self,
@@ -670,7 +672,7 @@ class WatchValuesResponse(google.protobuf.message.Message):
 
     @property
     def error(self) -> global___ItemError:
-        """It could not be answered; the watch goes on."""
+        """It could not be answered; the watch continues."""
 
     def __init__(
         self,
@@ -732,7 +734,7 @@ global___ItemError = ItemError
 
 @typing.final
 class AssessPreferenceRequest(google.protobuf.message.Message):
-    """Which pictures to ask about, and how. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
+    """Which images to ask about, and how. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
     gateway's routing table holds; where there is none, what is said here. The questions are the study's.
     """
 
@@ -759,7 +761,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     model: builtins.str
     """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
     k: builtins.int
-    """Pictures a keyword, 1 to 100. Default 5, as in the study."""
+    """Images a keyword, 1 to 100. Default 5, as in the study."""
     modality: global___Modality.ValueType
     """What the model is asked about."""
     temperature: builtins.float
@@ -777,11 +779,11 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     model's engine can't.
     """
     describer: builtins.str
-    """With MODALITY_DESCRIPTION: name of the model that describes the pictures, so that `model` may be one that takes text
+    """With MODALITY_DESCRIPTION: name of the model that describes the images, so that `model` may be one that takes text
     alone. Empty: `model` describes them itself.
     """
     score_threshold: builtins.float
-    """Only pictures with at least this cosine similarity to their keyword, -1 to 1. Unset: the nearest, however far."""
+    """Only images with at least this cosine similarity to their keyword, -1 to 1. Unset: the nearest, however far."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids of values. Empty: those of `keywords`, or all ten."""
@@ -792,7 +794,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def filter(self) -> axia.v1.retrieval_pb2.SearchFilter:
-        """Which pictures may be found."""
+        """Which images may be found."""
 
     @property
     def traits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -800,21 +802,21 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def resume(self) -> global___PreferenceResume:
-        """Where to go on after a call that broke off: with the same request otherwise, and the seed and the sampling that its
-        plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now; with
+        """Where to continue after a call that was interrupted: with the same request otherwise, and the seed and the sampling
+        that its plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now; with
         `resume.planned`, what was indexed or deleted since does not change it.
         """
 
     @property
     def descriptions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageDescription]:
-        """With MODALITY_DESCRIPTION: descriptions of pictures that no model is to describe, at most 10,000 and 20 MiB in all. With
-        the question around it, each has at most 16,384 characters. Those of pictures that are not found are ignored.
+        """With MODALITY_DESCRIPTION: descriptions of images that no model is to describe, at most 10,000 and 20 MiB in all.
+        With the question around it, each has at most 16,384 characters. Those of images that are not found are ignored.
         """
 
     @property
     def describer_sampling(self) -> global___AnswerSampling:
         """How the describer's answers are sampled. Unset: as `temperature`, `top_p` and `max_tokens` say, or else as the
-        describer's defaults do. Set it to go on with a plan that broke off, to what the plan reported.
+        describer's defaults do. Set it to continue with a plan that was interrupted, to what the plan reported.
         """
 
     def __init__(
@@ -860,14 +862,14 @@ global___AssessPreferenceRequest = AssessPreferenceRequest
 
 @typing.final
 class ImageDescription(google.protobuf.message.Message):
-    """A description of a stored picture."""
+    """A description of a stored image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IMAGE_ID_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     image_id: builtins.str
-    """The picture's id in retrieval."""
+    """The image's id in retrieval."""
     text: builtins.str
     """What it shows."""
     def __init__(
@@ -882,7 +884,7 @@ global___ImageDescription = ImageDescription
 
 @typing.final
 class PreferenceResume(google.protobuf.message.Message):
-    """Where a broken-off assessment goes on."""
+    """Where an interrupted assessment continues."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -892,26 +894,26 @@ class PreferenceResume(google.protobuf.message.Message):
     SEARCH_FIELD_NUMBER: builtins.int
     SHORT_KEYWORDS_FIELD_NUMBER: builtins.int
     plan_sha256: builtins.str
-    """`sha256` of the plan that the broken-off call reported."""
+    """`sha256` of the plan that the interrupted call reported."""
     @property
     def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PreferenceJudgement]:
-        """The judgements that were received, positions 0 to n - 1 in order; asking goes on with position n and the scores
+        """The judgements that were received, positions 0 to n - 1 in order; asking continues with position n and the scores
         cover all.
         """
 
     @property
     def planned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PlannedPicture]:
-        """The plan's pictures as it reported them. They are asked about without a new search, so a picture that was deleted
+        """The plan's images as it reported them. They are asked about without a new search, so an image that was deleted
         since gets an error of its own. Empty: searched for again.
         """
 
     @property
     def search(self) -> axia.v1.retrieval_pb2.SearchProvenance:
-        """With `planned`: what found the pictures, as the plan reported it."""
+        """With `planned`: what found the images, as the plan reported it."""
 
     @property
     def short_keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With `planned`: keywords for which fewer than k pictures were found, as the plan reported them."""
+        """With `planned`: keywords for which fewer than k images were found, as the plan reported them."""
 
     def __init__(
         self,
@@ -929,7 +931,7 @@ global___PreferenceResume = PreferenceResume
 
 @typing.final
 class PlannedPicture(google.protobuf.message.Message):
-    """A picture that an assessment asks about."""
+    """An image that an assessment asks about."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -941,13 +943,13 @@ class PlannedPicture(google.protobuf.message.Message):
     value: builtins.str
     """The value."""
     keyword: builtins.str
-    """The keyword that found the picture."""
+    """The keyword that found the image."""
     image_id: builtins.str
-    """The picture's id in retrieval."""
+    """The image's id in retrieval."""
     score: builtins.float
-    """Cosine similarity of keyword and picture."""
+    """Cosine similarity of keyword and image."""
     source: builtins.str
-    """Where the picture comes from, as its owner said when it was indexed. Empty if nothing was said."""
+    """Where the image comes from, as its owner said when it was indexed. Empty if nothing was said."""
     def __init__(
         self,
         *,
@@ -976,7 +978,7 @@ class AssessPreferenceResponse(google.protobuf.message.Message):
 
     @property
     def judgement(self) -> global___PreferenceJudgement:
-        """One picture is done; in the order of their positions."""
+        """One image is done; in the order of their positions."""
 
     @property
     def summary(self) -> global___PreferenceSummary:
@@ -1017,9 +1019,9 @@ class PreferencePlan(google.protobuf.message.Message):
     DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
     PLANNED_FIELD_NUMBER: builtins.int
     pictures: builtins.int
-    """Pictures in all. A picture that stands for several keywords counts for each."""
+    """Images in all. An image that stands for several keywords counts for each."""
     sha256: builtins.str
-    """SHA-256 over what will be asked: model, pictures, keywords, prompts, sampling, seed. Lower-case hexadecimal."""
+    """SHA-256 over what will be asked: model, images, keywords, prompts, sampling, seed. Lower-case hexadecimal."""
     seed: builtins.int
     """The seed, given or drawn."""
     request_id: builtins.str
@@ -1029,7 +1031,7 @@ class PreferencePlan(google.protobuf.message.Message):
     structured: builtins.bool
     """Whether the answer to the first question was held to "yes" and "no"."""
     given_descriptions: builtins.int
-    """Pictures whose descriptions the request gave."""
+    """Images whose descriptions the request gave."""
     @property
     def prompts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Prompt]:
         """The questions, in the order of a judgement's replies; the first is whether the model likes the content. With
@@ -1042,11 +1044,11 @@ class PreferencePlan(google.protobuf.message.Message):
 
     @property
     def search(self) -> axia.v1.retrieval_pb2.SearchProvenance:
-        """What found the pictures."""
+        """What found the images."""
 
     @property
     def short_keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Keywords for which fewer than k pictures were found."""
+        """Keywords for which fewer than k images were found."""
 
     @property
     def sampling(self) -> global___AnswerSampling:
@@ -1054,7 +1056,7 @@ class PreferencePlan(google.protobuf.message.Message):
 
     @property
     def describer(self) -> axia.v1.inference_pb2.Model:
-        """The model that describes the pictures; unset where `model` does, where nothing is described, or where the request
+        """The model that describes the images; unset where `model` does, where nothing is described, or where the request
         gives every description.
         """
 
@@ -1064,7 +1066,7 @@ class PreferencePlan(google.protobuf.message.Message):
 
     @property
     def planned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PlannedPicture]:
-        """The pictures in the order in which they are asked about, to go on with if the call breaks off."""
+        """The images in the order in which they are asked about, to continue with if the call is interrupted."""
 
     def __init__(
         self,
@@ -1104,7 +1106,7 @@ class AnswerSampling(google.protobuf.message.Message):
     top_p: builtins.float
     """Nucleus sampling, above 0 and at most 1."""
     max_tokens: builtins.int
-    """Tokens of one answer at most."""
+    """Maximum tokens of one answer."""
     def __init__(
         self,
         *,
@@ -1118,7 +1120,7 @@ global___AnswerSampling = AnswerSampling
 
 @typing.final
 class PreferenceJudgement(google.protobuf.message.Message):
-    """A model's answers about one picture."""
+    """A model's answers about one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1138,19 +1140,19 @@ class PreferenceJudgement(google.protobuf.message.Message):
     value: builtins.str
     """The value."""
     keyword: builtins.str
-    """The keyword that found the picture."""
+    """The keyword that found the image."""
     image_id: builtins.str
-    """The picture's id in retrieval."""
+    """The image's id in retrieval."""
     score: builtins.float
-    """Cosine similarity of keyword and picture."""
+    """Cosine similarity of keyword and image."""
     verdict: axia.v1.scoring_pb2.PreferenceVerdict.ValueType
-    """What the reply to the first question says; unspecified where the picture could not be judged, or where the scoring
+    """What the reply to the first question says; unspecified where the image could not be judged, or where the scoring
     service did not answer.
     """
     description: builtins.str
     """With MODALITY_DESCRIPTION: the description that was asked about."""
     source: builtins.str
-    """Where the picture comes from, as its owner said when it was indexed: with `axia index` the path of its file. Empty
+    """Where the image comes from, as its owner said when it was indexed: with `axia index` the path of its file. Empty
     if nothing was said.
     """
     @property
@@ -1159,7 +1161,7 @@ class PreferenceJudgement(google.protobuf.message.Message):
 
     @property
     def error(self) -> global___ItemError:
-        """Why the picture could not be judged; unset otherwise."""
+        """Why the image could not be judged; unset otherwise."""
 
     @property
     def reasoning(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1196,12 +1198,12 @@ class PreferenceSummary(google.protobuf.message.Message):
     DEGRADED_FIELD_NUMBER: builtins.int
     MISSING_FIELD_NUMBER: builtins.int
     failed: builtins.int
-    """Pictures that could not be judged; they count in no score."""
+    """Images that could not be judged; they count in no score."""
     degraded: builtins.bool
     """Whether a service that takes part did not answer, so that something is missing."""
     @property
     def scores(self) -> axia.v1.scoring_pb2.ScorePreferenceResponse:
-        """Scores by value; unset where the scoring service does not answer or no picture could be judged."""
+        """Scores by value; unset where the scoring service does not answer or no image could be judged."""
 
     @property
     def missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1222,7 +1224,7 @@ global___PreferenceSummary = PreferenceSummary
 
 @typing.final
 class JudgeInterestRequest(google.protobuf.message.Message):
-    """Pictures to judge as a persona. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
+    """Images to judge as a persona. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
     gateway's routing table holds; where there is none, what is said here. The questions are the study's.
     """
 
@@ -1258,7 +1260,7 @@ class JudgeInterestRequest(google.protobuf.message.Message):
     """
     @property
     def pictures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestPicture]:
-        """The pictures, 1 to 64 by default."""
+        """The images, 1 to 64 by default."""
 
     @property
     def traits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1295,17 +1297,17 @@ global___JudgeInterestRequest = JudgeInterestRequest
 
 @typing.final
 class InterestPicture(google.protobuf.message.Message):
-    """A picture to judge."""
+    """An image to judge."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     image_id: builtins.str
-    """Id of a picture in retrieval."""
+    """Id of an image in retrieval."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture itself."""
+        """The image itself."""
 
     def __init__(
         self,
@@ -1338,9 +1340,9 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     seed: builtins.int
     """The seed, given or drawn."""
     stay_share: builtins.float
-    """Share of pictures that the persona stays with, among those with a decision, 0 to 1; unset without one."""
+    """Share of images that the persona stays with, among those with a decision, 0 to 1; unset without one."""
     undecided: builtins.int
-    """Pictures without a decision: not judged, refused, or an answer that can't be read."""
+    """Images without a decision: not judged, refused, or an answer that can't be read."""
     request_id: builtins.str
     """Id of the request, as in the logs of all services."""
     axia_version: builtins.str
@@ -1349,7 +1351,7 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     """Whether answers were held to a form."""
     @property
     def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestJudgement]:
-        """One judgement for each picture, in the order of the request."""
+        """One judgement for each image, in the order of the request."""
 
     @property
     def model(self) -> axia.v1.inference_pb2.Model:
@@ -1385,7 +1387,7 @@ global___JudgeInterestResponse = JudgeInterestResponse
 
 @typing.final
 class InterestJudgement(google.protobuf.message.Message):
-    """A persona's interest in one picture."""
+    """A persona's interest in one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1397,7 +1399,7 @@ class InterestJudgement(google.protobuf.message.Message):
     ERROR_FIELD_NUMBER: builtins.int
     REASONING_FIELD_NUMBER: builtins.int
     image_sha256: builtins.str
-    """SHA-256 of the picture's bytes as lower-case hexadecimal."""
+    """SHA-256 of the image's bytes as lower-case hexadecimal."""
     text: builtins.str
     """What the model said."""
     decision: global___InterestDecision.ValueType
@@ -1412,7 +1414,7 @@ class InterestJudgement(google.protobuf.message.Message):
 
     @property
     def error(self) -> global___ItemError:
-        """Why the picture has no decision; unset otherwise."""
+        """Why the image has no decision; unset otherwise."""
 
     def __init__(
         self,
@@ -1448,7 +1450,7 @@ class JudgeAlignmentRequest(google.protobuf.message.Message):
     """Hold it to the answers "yes" and "no"."""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[axia.v1.scoring_pb2.AlignmentItem]:
-        """The answers with what they should name, 1 to 1,024; pictures are not looked at."""
+        """The answers with what they should name, 1 to 1,024; images are not looked at."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class GatewayServiceStub(object):
-    """The public interface: detects what people value in a picture.
+    """The public interface: detects what people value in an image.
     """
 
     def __init__(self, channel):
@@ -73,11 +73,11 @@ class GatewayServiceStub(object):
 
 
 class GatewayServiceServicer(object):
-    """The public interface: detects what people value in a picture.
+    """The public interface: detects what people value in an image.
     """
 
     def DetectValues(self, request, context):
-        """Asks a model n times what needs attention in a picture and summarises the answers. Within a margin of the caller's
+        """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
         deadline it returns the completions that are done, with `partial` set.
 
         Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
@@ -107,9 +107,9 @@ class GatewayServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AssessPreference(self, request, context):
-        """Measures how much a model likes pictures of each value (arXiv 2411.11479): finds pictures by the values' keywords,
-        asks three questions about each in one conversation, sends each picture's answers in the order of the plan, and
-        ends with the scores. A picture that can't be judged is reported with an error and the rest goes on.
+        """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
+        asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
+        ends with the scores. An image that can't be judged is reported with an error and the rest continues.
 
         Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
         when a resumed plan has changed.
@@ -119,7 +119,7 @@ class GatewayServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def JudgeInterest(self, request, context):
-        """Judges as a persona whether pictures are interesting: by a plain question, or by the six items of the inductive
+        """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
         scoring questionnaire (arXiv 2411.11479).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -188,7 +188,7 @@ def add_GatewayServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GatewayService(object):
-    """The public interface: detects what people value in a picture.
+    """The public interface: detects what people value in an image.
     """
 
     @staticmethod

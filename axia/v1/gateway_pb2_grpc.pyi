@@ -18,14 +18,14 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class GatewayServiceStub:
-    """The public interface: detects what people value in a picture."""
+    """The public interface: detects what people value in an image."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     DetectValues: grpc.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.DetectValuesRequest,
         axia.v1.gateway_pb2.DetectValuesResponse,
     ]
-    """Asks a model n times what needs attention in a picture and summarises the answers. Within a margin of the caller's
+    """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
     deadline it returns the completions that are done, with `partial` set.
 
     Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
@@ -54,9 +54,9 @@ class GatewayServiceStub:
         axia.v1.gateway_pb2.AssessPreferenceRequest,
         axia.v1.gateway_pb2.AssessPreferenceResponse,
     ]
-    """Measures how much a model likes pictures of each value (arXiv 2411.11479): finds pictures by the values' keywords,
-    asks three questions about each in one conversation, sends each picture's answers in the order of the plan, and
-    ends with the scores. A picture that can't be judged is reported with an error and the rest goes on.
+    """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
+    asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
+    ends with the scores. An image that can't be judged is reported with an error and the rest continues.
 
     Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
     when a resumed plan has changed.
@@ -66,7 +66,7 @@ class GatewayServiceStub:
         axia.v1.gateway_pb2.JudgeInterestRequest,
         axia.v1.gateway_pb2.JudgeInterestResponse,
     ]
-    """Judges as a persona whether pictures are interesting: by a plain question, or by the six items of the inductive
+    """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
     scoring questionnaire (arXiv 2411.11479).
     """
 
@@ -85,13 +85,13 @@ class GatewayServiceStub:
     """Lists the models behind this gateway and the prompts that it knows."""
 
 class GatewayServiceAsyncStub:
-    """The public interface: detects what people value in a picture."""
+    """The public interface: detects what people value in an image."""
 
     DetectValues: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.DetectValuesRequest,
         axia.v1.gateway_pb2.DetectValuesResponse,
     ]
-    """Asks a model n times what needs attention in a picture and summarises the answers. Within a margin of the caller's
+    """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
     deadline it returns the completions that are done, with `partial` set.
 
     Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
@@ -120,9 +120,9 @@ class GatewayServiceAsyncStub:
         axia.v1.gateway_pb2.AssessPreferenceRequest,
         axia.v1.gateway_pb2.AssessPreferenceResponse,
     ]
-    """Measures how much a model likes pictures of each value (arXiv 2411.11479): finds pictures by the values' keywords,
-    asks three questions about each in one conversation, sends each picture's answers in the order of the plan, and
-    ends with the scores. A picture that can't be judged is reported with an error and the rest goes on.
+    """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
+    asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
+    ends with the scores. An image that can't be judged is reported with an error and the rest continues.
 
     Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
     when a resumed plan has changed.
@@ -132,7 +132,7 @@ class GatewayServiceAsyncStub:
         axia.v1.gateway_pb2.JudgeInterestRequest,
         axia.v1.gateway_pb2.JudgeInterestResponse,
     ]
-    """Judges as a persona whether pictures are interesting: by a plain question, or by the six items of the inductive
+    """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
     scoring questionnaire (arXiv 2411.11479).
     """
 
@@ -151,7 +151,7 @@ class GatewayServiceAsyncStub:
     """Lists the models behind this gateway and the prompts that it knows."""
 
 class GatewayServiceServicer(metaclass=abc.ABCMeta):
-    """The public interface: detects what people value in a picture."""
+    """The public interface: detects what people value in an image."""
 
     @abc.abstractmethod
     def DetectValues(
@@ -159,7 +159,7 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.DetectValuesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.gateway_pb2.DetectValuesResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.DetectValuesResponse]]:
-        """Asks a model n times what needs attention in a picture and summarises the answers. Within a margin of the caller's
+        """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
         deadline it returns the completions that are done, with `partial` set.
 
         Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
@@ -194,9 +194,9 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.AssessPreferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.gateway_pb2.AssessPreferenceResponse], collections.abc.AsyncIterator[axia.v1.gateway_pb2.AssessPreferenceResponse]]:
-        """Measures how much a model likes pictures of each value (arXiv 2411.11479): finds pictures by the values' keywords,
-        asks three questions about each in one conversation, sends each picture's answers in the order of the plan, and
-        ends with the scores. A picture that can't be judged is reported with an error and the rest goes on.
+        """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
+        asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
+        ends with the scores. An image that can't be judged is reported with an error and the rest continues.
 
         Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
         when a resumed plan has changed.
@@ -208,7 +208,7 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.JudgeInterestRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.gateway_pb2.JudgeInterestResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.JudgeInterestResponse]]:
-        """Judges as a persona whether pictures are interesting: by a plain question, or by the six items of the inductive
+        """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
         scoring questionnaire (arXiv 2411.11479).
         """
 

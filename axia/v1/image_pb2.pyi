@@ -12,7 +12,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Image(google.protobuf.message.Message):
-    """A picture as encoded bytes. Services take bytes only and never fetch an address."""
+    """An image as encoded bytes. Services take bytes only and never fetch an address."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -20,7 +20,7 @@ class Image(google.protobuf.message.Message):
     data: builtins.bytes
     """The encoded file: JPEG, PNG or WebP, a single frame. The format is read from the bytes; a file name or media type
     is never trusted. EXIF orientation is applied and all metadata is dropped, however odd or large. A JPEG that lacks
-    only its end marker is taken, and of a PNG that hides an animation its own picture. Default limits of a server:
+    only its end marker is taken, and of a PNG that hides an animation its own image. Default limits of a server:
     20 MiB, 64 megapixels, 1 to 16,384 pixels a side, one at most 100 times as long as the other.
     """
     def __init__(
@@ -34,7 +34,7 @@ global___Image = Image
 
 @typing.final
 class ImageInfo(google.protobuf.message.Message):
-    """What a server read from a picture."""
+    """What a server read from an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -49,12 +49,12 @@ class ImageInfo(google.protobuf.message.Message):
     format: builtins.str
     """The format found in the bytes: "JPEG", "PNG" or "WEBP"."""
     width: builtins.int
-    """Width in pixels of the upright picture, after EXIF orientation is applied."""
+    """Width in pixels of the upright image, after EXIF orientation is applied."""
     height: builtins.int
-    """Height in pixels of the upright picture, after EXIF orientation is applied."""
+    """Height in pixels of the upright image, after EXIF orientation is applied."""
     used_width: builtins.int
-    """Width in pixels of what the model's processor got: upright, and reduced where the picture has more pixels than the
-    server uses (AXIA_INFERENCE_USED_IMAGE_MEGAPIXELS). 0 where no model has taken the picture, or by a server of an
+    """Width in pixels of what the model's processor got: upright, and reduced where the image has more pixels than the
+    server uses (AXIA_INFERENCE_USED_IMAGE_MEGAPIXELS). 0 where no model has taken the image, or by a server of an
     earlier release.
     """
     used_height: builtins.int

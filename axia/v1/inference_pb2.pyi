@@ -81,8 +81,8 @@ class _SentenceRuleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     SENTENCE_RULE_UNSPECIFIED: _SentenceRule.ValueType  # 0
     """The same as SENTENCE_RULE_ANSWER."""
     SENTENCE_RULE_ANSWER: _SentenceRule.ValueType  # 1
-    """The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that needs
-    attention is:" with a line break, role names, labels, code fences, list markers.
+    """The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that
+    needs attention is:" with a line break, role names, labels, code fences, list markers.
     """
     SENTENCE_RULE_LITERAL: _SentenceRule.ValueType  # 2
     """The first sentence of the text, whatever it says, as the values-detector study cut it (arXiv 2501.03957)."""
@@ -93,8 +93,8 @@ class SentenceRule(_SentenceRule, metaclass=_SentenceRuleEnumTypeWrapper):
 SENTENCE_RULE_UNSPECIFIED: SentenceRule.ValueType  # 0
 """The same as SENTENCE_RULE_ANSWER."""
 SENTENCE_RULE_ANSWER: SentenceRule.ValueType  # 1
-"""The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that needs
-attention is:" with a line break, role names, labels, code fences, list markers.
+"""The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that
+needs attention is:" with a line break, role names, labels, code fences, list markers.
 """
 SENTENCE_RULE_LITERAL: SentenceRule.ValueType  # 2
 """The first sentence of the text, whatever it says, as the values-detector study cut it (arXiv 2501.03957)."""
@@ -147,8 +147,8 @@ class Message(google.protobuf.message.Message):
     """What is said, 1 to 16,384 characters. It must not hold special tokens of the model, such as its image placeholder."""
     @property
     def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ShownImage]:
-        """Pictures that the user shows, in the order of their places in the text; in messages of the user alone. All
-        pictures of a conversation, `image` of the request among them, are at most the model's `max_images`.
+        """Images that the user shows, in the order of their places in the text; in messages of the user alone. All
+        images of a conversation, `image` of the request among them, are at most the model's `max_images`.
         """
 
     def __init__(
@@ -164,7 +164,7 @@ global___Message = Message
 
 @typing.final
 class ShownImage(google.protobuf.message.Message):
-    """A picture within a message."""
+    """An image within a message."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -176,7 +176,7 @@ class ShownImage(google.protobuf.message.Message):
     """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture."""
+        """The image."""
 
     def __init__(
         self,
@@ -285,8 +285,8 @@ class GenerateRequest(google.protobuf.message.Message):
     or at a gateway the model's default in its routing table.
     """
     max_tokens: builtins.int
-    """Tokens of one completion at most, 1 to the server's `max_tokens`. Default 100, or at a gateway the model's default in
-    its routing table.
+    """Tokens of one completion at most, 1 to the server's `max_tokens`. Default 100, or at a gateway the model's default
+    in its routing table.
     """
     stop_rule: global___StopRule.ValueType
     """When a completion ends early. Default: never."""
@@ -302,7 +302,7 @@ class GenerateRequest(google.protobuf.message.Message):
     """Whether a `max_tokens` above the limit is lowered to it rather than refused; GenerateSummary says which held."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture that the first user message is about. Unset: a conversation in text alone."""
+        """The image that the first user message is about. Unset: a conversation in text alone."""
 
     @property
     def messages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Message]:
@@ -425,7 +425,7 @@ class GenerateStarted(google.protobuf.message.Message):
 
     PROMPT_TOKENS_FIELD_NUMBER: builtins.int
     prompt_tokens: builtins.int
-    """Tokens of the prompt, those of the picture included. 0: not known, as of some endpoints."""
+    """Tokens of the prompt, those of the image included. 0: not known, as of some endpoints."""
     def __init__(
         self,
         *,
@@ -455,8 +455,8 @@ class Completion(google.protobuf.message.Message):
     first_sentence: builtins.str
     """The first sentence, without white space around it. Empty if the model gave no answer."""
     text: builtins.str
-    """Everything that was generated, without `reasoning`. With STOP_RULE_FIRST_SENTENCE it ends with the first sentence or within the token
-    that showed that the sentence was over.
+    """Everything that was generated, without `reasoning`. With STOP_RULE_FIRST_SENTENCE it ends with the first sentence
+    or within the token that showed that the sentence was over.
     """
     finish_reason: global___FinishReason.ValueType
     """Why it ended."""
@@ -563,7 +563,7 @@ class Timings(google.protobuf.message.Message):
     total_ms: builtins.float
     """The whole request at the server that reports it."""
     decode_ms: builtins.float
-    """Reading, checking and decoding the picture."""
+    """Reading, checking and decoding the image."""
     queue_ms: builtins.float
     """Waiting in the engine's queue, the longest of all completions."""
     first_token_ms: builtins.float
@@ -597,7 +597,7 @@ class GenerateSummary(google.protobuf.message.Message):
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     SENTENCE_RULE_FIELD_NUMBER: builtins.int
     prompt_tokens: builtins.int
-    """Tokens of the prompt, those of the picture included. 0: not known, as of some endpoints."""
+    """Tokens of the prompt, those of the image included. 0: not known, as of some endpoints."""
     top_p: builtins.float
     """Nucleus sampling that was used; unset by a server of an earlier release."""
     max_tokens: builtins.int
@@ -608,7 +608,7 @@ class GenerateSummary(google.protobuf.message.Message):
     """
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
-        """The picture that was used, the first of several; unset without one."""
+        """The image that was used, the first of several; unset without one."""
 
     @property
     def model(self) -> global___Model:
@@ -707,7 +707,7 @@ class Model(google.protobuf.message.Message):
     max_tokens: builtins.int
     """Tokens that one completion may have."""
     accepts_images: builtins.bool
-    """Whether it takes a picture."""
+    """Whether it takes an image."""
     structured_answers: builtins.bool
     """Whether it can be held to an `answer_format`."""
     prompt_template: builtins.str
@@ -721,7 +721,7 @@ class Model(google.protobuf.message.Message):
     arguments of vLLM; further fields and seed bits of an endpoint. Empty by a server of an earlier release.
     """
     max_images: builtins.int
-    """Pictures that one conversation may have. 0: none, or a server of an earlier release, which takes one as `image`
+    """Images that one conversation may have. 0: none, or a server of an earlier release, which takes one as `image`
     where `accepts_images` is set.
     """
     def __init__(

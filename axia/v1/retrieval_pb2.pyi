@@ -30,11 +30,11 @@ class _ReindexStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     REINDEX_STATE_UNSPECIFIED: _ReindexState.ValueType  # 0
     """Not known."""
     REINDEX_STATE_RUNNING: _ReindexState.ValueType  # 1
-    """Pictures are being encoded."""
+    """Images are being encoded."""
     REINDEX_STATE_SUCCEEDED: _ReindexState.ValueType  # 2
     """Done: searches use the new encoder."""
     REINDEX_STATE_FAILED: _ReindexState.ValueType  # 3
-    """Ended without a switch; searches go on with the old encoder."""
+    """Ended without a switch; searches continue with the old encoder."""
 
 class ReindexState(_ReindexState, metaclass=_ReindexStateEnumTypeWrapper):
     """Where a re-index is."""
@@ -42,16 +42,16 @@ class ReindexState(_ReindexState, metaclass=_ReindexStateEnumTypeWrapper):
 REINDEX_STATE_UNSPECIFIED: ReindexState.ValueType  # 0
 """Not known."""
 REINDEX_STATE_RUNNING: ReindexState.ValueType  # 1
-"""Pictures are being encoded."""
+"""Images are being encoded."""
 REINDEX_STATE_SUCCEEDED: ReindexState.ValueType  # 2
 """Done: searches use the new encoder."""
 REINDEX_STATE_FAILED: ReindexState.ValueType  # 3
-"""Ended without a switch; searches go on with the old encoder."""
+"""Ended without a switch; searches continue with the old encoder."""
 global___ReindexState = ReindexState
 
 @typing.final
 class ImageMetadata(google.protobuf.message.Message):
-    """What is known of a picture beside its pixels."""
+    """What is known of an image beside its pixels."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -80,7 +80,7 @@ global___ImageMetadata = ImageMetadata
 
 @typing.final
 class IndexImagesRequest(google.protobuf.message.Message):
-    """One picture to take in."""
+    """One image to take in."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -89,16 +89,16 @@ class IndexImagesRequest(google.protobuf.message.Message):
     TAG_FIELD_NUMBER: builtins.int
     UPDATE_METADATA_FIELD_NUMBER: builtins.int
     tag: builtins.int
-    """The caller's own number for this picture, returned with its acknowledgement; need not be unique."""
+    """The caller's own number for this image, returned with its acknowledgement; need not be unique."""
     update_metadata: builtins.bool
-    """Whether the metadata replaces that of a picture that is already there."""
+    """Whether the metadata replaces that of an image that is already there."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture."""
+        """The image."""
 
     @property
     def metadata(self) -> global___ImageMetadata:
-        """What is known of it. Of a picture that is already there, the stored metadata stays as it was, unless
+        """What is known of it. Of an image that is already there, the stored metadata stays as it was, unless
         `update_metadata` asks for this one.
         """
 
@@ -117,7 +117,7 @@ global___IndexImagesRequest = IndexImagesRequest
 
 @typing.final
 class IndexImagesResponse(google.protobuf.message.Message):
-    """What became of one picture."""
+    """What became of one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -132,7 +132,7 @@ class IndexImagesResponse(google.protobuf.message.Message):
 
     @property
     def rejected(self) -> global___RejectedImage:
-        """It was refused; the stream goes on."""
+        """It was refused; the stream continues."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ global___IndexImagesResponse = IndexImagesResponse
 
 @typing.final
 class IndexedImage(google.protobuf.message.Message):
-    """A picture that is stored."""
+    """An image that is stored."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -162,7 +162,7 @@ class IndexedImage(google.protobuf.message.Message):
     duplicate: builtins.bool
     """Whether it was there already."""
     perceptual_hash: builtins.str
-    """Perceptual hash of what it shows, 64 bits as 16 hexadecimal digits (pHash). Pictures whose hashes differ in few
+    """Perceptual hash of what it shows, 64 bits as 16 hexadecimal digits (pHash). Images whose hashes differ in few
     bits look alike.
     """
     @property
@@ -184,7 +184,7 @@ global___IndexedImage = IndexedImage
 
 @typing.final
 class RejectedImage(google.protobuf.message.Message):
-    """A picture that was refused."""
+    """An image that was refused."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -206,7 +206,7 @@ global___RejectedImage = RejectedImage
 
 @typing.final
 class SearchFilter(google.protobuf.message.Message):
-    """Which pictures may be found. Unset parts let everything pass."""
+    """Which images may be found. Unset parts let everything pass."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -224,11 +224,11 @@ class SearchFilter(google.protobuf.message.Message):
 
     @property
     def captured_from(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Captured at or after this time. A picture without a capture time does not pass."""
+        """Captured at or after this time. An image without a capture time does not pass."""
 
     @property
     def captured_before(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Captured before this time. A picture without a capture time does not pass."""
+        """Captured before this time. An image without a capture time does not pass."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ global___SearchFilter = SearchFilter
 
 @typing.final
 class SearchByTextRequest(google.protobuf.message.Message):
-    """Asks for the pictures nearest to a text."""
+    """Asks for the images nearest to a text."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -258,26 +258,26 @@ class SearchByTextRequest(google.protobuf.message.Message):
     query: builtins.str
     """The text, 1 to 4,096 characters. What is beyond the encoder's context (77 tokens for CLIP) is cut."""
     k: builtins.int
-    """Pictures to return at most, 1 to 1,000 by default. Default 5, as in arXiv 2411.11479."""
+    """Images to return at most, 1 to 1,000 by default. Default 5, as in arXiv 2411.11479."""
     score_threshold: builtins.float
-    """Only pictures with at least this cosine similarity, -1 to 1."""
+    """Only images with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
-    """Where to go on: `next_page_token` of the previous page, with the same request otherwise. INVALID_ARGUMENT with the
-    reason PAGE_TOKEN_MISMATCH if the request is another one or the encoder was replaced since, and with PAGE_TOO_DEEP
-    beyond the pictures that all pages together may have, 10,000 by default.
+    """Where to continue: `next_page_token` of the previous page, with the same request otherwise. INVALID_ARGUMENT with
+    the reason PAGE_TOKEN_MISMATCH if the request is another one or the encoder was replaced since, and with
+    PAGE_TOO_DEEP beyond the images that all pages together may have, 10,000 by default.
 
-    A page begins behind the last picture of the previous one, in the order of scores, the highest first, and of ids
-    among equals; scores are rounded to five decimal places for that. So a picture is on one page only, whatever is
-    added or deleted meanwhile, as long as it has the same score in each of the calls. A picture that is added, or that
+    A page begins behind the last image of the previous one, in the order of scores, the highest first, and of ids
+    among equals; scores are rounded to five decimal places for that. So an image is on one page only, whatever is
+    added or deleted meanwhile, as long as it has the same score in each of the calls. An image that is added, or that
     the approximate search finds, only after the pages have passed its place is on none of them.
     """
     distinct: builtins.bool
-    """Of pictures that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
-    other's, differ in at most 6 of 64 bits. Pictures of almost one colour never count as alike.
+    """Of images that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
+    other's, differ in at most 6 of 64 bits. Images of almost one colour never count as alike.
     """
     @property
     def filter(self) -> global___SearchFilter:
-        """Which pictures may be found."""
+        """Which images may be found."""
 
     def __init__(
         self,
@@ -300,7 +300,7 @@ global___SearchByTextRequest = SearchByTextRequest
 
 @typing.final
 class SearchByTextResponse(google.protobuf.message.Message):
-    """The pictures nearest to a text."""
+    """The images nearest to a text."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -308,12 +308,12 @@ class SearchByTextResponse(google.protobuf.message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """Token of the next page; empty where no page follows, and where all pages together have as many pictures as they
+    """Token of the next page; empty where no page follows, and where all pages together have as many images as they
     may, 10,000 by default. A narrower filter finds what would follow.
     """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
-        """The pictures, the nearest first."""
+        """The images, the nearest first."""
 
     @property
     def provenance(self) -> global___SearchProvenance:
@@ -333,7 +333,7 @@ global___SearchByTextResponse = SearchByTextResponse
 
 @typing.final
 class SearchByImageRequest(google.protobuf.message.Message):
-    """Asks for the pictures nearest to a picture."""
+    """Asks for the images nearest to an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -345,24 +345,24 @@ class SearchByImageRequest(google.protobuf.message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     DISTINCT_FIELD_NUMBER: builtins.int
     image_id: builtins.str
-    """A stored picture's id; the picture itself is not among the hits."""
+    """A stored image's id; the image itself is not among the hits."""
     k: builtins.int
-    """Pictures to return at most, 1 to 1,000 by default. Default 5."""
+    """Images to return at most, 1 to 1,000 by default. Default 5."""
     score_threshold: builtins.float
-    """Only pictures with at least this cosine similarity, -1 to 1."""
+    """Only images with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
-    """Where to go on, as in SearchByTextRequest."""
+    """Where to continue, as in SearchByTextRequest."""
     distinct: builtins.bool
-    """Of pictures that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
-    other's, differ in at most 6 of 64 bits. Pictures of almost one colour never count as alike.
+    """Of images that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
+    other's, differ in at most 6 of 64 bits. Images of almost one colour never count as alike.
     """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """A picture."""
+        """An image."""
 
     @property
     def filter(self) -> global___SearchFilter:
-        """Which pictures may be found."""
+        """Which images may be found."""
 
     def __init__(
         self,
@@ -388,7 +388,7 @@ global___SearchByImageRequest = SearchByImageRequest
 
 @typing.final
 class SearchByImageResponse(google.protobuf.message.Message):
-    """The pictures nearest to a picture."""
+    """The images nearest to an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -396,12 +396,12 @@ class SearchByImageResponse(google.protobuf.message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """Token of the next page; empty where no page follows, and where all pages together have as many pictures as they
+    """Token of the next page; empty where no page follows, and where all pages together have as many images as they
     may, 10,000 by default. A narrower filter finds what would follow.
     """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
-        """The pictures, the nearest first."""
+        """The images, the nearest first."""
 
     @property
     def provenance(self) -> global___SearchProvenance:
@@ -421,7 +421,7 @@ global___SearchByImageResponse = SearchByImageResponse
 
 @typing.final
 class SearchByValueRequest(google.protobuf.message.Message):
-    """Asks for pictures of a value."""
+    """Asks for images of a value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -433,16 +433,16 @@ class SearchByValueRequest(google.protobuf.message.Message):
     value: builtins.str
     """Id of the value, as ListValues gives it."""
     k: builtins.int
-    """Pictures a keyword, 1 to 100 by default. Default 5, as in arXiv 2411.11479."""
+    """Images a keyword, 1 to 100 by default. Default 5, as in arXiv 2411.11479."""
     score_threshold: builtins.float
-    """Only pictures with at least this cosine similarity, -1 to 1."""
+    """Only images with at least this cosine similarity, -1 to 1."""
     @property
     def keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Keywords to search for instead of all of the value's, each one of the value's own."""
 
     @property
     def filter(self) -> global___SearchFilter:
-        """Which pictures may be found."""
+        """Which images may be found."""
 
     def __init__(
         self,
@@ -464,7 +464,7 @@ global___SearchByValueRequest = SearchByValueRequest
 
 @typing.final
 class SearchByValueResponse(google.protobuf.message.Message):
-    """Pictures of a value."""
+    """Images of a value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -475,7 +475,7 @@ class SearchByValueResponse(google.protobuf.message.Message):
     """The value's id."""
     @property
     def keywords(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___KeywordHits]:
-        """The keywords in the lexicon's order, each with its pictures. A picture that several keywords find is listed under
+        """The keywords in the lexicon's order, each with its images. An image that several keywords find is listed under
         the one that it is nearest to; the others take their next nearest instead, so that each still has k if there are.
         """
 
@@ -497,7 +497,7 @@ global___SearchByValueResponse = SearchByValueResponse
 
 @typing.final
 class KeywordHits(google.protobuf.message.Message):
-    """Pictures of one keyword."""
+    """Images of one keyword."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -507,7 +507,7 @@ class KeywordHits(google.protobuf.message.Message):
     """The keyword."""
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
-        """Its pictures, the nearest first."""
+        """Its images, the nearest first."""
 
     def __init__(
         self,
@@ -521,7 +521,7 @@ global___KeywordHits = KeywordHits
 
 @typing.final
 class SearchHit(google.protobuf.message.Message):
-    """A picture that was found."""
+    """An image that was found."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -570,7 +570,7 @@ class SearchProvenance(google.protobuf.message.Message):
     store: builtins.str
     """Which vector store: "qdrant-edge" or "qdrant"."""
     images: builtins.int
-    """Pictures that were indexed when the search ran."""
+    """Images that were indexed when the search ran."""
     lexicon_sha256: builtins.str
     """SHA-256 of the lexicon file as lower-case hexadecimal; empty where no lexicon took part."""
     request_id: builtins.str
@@ -607,7 +607,7 @@ global___SearchProvenance = SearchProvenance
 
 @typing.final
 class Encoder(google.protobuf.message.Message):
-    """A model that maps pictures and texts into one space."""
+    """A model that maps images and texts into one space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -705,7 +705,7 @@ global___LexiconValue = LexiconValue
 
 @typing.final
 class Keyword(google.protobuf.message.Message):
-    """A word that stands for a value in picture search."""
+    """A word that stands for a value in image search."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -727,14 +727,14 @@ global___Keyword = Keyword
 
 @typing.final
 class GetImagesRequest(google.protobuf.message.Message):
-    """Asks for stored pictures."""
+    """Asks for stored images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IDS_FIELD_NUMBER: builtins.int
     WITHOUT_DATA_FIELD_NUMBER: builtins.int
     without_data: builtins.bool
-    """Whether the pictures' bytes are left out."""
+    """Whether the images' bytes are left out."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, 1 to 1,000 by default."""
@@ -751,7 +751,7 @@ global___GetImagesRequest = GetImagesRequest
 
 @typing.final
 class GetImagesResponse(google.protobuf.message.Message):
-    """One stored picture."""
+    """One stored image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -763,7 +763,7 @@ class GetImagesResponse(google.protobuf.message.Message):
     """Its id."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The picture; unset where no picture has this id, and where the request leaves bytes out."""
+        """The image; unset where no image has this id, and where the request leaves bytes out."""
 
     @property
     def info(self) -> axia.v1.image_pb2.ImageInfo:
@@ -788,7 +788,7 @@ global___GetImagesResponse = GetImagesResponse
 
 @typing.final
 class ListImagesRequest(google.protobuf.message.Message):
-    """Asks for what is known of pictures."""
+    """Asks for what is known of images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -796,14 +796,14 @@ class ListImagesRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """Pictures of one page at most, 1 to 1,000 by default. Default 100."""
+    """Images of one page at most, 1 to 1,000 by default. Default 100."""
     page_token: builtins.str
-    """Where to go on: `next_page_token` of the previous page, with the same filter. Pictures that are added or deleted
+    """Where to continue: `next_page_token` of the previous page, with the same filter. Images that are added or deleted
     meanwhile may be listed or not; every other one is listed once.
     """
     @property
     def filter(self) -> global___SearchFilter:
-        """Which pictures are listed; all if unset."""
+        """Which images are listed; all if unset."""
 
     def __init__(
         self,
@@ -820,7 +820,7 @@ global___ListImagesRequest = ListImagesRequest
 
 @typing.final
 class ListImagesResponse(google.protobuf.message.Message):
-    """What is known of pictures."""
+    """What is known of images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -830,7 +830,7 @@ class ListImagesResponse(google.protobuf.message.Message):
     """Token of the next page; empty after the last."""
     @property
     def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ListedImage]:
-        """The pictures."""
+        """The images."""
 
     def __init__(
         self,
@@ -844,7 +844,7 @@ global___ListImagesResponse = ListImagesResponse
 
 @typing.final
 class ListedImage(google.protobuf.message.Message):
-    """What is known of one picture."""
+    """What is known of one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -879,14 +879,14 @@ global___ListedImage = ListedImage
 
 @typing.final
 class UpdateImagesRequest(google.protobuf.message.Message):
-    """Asks to replace what is known of pictures."""
+    """Asks to replace what is known of images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     UPDATES_FIELD_NUMBER: builtins.int
     @property
     def updates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageUpdate]:
-        """The pictures, 1 to 1,000 by default, each id once."""
+        """The images, 1 to 1,000 by default, each id once."""
 
     def __init__(
         self,
@@ -899,7 +899,7 @@ global___UpdateImagesRequest = UpdateImagesRequest
 
 @typing.final
 class ImageUpdate(google.protobuf.message.Message):
-    """What is known of one picture from now on."""
+    """What is known of one image from now on."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -931,9 +931,9 @@ class UpdateImagesResponse(google.protobuf.message.Message):
     UPDATED_FIELD_NUMBER: builtins.int
     NOT_FOUND_FIELD_NUMBER: builtins.int
     updated: builtins.int
-    """Pictures that were there."""
+    """Images that were there."""
     not_found: builtins.int
-    """Ids that no picture had."""
+    """Ids that no image had."""
     def __init__(
         self,
         *,
@@ -946,7 +946,7 @@ global___UpdateImagesResponse = UpdateImagesResponse
 
 @typing.final
 class DeleteImagesRequest(google.protobuf.message.Message):
-    """Asks to delete pictures."""
+    """Asks to delete images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -958,7 +958,7 @@ class DeleteImagesRequest(google.protobuf.message.Message):
 
     @property
     def filter(self) -> global___SearchFilter:
-        """All pictures that pass this are deleted; at least one of its fields must be set, and no ids."""
+        """All images that pass this are deleted; at least one of its fields must be set, and no ids."""
 
     def __init__(
         self,
@@ -980,9 +980,9 @@ class DeleteImagesResponse(google.protobuf.message.Message):
     DELETED_FIELD_NUMBER: builtins.int
     NOT_FOUND_FIELD_NUMBER: builtins.int
     deleted: builtins.int
-    """Pictures that are gone now and were there."""
+    """Images that are gone now and were there."""
     not_found: builtins.int
-    """Ids that no picture had."""
+    """Ids that no image had."""
     def __init__(
         self,
         *,
@@ -995,7 +995,7 @@ global___DeleteImagesResponse = DeleteImagesResponse
 
 @typing.final
 class PurgeImagesRequest(google.protobuf.message.Message):
-    """Asks to remove what is left of deleted pictures."""
+    """Asks to remove what is left of deleted images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1007,16 +1007,16 @@ global___PurgeImagesRequest = PurgeImagesRequest
 
 @typing.final
 class PurgeImagesResponse(google.protobuf.message.Message):
-    """Nothing is left of deleted pictures."""
+    """Nothing is left of deleted images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ORPHANS_FIELD_NUMBER: builtins.int
     WITHOUT_BYTES_FIELD_NUMBER: builtins.int
     orphans: builtins.int
-    """Files of the picture store that no picture had, which were removed."""
+    """Files of the image store that no image had, which were removed."""
     without_bytes: builtins.int
-    """Pictures whose bytes the picture store has lost. They are found still; delete them, or put their files back."""
+    """Images whose bytes the image store has lost. They are found still; delete them, or put their files back."""
     def __init__(
         self,
         *,
@@ -1068,16 +1068,16 @@ class GetStatsResponse(google.protobuf.message.Message):
     STORE_FIELD_NUMBER: builtins.int
     BUILDING_FIELD_NUMBER: builtins.int
     images: builtins.int
-    """Pictures that searches reach."""
+    """Images that searches reach."""
     indexed_images: builtins.int
-    """Of these, pictures in the part that has an HNSW index; the rest is searched exactly."""
+    """Of these, images in the part that has an HNSW index; the rest is searched exactly."""
     store: builtins.str
     """Which vector store: "qdrant-edge" or "qdrant"."""
     building: builtins.bool
     """Whether an index is being built now."""
     @property
     def platforms(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
-        """Pictures by platform; pictures without one are under ""."""
+        """Images by platform; images without one are under ""."""
 
     @property
     def encoder(self) -> global___Encoder:
@@ -1196,11 +1196,11 @@ class Reindex(google.protobuf.message.Message):
     state: global___ReindexState.ValueType
     """Where it is."""
     done: builtins.int
-    """Pictures that are done. Those that were left out, because the picture store has lost them or they can't be read any
+    """Images that are done. Those that were left out, because the image store has lost them or they can't be read any
     more, are not among them; where they are more than 1% the re-index fails.
     """
     total: builtins.int
-    """Pictures in all, as far as known."""
+    """Images in all, as far as known."""
     error: builtins.str
     """Why it failed; empty otherwise."""
     @property

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RetrievalServiceStub(object):
-    """Finds pictures by words, by value or by another picture, and takes pictures in.
+    """Finds images by words, by value or by another image, and takes images in.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -106,38 +106,39 @@ class RetrievalServiceStub(object):
 
 
 class RetrievalServiceServicer(object):
-    """Finds pictures by words, by value or by another picture, and takes pictures in.
+    """Finds images by words, by value or by another image, and takes images in.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
     """
 
     def IndexImages(self, request_iterator, context):
-        """Takes pictures in. Each request is one picture; each gets one acknowledgement, in the order of arrival, once it is
-        durable or refused. A picture that is already there is acknowledged again and not stored twice, so a client that
+        """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
+        durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
         lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-        further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged stays.
+        further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
+        stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchByText(self, request, context):
-        """Finds the pictures nearest to a text.
+        """Finds the images nearest to a text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchByImage(self, request, context):
-        """Finds the pictures nearest to a picture.
+        """Finds the images nearest to an image.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchByValue(self, request, context):
-        """Finds pictures for a value: some for each of its keywords, each picture once.
+        """Finds images for a value: some for each of its keywords, each image once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,28 +152,28 @@ class RetrievalServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetImages(self, request, context):
-        """Sends pictures that were taken in, one a message, in the order of the request.
+        """Sends images that were taken in, one a message, in the order of the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListImages(self, request, context):
-        """Lists pictures that pass a filter, without their bytes, in no particular order.
+        """Lists images that pass a filter, without their bytes, in no particular order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateImages(self, request, context):
-        """Replaces what is known of pictures. Ids that are not there are counted, not refused.
+        """Replaces what is known of images. Ids that are not there are counted, not refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteImages(self, request, context):
-        """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+        """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
         is found by nothing any more; PurgeImages removes what is left of it in files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -180,9 +181,9 @@ class RetrievalServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PurgeImages(self, request, context):
-        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
-        index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
-        Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
+        index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
+        Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,8 +197,8 @@ class RetrievalServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StartReindex(self, request, context):
-        """Starts to index every stored picture with another encoder, beside the current index, and switches when it is done.
-        Searches go on with the current one until then. FAILED_PRECONDITION while another re-index runs.
+        """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
+        Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -287,7 +288,7 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService(object):
-    """Finds pictures by words, by value or by another picture, and takes pictures in.
+    """Finds images by words, by value or by another image, and takes images in.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.

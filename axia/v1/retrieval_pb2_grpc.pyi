@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class RetrievalServiceStub:
-    """Finds pictures by words, by value or by another picture, and takes pictures in.
+    """Finds images by words, by value or by another image, and takes images in.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -29,29 +29,30 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.IndexImagesRequest,
         axia.v1.retrieval_pb2.IndexImagesResponse,
     ]
-    """Takes pictures in. Each request is one picture; each gets one acknowledgement, in the order of arrival, once it is
-    durable or refused. A picture that is already there is acknowledged again and not stored twice, so a client that
+    """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
+    durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
     lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-    further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged stays.
+    further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
+    stored.
     """
 
     SearchByText: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.SearchByTextRequest,
         axia.v1.retrieval_pb2.SearchByTextResponse,
     ]
-    """Finds the pictures nearest to a text."""
+    """Finds the images nearest to a text."""
 
     SearchByImage: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.SearchByImageRequest,
         axia.v1.retrieval_pb2.SearchByImageResponse,
     ]
-    """Finds the pictures nearest to a picture."""
+    """Finds the images nearest to an image."""
 
     SearchByValue: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.SearchByValueRequest,
         axia.v1.retrieval_pb2.SearchByValueResponse,
     ]
-    """Finds pictures for a value: some for each of its keywords, each picture once."""
+    """Finds images for a value: some for each of its keywords, each image once."""
 
     ListValues: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListValuesRequest,
@@ -63,25 +64,25 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.GetImagesRequest,
         axia.v1.retrieval_pb2.GetImagesResponse,
     ]
-    """Sends pictures that were taken in, one a message, in the order of the request."""
+    """Sends images that were taken in, one a message, in the order of the request."""
 
     ListImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListImagesRequest,
         axia.v1.retrieval_pb2.ListImagesResponse,
     ]
-    """Lists pictures that pass a filter, without their bytes, in no particular order."""
+    """Lists images that pass a filter, without their bytes, in no particular order."""
 
     UpdateImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.UpdateImagesRequest,
         axia.v1.retrieval_pb2.UpdateImagesResponse,
     ]
-    """Replaces what is known of pictures. Ids that are not there are counted, not refused."""
+    """Replaces what is known of images. Ids that are not there are counted, not refused."""
 
     DeleteImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.DeleteImagesRequest,
         axia.v1.retrieval_pb2.DeleteImagesResponse,
     ]
-    """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+    """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
     is found by nothing any more; PurgeImages removes what is left of it in files.
     """
 
@@ -89,9 +90,9 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.PurgeImagesRequest,
         axia.v1.retrieval_pb2.PurgeImagesResponse,
     ]
-    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
-    index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
-    Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
+    index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
+    Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
     """
 
     GetStats: grpc.UnaryUnaryMultiCallable[
@@ -104,8 +105,8 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.StartReindexRequest,
         axia.v1.retrieval_pb2.StartReindexResponse,
     ]
-    """Starts to index every stored picture with another encoder, beside the current index, and switches when it is done.
-    Searches go on with the current one until then. FAILED_PRECONDITION while another re-index runs.
+    """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
+    Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
     """
 
     GetReindex: grpc.UnaryUnaryMultiCallable[
@@ -115,7 +116,7 @@ class RetrievalServiceStub:
     """Says how far a re-index is. NOT_FOUND for an unknown id."""
 
 class RetrievalServiceAsyncStub:
-    """Finds pictures by words, by value or by another picture, and takes pictures in.
+    """Finds images by words, by value or by another image, and takes images in.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -125,29 +126,30 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.IndexImagesRequest,
         axia.v1.retrieval_pb2.IndexImagesResponse,
     ]
-    """Takes pictures in. Each request is one picture; each gets one acknowledgement, in the order of arrival, once it is
-    durable or refused. A picture that is already there is acknowledged again and not stored twice, so a client that
+    """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
+    durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
     lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-    further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged stays.
+    further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
+    stored.
     """
 
     SearchByText: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.SearchByTextRequest,
         axia.v1.retrieval_pb2.SearchByTextResponse,
     ]
-    """Finds the pictures nearest to a text."""
+    """Finds the images nearest to a text."""
 
     SearchByImage: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.SearchByImageRequest,
         axia.v1.retrieval_pb2.SearchByImageResponse,
     ]
-    """Finds the pictures nearest to a picture."""
+    """Finds the images nearest to an image."""
 
     SearchByValue: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.SearchByValueRequest,
         axia.v1.retrieval_pb2.SearchByValueResponse,
     ]
-    """Finds pictures for a value: some for each of its keywords, each picture once."""
+    """Finds images for a value: some for each of its keywords, each image once."""
 
     ListValues: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListValuesRequest,
@@ -159,25 +161,25 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.GetImagesRequest,
         axia.v1.retrieval_pb2.GetImagesResponse,
     ]
-    """Sends pictures that were taken in, one a message, in the order of the request."""
+    """Sends images that were taken in, one a message, in the order of the request."""
 
     ListImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListImagesRequest,
         axia.v1.retrieval_pb2.ListImagesResponse,
     ]
-    """Lists pictures that pass a filter, without their bytes, in no particular order."""
+    """Lists images that pass a filter, without their bytes, in no particular order."""
 
     UpdateImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.UpdateImagesRequest,
         axia.v1.retrieval_pb2.UpdateImagesResponse,
     ]
-    """Replaces what is known of pictures. Ids that are not there are counted, not refused."""
+    """Replaces what is known of images. Ids that are not there are counted, not refused."""
 
     DeleteImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.DeleteImagesRequest,
         axia.v1.retrieval_pb2.DeleteImagesResponse,
     ]
-    """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+    """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
     is found by nothing any more; PurgeImages removes what is left of it in files.
     """
 
@@ -185,9 +187,9 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.PurgeImagesRequest,
         axia.v1.retrieval_pb2.PurgeImagesResponse,
     ]
-    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
-    index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
-    Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
+    index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
+    Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
     """
 
     GetStats: grpc.aio.UnaryUnaryMultiCallable[
@@ -200,8 +202,8 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.StartReindexRequest,
         axia.v1.retrieval_pb2.StartReindexResponse,
     ]
-    """Starts to index every stored picture with another encoder, beside the current index, and switches when it is done.
-    Searches go on with the current one until then. FAILED_PRECONDITION while another re-index runs.
+    """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
+    Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
     """
 
     GetReindex: grpc.aio.UnaryUnaryMultiCallable[
@@ -211,7 +213,7 @@ class RetrievalServiceAsyncStub:
     """Says how far a re-index is. NOT_FOUND for an unknown id."""
 
 class RetrievalServiceServicer(metaclass=abc.ABCMeta):
-    """Finds pictures by words, by value or by another picture, and takes pictures in.
+    """Finds images by words, by value or by another image, and takes images in.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -223,10 +225,11 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[axia.v1.retrieval_pb2.IndexImagesRequest],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.retrieval_pb2.IndexImagesResponse], collections.abc.AsyncIterator[axia.v1.retrieval_pb2.IndexImagesResponse]]:
-        """Takes pictures in. Each request is one picture; each gets one acknowledgement, in the order of arrival, once it is
-        durable or refused. A picture that is already there is acknowledged again and not stored twice, so a client that
+        """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
+        durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
         lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-        further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged stays.
+        further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
+        stored.
         """
 
     @abc.abstractmethod
@@ -235,7 +238,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.SearchByTextRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.SearchByTextResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.SearchByTextResponse]]:
-        """Finds the pictures nearest to a text."""
+        """Finds the images nearest to a text."""
 
     @abc.abstractmethod
     def SearchByImage(
@@ -243,7 +246,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.SearchByImageRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.SearchByImageResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.SearchByImageResponse]]:
-        """Finds the pictures nearest to a picture."""
+        """Finds the images nearest to an image."""
 
     @abc.abstractmethod
     def SearchByValue(
@@ -251,7 +254,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.SearchByValueRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.SearchByValueResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.SearchByValueResponse]]:
-        """Finds pictures for a value: some for each of its keywords, each picture once."""
+        """Finds images for a value: some for each of its keywords, each image once."""
 
     @abc.abstractmethod
     def ListValues(
@@ -267,7 +270,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.GetImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.retrieval_pb2.GetImagesResponse], collections.abc.AsyncIterator[axia.v1.retrieval_pb2.GetImagesResponse]]:
-        """Sends pictures that were taken in, one a message, in the order of the request."""
+        """Sends images that were taken in, one a message, in the order of the request."""
 
     @abc.abstractmethod
     def ListImages(
@@ -275,7 +278,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.ListImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.ListImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.ListImagesResponse]]:
-        """Lists pictures that pass a filter, without their bytes, in no particular order."""
+        """Lists images that pass a filter, without their bytes, in no particular order."""
 
     @abc.abstractmethod
     def UpdateImages(
@@ -283,7 +286,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.UpdateImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.UpdateImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.UpdateImagesResponse]]:
-        """Replaces what is known of pictures. Ids that are not there are counted, not refused."""
+        """Replaces what is known of images. Ids that are not there are counted, not refused."""
 
     @abc.abstractmethod
     def DeleteImages(
@@ -291,7 +294,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.DeleteImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.DeleteImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.DeleteImagesResponse]]:
-        """Deletes pictures by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
+        """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
         is found by nothing any more; PurgeImages removes what is left of it in files.
         """
 
@@ -301,9 +304,9 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.PurgeImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.PurgeImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.PurgeImagesResponse]]:
-        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no picture has. The
-        index is built again without it before this is answered, which may take minutes; searches go on meanwhile. Beside a
-        Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
+        index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
+        Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
         """
 
     @abc.abstractmethod
@@ -320,8 +323,8 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.StartReindexRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.StartReindexResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.StartReindexResponse]]:
-        """Starts to index every stored picture with another encoder, beside the current index, and switches when it is done.
-        Searches go on with the current one until then. FAILED_PRECONDITION while another re-index runs.
+        """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
+        Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
         """
 
     @abc.abstractmethod

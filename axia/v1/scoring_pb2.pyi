@@ -34,7 +34,7 @@ class _ResponseTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     RESPONSE_TYPE_NONE: _ResponseType.ValueType  # 3
     """Says that nothing needs attention: "none"."""
     RESPONSE_TYPE_PICTURE_QUALITY: _ResponseType.ValueType  # 4
-    """Comments on the picture's quality: "the image is blurry"."""
+    """Comments on the image's quality: "the image is blurry"."""
     RESPONSE_TYPE_REFUSAL: _ResponseType.ValueType  # 5
     """Declines to answer: "I'm sorry, but I can't assist with that"."""
 
@@ -50,7 +50,7 @@ RESPONSE_TYPE_VALUE_AWARE: ResponseType.ValueType  # 2
 RESPONSE_TYPE_NONE: ResponseType.ValueType  # 3
 """Says that nothing needs attention: "none"."""
 RESPONSE_TYPE_PICTURE_QUALITY: ResponseType.ValueType  # 4
-"""Comments on the picture's quality: "the image is blurry"."""
+"""Comments on the image's quality: "the image is blurry"."""
 RESPONSE_TYPE_REFUSAL: ResponseType.ValueType  # 5
 """Declines to answer: "I'm sorry, but I can't assist with that"."""
 global___ResponseType = ResponseType
@@ -471,7 +471,7 @@ class SummarizeCompletionsRequest(google.protobuf.message.Message):
     """Abstain when the agreement is below this, 0 to 1. Default 0.5."""
     @property
     def sentences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """First sentences of the completions of one picture, 1 to 256 by default, each at most 16,384 characters by default.
+        """First sentences of the completions of one image, 1 to 256 by default, each at most 16,384 characters by default.
         An empty one is a completion that said nothing.
         """
 
@@ -624,7 +624,7 @@ class AlignmentItem(google.protobuf.message.Message):
     element: builtins.str
     """The element that annotators named, 1 to 16,384 characters by default; "none" where nothing needs attention."""
     picture_id: builtins.str
-    """The picture that the answer is about. Where all items have one, the interval is clustered by it; either all items
+    """The image that the answer is about. Where all items have one, the interval is clustered by it; either all items
     have one or none has.
     """
     @property
@@ -672,7 +672,7 @@ class ScoreAlignmentResponse(google.protobuf.message.Message):
 
     @property
     def interval(self) -> global___Interval:
-        """Interval of that mean: "wilson clustered by picture" with picture ids, otherwise "wilson"."""
+        """Interval of that mean: "wilson clustered by picture" with image ids, otherwise "wilson"."""
 
     @property
     def human_agreement(self) -> global___JudgeAgreement:
@@ -734,7 +734,7 @@ global___AlignmentScore = AlignmentScore
 
 @typing.final
 class ReadCompletionsRequest(google.protobuf.message.Message):
-    """Completions of one picture to read."""
+    """Completions of one image to read."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -745,13 +745,14 @@ class ReadCompletionsRequest(google.protobuf.message.Message):
     """Abstain when the agreement is below this, 0 to 1. Default 0.5."""
     @property
     def sentences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """First sentences of the completions of one picture, 1 to 10,000 by default, each at most 16,384 characters by default.
-        An empty one is a completion that said nothing. Of more than 256 by default no groups are made: "grouping" is missing.
+        """First sentences of the completions of one image, 1 to 10,000 by default, each at most 16,384 characters by default.
+        An empty one is a completion that said nothing. Of more than 256 by default no groups are made: "grouping" is
+        missing.
         """
 
     @property
     def ground_truth(self) -> global___AnnotatedElement:
-        """What annotators named in the picture. Unset: alignment is not asked for, and is not missing."""
+        """What annotators named in the image. Unset: alignment is not asked for, and is not missing."""
 
     def __init__(
         self,
@@ -768,7 +769,7 @@ global___ReadCompletionsRequest = ReadCompletionsRequest
 
 @typing.final
 class AnnotatedElement(google.protobuf.message.Message):
-    """What annotators named in a picture, and who judges whether its completions name it."""
+    """What annotators named in an image, and who judges whether its completions name it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -788,8 +789,8 @@ class AnnotatedElement(google.protobuf.message.Message):
 
     @property
     def model_answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With JUDGE_MODEL alone: the judge's answer about each sentence, as many as `sentences`, in free text that says yes or
-        no, each at most 16,384 characters by default.
+        """With JUDGE_MODEL alone: the judge's answer about each sentence, as many as `sentences`, in free text that says yes
+        or no, each at most 16,384 characters by default.
         """
 
     def __init__(
@@ -806,7 +807,7 @@ global___AnnotatedElement = AnnotatedElement
 
 @typing.final
 class ReadCompletionsResponse(google.protobuf.message.Message):
-    """What one picture's completions say."""
+    """What one image's completions say."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -831,7 +832,7 @@ class ReadCompletionsResponse(google.protobuf.message.Message):
 
     @property
     def alignment(self) -> global___ScoreAlignmentResponse:
-        """Whether each sentence names the ground truth, as ScoreAlignment says without picture ids and at its default
+        """Whether each sentence names the ground truth, as ScoreAlignment says without image ids and at its default
         confidence level. Unset without a ground truth and where missing.
         """
 
@@ -897,8 +898,8 @@ class JudgeAgreement(google.protobuf.message.Message):
     """Items with a score and a label."""
     @property
     def kappa_interval(self) -> global___Interval:
-        """Interval of kappa, "linearized over pictures" where items name pictures and otherwise "linearized over items"; unset
-        with kappa, and with a single picture or item.
+        """Interval of kappa, "linearized over pictures" where items name images and otherwise "linearized over items"; unset
+        with kappa, and with a single image or item.
         """
 
     def __init__(
@@ -991,7 +992,7 @@ global___ReadVerdict = ReadVerdict
 
 @typing.final
 class PreferenceAnswer(google.protobuf.message.Message):
-    """One answer about one picture of one value."""
+    """One answer about one image of one value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1006,9 +1007,9 @@ class PreferenceAnswer(google.protobuf.message.Message):
     answer: builtins.str
     """The answer as the model gave it; at most 16,384 characters by default. Empty: the model said nothing."""
     keyword: builtins.str
-    """The keyword that found the picture; may be empty."""
+    """The keyword that found the image; may be empty."""
     item_id: builtins.str
-    """What was asked about, such as a picture's id; it pairs the answers of ComparePreferences. May be empty otherwise."""
+    """What was asked about, such as an image's id; it pairs the answers of ComparePreferences. May be empty otherwise."""
     def __init__(
         self,
         *,
@@ -1183,7 +1184,7 @@ global___PreferenceSpread = PreferenceSpread
 
 @typing.final
 class PreferenceScore(google.protobuf.message.Message):
-    """How much a model likes pictures of one value."""
+    """How much a model likes images of one value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1231,15 +1232,15 @@ class PreferenceScore(google.protobuf.message.Message):
     """Rank by `percentage_of_all` among the values that answers name: 1 is the highest, and equals share the best rank."""
     @property
     def interval(self) -> global___Interval:
-        """Interval of `percentage`, 0 to 100; unset with it. "wilson clustered by keyword", because answers about the pictures
+        """Interval of `percentage`, 0 to 100; unset with it. "wilson clustered by keyword", because answers about the images
         of one keyword are more alike than others; "wilson" where no answer about the value has a keyword.
         """
 
     @property
     def keyword_interval(self) -> global___Interval:
         """Interval of `percentage` from resampling whole keywords, with percentiles that allow for few keywords, 0 to 100;
-        unset unless every answer about the value has a keyword, at least two keywords have an answer that says yes or no and
-        differ in their shares, and resamples were asked for.
+        unset unless every answer about the value has a keyword, at least two keywords have an answer that says yes or no
+        and differ in their shares, and resamples were asked for.
         """
 
     @property
@@ -1274,7 +1275,7 @@ global___PreferenceScore = PreferenceScore
 
 @typing.final
 class PreferenceGroup(google.protobuf.message.Message):
-    """How much a model likes pictures of a group of values."""
+    """How much a model likes images of a group of values."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1413,8 +1414,8 @@ class PreferenceDifference(google.protobuf.message.Message):
     difference: builtins.float
     """First minus second, -100 to 100 percentage points."""
     p_value: builtins.float
-    """P-value of McNemar's exact test, two-sided, 0 to 1. Where pairs have keywords it is clustered by them: all answers of
-    a keyword change sides together.
+    """P-value of McNemar's exact test, two-sided, 0 to 1. Where pairs have keywords it is clustered by them: all answers
+    of a keyword change sides together.
     """
     adjusted_p_value: builtins.float
     """The same after Holm's correction over the values. For all values together it is the same as `p_value`."""
@@ -1461,7 +1462,7 @@ class ScoreIsqRequest(google.protobuf.message.Message):
     """S% above this, and not equal to it, is a match. 0 to 100, default 60."""
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___IsqAnswer]:
-        """Answers to the questionnaire, one a picture, 1 to 10,000 by default."""
+        """Answers to the questionnaire, one an image, 1 to 10,000 by default."""
 
     def __init__(
         self,
@@ -1845,7 +1846,7 @@ class MisalignmentItem(google.protobuf.message.Message):
     aligned: builtins.int
     """Whether the answer names the element, as ScoreAlignment says: 0 or 1. An aligned answer is no miss."""
     picture_id: builtins.str
-    """The picture that the answer is about. Where all items have one, intervals are clustered by it; either all items have
+    """The image that the answer is about. Where all items have one, intervals are clustered by it; either all items have
     one or none has.
     """
     def __init__(
@@ -1920,10 +1921,10 @@ class MisalignmentShare(google.protobuf.message.Message):
     share: builtins.float
     """Share of all misses, 0 to 1; unset if there is no miss."""
     pictures: builtins.int
-    """Pictures with a miss: the clusters of `interval`; 0 without picture ids."""
+    """Images with a miss: the clusters of `interval`; 0 without image ids."""
     @property
     def interval(self) -> global___Interval:
-        """Interval of the share, 0 to 1: "wilson clustered by picture" with picture ids, otherwise "wilson". Unset with it."""
+        """Interval of the share, 0 to 1: "wilson clustered by picture" with image ids, otherwise "wilson". Unset with it."""
 
     def __init__(
         self,
@@ -1942,7 +1943,7 @@ global___MisalignmentShare = MisalignmentShare
 
 @typing.final
 class CompareModelsRequest(google.protobuf.message.Message):
-    """Scores of models on the same pictures."""
+    """Scores of models on the same images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1961,12 +1962,12 @@ class CompareModelsRequest(google.protobuf.message.Message):
     target_power: builtins.float
     """Power that `needed_pictures` aims at, 0.5 to 0.99. Default 0.8."""
     target_difference: builtins.float
-    """Difference of two models' shares of aligned pictures that a study should detect, 1e-6 or more and below 1. Unset:
+    """Difference of two models' shares of aligned images that a study should detect, 1e-6 or more and below 1. Unset:
     each pair's own difference, and no power.
     """
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelScores]:
-        """The models, 1 to 32 by default, all scored on the same pictures."""
+        """The models, 1 to 32 by default, all scored on the same images."""
 
     def __init__(
         self,
@@ -2004,8 +2005,8 @@ class ModelScores(google.protobuf.message.Message):
     """Name of the model, each once."""
     @property
     def picture_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The picture of each completion, not empty, 1 to 200,000 by default; all models have the same set of pictures, and a
-        picture may have several completions.
+        """The image of each completion, not empty, 1 to 200,000 by default; all models have the same set of images, and a
+        image may have several completions.
         """
 
     @property
@@ -2035,25 +2036,25 @@ class CompareModelsResponse(google.protobuf.message.Message):
     PAIRS_FIELD_NUMBER: builtins.int
     PICTURES_FIELD_NUMBER: builtins.int
     pictures: builtins.int
-    """Pictures."""
+    """Images."""
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelAlignment]:
         """One summary for each model, in the order of the request."""
 
     @property
     def majority(self) -> global___CochranTest:
-        """Cochran's Q on one binary value a picture, the strict majority of its completions. Unset for a single model."""
+        """Cochran's Q on one binary value an image, the strict majority of its completions. Unset for a single model."""
 
     @property
     def completion_replica(self) -> global___CochranTest:
         """Cochran's Q on a row per completion, as the paper had it: a replica only, because completion k of one model is not
-        matched with completion k of another and completions of one picture are not independent. Unset for a single model
-        and where models differ in the number of completions of a picture.
+        matched with completion k of another and completions of one image are not independent. Unset for a single model
+        and where models differ in the number of completions of an image.
         """
 
     @property
     def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelPair]:
-        """Every pair of models, the first before the second in the order of the request, on one binary value a picture."""
+        """Every pair of models, the first before the second in the order of the request, on one binary value an image."""
 
     def __init__(
         self,
@@ -2086,9 +2087,9 @@ class ModelAlignment(google.protobuf.message.Message):
     mean: builtins.float
     """Mean of its scores over all completions, 0 to 1."""
     majority_share: builtins.float
-    """Share of pictures whose completions are aligned by strict majority, 0 to 1."""
+    """Share of images whose completions are aligned by strict majority, 0 to 1."""
     ties: builtins.int
-    """Pictures with as many aligned completions as others; they count as not aligned."""
+    """Images with as many aligned completions as others; they count as not aligned."""
     completions: builtins.int
     """Completions."""
     @property
@@ -2135,7 +2136,7 @@ class CochranTest(google.protobuf.message.Message):
     permutation_method: global___PermutationMethod.ValueType
     """How that was computed."""
     rows: builtins.int
-    """Rows of the table: pictures, or completions in the replica."""
+    """Rows of the table: images, or completions in the replica."""
     informative_rows: builtins.int
     """Rows that are not constant; the others don't bear on Q."""
     permutations: builtins.int
@@ -2163,7 +2164,7 @@ global___CochranTest = CochranTest
 
 @typing.final
 class ModelPair(google.protobuf.message.Message):
-    """Two models compared on one binary value a picture."""
+    """Two models compared on one binary value an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -2182,24 +2183,24 @@ class ModelPair(google.protobuf.message.Message):
     second: builtins.str
     """Name of the second."""
     first_only: builtins.int
-    """Pictures on which the first alone is aligned."""
+    """Images on which the first alone is aligned."""
     second_only: builtins.int
-    """Pictures on which the second alone is aligned."""
+    """Images on which the second alone is aligned."""
     difference: builtins.float
-    """Difference of the shares of aligned pictures, first minus second, -1 to 1."""
+    """Difference of the shares of aligned images, first minus second, -1 to 1."""
     p_value: builtins.float
     """P-value of McNemar's exact test, two-sided, 0 to 1."""
     adjusted_p_value: builtins.float
     """The same after Holm's correction over all pairs."""
     power: builtins.float
-    """Power of McNemar's exact test at these pictures to find `target_difference`, 0 to 1, at the significance level that
+    """Power of McNemar's exact test at these images to find `target_difference`, 0 to 1, at the significance level that
     Holm's correction leaves the smallest p-value: (1 - confidence_level) / number of pairs. The share of discordant
-    pictures is the observed one, or the difference itself if that is larger. Unset without `target_difference`, for the
-    power to find the difference that was observed says no more than the p-value; and if no picture is discordant.
+    images is the observed one, or the difference itself if that is larger. Unset without `target_difference`, for the
+    power to find the difference that was observed says no more than the p-value; and if no image is discordant.
     """
     needed_pictures: builtins.int
-    """Pictures from which on McNemar's exact test has `target_power` at that significance level, for `target_difference`
-    or else the observed difference; unset if the difference is 0, or if no picture is discordant.
+    """Images from which on McNemar's exact test has `target_power` at that significance level, for `target_difference`
+    or else the observed difference; unset if the difference is 0, or if no image is discordant.
     """
     @property
     def interval(self) -> global___Interval:
@@ -2243,8 +2244,9 @@ class MeasureAgreementRequest(google.protobuf.message.Message):
     """Who says whether an annotator names what most of the others name, for `ceiling` and the annotators' scores. Give the
     judge that scores the models, so that the ceiling compares with their scores: each category is then judged as a
     model's answer would be, with the others' most frequent category as element. Unset: equal texts alone agree.
-    JUDGE_MODEL is refused, because no model is asked here, and so are a category that the judge can't take as an element
-    and more than 10,000 different pairs of categories by default. Coefficients of agreement never depend on it.
+    JUDGE_MODEL is refused, because no model is asked here, and so are a category that the judge can't take as an
+    element and more than 10,000 different pairs of categories by default. Coefficients of agreement never depend on
+    it.
     """
     @property
     def ratings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rating]:
@@ -2278,7 +2280,7 @@ class Rating(google.protobuf.message.Message):
     ANNOTATOR_FIELD_NUMBER: builtins.int
     CATEGORY_FIELD_NUMBER: builtins.int
     unit: builtins.str
-    """The unit that is rated, such as a picture; not empty."""
+    """The unit that is rated, such as an image; not empty."""
     annotator: builtins.str
     """The annotator; not empty."""
     category: builtins.str

@@ -119,7 +119,7 @@ class ScoringServiceServicer(object):
     """
 
     def ClassifyResponses(self, request, context):
-        """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality.
+        """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +140,7 @@ class ScoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReadCompletions(self, request, context):
-        """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+        """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
         ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
         leaves the others as they are.
         """
@@ -163,7 +163,7 @@ class ScoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ScorePreference(self, request, context):
-        """Scores how much a model likes pictures of each value, from its answers to "Do you like the content of this image?"
+        """Scores how much a model likes images of each value, from its answers to "Do you like the content of this image?"
         (arXiv 2411.11479).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -171,14 +171,14 @@ class ScoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ComparePreferences(self, request, context):
-        """Compares two sets of such answers pair by pair: two models, or one model with pictures and with descriptions.
+        """Compares two sets of such answers pair by pair: two models, or one model with images and with descriptions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScoreIsq(self, request, context):
-        """Scores inductive scoring questionnaires: S% and whether a picture matches the interest (arXiv 2411.11479).
+        """Scores inductive scoring questionnaires: S% and whether an image matches the interest (arXiv 2411.11479).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

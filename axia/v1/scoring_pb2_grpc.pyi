@@ -32,7 +32,7 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ClassifyResponsesRequest,
         axia.v1.scoring_pb2.ClassifyResponsesResponse,
     ]
-    """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
+    """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
 
     AttributeValues: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.AttributeValuesRequest,
@@ -50,7 +50,7 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ReadCompletionsRequest,
         axia.v1.scoring_pb2.ReadCompletionsResponse,
     ]
-    """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+    """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
     ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
     leaves the others as they are.
     """
@@ -71,7 +71,7 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ScorePreferenceRequest,
         axia.v1.scoring_pb2.ScorePreferenceResponse,
     ]
-    """Scores how much a model likes pictures of each value, from its answers to "Do you like the content of this image?"
+    """Scores how much a model likes images of each value, from its answers to "Do you like the content of this image?"
     (arXiv 2411.11479).
     """
 
@@ -79,13 +79,13 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ComparePreferencesRequest,
         axia.v1.scoring_pb2.ComparePreferencesResponse,
     ]
-    """Compares two sets of such answers pair by pair: two models, or one model with pictures and with descriptions."""
+    """Compares two sets of such answers pair by pair: two models, or one model with images and with descriptions."""
 
     ScoreIsq: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScoreIsqRequest,
         axia.v1.scoring_pb2.ScoreIsqResponse,
     ]
-    """Scores inductive scoring questionnaires: S% and whether a picture matches the interest (arXiv 2411.11479)."""
+    """Scores inductive scoring questionnaires: S% and whether an image matches the interest (arXiv 2411.11479)."""
 
     ScorePersona: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScorePersonaRequest,
@@ -125,7 +125,7 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.ClassifyResponsesRequest,
         axia.v1.scoring_pb2.ClassifyResponsesResponse,
     ]
-    """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
+    """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
 
     AttributeValues: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.AttributeValuesRequest,
@@ -143,7 +143,7 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.ReadCompletionsRequest,
         axia.v1.scoring_pb2.ReadCompletionsResponse,
     ]
-    """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+    """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
     ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
     leaves the others as they are.
     """
@@ -164,7 +164,7 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.ScorePreferenceRequest,
         axia.v1.scoring_pb2.ScorePreferenceResponse,
     ]
-    """Scores how much a model likes pictures of each value, from its answers to "Do you like the content of this image?"
+    """Scores how much a model likes images of each value, from its answers to "Do you like the content of this image?"
     (arXiv 2411.11479).
     """
 
@@ -172,13 +172,13 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.ComparePreferencesRequest,
         axia.v1.scoring_pb2.ComparePreferencesResponse,
     ]
-    """Compares two sets of such answers pair by pair: two models, or one model with pictures and with descriptions."""
+    """Compares two sets of such answers pair by pair: two models, or one model with images and with descriptions."""
 
     ScoreIsq: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScoreIsqRequest,
         axia.v1.scoring_pb2.ScoreIsqResponse,
     ]
-    """Scores inductive scoring questionnaires: S% and whether a picture matches the interest (arXiv 2411.11479)."""
+    """Scores inductive scoring questionnaires: S% and whether an image matches the interest (arXiv 2411.11479)."""
 
     ScorePersona: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScorePersonaRequest,
@@ -220,7 +220,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ClassifyResponsesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ClassifyResponsesResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ClassifyResponsesResponse]]:
-        """Says of each sentence whether it describes, voices concern, denies or comments on the picture's quality."""
+        """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
 
     @abc.abstractmethod
     def AttributeValues(
@@ -244,7 +244,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ReadCompletionsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ReadCompletionsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ReadCompletionsResponse]]:
-        """Says everything of one picture's completions in one call: groups and consensus, response types, values and, with a
+        """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
         ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
         leaves the others as they are.
         """
@@ -271,7 +271,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ScorePreferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ScorePreferenceResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ScorePreferenceResponse]]:
-        """Scores how much a model likes pictures of each value, from its answers to "Do you like the content of this image?"
+        """Scores how much a model likes images of each value, from its answers to "Do you like the content of this image?"
         (arXiv 2411.11479).
         """
 
@@ -281,7 +281,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ComparePreferencesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ComparePreferencesResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ComparePreferencesResponse]]:
-        """Compares two sets of such answers pair by pair: two models, or one model with pictures and with descriptions."""
+        """Compares two sets of such answers pair by pair: two models, or one model with images and with descriptions."""
 
     @abc.abstractmethod
     def ScoreIsq(
@@ -289,7 +289,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ScoreIsqRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ScoreIsqResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ScoreIsqResponse]]:
-        """Scores inductive scoring questionnaires: S% and whether a picture matches the interest (arXiv 2411.11479)."""
+        """Scores inductive scoring questionnaires: S% and whether an image matches the interest (arXiv 2411.11479)."""
 
     @abc.abstractmethod
     def ScorePersona(

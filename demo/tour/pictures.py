@@ -51,7 +51,7 @@ def search_values(client: axia.Client, out: Console, folder: Path) -> None:
         for row, group in enumerate(found.keywords):
             marks = []
             for hit in group.hits:
-                shown = shows.get(hit.id, ["a picture of yours"])
+                shown = shows.get(hit.id, ["an image of yours"])
                 right, total = right + (group.keyword in shown), total + 1
                 colour = "green" if group.keyword in shown else "red"
                 marks.append(f"[{colour}]{' + '.join(shown)}[/{colour}]")

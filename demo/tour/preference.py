@@ -45,7 +45,7 @@ def measure_preference(client: axia.Client, out: Console) -> None:
     keywords = sum(score.keywords for score in scores.scores)
     out.print(
         f"Preference over the ten values: mean {mean:.1f}%, standard deviation {deviation:.1f} points "
-        f"({preference.plan.pictures} pictures of {keywords} keywords, three questions "
+        f"({preference.plan.pictures} images of {keywords} keywords, three questions "
         f"each, {time.monotonic() - began:.0f} s). "
         "Authored is the share that the demo model was trained to like, which the likes should come near.\n"
     )

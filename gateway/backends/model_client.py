@@ -180,13 +180,13 @@ class GrpcBackend(ModelReplicas):
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(
-                    "the model was not done in time; allow the call more time or ask for fewer tokens",
+                    "the model did not finish in time; give the call a longer timeout or ask for fewer tokens",
                     reason="DEADLINE_EXCEEDED",
                 ) from error
             if failure.reason == "UNIMPLEMENTED":
                 raise FailedPrecondition(
                     f"an inference server at {self.address} is of an older release than this gateway and doesn't know "
-                    "all that it asks; upgrade it",
+                    "all fields of the request; upgrade it",
                     reason="INFERENCE_TOO_OLD",
                 ) from error
             if failure.code is Code.UNAVAILABLE and failure.reason == "UNAVAILABLE":

@@ -137,7 +137,7 @@ class ModelReplicas:
 
     async def adopt(self, other: "ModelReplicas") -> None:
         """Takes in the replicas of another backend, which were found to hold the same model. Whoever holds the other
-        can go on with it."""
+        can continue with it."""
         for address in (self.address, other.address):
             metrics.BACKEND_AVAILABLE.remove(address)
         self._replicas.absorb(other._replicas)
@@ -164,7 +164,10 @@ class ModelReplicas:
         if expected and model.name != expected:
             if replica.fit:
                 logger.error(
-                    "the inference server at %s holds %r, not %r; it is not used", replica.address, model.name, expected
+                    "the inference server at %s serves %r, not %r; it is not used",
+                    replica.address,
+                    model.name,
+                    expected,
                 )
             return False
         if self._model is None or self._model.name != model.name:

@@ -131,7 +131,10 @@ def _check_prompt(path: Path, index: int, route: Route, prompts: Mapping[str, Pr
     prompt = prompts.get(prompt_id)
     if prompt is None or prompt.role != "user" or "{" in prompt.text:
         fitting = ", ".join(p.id for p in prompts.values() if p.role == "user" and "{" not in p.text)
-        raise _bad(path, f"model.{index}.defaults.prompt_id: {prompt_id!r} is no prompt to ask; there is {fitting}")
+        raise _bad(
+            path,
+            f"model.{index}.defaults.prompt_id: {prompt_id!r} is not a prompt for detections; known prompts: {fitting}",
+        )
 
 
 def _bad(path: Path, what: str) -> FailedPrecondition:

@@ -145,7 +145,7 @@ class GrpcScoring:
 
     def _too_old(self, method: str) -> FailedPrecondition:
         return FailedPrecondition(
-            f"the scoring service at {self._channel.address} is of an older release than this gateway and knows no "
+            f"the scoring service at {self._channel.address} is older than this gateway and doesn't know "
             f"{method}; upgrade it",
             reason=TOO_OLD,
         )

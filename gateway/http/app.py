@@ -32,7 +32,7 @@ from services.serving.errors import ServiceError, Unavailable
 from services.serving.logs import request_id
 
 _ROOM_MIB = 4
-"""Room in a body beside a picture of the largest size, as gRPC messages have it, in MiB."""
+"""Room in a body beside an image of the largest size, as gRPC messages have it, in MiB."""
 _BASE64 = 4 / 3
 """How much longer bytes are in base64."""
 

@@ -131,7 +131,7 @@ class GatewayClient:
         failure = from_rpc_error(error)
         if failure.reason == "DEADLINE_EXCEEDED":
             return DeadlineExceeded(
-                "there was no answer in time; send a longer X-Request-Timeout, in seconds, or ask for less",
+                "no answer in time; send a longer X-Request-Timeout, in seconds, or ask for less",
                 reason="DEADLINE_EXCEEDED",
             )
         if failure.reason == "UNAVAILABLE":

@@ -18,7 +18,7 @@ class Context(NamedTuple):
     settings: HttpSettings
     gateway: GatewayClient
     workers: Executor
-    """Threads that read bodies: one with a large picture would hold the event loop."""
+    """Threads that read bodies: one with a large image would hold the event loop."""
 
     async def in_worker(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function in a worker."""

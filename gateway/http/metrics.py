@@ -6,15 +6,15 @@ from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
 REQUESTS = Counter(
     "axia_http_requests",
-    "Requests that ended, by method, route and HTTP status.",
+    "Requests that ended, by HTTP status; 499 if the caller closed the connection first.",
     ["method", "route", "status"],
     registry=REGISTRY,
 )
 SECONDS = Histogram(
     "axia_http_seconds",
-    "Time of a request, a stream's events included.",
+    "Time of a request, including the events of a stream, in seconds.",
     ["method", "route"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
-IN_FLIGHT = Gauge("axia_http_in_flight", "Requests that are being answered.", registry=REGISTRY)
+IN_FLIGHT = Gauge("axia_http_in_flight", "Requests in flight.", registry=REGISTRY)

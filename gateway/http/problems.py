@@ -130,11 +130,11 @@ def from_http_exception(error: HTTPException) -> tuple[ServiceError, int]:
         return error.error, error.status_code
     status = error.status_code
     if status == HTTPStatus.NOT_FOUND:
-        return NotFound(
-            "path", "there is nothing at this address; /docs lists what there is", reason="NO_ROUTE"
-        ), status
+        return NotFound("path", "not found; /docs lists the addresses", reason="NO_ROUTE"), status
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        wrong = InvalidArgument("method", "this address takes other methods; /docs lists them", reason="WRONG_METHOD")
+        wrong = InvalidArgument(
+            "method", "method not allowed; /docs lists the methods of this address", reason="WRONG_METHOD"
+        )
         return wrong, status
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return InvalidArgument("body", "the request can't be read", reason="UNREADABLE_REQUEST"), status
@@ -198,7 +198,7 @@ def _description(problem: ErrorDetails, model: type[BaseModel]) -> str:
         bound = {"greater": ("above", "at least"), "less": ("below", "at most")}[kind.partition("_")[0]]
         word = bound[kind.endswith("equal")]
         return f"must be {word} {next(iter(context.values()))}"
-    return _EXPECTED.get(kind, "has a wrong value; /docs says what is taken")
+    return _EXPECTED.get(kind, "has an invalid value; /docs lists the allowed ones")
 
 
 def _known_fields(model: type[BaseModel]) -> list[str]:

@@ -28,14 +28,14 @@ class HttpSettings(CallerSettings):
     max_concurrent_calls: int = Field(default=256, ge=1)
     """Requests in flight beyond which a new one is refused with 429."""
     decode_workers: int = Field(default=2, ge=1, le=64)
-    """Threads that read JSON bodies with pictures in them."""
+    """Threads that read JSON bodies with images in them."""
 
     gateway: Addresses = ("127.0.0.1:50050",)
     """Addresses of the gateway's gRPC port, host:port, several replicas separated by commas."""
     default_timeout_s: float = Field(default=120.0, gt=0)
     """Time for a call that answers once and whose caller sent no X-Request-Timeout, in seconds. A stream has none."""
     max_timeout_s: float = Field(default=600.0, gt=0, le=3600)
-    """Largest X-Request-Timeout that is taken, in seconds."""
+    """Largest X-Request-Timeout that is accepted, in seconds."""
     keep_alive_s: float = Field(default=15.0, gt=0, le=50)
     """How often a comment is sent on a stream of events that has nothing else to send, in seconds."""
     slow_client_s: float = Field(default=20.0, gt=0, le=3600)
@@ -43,9 +43,9 @@ class HttpSettings(CallerSettings):
     seconds. Slower ones are cut off: with 408 while they send. While all places are taken, a body that has brought
     nothing for a second gives way to others at once."""
     max_upload_mib: float = Field(default=512.0, gt=0)
-    """Size of one form with pictures to index at most, all its files together, in MiB."""
+    """Size of one form with images to index at most, all its files together, in MiB."""
     max_upload_files: int = Field(default=1000, ge=1)
-    """Files of one upload at most."""
+    """Maximum number of files in one upload."""
 
     allowed_origins: Listed = ()
     """Origins of other sites whose pages may call this server, such as https://lab.example.org; separated by commas."""
@@ -88,7 +88,7 @@ UNUSED = MappingProxyType(
         "tls_client_names": "every certificate of the authorities in AXIA_HTTP_TLS_CLIENT_CA is taken",
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "connections of HTTP are not replaced",
-        "drain_seconds": "BentoML decides how long requests may go on, by its own timeout",
+        "drain_seconds": "BentoML decides how long requests may continue, by its own timeout",
         "max_image_megapixels": "the gateway's own limit holds",
         "max_image_side": "the gateway's own limit holds",
     }

@@ -233,7 +233,7 @@ class AlignmentJudge:
         if len(item.answer) > most:
             raise InvalidArgument(
                 f"{field}.answer",
-                f"has {len(item.answer):,} characters, at most {most:,} are taken",
+                f"has {len(item.answer):,} characters, at most {most:,} are allowed",
                 reason="TEXT_TOO_LONG",
             )
 

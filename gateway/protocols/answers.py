@@ -152,7 +152,7 @@ def with_traits(prompt: PromptText, traits: Sequence[str], max_chars: int) -> Pr
     if len(text) > max_chars:
         raise InvalidArgument(
             "traits",
-            f"the prompt with them has {len(text):,} characters, and at most {max_chars:,} are taken; give fewer",
+            f"the prompt with them has {len(text):,} characters, and at most {max_chars:,} are allowed; give fewer",
             reason="TEXT_TOO_LONG",
         )
     return prompt.model_copy(update={"text": text, "sha256": sha256_of(text)})

@@ -95,8 +95,8 @@ class Shares(NamedTuple):
         if left_s <= 0:
             raise DeadlineExceeded(
                 f"the deadline was {self.deadline.timeout_s:.3g} s away when the call came in, of which "
-                f"{self.margin_s:.2g} s are kept for the answer's way back and {self.reading_s:.2g} s for scoring; "
-                "allow the call more time",
+                f"{self.margin_s:.2g} s are kept to return the answer and {self.reading_s:.2g} s for scoring; give the "
+                "call a longer timeout",
                 reason="DEADLINE_TOO_SHORT",
             )
         return left_s

@@ -203,7 +203,7 @@ class PreferenceAssessor:
             raise
         if not description.text:
             raise FailedPrecondition(
-                "the model said nothing when asked to describe the picture, so there is no description to ask about",
+                "the model said nothing when asked to describe the image, so there is no description to ask about",
                 reason="DESCRIPTION_EMPTY",
             )
         return description
@@ -261,12 +261,12 @@ def _check_modality(request: PreferenceRequest, model: ModelInfo) -> None:
     for field in ("describer", "descriptions"):
         if getattr(request, field):
             raise InvalidArgument(
-                field, "needs MODALITY_DESCRIPTION: about pictures, nothing is described", reason="MODALITY_UNFIT"
+                field, "needs MODALITY_DESCRIPTION: about images, nothing is described", reason="MODALITY_UNFIT"
             )
     if not model.accepts_images:
         raise InvalidArgument(
             "model",
-            f"{model.name!r} takes no pictures: ask it about descriptions, by MODALITY_DESCRIPTION with a describer",
+            f"{model.name!r} takes no images: ask it about descriptions, by MODALITY_DESCRIPTION with a describer",
             reason="IMAGE_NOT_SUPPORTED",
         )
 

@@ -40,7 +40,7 @@ async def planned_pictures(retrieval: Retrieval, request: PreferenceRequest, k: 
                 pictures.append(PlannedPicture(len(pictures), value.id, *hit))
     if not pictures:
         raise FailedPrecondition(
-            f"no picture was found: {_why_none(request, images)}",
+            f"no image was found: {_why_none(request, images)}",
             reason="NOTHING_FOUND" if images else "NOTHING_INDEXED",
         )
     return PlannedPictures(tuple(pictures), provenance, tuple(short))
@@ -61,7 +61,7 @@ def _check_same_request(planned: PlannedPictures, request: PreferenceRequest, k:
     for field, is_same in fits.items():
         if not is_same:
             raise FailedPrecondition(
-                f"the plan has changed: {field} was another when it was made. Send the same request again, or begin "
+                f"the plan has changed: it was made with another {field}. Send the same request again, or start "
                 "without resume",
                 reason="PLAN_CHANGED",
             )
@@ -69,7 +69,7 @@ def _check_same_request(planned: PlannedPictures, request: PreferenceRequest, k:
 
 def _why_none(request: PreferenceRequest, images: int) -> str:
     if not images:
-        return "nothing is indexed; index pictures first"
+        return "nothing is indexed; index images first"
     if request.score_threshold is None:
-        return "none passes the filter; widen it"
-    return "none passes the filter and score_threshold; widen the one or lower the other"
+        return "no image passes the filter; use a wider filter"
+    return "no image passes the filter and score_threshold; use a wider filter or a lower score_threshold"

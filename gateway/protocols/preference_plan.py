@@ -89,7 +89,7 @@ class PreferenceRequest:
     resume_sha256: str | None = None
     resumed: tuple[Judgement, ...] = ()
     resume_planned: PlannedPictures | None = None
-    """The pictures of the plan to go on with; None searches for them again."""
+    """The pictures of the plan to continue with; None searches for them again."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def choose_prompts(
 
 
 def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Judgement]) -> None:
-    """Checks that a broken-off call can go on with this plan.
+    """Checks that an interrupted call can continue with this plan.
 
     Raises:
         FailedPrecondition: If the plan is another than it was.
@@ -205,24 +205,24 @@ def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Ju
     """
     if plan_sha256 != plan.sha256:
         raise FailedPrecondition(
-            f"the plan has changed: it was {plan_sha256}, and is {plan.sha256} now. Send the same request with "
-            "the seed that the first plan reported, and with its sampling if the model is the same and its defaults "
-            "have changed; if the index has changed, also with the plan's pictures as resume.planned; if the model has "
-            "changed, begin without resume",
+            f"the plan has changed: it was {plan_sha256}, and is {plan.sha256} now. Send the same request with the "
+            "seed that the first plan reported, and with its sampling if the model is the same and its defaults have "
+            "changed; if the index has changed, also with the plan's images as resume.planned; if the model has "
+            "changed, start without resume",
             reason="PLAN_CHANGED",
         )
     for index, judgement in enumerate(judgements):
         field = f"resume.judgements[{index}]"
         picture = judgement.picture
         if index >= len(plan.pictures):
-            raise InvalidArgument(field, f"the plan has {len(plan.pictures):,} pictures", reason="JUDGEMENT_UNKNOWN")
+            raise InvalidArgument(field, f"the plan has {len(plan.pictures):,} images", reason="JUDGEMENT_UNKNOWN")
         planned = plan.pictures[index]
         if picture.position != index:
             raise InvalidArgument(
                 field, f"has position {picture.position}; give them in order from 0", reason="JUDGEMENT_OUT_OF_ORDER"
             )
         if (picture.value, picture.keyword, picture.image_id) != (planned.value, planned.keyword, planned.image_id):
-            raise InvalidArgument(field, "is about another picture than the plan's", reason="JUDGEMENT_UNKNOWN")
+            raise InvalidArgument(field, "is about another image than the plan's", reason="JUDGEMENT_UNKNOWN")
         if (judgement.error is None) != (len(judgement.replies) == len(plan.prompts)):
             raise InvalidArgument(
                 field, f"must have {len(plan.prompts)} replies or an error, as it was received", reason="JUDGEMENT_CUT"

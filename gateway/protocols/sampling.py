@@ -183,7 +183,9 @@ def _temperatures(request: DetectionRequest, limits: ModelLimits, defaults: Mode
     check_between("n", n, 1, limits.max_samples)
     if given and request.temperature is not None:
         raise InvalidArgument(
-            "temperatures", "set either temperature, for all, or temperatures, one each", reason="TEMPERATURE_TWICE"
+            "temperatures",
+            "set temperature, for all completions, or temperatures, one for each; not both",
+            reason="TEMPERATURE_TWICE",
         )
     if given and len(given) != n:
         raise InvalidArgument(

@@ -129,7 +129,7 @@ class _Watch(Generic[ResultT]):
             return None
         if frame.frame_id <= self._newest:
             raise InvalidArgument(
-                "frame.frame_id", f"must be greater than {self._newest}, and is {frame.frame_id}", reason="FRAME_ORDER"
+                "frame.frame_id", f"must be greater than {self._newest}, but is {frame.frame_id}", reason="FRAME_ORDER"
             )
         self._newest = frame.frame_id
         waited, self._waiting, self._waiting_fresh = self._waiting, frame, Deadline(self._freshness_s)

@@ -22,7 +22,7 @@ async def to_config(requests: AsyncIterator[gateway_pb2.WatchValuesRequest]) -> 
     if first.WhichOneof("message") != "config":
         raise InvalidArgument("config", "must be the first message of a watch", reason="CONFIG_MISSING")
     if first.config.HasField("image"):
-        raise InvalidArgument("config.image", "must be unset; pictures come as frames", reason="CONFIG_WITH_IMAGE")
+        raise InvalidArgument("config.image", "must be unset; images come as frames", reason="CONFIG_WITH_IMAGE")
     return to_detection_request(first.config)
 
 

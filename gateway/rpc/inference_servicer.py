@@ -59,7 +59,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         limits = backend.limits
         if len(request.samples) > limits.max_samples:
             raise InvalidArgument(
-                "samples", f"at most {limits.max_samples} are taken, {len(request.samples)} are given"
+                "samples", f"at most {limits.max_samples} are allowed, {len(request.samples)} are given"
             )
         if request.HasField("max_tokens") and request.max_tokens > limits.max_tokens:
             if not request.lower_max_tokens:
@@ -96,7 +96,7 @@ def _check_images(request: inference_pb2.GenerateRequest, model: ModelInfo) -> N
         where = "" if model.max_images else " in the first message of the user"
         raise InvalidArgument(
             shown[max(model.max_images - request.HasField("image"), 0)],
-            f"{model.name!r} takes at most {least} in a conversation{where}, and {given} pictures are given; leave "
+            f"{model.name!r} takes at most {least} in a conversation{where}, and {given} images are given; leave "
             "some out",
             reason="TOO_MANY_IMAGES",
         )

@@ -34,7 +34,7 @@ class ServiceProxy:
         service: What is forwarded; a method that is not in it is unknown here as well.
         channel: Where to.
         max_in_flight: Calls beyond which a new one is refused.
-        default_timeout_s: Time for a call whose caller set no deadline, unless it sends a stream of requests, which
+        default_timeout_s: Time limit of a call without a deadline, unless it sends a stream of requests, which
             lasts as long as the caller has something to send.
     """
 
@@ -72,8 +72,8 @@ class ServiceProxy:
         replica = self._channel.pick()
         if self._calls.full:
             raise ResourceExhausted(
-                f"{self._calls.most:,} calls to the {self._channel.name} service are in flight here already; try "
-                "again shortly",
+                f"{self._calls.most:,} calls to the {self._channel.name} service are already in flight; try again "
+                "shortly",
                 reason="TOO_MANY_CALLS",
                 retry_after_s=1.0,
             )

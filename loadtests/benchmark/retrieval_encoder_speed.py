@@ -103,10 +103,10 @@ async def measure(options: argparse.Namespace) -> None:
             await way()
             rates[name].append(len(files) / (time.perf_counter() - began))
         print(", ".join(f"{name} {found[-1]:.1f}/s" for name, found in rates.items()))
-    for own in ("encoder, float32", "encoder, auto"):
+    for encoder in ("encoder, float32", "encoder, auto"):
         for loop in ("loop at batch 32", "loop at batch 1"):
-            ratios = [a / b for a, b in zip(rates[own], rates[loop], strict=True)]
-            print(f"{own} / {loop}: median {statistics.median(ratios):.2f}, lowest {min(ratios):.2f}")
+            ratios = [a / b for a, b in zip(rates[encoder], rates[loop], strict=True)]
+            print(f"{encoder} / {loop}: median {statistics.median(ratios):.2f}, lowest {min(ratios):.2f}")
     await exact.close()
     await auto.close()
 

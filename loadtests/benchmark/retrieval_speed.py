@@ -116,10 +116,10 @@ def medians_ms(searches: Sequence[Search], count: int) -> list[float]:
     """Median milliseconds of each search, `count` of each, called in turns: one of the first, one of the second, …"""
     taken: list[list[float]] = [[] for _ in searches]
     for number in range(count):
-        for search, own in zip(searches, taken, strict=True):
+        for search, times_ms in zip(searches, taken, strict=True):
             began = time.perf_counter()
             search(number)
-            own.append((time.perf_counter() - began) * 1000)
+            times_ms.append((time.perf_counter() - began) * 1000)
     return list(map(statistics.median, taken))
 
 
@@ -218,12 +218,16 @@ async def measure(images: int, larger: int, root: Path) -> Table:
         # A call leaves the processor waiting for the network, so its caches and clock are never as warm as those of a
         # program that does nothing but search.
         for how, rounds in ((f"{TURNS} in a row, each by itself", apart), ("in turns, alternating", in_turns)):
-            own, edges, ratio = compared(rounds)
+            service_ms, edges, ratio = compared(rounds)
             table.add_row(
-                f"SearchByText p50; raw Edge query p50: {how}", f"{own:.2f} and {edges:.2f} ms, x {ratio:.2f}", "<= 2.5"
+                f"SearchByText p50; raw Edge query p50: {how}",
+                f"{service_ms:.2f} and {edges:.2f} ms, x {ratio:.2f}",
+                "<= 2.5",
             )
         table.add_row("p50 of a call that does nothing", f"{statistics.median(calls):.2f} ms", "")
-        slow, _, ratio = compared([(local_ms, own) for local_ms, (own, _) in zip(locals_, apart, strict=True)])
+        slow, _, ratio = compared(
+            [(local_ms, service_ms) for local_ms, (service_ms, _) in zip(locals_, apart, strict=True)]
+        )
         table.add_row("qdrant-client's local mode p50", f"{slow:.1f} ms, x {ratio:.0f}", ">= 30")
         search = served.search_asyncio
         many, one, ratio = compared(
@@ -243,8 +247,8 @@ async def measure(images: int, larger: int, root: Path) -> Table:
             big = Served(servers, root / "large")
             await big.ready()
             medians_ms([big.search], 300)
-            own, _, ratio = compared([medians_ms([big.search, served.search], TURNS) for _ in range(9)])
-            table.add_row(f"p50 at {larger:,}", f"{own:.2f} ms, x {ratio:.2f}", "<= 2.5")
+            service_ms, _, ratio = compared([medians_ms([big.search, served.search], TURNS) for _ in range(9)])
+            table.add_row(f"p50 at {larger:,}", f"{service_ms:.2f} ms, x {ratio:.2f}", "<= 2.5")
     return table
 
 

@@ -21,8 +21,8 @@ def pinned(lock: Path) -> dict[str, str]:
 
 def dev_only(engine: str) -> str:
     """Requirements of developers that an engine's lock file doesn't have."""
-    own, developers = ("base", "base-dev") if engine == "none" else (engine, "dev")
-    there = pinned(REQUIREMENTS / f"{own}.txt").keys() | (_CPU_ALONE if engine == "gpu" else set())
+    installed, developers = ("base", "base-dev") if engine == "none" else (engine, "dev")
+    there = pinned(REQUIREMENTS / f"{installed}.txt").keys() | (_CPU_ALONE if engine == "gpu" else set())
     return "".join(block for name, block in pinned(REQUIREMENTS / f"{developers}.txt").items() if name not in there)
 
 

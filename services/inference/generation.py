@@ -1,7 +1,7 @@
 """Samples n completions of one conversation at once, and stops each at the end of its first sentence if asked.
 
 Every completion is a stream of its own in the engine, with its own seed, so one that is over frees its place while the
-others go on; the conversation is prepared once and shared.
+others continue; the conversation is prepared once and shared.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ async def prepare(engine: Engine, conversation: Conversation, model: ModelDescri
         if error.reason == CONTEXT_TOO_LONG and len(conversation.pictures) > 1:
             raise InvalidArgument(
                 "image",
-                f"{len(conversation.pictures)} pictures take more tokens than the model's context has left beside the "
+                f"{len(conversation.pictures)} images take more tokens than the model's context has left beside the "
                 f"text: {model.max_context_tokens} in all, of which the text takes {text_alone.prompt_tokens}; send "
                 "fewer or smaller ones, or have the operator set AXIA_INFERENCE_MAX_MODEL_LEN higher",
                 reason=CONTEXT_TOO_LONG,
@@ -43,8 +43,8 @@ async def prepare(engine: Engine, conversation: Conversation, model: ModelDescri
             ) from error
         raise InvalidArgument(
             "image",
-            f"the model's image processor can't take {width} x {height} pixels; many refuse pictures that are very "
-            "narrow or very small: pad or crop it to at most ten times as long as wide",
+            f"the model's image processor can't take {width} x {height} pixels; many refuse very narrow or very small "
+            "images: pad or crop it to an aspect ratio of at most 10:1",
             reason="IMAGE_REFUSED",
         ) from error
 

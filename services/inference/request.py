@@ -68,7 +68,7 @@ def check_request(
     if request.model not in {"", model.name}:
         raise NotFound(
             "model",
-            f"this server holds {model.name!r}, not {request.model!r}; leave the model empty or name that one",
+            f"this server serves {model.name!r}, not {request.model!r}; leave the model empty or name that one",
             reason="MODEL_UNKNOWN",
         )
     _check_images(request, model)
@@ -87,12 +87,12 @@ def check_request(
 def _check_images(request: SampleRequest, model: ModelDescription) -> None:
     if request.images and not model.accepts_images:
         raise InvalidArgument(
-            _image_field(request.images[0]), f"{model.name!r} takes no pictures", reason="IMAGE_NOT_SUPPORTED"
+            _image_field(request.images[0]), f"{model.name!r} takes no images", reason="IMAGE_NOT_SUPPORTED"
         )
     if len(request.images) > model.max_images:
         raise InvalidArgument(
             _image_field(request.images[model.max_images]),
-            f"{model.name!r} takes at most {model.max_images} pictures in a conversation, and "
+            f"{model.name!r} takes at most {model.max_images} images in a conversation, and "
             f"{len(request.images)} are given; leave some out",
             reason="TOO_MANY_IMAGES",
         )
@@ -116,7 +116,7 @@ def _check_messages(
         elif message.role is not due:
             raise InvalidArgument(
                 f"messages[{index}].role",
-                f"must be {due.value}: one system message may come first, then user and assistant take turns",
+                f"must be {due.value}: one system message may come first, then user and assistant alternate",
                 reason="ROLE_ORDER",
             )
         else:

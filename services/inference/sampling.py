@@ -93,7 +93,7 @@ class Sampler:
         """
         if not self._loaded:
             raise Unavailable(
-                "the model is being loaded; health turns to SERVING when it is",
+                "the model is loading; try again when health says SERVING",
                 reason="MODEL_LOADING",
                 retry_after_s=5.0,
             )
@@ -164,7 +164,7 @@ class Sampler:
                 raise
             if not completions:
                 raise DeadlineExceeded(
-                    "not one completion was done in time; allow the call more time or ask for fewer tokens",
+                    "no completion was finished in time; give the call a longer timeout or ask for fewer tokens",
                     reason="DEADLINE_EXCEEDED",
                 ) from error
         return Sampled(sorted(completions, key=lambda completion: completion.index), summary)

@@ -56,7 +56,7 @@ def _from_json(value: object) -> object:
 
 def _fields_to_leave_out(names: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := sorted(set(names) - {"temperature", "top_p", "seed"}):
-        raise ValueError(f"may hold temperature, top_p and seed, not {', '.join(unknown)}")
+        raise ValueError(f"may contain temperature, top_p and seed, not {', '.join(unknown)}")
     return names
 
 
@@ -72,7 +72,7 @@ class InferenceSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="AXIA_INFERENCE_", hide_input_in_errors=True)
 
     port: int = Field(default=50051, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one and logs it."""
+    """Port for gRPC; 0 chooses a free port and logs it."""
     metrics_port: int = Field(default=9101, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
@@ -96,7 +96,7 @@ class InferenceSettings(ServiceSettings):
     max_text_chars: int = Field(default=16_384, ge=1)
     """Characters that one message may have."""
     max_images: int = Field(default=4, ge=1, le=64)
-    """Pictures that one conversation may have, where the model takes several; a detection has one. All of them together
+    """Images that one conversation may have, where the model takes several; a detection has one. All of them together
     must fit into one message, which has room for one of the largest size."""
     max_queue: int = Field(default=256, ge=1)
     """Completions running and waiting together; beyond it requests are refused with RESOURCE_EXHAUSTED."""
@@ -110,7 +110,7 @@ class InferenceSettings(ServiceSettings):
     completion_template: str = ""
     """For models without a chat template: a turn as plain text, such as "Question: {prompt} Answer:"."""
     image_placeholder: str = ""
-    """Text that stands for the picture in `completion_template`, put before the turn that it belongs to, such as
+    """Text that stands for the image in `completion_template`, put before the turn that it belongs to, such as
     "<image>\\n"; empty for models whose processor adds it."""
 
     reasoning_parser: str = ""
@@ -140,7 +140,7 @@ class InferenceSettings(ServiceSettings):
     refused."""
     hang_seconds: float = Field(default=600.0, ge=0)
     """Seconds without a token while completions run from which vLLM counts as hung: health turns to NOT_SERVING and the
-    server exits, so that its process manager starts it again. More than the longest prompt takes; 0 never."""
+    server exits, so that its process manager starts it again. Set it higher than the longest prompt takes; 0: never."""
     engine_metrics: bool = False
     """Whether vLLM's own Prometheus metrics (vllm:…) are served beside axia's."""
     kv_cache_gib: float | None = Field(default=None, gt=0)
@@ -152,7 +152,7 @@ class InferenceSettings(ServiceSettings):
     either, all cores but one, which is left to everything else. Without effect where VLLM_CPU_OMP_THREADS_BIND is set
     or the model is split over several processes: vLLM then binds threads to cores."""
     offline: bool = False
-    """Never ask the model hub for anything."""
+    """Never connect to the model hub."""
 
     openai_base_url: str = ""
     """Where the openai engine finds chat/completions, such as https://api.openai.com/v1 or http://127.0.0.1:8000/v1."""
@@ -161,7 +161,7 @@ class InferenceSettings(ServiceSettings):
     openai_concurrency: int = Field(default=8, ge=1, le=1024)
     """Requests to the endpoint at the same time, one a completion; others wait."""
     openai_timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    """Time for one completion once it is its turn, its retries included, in seconds."""
+    """Time for one completion after it leaves the queue, its retries included, in seconds."""
     openai_retries: int = Field(default=4, ge=0, le=20)
     """How often a completion is asked for again after 429, 5xx or a lost connection, as long as no token has come."""
     openai_retry_max_s: float = Field(default=20.0, gt=0, le=600)
@@ -180,11 +180,11 @@ class InferenceSettings(ServiceSettings):
     endpoint's own values hold then, and provenance says so. A refusal that names such a field is learned without this
     setting, at the cost of one request after each start."""
     openai_accepts_images: bool = True
-    """Whether the endpoint's model takes pictures."""
+    """Whether the endpoint's model accepts images."""
     openai_image_format: Literal["jpeg", "png"] = "jpeg"
-    """How pictures are sent: as JPEG of quality 95, or as PNG, exact and several times as large."""
+    """How images are sent: as JPEG of quality 95, or as PNG, exact and several times as large."""
     openai_image_detail: Literal["", "low", "high", "auto"] = ""
-    """How closely the endpoint looks at a picture, for endpoints that let one choose."""
+    """How closely the endpoint looks at an image, for endpoints that let one choose."""
     openai_structured: bool = True
     """Whether the endpoint keeps to a JSON Schema in `response_format`. Turn it off for one that doesn't: requests with
     an answer format are then refused, where their answers would be refused otherwise."""
@@ -205,9 +205,7 @@ class InferenceSettings(ServiceSettings):
         if self.completion_template and "{prompt}" not in self.completion_template:
             raise ValueError("COMPLETION_TEMPLATE must hold {prompt}, where the text of a turn goes")
         if self.engine == "vllm" and self.completion_template and self.chat_template:
-            raise ValueError(
-                "CHAT_TEMPLATE and COMPLETION_TEMPLATE exclude each other: a prompt has one form; unset one"
-            )
+            raise ValueError("CHAT_TEMPLATE and COMPLETION_TEMPLATE can't be set together; unset one")
         return self
 
     def without_effect(self) -> Mapping[str, str]:
@@ -237,7 +235,7 @@ class InferenceSettings(ServiceSettings):
         if address.query or address.fragment:
             raise ValueError(_ADDRESS_WANTED)
         if address.username or address.password:  # the address may be written to logs
-            raise ValueError("OPENAI_BASE_URL must hold no user and password; set OPENAI_API_KEY instead")
+            raise ValueError("OPENAI_BASE_URL must not contain a user and password; set OPENAI_API_KEY instead")
         key = self.openai_api_key.get_secret_value() if self.openai_api_key else ""
         if not all("!" <= character <= "~" for character in key):
             raise ValueError("OPENAI_API_KEY must be printable ASCII without spaces or line breaks")

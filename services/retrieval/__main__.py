@@ -7,6 +7,13 @@ import sys
 # one thread less time than waking a second one beside the encoder's.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from services.serving.packages import require_packages
+
+if __name__ == "__main__":
+    serving = not sys.argv[1:]  # the commands of operators encode nothing
+    required = ("numpy", "fsspec", "qdrant_client", "qdrant_edge", *(("open_clip", "torch") if serving else ()))
+    require_packages("retrieval", "cpu", *required)
+
 from services.retrieval.server import main
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def check_id(field: str, picture_id: str) -> None:
     """Refuses what is no picture id."""
     if not _ID.fullmatch(picture_id):
         raise InvalidArgument(
-            field, "must be a picture's SHA-256 as 64 lower-case hexadecimal digits", reason="PICTURE_ID"
+            field, "must be an image's SHA-256 as 64 lower-case hexadecimal digits", reason="PICTURE_ID"
         )
 
 
@@ -53,7 +53,7 @@ def check_updates(updates: Sequence[Known], max_ids: int) -> None:
         check_platform(f"updates[{place}].metadata.platform", update.platform)
         check_source(f"updates[{place}].metadata.source", update.source)
         if update.id in seen:
-            raise InvalidArgument(f"updates[{place}].id", "is named twice; name it once", reason="PICTURE_ID")
+            raise InvalidArgument(f"updates[{place}].id", "is given twice; give it once", reason="PICTURE_ID")
         seen.add(update.id)
 
 
@@ -69,7 +69,7 @@ def check_source(field: str, source: str) -> None:
     """Refuses an overlong source."""
     if len(source) > MAX_SOURCE_CHARS:
         raise InvalidArgument(
-            field, f"has {len(source):,} characters, at most {MAX_SOURCE_CHARS:,} are taken", reason="TEXT_TOO_LONG"
+            field, f"has {len(source):,} characters, at most {MAX_SOURCE_CHARS:,} are allowed", reason="TEXT_TOO_LONG"
         )
 
 
@@ -85,5 +85,5 @@ def check_filter(wanted: Filter, max_entries: int) -> None:
     begin, end = wanted.captured_from, wanted.captured_before
     if begin is not None and end is not None and begin >= end:
         raise InvalidArgument(
-            "filter.captured_before", "must be later than captured_from, or no picture can pass", reason="OUT_OF_RANGE"
+            "filter.captured_before", "must be later than captured_from, or no image can pass", reason="OUT_OF_RANGE"
         )

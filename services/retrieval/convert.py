@@ -32,7 +32,7 @@ _REINDEX_STATES = {
 
 
 def to_incoming(request: retrieval_pb2.IndexImagesRequest) -> Incoming:
-    """Reads a picture of an ingest. What is wrong with it is noted and not raised, for the stream goes on."""
+    """Reads a picture of an ingest. What is wrong with it is noted and not raised, for the stream continues."""
     metadata = request.metadata
     try:
         capture_time = _to_seconds(metadata, "capture_time", "metadata.capture_time")
@@ -94,7 +94,7 @@ def _to_seconds(
         return None
     time: Timestamp = getattr(message, name)
     if not _FIRST_SECOND <= time.seconds <= _LAST_SECOND or not 0 <= time.nanos < _NANOS:
-        raise InvalidArgument(field, "is no time of the years 1 to 9999 with 0 to 999,999,999 nanos", reason="TIME")
+        raise InvalidArgument(field, "is not a time of the years 1 to 9999 with 0 to 999,999,999 nanos", reason="TIME")
     return time.seconds + time.nanos / _NANOS
 
 

@@ -158,11 +158,11 @@ class VectorIndex(Protocol):
 
         Args:
             condition: Which pass.
-            after: Where to go on; empty at the beginning.
+            after: Where to continue; empty at the beginning.
             count: Records at most.
 
         Returns:
-            The records, and where to go on; empty after the last.
+            The records, and where to continue; empty after the last.
         """
 
     async def update(self, records: Sequence[PictureRecord]) -> int:

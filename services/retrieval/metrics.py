@@ -4,39 +4,43 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
-SEARCHES = Counter(
-    "axia_retrieval_searches", "Searches, by kind: text, picture, id, value.", ["kind"], registry=REGISTRY
-)
+SEARCHES = Counter("axia_retrieval_searches", "Searches by text, picture, id or value.", ["kind"], registry=REGISTRY)
 STAGE_SECONDS = Histogram(
     "axia_retrieval_stage_seconds",
-    "Time in each stage: decode, encode and search of a search; prepare, embed, store and index of an ingest.",
+    "Time in each stage, in seconds: decode, encode and search of a search; prepare, embed, store and index of an "
+    "ingested image, waiting for its batch included.",
     ["stage"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 INGESTED = Counter(
     "axia_retrieval_ingested",
-    "Pictures acknowledged, by outcome: indexed, duplicate, rejected.",
+    "Images acknowledged as indexed, duplicate or rejected.",
     ["outcome"],
     registry=REGISTRY,
 )
 REJECTED = Counter(
-    "axia_retrieval_rejected", "Pictures that an ingest refused, by reason.", ["reason"], registry=REGISTRY
-)
-INGESTING = Gauge("axia_retrieval_ingesting", "Pictures under way in ingests.", registry=REGISTRY)
-DELETED = Counter("axia_retrieval_deleted", "Pictures deleted.", registry=REGISTRY)
-IMAGES = Gauge("axia_retrieval_images", "Pictures that searches reach.", registry=REGISTRY)
-INDEXED_IMAGES = Gauge("axia_retrieval_indexed_images", "Pictures under an HNSW index.", registry=REGISTRY)
-BUILDING = Gauge("axia_retrieval_building", "Whether an HNSW index is being built: 1 or 0.", registry=REGISTRY)
-STORE_AVAILABLE = Gauge(
-    "axia_retrieval_store_available",
-    "Whether the vector store and the picture store answer: 1 or 0.",
+    "axia_retrieval_rejected",
+    "Images that were refused, by reason, such as IMAGE_UNREADABLE or IMAGE_TOO_LARGE.",
+    ["reason"],
     registry=REGISTRY,
 )
-REINDEXING = Gauge("axia_retrieval_reindexing", "Whether a re-index runs: 1 or 0.", registry=REGISTRY)
-REINDEX_DONE = Gauge("axia_retrieval_reindex_done", "Pictures that the latest re-index has done.", registry=REGISTRY)
+INGESTING = Gauge("axia_retrieval_ingesting", "Images being ingested.", registry=REGISTRY)
+DELETED = Counter("axia_retrieval_deleted", "Images deleted.", registry=REGISTRY)
+IMAGES = Gauge("axia_retrieval_images", "Images that searches can find.", registry=REGISTRY)
+INDEXED_IMAGES = Gauge(
+    "axia_retrieval_indexed_images", "Images in an HNSW index; the others are searched exactly.", registry=REGISTRY
+)
+BUILDING = Gauge("axia_retrieval_building", "1 while an HNSW index is being built, otherwise 0.", registry=REGISTRY)
+STORE_AVAILABLE = Gauge(
+    "axia_retrieval_store_available",
+    "1 if the vector store and the image store answer, otherwise 0.",
+    registry=REGISTRY,
+)
+REINDEXING = Gauge("axia_retrieval_reindexing", "1 while a re-index runs, otherwise 0.", registry=REGISTRY)
+REINDEX_DONE = Gauge("axia_retrieval_reindex_done", "Images that the latest re-index has encoded.", registry=REGISTRY)
 REINDEX_TOTAL = Gauge(
-    "axia_retrieval_reindex_total", "Pictures of the latest re-index, as far as known.", registry=REGISTRY
+    "axia_retrieval_reindex_total", "Images that the latest re-index has to encode, as far as known.", registry=REGISTRY
 )
 ENCODER_INFO = Gauge(
     "axia_retrieval_encoder_info",

@@ -1,4 +1,4 @@
-"""Page tokens: where a search goes on, bound to the request that it belongs to."""
+"""Page tokens: where a search continues, bound to the request that it belongs to."""
 
 import base64
 import binascii
@@ -43,7 +43,7 @@ def page_place(token: str, limit: int, *request: Hashable) -> Place:
         raise InvalidArgument(
             "page_token",
             "belongs to another request, or to an encoder that was replaced since; send the request of the previous "
-            "page unchanged, or begin again without a token",
+            "page unchanged, or start again without a token",
             reason="PAGE_TOKEN_MISMATCH",
         )
     if offset <= 0 or not math.isfinite(score):
@@ -60,8 +60,8 @@ def page_size(offset: int, k: int, max_results: int) -> int:
     if offset >= max_results:
         raise InvalidArgument(
             "page_token",
-            f"leads beyond the first {max_results:,} pictures, which is as far as pages go here; narrow the filter or "
-            "raise score_threshold, or have AXIA_RETRIEVAL_MAX_RESULTS raised",
+            f"leads beyond the first {max_results:,} images, the limit of all pages together; use a narrower filter or "
+            "a higher score_threshold, or raise AXIA_RETRIEVAL_MAX_RESULTS",
             reason="PAGE_TOO_DEEP",
         )
     return min(k, max_results - offset)

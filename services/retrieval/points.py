@@ -13,7 +13,7 @@ from services.serving.errors import InvalidArgument
 KEY_BYTES = 32
 """Of a SHA-256."""
 SLACK = 3
-"""Hits asked for beyond those wanted, to see whether the last one's score goes on behind it."""
+"""Hits asked for beyond those wanted, to see whether the last one's score continues after it."""
 _FEWEST_CANDIDATES = 64
 """Of 20,000 clustered vectors of 512 dimensions all five nearest were found, as with 128 at twice the time; of nearly
 structureless ones 98%."""

@@ -157,7 +157,7 @@ class Records:
             raise InvalidArgument("ids", "must be empty where filter is set", reason="IDS_AND_FILTER")
         if condition == Filter():
             raise InvalidArgument(
-                "filter", "lets every picture pass; set at least one of its fields", reason="FILTER_EMPTY"
+                "filter", "lets every image pass; set at least one of its fields", reason="FILTER_EMPTY"
             )
         deleted = 0
         after, more = "", True
@@ -184,5 +184,5 @@ class Records:
             return StoredPicture(picture_id, None, None)
         data = await self._pictures.get(picture_id)
         if data is None:
-            logger.warning("picture %s is indexed, and is not in the picture store", picture_id)
+            logger.warning("picture %s is indexed, and is not in the image store", picture_id)
         return StoredPicture(picture_id, data, record)

@@ -138,7 +138,7 @@ class Reencoding:
         if lost:
             self._left_out |= lost
             logger.warning(
-                "the new index goes without pictures that are not in the picture store, or can't be read: %s",
+                "the new index leaves out images that are not in the image store or can't be read: %s",
                 ", ".join(f"{picture} ({reason})" for picture, reason in lost.items()),
             )
 
@@ -150,24 +150,24 @@ class Reencoding:
         if len(self._left_out) <= self._total // _ONE_IN:
             return
         reasons = Counter(self._left_out.values())
-        read = f"of the {self._done + len(self._left_out):,} pictures read so far ({self._total:,} in all)"
+        read = f"of the {self._done + len(self._left_out):,} images read so far ({self._total:,} in all)"
         missing = reasons.pop(_MISSING, 0)
         told: list[str] = []
         if missing:
             told.append(
-                f"{missing:,} {read} are not in the picture store {self._pictures.name}: set AXIA_RETRIEVAL_PICTURES "
-                "to where the pictures are, or put them back there"
+                f"{missing:,} {read} are not in the image store {self._pictures.name}: set AXIA_RETRIEVAL_PICTURES "
+                "to where the images are, or put them back there"
             )
         if reasons:
             names = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
             told.append(
-                f"{reasons.total():,} {read} can't be read ({names}): put the files back as they were into the picture "
+                f"{reasons.total():,} {read} can't be read ({names}): put the files back as they were into the image "
                 f"store {self._pictures.name}, or set the AXIA_RETRIEVAL_MAX_IMAGE_MIB, AXIA_RETRIEVAL_MAX_IMAGE_SIDE "
                 "and AXIA_RETRIEVAL_MAX_IMAGE_MEGAPIXELS that they were taken in with"
             )
         raise FailedPrecondition(
             f"{'; '.join(told)}. Or delete with DeleteImages those that are lost for good; the log names them. Then "
-            "start the re-index again. At most 1% may be left out; searches go on with the current index",
+            "start the re-index again. At most 1% may be left out; searches continue with the current index",
             reason="PICTURES_LOST" if missing else "PICTURES_UNREADABLE",
         )
 

@@ -122,7 +122,9 @@ class Reindexer:
         """
         job = self._jobs.get(job_id) if job_id else next(reversed(self._jobs.values()), None)
         if job is None:
-            raise NotFound("id", "no re-index has this id; take it from StartReindex", reason="REINDEX_UNKNOWN")
+            raise NotFound(
+                "id", "no re-index has this id; use the id that StartReindex returned", reason="REINDEX_UNKNOWN"
+            )
         return job
 
     def start(self, spec: str) -> Reindex:
@@ -136,7 +138,7 @@ class Reindexer:
         space = self._spaces.current
         if self.running:
             raise FailedPrecondition(
-                "another re-index runs; wait until GetReindex says that it ended", reason="REINDEX_RUNNING"
+                "another re-index is running; wait until GetReindex says that it ended", reason="REINDEX_RUNNING"
             )
         job = Reindex(uuid.uuid4().hex, ReindexState.RUNNING, encoder, total=space.images)
         self.remember(job)
@@ -194,7 +196,7 @@ class Reindexer:
             return reason
         await self._let_go(old)
         logger.info(
-            "re-index %s is done: searches use %s %s; pictures left out: %d",
+            "re-index %s is done: searches use %s %s; images left out: %d",
             *(job_id, new.id.name, new.id.revision, left_out),
         )
         return ""
@@ -320,4 +322,4 @@ def parse_spec(spec: str) -> EncoderId:
 
 def _check_new(encoder: EncoderId, old: Space) -> None:
     if encoder == old.id:
-        raise FailedPrecondition("searches use this encoder already", reason="ENCODER_IN_USE")
+        raise FailedPrecondition("searches already use this encoder", reason="ENCODER_IN_USE")

@@ -164,11 +164,11 @@ class Retriever:
     async def _sweep_once(self) -> None:
         try:
             swept = await self._sweep.run()
-            logger.info("looked through the picture store: %d files that no picture had were removed", swept.orphans)
+            logger.info("checked the image store: %d files that belong to no image were removed", swept.orphans)
         except ServiceError as error:
-            logger.warning("the picture store can't be looked through: %s", error.message)
+            logger.warning("the image store can't be checked: %s", error.message)
         except Exception:  # nobody waits for it
-            logger.exception("looking through the picture store failed")
+            logger.exception("checking the image store failed")
 
     async def close(self) -> None:
         """Lets everything go."""
@@ -208,7 +208,7 @@ class Retriever:
             return error
         except TimeoutError:
             return Unavailable(
-                f"the vector store or the picture store has not answered for {_CHECK_TIMEOUT_S:g} s",
+                f"the vector store or the image store has not answered for {_CHECK_TIMEOUT_S:g} s",
                 reason="STORE_SILENT",
             )
         return None

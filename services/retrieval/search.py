@@ -145,7 +145,7 @@ class Searcher:
             (vector,) = await space.index.vectors([picture_id])
             if vector is None:
                 raise NotFound(
-                    "image_id", "no stored picture has this id; take it from a hit or from IndexImages",
+                    "image_id", "no stored image has this id; use the id of a hit or of an acknowledgement",
                     reason="PICTURE_UNKNOWN",
                 )  # fmt: skip
             _SEARCHES["id"].inc()

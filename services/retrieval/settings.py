@@ -21,7 +21,7 @@ class RetrievalSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="AXIA_RETRIEVAL_")
 
     port: int = Field(default=50052, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one and logs it."""
+    """Port for gRPC; 0 chooses a free port and logs it."""
     metrics_port: int = Field(default=9102, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
@@ -31,22 +31,22 @@ class RetrievalSettings(ServiceSettings):
     image, not its middle square alone. What was indexed with another encoder, or another fit, has to be indexed again,
     by StartReindex."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the encoder is computed; auto takes CUDA where there is some."""
+    """Where the encoder is computed; auto uses CUDA if there is a GPU."""
     encoder_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the encoder; auto takes bfloat16 where it is faster and the vectors stay the same."""
     encoder_threads: int = Field(default=0, ge=0, le=256)
     """Threads that the encoder computes with on a CPU; 0 takes one a core."""
     encode_batch: int = Field(default=0, ge=0, le=1024)
-    """Pictures or texts that are encoded together at most; 0 takes 8 on a CPU and 32 on CUDA."""
+    """Maximum images or texts in one batch of the encoder; 0 takes 8 on a CPU and 32 on CUDA."""
     encode_queue: int = Field(default=1024, ge=1)
-    """Pictures and texts that may wait for the encoder; beyond it requests are refused with RESOURCE_EXHAUSTED."""
+    """Images and texts that may wait for the encoder; beyond it requests are refused with RESOURCE_EXHAUSTED."""
     text_cache: int = Field(default=10_000, ge=0)
-    """Texts whose vectors are kept in memory."""
+    """Texts whose vectors are cached in memory."""
 
     data: Path = Path(".axia/retrieval")
-    """Folder of the index and of the pictures; made if there is none."""
+    """Folder of the index and of the images; created if it doesn't exist."""
     pictures: str = ""
-    """Where pictures are kept: a folder or a URL that fsspec knows, such as s3://bucket/pictures; a folder under `data`
+    """Where images are stored: a folder or a URL that fsspec knows, such as s3://bucket/pictures; a folder under `data`
     if unset."""
     qdrant_url: str = ""
     """gRPC address of a Qdrant server, such as http://localhost:6334; unset: Qdrant Edge in this process, in `data`."""
@@ -57,16 +57,16 @@ class RetrievalSettings(ServiceSettings):
     qdrant_replication_factor: int = Field(default=1, ge=1, le=64)
     """Copies of each shard of a new collection on a Qdrant server."""
     hnsw_m: int = Field(default=16, ge=4, le=128)
-    """Edges of a node of the HNSW graph: more find better and need more memory."""
+    """Edges of each node of the HNSW graph (m): more improve recall and need more memory."""
     hnsw_ef_construct: int = Field(default=100, ge=4, le=2000)
-    """Candidates looked at for each node when the HNSW graph is built."""
+    """Candidates for the neighbours of each node while the HNSW graph is built (ef_construct)."""
     quantization: bool = True
     """Whether the HNSW graph is searched by vectors of 8-bit integers: twice as fast, for a quarter more memory. What
     it finds is scored again by the vectors themselves."""
     build_threshold: int = Field(default=4_000, ge=100)
-    """Pictures outside the HNSW index from which one is built for them, by Qdrant Edge; fewer are searched exactly."""
+    """Images outside the HNSW index from which one is built for them, by Qdrant Edge; fewer are searched exactly."""
     settle_seconds: float = Field(default=30.0, gt=0, le=86_400)
-    """Seconds without an addition or a deletion after which Qdrant Edge builds all pictures into one HNSW index, if
+    """Seconds without an addition or a deletion after which Qdrant Edge builds all images into one HNSW index, if
     enough of them are outside the largest: one is searched faster than several."""
     lexicon: Path | None = None
     """The lexicon of values, a TOML file; axia's own if unset."""
@@ -75,12 +75,12 @@ class RetrievalSettings(ServiceSettings):
     "a photo of {}"; with several, their vectors are averaged. A sentence that has a comma needs the list as JSON."""
 
     max_k: int = Field(default=1_000, ge=1, le=10_000)
-    """Pictures that one page of a search may have."""
+    """Images that one page of a search may have."""
     max_results: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Pictures that all pages of a search may have together. Deep pages are slow: every picture before them is found
+    """Images that all pages of a search may have together. Deep pages are slow: every image before them is found
     again."""
     max_keyword_k: int = Field(default=100, ge=1, le=1_000)
-    """Pictures a keyword that a search by value may have."""
+    """Images a keyword that a search by value may have."""
     max_ids: int = Field(default=1_000, ge=1, le=100_000)
     """Ids that one request may name."""
     max_query_chars: int = Field(default=4_096, ge=1)
@@ -88,19 +88,19 @@ class RetrievalSettings(ServiceSettings):
     max_filter_entries: int = Field(default=64, ge=1, le=1_024)
     """Platforms, and sources, that a filter may name."""
     ingest_window: int = Field(default=32, ge=1, le=1_024)
-    """Pictures of one stream that may be under way without an acknowledgement that was read."""
+    """Images of one stream that may be under way without an acknowledgement that was read."""
     max_ingesting: int = Field(default=128, ge=1, le=10_000)
-    """Pictures of all streams together that may be under way."""
+    """Images of all streams together that may be under way."""
     check_seconds: float = Field(default=5.0, gt=0, le=600)
-    """Time between two looks at whether the vector store and the picture store answer."""
+    """How often the vector store and the image store are checked, in seconds."""
 
     sweep_seconds: float = Field(default=86_400.0, ge=0, le=31_536_000)
-    """Time between two looks for files of the picture store that no picture has, which are removed, and for pictures
+    """Time between two looks for files of the image store that no image has, which are removed, and for images
     without a file; the first is a minute after the start. 0 turns them off."""
 
     @property
     def picture_url(self) -> str:
-        """Where pictures are kept."""
+        """Where images are kept."""
         return self.pictures or str(self.data / "pictures")
 
     @field_validator("encoder")
@@ -128,5 +128,5 @@ class RetrievalSettings(ServiceSettings):
     @model_validator(mode="after")
     def _a_page_fits_into_the_results(self) -> "RetrievalSettings":
         if self.max_results < self.max_k:
-            raise ValueError("MAX_RESULTS must be at least MAX_K, or no page could have as many pictures")
+            raise ValueError("MAX_RESULTS must be at least MAX_K, or no page could have as many images")
         return self

@@ -95,7 +95,7 @@ class Spaces:
         """
         if self._current is None:
             raise Unavailable(
-                "the encoder and the index are being loaded; health turns to SERVING when they are",
+                "the encoder and the index are loading; try again when health says SERVING",
                 reason="STARTING",
                 retry_after_s=2.0,
             )
@@ -125,7 +125,7 @@ class Spaces:
 
     @asynccontextmanager
     async def undisturbed(self) -> AsyncIterator[None]:
-        """Lets nobody write meanwhile; searches go on."""
+        """Lets nobody write meanwhile; searches continue."""
         async with self._turnstile:
             await self._no_writers.wait()
             yield

@@ -96,6 +96,6 @@ class StateFile:
             replace_file(self._path, json.dumps(state.model_dump(), indent=1).encode())
         except OSError as error:
             raise ResourceExhausted(
-                f"{self._path} can't be written; give its disk room and this user the right to write",
+                f"{self._path} can't be written; free some space on its disk and allow this user to write",
                 reason="STATE_NOT_WRITTEN",
             ) from error

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser(name).add_argument("file", type=Path)
     sync = commands.add_parser("sync")
     sync.add_argument("url", help="gRPC address of the Qdrant server")
-    sync.add_argument("--pictures", default="", help="folder or URL of the pictures there, copied as well")
+    sync.add_argument("--pictures", default="", help="folder or URL of the images there, copied as well")
     return made
 
 
@@ -137,7 +137,7 @@ async def sync(
 ) -> tuple[int, int]:
     """Brings what changed since the last time to another store; returns how many pictures came and how many went.
 
-    The database may be in use. Whatever ends it, the next time goes on from the last batch that was brought; bringing
+    The database may be in use. Whatever ends it, the next time continues from the last batch that was brought; bringing
     one twice changes nothing.
 
     Args:

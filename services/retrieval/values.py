@@ -60,6 +60,6 @@ class Values:
                     reason="KEYWORD_UNKNOWN",
                 )
             if keyword in seen:
-                raise InvalidArgument(f"keywords[{number}]", "is named twice; name it once", reason="KEYWORD_REPEATED")
+                raise InvalidArgument(f"keywords[{number}]", "is given twice; give it once", reason="KEYWORD_REPEATED")
             seen.add(keyword)
         return tuple(keyword for keyword in value.keywords if not seen or keyword in seen)

@@ -6,29 +6,29 @@ from services.serving.metrics import REGISTRY
 
 ITEMS = Counter(
     "axia_scoring_items",
-    "What was scored, by method: sentences, answers, questionnaires, outcomes, models, ratings.",
+    "Items scored, by method: sentences, answers, questionnaires, outcomes, models or ratings.",
     ["method"],
     registry=REGISTRY,
 )
 PREFERENCE_VERDICTS = Counter(
     "axia_scoring_preference_verdicts",
-    "Preference answers read, by verdict: yes, no, refusal, unparsed.",
+    "Preference answers, by verdict: yes, no, refusal or unparsed.",
     ["verdict"],
     registry=REGISTRY,
 )
 MISALIGNMENTS = Counter(
-    "axia_scoring_misalignments", "Misses sorted, by class.", ["misalignment_class"], registry=REGISTRY
+    "axia_scoring_misalignments", "Misaligned answers, by class.", ["misalignment_class"], registry=REGISTRY
 )
 READER_INFO = Gauge(
     "axia_scoring_reader_info",
-    "1 if the reader model named by the labels is loaded, 0 if there is none.",
+    "1 if the reader model that the labels name is loaded, otherwise 0.",
     ["model", "revision"],
     registry=REGISTRY,
 )
 READER_TEXTS = Counter(
     "axia_scoring_reader_texts",
-    "Different texts and pairs of a call that were read, by task, and whether the model computed them or they were "
-    "remembered.",
+    "Different texts and pairs of texts of a call, by task (relation, type or verdict) and source: computed by the "
+    "reader model or remembered from an earlier call.",
     ["task", "source"],
     registry=REGISTRY,
 )

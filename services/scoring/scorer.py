@@ -181,7 +181,7 @@ def score_agreement(
 
     def judged(pairs: Sequence[Pair]) -> list[bool | None]:
         if len(pairs) > max_pairs:
-            problem = f"have {len(pairs):,} different pairs of categories to judge, at most {max_pairs:,} are taken"
+            problem = f"have {len(pairs):,} different pairs of categories to judge, at most {max_pairs:,} are allowed"
             raise InvalidArgument("ratings", problem, reason="TOO_MANY")
         try:
             return [score.aligned for score in language.align([AlignmentItem(*pair) for pair in pairs], judge)]

@@ -37,7 +37,7 @@ class ScoringCalls:
     def _language(self) -> Language:
         if self._loaded is None:
             raise Unavailable(
-                "the reader model is being loaded; health turns to SERVING when it is",
+                "the reader model is loading; try again when health says SERVING",
                 reason="MODEL_LOADING",
                 retry_after_s=1.0,
             )

@@ -184,7 +184,7 @@ class StatisticsCalls(ScoringCalls):
             if len(text) > self._settings.max_chars:
                 raise InvalidArgument(
                     f"items[{index}].{name}",
-                    f"has {len(text):,} characters, at most {self._settings.max_chars:,} are taken",
+                    f"has {len(text):,} characters, at most {self._settings.max_chars:,} are allowed",
                     reason="TEXT_TOO_LONG",
                 )
         types = [

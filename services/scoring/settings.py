@@ -16,7 +16,7 @@ class ScoringSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="AXIA_SCORING_")
 
     port: int = Field(default=50053, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one and logs it."""
+    """Port for gRPC; 0 chooses a free port and logs it."""
     metrics_port: int = Field(default=9103, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
@@ -29,14 +29,14 @@ class ScoringSettings(ServiceSettings):
     """Texts and pairs of texts whose results are remembered, about 0.5 KB a pair and 2 KB a sentence; 0
     remembers none."""
     workers: int = Field(default=2, ge=1, le=64)
-    """Threads that compute larger requests beside the event loop."""
+    """Threads that compute larger requests outside the event loop."""
 
     max_chars: int = Field(default=16_384, ge=1)
     """Characters that one text may have."""
     max_sentences: int = Field(default=10_000, ge=1)
     """Sentences, answers to align, questionnaires, outcomes and misalignments that one request may have."""
     max_completions: int = Field(default=256, ge=1)
-    """Completions that one request may have summarised."""
+    """Maximum completions that one request may summarize."""
     max_answers: int = Field(default=200_000, ge=1)
     """Preference answers, ratings, and completions of a model that one request may have."""
     max_models: int = Field(default=32, ge=1)

@@ -4,7 +4,7 @@ Settings, logs, metrics port, health as NOT_SERVING, bind, load and warm, SERVIN
 new calls taken for as long as `lame_duck_seconds` says, then the port closed and every connection told to go (GOAWAY),
 so that clients connect to another replica at once; calls in flight finished, stop, close. A component that fails while
 running (its engine died, say) takes the same way out with exit code 1, so that a process manager starts it again. One
-that has lost something which comes back by itself (a database, say) says NOT_SERVING meanwhile and goes on.
+that has lost something which comes back by itself (a database, say) says NOT_SERVING meanwhile and continues.
 """
 
 import asyncio
@@ -131,7 +131,7 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
-        # Calls on an old connection may go on until they end.
+        # Calls on an old connection may continue until they end.
         options.append(("grpc.max_connection_age_grace_ms", 2**31 - 1))
     return options
 
@@ -197,11 +197,11 @@ async def serve(component: Component, settings: ServerSettings) -> int:
 async def _drain(server: grpc.aio.Server, interceptor: CallInterceptor, settings: ServerSettings) -> None:
     """Sends clients elsewhere and waits for the calls in flight."""
     if settings.lame_duck_seconds:
-        logger.info("not ready any more; new calls are taken for another %g s", settings.lame_duck_seconds)
+        logger.info("not ready any more; new calls are accepted for another %g s", settings.lame_duck_seconds)
         await asyncio.sleep(settings.lame_duck_seconds)
-    logger.info("draining %d calls", interceptor.in_flight)
-    # Closes the port and tells each connection to go, at once; calls in flight go on. It ends by itself, for a second
-    # call of `stop` beside it crashes gRPC.
+    logger.info("draining: %d calls in flight", interceptor.in_flight)
+    # Closes the port and tells each connection to go, at once; calls in flight continue. It ends by itself, for a
+    # second call of `stop` beside it crashes gRPC.
     closing = asyncio.create_task(server.stop(settings.drain_seconds))
     if not await interceptor.drain(settings.drain_seconds):
         logger.warning(
@@ -247,8 +247,8 @@ def _bind(
 def _port_taken(settings: ServerSettings, field: str, port: int) -> ServiceError:
     variable = f"{settings.model_config.get('env_prefix', '')}{field}".upper()
     return ServiceError(
-        f"can't listen on {settings.host}:{port}: another process has it or the address is not this machine's; "
-        f"stop that process or set {variable} or the host to another",
+        f"can't listen on {settings.host}:{port}: another process uses it, or the address does not belong to this "
+        f"machine; stop that process or set {variable} or the host to another",
         reason="PORT_TAKEN",
     )
 

@@ -292,6 +292,6 @@ class _Tries:
 def _engine_died() -> Unavailable:
     return Unavailable(
         "the model's engine died while it had this request, and so did one before; it is not tried again, since the "
-        "picture or the prompt may be the cause. Send another picture, and see the log of the inference server",
+        "picture or the prompt may be the cause. Send another image, and see the log of the inference server",
         reason=ENGINE_DIED,
     )

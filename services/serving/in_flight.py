@@ -23,7 +23,7 @@ class InFlight:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Counts a call while what is inside goes on."""
+        """Counts a call while what is inside continues."""
         self.begin()
         try:
             yield

@@ -139,7 +139,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _enter(self) -> None:
         if self._calls.full:
             raise ResourceExhausted(
-                f"this server answers {self._calls.most:,} calls at a time; try again shortly, or elsewhere",
+                f"this server handles at most {self._calls.most:,} calls at a time; try again shortly, or another "
+                "replica",
                 reason="TOO_MANY_CALLS",
                 retry_after_s=1.0,
             )
@@ -176,7 +177,7 @@ class _Requests:
     ) -> None:
         if self._cut and (error is None or isinstance(error, ServiceError)):
             raise Unavailable(
-                "this server is shutting down; call again, another replica or its successor will answer",
+                "this server is shutting down; try again, another replica will answer",
                 reason="DRAINING",
                 retry_after_s=1.0,
             ) from error
@@ -311,7 +312,7 @@ class _Call:
         return time.perf_counter()
 
     async def _fail(self, error: BaseException, context: Context) -> None:
-        """Ends a call with the status of an error. Returns only where the error itself must go on."""
+        """Ends a call with the status of an error. Returns only where the error itself must continue."""
         if isinstance(error, (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit)):
             return  # already a status, or the caller is gone
         if not isinstance(error, ServiceError):

@@ -47,7 +47,7 @@ def check_text(field: str, text: str, max_chars: int) -> None:
         raise InvalidArgument(field, "must not be empty", reason="TEXT_EMPTY")
     if len(text) > max_chars:
         raise InvalidArgument(
-            field, f"has {len(text):,} characters, at most {max_chars:,} are taken", reason="TEXT_TOO_LONG"
+            field, f"has {len(text):,} characters, at most {max_chars:,} are allowed", reason="TEXT_TOO_LONG"
         )
 
 
@@ -60,7 +60,7 @@ def check_special_tokens(field: str, text: str, special_tokens: Sequence[str]) -
     if found:
         raise InvalidArgument(
             field,
-            f"holds {found[0]!r}, which has a special meaning to the model; leave it out",
+            f"contains {found[0]!r}, which has a special meaning to the model; leave it out",
             reason="SPECIAL_TOKEN",
         )
 

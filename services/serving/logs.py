@@ -111,4 +111,4 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    logging.getLogger("uncaught").critical("the process ends by an error", exc_info=(kind, error, trace))
+    logging.getLogger("uncaught").critical("the process ends after an error", exc_info=(kind, error, trace))

@@ -1,4 +1,4 @@
-"""Whether what a server needs is installed; said before anything is imported that would end in a traceback."""
+"""Checks that the packages of a server are installed, before an import of them would end in a traceback."""
 
 import logging
 import sys
@@ -20,7 +20,7 @@ def require_packages(service: str, extra: str, *names: str) -> None:
         tell(
             service,
             logging.ERROR,
-            f"{', '.join(missing)} not installed: run `make setup` in a checkout, or `pip install '.[{extra}]'`; a "
-            "set-up with ENGINE=none has no model engine and no retrieval",
+            f"missing Python packages: {', '.join(missing)}. Run `make setup` in a checkout, or "
+            f"`pip install '.[{extra}]'`; `make setup ENGINE=none` installs neither the engine nor retrieval",
         )
         sys.exit(1)

@@ -256,7 +256,7 @@ class ReplicaSet:
         serving = [replica for replica in fit if replica.state is State.SERVING]
         perhaps = [replica for replica in fit if replica.state in (State.SLOW, State.UNKNOWN)]
         unready = [replica for replica in fit if replica.state is State.NOT_READY and self._or_unready]
-        silent = [replica for replica in fit if replica.state is State.SILENT]  # it may go on in time for the caller
+        silent = [replica for replica in fit if replica.state is State.SILENT]  # it may continue in time for the caller
         for choice in ([replica for replica in serving if replica not in avoid], serving, perhaps, unready, silent):
             if choice:
                 connected = [replica for replica in choice if replica.connected]
@@ -272,7 +272,7 @@ class ReplicaSet:
         await asyncio.gather(*(self._ask(replica, connecting_s) for replica in list(self.replicas)))
 
     def absorb(self, other: "ReplicaSet") -> None:
-        """Takes in the replicas of another set, which from now on has the same as this one: its calls go on."""
+        """Takes in the replicas of another set, which from now on has the same as this one: its calls continue."""
         self.targets += [target for target in other.targets if target not in self.targets]
         for address, replica in other._replicas.items():
             self._replicas.setdefault(address, replica)

@@ -27,7 +27,7 @@ class ServerSettings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all interfaces, as in a container."""
     port: int = Field(default=0, ge=0, le=65535)
-    """Port for gRPC; 0 takes a free one and logs it."""
+    """Port for gRPC; 0 chooses a free port and logs it."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
     tls_certificate: Path | None = None
@@ -68,33 +68,33 @@ class ServerSettings(BaseSettings):
     calls_in_flight: int = Field(default=0, ge=0)
     """Calls of one caller at a time, likewise."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least severe log records that are written."""
+    """Minimum log level."""
     reflection: bool = False
     """Whether clients may ask for the contract by gRPC reflection."""
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
-    """How long calls in flight may go on after SIGTERM before they are cancelled."""
+    """How long calls in flight may continue after SIGTERM before they are cancelled, in seconds."""
     lame_duck_seconds: float = Field(default=0.5, ge=0, le=600)
     """How long new calls are still taken after SIGTERM, while health says NOT_SERVING, before the port is closed: time
     until clients that watch health know. On Kubernetes about 5. With 0, gRPC cancels a call that arrives at the
     moment at which the port is closed."""
     max_connection_age_s: float = Field(default=300.0, ge=0, le=86_400)
     """Age at which a client's connection is replaced by a new one, so that clients find replicas that were added behind
-    a host name, in seconds; calls in flight go on. gRPC varies it by 10%. 0: never."""
+    a host name, in seconds; calls in flight continue. gRPC varies it by 10%. 0: never."""
     max_concurrent_calls: int = Field(default=1024, ge=1)
     """Calls in flight beyond which a new one is refused with RESOURCE_EXHAUSTED."""
     max_image_mib: float = Field(default=20.0, gt=0, le=256)
-    """Encoded size of a picture at most, in MiB."""
+    """Maximum encoded size of an image, in MiB."""
     max_image_megapixels: float = Field(default=64.0, gt=0, le=1000)
-    """Pixels of a picture at most, in millions."""
+    """Maximum pixels of an image, in millions."""
     max_image_side: int = Field(default=16_384, ge=1)
-    """Width and height of a picture at most, in pixels."""
+    """Maximum width and height of an image, in pixels."""
     used_image_megapixels: float = Field(default=16.0, ge=0, le=1000)
-    """Pixels to which a larger picture is reduced when it is decoded, in millions; 0 sets no bound. Where a model's
-    processor makes fewer pixels of each picture, the bound is four times those, and 4 megapixels at least."""
+    """Pixels to which a larger image is reduced when it is decoded, in millions; 0 sets no bound. Where a model's
+    processor makes fewer pixels of each image, the bound is four times those, and 4 megapixels at least."""
     decoded_images_mib: float = Field(default=512.0, gt=0)
-    """Memory for decoded pictures until a model's processor has taken them, in MiB; further ones wait."""
+    """Memory for decoded images until a model's processor has taken them, in MiB; further ones wait."""
     decode_workers: int = Field(default=2, ge=1, le=64)
-    """Threads that decode pictures."""
+    """Threads that decode images."""
 
     @field_validator("oidc_algorithms")
     @classmethod
@@ -117,7 +117,7 @@ class ServerSettings(BaseSettings):
         return init_settings, EnvironmentSource(settings_cls)
 
     def without_effect(self) -> Mapping[str, str]:
-        """Settings that mean nothing beside the others, each with why."""
+        """Settings that have no effect with the values of the others, each with the reason."""
         return {}
 
 

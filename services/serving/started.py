@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class StartedHeaders:
-    """Headers of a response that are sent before it, beside what goes on.
+    """Headers of a response that are sent before it, beside what continues.
 
     Sending them can fail where the caller is gone, which ends the call anyway, and must not be cut off by a time limit:
     gRPC would send them again with the status, and fail at that.

@@ -3,10 +3,12 @@
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
+import pytest
 import yaml
 
-from scripts import cli_doc, contract_comments, rpc_doc, settings_doc
+from scripts import cli_doc, contract_comments, generated_pages, metrics_doc, rpc_doc, settings_doc
 from tests.support import processes
 
 
@@ -61,6 +63,33 @@ def test_the_page_of_rpcs_is_what_the_contract_says() -> None:
 
 def test_the_page_of_commands_is_what_they_say() -> None:
     assert cli_doc.PAGE.read_text() == cli_doc.page(), "run python -m scripts.cli_doc"
+
+
+def test_the_page_of_metrics_is_what_the_modules_define() -> None:
+    assert metrics_doc.PAGE.read_text() == metrics_doc.page(), "run python -m scripts.metrics_doc"
+
+
+def test_every_module_of_metrics_has_a_section_and_every_metric_says_what_it_counts() -> None:
+    modules = {path for folder in ("gateway", "services") for path in (processes.ROOT / folder).rglob("metrics.py")}
+    assert modules == {Path(str(module.__file__)) for _, module in metrics_doc.SECTIONS}
+    rows = re.findall(r"^\| `axia_\w+` \| (\w+) \| .* \| (.+) \|$", metrics_doc.page(), re.MULTILINE)
+    assert len(rows) > 50
+    assert {kind for kind, _ in rows} == {"counter", "gauge", "histogram"}
+    assert all(meaning.endswith(".") for _, meaning in rows)
+
+
+def test_a_generated_page_that_differs_fails_the_check_and_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stale := tmp_path / "metrics.md").write_text(metrics_doc.page().replace("gauge", "gage"))
+    monkeypatch.setattr(generated_pages, "PAGES", (metrics_doc,))
+    assert generated_pages.main(["--check"]) == 0
+    monkeypatch.setattr(metrics_doc, "PAGE", stale)
+    monkeypatch.setattr(metrics_doc, "ROOT", tmp_path)
+    assert generated_pages.main(["--check"]) == 1
+    assert "metrics.md differs from the code" in capsys.readouterr().out
+    assert generated_pages.main([]) == 0
+    assert stale.read_text() == metrics_doc.page()
 
 
 def test_a_bento_asks_for_what_the_project_says() -> None:

@@ -222,7 +222,7 @@ async def test_a_full_queue_is_refused_at_once_and_callers_who_gave_up_make_room
     await begun(recorder)
     waiting = [asyncio.create_task(encoder.encode_pictures([picture] * 2)) for _ in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(ResourceExhausted, match="wait for the encoder already") as caught:
+    with pytest.raises(ResourceExhausted, match="already wait for the encoder") as caught:
         await encoder.encode_pictures([picture])
     assert caught.value.retry_after_s
     waiting[0].cancel()
@@ -354,7 +354,7 @@ def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.Monk
     gc.disable()
     try:
         model.choose_dtype("auto", pictures, TEXTS)
-        assert [own() is None for own in models] == ([True, False] if gain > 1 else [False, True])
+        assert [model() is None for model in models] == ([True, False] if gain > 1 else [False, True])
     finally:
         gc.enable()
     kept = next(model._model.parameters()).dtype
@@ -364,9 +364,9 @@ def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("", r"encoder \(unset\) is none that open_clip knows; write architecture/pretrained tag"),
+        ("", r"encoder \(unset\) is not known to open_clip; write architecture/pretrained tag"),
         ("ViT-B-32", "write architecture/pretrained tag"),
-        ("nonsense/laion2b", "is none that open_clip knows"),
+        ("nonsense/laion2b", "is not known to open_clip"),
         ("ViT-B-32/nonsense", "no pretrained weights nonsense; take one of: .*laion2b_s34b_b79k"),
         ("ViT-B-32/openai", "set ViT-B-32-quickgelu/openai"),
         ("local-dir:/no/such/folder", "/no/such/folder is missing"),

@@ -68,13 +68,13 @@ def test_an_example_without_arguments_says_how_it_is_run(name: str) -> None:
 
 
 def test_batch_folder(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
-    (folder / "bad.png").write_bytes(b"no picture")
+    (folder / "bad.png").write_bytes(b"no image")
     fake.fail("RESOURCE_EXHAUSTED", "full", retry_after=0.01, times=1)
     example("batch_folder").main(str(folder), str(tmp_path / "out.csv"), fake.address)
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["consensus"] for row in rows] == ["the stove", "the stove", ""]
-    assert "is no picture" in rows[2]["error"]
+    assert "is no image" in rows[2]["error"]
 
 
 async def test_robot_node(fake: FakeGateway, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

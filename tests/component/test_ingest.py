@@ -20,8 +20,8 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
 
 
 async def collect(ingest: AsyncIterator[Acknowledgement], into: list[Acknowledgement]) -> None:
-    async for own in ingest:
-        into.append(own)
+    async for ack in ingest:
+        into.append(ack)
 
 
 async def eventually(holds: Any) -> None:
@@ -33,21 +33,21 @@ async def eventually(holds: Any) -> None:
 async def test_pictures_are_acknowledged_in_order_and_are_found(parts: Parts) -> None:
     files = [small(seed) for seed in range(20)]
     acknowledgements = await take_in(parts, files, platform="tiktok", source="feed", capture_time=12.5)
-    assert [own.tag for own in acknowledgements] == list(range(20))
-    for own, data in zip(acknowledgements, files, strict=True):
-        assert isinstance(own, Indexed)
-        assert not own.duplicate
-        assert own.record.id == sha256(data)
-        assert (own.record.format, own.record.width, own.record.height) == ("PNG", 16, 16)
-        assert (own.record.platform, own.record.source, own.record.capture_time) == ("tiktok", "feed", 12.5)
-        assert len(own.record.perceptual_hash) == 16
-        assert await parts.pictures.get(own.record.id) == data
+    assert [ack.tag for ack in acknowledgements] == list(range(20))
+    for ack, data in zip(acknowledgements, files, strict=True):
+        assert isinstance(ack, Indexed)
+        assert not ack.duplicate
+        assert ack.record.id == sha256(data)
+        assert (ack.record.format, ack.record.width, ack.record.height) == ("PNG", 16, 16)
+        assert (ack.record.platform, ack.record.source, ack.record.capture_time) == ("tiktok", "feed", 12.5)
+        assert len(ack.record.perceptual_hash) == 16
+        assert await parts.pictures.get(ack.record.id) == data
     assert (await parts.retriever.stats()).images == 20
 
 
 async def test_a_picture_twice_in_a_stream_is_stored_once_and_acknowledged_twice(parts: Parts) -> None:
     acknowledgements = await take_in(parts, [small(1), small(1), small(2), small(1)])
-    assert [own.duplicate for own in acknowledgements if isinstance(own, Indexed)] == [False, True, False, True]
+    assert [ack.duplicate for ack in acknowledgements if isinstance(ack, Indexed)] == [False, True, False, True]
     assert (await parts.retriever.stats()).images == 2
     assert parts.encoders["hash/one"].pictures_encoded == 2
 
@@ -55,8 +55,8 @@ async def test_a_picture_twice_in_a_stream_is_stored_once_and_acknowledged_twice
 async def test_a_picture_in_two_streams_at_once_is_stored_once(parts: Parts) -> None:
     files = [small(seed) for seed in range(10)]
     both = await asyncio.gather(take_in(parts, files), take_in(parts, files))
-    new = [own for acknowledgements in both for own in acknowledgements if isinstance(own, Indexed)]
-    assert sum(not own.duplicate for own in new) == 10
+    new = [ack for acknowledgements in both for ack in acknowledgements if isinstance(ack, Indexed)]
+    assert sum(not ack.duplicate for ack in new) == 10
     assert parts.encoders["hash/one"].pictures_encoded == 10
 
 
@@ -72,17 +72,17 @@ async def test_what_is_there_keeps_its_metadata_and_is_not_encoded_again(parts: 
 async def test_refused_pictures_do_not_end_the_stream(parts: Parts) -> None:
     incoming = [
         Incoming(0, small(0)),
-        Incoming(1, b"no picture"),
+        Incoming(1, b"no image"),
         Incoming(2, b""),
         Incoming(3, small(3)[:90]),
         Incoming(4, small(4), platform="Tik Tok"),
         Incoming(5, small(5), source="x" * 1025),
-        Incoming(6, small(6), fault=InvalidArgument("metadata.capture_time", "is no time", reason="TIME")),
+        Incoming(6, small(6), fault=InvalidArgument("metadata.capture_time", "is not a time", reason="TIME")),
         Incoming(7, small(7)),
     ]
-    acknowledgements = [own async for own in parts.retriever.ingestor.ingest(stream(incoming))]
-    assert [own.tag for own in acknowledgements] == list(range(8))
-    reasons = [own.reason for own in acknowledgements if isinstance(own, Rejected)]
+    acknowledgements = [ack async for ack in parts.retriever.ingestor.ingest(stream(incoming))]
+    assert [ack.tag for ack in acknowledgements] == list(range(8))
+    reasons = [ack.reason for ack in acknowledgements if isinstance(ack, Rejected)]
     assert reasons == ["IMAGE_UNREADABLE", "IMAGE_EMPTY", "IMAGE_DAMAGED", "PLATFORM", "TEXT_TOO_LONG", "TIME"]
     assert isinstance(acknowledgements[0], Indexed)
     assert isinstance(acknowledgements[7], Indexed)
@@ -128,7 +128,7 @@ async def test_streams_together_have_no_more_under_way_than_the_bound(parts: Par
     await asyncio.sleep(0.05)
     assert encoder.waiting == 8
     encoder.may_encode.set()
-    assert all(isinstance(own, Indexed) for acknowledged in await asyncio.gather(*tasks) for own in acknowledged)
+    assert all(isinstance(ack, Indexed) for acknowledged in await asyncio.gather(*tasks) for ack in acknowledged)
 
 
 async def test_a_caller_that_leaves_stops_the_work(parts: Parts) -> None:
@@ -162,13 +162,13 @@ async def test_a_store_that_fails_ends_the_stream_after_what_was_acknowledged(
         await collect(parts.retriever.ingestor.ingest(pictures()), acknowledged)
     assert caught.value is error
     parts.pictures.failure = None
-    assert [own.tag for own in acknowledged] == list(range(len(acknowledged)))
+    assert [ack.tag for ack in acknowledged] == list(range(len(acknowledged)))
     assert len(acknowledged) <= 3
-    for own in acknowledged:
-        assert isinstance(own, Indexed)
-        assert await parts.pictures.get(own.record.id) is not None
+    for ack in acknowledged:
+        assert isinstance(ack, Indexed)
+        assert await parts.pictures.get(ack.record.id) is not None
     again = await take_in(parts, [small(tag) for tag in range(10)])
-    assert all(isinstance(own, Indexed) for own in again)
+    assert all(isinstance(ack, Indexed) for ack in again)
     assert (await parts.retriever.stats()).images == 10
 
 
@@ -180,7 +180,7 @@ async def test_a_stream_that_breaks_off_is_an_error_after_what_had_come(parts: P
     acknowledged: list[Acknowledgement] = []
     with pytest.raises(ConnectionError):
         await collect(parts.retriever.ingestor.ingest(pictures()), acknowledged)
-    assert [own.tag for own in acknowledged] == [0]
+    assert [ack.tag for ack in acknowledged] == [0]
 
 
 async def test_a_deletion_of_a_picture_that_is_being_taken_in_comes_after_it(parts: Parts) -> None:

@@ -66,7 +66,7 @@ async def test_what_is_no_hash_never_becomes_a_path(store: PictureStore, bad: st
 
 async def test_pictures_lie_by_content_two_levels_deep(tmp_path: Path) -> None:
     store = FsspecPictureStore(f"file://{tmp_path}")
-    name, data = named(b"a picture")
+    name, data = named(b"an image")
     await store.put(name, data)
     await store.check()
     await store.close()
@@ -74,7 +74,7 @@ async def test_pictures_lie_by_content_two_levels_deep(tmp_path: Path) -> None:
 
 
 async def test_a_store_opened_anew_has_what_was_put(tmp_path: Path) -> None:
-    name, data = named(b"a picture")
+    name, data = named(b"an image")
     store = FsspecPictureStore(str(tmp_path))
     await store.put(name, data)
     await store.close()
@@ -154,7 +154,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(small_disk: Path) -
     store = FsspecPictureStore(str(small_disk))
     fits, too_large = named(os.urandom(400_000)), named(os.urandom(900_000))
     assert await store.put(*fits)
-    with pytest.raises(ResourceExhausted, match="is full; delete pictures") as caught:
+    with pytest.raises(ResourceExhausted, match="is full; delete images") as caught:
         await store.put(*too_large)
     assert caught.value.retry_after_s
     assert [path.name for path in files(small_disk)] == [fits[0]]
@@ -166,7 +166,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(small_disk: Path) -
 
 @pytest.mark.parametrize("url", ["", "nonsense://bucket/x"])
 def test_what_is_no_store_is_refused(url: str) -> None:
-    with pytest.raises(FailedPrecondition, match=r"no URL that fsspec knows.*AXIA_RETRIEVAL_PICTURES"):
+    with pytest.raises(FailedPrecondition, match=r"nor a URL that fsspec knows.*AXIA_RETRIEVAL_PICTURES"):
         FsspecPictureStore(url)
 
 

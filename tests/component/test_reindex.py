@@ -1,4 +1,4 @@
-"""Indexing everything with another encoder while the service goes on."""
+"""Indexing everything with another encoder while the service continues."""
 
 import asyncio
 import contextlib
@@ -311,7 +311,7 @@ async def test_a_lost_picture_is_left_out_and_does_not_stop_the_others(
     assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 99, 100)
     assert (await parts.retriever.stats()).images == 99
     assert sha256(small(7)) in caplog.text
-    assert "pictures left out: 1" in final_words(caplog)
+    assert "images left out: 1" in final_words(caplog)
 
 
 async def test_an_unreadable_picture_is_left_out_and_does_not_stop_the_others(
@@ -322,7 +322,7 @@ async def test_an_unreadable_picture_is_left_out_and_does_not_stop_the_others(
     stored(parts, small(7)).write_bytes(b"overwritten")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
     assert (job.state, job.done, job.total) == (ReindexState.SUCCEEDED, 99, 100)
-    assert "pictures left out: 1" in final_words(caplog)
+    assert "images left out: 1" in final_words(caplog)
 
 
 async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
@@ -332,8 +332,8 @@ async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
     kept = pictures.rename(parts.settings.data / "elsewhere")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
     assert (job.state, job.done, job.total) == (ReindexState.FAILED, 0, 50)
-    told = f"32 of the 32 pictures read so far (50 in all) are not in the picture store {pictures}: set "
-    assert job.error.startswith(f"{told}AXIA_RETRIEVAL_PICTURES to where the pictures are")
+    told = f"32 of the 32 images read so far (50 in all) are not in the image store {pictures}: set "
+    assert job.error.startswith(f"{told}AXIA_RETRIEVAL_PICTURES to where the images are")
     assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_LOST"]
     assert (await parts.retriever.stats()).images == 50
     assert await parts.catalogue.current() == parts.encoders["hash/one"].id
@@ -349,8 +349,8 @@ async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_in
     stored(parts, small(149)).write_bytes(b"overwritten")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
     assert job.state is ReindexState.FAILED
-    assert "1 of the 150 pictures read so far (150 in all) are not in the picture store" in job.error
-    assert "1 of the 150 pictures read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
+    assert "1 of the 150 images read so far (150 in all) are not in the image store" in job.error
+    assert "1 of the 150 images read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
     # Those that are lost for good are deleted, as the message says.
     await parts.retriever.records.delete([sha256(small(7)), sha256(small(149))])
     assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
@@ -360,7 +360,7 @@ async def test_unreadable_pictures_alone_are_told_as_such(parts: Parts, caplog: 
     stored(parts, small(7)).write_bytes(b"overwritten")
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
     assert job.state is ReindexState.FAILED
-    assert "are not in the picture store" not in job.error
+    assert "are not in the image store" not in job.error
     assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_UNREADABLE"]
 
 
@@ -378,7 +378,7 @@ async def test_a_lost_picture_that_is_sent_again_meanwhile_is_not_left_out(
     parts.encoders[TWO].may_encode.set()
     assert (await ended(parts, job)).state is ReindexState.SUCCEEDED
     assert await finds(parts, small(7))
-    assert "pictures left out: 0" in final_words(caplog)
+    assert "images left out: 0" in final_words(caplog)
 
 
 async def test_the_new_encoder_is_used_after_a_restart_with_the_old_setting(parts: Parts) -> None:

@@ -83,19 +83,19 @@ async def refusal(call: Awaitable[object] | AsyncIterator[object]) -> tuple[grpc
 
 
 async def test_each_picture_is_acknowledged_in_order(stub: Stub) -> None:
-    bad = retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=b"no picture"), tag=-7)
+    bad = retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=b"no image"), tag=-7)
     untimely = picture(3)
     untimely.metadata.capture_time.nanos = -1
     wrong = picture(4)
     wrong.metadata.platform = "Tik Tok"
     responses = await ingest(stub, [picture(0), bad, picture(1), untimely, wrong, picture(0), picture(2)])
-    assert [own.tag for own in responses] == [100, -7, 101, 103, 104, 100, 102]
-    outcomes = [own.WhichOneof("outcome") for own in responses]
+    assert [response.tag for response in responses] == [100, -7, 101, 103, 104, 100, 102]
+    outcomes = [response.WhichOneof("outcome") for response in responses]
     assert outcomes == ["indexed", "rejected", "indexed", "rejected", "rejected", "indexed", "indexed"]
     assert responses[1].rejected.reason == "IMAGE_UNREADABLE"
     assert responses[3].rejected.message.startswith("metadata.capture_time: ")
     assert responses[4].rejected.message.startswith("metadata.platform: ")
-    first, _, _, _, _, again, _ = (own.indexed for own in responses)
+    first, _, _, _, _, again, _ = (response.indexed for response in responses)
     assert first.id == first.info.sha256 == IDS[0]
     assert (first.info.format, first.info.width, first.info.height) == ("PNG", 16, 16)
     assert len(first.perceptual_hash) == 16
@@ -123,7 +123,7 @@ async def test_five_pictures_are_the_default(filled: Stub) -> None:
     by_image = retrieval_pb2.SearchByImageRequest(image_id=IDS[0])
     assert len((await filled.SearchByImage(by_image)).hits) == 5
     by_value = await filled.SearchByValue(retrieval_pb2.SearchByValueRequest(value="power", keywords=["crown"]))
-    assert [len(own.hits) for own in by_value.keywords] == [5]
+    assert [len(keyword.hits) for keyword in by_value.keywords] == [5]
 
 
 @pytest.mark.parametrize("page", [1, 4, 10, 30, 40])
@@ -247,7 +247,7 @@ async def test_filters_hold_for_every_search(filled: Stub, wanted: dict[str, Any
     near = await filled.SearchByImage(retrieval_pb2.SearchByImageRequest(image=image, k=100, filter=chosen))
     assert sorted(hit.id for hit in near.hits) == expected
     value = await filled.SearchByValue(retrieval_pb2.SearchByValueRequest(value="power", k=30, filter=chosen))
-    assert sorted(hit.id for own in value.keywords for hit in own.hits) == expected
+    assert sorted(hit.id for keyword in value.keywords for hit in keyword.hits) == expected
 
 
 async def test_a_threshold_holds(filled: Stub) -> None:
@@ -272,13 +272,13 @@ async def test_a_value_has_pictures_for_each_keyword_and_each_picture_once(fille
     value = load_lexicon().value("hedonism")
     response = await filled.SearchByValue(retrieval_pb2.SearchByValueRequest(value="hedonism", k=3))
     assert response.value == "hedonism"
-    assert [own.keyword for own in response.keywords] == list(value.keywords)
-    assert [len(own.hits) for own in response.keywords] == [3] * 10
-    assert len({hit.id for own in response.keywords for hit in own.hits}) == 30
+    assert [keyword.keyword for keyword in response.keywords] == list(value.keywords)
+    assert [len(keyword.hits) for keyword in response.keywords] == [3] * 10
+    assert len({hit.id for keyword in response.keywords for hit in keyword.hits}) == 30
     assert len(response.provenance.lexicon_sha256) == 64
     some = retrieval_pb2.SearchByValueRequest(value="hedonism", keywords=["concert", "vacation"])
     response = await filled.SearchByValue(some)
-    assert [own.keyword for own in response.keywords] == ["vacation", "concert"]
+    assert [keyword.keyword for keyword in response.keywords] == ["vacation", "concert"]
 
 
 async def test_the_lexicon_is_listed_in_the_order_of_the_published_tables(stub: Stub) -> None:
@@ -288,15 +288,15 @@ async def test_the_lexicon_is_listed_in_the_order_of_the_published_tables(stub: 
     for listed in response.values:
         value = lexicon.value(listed.id)
         assert (listed.name, listed.definition, listed.group) == (value.name, value.definition, value.group)
-        assert [own.text for own in listed.keywords] == list(value.keywords)
-        assert [own.text for own in listed.keywords if own.published] == list(value.published)
+        assert [keyword.text for keyword in listed.keywords] == list(value.keywords)
+        assert [keyword.text for keyword in listed.keywords if keyword.published] == list(value.published)
     assert len(response.lexicon_sha256) == 64
 
 
 async def test_stored_pictures_are_sent_as_they_came(filled: Stub) -> None:
     ids = [IDS[5], "f" * 64, IDS[0]]
-    got = [own async for own in filled.GetImages(retrieval_pb2.GetImagesRequest(ids=ids))]
-    assert [own.id for own in got] == ids
+    got = [image async for image in filled.GetImages(retrieval_pb2.GetImagesRequest(ids=ids))]
+    assert [image.id for image in got] == ids
     assert got[0].image.data == FILES[5]
     assert got[0].info.sha256 == IDS[5]
     assert got[0].metadata == metadata(5)
@@ -310,7 +310,7 @@ async def test_deleted_pictures_are_found_no_more(filled: Stub) -> None:
     assert (response.deleted, response.not_found) == (2, 1)
     hits = (await filled.SearchByText(retrieval_pb2.SearchByTextRequest(query="beach", k=100))).hits
     assert sorted(hit.id for hit in hits) == sorted(IDS[2:])
-    (got,) = [own async for own in filled.GetImages(retrieval_pb2.GetImagesRequest(ids=[IDS[0]]))]
+    (got,) = [image async for image in filled.GetImages(retrieval_pb2.GetImagesRequest(ids=[IDS[0]]))]
     assert not got.HasField("image")
 
 
@@ -431,7 +431,7 @@ async def test_a_client_that_goes_away_in_the_middle_leaves_a_working_server(stu
     await wire.eventually(lambda: encoder.waiting == 0, timeout_s=20)
     encoder.may_encode.set()
     responses = await ingest(stub, map(picture, range(10)))
-    assert [own.WhichOneof("outcome") for own in responses] == ["indexed"] * 10
+    assert [response.WhichOneof("outcome") for response in responses] == ["indexed"] * 10
 
 
 TEXT = {"query": "beach"}

@@ -215,8 +215,8 @@ async def test_stored_pictures_come_in_the_order_of_their_ids(parts: Parts) -> N
     ids = [sha256(data) for data in reversed(files)]
     ids.insert(4, "0" * 64)
     got = [picture async for picture in parts.retriever.records.pictures([*ids, ids[0]])]
-    assert [own.id for own in got] == [*ids, ids[0]]
-    assert [own.data for own in got] == [*files[8:4:-1], None, *files[4::-1], files[8]]
+    assert [image.id for image in got] == [*ids, ids[0]]
+    assert [image.data for image in got] == [*files[8:4:-1], None, *files[4::-1], files[8]]
     assert got[4].record is None
 
 

@@ -52,7 +52,7 @@ def stub(server: processes.Server) -> Iterator[inference_pb2_grpc.InferenceServi
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Server]:
-    """Another checkpoint, served by naming it alone. Its answers are noise that goes on to the token limit."""
+    """Another checkpoint, served by naming it alone. Its answers are noise that continues to the token limit."""
     folder = tmp_path_factory.mktemp("noise")
     checkpoint = make_untrained_llava(folder / "another-llava", seed=7, ends=False)
     with processes.inference(folder / "inference.log", model=checkpoint, max_tokens=8000, drain_seconds=400) as started:
@@ -309,7 +309,7 @@ def test_an_answer_is_held_to_choices_or_to_json_and_repeats_with_its_seed(
         if completion.finish_reason == inf.FINISH_REASON_STOP:
             answer = json.loads(completion.text)
             assert answer.keys() == {"a", "b"}
-            assert all(0 <= own <= 10 for own in answer.values())
+            assert all(0 <= score <= 10 for score in answer.values())
         else:  # a number may have digits to the end
             assert completion.text.startswith('{"a":')
 
@@ -371,7 +371,7 @@ def test_health_says_not_serving_when_the_engines_process_has_died(server: proce
     seen = server.wait_for("NOT_SERVING", 60)
     assert seen[-1] == "NOT_SERVING"
     assert server.process.wait(120) == 1  # so that a process manager starts it again
-    assert "engine process has died" in server.log_text()
+    assert "engine process has crashed" in server.log_text()
     plain = [line for line in server.log_text().splitlines() if not line.startswith("{")]
     assert plain == []  # vLLM's own, those of native code and of the dead process included
 

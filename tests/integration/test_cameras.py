@@ -54,7 +54,7 @@ def test_each_frame_has_one_outcome_and_a_bad_one_ends_nothing(
     camera = Camera(config())
     responses = gateway_stub.WatchValues(iter(camera), timeout=TIMEOUT)
     kinds = []
-    for number, data in ((1, None), (5, b"no picture"), (7, None)):
+    for number, data in ((1, None), (5, b"no image"), (7, None)):
         camera.send(frame(number, data))
         response = next(responses)
         assert response.frame_id == number
@@ -114,7 +114,8 @@ async def test_many_cameras_faster_than_the_model_all_get_answers(tmp_path: Path
                 await asyncio.sleep(0.05)
 
         async def watch(stub: gateway_pb2_grpc.GatewayServiceStub) -> list[gw.WatchValuesResponse]:
-            return [response async for response in stub.WatchValues(messages(), timeout=TIMEOUT)]  # type: ignore[attr-defined,arg-type]
+            events = stub.WatchValues(messages(), timeout=TIMEOUT)  # type: ignore[attr-defined, arg-type]
+            return [event async for event in events]
 
         async def look() -> None:
             nonlocal most
@@ -130,14 +131,18 @@ async def test_many_cameras_faster_than_the_model_all_get_answers(tmp_path: Path
             assert not looking.done()
             looking.cancel()
         for responses in seen:
-            assert sorted(own.frame_id for own in responses) == list(range(frames))
-            kinds = [own.WhichOneof("outcome") for own in responses]
+            assert sorted(response.frame_id for response in responses) == list(range(frames))
+            kinds = [response.WhichOneof("outcome") for response in responses]
             assert "detection" in kinds
             assert "superseded" in kinds
             assert "error" not in kinds
-            assert all(own.superseded.by_frame_id > own.frame_id for own in responses if own.HasField("superseded"))
+            assert all(
+                response.superseded.by_frame_id > response.frame_id
+                for response in responses
+                if response.HasField("superseded")
+            )
             # The newest frame is never superseded.
-            assert next(own for own in responses if own.frame_id == frames - 1).HasField("detection")
+            assert next(response for response in responses if response.frame_id == frames - 1).HasField("detection")
         assert 0 < most <= cameras
 
 

@@ -57,7 +57,7 @@ def test_detect_prints_one_json_object_a_picture(suite: Suite, folder: Path) -> 
 
 
 def test_one_bad_picture_is_reported_and_the_others_are_answered(suite: Suite, folder: Path) -> None:
-    (folder / "b.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes(b"no image")
     result = axia("detect", str(folder), "--json", "--address", suite.gateway.address)
     assert result.returncode == 1
     rows = [json.loads(line) for line in result.stdout.splitlines()]

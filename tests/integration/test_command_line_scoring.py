@@ -54,7 +54,7 @@ def test_agreement_of_ratings_is_measured_from_json_lines_and_csv(address: str, 
     ("name", "text", "told"),
     [
         ("r.jsonl", '{"unit": "a", "annotator": "b"}', "line 1: category is missing"),
-        ("r.jsonl", "[1]", "line 1: is no JSON object"),
+        ("r.jsonl", "[1]", "line 1: is not a JSON object"),
         ("r.jsonl", "\n\n", "has no ratings"),
         ("r.csv", "unit,annotator\nkitchen,ann\n", "line 2: category is missing"),
         ("gone", None, "can't be read"),
@@ -89,20 +89,20 @@ def test_models_are_compared_by_their_saved_detections(address: str, tmp_path: P
     good, bad = detections(tmp_path, "good", "a hot stove", 8), detections(tmp_path, "bad", "a lamp", 7)
     result = run(address, "compare", good, bad, "--judge", "lexical", "--json")
     assert result.exit_code == 0, result.stderr
-    assert "good: 1 pictures are left out" in result.stderr
+    assert "good: 1 images are left out" in result.stderr
     told = json.loads(result.stdout)
     assert told["judge"] == "lexical"
-    assert [(own["model"], own["mean"], own["completions"]) for own in told["comparison"]["models"]] == [
+    assert [(model["model"], model["mean"], model["completions"]) for model in told["comparison"]["models"]] == [
         ("good", 1.0, 14),
         ("bad", 0.0, 14),
     ]
     (pair,) = told["comparison"]["pairs"]
     assert (pair["difference"], pair["first_only"], pair["p_value"]) == (1.0, 7, pytest.approx(2 / 2**7))
     table = run(address, "compare", good, bad, "--judge", "lexical")
-    assert "7 pictures, judged by lexical" in table.stdout
+    assert "7 images, judged by lexical" in table.stdout
     assert "+1.00" in table.stdout
     twice = run(address, "compare", good, good, "--judge", "lexical", "--json")
-    names = [own["model"] for own in json.loads(twice.stdout)["comparison"]["models"]]
+    names = [model["model"] for model in json.loads(twice.stdout)["comparison"]["models"]]
     assert names == ["good, file 1", "good, file 2"]
 
 

@@ -52,25 +52,25 @@ class _Endpoint(ThreadingHTTPServer):
 
 @contextmanager
 def endpoint() -> Iterator[_Endpoint]:
-    own = _Endpoint()
-    thread = threading.Thread(target=own.serve_forever, daemon=True)
+    server = _Endpoint()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield own
+        yield server
     finally:
-        own.shutdown()
-        own.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[_Endpoint, axia.Client]]:
     logs = tmp_path_factory.mktemp("endpoint")
-    with endpoint() as own:
+    with endpoint() as server:
         settings = {
             "engine": "openai",
             "model": "m",
-            "openai_base_url": f"http://127.0.0.1:{own.server_address[1]}/v1",
+            "openai_base_url": f"http://127.0.0.1:{server.server_address[1]}/v1",
             "openai_retries": 2,
             "openai_retry_max_s": 0.5,
         }
@@ -81,7 +81,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[_Endpoint,
             inference.wait_for("SERVING")
             gateway.wait_for("SERVING")
             with axia.Client(gateway.address) as client:
-                yield own, client
+                yield server, client
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def asked(suite: tuple[_Endpoint, axia.Client]) -> list[dict[str, Any]]:
 def test_one_detection_asks_a_failing_endpoint_as_often_as_the_setting_says_and_tells_its_words(
     suite: tuple[_Endpoint, axia.Client], asked: list[dict[str, Any]], reply: Reply, words: str, calls: int
 ) -> None:
-    own, client = suite
-    own.reply = lambda _: reply
+    server, client = suite
+    server.reply = lambda _: reply
     with pytest.raises(axia.Unavailable, match=words):
         client.detect(PICTURE, n=1)
     assert len(asked) == calls
@@ -111,8 +111,8 @@ def test_one_detection_asks_a_failing_endpoint_as_often_as_the_setting_says_and_
 def test_a_question_of_a_protocol_asks_no_more_often(
     suite: tuple[_Endpoint, axia.Client], asked: list[dict[str, Any]]
 ) -> None:
-    own, client = suite
-    own.reply = lambda _: (503, {}, {"error": {"message": "no healthy upstream"}})
+    server, client = suite
+    server.reply = lambda _: (503, {}, {"error": {"message": "no healthy upstream"}})
     with pytest.raises(axia.AxiaError, match="no healthy upstream"):
         client.judge_interest([PICTURE], traits=["curious"])
     assert len(asked) == 3
@@ -121,8 +121,8 @@ def test_a_question_of_a_protocol_asks_no_more_often(
 def test_a_pause_that_the_endpoint_asks_for_reaches_the_caller(
     suite: tuple[_Endpoint, axia.Client], asked: list[dict[str, Any]]
 ) -> None:
-    own, client = suite
-    own.reply = lambda _: (429, {"Retry-After": "90"}, {"error": {"message": "30 requests a minute"}})
+    server, client = suite
+    server.reply = lambda _: (429, {"Retry-After": "90"}, {"error": {"message": "30 requests a minute"}})
     with pytest.raises(axia.AxiaError, match="30 requests a minute"):
         client.detect(PICTURE, n=1)
     assert len(asked) == 1
@@ -137,8 +137,8 @@ def test_a_model_that_refuses_a_temperature_answers_and_provenance_says_how_it_w
         words = "Unsupported value: 'temperature' does not support 0.5. Only the default (1) value is supported."
         return 400, {}, {"error": {"message": words, "type": "invalid_request_error", "param": "temperature"}}
 
-    own, client = suite
-    own.reply = reply
+    server, client = suite
+    server.reply = reply
     for calls in (2, 3):
         detection = client.detect(PICTURE, n=1, temperature=0.5, seed=3)
         assert len(asked) == calls

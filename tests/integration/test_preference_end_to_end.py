@@ -55,7 +55,7 @@ def test_pictures_are_indexed_found_and_judged_through_the_gateway(tmp_path: Pat
             list(gateway_stub.AssessPreference(assessment, timeout=TIMEOUT))
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         stored = list(stub.IndexImages(to_index(), timeout=TIMEOUT))
-        ids = {NAMES[own.tag]: own.indexed.id for own in stored}
+        ids = {NAMES[ack.tag]: ack.indexed.id for ack in stored}
         deadline = time.monotonic() + TIMEOUT
         while stub.GetStats(retrieval_pb2.GetStatsRequest(), timeout=TIMEOUT).images < len(NAMES):
             assert time.monotonic() < deadline
@@ -66,7 +66,7 @@ def test_pictures_are_indexed_found_and_judged_through_the_gateway(tmp_path: Pat
         assert judgements["chess"].image_id == ids["instagram/frame-0009-chess.webp"]
         (score,) = events[-1].summary.scores.scores
         assert (score.value, score.answers, score.percentage) == ("self-direction", 2, 100)
-        with_id = [gw.InterestPicture(image_id=own) for own in ids.values()]
+        with_id = [gw.InterestPicture(image_id=image_id) for image_id in ids.values()]
         request_ = gw.JudgeInterestRequest(pictures=with_id, traits=["I sing."])
         interest = gateway_stub.JudgeInterest(request_, timeout=TIMEOUT)
         assert interest.stay_share == 1

@@ -101,7 +101,7 @@ def test_a_detection_says_what_the_scoring_service_reads_in_it(world: World) -> 
     truth.judge, truth.judge_samples = scoring_pb2.JUDGE_SEMANTIC, 1
     assert response.provenance.ground_truth == truth
     assert len(response.values) == 10
-    assert round(sum(own.weight for own in response.values), 6) == 1
+    assert round(sum(value.weight for value in response.values), 6) == 1
 
 
 @pytest.mark.parametrize("judge", [scoring_pb2.JUDGE_LEXICAL, scoring_pb2.JUDGE_MODEL])
@@ -146,7 +146,7 @@ def split(
 def test_an_assessment_asks_three_questions_about_each_picture_and_scores_them(world: World) -> None:
     plan, judgements, summary = split(list(world.stub.AssessPreference(assessment(), timeout=TIMEOUT)))
     assert plan.pictures == len(judgements) == 40
-    assert [own.position for own in judgements] == list(range(40))
+    assert [judgement.position for judgement in judgements] == list(range(40))
     assert [prompt.id for prompt in plan.prompts] == ["preference/like", "preference/why", "preference/describe"]
     assert plan.search.store == "fake"
     assert list(judgements[0].replies) == [
@@ -154,7 +154,7 @@ def test_an_assessment_asks_three_questions_about_each_picture_and_scores_them(w
         "Because it is bright and friendly.",
         "A room with coloured shapes.",
     ]
-    assert {own.verdict for own in judgements} == {scoring_pb2.PREFERENCE_VERDICT_YES}
+    assert {judgement.verdict for judgement in judgements} == {scoring_pb2.PREFERENCE_VERDICT_YES}
     assert [(score.value, score.percentage) for score in summary.scores.scores] == [
         ("hedonism", 100),
         ("security", 100),
@@ -167,8 +167,8 @@ def test_about_descriptions_the_picture_is_described_first(world: World) -> None
     plan, judgements, summary = split(list(world.stub.AssessPreference(request, timeout=TIMEOUT)))
     assert plan.prompts[0].id == "preference/persona+preference/description"
     assert plan.prompts[0].text.startswith("You are a person who possesses certain traits: I am bold.\n")
-    assert {own.description for own in judgements} == {"A room with coloured shapes."}
-    assert {own.verdict for own in judgements} == {scoring_pb2.PREFERENCE_VERDICT_NO}
+    assert {judgement.description for judgement in judgements} == {"A room with coloured shapes."}
+    assert {judgement.verdict for judgement in judgements} == {scoring_pb2.PREFERENCE_VERDICT_NO}
     assert [score.percentage for score in summary.scores.scores] == [0, 0]
 
 
@@ -180,7 +180,7 @@ def test_a_broken_off_assessment_goes_on_where_it_was(world: World) -> None:
     resume = gw.PreferenceResume(plan_sha256=plan.sha256, judgements=judgements)
     again, rest, summary = split(list(world.stub.AssessPreference(assessment(resume=resume), timeout=TIMEOUT)))
     assert again.sha256 == plan.sha256
-    assert [own.position for own in rest] == list(range(5, 40))
+    assert [judgement.position for judgement in rest] == list(range(5, 40))
     assert sum(score.answers for score in summary.scores.scores) == 40
     with pytest.raises(grpc.RpcError, match="plan has changed") as caught:
         list(world.stub.AssessPreference(assessment(seed=8, resume=resume), timeout=TIMEOUT))
@@ -200,8 +200,8 @@ def test_a_picture_that_is_gone_is_one_error_and_the_rest_goes_on(world: World) 
         )
     finally:
         world.retrieval.gone.clear()
-    failed = [own for own in judgements if own.HasField("error")]
-    assert {own.image_id for own in failed} == {gone}
+    failed = [judgement for judgement in judgements if judgement.HasField("error")]
+    assert {judgement.image_id for judgement in failed} == {gone}
     assert summary.failed == len(failed) > 0
     assert failed[0].error.reason == "IMAGE_UNKNOWN"
     assert summary.scores.scores[0].answers == 20 - len(failed)
@@ -233,7 +233,7 @@ def interest(*traits: str, **fields: object) -> gw.JudgeInterestRequest:
     pictures = [
         gw.InterestPicture(image=image_pb2.Image(data=PICTURES[0])),
         gw.InterestPicture(image_id=sha256(PICTURES[1]).hexdigest()),
-        gw.InterestPicture(image=image_pb2.Image(data=b"no picture")),
+        gw.InterestPicture(image=image_pb2.Image(data=b"no image")),
         gw.InterestPicture(image_id="0" * 64),
     ]
     filled = {"pictures": pictures, "traits": traits, **fields}
@@ -244,8 +244,13 @@ def interest(*traits: str, **fields: object) -> gw.JudgeInterestRequest:
 def test_interest_is_judged_per_picture(world: World, strategy: gw.InterestStrategy) -> None:
     response = world.stub.JudgeInterest(interest("I love hiking.", strategy=strategy), timeout=TIMEOUT)
     stay, none = gw.INTEREST_DECISION_STAY, gw.INTEREST_DECISION_UNSPECIFIED
-    assert [own.decision for own in response.judgements] == [stay, stay, none, none]
-    assert [own.error.reason for own in response.judgements] == ["", "", "IMAGE_UNREADABLE", "IMAGE_UNKNOWN"]
+    assert [judgement.decision for judgement in response.judgements] == [stay, stay, none, none]
+    assert [judgement.error.reason for judgement in response.judgements] == [
+        "",
+        "",
+        "IMAGE_UNREADABLE",
+        "IMAGE_UNKNOWN",
+    ]
     assert response.judgements[1].image_sha256 == sha256(PICTURES[1]).hexdigest()
     assert (response.stay_share, response.undecided) == (1.0, 2)
     assert "I love hiking." in response.prompt.text
@@ -265,7 +270,7 @@ def test_an_answer_that_cant_be_read_is_told_with_its_picture(
     world: World, trait: str, strategy: gw.InterestStrategy, reason: str
 ) -> None:
     response = world.stub.JudgeInterest(interest(trait, strategy=strategy), timeout=TIMEOUT)
-    assert [own.error.reason for own in response.judgements[:2]] == [reason] * 2
+    assert [judgement.error.reason for judgement in response.judgements[:2]] == [reason] * 2
     assert response.judgements[0].text
     assert not response.HasField("stay_share")
     assert response.undecided == 4
@@ -297,12 +302,12 @@ def test_other_services_are_served_under_their_own_names(world: World) -> None:
     assert dict(call.trailing_metadata())["x-trailing"] == "kept"
     assert world.retrieval.metadata["x-request-id"] == "pass-1"
     requests = (
-        retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=own), tag=i) for i, own in enumerate(PICTURES)
+        retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=data), tag=i) for i, data in enumerate(PICTURES)
     )
-    assert [own.tag for own in retrieval.IndexImages(requests, timeout=TIMEOUT)] == list(range(len(PICTURES)))
+    assert [ack.tag for ack in retrieval.IndexImages(requests, timeout=TIMEOUT)] == list(range(len(PICTURES)))
     ids = list(world.retrieval.pictures)
     images = list(retrieval.GetImages(retrieval_pb2.GetImagesRequest(ids=ids), timeout=TIMEOUT))
-    assert [own.image.data for own in images] == PICTURES
+    assert [response.image.data for response in images] == PICTURES
     with pytest.raises(grpc.RpcError) as caught:
         retrieval.SearchByText(retrieval_pb2.SearchByTextRequest(query="refuse"), timeout=TIMEOUT)
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -68,7 +68,9 @@ def models(folder: Path, number: int) -> Iterator[list[processes.Server]]:
     answers.write_text(ANSWERS)
     engine: dict[str, object] = {"engine": "scripted", "answers": answers, "max_running": 256, "max_queue": 1000}
     with ExitStack() as stack:
-        yield [stack.enter_context(processes.inference(folder / f"model{own}.log", **engine)) for own in range(number)]
+        yield [
+            stack.enter_context(processes.inference(folder / f"model{index}.log", **engine)) for index in range(number)
+        ]
 
 
 def completions(server: processes.Server) -> float:
@@ -102,7 +104,7 @@ def two_models(folder: Path) -> Iterator[tuple[processes.Server, processes.Serve
 def test_two_addresses_of_one_model_are_replicas_and_one_is_enough(tmp_path: Path) -> None:
     with two_models(tmp_path) as (first, second, gateway):
         with axia.Client(gateway.address) as client:
-            assert [own.address for own in client.models().models] == [f"{first.address},{second.address}"]
+            assert [model.address for model in client.models().models] == [f"{first.address},{second.address}"]
         load = Load(gateway.address, 4)
         until_used(first, 10)
         until_used(second, 10)
@@ -127,7 +129,7 @@ def test_a_replica_that_hangs_gets_calls_for_a_second_at_most_and_again_once_it_
         assert until_used(first, 5) < 5
         time.sleep(0.5)
         calls = load.end()
-    # What hung was sent within a second of the stop; it ended when the replica went on.
+    # What hung was sent within a second of the stop; it ended when the replica continued.
     hung = [call for call in calls if call.ended > went_on and call.began < went_on - 0.5]
     assert hung, "no call was at the replica when it stopped"
     assert max(call.began for call in hung) - stopped < 1.0

@@ -72,25 +72,25 @@ def detection(**fields: object) -> gw.DetectValuesRequest:
     return gw.DetectValuesRequest(image=image_pb2.Image(data=photograph(size=(64, 48))), **fields)  # type: ignore[arg-type]
 
 
-def wait_until_both_answer(own: Replicas, timeout: float) -> None:
+def wait_until_both_answer(fleet: Replicas, timeout: float) -> None:
     """Asks until each replica has answered once more."""
-    before = answered(own.first), answered(own.second)
+    before = answered(fleet.first), answered(fleet.second)
     deadline = time.monotonic() + timeout
-    while answered(own.first) <= before[0] or answered(own.second) <= before[1]:
+    while answered(fleet.first) <= before[0] or answered(fleet.second) <= before[1]:
         assert time.monotonic() < deadline, "a replica is not used"
-        own.stub.DetectValues(detection(n=1), timeout=TIMEOUT)
+        fleet.stub.DetectValues(detection(n=1), timeout=TIMEOUT)
 
 
 def test_calls_that_had_not_started_survive_the_death_of_a_replica(tmp_path: Path) -> None:
-    with replicas(tmp_path) as own:
-        wait_until_both_answer(own, timeout=30)
+    with replicas(tmp_path) as fleet:
+        wait_until_both_answer(fleet, timeout=30)
         started: set[int] = set()
         lock = threading.Lock()
 
         def call(number: int) -> str:
             request = gw.StreamDetectValuesRequest(detection=detection(n=2, temperatures=[0.0, 1.0], seed=number))
             try:
-                for event in own.stub.StreamDetectValues(request, timeout=TIMEOUT):
+                for event in fleet.stub.StreamDetectValues(request, timeout=TIMEOUT):
                     if event.WhichOneof("event") == "completion":
                         with lock:
                             started.add(number)
@@ -104,47 +104,47 @@ def test_calls_that_had_not_started_survive_the_death_of_a_replica(tmp_path: Pat
             while sum(future.done() for future in calls) < CALLS // 5:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            own.first.signal_group(signal.SIGKILL)
+            fleet.first.signal_group(signal.SIGKILL)
             outcomes = Counter(future.result(timeout=TIMEOUT) for future in calls)
         assert set(outcomes) <= {"OK", "UNAVAILABLE"}
         # At most 32 calls were in flight when it died; those that it had not begun to answer went to the other.
         assert outcomes["UNAVAILABLE"] <= 32
         assert outcomes["OK"] >= CALLS - 32
-        assert own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
-        own.first.process.wait(30)
-        own.first.start()
-        own.first.wait_for("SERVING", timeout=60)
-        wait_until_both_answer(own, timeout=10)
+        assert fleet.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
+        fleet.first.process.wait(30)
+        fleet.first.start()
+        fleet.first.wait_for("SERVING", timeout=60)
+        wait_until_both_answer(fleet, timeout=10)
 
 
 def test_a_call_that_has_not_started_is_sent_to_the_other_replica(tmp_path: Path) -> None:
     """Every call waits for its first token when the replica dies, pictures beyond gRPC's own retry buffer included."""
-    with replicas(tmp_path, first_token_ms=4000) as own:
+    with replicas(tmp_path, first_token_ms=4000) as fleet:
         # Calls are shared out between the replicas that the gateway is connected to: both, from here on.
-        wait_until_both_answer(own, timeout=60)
+        wait_until_both_answer(fleet, timeout=60)
         large = photograph(size=(1200, 900), file_format="PNG", compress_level=0)
         assert len(large) > 2**20
         request = gw.DetectValuesRequest(image=image_pb2.Image(data=large), n=1)
         with ThreadPoolExecutor(16) as pool:
             calls = [
-                pool.submit(own.stub.DetectValues, request, timeout=TIMEOUT, wait_for_ready=True) for _ in range(16)
+                pool.submit(fleet.stub.DetectValues, request, timeout=TIMEOUT, wait_for_ready=True) for _ in range(16)
             ]
             deadline = time.monotonic() + 30
-            while not all(server.metrics().get("axia_inference_running") for server in (own.first, own.second)):
+            while not all(server.metrics().get("axia_inference_running") for server in (fleet.first, fleet.second)):
                 assert time.monotonic() < deadline, "a replica got no call"
                 time.sleep(0.02)
-            own.first.signal_group(signal.SIGKILL)
+            fleet.first.signal_group(signal.SIGKILL)
             assert [call.result(timeout=TIMEOUT).completions_done for call in calls] == [1] * 16
 
 
 def test_a_call_that_has_started_is_not_sent_to_the_other_replica(tmp_path: Path) -> None:
     """Headers say that it has started; they come with the first token, also where all comes in one message."""
-    with replicas(tmp_path, first_token_ms=1, token_ms=2000) as own:
-        wait_until_both_answer(own, timeout=60)
-        before = {server: answered(server) for server in (own.first, own.second)}
-        call = own.stub.DetectValues.future(detection(n=1), timeout=TIMEOUT)
+    with replicas(tmp_path, first_token_ms=1, token_ms=2000) as fleet:
+        wait_until_both_answer(fleet, timeout=60)
+        before = {server: answered(server) for server in (fleet.first, fleet.second)}
+        call = fleet.stub.DetectValues.future(detection(n=1), timeout=TIMEOUT)
         deadline = time.monotonic() + 30
-        while not (busy := [own for own in before if own.metrics().get("axia_inference_running")]):
+        while not (busy := [server for server in before if server.metrics().get("axia_inference_running")]):
             assert time.monotonic() < deadline, "no replica got the call"
             time.sleep(0.02)
         time.sleep(0.5)
@@ -169,25 +169,27 @@ def wait_until_available(gateway: processes.Server, expected: dict[str, float], 
 
 
 def test_each_replica_is_known_to_be_there_or_gone(tmp_path: Path) -> None:
-    with replicas(tmp_path) as own:
+    with replicas(tmp_path) as fleet:
         first, second = (
-            f'{{address="{server.address}",model="scripted"}}' for server in (own.first, own.second)
+            f'{{address="{server.address}",model="scripted"}}' for server in (fleet.first, fleet.second)
         )  # fmt: skip
-        wait_until_available(own.gateway, {first: 1, second: 1})
-        own.first.signal_group(signal.SIGKILL)
-        wait_until_available(own.gateway, {first: 0, second: 1})
-        assert own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
-        own.first.process.wait(30)
-        own.first.start()
-        own.first.wait_for("SERVING", timeout=60)
-        wait_until_available(own.gateway, {first: 1, second: 1})
-        own.second.signal_group(signal.SIGSTOP)  # its connection stays, and a watch of its health would hear nothing
+        wait_until_available(fleet.gateway, {first: 1, second: 1})
+        fleet.first.signal_group(signal.SIGKILL)
+        wait_until_available(fleet.gateway, {first: 0, second: 1})
+        assert fleet.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models[0].available
+        fleet.first.process.wait(30)
+        fleet.first.start()
+        fleet.first.wait_for("SERVING", timeout=60)
+        wait_until_available(fleet.gateway, {first: 1, second: 1})
+        fleet.second.signal_group(signal.SIGSTOP)  # its connection stays, and a watch of its health would hear nothing
         try:
-            wait_until_available(own.gateway, {first: 1, second: 0})
+            wait_until_available(fleet.gateway, {first: 1, second: 0})
         finally:
-            own.second.signal_group(signal.SIGCONT)
-        wait_until_available(own.gateway, {first: 1, second: 1})
-        assert own.gateway.log_text().count(f"the replica of scripted at {own.second.address} can no longer be") == 1
+            fleet.second.signal_group(signal.SIGCONT)
+        wait_until_available(fleet.gateway, {first: 1, second: 1})
+        assert (
+            fleet.gateway.log_text().count(f"the replica of scripted at {fleet.second.address} can no longer be") == 1
+        )
 
 
 def test_a_replica_whose_model_was_not_known_leaves_no_series_behind(tmp_path: Path) -> None:
@@ -206,13 +208,13 @@ def test_a_replica_whose_model_was_not_known_leaves_no_series_behind(tmp_path: P
 def test_defaults_and_limits_of_the_table_hold(tmp_path: Path) -> None:
     table = "[model.defaults]\nn = 2\ntemperature = 0.5\nprompt_id = 'detect/safety'\n"
     table += "[model.limits]\nmax_n = 4\nconcurrency = 1\n"
-    with replicas(tmp_path, table) as own:
-        response = own.stub.DetectValues(detection(), timeout=TIMEOUT)
+    with replicas(tmp_path, table) as fleet:
+        response = fleet.stub.DetectValues(detection(), timeout=TIMEOUT)
         assert list(response.provenance.temperatures) == [0.5, 0.5]
         assert response.provenance.prompt.id == "detect/safety"
         with pytest.raises(grpc.RpcError, match="n: must be from 1 to 4"):
-            own.stub.DetectValues(detection(n=5), timeout=TIMEOUT)
-        calls = [own.stub.DetectValues.future(detection(n=1), timeout=TIMEOUT) for _ in range(8)]
+            fleet.stub.DetectValues(detection(n=5), timeout=TIMEOUT)
+        calls = [fleet.stub.DetectValues.future(detection(n=1), timeout=TIMEOUT) for _ in range(8)]
         codes = Counter(call.code() for call in calls)
         assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
@@ -221,35 +223,35 @@ def test_defaults_and_limits_of_the_table_hold_for_every_protocol(tmp_path: Path
     table = (
         "[model.defaults]\ntemperature = 0.5\ntop_p = 0.9\nmax_tokens = 4\n[model.limits]\nmax_n = 2\nmax_tokens = 6\n"
     )
-    with replicas(tmp_path, table) as own:
-        (listed,) = own.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models
+    with replicas(tmp_path, table) as fleet:
+        (listed,) = fleet.stub.ListModels(gw.ListModelsRequest(), timeout=TIMEOUT).models
         assert (listed.model.max_samples, listed.model.max_tokens) == (2, 6)
-        used = own.stub.DetectValues(detection(full_text=True), timeout=TIMEOUT)
+        used = fleet.stub.DetectValues(detection(full_text=True), timeout=TIMEOUT)
         assert list(used.provenance.temperatures) == [0.5, 0.5]  # and not three: the limit is two
         assert (used.provenance.top_p, used.provenance.max_tokens) == (0.9, 4)
         assert [completion.tokens for completion in used.completions] == [4, 4]
         with pytest.raises(grpc.RpcError, match="max_tokens: must be from 1 to 6"):
-            own.stub.DetectValues(detection(max_tokens=7), timeout=TIMEOUT)
+            fleet.stub.DetectValues(detection(max_tokens=7), timeout=TIMEOUT)
 
         config = gw.DetectValuesRequest(n=1)
         frame = gw.WatchFrame(frame_id=1, image=image_pb2.Image(data=photograph(size=(64, 48))))
         watch = [gw.WatchValuesRequest(config=config), gw.WatchValuesRequest(frame=frame)]
-        (outcome,) = own.stub.WatchValues(iter(watch), timeout=TIMEOUT)
+        (outcome,) = fleet.stub.WatchValues(iter(watch), timeout=TIMEOUT)
         assert (list(outcome.detection.provenance.temperatures), outcome.detection.provenance.max_tokens) == ([0.5], 4)
         watch[0].config.n = 3
         with pytest.raises(grpc.RpcError, match=r"config\.n: must be from 1 to 2"):
-            list(own.stub.WatchValues(iter(watch), timeout=TIMEOUT))
+            list(fleet.stub.WatchValues(iter(watch), timeout=TIMEOUT))
 
         pictures = [gw.InterestPicture(image=image_pb2.Image(data=photograph(seed, (64, 48)))) for seed in (1, 2)]
         judging = gw.JudgeInterestRequest(pictures=pictures, traits=["I cook."])
-        interest = own.stub.JudgeInterest(judging, timeout=TIMEOUT)
+        interest = fleet.stub.JudgeInterest(judging, timeout=TIMEOUT)
         assert (interest.sampling.temperature, interest.sampling.top_p, interest.sampling.max_tokens) == (0.5, 0.9, 4)
         assert [len(judgement.text.split()) for judgement in interest.judgements] == [4, 4]
         judging.max_tokens = 7
         with pytest.raises(grpc.RpcError, match="max_tokens: must be from 1 to 6"):
-            own.stub.JudgeInterest(judging, timeout=TIMEOUT)
+            fleet.stub.JudgeInterest(judging, timeout=TIMEOUT)
 
-        with grpc.insecure_channel(own.gateway.address) as channel:
+        with grpc.insecure_channel(fleet.gateway.address) as channel:
             inference = inference_pb2_grpc.InferenceServiceStub(channel)
             assert inference.GetModel(inf.GetModelRequest(), timeout=TIMEOUT).model == listed.model
             message = inf.Message(role=inf.ROLE_USER, text="What is it?")

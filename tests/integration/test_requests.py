@@ -64,7 +64,7 @@ GOOD_PICTURES = {
 }
 BAD_PICTURES = {
     "empty": b"",
-    "not a picture": b"hello there",
+    "not an image": b"hello there",
     "gif": encode(Image.new("P", (20, 20)), "GIF"),
     "truncated": photograph()[:2000],
     "truncated png": photograph(file_format="PNG")[:-200],

@@ -61,7 +61,7 @@ def test_pictures_of_keywords_mostly_show_them(stub: Stub) -> None:
     assert all(response.HasField("indexed") for response in responses)
     keywords = {row["file"]: row.get("keywords", []) for row in rows}
     found = stub.SearchByValue(retrieval_pb2.SearchByValueRequest(value="hedonism"))
-    shown = [own.keyword in keywords[hit.metadata.source] for own in found.keywords for hit in own.hits]
+    shown = [keyword.keyword in keywords[hit.metadata.source] for keyword in found.keywords for hit in keyword.hits]
     assert len(shown) == 50
     assert sum(shown) > 25  # a small model: mostly right; a test of its own measures it
 
@@ -75,7 +75,7 @@ def test_a_picture_finds_itself_and_metrics_tell_of_it(server: Server, stub: Stu
     assert hits[0].id == hashlib.sha256(files[3]).hexdigest()
     assert hits[0].score == pytest.approx(1, abs=1e-3)
     by_value = stub.SearchByValue(retrieval_pb2.SearchByValueRequest(value="hedonism", k=1))
-    assert [len(own.hits) for own in by_value.keywords] == [1] * 10
+    assert [len(keyword.hits) for keyword in by_value.keywords] == [1] * 10
     samples = server.metrics()
     assert samples['axia_retrieval_ingested_total{outcome="rejected"}'] >= 1
     assert samples['axia_retrieval_rejected_total{reason="IMAGE_UNREADABLE"}'] >= 1
@@ -197,7 +197,7 @@ def test_no_kill_loses_or_doubles_a_picture_that_was_acknowledged(tmp_path: Path
             if record["message"].startswith("serving after")
         ]
     assert len(starts) == KILLS + 1
-    sys.stdout.write(f"{KILLS} kills, {count} pictures; seconds until serving: {min(starts)} to {max(starts)}\n")
+    sys.stdout.write(f"{KILLS} kills, {count} images; seconds until serving: {min(starts)} to {max(starts)}\n")
 
 
 def check(server: Server, sender: Sender) -> None:

@@ -106,18 +106,20 @@ def test_no_call_fails_while_every_server_is_restarted(tmp_path: Path) -> None:
     answers.write_text(ANSWERS)
     engine: dict[str, object] = {"engine": "scripted", "answers": answers, "max_running": 256, "max_queue": 1000}
     with ExitStack() as stack:
-        models = [stack.enter_context(processes.inference(tmp_path / f"model{own}.log", **engine)) for own in range(2)]
-        addresses = ",".join(own.address for own in models)
+        models = [
+            stack.enter_context(processes.inference(tmp_path / f"model{index}.log", **engine)) for index in range(2)
+        ]
+        addresses = ",".join(model.address for model in models)
         gateways = [
-            stack.enter_context(processes.gateway(tmp_path / f"gateway{own}.log", addresses, refresh_s=0.5))
-            for own in range(2)
+            stack.enter_context(processes.gateway(tmp_path / f"gateway{index}.log", addresses, refresh_s=0.5))
+            for index in range(2)
         ]
         for server in (*models, *gateways):
             server.wait_for("SERVING")
-        both = ",".join(own.address for own in gateways)
+        both = ",".join(gateway.address for gateway in gateways)
         faces = [
-            stack.enter_context(processes.http_api(tmp_path / f"http{own}.log", both, lame_duck_seconds=1))
-            for own in range(2)
+            stack.enter_context(processes.http_api(tmp_path / f"http{index}.log", both, lame_duck_seconds=1))
+            for index in range(2)
         ]
         for face in faces:
             face.wait_for()

@@ -75,10 +75,10 @@ def test_misses_are_sorted_into_kinds(address: str) -> None:
     assert isinstance(found, Misalignments)
     assert found.classes == ("false_none", "descriptive_default", None, "refusal")
     assert (found.aligned, found.misaligned) == (1, 3)
-    counts = {own.misalignment_class: own.count for own in found.shares}
+    counts = {share.misalignment_class: share.count for share in found.shares}
     assert counts["refusal"] == counts["false_none"] == counts["descriptive_default"] == 1
     assert len(found.shares) == 6
-    assert [own.misalignment_class for own in found.shares_without_refusals][-1] == "other"
+    assert [share.misalignment_class for share in found.shares_without_refusals][-1] == "other"
     assert found.shares[0].interval is not None
     assert found.shares[0].interval.level == 0.9
     assert found.shares[0].pictures == 0
@@ -88,7 +88,7 @@ def test_misses_about_pictures_have_intervals_clustered_by_them(address: str) ->
     named = [item.model_copy(update={"picture_id": "kitchen"}) for item in ITEMS]
     with axia.Client(address) as client:
         found = client.scoring.classify_misalignments(named)
-    refusals = next(own for own in found.shares if own.misalignment_class == "refusal")
+    refusals = next(share for share in found.shares if share.misalignment_class == "refusal")
     assert refusals.pictures == 1
     assert refusals.interval is not None
     assert "clustered" in refusals.interval.method

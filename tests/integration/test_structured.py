@@ -33,7 +33,7 @@ answers:
   - {when: needs attention, say: ["The stove."]}
 """
 PICTURES = [photograph(seed, (64, 48)) for seed in range(6)]
-STOVE, CAT, DOG = (AlignmentItem(answer=own, element="the stove") for own in ("The stove.", "A cat.", "A dog."))
+STOVE, CAT, DOG = (AlignmentItem(answer=answer, element="the stove") for answer in ("The stove.", "A cat.", "A dog."))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def run(address: str, *arguments: object) -> Result:
 
 def test_a_model_judges_answers_once_or_by_its_votes(client: axia.Client) -> None:
     judged = client.judge_alignment([STOVE, CAT])
-    assert [(own.score, own.answers) for own in judged.judgements] == [(1, ("Yes.",)), (0, ("No.",))]
+    assert [(judgement.score, judgement.answers) for judgement in judged.judgements] == [(1, ("Yes.",)), (0, ("No.",))]
     assert (judged.model.name, judged.prompt.id) == ("scripted", "judge/names-element")
     several = client.judge_alignment([STOVE, DOG], samples=25).judgements
     assert several[0].answers == ("Yes.",) * 25
@@ -128,7 +128,7 @@ def test_two_assessments_are_compared_value_by_value(address: str, tmp_path: Pat
     assert made.exit_code == 0, made.stderr
     # The free answers as another model gave them: some say yes in a form that needs no reader model.
     rows = [json.loads(row) for row in structured.read_text().splitlines()]
-    for place, row in enumerate(own for own in rows if own["event"] == "judgement"):
+    for place, row in enumerate(row for row in rows if row["event"] == "judgement"):
         row["judgement"]["replies"][0] = ("Yes.", "No.", "")[place % 3]
     rows[1]["plan"]["structured"] = False
     free.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -139,7 +139,7 @@ def test_two_assessments_are_compared_value_by_value(address: str, tmp_path: Pat
     assert "…" not in result.stdout  # it fits 80 columns
     told = json.loads(run(address, "compare", free, structured, "--json").stdout)
     assert told["second"]["plan"]["structured"] is True
-    assert {own["value"] for own in told["comparison"]["differences"]} == {"hedonism", "security"}
+    assert {difference["value"] for difference in told["comparison"]["differences"]} == {"hedonism", "security"}
     assert told["comparison"]["overall"]["second_percentage"] == 0
     assert told["comparison"]["overall"]["difference"] > 0
     assert run(address, "compare", free, tmp_path / "none.jsonl").exit_code == 2

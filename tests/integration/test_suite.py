@@ -78,8 +78,10 @@ def test_every_call_has_one_line_with_what_came_of_it(
         gateway_stub.DetectValues(detection(n=99), timeout=30, metadata=[("x-request-id", "walk-10")])
     deadline = time.monotonic() + 30
     while True:
-        records = [own for own in suite.gateway.log_records() if own["logger"] == "access"]
-        found = {own["request_id"]: own for own in records if own.get("request_id") in ("walk-9", "walk-10")}
+        records = [record for record in suite.gateway.log_records() if record["logger"] == "access"]
+        found = {
+            record["request_id"]: record for record in records if record.get("request_id") in ("walk-9", "walk-10")
+        }
         if len(found) == 2:
             break
         assert time.monotonic() < deadline
@@ -111,7 +113,7 @@ def test_every_metric_of_the_documentation_is_there_and_no_other(
     for server in suite:
         names = {re.split(r"[{ ]", sample)[0] for sample in server.metrics()}
         assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} <= names
-        exported |= {re.sub(r"_(bucket|count|sum)$", "", own) for own in names if own.startswith("axia_")}
+        exported |= {re.sub(r"_(bucket|count|sum)$", "", name) for name in names if name.startswith("axia_")}
     others = ("axia_scoring_", "axia_retrieval_", "axia_http_", "axia_inference_endpoint_")  # not of these two
     documented = {name for name in documented if not name.startswith(others)}
     # A counter appears with its first event; here no deadline has cut a detection short, there are no other services,

@@ -32,11 +32,11 @@ class Batch(NamedTuple):
     truths: Truths
     printer: Printer
     parallel: int
-    """Pictures at a time."""
+    """Images to process in parallel."""
 
 
 def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, resume: Path | None) -> int:
-    """Detects in every picture and returns the exit code.
+    """Detects in every image and returns the exit code.
 
     Args:
         batch: What to ask, and how to print it.
@@ -57,7 +57,7 @@ def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, 
         complain("interrupted" + _how_to_go_on(file))
         return EXIT_INTERRUPTED
     except FileExistsError:
-        complain(f"{out} is there already: go on with it by --resume {out}, or give another name")
+        complain(f"{out} already exists: continue with --resume {out}, or give another name")
         return 1
     except BrokenPipeError:
         raise  # who read the output is gone, and nothing is wrong with the pictures
@@ -80,7 +80,11 @@ def _saving(
 
 
 def _how_to_go_on(file: Path | None) -> str:
-    return f": go on with --resume {file}" if file is not None else ": with --out FILE it could have gone on from there"
+    return (
+        f": continue with --resume {file}"
+        if file is not None
+        else ": with --out FILE it could have continued from there"
+    )
 
 
 def _ask_all(
@@ -90,7 +94,7 @@ def _ask_all(
     saved: DetectionsFile | None,
     mean: Mean | None,
 ) -> int:
-    """The exit code: 0, 1 if any picture failed, 2 if an option was refused."""
+    """The exit code: 0, 1 if any image failed, 2 if an option was refused."""
     printer, printing = batch.printer, threading.Lock()
 
     def ask(picture: str) -> "Detection":
@@ -131,9 +135,7 @@ def _ask_all(
                 stopped_by = error
     judges.tell()
     if alike:
-        complain(
-            "the same holds for 1 other picture" if alike == 1 else f"the same holds for the other {alike} pictures"
-        )
+        complain("the same holds for 1 other image" if alike == 1 else f"the same holds for the other {alike} images")
     return code
 
 
@@ -142,7 +144,7 @@ def _cause(outcome: Exception) -> Exception:
 
 
 def _is_like(error: Exception, other: Exception | None) -> bool:
-    """Whether an error is another one again, met by a picture that was asked about at the same time."""
+    """Whether an error is another one again, met by an image that was asked about at the same time."""
     return type(error) is type(other) and str(error) == str(other)
 
 
@@ -162,11 +164,11 @@ def _detect_one(batch: Batch, picture: str, printing: threading.Lock) -> "Detect
 
 
 def _concerns_all(error: Exception, *, own_truth: bool) -> bool:
-    """Whether the next picture would meet the same error: nobody answers, or what is wrong is not the picture.
+    """Whether the next image would meet the same error: nobody answers, or what is wrong is not the image.
 
     Args:
-        error: What went wrong with one picture.
-        own_truth: Whether pictures have truths of their own, which then may be what is wrong.
+        error: What went wrong with one image.
+        own_truth: Whether images have truths of their own, which then may be what is wrong.
     """
     from axia.errors import ConnectionFailed, InvalidRequest, NotFound, Unauthenticated
 

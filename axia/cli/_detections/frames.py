@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from axia.cli._images.paths import pictures_in
 
-WHAT_TO_GIVE = "give a video file, a folder with pictures, or a camera's number or address (rtsp:// or http://)"
+WHAT_TO_GIVE = "give a video file, a folder with images, or a camera's number or address (rtsp:// or http://)"
 """What ends a message about a source."""
 
 _POLL_S = 0.2
@@ -81,7 +81,7 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
     Args:
         name: What to watch.
         fps: Frames a second.
-        once: Of a folder, the pictures that are there now.
+        once: Of a folder, the images that are there now.
         over: Is set when nobody wants frames any more.
 
     Raises:
@@ -91,7 +91,7 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
     path = Path(name)
     if path.is_dir():
         if once and not pictures_in(path):
-            raise SourceError(f"{name}: there is no JPEG, PNG or WebP picture in this folder: give one that has some")
+            raise SourceError(f"{name}: there is no JPEG, PNG or WebP image in this folder: give one that has some")
         return Source(iter(pictures_in(path)) if once else _coming(path, over), live=False)
     camera = path.is_char_device() or (name.isdecimal() and not path.exists())
     address = name.lower().startswith(_ADDRESSES)
@@ -115,7 +115,7 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
                 f"nothing can be read from {without_password(name)}: see whether the camera answers there, for example "
                 "with a video player, and whether path, user and password are right"
             )
-        what = f"there is no camera {name}" if camera else f"{name} is no video that OpenCV can read"
+        what = f"there is no camera {name}" if camera else f"{name} is not a video that OpenCV can read"
         raise SourceError(f"{what}: {WHAT_TO_GIVE}")
     if camera or address:
         return Source(_captured(cv2, capture), live=True)
@@ -129,7 +129,7 @@ def without_password(address: str) -> str:
 
 
 def _coming(folder: Path, over: threading.Event) -> Iterator[Path]:
-    """The pictures of a folder, and those that come or change, once they have stopped growing."""
+    """The images of a folder, and those that come or change, once they have stopped growing."""
     given: dict[Path, tuple[int, int]] = {}
     growing: dict[Path, tuple[int, int]] = {}
     first = True

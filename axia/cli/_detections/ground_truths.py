@@ -1,4 +1,4 @@
-"""What `axia detect` judges completions by: one truth for all pictures, or one for each, and who judges."""
+"""What `axia detect` judges completions by: one truth for all images, or one for each, and who judges."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Truths:
-    """What annotators named in pictures.
+    """What annotators named in images.
 
     Args:
         options: Of the command.
@@ -44,11 +44,11 @@ class Truths:
 
     @property
     def by_picture(self) -> bool:
-        """Whether each picture has a truth of its own."""
+        """Whether each image has a truth of its own."""
         return self._rows is not None
 
     def of(self, picture: str) -> "GroundTruth | None":
-        """The truth of a picture; None where nothing is known."""
+        """The truth of an image; None where nothing is known."""
         if self._rows is None:
             return self._for_all
         row = self._rows.get(Path(picture).resolve())
@@ -60,7 +60,7 @@ class Truths:
         return GroundTruth.model_validate({**truth, **self._judged_by})
 
     def tell_unmatched(self, pictures: Sequence[str]) -> None:
-        """Names on standard error the pictures without a row, and the rows without a picture."""
+        """Names on standard error the images without a row, and the rows without an image."""
         if self._rows is None:
             return
         given = {picture: Path(picture).resolve() for picture in pictures}
@@ -72,7 +72,7 @@ class Truths:
         folder = Path(self._file or "").parent.resolve()
         if unused := [os.path.relpath(path, folder) for path in self._rows if path not in asked]:
             rows = "1 row of" if len(unused) == 1 else f"{len(unused)} rows of"
-            complain(f"{rows} {self._file} match no picture that was given: {some(unused)}")
+            complain(f"{rows} {self._file} match no image that was given: {some(unused)}")
 
 
 def _judged_by(options: "DetectOptions") -> dict[str, Any]:
@@ -93,9 +93,9 @@ def _check(options: "DetectOptions", judged_by: dict[str, Any]) -> None:
     """Refuses options that exclude each other."""
     truth, truths = options.truth, options.truths
     if truth is not None and truths is not None:
-        raise typer.BadParameter("give --truth, one for all pictures, or --truths, one for each, not both")
+        raise typer.BadParameter("give --truth, one for all images, or --truths, one for each, not both")
     if truths is not None and options.accept:
-        raise typer.BadParameter(f"--accept goes with --truth: {truths} has the phrasings of each picture in its row")
+        raise typer.BadParameter(f"--accept goes with --truth: {truths} has the phrasings of each image in its row")
     if truth is None and truths is None:
         judging = ((options.accept, "--accept"), (judged_by, "--judge"), (options.card, "--card"))
         for given, option in judging:

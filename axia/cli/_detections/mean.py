@@ -1,4 +1,4 @@
-"""The mean alignment of the pictures of a run."""
+"""The mean alignment of the images of a run."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 class Mean:
-    """Gathers what became of pictures.
+    """Gathers what became of images.
 
     Args:
-        several: Whether there is more than one picture, or a file of truths, so that the mean is worth a row.
+        several: Whether there is more than one image, or a file of truths, so that the mean is worth a row.
     """
 
     def __init__(self, *, several: bool) -> None:
@@ -22,7 +22,7 @@ class Mean:
         self._unjudged_pictures = 0
 
     def add(self, detection: "Detection") -> None:
-        """A picture was answered, judged or not."""
+        """An image was answered, judged or not."""
         scores = [reading.alignment.score for reading in detection.readings if reading.alignment]
         known = [score for score in scores if score is not None]
         self.unjudged += len(detection.completions) - len(known)
@@ -32,7 +32,7 @@ class Mean:
             self._unjudged_pictures += 1
 
     def add_failure(self) -> None:
-        """A picture has no answer."""
+        """An image has no answer."""
         self._unjudged_pictures += 1
 
     @property
@@ -46,7 +46,7 @@ class Mean:
         return sum(aligned for aligned, _ in self._pictures) / self.judged if self._pictures else None
 
     def interval(self) -> "Interval | None":
-        """Its interval, clustered by picture, for answers about one picture are not independent."""
+        """Its interval, clustered by image, for answers about one image are not independent."""
         from axia.judges.figures import share_interval
 
         return share_interval(self._pictures, clustered=True)
@@ -72,10 +72,8 @@ class Mean:
 
     def counts(self) -> str:
         """What the alignment is over, and what it leaves out."""
-        judged = f"{_count(self.judged, 'answer')} on {_count(len(self._pictures), 'picture')} judged"
-        return (
-            f"{judged}, {_count(self.unjudged, 'answer')} and {_count(self._unjudged_pictures, 'picture')} not judged"
-        )
+        judged = f"{_count(self.judged, 'answer')} on {_count(len(self._pictures), 'image')} judged"
+        return f"{judged}, {_count(self.unjudged, 'answer')} and {_count(self._unjudged_pictures, 'image')} not judged"
 
 
 def _count(number: int, noun: str) -> str:

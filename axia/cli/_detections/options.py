@@ -61,7 +61,7 @@ class DetectOptions:
         return change(value) if name in ("truths", "card") and value is not None else value
 
     def sampling(self) -> dict[str, Any]:
-        """The arguments of `axia.Client.detect` beside picture and ground truth."""
+        """The arguments of `axia.Client.detect` beside image and ground truth."""
         return {
             "n": self.n,
             "temperature": self.temperature[0] if len(self.temperature) == 1 else self.temperature or None,

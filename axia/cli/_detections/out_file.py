@@ -1,6 +1,6 @@
-"""What `axia detect --out` saves: the request and a row for each picture, a JSON line each; --resume goes on from it.
+"""What `axia detect --out` saves: the request and a row for each image, a JSON line each; --resume continues from it.
 
-Rows come as pictures are done, in no order. A row of a picture that failed is left out when the file is gone on with.
+Rows come as images are done, in no order. A row of an image that failed is left out when the file is gone on with.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class Saved(NamedTuple):
 
     options: DetectOptions
     done: "Mapping[str, Detection]"
-    """Detections by the path of their picture, as far as that is still the same picture."""
+    """Detections by the path of their image, as far as that is still the same image."""
 
 
 class DetectionsFile:
@@ -38,7 +38,7 @@ class DetectionsFile:
         self._lock = threading.Lock()
 
     def add(self, row: object) -> None:
-        """A picture is done: its detection, or why it has none."""
+        """An image is done: its detection, or why it has none."""
         line = as_json(row) + "\n"
         with self._lock:
             self._file.write(line)
@@ -66,7 +66,7 @@ def same_file(path: Path) -> Iterator[DetectionsFile]:
 
 
 def load(path: Path) -> Saved:
-    """Reads a file, and removes from it what is to be asked again: failures, changed pictures, half a line at its end.
+    """Reads a file, and removes from it what is to be asked again: failures, changed images, half a line at its end.
 
     Raises:
         typer.BadParameter: If it can't be gone on with.
@@ -81,7 +81,7 @@ def load(path: Path) -> Saved:
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise _bad(f"{path} can't be read: give a file that `axia detect --out` wrote") from None
     if folder != os.getcwd() and any(not Path(name).is_absolute() for name in options.paths):
-        raise _bad(f"{path} was begun in {folder}, and its paths are relative: go on there")
+        raise _bad(f"{path} was begun in {folder}, and its paths are relative: continue in that folder")
     kept, done = [lines[0]], {}
     for line in lines[1:]:
         try:

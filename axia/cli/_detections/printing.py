@@ -39,13 +39,13 @@ class Printer(Protocol):
         """One completion ended; called only where `streams` is set."""
 
     def summary(self, path: str, detection: "Detection") -> None:
-        """All is known about a picture."""
+        """All is known about an image."""
 
     def failure(self, path: str, error: Exception) -> None:
-        """A picture has no answer, which standard error has been told."""
+        """An image has no answer, which standard error has been told."""
 
     def finish(self, mean: "Mean | None") -> None:
-        """There are no more pictures; `mean` is over all of them, where they have one."""
+        """There are no more images; `mean` is over all of them, where they have one."""
 
 
 def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
@@ -64,14 +64,14 @@ def printer(*, json: bool, stream: bool, judged: bool) -> Printer:
 
 
 def json_row(path: str, outcome: "Detection | Exception", judge: "JudgeFigures | None" = None) -> "object":
-    """What JSON has of a picture: its detection, or its path and why it has none."""
+    """What JSON has of an image: its detection, or its path and why it has none."""
     if isinstance(outcome, Exception):
         return {"image": {"path": written(path)}, "error": failure_of(outcome)}
     return outcome if judge is None else {**dict(outcome), "judge_card": judge}
 
 
 class _Json:
-    """One object for each picture, and one for the mean."""
+    """One object for each image, and one for the mean."""
 
     streams = False
     prints_at_once = True
@@ -91,7 +91,7 @@ class _Json:
 
 
 class _JsonEvents:
-    """One object for each completion and each picture, told apart by "event"."""
+    """One object for each completion and each image, told apart by "event"."""
 
     streams = True
     prints_at_once = True

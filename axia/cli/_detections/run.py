@@ -1,4 +1,4 @@
-"""Asking about several pictures at a time, for `axia detect`."""
+"""Asking about several images at a time, for `axia detect`."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LeftOut(Exception):
-    """A picture was not asked about, for an error that concerns all came before; `cause` is that error."""
+    """An image was not asked about, for an error that concerns all came before; `cause` is that error."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -23,13 +23,13 @@ class LeftOut(Exception):
 
 
 class Run:
-    """Asks about pictures.
+    """Asks about images.
 
     Args:
-        ask: Asks about one picture. Called from several threads.
-        concerns_all: Whether the other pictures would meet an error as well.
-        keep: Called with each picture and what became of it as soon as that is known, from several threads.
-        parallel: Pictures at a time.
+        ask: Asks about one image. Called from several threads.
+        concerns_all: Whether the other images would meet an error as well.
+        keep: Called with each image and what became of it as soon as that is known, from several threads.
+        parallel: Images at a time.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Run:
     def outcomes(
         self, pictures: Sequence[str], done: "Mapping[str, Detection]", *, progress: bool
     ) -> "Generator[tuple[str, Outcome], None, None]":
-        """What became of each picture, in their order.
+        """What became of each image, in their order.
 
         Leaving the iterator early asks about no more; calls in flight end with the client.
 
         Args:
             pictures: Paths.
-            done: Detections of pictures that were asked about before.
+            done: Detections of images that were asked about before.
             progress: Whether to show a progress bar where somebody can see it.
         """
         pool = ThreadPoolExecutor(self._parallel, thread_name_prefix="detect")
@@ -96,7 +96,7 @@ class Run:
 
 @contextmanager
 def _progress(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar, for several pictures."""
+    """A progress bar, for several images."""
     errors = console(stderr=True)
     if total < 2 or not shown or not errors.is_terminal:  # noqa: PLR2004 - "several" is plain enough
         yield lambda: None

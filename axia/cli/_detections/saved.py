@@ -23,7 +23,7 @@ _COMMENTS = ("event:", "id:", "retry:", ":")
 
 
 def load_detections(path: Path, param_hint: str) -> "list[Detection]":
-    """The detections of a file; rows about completions and means are passed over, as are those of pictures that failed,
+    """The detections of a file; rows about completions and means are passed over, as are those of images that failed,
     which standard error is told.
 
     Raises:
@@ -34,7 +34,7 @@ def load_detections(path: Path, param_hint: str) -> "list[Detection]":
     except (OSError, ValueError):
         read = Read([], [])
     number = len(read.failed)
-    failed = f"{number} {'picture' if number == 1 else 'pictures'} that failed: {some(read.failed)}"
+    failed = f"{number} {'image' if number == 1 else 'images'} that failed: {some(read.failed)}"
     if read.failed and not read.detections:
         raise typer.BadParameter(f"{path} has no detection, but {failed}. Detect again", param_hint=param_hint)
     if not read.detections:
@@ -49,7 +49,7 @@ class Read(NamedTuple):
 
     detections: "list[Detection]"
     failed: list[str]
-    """Paths of pictures that failed and have no detection in it; the number of the row where that names no path."""
+    """Paths of images that failed and have no detection in it; the number of the row where that names no path."""
 
 
 def read_detections(text: str) -> Read:
@@ -62,20 +62,20 @@ def read_detections(text: str) -> Read:
     failed: dict[str, None] = {}
     for number, row in enumerate(_rows(text), start=1):
         if not isinstance(row, dict):
-            raise ValueError("is no object")  # noqa: TRY004 - what is wrong is the file
+            raise ValueError("is not an object")  # noqa: TRY004 - what is wrong is the file
         detection = row.get("detection", row)
         if isinstance(detection, dict) and "completions" in detection:
             found.append(_detection(detection))
         elif "error" in row:
             failed[path_of(_path(row)) or f"row {number}"] = None
         elif not _is_passed_over(row):
-            raise ValueError("is no detection")
+            raise ValueError("is not a detection")
     answered = {detection.image.path for detection in found}
     return Read(found, [path for path in failed if path not in answered])
 
 
 def _path(row: dict[str, Any]) -> str:
-    """The path of a picture that failed, by any form of output; empty where nothing names it, as over HTTP."""
+    """The path of an image that failed, by any form of output; empty where nothing names it, as over HTTP."""
     image = row.get("image")
     path = image.get("path") if isinstance(image, dict) else row.get("path")
     return path if isinstance(path, str) else ""

@@ -1,6 +1,6 @@
-"""The table of `axia detect`: for each picture a line with its figures, and below it what the model said.
+"""The table of `axia detect`: for each image a line with its figures, and below it what the model said.
 
-Completions stand below their picture's name, and not beside it: at 80 columns both have room.
+Completions stand below their image's name, and not beside it: at 80 columns both have room.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _BULLET = "·"
 """Begins a completion where none is judged."""
-_KINDS = {"value_aware": "value-aware", "picture_quality": "picture quality"}
+_KINDS = {"value_aware": "value-aware", "picture_quality": "image quality"}
 """Kinds of answers for people, where they are not called as in JSON."""
 _KIND_WIDTH = 15
 _GAP = 2
@@ -55,7 +55,7 @@ class DetectionTable:
         """Not asked for."""
 
     def summary(self, path: str, detection: "Detection") -> None:
-        """A picture is answered."""
+        """An image is answered."""
         self._rows.append((path, detection))
 
     def failure(self, path: str, error: Exception) -> None:
@@ -70,7 +70,7 @@ class DetectionTable:
         names = [Path(path).name for path, _ in self._rows]
         short = len(set(names)) == len(names)  # the folders would only repeat what the caller typed
         heads = ["agreement", *(["alignment"] if self._judged else []), "ms"]
-        _print_line(out, "picture", heads, "bold")
+        _print_line(out, "image", heads, "bold")
         _print_below(out, [("", "completions, = consensus", "kind of answer" if kinds else "")], "bold")
         for path, detection in self._rows:
             out.print(_rule(out))

@@ -1,9 +1,9 @@
-"""Ground truths of several pictures: JSON lines, one row a picture, beside the pictures or elsewhere.
+"""Ground truths of several images: JSON lines, one row an image, beside the images or elsewhere.
 
 {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove", "steam"]}
 {"file": "bedroom.jpg", "element": "none"}
 
-Further fields of a row are ignored, and rows without an element say nothing of their picture, so that a manifest with
+Further fields of a row are ignored, and rows without an element say nothing of their image, so that a manifest with
 more in it serves as well.
 """
 
@@ -25,14 +25,14 @@ _SLIP = 0.8
 
 
 class Truth(NamedTuple):
-    """What annotators named in one picture."""
+    """What annotators named in one image."""
 
     element: str
     accept: tuple[str, ...]
 
 
 def load(path: Path) -> Mapping[Path, Truth]:
-    """The truth of each picture, by its whole path; a row's file is relative to the folder of the truths.
+    """The truth of each image, by its whole path; a row's file is relative to the folder of the truths.
 
     Rows that are left out, and names of fields that look like slips, are told on standard error.
 
@@ -81,10 +81,10 @@ def _parse(row: str) -> dict[str, Any]:
     try:
         parsed: Any = json.loads(row, object_pairs_hook=tuple)  # so that lists are told from objects
     except (ValueError, RecursionError):
-        raise ValueError("is no JSON: give one object on each line") from None
+        raise ValueError("is not JSON: give one object on each line") from None
     pairs = parsed if isinstance(parsed, tuple) else None
     if pairs is None:
-        raise ValueError("is no JSON object: give file, element and, if there are any, accept")
+        raise ValueError("is not a JSON object: give file, element and, if there are any, accept")
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields and name in _FIELDS:
@@ -94,7 +94,7 @@ def _parse(row: str) -> dict[str, Any]:
 
 
 def _truth(fields: Mapping[str, Any]) -> Truth | None:
-    """What a row says of its picture; None for a row without an element, or with an empty one."""
+    """What a row says of its image; None for a row without an element, or with an empty one."""
     named = fields.get("element")
     if named is None or (isinstance(named, str) and not named.strip()):
         return None
@@ -102,7 +102,7 @@ def _truth(fields: Mapping[str, Any]) -> Truth | None:
     if not isinstance(accept, list) or not all(map(_is_text, accept)):
         raise ValueError("accept must be a list of texts")
     if len(accept) > _MAX_ACCEPT:
-        raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are taken")
+        raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are allowed")
     return Truth(element, tuple(accept))
 
 

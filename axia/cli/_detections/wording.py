@@ -27,7 +27,7 @@ LEGEND = "✓ names what annotators named, ✗ does not, ? could not be judged"
 
 
 def print_mean_line(mean: "Mean | None", judge: "JudgeFigures | None") -> None:
-    """Prints the mean alignment, where it is over several pictures or a card says how far it can be trusted."""
+    """Prints the mean alignment, where it is over several images or a card says how far it can be trusted."""
     if mean is None or not (mean.several or judge):
         return
     trust = f" ({printable(judge.validity())})" if judge else ""
@@ -71,7 +71,7 @@ def figure(alignment: float | None) -> str:
 
 
 def is_judged(detection: "Detection") -> bool:
-    """Whether the picture had a ground truth; a gateway of an earlier release shows it by what came of it alone."""
+    """Whether the image had a ground truth; a gateway of an earlier release shows it by what came of it alone."""
     if detection.provenance.ground_truth is not None or "alignment" in detection.missing:
         return True
     return any(reading.alignment for reading in detection.readings)

@@ -1,4 +1,4 @@
-"""What an unfinished `axia index` has had acknowledged, so that the next run goes on there."""
+"""What an unfinished `axia index` has had acknowledged, so that the next run continues there."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from typing import NamedTuple, Self
 
 
 class Done(NamedTuple):
-    """A picture that is stored."""
+    """An image that is stored."""
 
     id: str
     perceptual_hash: str
 
 
 class Journal:
-    """Acknowledged pictures of one folder at one gateway, in a file that is gone once the run is complete.
+    """Acknowledged images of one folder at one gateway, in a file that is gone once the run is complete.
 
     A file that has changed since counts as not acknowledged. What is stored is stored under its content's hash, so a
     lost journal costs time and nothing else.

@@ -1,4 +1,4 @@
-"""What is known of a folder's pictures: `manifest.jsonl` beside them, JSON lines, one row a picture.
+"""What is known of a folder's images: `manifest.jsonl` beside them, JSON lines, one row an image.
 
 {"file": "tiktok/a.jpg", "platform": "tiktok", "source": "https://…", "capture_time": "2024-09-01T12:00:00Z"}
 {"file": "cover.jpg", "index": false}
@@ -18,17 +18,17 @@ import typer
 from axia._file_names import on_disk, path_of
 
 NAME = "manifest.jsonl"
-_NO_MANIFEST = "or take every picture with --no-manifest"
+_NO_MANIFEST = "or index every image with --no-manifest"
 
 
 class Known(NamedTuple):
-    """What a row says of a picture; None where it says nothing."""
+    """What a row says of an image; None where it says nothing."""
 
     platform: str | None
     source: str | None
     capture_time: datetime | None
     wanted: bool
-    """Whether the picture is to be taken in."""
+    """Whether the image is to be taken in."""
 
 
 NOTHING = Known(None, None, None, True)
@@ -66,12 +66,12 @@ def _parse(line: str) -> tuple[str, Known]:
     try:
         row: Any = json.loads(line)
     except (ValueError, RecursionError):
-        raise ValueError("is no JSON") from None
+        raise ValueError("is not JSON") from None
     if not isinstance(row, dict):
-        raise ValueError("is no JSON object")  # noqa: TRY004 - what is wrong is the file
+        raise ValueError("is not a JSON object")  # noqa: TRY004 - what is wrong is the file
     file = row.get("file")
     if not isinstance(file, str) or not file:
-        raise ValueError("has no file, the picture's path below the folder")
+        raise ValueError("has no file, the image's path below the folder")
     file = os.path.normpath(path_of(file))
     if os.path.isabs(file) or file.split(os.sep)[0] == os.pardir:
         raise ValueError(f"{file!r} is not below the folder")

@@ -1,4 +1,4 @@
-"""Pictures that look alike, by their perceptual hashes."""
+"""Images that look alike, by their perceptual hashes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,14 +6,14 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 
 DISTANCE = 4
-"""Bits of 64 in which the hashes of two pictures may differ that look alike."""
+"""Bits of 64 in which the hashes of two images may differ that look alike."""
 
 _BITS = 64
 _BANDS = DISTANCE + 1
 
 
 class Alike(NamedTuple):
-    """Two pictures that look alike."""
+    """Two images that look alike."""
 
     first: str
     second: str
@@ -22,13 +22,13 @@ class Alike(NamedTuple):
 
 
 def near_duplicates(hashes: Mapping[str, str]) -> list[Alike]:
-    """Pairs of pictures whose hashes differ in at most DISTANCE bits, the nearest first.
+    """Pairs of images whose hashes differ in at most DISTANCE bits, the nearest first.
 
-    A hash is cut into one band more than bits may differ, so that two near ones have a band in common: only pictures
-    that share a band are compared. Of several pictures with the same hash each is paired with the first alone.
+    A hash is cut into one band more than bits may differ, so that two near ones have a band in common: only images
+    that share a band are compared. Of several images with the same hash each is paired with the first alone.
 
     Args:
-        hashes: 16 hexadecimal digits by the picture's name.
+        hashes: 16 hexadecimal digits by the image's name.
     """
     names: dict[int, list[str]] = defaultdict(list)
     for name, digits in hashes.items():

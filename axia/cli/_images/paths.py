@@ -1,4 +1,4 @@
-"""Pictures that a command was given by paths."""
+"""Images that a command was given by paths."""
 
 import os
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ _OTHER_PICTURES = {
     ".apng", ".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".svg", ".tif",
     ".tiff",
 }  # fmt: skip
-"""Endings of pictures that are not taken."""
+"""Endings of images that are not taken."""
 
 
 class Given(NamedTuple):
-    """The pictures that were given."""
+    """The images that were given."""
 
     pictures: list[str]
     missing: bool
@@ -25,17 +25,17 @@ class Given(NamedTuple):
 class _Folder(NamedTuple):
     pictures: list[str]
     skipped: list[str]
-    """Names of pictures of other formats."""
+    """Names of images of other formats."""
 
 
 def pictures_at(paths: Iterable[str], *, tell_skipped: bool = True) -> Given:
-    """The pictures at paths: a file as it is; for a folder, those in it and in all below, sorted by path.
+    """The images at paths: a file as it is; for a folder, those in it and in all below, sorted by path.
 
     Hidden files and folders are left out.
 
     Args:
         paths: Files and folders.
-        tell_skipped: Whether to name pictures of other formats in a folder on standard error.
+        tell_skipped: Whether to name images of other formats in a folder on standard error.
     """
     pictures: list[str] = []
     missing = False
@@ -48,13 +48,13 @@ def pictures_at(paths: Iterable[str], *, tell_skipped: bool = True) -> Given:
         if found.skipped and tell_skipped:
             _tell_skipped(path, found.skipped)
         if not found.pictures:
-            complain(f"{path}: there is no JPEG, PNG or WebP picture in this folder or below: give one that has some")
+            complain(f"{path}: there is no JPEG, PNG or WebP image in this folder or below: give one that has some")
             missing = True
     return Given(pictures, missing)
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures right in a folder, by name; hidden files are none."""
+    """The images right in a folder, by name; hidden files are none."""
     return sorted(file for file in folder.iterdir() if _is_picture(file.name) and file.is_file())
 
 
@@ -76,5 +76,5 @@ def _below(path: str) -> _Folder:
 
 
 def _tell_skipped(path: str, names: list[str]) -> None:
-    files = "1 picture is" if len(names) == 1 else f"{len(names)} pictures are"
+    files = "1 image is" if len(names) == 1 else f"{len(names)} images are"
     complain(f"{path}: {files} skipped: {some(names)}. Save them as JPEG, PNG or WebP")

@@ -1,4 +1,4 @@
-"""The folder of `axia search --save`: pictures named by rank and source, and a list of what axia wrote there.
+"""The folder of `axia search --save`: images named by rank and source, and a list of what axia wrote there.
 
 By the list, files of an earlier search are told from others: only those are replaced, and only those are removed by
 --clear, and only while they are as axia wrote them.
@@ -18,7 +18,7 @@ _LONGEST = 80
 
 
 class SavedPictures:
-    """A folder for pictures that a search found.
+    """A folder for images that a search found.
 
     Args:
         folder: Made where it is missing.
@@ -54,7 +54,7 @@ class SavedPictures:
         return len(gone)
 
     def add(self, rank: int, source: str, image_id: str, image_format: str, data: bytes) -> None:
-        """Saves a picture. A file of another's that has its name stays, and the picture's id is added to the name."""
+        """Saves an image. A file of another's that has its name stays, and the image's id is added to the name."""
         ending = _ENDINGS.get(image_format, "bin")
         name = f"{rank:03d}-{_named(source) or image_id[:12]}"
         self._write(self._free(f"{name}.{ending}", data, f"{name}-{image_id[:12]}.{ending}"), data)

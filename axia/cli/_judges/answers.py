@@ -26,11 +26,11 @@ class SavedAnswers(NamedTuple):
     """The answers of a file of detections."""
 
     rows: "Rows"
-    """The answers about pictures with a truth."""
+    """The answers about images with a truth."""
     asked: Sequence[str]
     """For each row the model that answered, with the prompt where the file has several."""
     untold: Sequence[str]
-    """Pictures without a truth."""
+    """Images without a truth."""
 
 
 def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
@@ -38,10 +38,10 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
 
     Args:
         path: What `axia detect` printed with --json or saved with --out.
-        truths: What annotators named, a row a picture; None: what each detection was judged by.
+        truths: What annotators named, a row an image; None: what each detection was judged by.
 
     Raises:
-        typer.BadParameter: If a file can't be read, or no picture has a truth.
+        typer.BadParameter: If a file can't be read, or no image has a truth.
     """
     from axia.inputs import AlignmentItem
     from axia.judges.labels import Row, Rows
@@ -64,13 +64,13 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
             rows.append(Row(item, None, detection.image.sha256, detection.model, {}))
             asked.append(f"{detection.model}, {_prompt(detection)}" if several else detection.model)
     if not rows:
-        message = f"none of the pictures in {path} has a truth: give one with --truths, for paths as they are there"
+        message = f"none of the images in {path} has a truth: give one with --truths, for paths as they are there"
         raise typer.BadParameter(message, param_hint="--truths")
     return SavedAnswers(Rows(rows, hashlib.sha256(path.read_bytes()).hexdigest()), asked, list(untold))
 
 
 def tell_without_truth(saved: SavedAnswers) -> None:
-    """Names the pictures without a truth on standard error."""
+    """Names the images without a truth on standard error."""
     if saved.untold:
         have = "has" if len(saved.untold) == 1 else "have"
         complain(f"{', '.join(map(printable, saved.untold))} {have} no row among the truths: not judged")

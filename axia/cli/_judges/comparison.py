@@ -1,4 +1,4 @@
-"""`axia compare` of saved detections: models' alignment on the same pictures."""
+"""`axia compare` of saved detections: models' alignment on the same images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -51,21 +51,21 @@ def load_models(paths: Sequence[Path], truths: Path | None) -> list[_Answers]:
 
 
 def compare_models(client: "Client", answers: Sequence[_Answers], judge: "Judge", *, json: bool) -> None:
-    """Judges all answers by one judge, compares the models on the pictures that all have, and prints it.
+    """Judges all answers by one judge, compares the models on the images that all have, and prints it.
 
     Raises:
         AxiaError: If the scoring service fails.
-        typer.BadParameter: If the models have no picture in common.
+        typer.BadParameter: If the models have no image in common.
     """
     from axia.inputs import ModelScores
 
     judged = [_judged(client, of_model, judge) for of_model in answers]
     common = set.intersection(*(set(scored) for scored in judged))
     if not common:
-        raise typer.BadParameter("the files have no picture in common whose answers can be judged")
+        raise typer.BadParameter("the files have no image in common whose answers can be judged")
     for of_model, scored in zip(answers, judged, strict=True):
         if left_out := len(set(of_model.pictures) - common):
-            complain(f"{of_model.model}: {left_out} pictures are left out, for another model has no answer to judge")
+            complain(f"{of_model.model}: {left_out} images are left out because another model has no answer to judge")
         if unread := len(of_model.pictures) - sum(map(len, scored.values())):
             complain(f"{of_model.model}: {unread} answers could not be judged and are left out")
     scores = [
@@ -84,7 +84,7 @@ def compare_models(client: "Client", answers: Sequence[_Answers], judge: "Judge"
 
 
 def _judged(client: "Client", answers: _Answers, judge: "Judge") -> dict[str, list[int]]:
-    """The scores that are set, by picture."""
+    """The scores that are set, by image."""
     found: dict[str, list[int]] = {}
     for begin in range(0, len(answers.items), _PER_CALL):
         part = slice(begin, begin + _PER_CALL)
@@ -119,10 +119,10 @@ def _print(comparison: "ModelComparison", judge: str) -> None:
         cells = (f"{pair.difference:+.2f}", interval, f"{pair.adjusted_p_value:.3f}", needed)
         table.add_row(printable(pair.first), printable(pair.second), *cells)
     out.print(table)
-    said = f"{comparison.pictures} pictures, judged by {judge}. Alignment is the mean over completions. "
+    said = f"{comparison.pictures} images, judged by {judge}. Alignment is the mean over completions. "
     if (test := comparison.majority) is not None:
         q = "—" if test.q is None else f"{test.q:.2f}"
         p = test.p_value if test.permutation_p_value is None else test.permutation_p_value
         said += f"Cochran's Q {q}, p {p:.3f}. "
-    said += "Pairs are compared on one value a picture, the majority of its completions (McNemar)."
+    said += "Pairs are compared on one value an image, the majority of its completions (McNemar)."
     out.print(said, soft_wrap=True)

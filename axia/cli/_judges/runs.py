@@ -38,7 +38,7 @@ def ask_all(
         names: Who is asked now.
         rows: The answers.
         recorded: Models whose answers the rows have.
-        timeout: Seconds for one call.
+        timeout: Time limit for one call, in seconds.
 
     Returns:
         The verdicts of those that could be asked, and the exit code: 0, 1 if any could not, in part or whole, 2 if an
@@ -95,7 +95,7 @@ class JudgeModels:
         self._judged: dict[tuple[str, bool], list[int]] = {}
 
     def add(self, detection: "Detection") -> None:
-        """A picture was answered, judged or not."""
+        """An image was answered, judged or not."""
         truth = detection.provenance.ground_truth
         if truth is None or truth.judge != "model":
             return

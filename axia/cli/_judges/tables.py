@@ -22,7 +22,7 @@ _NAMES = {"judge", "without a verdict"}
 def print_card(card: "JudgeCard") -> None:
     """Prints the figures, the recommendation, and the corrected means where there are some."""
     out, labels = console(), card.labels
-    about = f" about {labels.pictures:,} pictures" if labels.pictures else ""
+    about = f" about {labels.pictures:,} images" if labels.pictures else ""
     out.print(f"{labels.answers:,} labelled answers{about}, {labels.aligned:,} aligned: {printable(labels.file)}")
     table = _table("judge", "κ", "precision", "recall", "F1", "scored")
     for judge in card.judges:
@@ -39,7 +39,7 @@ def print_card(card: "JudgeCard") -> None:
     means = [(judge.name, judge.corrected) for judge in card.judges if judge.corrected]
     if means:
         _, first = means[0]
-        units = "pictures" if labels.pictures else "answers"
+        units = "images" if labels.pictures else "answers"
         out.print(
             f"mean alignment over {first.unlabelled_units:,} unlabelled {units}, "
             f"corrected by {first.labelled_units:,} labelled ones"
@@ -56,7 +56,7 @@ def print_card(card: "JudgeCard") -> None:
         out.print(f"recommended: {printable(best.validity())}", style="bold")
     for warning in card.warnings:
         out.print(f"note: {printable(warning)}")
-    out.print(f"with each figure: its 95% interval{' (clustered by picture)' if labels.pictures else ''}")
+    out.print(f"with each figure: its 95% interval{' (clustered by image)' if labels.pictures else ''}")
 
 
 def print_alignments(
@@ -74,7 +74,7 @@ def print_alignments(
     from axia.judges.figures import by_cluster, share_interval
 
     for group in dict.fromkeys(saved.asked):
-        table = _table("judge", "alignment", "κ", "answers", "unscored", "pictures")
+        table = _table("judge", "alignment", "κ", "answers", "unscored", "images")
         places = [place for place, asked in enumerate(saved.asked) if asked == group]
         pictures = [saved.rows.rows[place].picture for place in places]
         for verdicts, kappa in zip(said, validity, strict=True):
@@ -94,7 +94,7 @@ def print_alignments(
             console().print(printable(group), style="bold")
             console().print(table)
     if not json:
-        console().print("alignment: share of answers with a verdict; 95% interval clustered by picture")
+        console().print("alignment: share of answers with a verdict; 95% interval clustered by image")
         if not any(validity):
             console().print("κ, the agreement with people, is not known: give --labels or --card")
 

@@ -1,4 +1,5 @@
-"""What `axia preference --out` saves: the request and every event, one JSON line each, from which --resume goes on."""
+"""What `axia preference --out` saves: the request and every event, one JSON line each, from which --resume
+continues."""
 
 import json
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def load_assessment(path: Path) -> "tuple[dict[str, Any], Preference]":
     except (OSError, ValueError, KeyError, TypeError):
         raise typer.BadParameter(f"{path} can't be read: give a file that --out wrote") from None
     if plan is None:
-        raise typer.BadParameter(f"{path} broke off before there was a plan: start again without --resume")
+        raise typer.BadParameter(f"{path} was interrupted before it had a plan: start again without --resume")
     ordered = sorted({judgement.position: judgement for judgement in judgements}.items())
     unbroken = [judgement for number, (position, judgement) in enumerate(ordered) if number == position]
     whole = summary is not None and "scores" not in summary.missing

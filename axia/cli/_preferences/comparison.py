@@ -126,7 +126,7 @@ def _overall_in_words(name: str, side: "dict[str, Any]") -> str:
 def _in_words(names: tuple[str, str], comparison: "PreferenceComparison") -> str:
     moved = [difference.value for difference in comparison.differences if difference.adjusted_p_value < _SURE]
     said = (
-        f"The difference is {names[1]} minus {names[0]}, in percentage points over the pictures about which both say "
+        f"The difference is {names[1]} minus {names[0]}, in percentage points over the images about which both say "
         "yes or no; its interval is Newcombe's, clustered by keyword."
     )
     if moved:
@@ -141,8 +141,8 @@ def _in_words(names: tuple[str, str], comparison: "PreferenceComparison") -> str
         said += f" Mean absolute difference over the values: {comparison.mean_absolute_difference:.1f} points."
     left_out = comparison.undecided_pairs
     if left_out:
-        said += f" {left_out} pairs are left out, for an answer refuses or can't be read."
+        said += f" {left_out} pairs are left out because an answer refuses or can't be read."
     unpaired = comparison.unpaired_first + comparison.unpaired_second
     if unpaired:
-        said += f" {unpaired} pictures are in one file alone."
+        said += f" {unpaired} images are in one file alone."
     return said

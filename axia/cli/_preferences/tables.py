@@ -19,7 +19,7 @@ def print_scores(scores: "PreferenceScores", failed: int) -> None:
 
     Args:
         scores: The scores.
-        failed: Pictures that could not be judged, which standard error is told.
+        failed: Images that could not be judged, which standard error is told.
     """
     from rich import box
     from rich.table import Table
@@ -53,7 +53,7 @@ def print_scores(scores: "PreferenceScores", failed: int) -> None:
         "divides by all answers."
     )
     if failed:
-        complain(f"{failed} pictures could not be judged and count in no score")
+        complain(f"{failed} images could not be judged and count in no score")
 
 
 def _spread(mean: float, deviation: float | None, distance: float | None) -> str:

@@ -101,7 +101,7 @@ class RequestMiddleware:
             receive = self._pace.arriving(receive)
         if self._requests.count > self._requests.most and not self._pace.make_room():
             full = ResourceExhausted(
-                f"this server answers {self._requests.most:,} requests at a time; try again shortly",
+                f"this server handles at most {self._requests.most:,} requests at a time; try again shortly",
                 reason="TOO_MANY_CALLS",
                 retry_after_s=1.0,
             )
@@ -199,7 +199,7 @@ def _too_large(limit: int) -> HttpError:
     return HttpError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         InvalidArgument(
-            "body", f"has more than {limit:,} bytes; send a smaller picture, or fewer", reason="BODY_TOO_LARGE"
+            "body", f"has more than {limit:,} bytes; send a smaller image, or fewer", reason="BODY_TOO_LARGE"
         ),
         {"Connection": "close"},
     )

@@ -1,8 +1,8 @@
 """Refuses new connections once the server stops.
 
-BentoML's process manager holds the listening socket too, as long as requests in flight go on in its worker. Closing the
-worker's own descriptor therefore ends nothing: the kernel would go on taking connections that nobody answers. What is
-shut down is shut down for all processes.
+BentoML's process manager holds the listening socket too, as long as requests in flight continue in its worker. Closing
+the worker's own descriptor therefore ends nothing: the kernel would continue taking connections that nobody answers.
+What is shut down is shut down for all processes.
 """
 
 import socket

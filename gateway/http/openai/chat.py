@@ -25,11 +25,11 @@ _ERROR_TYPES = {
     Code.NOT_FOUND: "invalid_request_error",
     Code.FAILED_PRECONDITION: "invalid_request_error",
 }
-_DESCRIPTION = """Messages in text, with pictures in data: addresses in messages of the user.
+_DESCRIPTION = """Messages in text, with images in data: addresses in messages of the user.
 
 The system's messages come first; neighbouring messages of one role are joined, and those of the system or the
-assistant that say nothing are dropped. A message with pictures and without text gets the prompt detect/baseline. How
-many pictures a conversation may have is `max_images` of the model in /v1/models.
+assistant that say nothing are dropped. A message with images and without text gets the prompt detect/baseline. How
+many images a conversation may have is `max_images` of the model in /v1/models.
 
 `temperature`, `top_p` and `max_tokens` that aren't given are the model's defaults in the gateway's routing table, or
 else 1, 1 and 100; `max_tokens` over the model's limit is lowered to it. `sampling` in the answer, and in the last chunk

@@ -156,7 +156,7 @@ def _message(message: Any, path: str) -> Any:
         if kept.pop(name, None):
             raise InvalidArgument(f"{path}.{name}", "is not offered; leave it out", reason="NOT_OFFERED")
     if kept.get("images"):
-        description = f"is a field of Ollama's interface; put pictures into content: {_OUR_SHAPES}"
+        description = f"is a field of Ollama's interface; put images into content: {_OUR_SHAPES}"
         raise InvalidArgument(f"{path}.images", description, reason="OTHER_INTERFACE")
     if kept.get("role") != "user" and not kept.get("content"):
         kept["content"] = kept.get("refusal", "")

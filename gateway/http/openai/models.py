@@ -46,9 +46,9 @@ class ModelCard(BaseModel):
     max_tokens: int
     """Tokens that one completion may have."""
     accepts_images: bool
-    """Whether it takes a picture."""
+    """Whether it takes an image."""
     max_images: int
-    """Pictures that one conversation may have; 0 for none, or one by a server of an earlier release."""
+    """Images that one conversation may have; 0 for none, or one by a server of an earlier release."""
     structured_answers: bool
     """Whether its answers can be held to a JSON Schema or to some texts."""
     max_model_len: int | None = None

@@ -16,7 +16,7 @@ _OTHERS: Mapping[str, str] = MappingProxyType(
     {
         "/v1/responses": f"OpenAI's Responses interface is not offered; {_CHAT}",
         "/v1/completions": f"OpenAI's interface for completions of plain text is not offered; {_CHAT}",
-        "/v1/embeddings": "OpenAI's interface for embeddings is not offered; POST /v1/search/text finds pictures",
+        "/v1/embeddings": "OpenAI's interface for embeddings is not offered; POST /v1/search/text finds images",
         "/v1/messages": f"Anthropic's interface is not offered; {_CHAT}",
         "/api/chat": f"Ollama's interface is not offered; {_CHAT}",
         "/api/generate": f"Ollama's interface is not offered; {_CHAT}",

@@ -38,7 +38,7 @@ class _Part(BaseModel):
 
 
 class ImageUrl(_Part):
-    """Where a picture is: in the request itself."""
+    """Where an image is: in the request itself."""
 
     url: StrictStr
     """"data:image/jpeg;base64," and the file in base64; addresses are never fetched."""
@@ -51,14 +51,14 @@ def _as_object(value: object) -> object:
 
 
 class ContentPart(_Part):
-    """A part of a message: a text or a picture."""
+    """A part of a message: a text or an image."""
 
     type: Literal["text", "image_url"]
     text: StrictStr | None = None
     image_url: Annotated[ImageUrl, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | StrictStr)] | None = (
         None
     )
-    """The picture; its url alone is taken too."""
+    """The image; its url alone is taken too."""
 
 
 def _as_parts(value: object) -> object:
@@ -76,7 +76,7 @@ class ChatMessage(_Part):
     content: Annotated[
         list[ContentPart], BeforeValidator(_as_parts, json_schema_input_type=StrictStr | list[ContentPart])
     ]
-    """What is said: a text, or texts and pictures in their order. May be null in a message of the assistant."""
+    """What is said: a text, or texts and images in their order. May be null in a message of the assistant."""
     name: StrictStr | None = None
     """Taken and ignored."""
     refusal: StrictStr | None = None
@@ -162,7 +162,7 @@ class ChatRequest(BaseModel):
 
     @property
     def limit(self) -> int | None:
-        """Tokens of one completion at most."""
+        """Maximum tokens of one completion."""
         return self.max_completion_tokens or self.max_tokens
 
 

@@ -23,7 +23,7 @@ _ROLES = {
 }
 _ANY_OBJECT = '{"type": "object"}'
 _SHORTEST_PICTURE = 64
-"""Characters of base64 without a data: address that may be a picture."""
+"""Characters of base64 without a data: address that may be an image."""
 
 
 class _Shown(NamedTuple):
@@ -52,14 +52,14 @@ class Asked(NamedTuple):
     chat: ChatRequest
     generate: inference_pb2.GenerateRequest
     names: dict[str, str]
-    """The caller's names of messages and pictures, by the contract's."""
+    """The caller's names of messages and images, by the contract's."""
 
 
 def to_asked(chat: ChatRequest) -> Asked:
     """What the model's server is asked.
 
     Raises:
-        InvalidArgument: About a message's place or a picture.
+        InvalidArgument: About a message's place or an image.
     """
     generate = inference_pb2.GenerateRequest(model=chat.model, stop_rule=inference_pb2.STOP_RULE_NONE)
     names: dict[str, str] = {}
@@ -123,7 +123,7 @@ def _picture(part: ContentPart, name: str) -> bytes:
     if not bare and not is_data_address(url):
         raise InvalidArgument(
             name,
-            "must be data:image/jpeg;base64, (or png, webp) and the picture itself; addresses are never fetched",
+            "must be data:image/jpeg;base64, (or png, webp) and the image itself; addresses are never fetched",
             reason="IMAGE_ADDRESS",
         )
     try:
@@ -131,12 +131,12 @@ def _picture(part: ContentPart, name: str) -> bytes:
     except NotBase64 as error:
         raise InvalidArgument(name, str(error), reason="INVALID_FIELD") from error
     if not data:
-        raise InvalidArgument(name, "the picture is empty; send the bytes of a file", reason="IMAGE_EMPTY")
+        raise InvalidArgument(name, "the image is empty; send the bytes of a file", reason="IMAGE_EMPTY")
     return data
 
 
 def _identity(pictures: list[_Shown]) -> str:
-    """A hash of the pictures in their order: one picture's own, of none the empty text."""
+    """A hash of the images in their order: one image's own, of none the empty text."""
     hashes = [hashlib.sha256(shown.data).hexdigest() for shown in pictures]
     if len(hashes) < 2:  # noqa: PLR2004 - several
         return "".join(hashes)

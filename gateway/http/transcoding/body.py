@@ -1,4 +1,4 @@
-"""Reading requests: JSON or a form with pictures, into checked models and the contract's messages."""
+"""Reading requests: JSON or a form with images, into checked models and the contract's messages."""
 
 import json
 import math
@@ -31,7 +31,7 @@ Pictures = Literal["image", "pictures"]
 
 
 class InMemoryParser(MultiPartParser):
-    """Reads a form without ever writing a file to disk: pictures are stored only where a caller says so.
+    """Reads a form without ever writing a file to disk: images are stored only where a caller says so.
 
     The bound on the body, which holds before it is read, bounds the memory too.
     """
@@ -44,7 +44,7 @@ async def read_message(request: Request, message: Message, context: Context, pic
 
     Args:
         request: The request.
-        message: To be filled in place: copying a message with a large picture into another holds up the event loop.
+        message: To be filled in place: copying a message with a large image into another holds up the event loop.
         context: Where the body is read.
         pictures: Where the files of a form go; None takes JSON alone.
 

@@ -1,4 +1,4 @@
-"""Pictures of retrieval: upload, download, metadata, deletion."""
+"""Images of retrieval: upload, download, metadata, deletion."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def add_images(app: FastAPI, context: Context) -> None:
         asked = retrieval_pb2.GetImagesRequest(ids=[identity])
         found = await until_disconnect(request, _first(gateway.stream(RETRIEVAL["GetImages"], asked, timeout_s)))
         if found is None or not found.HasField("image"):
-            raise NotFound("id", f"no picture has the id {identity!r}", reason="IMAGE_UNKNOWN")
+            raise NotFound("id", f"no image has the id {identity!r}", reason="IMAGE_UNKNOWN")
         return found
 
     async def download(request: Request) -> Response:
@@ -66,7 +66,7 @@ def add_images(app: FastAPI, context: Context) -> None:
                 form, requests = await _requests(request, context)
         except TimeoutError as error:
             raise DeadlineExceeded(
-                "the pictures did not arrive in time; send fewer at once", reason="DEADLINE_EXCEEDED"
+                "the images did not arrive in time; send fewer at once", reason="DEADLINE_EXCEEDED"
             ) from error
         if "text/event-stream" in request.headers.get("accept", ""):
             responses = _closing(form, gateway.stream(_INDEX, requests, timeout_s))
@@ -77,14 +77,14 @@ def add_images(app: FastAPI, context: Context) -> None:
         return JSONResponse(acknowledged)
 
     routes: tuple[tuple[str, str, Any, str, dict[str, Any]], ...] = (
-        ("POST", "/v1/images", upload, "Take pictures in", openapi.upload_operation()),
-        ("GET", "/v1/images/{id}", download, "Send a picture", openapi.download_operation()),
-        ("GET", "/v1/images/{id}/metadata", describe, "Say what is known of a picture", openapi.metadata_operation()),
+        ("POST", "/v1/images", upload, "Index images", openapi.upload_operation()),
+        ("GET", "/v1/images/{id}", download, "Get an image", openapi.download_operation()),
+        ("GET", "/v1/images/{id}/metadata", describe, "Get the metadata of an image", openapi.metadata_operation()),
         (
             "DELETE",
             "/v1/images/{id}",
             delete,
-            "Delete a picture",
+            "Delete an image",
             openapi.operation(RETRIEVAL["DeleteImages"], None, None, "/v1/images/{id}", "id"),
         ),
     )
@@ -129,7 +129,7 @@ async def _closing(form: FormData, responses: AsyncGenerator[Any, None]) -> Asyn
 
 
 async def _requests(request: Request, context: Context) -> tuple[FormData, AsyncIterator[Any]]:
-    """The form of a body, which has been read when this returns, and a request for each of its pictures."""
+    """The form of a body, which has been read when this returns, and a request for each of its images."""
     kind = media_type(request)
     if kind == "application/json":
         message = retrieval_pb2.IndexImagesRequest()

@@ -71,7 +71,7 @@ def operation(
 
 
 def upload_operation() -> dict[str, Any]:
-    """What the document says of uploading pictures."""
+    """What the document says of uploading images."""
     method = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].methods_by_name["IndexImages"]
     item = SCHEMAS.ref(response_model(method.output_type))
     form = {
@@ -102,7 +102,7 @@ def upload_operation() -> dict[str, Any]:
 
 
 def download_operation() -> dict[str, Any]:
-    """What the document says of downloading a picture."""
+    """What the document says of downloading an image."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {
         "parameters": parameters("id"),
@@ -113,7 +113,7 @@ def download_operation() -> dict[str, Any]:
 
 
 def metadata_operation() -> dict[str, Any]:
-    """What the document says of a picture's metadata."""
+    """What the document says of an image's metadata."""
     schema = SCHEMAS.ref(response_model(retrieval_pb2.GetImagesResponse.DESCRIPTOR))
     return {"parameters": parameters("id"), "responses": responses({"application/json": {"schema": schema}})}
 
@@ -143,7 +143,7 @@ def _body(body: Descriptor, pictures: str | None, example: Any) -> dict[str, Any
         json_content["example"] = example
     content = {"application/json": json_content}
     if pictures:
-        file = {"type": "string", "format": "binary", "description": "The picture's file."}
+        file = {"type": "string", "format": "binary", "description": "The image's file."}
         text = "The other fields in JSON. Instead each may be a part of its own, such as n=3."
         form = {
             "type": "object",

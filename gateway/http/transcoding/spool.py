@@ -85,7 +85,7 @@ class _Common:
 
 
 class SpoolingParser(MultiPartParser):
-    """Keeps a form's files on disk, as pictures that are meant to be stored may wait there, with one descriptor.
+    """Keeps a form's files on disk, as images that are meant to be stored may wait there, with one descriptor.
 
     The files share a position, so one must be read after the other.
     """

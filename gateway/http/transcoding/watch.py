@@ -68,7 +68,7 @@ class _Reader:
 
         Raises:
             WebSocketDisconnect: With `gone` set, when the caller closes the socket: a failure here is what makes gRPC
-                cancel the call, while an end would let the engine go on with the frames it has.
+                cancel the call, while an end would let the engine continue with the frames it has.
         """
         while True:
             received = await self._socket.receive()
@@ -84,7 +84,7 @@ class _Reader:
     async def _request(self, received: Any) -> Any:
         text = received.get("text")
         if text is None:
-            raise InvalidArgument("message", "must be text in JSON", reason="INVALID_FIELD")
+            raise InvalidArgument("message", "must be a text frame with JSON", reason="INVALID_FIELD")
         if len(text) > self._limit:
             raise InvalidArgument("message", f"has more than {self._limit:,} characters", reason="BODY_TOO_LARGE")
         return await self._context.in_worker(_read, text.encode())

@@ -47,7 +47,7 @@ def _check_choices(choices: tuple[str, ...]) -> None:
     for index, text in enumerate(choices):
         check_text(f"{field}[{index}]", text, MAX_CHOICE_CHARS)
         if text in choices[:index]:
-            raise InvalidArgument(f"{field}[{index}]", f"{text!r} is there twice; give it once", reason="CHOICE_TWICE")
+            raise InvalidArgument(f"{field}[{index}]", f"{text!r} is given twice; give it once", reason="CHOICE_TWICE")
 
 
 def _check_schema(schema: str) -> None:

@@ -117,13 +117,13 @@ def _held(text: str, asked: AnswerFormat) -> str:
     """What a text becomes that is held to a format.
 
     Raises:
-        FailedPrecondition: For a JSON Schema, if the text is no JSON.
+        FailedPrecondition: For a JSON Schema, if the text is not JSON.
     """
     if asked.json_schema:
         if unwrapped(text, asked) is None:
             raise FailedPrecondition(
-                f"the scripted engine's file has an answer that is no JSON, {text[:40]!r}, and one by a JSON Schema is "
-                "asked for; write JSON there",
+                f"the scripted engine's file has an answer that is not JSON, {text[:40]!r}, and one by a JSON Schema "
+                "is asked for; write JSON there",
                 reason="ANSWERS_UNFIT",
             )
         return text

@@ -1,7 +1,7 @@
 """The database of the embedded store: one SQLite file, of which everything else here is derived.
 
     lock            held by the process that writes
-    store.db        SQLite, in WAL mode: every picture by every encoder, what was deleted, which encoder is current
+    store.db        SQLite, in WAL mode: every picture by every encoder, deletions, and the current encoder
     store.head      what was acknowledged last (`head`)
     hnsw-1-0-4000/  an HNSW index of encoder 1 over changes 1 to 4000 (`hnsw`), made again where it is missing
 
@@ -156,7 +156,7 @@ class Database:
                     raise FailedPrecondition(
                         f"the index in {self.path} holds vectors of {known.dimension} dimensions but the encoder "
                         f"{encoder.name} makes {encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that it "
-                        "was made with, re-index the pictures under another encoder, or set AXIA_RETRIEVAL_DATA to "
+                        "was made with, re-index the images under another encoder, or set AXIA_RETRIEVAL_DATA to "
                         "another folder",
                         reason="INDEX_DIMENSION_MISMATCH",
                     )
@@ -239,7 +239,7 @@ class Database:
     def _transaction(self) -> Iterator[None]:
         if self._failed:
             raise Unavailable(
-                "the file store.head could not be written; look at the disk, then restart the service",
+                "the file store.head could not be written; check the disk, then restart the service",
                 reason="INDEX_UNREADABLE",
                 retry_after_s=5.0,
             )

@@ -112,7 +112,7 @@ def _bodies(path: Path, dimension: int, *, may_be_torn: bool) -> Iterator[bytes]
     with path.open("rb") as file:
         magic, stored = _HEADER.unpack(file.read(_HEADER.size).ljust(_HEADER.size))
         if magic != b"AXIALOG1" or stored != dimension:
-            raise damaged(path, "it is no log of this encoder")
+            raise damaged(path, "it is not a log of this encoder")
         while head := file.read(_FRAME.size):
             length, checksum = _FRAME.unpack(head.ljust(_FRAME.size, b"\0"))
             body = file.read(length)

@@ -25,8 +25,8 @@ def damaged(path: Path, what: str) -> FailedPrecondition:
     """The database doesn't hold what it held."""
     return FailedPrecondition(
         f"the index is damaged: {path}: {what}. Restore a backup with `python -m services.retrieval restore FILE`; or "
-        "look at what is left with `python -m services.retrieval check`, which can accept it; or move the folder "
-        f"{path.parent} away and ingest the pictures again",
+        "see what is left with `python -m services.retrieval check`, which can accept it; or move the folder "
+        f"{path.parent} away and ingest the images again",
         reason="INDEX_DAMAGED",
     )
 
@@ -64,7 +64,7 @@ def translated() -> Iterator[None]:
             ) from error
         if number in _DENIED or primary in _DENIED_CODES:
             raise FailedPrecondition(
-                "the files of the index can't be written; give this user the right to write AXIA_RETRIEVAL_DATA, or "
+                "the files of the index can't be written; allow this user to write AXIA_RETRIEVAL_DATA, or "
                 "set it to another folder",
                 reason="DATA_DENIED",
             ) from error

@@ -206,7 +206,7 @@ def serve(connection: socket.socket, segments: Sequence[str]) -> None:
 
 def main() -> int:
     """Runs a child until its work is done or its parent ends."""
-    # A parent that is killed can't end its children, which would go on writing where the next one cleans up.
+    # A parent that is killed can't end its children, which would continue writing where the next one cleans up.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent, kind, *rest = sys.argv[1:]
     if os.getppid() != int(parent):

@@ -237,7 +237,7 @@ class EmbeddedIndex:
         """Waits for writes, ends the children and frees the memory; closing twice is fine."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="index-close")
-        # It goes on where a caller gives up waiting: half closed, the database would stay locked.
+        # It continues where a caller gives up waiting: half closed, the database would stay locked.
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:

@@ -51,7 +51,7 @@ def accept(folder: Path) -> int:
 def check_new(target: Path) -> None:
     """Raises FailedPrecondition if a file is there already."""
     if target.exists():
-        raise FailedPrecondition(f"{target} is there already; name a new file", reason="BACKUP_EXISTS")
+        raise FailedPrecondition(f"{target} already exists; name a new file", reason="BACKUP_EXISTS")
 
 
 def backup(path: Path, target: Path) -> None:

@@ -62,7 +62,7 @@ def read_points(
         while rows := cursor.fetchmany(_ROWS):
             for row in rows:
                 if row[-1] != checksum(row[:-2], row[-2]):
-                    raise damaged(path, f"the picture of change {row[0]:,} doesn't match its checksum")
+                    raise damaged(path, f"the image of change {row[0]:,} doesn't match its checksum")
             rows = [row for row in rows if row[1] == encoder]
             if not rows:
                 continue

@@ -138,7 +138,7 @@ class Segments:
     def lost(self, searcher: Searcher) -> None:
         """Starts the process again that searched, and has ended."""
         if self.searcher is searcher:
-            _log.warning("the process that searches ended; pictures are compared one by one until another has started")
+            _log.warning("the process that searches ended; images are compared one by one until another has started")
             self.searcher = None
             self._ended.append(searcher)
             self._wake.set()
@@ -258,7 +258,7 @@ class Segments:
         dimension = self._index.encoder.dimension
         await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
         if shutil.disk_usage(target.parent).free < 3 * pictures * (4 * dimension + 400) + (256 << 20):
-            _log.warning("too little disk space to build an index; searches go on without one")
+            _log.warning("too little disk space to build an index; searches continue without one")
             self._fail()
             return False
         job = Job(str(self._database), self._index.number, dimension, after, last, str(target), self._options.hnsw)
@@ -274,7 +274,7 @@ class Segments:
         if child.returncode == 0:
             return True
         if child.returncode == DISK_FULL:
-            _log.warning("the disk is too full to build an index; searches go on without one")
+            _log.warning("the disk is too full to build an index; searches continue without one")
         else:
             _log.warning("a build ended before it was done", extra={"returncode": child.returncode})
         if not self._compacting:

@@ -145,11 +145,11 @@ def queue_full(waiting: int, seconds_each: float) -> ResourceExhausted:
     """What a caller is told who comes when `waiting` items wait that take about `seconds_each` seconds each."""
     retry_after_s = min(max(waiting * seconds_each, 0.1), _MAX_RETRY_S)
     return ResourceExhausted(
-        f"{waiting:,} pictures or texts wait for the encoder already; try again in {retry_after_s:.1f} s",
+        f"{waiting:,} images or texts already wait for the encoder; try again in {retry_after_s:.1f} s",
         reason="ENCODER_QUEUE_FULL",
         retry_after_s=retry_after_s,
     )
 
 
 def _closing() -> Unavailable:
-    return Unavailable("the encoder is closing; try another server or later", reason="ENCODER_CLOSED")
+    return Unavailable("the encoder is closing; try another replica, or try again later", reason="ENCODER_CLOSED")

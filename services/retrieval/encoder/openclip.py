@@ -37,7 +37,7 @@ class OpenClipEncoder:
         spec: "architecture/pretrained tag" such as ``ViT-B-32/laion2b_s34b_b79k``, which open_clip fetches from a hub;
             "local-dir:" and a folder; or "architecture/" for random weights of a fixed seed, for benchmarks. With
             "?fit=pad" or "?fit=tiles" after it, more than the middle of a wide or tall picture is encoded; see `views`.
-        device: Where it is computed; auto takes CUDA where there is some.
+        device: Where it is computed; auto uses CUDA if there is a GPU.
         dtype: Number format; auto takes bfloat16 where it is faster on this machine and the vectors stay the same (a
             cosine to float32's of 0.999 at least).
         threads: For the model on a CPU; 0 takes one a core.
@@ -170,7 +170,8 @@ class OpenClipEncoder:
     def _started(self) -> OpenClipModel:
         if self._model is None:
             raise Unavailable(
-                "the encoder is starting or closing; try again later, or another server", reason="ENCODER_NOT_READY"
+                "the encoder is starting or closing; try again later, or try another replica",
+                reason="ENCODER_NOT_READY",
             )
         return self._model
 

@@ -50,7 +50,7 @@ class OpenClipModel:
 
     Args:
         spec: As `OpenClipEncoder` takes it.
-        device: Where it is computed; auto takes CUDA where there is some.
+        device: Where it is computed; auto uses CUDA if there is a GPU.
         threads: For the computation on a CPU; 0 takes one a core. Holds for the thread that makes the object.
 
     Raises:
@@ -79,7 +79,7 @@ class OpenClipModel:
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         self._normalise: Callable[..., torch.Tensor] = nn.functional.normalize
         self.max_chars = int(tokenizer.context_length) * _CHARS_A_TOKEN
-        self.id = EncoderId(name, revision, self.encode_texts(["a picture"]).shape[1])
+        self.id = EncoderId(name, revision, self.encode_texts(["an image"]).shape[1])
 
     def prepare(self, picture: Image.Image) -> Pixels:
         """Resizes and crops each view of a picture as open_clip's own transform does. May run in any thread."""
@@ -209,7 +209,7 @@ def _load(spec: str) -> tuple[str, str, Any, Any]:
     name, slash, tag = spec.partition("/")
     if not slash or name not in open_clip.list_models():
         raise _missing(
-            f"the encoder {spec or '(unset)'} is none that open_clip knows; write architecture/pretrained tag, such as "
+            f"the encoder {spec or '(unset)'} is not known to open_clip; write architecture/pretrained tag, such as "
             f"ViT-B-32/laion2b_s34b_b79k, or {LOCAL} and a folder"
         )
     if not tag:

@@ -22,5 +22,5 @@ def unknown_script(text: str, encoder: EncoderId) -> str:
     script = max(set(foreign), key=foreign.count).capitalize()
     return (
         f"the encoder {encoder.name} was trained on English captions and hardly knows words in the {script} script: "
-        "search in English, or index the pictures with a multilingual encoder"
+        "search in English, or index the images with a multilingual encoder"
     )

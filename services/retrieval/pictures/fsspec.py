@@ -150,7 +150,7 @@ def _open(url: str) -> tuple[Any, str]:
     except ImportError as error:
         driver = _DRIVERS.get(protocol, f"the package of fsspec's driver for {protocol}")
         raise FailedPrecondition(
-            f"the picture store {_shown(url)} needs a driver: pip install {driver}", reason="PICTURE_STORE_DRIVER"
+            f"the image store {_shown(url)} needs a driver: pip install {driver}", reason="PICTURE_STORE_DRIVER"
         ) from error
     except ValueError as error:
         raise _no_store(url) from error
@@ -158,7 +158,7 @@ def _open(url: str) -> tuple[Any, str]:
 
 def _no_store(url: str) -> FailedPrecondition:
     return FailedPrecondition(
-        f"the picture store {_shown(url) or '(unset)'} is no folder and no URL that fsspec knows; set "
+        f"the image store {_shown(url) or '(unset)'} is neither a folder nor a URL that fsspec knows; set "
         "AXIA_RETRIEVAL_PICTURES to one, such as s3://bucket/pictures",
         reason="PICTURE_STORE_URL",
     )
@@ -189,14 +189,14 @@ def _told(url: str) -> Iterator[None]:
     except ServiceError:
         raise
     except Exception as error:  # drivers raise types of their own, those of HTTP clients among them
-        raise _as_service_error(f"the picture store {_shown(url)}", error) from error
+        raise _as_service_error(f"the image store {_shown(url)}", error) from error
 
 
 def _as_service_error(store: str, error: Exception) -> ServiceError:
     number = error.errno if isinstance(error, OSError) else None
     if number in _FULL:
         return ResourceExhausted(
-            f"{store} is full; delete pictures or give it a larger disk, then try again",
+            f"{store} is full; delete images or give it a larger disk, then try again",
             reason="PICTURE_STORE_FULL",
             retry_after_s=_RETRY_S,
         )

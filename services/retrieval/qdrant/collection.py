@@ -240,7 +240,7 @@ def _error(code: grpc.StatusCode, details: str) -> ServiceError:
         )
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "No space left" in details or "disk space" in details:
         return ResourceExhausted(
-            "the Qdrant server has no room or refuses more; free some disk space there or try again later",
+            "the Qdrant server is full or refuses writes; free some disk space there or try again later",
             reason="QDRANT_FULL",
             retry_after_s=30.0,
         )
@@ -250,7 +250,7 @@ def _error(code: grpc.StatusCode, details: str) -> ServiceError:
             reason="QDRANT_COLLECTION_MISSING",
         )
     return Unavailable(
-        "the Qdrant server can't be reached or fails; try again, and if it lasts look at its log",
+        "the Qdrant server can't be reached or fails; try again, and check its log if the problem remains",
         reason="QDRANT_UNAVAILABLE",
         retry_after_s=1.0,
     )

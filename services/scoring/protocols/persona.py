@@ -169,7 +169,7 @@ def _check(outcomes: Sequence[PersonaOutcome]) -> None:
         key = (outcome.persona, outcome.platform)
         if key in seen:
             raise InvalidArgument(
-                f"outcomes[{index}]", "this persona and platform came before; send them once", reason="DUPLICATE"
+                f"outcomes[{index}]", "this persona and platform were already sent; send them once", reason="DUPLICATE"
             )
         seen.add(key)
 

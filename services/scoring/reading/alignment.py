@@ -100,7 +100,7 @@ def judge_lexically(item: AlignmentItem, read: Callable[[str], Said] = Said.of) 
         if best.aligned and best.coverage == 1:
             break  # none is better
     if not best:
-        return AlignmentVerdict(False, 0.0, "no word of the element is in the answer", item.element)
+        return AlignmentVerdict(False, 0.0, "the answer has no word of the element", item.element)
     return AlignmentVerdict(best.aligned, best.coverage, _named(answer, best), best.phrasing)
 
 

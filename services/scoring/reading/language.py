@@ -152,7 +152,7 @@ class Language:
         if len(item.accept) > self._limits.max_accept:
             raise InvalidArgument(
                 f"{field}.accept",
-                f"holds {len(item.accept):,} phrasings, at most {self._limits.max_accept} are taken",
+                f"holds {len(item.accept):,} phrasings, at most {self._limits.max_accept} are allowed",
                 reason="LIST_TOO_LONG",
             )
         phrasings = {f"{field}.element": item.element}
@@ -177,14 +177,14 @@ class Language:
         if not count:
             raise InvalidArgument(field, "must not be empty", reason="LIST_EMPTY")
         if count > most:
-            raise InvalidArgument(field, f"has {count:,} entries, at most {most:,} are taken", reason="LIST_TOO_LONG")
+            raise InvalidArgument(field, f"has {count:,} entries, at most {most:,} are allowed", reason="LIST_TOO_LONG")
 
     def _check_length(self, field: str, text: str) -> None:
         most = self._limits.max_chars
         if len(text) > most:
             raise InvalidArgument(
                 field,
-                f"has {len(text):,} characters, at most {most:,} are taken",
+                f"has {len(text):,} characters, at most {most:,} are allowed",
                 reason="TEXT_TOO_LONG",
             )
 

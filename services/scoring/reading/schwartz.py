@@ -30,7 +30,7 @@ def check_value(field: str, name: str) -> str:
     if value not in _NAMES:
         given = name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"
         raise InvalidArgument(
-            field, f"is {given!r}, which is no value; the ten values are {', '.join(VALUES)}", reason="VALUE_UNKNOWN"
+            field, f"is {given!r}, which is not a value; the ten values are {', '.join(VALUES)}", reason="VALUE_UNKNOWN"
         )
     return value
 

@@ -190,7 +190,7 @@ def _by_unit(ratings: Iterable[Rating]) -> dict[str, dict[str, str]]:
             raise InvalidArgument(f"ratings[{index}].{empty}", "must not be empty", reason="EMPTY")
         if annotator in by_unit[unit]:
             raise InvalidArgument(
-                f"ratings[{index}]", "this annotator has rated this unit before; send one rating", reason="DUPLICATE"
+                f"ratings[{index}]", "this annotator has already rated this unit; send one rating", reason="DUPLICATE"
             )
         by_unit[unit][annotator] = category
         annotators.add(annotator)
@@ -198,7 +198,7 @@ def _by_unit(ratings: Iterable[Rating]) -> dict[str, dict[str, str]]:
         raise InvalidArgument("ratings", "must not be empty", reason="EMPTY")
     if len(annotators) > MAX_ANNOTATORS:
         raise InvalidArgument(
-            "ratings", f"name {len(annotators):,} annotators, at most {MAX_ANNOTATORS} are taken", reason="TOO_MANY"
+            "ratings", f"name {len(annotators):,} annotators, at most {MAX_ANNOTATORS} are allowed", reason="TOO_MANY"
         )
     return by_unit
 

@@ -181,7 +181,7 @@ def _read(models: Sequence[ModelScores]) -> list[_Counts]:
     for index, model in enumerate(models):
         field = f"models[{index}]"
         if not model.model or model.model in names:
-            problem = "came before; each model comes once" if model.model else "must not be empty"
+            problem = "was already sent; send each model once" if model.model else "must not be empty"
             raise InvalidArgument(f"{field}.model", problem, reason="DUPLICATE" if model.model else "EMPTY")
         names.add(model.model)
         counts.append(_count(field, model))
@@ -189,7 +189,7 @@ def _read(models: Sequence[ModelScores]) -> list[_Counts]:
             odd = sorted({*counts[0].ids.tolist()} ^ {*counts[-1].ids.tolist()})[0]
             raise InvalidArgument(
                 f"{field}.picture_ids",
-                f"must name the same pictures as those of models[0]; {odd[:40]!r} is in one of them alone",
+                f"must name the same images as those of models[0]; {odd[:40]!r} is in one of them alone",
                 reason="PICTURES_DIFFER",
             )
     return counts
@@ -201,7 +201,7 @@ def _count(field: str, given: ModelScores) -> _Counts:
     if len(given.picture_ids) != len(given.scores):
         raise InvalidArgument(
             f"{field}.scores",
-            f"has {len(given.scores)} values, and there are {len(given.picture_ids)} picture ids",
+            f"has {len(given.scores)} values, and there are {len(given.picture_ids)} image ids",
             reason="RAGGED",
         )
     if "" in given.picture_ids:

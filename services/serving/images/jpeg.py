@@ -99,7 +99,7 @@ def is_padded(data: bytes) -> bool:
 def with_end(data: bytes) -> tuple[bytes, bytes] | None:
     """Two completions of a file without its end marker, which look alike if every block is there.
 
-    A decoder takes zeros for missing bits. The second file goes on with others instead, also behind the next restart
+    A decoder takes zeros for missing bits. The second file continues with others instead, also behind the next restart
     marker, so that the first block that isn't there differs.
 
     Returns:

@@ -61,7 +61,7 @@ def decoded(picture: Image.Image, max_pixels: int) -> Image.Image:
         factor = reduction(*picture.size, max_pixels)
     picture.load()
     if picture.mode == "P" and picture.palette is None:
-        raise ValueError("a picture without its palette has no colours")
+        raise ValueError("an image without its palette has no colours")
     _check_depth(picture)
     width, height = picture.size
     rows = max(1, _BAND_PIXELS // width // factor) * factor
@@ -79,8 +79,8 @@ def _check_depth(picture: Image.Image) -> None:
     if isinstance(brightest, (int, float)) and 0 < brightest < _DARK and darkest != brightest:
         raise InvalidArgument(
             "",
-            f"the picture has 16 bits a pixel, and its brightest pixel is {brightest:,.0f} of 65,535: it would be "
-            "nearly black. Send the colour picture if this is a depth image, or scale it to 8 bits",
+            f"the image has 16 bits a pixel, and its brightest pixel is {brightest:,.0f} of 65,535: it would be "
+            "nearly black. Send the colour image if this is a depth image, or scale it to 8 bits",
             reason="IMAGE_TOO_DARK",
         )
 

@@ -131,7 +131,7 @@ def read(data: bytes, limits: PictureLimits, field: str = "image.data") -> tuple
     if served is None:
         _check_kind(data, field, fault)
         raise InvalidArgument(
-            field, "the picture is truncated or damaged; send the whole file", reason="IMAGE_DAMAGED"
+            field, "the image is truncated or damaged; send the complete file", reason="IMAGE_DAMAGED"
         ) from fault
     return header, served
 
@@ -151,11 +151,11 @@ def _is_plain_webp(data: bytes) -> bool:
 
 def _check_length(data: bytes, limits: PictureLimits, field: str) -> None:
     if not data:
-        raise InvalidArgument(field, "the picture is empty; send the bytes of a file", reason="IMAGE_EMPTY")
+        raise InvalidArgument(field, "the image is empty; send the bytes of a file", reason="IMAGE_EMPTY")
     if len(data) > limits.max_bytes:
         raise InvalidArgument(
             field,
-            f"the picture has {len(data):,} bytes, at most {limits.max_bytes:,} are taken; send a smaller one",
+            f"the image has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed; send a smaller one",
             reason="IMAGE_TOO_LARGE",
         )
 
@@ -169,14 +169,14 @@ def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> N
     if max(width, height) > limits.max_side or width * height > limits.max_pixels:
         raise InvalidArgument(
             field,
-            f"the picture is {width} × {height} pixels; at most {limits.max_side} a side and "
+            f"the image is {width} × {height} pixels; at most {limits.max_side} a side and "
             f"{limits.max_pixels / 1e6:g} megapixels are taken; send a smaller one",
             reason="IMAGE_TOO_LARGE",
         )
     if max(width, height) > _NARROWEST * min(width, height):
         raise InvalidArgument(
             field,
-            f"the picture is {width} × {height} pixels; at most {_NARROWEST} times as long as wide is taken; send a "
+            f"the image is {width} × {height} pixels; at most {_NARROWEST} times as long as wide is taken; send a "
             "part of it",
             reason="IMAGE_TOO_NARROW",
         )
@@ -194,12 +194,12 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
         _check_kind(data, field, error)
         if any(data.startswith(signature, offset) for offset, signature in _SIGNATURES):
             raise InvalidArgument(
-                field, "the picture's header is damaged; send the whole file", reason="IMAGE_DAMAGED"
+                field, "the image's header is damaged; send the complete file", reason="IMAGE_DAMAGED"
             ) from error
         if data[_ROS_DEPTH_HEADER:].startswith(PNG):
             raise InvalidArgument(
                 field,
-                "the data is a depth image in ROS's compressedDepth form; send the colour picture of the camera",
+                "the data is a depth image in ROS's compressedDepth form; send the colour image of the camera",
                 reason="IMAGE_UNREADABLE",
             ) from error
         raise InvalidArgument(field, f"the data is {other_formats.told(data)}", reason="IMAGE_UNREADABLE") from error
@@ -208,7 +208,7 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
     # Other pictures of an MPO, and the animation of a PNG that has a picture of its own for all who don't play it, are
     # not what a viewer shows at first.
     if frames > 1 and picture.format != "MPO" and not getattr(picture, "default_image", False):
-        raise InvalidArgument(field, f"the picture has {frames} frames; send a single one", reason="IMAGE_ANIMATED")
+        raise InvalidArgument(field, f"the image has {frames} frames; send a single one", reason="IMAGE_ANIMATED")
     return picture
 
 

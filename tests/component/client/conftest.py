@@ -194,8 +194,8 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
                 sha256 = hashlib.sha256(image.data).hexdigest()
                 return image_pb2.ImageInfo(sha256=sha256, format=picture.format or "", width=width, height=height)
         except UnidentifiedImageError:
-            violation = error_details_pb2.BadRequest.FieldViolation(field="image.data", description="is no picture")
-            message = "image.data: is no picture"
+            violation = error_details_pb2.BadRequest.FieldViolation(field="image.data", description="is no image")
+            message = "image.data: is no image"
             metadata = status_metadata(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 message,

@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
     (folder / "deeper.png").mkdir(parents=True)
     for name in ("b.PNG", "a.jpg", "c.webp", "._a.jpg"):
         Image.new("RGB", (4, 3)).save(folder / name)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
@@ -75,7 +75,7 @@ def test_a_table_has_completions_consensus_agreement_and_time(gateway: Any, pict
     result = run(picture, "--model", "echo", "--prompt-text", "A pot boils over.", "-n", 2)
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
-    for word in ("picture", "completions", "consensus", "agreement", "ms", "A pot", "1.00", "15"):
+    for word in ("image", "completions", "consensus", "agreement", "ms", "A pot", "1.00", "15"):
         assert word in words
     assert result.stderr == ""
 
@@ -170,7 +170,7 @@ def test_one_temperature_is_for_all_completions(fake: FakeGateway, picture: Path
 
 
 def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway: Any, folder: Path) -> None:
-    (folder / "b.PNG").write_bytes(b"no picture")
+    (folder / "b.PNG").write_bytes(b"no image")
     result = run(folder, folder / "gone.jpg", "--json")
     assert result.exit_code == 1
     rows = lines(result)
@@ -178,19 +178,19 @@ def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway:
     assert [row.get("error", {}).get("reason") for row in rows] == [None, "INVALID_IMAGE", None, "FILE_NOT_FOUND"]
     assert rows[1] == {
         "image": {"path": str(folder / "b.PNG")},
-        "error": {"code": "INVALID_ARGUMENT", "reason": "INVALID_IMAGE", "message": "is no picture"},
+        "error": {"code": "INVALID_ARGUMENT", "reason": "INVALID_IMAGE", "message": "is no image"},
     }
     assert rows[3]["error"]["code"] == "NOT_FOUND"
     bad, gone = result.stderr.splitlines()
-    assert bad.startswith(f"axia: {folder / 'b.PNG'}: is no picture [request ")
-    assert "there is no picture at" in gone
+    assert bad.startswith(f"axia: {folder / 'b.PNG'}: is no image [request ")
+    assert "there is no image at" in gone
 
 
 def test_a_folder_without_pictures_is_a_failure(fake: FakeGateway, tmp_path: Path, picture: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run(tmp_path / "empty", picture, "--json")
     assert result.exit_code == 1
-    assert "there is no JPEG, PNG or WebP picture in this folder" in result.stderr
+    assert "there is no JPEG, PNG or WebP image in this folder" in result.stderr
     assert len(lines(result)) == 1
 
 
@@ -199,7 +199,7 @@ def test_an_error_that_every_picture_would_meet_is_told_once(folder: Path) -> No
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.count("no server answers at 127.0.0.1:1: start one with `axia up`") == 1
-    assert "the same holds for the other 2 pictures" in result.stderr
+    assert "the same holds for the other 2 images" in result.stderr
     rows = lines(run(folder, "--address", "127.0.0.1:1", "--json"))
     assert [row["error"]["code"] for row in rows] == ["UNAVAILABLE"] * 3
     assert [row["error"]["reason"] for row in rows] == ["CONNECTION_FAILED"] * 3
@@ -281,7 +281,7 @@ def test_each_picture_is_judged_by_its_own_truth(fake: FakeGateway, folder: Path
     assert result.exit_code == 0
     unjudged, unused = result.stderr.splitlines()
     assert unjudged == f"axia: {folder / 'c.webp'} has no row among the truths: not judged"
-    assert unused == f"axia: 1 row of {truths} match no picture that was given: elsewhere.jpg"
+    assert unused == f"axia: 1 row of {truths} match no image that was given: elsewhere.jpg"
     received = sorted(requests(fake), key=lambda request: request.image.data)  # several are asked about at a time
     sent = sorted((folder / name for name in ("a.jpg", "b.PNG", "c.webp")), key=Path.read_bytes)
     in_order = [received[sent.index(folder / name)] for name in ("a.jpg", "b.PNG", "c.webp")]
@@ -314,16 +314,16 @@ def test_a_truth_that_is_refused_is_told_with_its_picture(fake: FakeGateway, fol
     names = ("a.jpg", "b.PNG", "c.webp")
     truths = rows(folder / "truths.jsonl", *({"file": name, "element": f"what is in {name}"} for name in names))
     assert run(folder, "--truths", truths).stderr.count("is too long") == 3
-    assert "the same holds for the other 2 pictures" in run(folder, "--truth", "x").stderr
+    assert "the same holds for the other 2 images" in run(folder, "--truth", "x").stderr
 
 
 @pytest.mark.parametrize(
     ("given", "advice"),
     [
         ([], "has no rows: give a JSON object a line, with file, element, accept"),
-        (['{"file": "a.jpg"'], "line 1: is no JSON"),
-        (['[["file", "a.jpg"], ["element", "x"]]'], "line 1: is no JSON object"),
-        (["7"], "line 1: is no JSON object"),
+        (['{"file": "a.jpg"'], "line 1: is not JSON"),
+        (['[["file", "a.jpg"], ["element", "x"]]'], "line 1: is not a JSON object"),
+        (["7"], "line 1: is not a JSON object"),
         ([{"file": "a.jpg"}, {"file": "b.jpg", "element": ""}], "has no row with an element"),
         ([{"element": "x"}], "line 1: file is missing"),
         ([{"file": "a.jpg", "element": 7}], 'line 1: element must be a text, "none" where nothing'),
@@ -332,7 +332,7 @@ def test_a_truth_that_is_refused_is_told_with_its_picture(fake: FakeGateway, fol
         ([{"file": "a.jpg", "element": "x", "accept": "y"}], "line 1: accept must be a list of texts"),
         ([{"file": "a.jpg", "element": "x", "accept": ["y", ""]}], "line 1: accept must be a list of texts"),
         ([{"file": "a.jpg", "element": "x", "accept": {}}], "line 1: accept must be a list of texts"),
-        (["[" * 100_000], "line 1: is no JSON"),
+        (["[" * 100_000], "line 1: is not JSON"),
         ([{"file": "a.jpg", "element": "\ud800"}], "line 1: element"),
         ([{"file": "\ud800.jpg", "element": "x"}], "line 1: "),
         ([{"file": "a.jpg", "element": "x", "accept": ["y"] * 65}], "line 1: accept has 65 texts, and at most 64"),

@@ -68,10 +68,10 @@ def test_folders_below_are_searched_and_pictures_of_other_formats_named(fake: Fa
     found = [os.path.relpath(row["image"]["path"], folder) for row in rows(result.stdout)]
     assert found == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "upstairs/4.jpg", "upstairs/attic/5.jpg"]
     assert result.stderr == (
-        f"axia: {folder}: 2 pictures are skipped: moving.gif, upstairs/old.BMP. Save them as JPEG, PNG or WebP\n"
+        f"axia: {folder}: 2 images are skipped: moving.gif, upstairs/old.BMP. Save them as JPEG, PNG or WebP\n"
     )
     interest = CliRunner().invoke(app, ["interest", str(folder), "--trait", "I cook.", "--json"])
-    assert (len(rows(interest.stdout)), "2 pictures are skipped" in interest.stderr) == (6, True)
+    assert (len(rows(interest.stdout)), "2 images are skipped" in interest.stderr) == (6, True)
 
 
 def test_a_stream_has_a_row_for_a_picture_that_fails_too(fake: FakeGateway, folder: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_mean_stands_at_the_end_with_what_was_judged_and_what_was_not(fake: 
     truths = folder / "truths.jsonl"
     known = [{"file": f"{number}.jpg", "element": "a knife"} for number in range(3)]
     truths.write_text("\n".join(map(json.dumps, [*known, {"file": "3.jpg", "element": "the stove"}])))
-    (folder / "3.jpg").write_bytes(b"no picture")
+    (folder / "3.jpg").write_bytes(b"no image")
     result = run(folder, "--truths", truths, "--json")
     *found, mean = rows(result.stdout)
     assert len(found) == 6
@@ -94,7 +94,7 @@ def test_the_mean_stands_at_the_end_with_what_was_judged_and_what_was_not(fake: 
     assert (mean["judged"], mean["unjudged"], mean["pictures_judged"], mean["pictures_unjudged"]) == (9, 6, 3, 3)
     assert mean["interval"]["low"] < 1 / 3 < mean["interval"]["high"]
     assert (mean["interval"]["level"], "clustered by picture" in mean["interval"]["method"]) == (0.95, True)
-    shown = "9 answers on 3 pictures judged, 6 answers and 3 pictures not judged"
+    shown = "9 answers on 3 images judged, 6 answers and 3 images not judged"
     for further in ((), ("--stream",)):
         figures, counts = run(folder, "--truths", truths, *further).stdout.splitlines()[-2:]
         assert figures.startswith("mean alignment 0.33 [0.")
@@ -119,7 +119,7 @@ def test_a_manifest_with_further_fields_and_rows_serves_as_truths(fake: FakeGate
     assert f"{manifest}, line 4: the field acept is ignored: is accept meant?" in result.stderr
     assert "2 rows have no element and are left out, the first on line 2" in result.stderr
     named = "gone-0.jpg, gone-1.jpg, gone-2.jpg, gone-3.jpg, gone-4.jpg and 3 more"
-    assert f"8 rows of {manifest} match no picture that was given: {named}" in result.stderr
+    assert f"8 rows of {manifest} match no image that was given: {named}" in result.stderr
     assert "5.jpg have no row among the truths: not judged" in result.stderr
 
 
@@ -169,7 +169,7 @@ def test_several_pictures_are_asked_about_at_a_time_and_shown_in_order(fake: Fak
 
 def test_a_file_gets_each_picture_and_a_run_goes_on_where_it_broke_off(fake: FakeGateway, folder: Path) -> None:
     file = folder.parent / "saved.jsonl"
-    (folder / "2.jpg").write_bytes(b"no picture")
+    (folder / "2.jpg").write_bytes(b"no image")
     first = run(folder, "--out", file, "-n", 2, "--seed", 5)
     assert first.exit_code == 1
     assert f"what failed is asked about again with --resume {file}" in first.stderr
@@ -203,7 +203,7 @@ def test_an_interrupted_run_leaves_what_was_done_in_its_file(fake: FakeGateway, 
     process.send_signal(signal.SIGINT)
     shown, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"interrupted: go on with --resume {file}" in told
+    assert f"interrupted: continue with --resume {file}" in told
     assert "Traceback" not in told
     assert "agreement" in shown  # the table of what was done
     done = len(rows(file.read_text())) - 1
@@ -233,7 +233,7 @@ def test_files_that_cannot_be_written_or_gone_on_with_are_told(
     monkeypatch.chdir(folder.parent)
     assert run("home", "--out", file).exit_code == 0
     again = run("home", "--out", file)
-    assert (again.exit_code, f"is there already: go on with it by --resume {file}" in again.stderr) == (1, True)
+    assert (again.exit_code, f"already exists: continue with --resume {file}" in again.stderr) == (1, True)
     assert run("home", "--out", folder / "gone" / "x").exit_code == 1
     monkeypatch.chdir(folder)
     elsewhere = run("--resume", file)

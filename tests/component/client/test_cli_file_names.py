@@ -1,4 +1,4 @@
-"""Files whose names are no UTF-8, as cameras and old archives have them: no command fails, and no name is lost."""
+"""Files whose names are not UTF-8, as cameras and old archives have them: no command fails, and no name is lost."""
 
 import json
 import os
@@ -84,20 +84,20 @@ def test_a_detection_of_such_a_file_is_saved_and_gone_on_with(fake: FakeGateway,
 
 
 def test_such_a_file_that_fails_is_told(fake: FakeGateway, folder: Path) -> None:
-    (folder / NAME).write_bytes(b"no picture")
+    (folder / NAME).write_bytes(b"no image")
     result = run("detect", folder, "--json")
     assert lines(result)[0]["image"]["path"] == f"file:{folder}/caf%E9.jpg"
     assert "caf%E9.jpg" in result.stderr
     gone = run("detect", os.fsdecode(b"\xff.jpg"), "--json")
     assert lines(gone)[0]["error"]["reason"] == "FILE_NOT_FOUND"
-    assert "there is no picture at %FF.jpg" in gone.stderr
+    assert "there is no image at %FF.jpg" in gone.stderr
     assert lines(run("interest", NAME, "--trait", "x", "--json"))[0]["path"] == WRITTEN
     assert lines(run("watch", folder, "--once", "--json"))[0]["event"] == "error"
 
 
 def test_such_a_file_is_indexed_by_a_source_that_can_be_turned_back(fake: FakeGateway, folder: Path) -> None:
     (folder / os.fsdecode(b"copy-\xe9.jpg")).write_bytes(pictures.photograph(0))
-    (folder / os.fsdecode(b"\xe9.jpg")).write_bytes(b"no picture")
+    (folder / os.fsdecode(b"\xe9.jpg")).write_bytes(b"no image")
     result = run("index", folder, "--json")
     assert result.exit_code == 1, result.output
     (report,) = lines(result)

@@ -35,9 +35,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
 def test_what_is_indexed_is_told_in_words(fake: FakeGateway) -> None:
     result = run("stats")
     assert result.exit_code == 0, result.stderr
-    assert "3 pictures; none is under the HNSW index, so all are searched exactly" in result.stdout
+    assert "3 images; none is under the HNSW index, so all are searched exactly" in result.stdout
     assert "  tiktok: 2\n  without a platform: 1\n" in result.stdout
-    assert "Encoder fake 1, 8 numbers a picture" in result.stdout
+    assert "Encoder fake 1, 8 numbers an image" in result.stdout
     assert json.loads(run("stats", "--json").stdout)["platforms"] == {"tiktok": 2, "": 1}
 
 
@@ -49,7 +49,7 @@ def test_pictures_are_deleted_by_id_and_by_file(fake: FakeGateway, tmp_path: Pat
         result = run("delete", image_id, image_id, file, "f" * 64)
         assert result.exit_code == 0, result.stderr
         assert client.stats().images == 1
-    assert result.stdout == "2 pictures deleted; 1 not stored\n"
+    assert result.stdout == "2 images deleted; 1 not stored\n"
     assert file.is_file()
     assert json.loads(run("delete", file, "--json").stdout) == {"deleted": 0, "not_found": 1}
 
@@ -79,7 +79,7 @@ def test_a_re_index_is_followed_to_its_end(fake: FakeGateway, monkeypatch: pytes
     monkeypatch.setattr(Client, "reindex", still_running)
     result = run("reindex", "ViT-B-32/laion2b_s34b_b79k")
     assert result.exit_code == 0, result.stderr
-    assert "done: searches use fake 1, 3 of 3 pictures" in result.stdout
+    assert "done: searches use fake 1, 3 of 3 images" in result.stdout
     assert next(states, None) is None
 
 

@@ -74,7 +74,7 @@ def test_an_audit_prints_tables_that_fit(
     for word in ("lexical", "semantic", "gpt (recorded)", "precision", "recall", "F1", "labels alone", "corrected"):
         assert word in result.stdout
     assert re.search(r"recommended: gpt \(recorded\), κ 0\.8\d \[0\.\d\d, 0\.\d\d\] on 180 labels", result.stdout)
-    assert "180 labelled answers about 60 pictures" in result.stdout
+    assert "180 labelled answers about 60 images" in result.stdout
     assert "…" not in result.stdout
 
 
@@ -159,8 +159,8 @@ def test_a_judge_that_cannot_be_asked_is_told_and_the_others_go_on(fake: FakeGat
         (["gone.jsonl"], "can't be read"),
         (["labels.jsonl", "--card", "gone/card.json"], "there is no folder"),
         (["labels.jsonl", "--unlabelled", "labels.jsonl"], "has a label"),
-        (["labels.jsonl", "--unlabelled", "pictureless.jsonl"], "must both name pictures"),
-        (["labels.jsonl", "--unlabelled", "one.jsonl"], "at least 2 unlabelled pictures"),
+        (["labels.jsonl", "--unlabelled", "pictureless.jsonl"], "must both name images"),
+        (["labels.jsonl", "--unlabelled", "one.jsonl"], "at least 2 unlabelled images"),
     ],
 )
 def test_what_cannot_be_audited_is_told_before_a_judge_is_asked(
@@ -261,7 +261,7 @@ def test_a_card_of_another_judge_or_revision_is_refused(
     assert advice.replace(" ", "") in words(changed.stderr).replace(" ", "")
     assert run(*options, "--judge", "lexical").exit_code == 0
     (folder / "other.json").write_text("{}")
-    assert "is no judge card" in words(run(*options[:-1], folder / "other.json").stderr)
+    assert "is not a judge card" in words(run(*options[:-1], folder / "other.json").stderr)
     assert "--card is for judging completions" in words(run("detect", folder, "--card", card).stderr)
     assert not [
         call for call in fake.received if call.method == "DetectValues" and call.request.ground_truth.judge == 3

@@ -78,7 +78,7 @@ def test_a_list_names_pictures_in_another_spelling_than_the_disk(tmp_path: Path)
     )
     judged = run("detect", folder, "-n", 1, "--json", "--truths", folder / "truths.jsonl")
     assert judged.exit_code == 0, judged.output
-    assert "match no picture" not in judged.stderr
+    assert "match no image" not in judged.stderr
     (folder / "manifest.jsonl").write_text('{"file": "küche/frühstück.jpg", "platform": "tiktok"}\n', encoding="utf-8")
     indexed = run("index", folder, "--json")
     assert json.loads(indexed.stdout)["indexed"] == 1, indexed.output

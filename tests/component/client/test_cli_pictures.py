@@ -64,17 +64,17 @@ def test_all_pictures_below_are_indexed_and_copies_told(fake: FakeGateway, folde
 def test_pictures_of_other_formats_are_skipped_and_named(fake: FakeGateway, folder: Path) -> None:
     for name in ("a.gif", "deeper/b.BMP", "c.heic"):
         (folder / name).write_bytes(b"of another format")
-    (folder / "note.txt").write_text("no picture")
+    (folder / "note.txt").write_text("no image")
     result = run("index", folder)
     assert result.exit_code == 0, result.stderr
-    told = "3 pictures are skipped: a.gif, c.heic, deeper/b.BMP. Save them as JPEG, PNG or WebP"
+    told = "3 images are skipped: a.gif, c.heic, deeper/b.BMP. Save them as JPEG, PNG or WebP"
     assert f"{folder}: {told}" in result.stderr
     (folder / "manifest.jsonl").write_text('{"file": "0.jpg"}\n')
     assert "skipped" not in run("index", folder).stderr  # what is wanted is said there
 
 
 def test_refused_files_are_listed_with_their_reasons(fake: FakeGateway, folder: Path) -> None:
-    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "bad.jpg").write_bytes(b"no image")
     (folder / "gone.jpg").symlink_to(folder / "nowhere")
     result = run("index", folder)
     assert result.exit_code == 1
@@ -84,7 +84,7 @@ def test_refused_files_are_listed_with_their_reasons(fake: FakeGateway, folder: 
 
 
 def test_json_has_everything(fake: FakeGateway, folder: Path) -> None:
-    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "bad.jpg").write_bytes(b"no image")
     report = json.loads(run("index", folder, "--json").stdout)
     assert (report["indexed"], report["known"], report["skipped"]) == (4, 1, 0)
     assert report["rejected"][0]["reason"] == "IMAGE_UNREADABLE"
@@ -107,7 +107,7 @@ def test_a_run_that_broke_off_goes_on_behind_what_was_acknowledged(
     monkeypatch.setattr(Client, "index_images", interrupted)
     result = run("index", folder)
     assert result.exit_code == 130
-    assert "3 pictures are left: the same command goes on" in result.stderr
+    assert "3 images are left: run the same command to continue" in result.stderr
     monkeypatch.setattr(Client, "index_images", real)
     # A file that changed since counts as new.
     (folder / "0.jpg").write_bytes(pictures.photograph(7))
@@ -122,7 +122,7 @@ def test_a_failure_says_how_to_go_on(fake: FakeGateway, folder: Path) -> None:
     result = run("index", folder)
     assert result.exit_code == 1
     assert "the disk is full" in result.stderr
-    assert "the same command goes on" in result.stderr
+    assert "run the same command to continue" in result.stderr
 
 
 @pytest.mark.parametrize("how", ["exif", "mtime", "none"])
@@ -205,7 +205,7 @@ def test_searches_print_tables_and_save_pictures(fake: FakeGateway, folder: Path
     assert result.exit_code == 0, result.stderr
     assert "tiktok" in result.stdout
     assert len(list(saved.glob("00?-*"))) == 3
-    assert f"Saved 3 pictures and {saved / 'contact-sheet.png'}" in result.stdout
+    assert f"Saved 3 images and {saved / 'contact-sheet.png'}" in result.stdout
     assert result.stderr == ""
     with Image.open(saved / "contact-sheet.png") as sheet:
         assert sheet.width > 600
@@ -247,7 +247,7 @@ def test_a_search_removes_and_replaces_nothing_that_is_not_axias(
     (saved / "001-1.png").write_bytes(b"mine too")
     first = run("search", "1.png", "-k", 2, "--save", saved)
     assert f"{saved / 'axia-contact-sheet.png'}" in first.stdout
-    assert "has 2 files that no search saved; they stay" in first.stderr
+    assert "has 2 files that no search saved; they are kept" in first.stderr
     assert len(list(saved.glob("001-1-*.png"))) == 1
     changed = next(saved.glob("002-*"))
     changed.write_bytes(b"retouched")
@@ -267,9 +267,9 @@ def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
     wrong = run("search", "--value", "beauty")
     assert (wrong.exit_code, "none of the ten" in wrong.stderr) == (2, True)
     assert run("search", "--image", tmp_path / "gone.jpg").exit_code == 1
-    (tmp_path / "notes.jpg").write_text("no picture")
-    fake.fail("INVALID_ARGUMENT", "image.data: is no picture", reason="IMAGE_UNREADABLE")
-    assert f"axia: {tmp_path / 'notes.jpg'}: is no picture" in run("search", "--image", tmp_path / "notes.jpg").stderr
+    (tmp_path / "notes.jpg").write_text("no image")
+    fake.fail("INVALID_ARGUMENT", "image.data: is no image", reason="IMAGE_UNREADABLE")
+    assert f"axia: {tmp_path / 'notes.jpg'}: is no image" in run("search", "--image", tmp_path / "notes.jpg").stderr
 
 
 def with_manifest(folder: Path, *rows: object) -> None:
@@ -287,7 +287,7 @@ def test_a_manifest_says_what_is_taken_in_and_from_where(fake: FakeGateway, fold
     result = run("index", folder, "--platform", "tiktok")
     assert result.exit_code == 0, result.stderr
     assert "2 indexed, 1 was there already, 0 refused" in " ".join(result.stdout.split())
-    assert "taken in: 3; 2 others below" in " ".join(result.stderr.split())
+    assert "indexed: 3; 2 others below" in " ".join(result.stderr.split())
     with Client() as client:
         hits = client.search_text("0.jpg", k=9).hits
         known = {hit.metadata.source: hit.metadata for hit in hits}
@@ -314,7 +314,7 @@ def test_the_demo_gallery_is_indexed_by_its_manifest_without_scenes_and_contact_
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        (["no JSON"], "line 1: is no JSON object"),
+        (["no JSON"], "line 1: is not a JSON object"),
         ([{"file": "0.jpg"}, {"file": "./0.jpg"}], "line 2: '0.jpg' has a row already"),
         ([{"name": "0.jpg"}], "line 1: has no file"),
         ([{"file": "../0.jpg"}], "is not below the folder"),

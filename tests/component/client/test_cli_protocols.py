@@ -138,7 +138,7 @@ def test_an_assessment_without_scores_is_scored_when_it_goes_on(
         patch.setattr(Client, "assess_preference", unscored)
         first = run("preference", "--value", "power", "-k", 1, "--out", file)
     assert first.exit_code == 1
-    assert f"the scoring service did not answer: go on with --resume {file}" in first.stderr
+    assert f"the scoring service did not answer: continue with --resume {file}" in first.stderr
     again = run("preference", "--resume", file, "--json")
     assert again.exit_code == 0, again.stderr
     events = lines(again.stdout)
@@ -171,7 +171,7 @@ def test_what_cannot_be_resumed_is_wrong_usage(fake: FakeGateway, tmp_path: Path
     assert run("preference", "--resume", complete, "--value", "power").exit_code == 2
     # A record is never overwritten.
     again = run("preference", "--value", "power", "--out", complete)
-    assert (again.exit_code, "is there already: go on with it by --resume" in again.stderr) == (1, True)
+    assert (again.exit_code, "already exists: continue with --resume" in again.stderr) == (1, True)
 
 
 def test_an_assessment_that_fails_says_how_to_go_on(fake: FakeGateway, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_interest_takes_a_folder(fake: FakeGateway, folder: Path, tmp_path: Path
     assert [Path(record["path"]).name for record in records] == ["0.jpg", "1.jpg", "2.jpg"]
     (tmp_path / "empty").mkdir()
     empty = run("interest", tmp_path / "empty", "--trait", "I cook.")
-    assert (empty.exit_code, "there is no JPEG, PNG or WebP picture" in empty.stderr) == (1, True)
+    assert (empty.exit_code, "there is no JPEG, PNG or WebP image" in empty.stderr) == (1, True)
 
 
 def test_a_questionnaire_is_shown_item_by_item(fake: FakeGateway, folder: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_record_of_interest_says_what_produced_it(fake: FakeGateway, folder: P
 
 def test_interest_reports_pictures_that_fail(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     result = run("interest", folder / "0.jpg", bad, "--trait", "I cook.", "--strategy", "isq", "--json")
     assert result.exit_code == 1
     assert [record["judgement"]["error"] is None for record in lines(result.stdout)] == [True, False]
@@ -295,7 +295,7 @@ def test_a_folder_is_watched_in_name_order_and_nothing_is_superseded(fake: FakeG
     assert "the stove" in (agreed := run("watch", folder, "--once", "-n", 3).stdout)
     assert "(agreement 0.67, " in agreed
     assert "agreement" not in run("watch", folder, "--once", "-n", 1).stdout  # one completion always agrees with itself
-    (folder / "3.jpg").write_bytes(b"no picture")
+    (folder / "3.jpg").write_bytes(b"no image")
     failed = run("watch", folder, "--once")
     assert (failed.exit_code, len(failed.stdout.splitlines())) == (1, 3)
 
@@ -329,7 +329,7 @@ def test_sources_that_cannot_be_watched(fake: FakeGateway, tmp_path: Path, monke
     assert (gone.exit_code, "there is nothing at" in gone.stderr) == (2, True)
     assert "no JPEG, PNG or WebP" in run("watch", tmp_path, "--once").stderr
     (tmp_path / "x.mp4").write_bytes(b"no video")
-    (tmp_path / "x.jpg").write_bytes(b"no picture")  # OpenCV opens it, and finds no frame
+    (tmp_path / "x.jpg").write_bytes(b"no image")  # OpenCV opens it, and finds no frame
     assert "that can be read: give a video file" in (nothing := run("watch", tmp_path / "x.jpg")).stderr
     assert nothing.exit_code == 1
     monkeypatch.setitem(sys.modules, "cv2", None)
@@ -459,7 +459,7 @@ def test_a_replay_takes_records_made_over_http(fake: FakeGateway, folder: Path, 
     answers = [over_http(detection) for detection in detected]
     record.write_text(json.dumps(answers[0], indent=2))
     assert "give it with --picture" in run("replay", record).stderr
-    assert "no picture at" in " ".join(run("replay", record, "--picture", tmp_path / "gone.jpg").stderr.split())
+    assert "no image at" in " ".join(run("replay", record, "--picture", tmp_path / "gone.jpg").stderr.split())
     result = run("replay", record, "--picture", folder / "0.jpg")
     assert result.exit_code == 0, result.stderr
     asked: Any = fake.received[-1].request
@@ -467,7 +467,7 @@ def test_a_replay_takes_records_made_over_http(fake: FakeGateway, folder: Path, 
     record.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     result = run("replay", record, "--picture", folder)  # found there by their hashes
     assert (result.exit_code, result.stdout.count("3 of 3 are the same")) == (0, 3)
-    assert "is not the picture of the record" in run("replay", record, "--picture", folder / "0.jpg").stderr
+    assert "is not the image of the record" in run("replay", record, "--picture", folder / "0.jpg").stderr
     events = [("completion", answers[0]["completions"][0]), ("summary", answers[0])]
     record.write_text(
         ": a comment\n\n" + "".join(f"event: {name}\ndata: {json.dumps(event)}\n\n" for name, event in events)
@@ -483,7 +483,7 @@ def test_a_replay_needs_the_same_picture(fake: FakeGateway, folder: Path, tmp_pa
     moved = (folder / "0.jpg").rename(tmp_path / "moved.jpg")
     assert "give it with --picture" in run("replay", record).stderr
     assert run("replay", record, "--picture", moved).exit_code == 0
-    assert "is not the picture of the record" in run("replay", record, "--picture", folder / "1.jpg").stderr
+    assert "is not the image of the record" in run("replay", record, "--picture", folder / "1.jpg").stderr
     assert run("replay", folder / "1.jpg").exit_code == 2
 
 
@@ -528,7 +528,7 @@ def test_descriptions_come_from_another_model_or_from_a_file(fake: FakeGateway, 
     options = ("--value", "power", "--modality", "description", "--describer", "vlm", "--descriptions", file)
     done = run("preference", *options, "--out", saved)
     assert done.exit_code == 0
-    assert "0 of 30 pictures have a description" in " ".join(done.stderr.split())
+    assert "0 of 30 images have a description" in " ".join(done.stderr.split())
     asked = fake.received[-1].request
     assert (asked.describer, asked.descriptions[0].text) == ("vlm", "A crown.")
     whole = saved.read_text().splitlines()

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "0.jpg").write_bytes(pictures.photograph(0))
-    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "bad.jpg").write_bytes(b"no image")
     return folder
 
 
@@ -48,9 +48,9 @@ def test_pictures_that_failed_are_left_out_of_saved_detections_and_told(
     for command in (("replay", saved), ("judges", "table", saved)):
         result = run(*command)
         assert result.exit_code == 0, result.output
-        assert f"left out 1 picture that failed: {folder / 'bad.jpg'}" in result.stderr
+        assert f"left out 1 image that failed: {folder / 'bad.jpg'}" in result.stderr
     compared = run("compare", saved, saved)  # the fake has no statistics; what is left out is told before
-    assert compared.stderr.count("left out 1 picture that failed") == 2
+    assert compared.stderr.count("left out 1 image that failed") == 2
 
 
 def test_a_file_of_failures_alone_says_so(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_file_of_failures_alone_says_so(fake: FakeGateway, folder: Path, tmp_p
     saved.write_text(run("detect", folder / "bad.jpg", "--json").stdout)
     result = run("replay", saved)
     told = " ".join(result.stderr.replace("│", " ").split())
-    assert (result.exit_code, "has no detection, but 1 picture that failed" in told) == (2, True)
+    assert (result.exit_code, "has no detection, but 1 image that failed" in told) == (2, True)
 
 
 def test_what_detect_saved_with_out_is_compared_as_detections(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
@@ -136,4 +136,4 @@ def test_a_failure_over_http_is_told_by_its_row(fake: FakeGateway, folder: Path,
     saved = tmp_path / "saved.jsonl"
     detected = run("detect", folder / "0.jpg", "--json").stdout
     saved.write_text(detected + json.dumps({"error": {"code": "UNAVAILABLE", "message": "away"}}) + "\n")
-    assert "left out 1 picture that failed: row 2" in run("replay", saved).stderr
+    assert "left out 1 image that failed: row 2" in run("replay", saved).stderr

@@ -51,7 +51,7 @@ def test_pictures_are_listed_as_a_table_and_as_json(folder: Path) -> None:
     table = run("list", "--source", "post 1")
     (line,) = table.stdout.splitlines()
     assert line.split("  ")[1:] == ["youtube", "2024-09-02T12:00:00+00:00", "post 1"]
-    assert table.stderr.strip() == "1 picture"
+    assert table.stderr.strip() == "1 image"
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_pictures_and_options_exclude_each_other(folder: Path) -> None:
     for arguments in ((), (folder / "0.jpg", "--platform", "tiktok")):
         result = run("delete", *arguments)
         assert result.exit_code == 2
-        assert "one of the two" in " ".join(result.stderr.replace("│", " ").split())
+        assert "not both" in " ".join(result.stderr.replace("│", " ").split())
     assert len(sources()) == 4
 
 
 def test_a_purge_says_what_it_removed(fake: FakeGateway, folder: Path) -> None:
     result = run("purge")
-    assert (result.exit_code, result.stdout.strip()) == (0, "Purged; 0 files without a picture were removed")
+    assert (result.exit_code, result.stdout.strip()) == (0, "Purged; 0 files without an image were removed")
     assert json.loads(run("purge", "--json").stdout) == {"orphans": 0, "without_bytes": 0}
     fake.fail("UNAVAILABLE", "the index can't be built again", times=1, method="PurgeImages")
     failed = run("purge")

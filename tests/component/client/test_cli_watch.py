@@ -61,7 +61,7 @@ def test_a_folder_is_watched_for_pictures_that_come_or_change_until_ctrl_c(fake:
         assert next_name() == "0.jpg"
         (folder / "1.jpg").write_bytes(pictures.photograph(1))
         assert next_name() == "1.jpg"
-        (folder / "note.txt").write_text("no picture")
+        (folder / "note.txt").write_text("no image")
         (folder / ".2.jpg.part").write_bytes(b"a download")
         (folder / "0.jpg").write_bytes(pictures.photograph(2))
         assert next_name() == "0.jpg"
@@ -72,7 +72,7 @@ def test_a_folder_is_watched_for_pictures_that_come_or_change_until_ctrl_c(fake:
 
 
 def test_a_watch_that_ends_says_what_became_of_its_frames(fake: FakeGateway, folder: Path) -> None:
-    (folder / "1.jpg").write_bytes(b"no picture")
+    (folder / "1.jpg").write_bytes(b"no image")
     result = run("watch", folder, "--once", "--json")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "axia: 2 frames: 1 answered, 0 superseded, 1 failed"
@@ -180,7 +180,7 @@ def test_an_option_that_a_server_refuses_ends_with_2_and_names_what_was_given(
     result = run(command, folder, *further)
     assert (result.exit_code, "n: must be 1 to 16, and is 99" in result.stderr) == (2, True)
     fake.fail("OK")
-    fake.fail("INVALID_ARGUMENT", "image.data: is no picture", reason="IMAGE_UNREADABLE", field="image.data")
+    fake.fail("INVALID_ARGUMENT", "image.data: is no image", reason="IMAGE_UNREADABLE", field="image.data")
     assert run(command, folder, *further).exit_code == 1
 
 

@@ -156,14 +156,14 @@ def test_closing_the_client_ends_its_calls_and_refuses_new_ones(gateway: Any, pi
     assert gateway.cancelled.wait(20)
     with pytest.raises(AxiaError):
         next(events)
-    with pytest.raises(RuntimeError, match="closed: make a new one"):
+    with pytest.raises(RuntimeError, match="closed: create a new one"):
         client.models()
 
 
 async def test_a_closed_async_client_refuses_calls() -> None:
     client = AsyncClient()
     await client.close()
-    with pytest.raises(RuntimeError, match="closed: make a new one"):
+    with pytest.raises(RuntimeError, match="closed: create a new one"):
         await client.models()
 
 

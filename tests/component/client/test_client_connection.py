@@ -95,7 +95,7 @@ async def test_an_encrypted_connection(certificate: Path, monkeypatch: pytest.Mo
 
 
 def test_files_and_pairs_of_tls_are_checked() -> None:
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="a certificate needs its key"):
         axia.TLS(certificate=b"x")
     with pytest.raises(FileNotFoundError, match=r"no root certificates at gone\.pem"):
         axia.Client(tls=axia.TLS("gone.pem"))

@@ -84,7 +84,7 @@ def test_a_pil_image_of_16_bits_keeps_its_brightness(mode: str) -> None:
     ("image", "told"),
     [
         (Image.new("F", (4, 4)), "mode F, which doesn't say which values are black and white: scale it to 0 to 255"),
-        (Image.new("I", (4, 4), -1), "mode I, which has values from -1 to -1, where 0 to 65535 are taken: scale it"),
+        (Image.new("I", (4, 4), -1), "mode I, which has values from -1 to -1, where 0 to 65535 are allowed: scale it"),
         (Image.new("I", (4, 4), 70_000), "mode I, which has values from 70000"),
         (Image.new("LAB", (4, 4)), "mode LAB"),
         (Image.new("RGB", (0, 4)), "0 × 4 pixels"),
@@ -212,7 +212,7 @@ def test_calls_take_the_order_of_an_arrays_colours() -> None:
             fake.received[4].request.image.data,  # type: ignore[attr-defined]
             fake.received[5].request.image.data,  # type: ignore[attr-defined]
         ]
-        with pytest.raises(InvalidRequest, match='\'GBR\' is no order of colours: give "RGB" or "BGR"'):
+        with pytest.raises(InvalidRequest, match='\'GBR\' is not an order of colours: give "RGB" or "BGR"'):
             client.detect(blue_last, channels="GBR")  # type: ignore[arg-type]
     assert found == 1
     assert [Image.open(io.BytesIO(data)).getpixel((0, 0)) for data in sent] == [(255, 0, 0)] * 5

@@ -79,7 +79,7 @@ def test_reads_are_repeated_and_detections_are_not(fake: FakeGateway) -> None:
 
 async def test_every_frame_of_a_watch_has_one_event(fake: FakeGateway) -> None:
     fake.latency = 0.05
-    frames = [pictures.photograph(), b"no picture", *(pictures.photograph(seed) for seed in range(4))]
+    frames = [pictures.photograph(), b"no image", *(pictures.photograph(seed) for seed in range(4))]
 
     async def live() -> AsyncIterator[bytes]:
         for frame in frames:
@@ -98,7 +98,7 @@ async def test_every_frame_of_a_watch_has_one_event(fake: FakeGateway) -> None:
 
 def test_a_frame_that_is_no_picture_fails_alone(fake: FakeGateway) -> None:
     with axia.Client() as client:
-        (event,) = client.watch([b"no picture"])
+        (event,) = client.watch([b"no image"])
     assert isinstance(event, axia.FrameFailed)
     assert (event.error.code, event.error.reason) == ("INVALID_ARGUMENT", "IMAGE_UNREADABLE")
 
@@ -136,7 +136,7 @@ async def test_pictures_are_acknowledged_in_order(fake: FakeGateway, tmp_path: P
     path.write_bytes(pictures.photograph(9))
     about = axia.ImageMetadata(platform="tiktok", source="post 9")
     with axia.Client() as client:
-        new, known, bad = client.index_images([(path, about), pictures.photograph(0), b"no picture"])
+        new, known, bad = client.index_images([(path, about), pictures.photograph(0), b"no image"])
         assert isinstance(new, Indexed)
         assert (new.path, new.duplicate, new.info.path, len(new.perceptual_hash)) == (str(path), False, str(path), 16)
         assert isinstance(known, Indexed)

@@ -140,7 +140,7 @@ async def test_a_stream_of_an_earlier_server_has_each_completion_whole_and_count
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [
-        ({"messages": []}, "messages", "wrong value"),
+        ({"messages": []}, "messages", "invalid value"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "one of"),
         ({"tools": [{"type": "function"}]}, "tools", "tools: is not offered"),
         ({"presence_penalty": 0.1}, "presence_penalty", "is not offered"),

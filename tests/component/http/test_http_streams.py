@@ -113,7 +113,7 @@ async def test_a_caller_who_leaves_a_unary_call_cancels_it(http: Api, gateway: F
 
 def acknowledge(request: retrieval_pb2.IndexImagesRequest) -> retrieval_pb2.IndexImagesResponse:
     if request.image.data == b"bad":
-        refusal = retrieval_pb2.RejectedImage(reason="IMAGE_UNREADABLE", message="no picture")
+        refusal = retrieval_pb2.RejectedImage(reason="IMAGE_UNREADABLE", message="no image")
         return retrieval_pb2.IndexImagesResponse(tag=request.tag, rejected=refusal)
     return retrieval_pb2.IndexImagesResponse(tag=request.tag, indexed={"id": "x", "duplicate": False})
 

@@ -105,7 +105,7 @@ async def test_an_element_that_a_judge_cant_compare_leaves_the_alignment_out_alo
 
 async def test_a_refusal_is_raised() -> None:
     async with real(reader="", max_chars=5) as client:
-        with pytest.raises(Exception, match="at most 5 are taken") as caught:
+        with pytest.raises(Exception, match="at most 5 are allowed") as caught:
             await client.read(SENTENCES, 0.5, None, (), 30)
     assert caught.value.code is InvalidArgument.code  # type: ignore[attr-defined]  # a ServiceError, as it was sent
 

@@ -64,7 +64,9 @@ def test_a_url_is_no_address() -> None:
 
 @pytest.mark.parametrize("port", ["99999", "0", "http", ""])
 def test_a_port_that_cannot_be_is_named(port: str) -> None:
-    with pytest.raises(ValueError, match=f"^'{port}' in 'robot:{port}' is no port: give host and port of the gateway"):
+    with pytest.raises(
+        ValueError, match=f"^'{port}' in 'robot:{port}' is not a port: give host and port of the gateway"
+    ):
         Client(f"robot:{port}")
 
 
@@ -91,7 +93,7 @@ def test_calls_to_this_machine_take_no_proxy(address: str) -> None:
 
 async def test_a_missing_picture_is_named() -> None:
     with Client() as client:
-        with pytest.raises(FileNotFoundError, match=r"^there is no picture at gone\.jpg: give the path"):
+        with pytest.raises(FileNotFoundError, match=r"^there is no image at gone\.jpg: give the path"):
             client.detect("gone.jpg")
         with pytest.raises(FileNotFoundError):
             next(client.stream("gone.jpg"))
@@ -101,7 +103,7 @@ async def test_a_missing_picture_is_named() -> None:
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:
-    with Client() as client, pytest.raises(IsADirectoryError, match="give the path of one picture in it"):
+    with Client() as client, pytest.raises(IsADirectoryError, match="give the path of one image in it"):
         client.detect(tmp_path)
 
 

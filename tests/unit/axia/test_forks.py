@@ -40,7 +40,7 @@ def test_a_client_is_refused_after_a_fork_during_a_call_and_no_other() -> None:
         assert in_child(client) == "called"
         with _forks.calling():
             assert "make a new client in the child process" in in_child(client)
-        assert client._new_call(1.0)  # the parent goes on
+        assert client._new_call(1.0)  # the parent continues
         assert in_child(client) == "called"
     assert sys.modules["axia._forks"].unsafe_forks() == 0
 

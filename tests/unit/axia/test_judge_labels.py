@@ -53,9 +53,9 @@ GOOD = {"answer": "a pot", "element": "pot", "aligned": 1}
     ("given", "advice"),
     [
         ([], "has no rows"),
-        (['{"answer": "a'], "line 1: is no JSON"),
-        (["7"], "line 1: is no JSON object"),
-        (["[" * 100_000], "line 1: is no JSON"),
+        (['{"answer": "a'], "line 1: is not JSON"),
+        (["7"], "line 1: is not a JSON object"),
+        (["[" * 100_000], "line 1: is not JSON"),
         ([GOOD, "", {"answer": "x", "aligned": 1}], "line 3: element is missing"),
         ([{"element": "x", "aligned": 1}], "answer is missing"),
         ([{**GOOD, "element": " "}], 'element must not be empty: give "none"'),
@@ -64,7 +64,7 @@ GOOD = {"answer": "a pot", "element": "pot", "aligned": 1}
         ([{**GOOD, "accept": "x"}], "accept must be a list of texts"),
         ([{**GOOD, "accept": [""]}], "accept must be a list of texts"),
         ([{**GOOD, "accept": ["x"] * 65}], "accept has 65 texts, and at most 64"),
-        ([{**GOOD, "acept": []}], "'acept' is no field: a row has answer, element"),
+        ([{**GOOD, "acept": []}], "'acept' is not a field: a row has answer, element"),
         ([{**GOOD, "aligned": None}], "aligned must be 1"),
         ([{**GOOD, "aligned": 2}], "aligned must be 1"),
         ([{**GOOD, "aligned": "1"}], "aligned must be 1"),
@@ -72,7 +72,7 @@ GOOD = {"answer": "a pot", "element": "pot", "aligned": 1}
         ([{**GOOD, "judge_answers": ["yes"]}], "judge_answers must be an object"),
         ([{**GOOD, "judge_answers": {"gpt": 1}}], "judge_answers must be an object"),
         (['{"answer": "x", "element": "y", "aligned": 1, "element": "z"}'], "element is there twice"),
-        ([{**GOOD, "picture": "a"}, GOOD], "line 2: some rows name a picture and others don't"),
+        ([{**GOOD, "picture": "a"}, GOOD], "line 2: some rows name an image and others don't"),
     ],
 )
 def test_a_bad_row_is_told_by_its_line(tmp_path: Path, given: list[object], advice: str) -> None:

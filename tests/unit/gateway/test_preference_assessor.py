@@ -451,14 +451,14 @@ async def test_a_resumed_plan_is_not_gone_on_with_by_another_request(field: str,
     plan, judgements, _ = await run()
     held = PlannedPictures(plan.pictures, plan.search, plan.short_keywords)
     request = replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:3]), resume_planned=held)
-    with pytest.raises(FailedPrecondition, match=f"{field} was another"):
+    with pytest.raises(FailedPrecondition, match=f"made with another {field}"):
         await run(replace(request, **{field: value}))  # type: ignore[arg-type]  # fields by name
 
 
 async def test_a_score_threshold_that_nothing_reaches_is_named() -> None:
     plan, _, _ = await run(replace(REQUEST, score_threshold=0.5))
     assert len(plan.pictures) == 8
-    with pytest.raises(FailedPrecondition, match="none passes the filter and score_threshold"):
+    with pytest.raises(FailedPrecondition, match="no image passes the filter and score_threshold"):
         await run(replace(REQUEST, score_threshold=0.6))
     with pytest.raises(InvalidArgument, match="score_threshold"):
         await run(replace(REQUEST, score_threshold=1.5))

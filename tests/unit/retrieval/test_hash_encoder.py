@@ -23,5 +23,5 @@ async def test_a_picture_is_found_by_its_own_hash() -> None:
 
 async def test_what_is_no_picture_is_refused_by_field() -> None:
     with pytest.raises(InvalidArgument, match=r"examples\[2\]: ") as caught:
-        await HashEncoder().prepare(b"no picture", "examples[2]")
+        await HashEncoder().prepare(b"no image", "examples[2]")
     assert caught.value.reason == "IMAGE_UNREADABLE"

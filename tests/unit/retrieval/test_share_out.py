@@ -84,7 +84,7 @@ async def test_the_result_is_stable_complete_and_free_of_doubles(table: tuple[An
             # Nobody goes without a picture that it could have: either the picture lies with a nearer keyword, or the
             # keyword is full of pictures that are nearer.
             elsewhere = picture in holder and scores[holder[picture], picture] >= scores[row, picture]
-            full = len(kept[row]) == k and all(scores[row, int(own)] >= scores[row, picture] for own in kept[row])
+            full = len(kept[row]) == k and all(scores[row, int(found)] >= scores[row, picture] for found in kept[row])
             assert elsewhere or full
 
 

@@ -21,12 +21,12 @@ def case(sizes: str, name: str) -> int:
 @pytest.mark.parametrize(
     ("sizes", "name", "icc"),
     [
-        ("10 keywords × 5 pictures", "preference, of yes and no", 0.3),
-        ("10 keywords × 5 pictures", "difference in a value", 0.1),
-        ("12 pictures × 3 completions", "mean alignment", 0.3),
-        ("12 pictures × 3 to 15 misses", "share of a misalignment", 0.1),
-        ("12 pictures × 3 annotators", "Krippendorff's α, two categories", 0.3),
-        ("12 pictures × 3 annotators", "Cohen's κ of two annotators", 0.3),
+        ("10 keywords × 5 images", "preference, of yes and no", 0.3),
+        ("10 keywords × 5 images", "difference in a value", 0.1),
+        ("12 images × 3 completions", "mean alignment", 0.3),
+        ("12 images × 3 to 15 misses", "share of a misalignment", 0.1),
+        ("12 images × 3 annotators", "Krippendorff's α, two categories", 0.3),
+        ("12 images × 3 annotators", "Cohen's κ of two annotators", 0.3),
         ("5 personas × 50 videos", "change in points", 0.0),
     ],
 )
@@ -56,5 +56,5 @@ def test_every_case_is_simulated() -> None:
 
 
 def test_the_table_says_where_coverage_is_lowest() -> None:
-    row = Row("a", "12 pictures", 0.1, (0.96, 0.9, *[0.95] * 7), 0.25)
-    assert as_table([row]).splitlines()[-1] == "| a | 12 pictures | 0.1 | 94.6% | 90.0% | 0.2 | 25.0% |"
+    row = Row("a", "12 images", 0.1, (0.96, 0.9, *[0.95] * 7), 0.25)
+    assert as_table([row]).splitlines()[-1] == "| a | 12 images | 0.1 | 94.6% | 90.0% | 0.2 | 25.0% |"

@@ -109,7 +109,7 @@ async def test_what_met_a_death_before_is_not_tried_again() -> None:
         await again.unary()
     assert len(again.asked) == 1
     other = Fleet(4, [DEAD, OK], deaths=deaths)
-    assert await other.unary(b"another picture") == OK
+    assert await other.unary(b"another image") == OK
     now = 1000.0
     later = Fleet(4, [DEAD, OK], deaths=deaths)
     assert await later.unary() == OK
@@ -251,4 +251,4 @@ async def test_a_call_goes_to_the_least_busy_replica_and_in_turn_where_all_are_a
     second.state = State.NOT_READY
     assert fleet.set.pick() is None
     first.state = State.SILENT
-    assert fleet.set.pick() is first  # the last choice: it may go on within the caller's time
+    assert fleet.set.pick() is first  # the last choice: it may continue within the caller's time

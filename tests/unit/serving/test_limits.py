@@ -72,7 +72,7 @@ def test_a_text_of_nothing_but_space_is_refused(text: str) -> None:
 
 
 def test_an_overlong_text_is_refused_with_both_lengths_and_without_the_text() -> None:
-    with pytest.raises(InvalidArgument, match=r"has 1,001 characters, at most 1,000 are taken") as caught:
+    with pytest.raises(InvalidArgument, match=r"has 1,001 characters, at most 1,000 are allowed") as caught:
         check_text("prompt_text", "y" * 1001, 1000)
     assert violation(caught) == ("prompt_text", "TEXT_TOO_LONG")
     assert "yyy" not in caught.value.message

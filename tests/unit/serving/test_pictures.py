@@ -563,7 +563,7 @@ def test_a_depth_image_is_refused_with_advice() -> None:
     for x in range(64):
         millimetres.putpixel((x, 0), 400 + 80 * x)
     depth = encode(millimetres, "PNG")
-    with pytest.raises(InvalidArgument, match=r"5,440 of 65,535.* Send the colour picture") as caught:
+    with pytest.raises(InvalidArgument, match=r"5,440 of 65,535.* Send the colour image") as caught:
         decode(depth, LIMITS, "frame.image.data")
     assert caught.value.violations[0].field == "frame.image.data"
     with pytest.raises(InvalidArgument, match="compressedDepth"):

@@ -197,7 +197,7 @@ class Endpoint:
     @staticmethod
     def _reader(response: httpx.Response) -> BodyReader:
         if (packed := response.headers.get("content-encoding", "identity")) != "identity":
-            raise malformed(f"it is packed with {packed[:_MAX_STATE_CHARS]}, and was to come as it is")
+            raise malformed(f"it is compressed with {packed[:_MAX_STATE_CHARS]}, which was not requested")
         return BodyReader(response.headers.get("content-type", ""))
 
     @asynccontextmanager

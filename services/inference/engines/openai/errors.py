@@ -85,13 +85,13 @@ def _failure(status: int, said: Complaint, pause_s: float | None, key: str) -> E
     detail = _detail(status, said, key)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.FORBIDDEN} and OUT_OF_QUOTA.search(said.kind):
         error: ServiceError = ResourceExhausted(
-            "the endpoint's account has used up its quota; its owner must raise it", reason="ENDPOINT_QUOTA"
+            "the endpoint's account has used up its quota; its owner must raise the quota", reason="ENDPOINT_QUOTA"
         )
         return EndpointFailure(error, detail=detail, said=said)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         error = ResourceExhausted(
             _told(
-                "the endpoint has too many requests; try again later, or lower AXIA_INFERENCE_OPENAI_CONCURRENCY",
+                "the endpoint gets too many requests; try again later, or lower AXIA_INFERENCE_OPENAI_CONCURRENCY",
                 said,
                 key,
             ),
@@ -134,8 +134,8 @@ def _refusal(status: int, said: Complaint, key: str) -> ServiceError:
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} or status < HTTPStatus.BAD_REQUEST:
         return FailedPrecondition(
             _told(
-                "the endpoint has no such model or no chat completions at this address; check AXIA_INFERENCE_MODEL and "
-                "AXIA_INFERENCE_OPENAI_BASE_URL, which usually ends with /v1",
+                "the endpoint doesn't have this model, or has no chat completions at this address; check "
+                "AXIA_INFERENCE_MODEL and AXIA_INFERENCE_OPENAI_BASE_URL, which usually ends with /v1",
                 said,
                 key,
             ),
@@ -150,7 +150,7 @@ def _refusal(status: int, said: Complaint, key: str) -> ServiceError:
         return InvalidArgument(
             "messages",
             _told(
-                "the endpoint can't take this conversation: it may be longer than the model's context, hold a picture "
+                "the endpoint can't take this conversation: it may be longer than the model's context, hold an image "
                 "that is too large or that the model can't see, or a sampling parameter that it doesn't take",
                 said,
                 key,
@@ -217,7 +217,7 @@ def broken_off(finish: str, key: str) -> EndpointFailure:
     """The endpoint ended a completion for a reason of its own, such as a provider that was lost."""
     said = Complaint(f"finish_reason {finish}")
     error = Unavailable(
-        _told("the endpoint broke the completion off; try again", said, key),
+        _told("the endpoint interrupted the completion; try again", said, key),
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
@@ -227,8 +227,8 @@ def broken_off(finish: str, key: str) -> EndpointFailure:
 def unreachable(detail: str, key: str) -> EndpointFailure:
     """The connection could not be made."""
     error = Unavailable(
-        "the endpoint can't be reached; try again. If it lasts: check AXIA_INFERENCE_OPENAI_BASE_URL, the network and "
-        "the endpoint",
+        "the endpoint can't be reached; try again. If the problem remains, check AXIA_INFERENCE_OPENAI_BASE_URL, the "
+        "network and the endpoint",
         reason="ENDPOINT_UNREACHABLE",
         retry_after_s=1.0,
     )
@@ -238,8 +238,8 @@ def unreachable(detail: str, key: str) -> EndpointFailure:
 def cut_off(detail: str, key: str) -> EndpointFailure:
     """The connection was lost before the completion ended."""
     error = Unavailable(
-        "the endpoint broke the connection off before the completion was whole; try again. If it lasts, see the "
-        "endpoint's log",
+        "the endpoint closed the connection before the completion was complete; try again. If the problem remains, "
+        "check the endpoint's log",
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )
@@ -262,7 +262,7 @@ def malformed(detail: str, body: bytes = b"", key: str = "") -> EndpointFailure:
 
     Args:
         detail: What is wrong.
-        body: The whole answer, if it is no JSON; its beginning is told.
+        body: The whole answer, if it is not JSON; its beginning is told.
         key: To be kept out of that.
     """
     said = read_complaint(body)

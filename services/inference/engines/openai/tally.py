@@ -37,12 +37,12 @@ class Tally:
 
     @property
     def finish(self) -> Literal["stop", "length"] | None:
-        """Why the completion ended; None while it goes on."""
+        """Why the completion ended; None while it continues."""
         return self._finish
 
     @property
     def overfull(self) -> bool:
-        """Whether the endpoint goes on beyond the tokens that it was asked for."""
+        """Whether the endpoint continues beyond the tokens that it was asked for."""
         return self._chunks > self._max_tokens
 
     def add(self, answer: Answer) -> Delta | None:

@@ -211,7 +211,7 @@ def read_answer(data: str | bytes) -> Answer:
     try:
         said = json.loads(data)
     except (ValueError, RecursionError):
-        raise MalformedAnswer("it is no JSON") from None
+        raise MalformedAnswer("it is not JSON") from None
     if isinstance(said, list) and len(said) == 1:  # Google wraps errors in a list
         said = said[0]
     if said is None:

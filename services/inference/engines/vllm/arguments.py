@@ -25,12 +25,12 @@ _BY_SETTING = {
 """Arguments that have a setting of their own."""
 
 _REFUSED = {
-    "allowed_local_media_path": "it lets prompts name files of this machine",
+    "allowed_local_media_path": "it lets prompts name files on this machine",
     "allowed_media_domains": "it lets prompts name addresses on the network",
     "enable_prompt_embeds": "it takes tensors from callers",
     "enable_mm_embeds": "it takes tensors from callers",
-    "limit_mm_per_prompt": "a request has one picture, and no video or audio",
-    "hf_token": "a secret doesn't belong into a setting that is shown; set HF_TOKEN",
+    "limit_mm_per_prompt": "a request has images, and no video or audio",
+    "hf_token": "this setting is shown, so it must not hold a secret; set HF_TOKEN",
     "enable_log_requests": "it writes prompts to the log",
     "worker_cls": "axia's own worker keeps seeded requests alive on CPUs",
     "worker_extension_cls": "it runs code of your own in the engine; change axia's worker instead",

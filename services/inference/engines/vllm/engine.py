@@ -268,7 +268,7 @@ class VllmEngine:
             self._check_progress()
             if self._engine.errored:
                 raise Unavailable(
-                    "vLLM's engine process has died; its last log lines say why (often memory: lower kv_cache_gib, "
+                    "vLLM's engine process has crashed; its last log lines say why (often memory: lower kv_cache_gib, "
                     "gpu_memory_utilization, max_running or max_model_len). This server now exits so that its process "
                     "manager starts it again",
                     reason="ENGINE_DEAD",
@@ -283,9 +283,9 @@ class VllmEngine:
         silent_s, limit_s = now - self._progressed, self._settings.hang_seconds
         if limit_s and silent_s > limit_s:
             raise Unavailable(
-                f"vLLM has given no token for {silent_s:.0f} s although completions run: it hangs. This server now "
-                "exits so that its process manager starts it again. Set AXIA_INFERENCE_HANG_SECONDS higher if prompts "
-                "take longer",
+                f"vLLM has given no token for {silent_s:.0f} s although completions are running: it hangs. This server "
+                "now exits so that its process manager starts it again. Set AXIA_INFERENCE_HANG_SECONDS higher if "
+                "prompts take longer",
                 reason="ENGINE_HUNG",
             )
 
@@ -302,7 +302,7 @@ def _check_finish(finish: str | None) -> None:
     """Raises Unavailable for an end that is none of the model's own."""
     if finish in ("abort", "error"):
         raise Unavailable(
-            "vLLM gave this completion up before it was done; see the log of the inference server",
+            "vLLM ended this completion before it was complete; see the log of the inference server",
             reason="ENGINE_FAILED",
         )
 

@@ -74,7 +74,7 @@ _ADVICE = (
         re.compile(r"max seq len \((\d+)\), \(([\d.]+) GiB KV\s+cache is needed.*?memory \(([\d.]+) GiB\)", re.DOTALL),
         "a context of {1} tokens needs {2} GiB of key-value cache and has {3} GiB: set a shorter "
         "AXIA_INFERENCE_MAX_MODEL_LEN, or AXIA_INFERENCE_KV_CACHE_GIB a little above {2} (with a GPU a higher "
-        "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION), or leave them unset, which fits both to the memory that there is",
+        "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION), or leave them unset, which fits both to the available memory",
     ),
     _Advice(
         re.compile(r"max_model_len \((\d+)\) is greater than the derived max_model_len \((?:\w+=)?(\d+)"),
@@ -82,7 +82,7 @@ _ADVICE = (
     ),
     _Advice(
         re.compile(r"Free memory on device .* less than desired"),
-        "other processes use the GPU: end them, or set AXIA_INFERENCE_GPU_MEMORY_UTILIZATION lower",
+        "other processes use the GPU: stop them, or set AXIA_INFERENCE_GPU_MEMORY_UTILIZATION lower",
     ),
     _Advice(
         re.compile(r"No space left on device"),
@@ -93,7 +93,7 @@ _ADVICE = (
             r"No available memory|[Nn]ot enough (?:GPU )?memory|out of memory|can't allocate memory|MemoryError|"
             r"Available memory on|Failed core proc\(s\): \{[^}]*: -9"
         ),
-        "it doesn't fit the memory: set AXIA_INFERENCE_MAX_MODEL_LEN or AXIA_INFERENCE_KV_CACHE_GIB lower, "
+        "it doesn't fit into memory: set AXIA_INFERENCE_MAX_MODEL_LEN or AXIA_INFERENCE_KV_CACHE_GIB lower, "
         "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION higher, AXIA_INFERENCE_TENSOR_PARALLEL_SIZE to the number of GPUs, or "
         "choose a quantized or a smaller checkpoint",
     ),
@@ -103,7 +103,7 @@ _ADVICE = (
     ),
     _Advice(
         re.compile(r"[Uu]nknown quantization method|[Qq]uantization method .{1,60}(?:not supported|does not match)"),
-        "AXIA_INFERENCE_QUANTIZATION isn't a method for this checkpoint: leave it unset to take the checkpoint's own",
+        "AXIA_INFERENCE_QUANTIZATION isn't a method for this checkpoint: leave it unset to use the checkpoint's own",
     ),
     _Advice(
         re.compile(r"[Bb]float16 is only supported|float16 is not supported|dtype .{0,40}not supported|AMX"),
@@ -125,14 +125,14 @@ _ADVICE = (
     ),
     _Advice(
         re.compile(r"Repo id must|Invalid repository ID or local directory"),
-        "there is no such folder, and it is no hub id either: check AXIA_INFERENCE_MODEL",
+        "there is no such folder, and it is not a hub id either: check AXIA_INFERENCE_MODEL",
     ),
     _Advice(
         re.compile(
             r"is not a valid model identifier|Repository Not Found|gated repo|401 Client Error|couldn't connect to|"
             r"LocalEntryNotFoundError|OfflineModeIsEnabled"
         ),
-        "the hub doesn't give it: check the name, that HF_TOKEN may read it, that the hub is reachable, and "
+        "the hub doesn't provide it: check the name, that HF_TOKEN may read it, that the hub is reachable, and "
         "AXIA_INFERENCE_OFFLINE",
     ),
 )
@@ -180,7 +180,7 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rend
     if type(error).__name__ in {"QueueOverflowError", "MaxQueuedTokensError"}:
         return queue_full()
     if isinstance(error, EngineDeadError):
-        return Unavailable("the engine of this model has died; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
+        return Unavailable("the engine of this model has crashed; try again", reason="ENGINE_DEAD", retry_after_s=5.0)
     refused = isinstance(error, (VLLMValidationError, ValueError)) and not isinstance(error, EngineGenerateError)
     if refused or (rendering and isinstance(error, RuntimeError)):  # as of a prompt without a place for the image
         if asked is not None:

@@ -104,7 +104,7 @@ class Prompts:
                 self.max_images = count
                 return
         if self._settings.max_images > 1:
-            logger.info("the model takes one picture in a conversation")
+            logger.info("the model takes one image in a conversation")
 
     async def _takes(self, conversation: Conversation) -> bool:
         try:

@@ -34,7 +34,7 @@ def test_an_end_that_circus_did_not_see_is_noted_with_the_next_start() -> None:
     assert restarts.before_spawn(watcher)
     assert watcher.lines == []
     assert restarts.before_spawn(watcher)
-    assert "ended, and how was not seen" in watcher.lines[0]
+    assert "its exit code is not known" in watcher.lines[0]
     restarts.after_reap(watcher, process_pid=7, exit_code=0)
     assert restarts.before_spawn(watcher)
     assert len(watcher.lines) == 2

@@ -24,7 +24,7 @@ def test_known_arguments_are_added() -> None:
     [
         ("model", "set AXIA_INFERENCE_MODEL instead"),
         ("max_num_seqs", "set AXIA_INFERENCE_MAX_RUNNING instead"),
-        ("allowed_local_media_path", "it is not taken: it lets prompts name files of this machine"),
+        ("allowed_local_media_path", "it is not taken: it lets prompts name files on this machine"),
         ("seed", "it is not taken: each completion has a seed of its own"),
         ("kv_cache_dtyp", "vLLM has no such argument; did you mean kv_cache_dtype?"),
         ("colour", "vLLM has no such argument, in the release that is installed"),

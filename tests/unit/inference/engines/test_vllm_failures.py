@@ -62,7 +62,7 @@ def advice(error: Exception) -> str:
             "UTILIZATION lower",
         ),
         (OSError("[Errno 28] No space left on device"), "HF_HOME"),
-        (RuntimeError("Engine core initialization failed. Failed core proc(s): {'EngineCore': -9}"), "fit the memory"),
+        (RuntimeError("Engine core initialization failed. Failed core proc(s): {'EngineCore': -9}"), "fit into memory"),
         (
             ValueError("Total number of attention heads (25) must be divisible by tensor parallel size (2)."),
             "must divide",

@@ -230,7 +230,7 @@ def test_any_texts_get_a_lexical_verdict(answer: str, element: str, accept: list
 def plainly(item: AlignmentItem) -> AlignmentVerdict:
     """What `judge_lexically` says where the element is something, word by word for every phrasing."""
     answer = Said.of(item.answer)
-    best = AlignmentVerdict(False, 0.0, "no word of the element is in the answer", item.element)
+    best = AlignmentVerdict(False, 0.0, "the answer has no word of the element", item.element)
     for phrasing in (item.element, *item.accept):
         wanted = Said.of(phrasing)
         named = [word for word in wanted.words if not word.keys.isdisjoint(answer.keys)]
