@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
-from services.inference.sentence.first_sentence import find_first_sentence
 
+from axia.sentence.first_sentence import find_first_sentence
 from loadtests.benchmark.rivals import CRUDE_STOPS
 from loadtests.benchmark.stand import Stand
 

@@ -14,9 +14,9 @@ import time
 from typing import Any
 
 from PIL import Image
-from services.inference.sentence.first_sentence import FirstSentence
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
+from axia.sentence.first_sentence import FirstSentence
 from loadtests.pictures import read_pictures
 from services.inference.engines.vllm.environment import own_files, prepare_environment
 from services.inference.engines.vllm.loading import load_model
