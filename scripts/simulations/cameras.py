@@ -2,8 +2,8 @@
 
 Each camera sends frames at its rate and has one request under way; the newest frame that came meanwhile is asked next,
 and the others are superseded, as in WatchValues. A replica shares its throughput out between its requests, milliseconds
-at a time. The first row is the load test of docs/performance.md (loadtests/benchmark/watch_load.py), so that the simulation can be
-compared with what was measured; the others are computed.
+at a time. The first row is the load test of docs/performance.md (loadtests/benchmark/watch_load.py), so that the
+simulation can be compared with what was measured; the others are computed.
 """
 
 import random
@@ -48,9 +48,10 @@ class Outcome(NamedTuple):
 
 
 DEMO_ONE = Replica(answers_per_s=12_092 / 60, alone_s=0.050)
-"""The demo model on two cores, detections of one completion: loadtests/benchmark/watch_load.py and loadtests/benchmark/short_deadlines.py."""
+"""The demo model on two cores, detections of one completion: watch_load.py and short_deadlines.py in
+loadtests/benchmark/."""
 DEMO_THREE = Replica(answers_per_s=120, alone_s=0.074)
-"""The same with three completions: loadtests/benchmark/gateway_speed.py and loadtests/benchmark/short_deadlines.py."""
+"""The same with three completions: gateway_speed.py and short_deadlines.py there."""
 
 
 def simulate(cameras: int, frames_per_s: float, replica: Replica, seconds: float, seed: int = 0) -> Outcome:
