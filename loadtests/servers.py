@@ -23,7 +23,7 @@ from loadtests.pictures import GALLERY
 
 ROOT = Path(__file__).parents[1]
 ANSWERS = Path(__file__).parent / "answers.yaml"
-LOADING_S = 300.0
+LOADING_S = 900.0
 _POLL_S = 0.1
 _STOP_S = 45.0
 _LOG_CHARS = 4_000
