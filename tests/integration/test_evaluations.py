@@ -57,11 +57,12 @@ def scores(folder: Path, task: str) -> dict[tuple[str, str, int], object]:
     found: dict[tuple[str, str, int], object] = {}
     for info in list_eval_logs(str(folder)):
         log = read_eval_log(info)
-        if log.eval.task != f"axia/{task}":
+        if log.eval.task.rpartition("/")[2] != task:
             continue
         for sample in log.samples or ():
             (score,) = (sample.scores or {}).values()
             found[log.eval.model, str(sample.id), sample.epoch] = (score.value, score.answer)
+    assert found, f"{folder} has no scores of {task}"
     return found
 
 
@@ -175,6 +176,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
     assert "not complete" in refused
     assert not (tmp_path / "report").exists()
     axia(address, *arguments)
+    axia(address, "report", out, "--out", tmp_path / "report")
     assert scores(out, "values_detector") == scores(detected, "values_detector")
 
 
