@@ -194,18 +194,13 @@ def test_identical_pictures_under_different_names_are_asked_about_one_by_one(
     row = {"file": "scene-00.png", "values": ["power"], "keywords": []}
     rows = [row | {"keywords": [word]} for word in ("crown", "throne", "gold", "castle")]
     manifest.write_text("".join(json.dumps(own) + "\n" for own in rows), encoding="utf-8")
-    given = (
-        "--models",
-        "strong",
-        "--epochs",
-        3,
-        "-T",
+    arguments = (
         f"manifest={manifest}",
-        "-T",
         "temperature=1",
-        "-T",
         "cache=true",
-    )
+        f"seed={time.time_ns() % 2**31}",
+    )  # not cached yet
+    given = ("--models", "strong", "--epochs", 3, *itertools.chain(*(("-T", own) for own in arguments)))
     axia(address, "eval", "value_spectrum", *given, "--out", tmp_path / "first")
     calls = calls_of(tmp_path / "first")
     assert len(calls) == 12  # four samples, three epochs
