@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from axia.cli._evals import needs_inspect_ai
 from axia.cli._output import complain, console, print_json, printable
 
 if TYPE_CHECKING:
@@ -42,15 +43,10 @@ def calibrate(
 
     Exit code: 0, 1 if no threshold keeps the bound for a model or the logs can't be used, 2 for wrong usage.
     """
-    try:
+    with needs_inspect_ai():
         from axia.evals.calibration import calibrate as find
         from axia.report.abstaining import answered_of
         from axia.report.collect import ReportError, load
-    except ModuleNotFoundError as error:
-        if error.name != "inspect_ai":
-            raise
-        complain("calibration reads inspect_ai's logs: pip install 'axia-vlm[evals]'")
-        raise typer.Exit(1) from None
     try:
         runs = [run for own in load(logs) if own.kind == "abstention" for run in own.runs]
         if not runs:

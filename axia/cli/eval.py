@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from axia.cli._evals import needs_inspect_ai
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, describe, exit_code, print_json, quiet_grpc
 
 if TYPE_CHECKING:
@@ -59,13 +60,8 @@ def evaluate(
         import os
 
         os.environ["AXIA_ADDRESS"] = address  # scorers and the provider find the gateway by it
-    try:
+    with needs_inspect_ai():
         from axia.evals.run import PAPERS, EvaluationError, run
-    except ModuleNotFoundError as error:
-        if error.name != "inspect_ai":
-            raise
-        complain("evaluations need inspect_ai: pip install 'axia-vlm[evals]'")
-        raise typer.Exit(1) from None
     from axia.errors import AxiaError
     from axia.evals.annotations.record import AnnotationError
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from axia.cli._evals import needs_inspect_ai
 from axia.cli._output import Address, complain, connect, console, describe, exit_code
 
 if TYPE_CHECKING:
@@ -29,14 +30,9 @@ def report(
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
     """
-    try:
+    with needs_inspect_ai():
         from axia.report.collect import ReportError
         from axia.report.write import write_report
-    except ModuleNotFoundError as error:
-        if error.name != "inspect_ai":
-            raise
-        complain("reports need inspect_ai: pip install 'axia-vlm[evals]'")
-        raise typer.Exit(1) from None
     with connect(address) as client:
         from axia.errors import AxiaError
 

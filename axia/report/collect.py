@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
+from inspect_ai.log import EvalLog, EvalLogInfo, EvalSample, list_eval_logs, read_eval_log
 
 KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play")
 _ORDER = (
@@ -75,14 +75,8 @@ def load(folder: Path) -> list[Evaluation]:
     if not found:
         raise ReportError(f"{folder} holds no logs: give the folder that axia eval wrote to")
     groups: dict[tuple[str, str], list[Run]] = {}
-    for info in found:
-        try:
-            log = read_eval_log(info)
-        except Exception as error:  # inspect_ai raises many types for files that it can't read
-            raise ReportError(
-                f"{info.name} can't be read ({error}): run axia eval again, or move the file away"
-            ) from error
-        _check(log, info.name)
+    for name, log in _latest(found):
+        _check(log, name)
         key = (log.eval.task.rpartition("/")[2], repr(sorted(_arguments(log).items())))
         runs = groups.setdefault(key, [])
         if any(run.model == log.eval.model for run in runs):
@@ -102,6 +96,22 @@ def load(folder: Path) -> list[Evaluation]:
         evaluations.append(Evaluation(name, name + differ, about["kind"], about, tuple(runs)))
     order = {name: place for place, name in enumerate(_ORDER)}
     return sorted(evaluations, key=lambda own: (order.get(own.task, len(order)), own.name))
+
+
+def _latest(found: Sequence[EvalLogInfo]) -> list[tuple[str, EvalLog]]:
+    """The last attempt at each task with each model: a run that was killed leaves its first attempt's log behind."""
+    latest: dict[tuple[str, str], tuple[str, EvalLog]] = {}
+    for info in found:
+        try:
+            log = read_eval_log(info)
+        except Exception as error:  # inspect_ai raises many types for files that it can't read
+            raise ReportError(
+                f"{info.name} can't be read ({error}): run axia eval again, or move the file away"
+            ) from error
+        before = latest.get((log.eval.task_id, log.eval.model))
+        if before is None or before[1].eval.created < log.eval.created:
+            latest[log.eval.task_id, log.eval.model] = (info.name, log)
+    return list(latest.values())
 
 
 def _arguments(log: EvalLog) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(tmp_path_factory.mktemp("study"))
 
 
-STUDY_TASKS = ("values_detector", "system_prompt", "abstention", "annotator_groups")
+STUDY_TASKS = ("values_detector", "abstention", "annotator_groups")
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +57,12 @@ def scores(folder: Path, task: str) -> dict[tuple[str, str, int], object]:
     found: dict[tuple[str, str, int], object] = {}
     for info in list_eval_logs(str(folder)):
         log = read_eval_log(info)
-        if log.eval.task != f"axia/{task}":
+        if log.eval.task.rpartition("/")[2] != task:
             continue
         for sample in log.samples or ():
             (score,) = (sample.scores or {}).values()
             found[log.eval.model, str(sample.id), sample.epoch] = (score.value, score.answer)
+    assert found, f"{folder} has no scores of {task}"
     return found
 
 
@@ -108,8 +109,8 @@ def test_tasks_on_pictures_run_to_their_end_and_have_a_report(address: str, tmp_
 
 
 def test_prompts_and_attempts_run_to_their_end(address: str, study: Path, tmp_path: Path) -> None:
-    said = axia(address, "eval", "prompt_variants", "adversarial", "--models", "strong", "--limit", 8, "--out",
-                tmp_path, "-T", f"annotations={study}", "--json")  # fmt: skip
+    names, given = ("prompt_variants", "system_prompt", "adversarial"), ("--models", "strong", "--limit", 8, "--json")
+    said = axia(address, "eval", *names, *given, "--out", tmp_path, "-T", f"annotations={study}")
     outcome = json.loads(said[said.index("{") :])
     assert outcome["complete"]
     assert {log["status"] for log in outcome["logs"]} == {"success"}
@@ -175,6 +176,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
     assert "not complete" in refused
     assert not (tmp_path / "report").exists()
     axia(address, *arguments)
+    axia(address, "report", out, "--out", tmp_path / "report")
     assert scores(out, "values_detector") == scores(detected, "values_detector")
 
 
@@ -182,7 +184,7 @@ def test_completions_at_temperature_1_differ(detected: Path) -> None:
     by_picture: dict[tuple[str, str], set[object]] = {}
     for (model, sample, _), said in scores(detected, "values_detector").items():
         by_picture.setdefault((model, sample), set()).add(said)
-    assert sum(len(own) > 1 for own in by_picture.values()) > 8  # three draws of four answers, 16 pictures
+    assert sum(len(own) > 1 for own in by_picture.values()) > 8  # three draws of four answers, 12 pictures
 
 
 def test_identical_pictures_under_different_names_are_asked_about_one_by_one(
@@ -192,18 +194,13 @@ def test_identical_pictures_under_different_names_are_asked_about_one_by_one(
     row = {"file": "scene-00.png", "values": ["power"], "keywords": []}
     rows = [row | {"keywords": [word]} for word in ("crown", "throne", "gold", "castle")]
     manifest.write_text("".join(json.dumps(own) + "\n" for own in rows), encoding="utf-8")
-    given = (
-        "--models",
-        "strong",
-        "--epochs",
-        3,
-        "-T",
+    arguments = (
         f"manifest={manifest}",
-        "-T",
         "temperature=1",
-        "-T",
         "cache=true",
-    )
+        f"seed={time.time_ns() % 2**31}",
+    )  # not cached yet
+    given = ("--models", "strong", "--epochs", 3, *itertools.chain(*(("-T", own) for own in arguments)))
     axia(address, "eval", "value_spectrum", *given, "--out", tmp_path / "first")
     calls = calls_of(tmp_path / "first")
     assert len(calls) == 12  # four samples, three epochs

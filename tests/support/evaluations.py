@@ -65,7 +65,7 @@ def scripted_gateway(folder: Path) -> Iterator[str]:
         yield gateway.address
 
 
-def write_study(folder: Path, pictures: int = 16) -> Path:
+def write_study(folder: Path, pictures: int = 12) -> Path:
     """A study whose pictures all have the same element, so that a model without eyes can name it."""
     rows = []
     for number in range(pictures):
@@ -95,7 +95,7 @@ def axia(address: str, *arguments: object, code: int = 0) -> str:
     """What a command prints, both streams; it must end with `code`."""
     done = subprocess.run(
         command(address, *arguments), check=False, cwd=processes.ROOT, env=environment(), capture_output=True,
-        text=True, timeout=300,
+        text=True, timeout=900,
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert done.returncode == code, f"{arguments} ended with {done.returncode}:\n{said[-4000:]}"

@@ -23,13 +23,15 @@ def log(
     metadata: dict[str, Any] | None = None,
     arguments: dict[str, Any] | None = None,
     error: str = "",
+    task_id: str = "",
+    day: int = 1,
 ) -> dict[str, Any]:
     """A log in inspect_ai's JSON form."""
     failure = {"message": error, "traceback": "", "traceback_ansi": ""} if error else None
     about = {
-        "created": "2026-01-01T00:00:00+00:00",
+        "created": f"2026-01-0{day}T00:00:00+00:00",
         "task": f"axia/{task}",
-        "task_id": "t",
+        "task_id": task_id,
         "run_id": "r",
         "eval_id": "e",
         "task_version": version,
@@ -56,6 +58,7 @@ def log(
 
 def write(folder: Path, *logs: dict[str, Any]) -> Path:
     for number, own in enumerate(logs):
+        own["eval"]["task_id"] = own["eval"]["task_id"] or f"task-{number}"
         (folder / f"2026-01-0{number + 1}T00-00-00_task_{number}.json").write_text(json.dumps(own))
     return folder
 
@@ -96,4 +99,14 @@ def test_a_folder_that_is_not_there_and_a_damaged_log_are_named(tmp_path: Path) 
         load(tmp_path / "nothing")
     (tmp_path / "2026-01-01T00-00-00_task_x.eval").write_bytes(b"no zip")
     with pytest.raises(ReportError, match="can't be read"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_run_that_was_killed_and_continued_the_last_attempt_counts(tmp_path: Path, *, turned: bool) -> None:
+    logs = [log(status="started", task_id="same", samples=("a",)), log(task_id="same", day=2)]
+    (found,) = load(write(tmp_path, *(reversed(logs) if turned else logs)))
+    assert len(found.runs[0].rows) == 2
+    write(tmp_path, log(task_id="same"), log(status="started", task_id="same", day=2))
+    with pytest.raises(ReportError, match="is not complete"):
         load(tmp_path)
