@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -107,8 +108,9 @@ class Browser:
         try:
             self._browser = self._playwright.chromium.launch(
                 executable_path=self._chromium,
+                chromium_sandbox=os.geteuid() != 0,  # as root it would not start with one
                 args=[
-                    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+                    "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
                     "--disable-component-update", "--disable-sync",
                     f"--host-resolver-rules={resolver_rules(self._manners.hosts)}",
                 ],

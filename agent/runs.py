@@ -47,8 +47,6 @@ def visit(
     """
     wanted.manners.check(wanted.url)
     chromium = find_chromium(wanted.chromium)
-    answers: list[bool | None] = []
-    spent: dict[str, float] = {}
     for attempt in range(_BROWSERS):
         about = header(
             wanted.run, wanted.url, wanted.bounds, question=judge.question(), user_agent=USER_AGENT,
@@ -71,7 +69,7 @@ def visit(
                         first_step=first,
                         max_seconds=wanted.max_seconds,
                     )
-            except Stopped as stopped:
+            except Stopped as stopped:  # before anything was watched
                 ended = Ended(str(stopped), (), {})
             except Gone as gone:
                 record.note({"ended": str(gone)})
@@ -83,9 +81,7 @@ def visit(
                     ) from gone
                 continue
             record.note({"ended": ended.reason})
-        answers += ended.answers
-        spent = ended.seconds or spent
-        return Ended(ended.reason, tuple(answers), spent)
+        return ended
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
+from agent import Stopped
 from agent.hashing import alike, perceptual_hash
 from agent.judges import Judge, Judged
 from agent.manners import Pace
@@ -113,11 +114,36 @@ def watch(
         max_seconds: real time after which it stops.
 
     Raises:
-        Stopped, Gone: as the browser does.
+        Gone: the browser has ended.
         axia.AxiaError: a model can't be asked.
     """
     answers: list[bool | None] = []
     spent = dict.fromkeys(("look", "ask", "act", "keep"), 0.0)
+    try:
+        reason = _until_the_end(
+            browser, policy, judge, record, answers, spent,
+            eyes=eyes, pace=pace, keep=keep, first_step=first_step, max_seconds=max_seconds,
+        )  # fmt: skip
+    except Stopped as stopped:
+        reason = str(stopped)
+    return Ended(reason, tuple(answers), spent)
+
+
+def _until_the_end(
+    browser: Screens,
+    policy: Policy,
+    judge: Judge,
+    record: Record,
+    answers: list[bool | None],
+    spent: dict[str, float],
+    *,
+    eyes: Eyes | None,
+    pace: Pace | None,
+    keep: Callable[[Kept], bool] | None,
+    first_step: int,
+    max_seconds: float | None,
+) -> str:
+    """Adds to answers and times until it ends; why it did."""
     before: int | None = None
     step = first_step
     began = time.monotonic()
@@ -133,7 +159,7 @@ def watch(
         action = policy.act(seen)
         if max_seconds is not None and time.monotonic() - began > max_seconds:
             # Not the policy's: time isn't replayed, so the step isn't noted.
-            return Ended(f"{max_seconds:g} s, the most that are allowed", tuple(answers), spent)
+            return f"{max_seconds:g} s, the most that are allowed"
         name = f"{step:05}-{now:%H%M%S%f}.jpg"
         path = record.keep(name, look.picture)
         wants_more = True
@@ -148,9 +174,9 @@ def watch(
         for stage, seconds in times.seconds.items():
             spent[stage] += seconds
         if action.kind == "stop":
-            return Ended(action.reason, tuple(answers), spent)
+            return action.reason
         if not wants_more:
-            return Ended("done", tuple(answers), spent)
+            return "done"
         before = shape if action.kind == "swipe" else before
         step += 1
 

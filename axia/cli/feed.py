@@ -68,6 +68,7 @@ def serve(
             socket = server.config.bind_socket()
         except SystemExit:  # uvicorn has said what is wrong with the address
             raise typer.Exit(1) from None
+        socket.listen()  # so that the addresses that are printed now can be opened at once
         name, bound = socket.getsockname()[:2]
         for platform in PLATFORMS:
             console().print(f"http://{name}:{bound}/{platform}", soft_wrap=True)

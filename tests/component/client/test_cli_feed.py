@@ -1,6 +1,7 @@
 """`axia feed` and `axia agent`, as commands."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -23,6 +25,7 @@ from feed.demo_videos import DemoVideos
 from feed.personas import FOLDER
 from feed.session import Kind
 from feed.store import Store
+from tests.support import processes
 
 LUXURY, SAFETY = FOLDER / "luxury-lover.toml", FOLDER / "safety-first.toml"
 
@@ -123,6 +126,24 @@ def test_a_session_replays_and_a_changed_one_is_found(tmp_path: Path) -> None:
     result = run("feed", "replay", "--state", state)
     assert result.exit_code == 1
     assert "event 2: another was on" in result.stderr
+
+
+def test_the_feed_is_served_until_ctrl_c_and_goes_on_afterwards(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "axia", "feed", "serve", "--port", "0", "--state", str(tmp_path / "f.sqlite")]
+    steps = []
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=processes.ROOT) as server:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip().removesuffix("/tiktok")
+            with httpx.Client(base_url=address, timeout=60) as client:
+                # The socket is bound before the address is printed, so the first call waits until it is served.
+                begun = client.post("/api/sessions", json={"platform": "tiktok", "user": "ana"}).json()
+                steps.append(begun["step"])
+                event = {"step": begun["step"], "kind": "swipe", "dwell_ms": 40}
+                assert client.post(f"/api/sessions/{begun['session']}/events", json=event).status_code == 200
+            server.send_signal(signal.SIGINT)
+            assert server.wait(60) == 0
+    assert steps == [0, 1]
 
 
 def test_an_agents_record_replays(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 import axia
-from agent import AgentError
+from agent import AgentError, Stopped
 from agent.collection import Asked, Collection, known_run
 from agent.hashing import alike, perceptual_hash
 from agent.judges import AsPersona, Collects
@@ -117,6 +117,18 @@ def test_nonsense_of_a_model_ends_the_run(tmp_path: Path) -> None:
         ended, _ = run(tmp_path, screens(12), bounds=Bounds(max_unread=5), judge=AsPersona(client, ["I cook."]))
     assert "5 answers of the model in a row can't be read" in ended.reason
     assert ended.answers == (None,) * 4
+
+
+def test_what_was_answered_before_a_page_stops_it_is_kept(tmp_path: Path) -> None:
+    class Stops(Scripted):
+        def look(self) -> Look:
+            if self.place == 3:
+                raise Stopped("HTTP 429")
+            return super().look()
+
+    with Record(tmp_path, header("r1", "u", Bounds())) as record:
+        ended = watch(Stops(screens(5)), Policy(Bounds()), Collects(), record)  # type: ignore[arg-type]
+    assert (ended.reason, len(ended.answers)) == ("HTTP 429", 3)
 
 
 def test_time_is_bounded(tmp_path: Path) -> None:
