@@ -9,6 +9,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from training.reading import train
+from training.reading.base import base_folder
 
 
 class Stopped(Exception):
@@ -19,7 +20,7 @@ class Stopped(Exception):
 def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base model's tokenizer, and random weights of its architecture in a hundredth of its size."""
     folder: Path = tmp_path_factory.mktemp("base")
-    base = train.base_folder()
+    base = base_folder()
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     torch.manual_seed(0)
     BertModel(BertConfig.from_pretrained(base, **sizes), add_pooling_layer=False).save_pretrained(folder)
