@@ -38,7 +38,7 @@ INSTEAD = {
     r"least severe": "minimum",
     r"once for each(?=\.)": "repeatable",
     r"(?:takes?|took|taken|taking) (?:images|pictures) in": "indexes images",
-    r"(?:is|are) no (?:JSON|UTF-8|port|folder|checkout|keyword|judge card|such thing)": "is not a",
+    r"(?<!there )(?:is|are) no (?:JSON|UTF-8|port|folder|checkout|keyword|judge card|such thing)": "is not a",
     r"allow the call more time": "give the call a longer timeout",
     r"(?:is|are) told (?:as such|on standard error)": "is reported",
     r"nothing that counts": "nothing relevant",

@@ -51,7 +51,7 @@ def detect(
         typer.Option(
             "--temperature",
             "-t",
-            help="Temperature, 0 to 2: once for all completions, or once for each.",
+            help="Temperature, 0 to 2: once for all completions, or one for each.",
             show_default="1",
         ),
     ] = None,

@@ -74,7 +74,7 @@ def audit(
         _check_correctable(known, others)
     for path in (card, markdown):
         if path is not None and not path.parent.is_dir():  # told before models are asked
-            raise typer.BadParameter(f"there is not a folder {path.parent} to save {path.name} in")
+            raise typer.BadParameter(f"there is no folder {path.parent} to save {path.name} in")
     names = judge_names(judge_model, judge_samples, judge_structured)
     recorded = known.recorded_judges
     if others is not None:
