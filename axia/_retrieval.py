@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class RetrievalCalls(Connected):
-    """Takes images in, finds them, and keeps their index."""
+    """Indexes images, finds them, and keeps their index."""
 
     def index_images(
         self,
@@ -54,18 +54,18 @@ class RetrievalCalls(Connected):
         channels: Channels = "RGB",
         timeout: float | None = math.inf,
     ) -> Generator[Acknowledgement, None, None]:
-        """Takes images in, and gives what became of each, in their order.
+        """Indexes images, and gives what became of each, in their order.
 
             >>> for result in client.index_images([("cat.jpg", ImageMetadata(platform="tiktok")), "dog.jpg"]):
             ...     print(result)
 
-        An image that is there already is acknowledged and not stored twice, so after an error send again what was not
+        An image that is already stored is acknowledged and not stored twice, so after an error send again what was not
         acknowledged. `images` is read in another thread, no more than 256 ahead of the acknowledgements. An error that
         it raises is raised here once the images before are acknowledged.
 
         Args:
             images: Images as `detect` takes them, each alone or with what is known of it.
-            update_metadata: Whether that replaces what is known of those that are there already.
+            update_metadata: Whether that replaces what is known of those that are already stored.
             channels: Order of the colours of those that are numpy arrays, ``RGB`` or ``BGR``.
             timeout: Seconds for all images. Default: no limit.
         """

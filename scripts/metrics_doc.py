@@ -50,12 +50,12 @@ def metrics_of(module: ModuleType) -> list[MetricWrapperBase]:
 
 def name_of(metric: MetricWrapperBase) -> str:
     """The name that Prometheus sees: counters end in `_total`."""
-    described = metric.describe()[0]
+    described = next(iter(metric.describe()))
     return f"{described.name}_total" if described.type == "counter" else described.name
 
 
 def _row(metric: MetricWrapperBase) -> str:
-    described = metric.describe()[0]
+    described = next(iter(metric.describe()))
     labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # prometheus_client has no public way
     meaning = described.documentation.replace("|", "\\|")
     return f"| `{name_of(metric)}` | {described.type} | {labels} | {meaning} |\n"

@@ -32,6 +32,16 @@ INSTEAD = {
     r"by and by": "later",
     r"many a": "many",
     r"nought|naught": "zero",
+    r"(?:is|are|was|were) there already": "already exists, is already stored",
+    r"go(?:es)? on (?:with|behind|where)": "continues",
+    r"broken?[ -]off|breaks? off": "was interrupted",
+    r"least severe": "minimum",
+    r"once for each(?=\.)": "repeatable",
+    r"(?:takes?|took|taken|taking) (?:images|pictures) in": "indexes images",
+    r"(?<!there )(?:is|are) no (?:JSON|UTF-8|port|folder|checkout|keyword|judge card|such thing)": "is not a",
+    r"allow the call more time": "give the call a longer timeout",
+    r"(?:is|are) told (?:as such|on standard error)": "is reported",
+    r"nothing that counts": "nothing relevant",
     r"forthwith|henceforth|hitherto|heretofore": "from now on, until now",
 }  # fmt: skip
 FILES = ("*.md", "*.py", "*.proto", "*.yaml", "Makefile")

@@ -109,7 +109,7 @@ def compare(
 
 
 def _are_assessments(paths: Sequence[Path]) -> bool:
-    """Whether files are assessments of preference; files that can't be read are told as such.
+    """Whether files are assessments of preference; files that can't be read are reported.
 
     Raises:
         typer.BadParameter: If some are, and others are not.

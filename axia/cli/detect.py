@@ -51,7 +51,7 @@ def detect(
         typer.Option(
             "--temperature",
             "-t",
-            help="Temperature, 0 to 2: once for all completions, or once for each.",
+            help="Temperature, 0 to 2: once for all completions, or one for each.",
             show_default="1",
         ),
     ] = None,
@@ -167,8 +167,8 @@ def detect(
     With --truth each completion is judged, for all images by the same text: ✓ names it, ✗ does not, ? could not be
     judged. The alignment is the share of ✓ among those that could be judged. With --truths each image has its own, in
     rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out, and
-    further fields are ignored. An image without a row is told on standard error and not judged, as is a row without a
-    image.
+    further fields are ignored. An image without a row is reported on standard error and not judged, as is a row without
+    a image.
 
     The mean alignment over all images is printed at the end, with its 95% interval and how many answers could and
     couldn't be judged; JSON has it as {"event": "mean", ...}. With --card the judge's agreement with people is printed

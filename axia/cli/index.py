@@ -291,7 +291,7 @@ def _print(report: _Report, *, json: bool) -> None:
         )
         return
     out = console()
-    parts = [f"{report.indexed} indexed", f"{report.known} {'was' if report.known == 1 else 'were'} there already"]
+    parts = [f"{report.indexed} indexed", f"{report.known} {'was' if report.known == 1 else 'were'} already stored"]
     if report.skipped:
         parts.append(f"{report.skipped} acknowledged before")
     parts.append(f"{len(report.rejected)} refused")

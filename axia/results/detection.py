@@ -19,7 +19,7 @@ class ImageInfo(Result):
 
     path: FilePath | None = None
     """The path as the caller gave it; None if the image was given as bytes or as a PIL image. In JSON, one whose name
-    is no UTF-8 is percent-encoded after ``file:``."""
+    is not UTF-8 is percent-encoded after ``file:``."""
     sha256: str
     """SHA-256 of the encoded bytes, 64 lower-case hexadecimal digits."""
     format: str

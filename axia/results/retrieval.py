@@ -28,7 +28,7 @@ class Indexed(Result):
     info: ImageInfo
     """What was read from it."""
     duplicate: bool
-    """Whether it was there already."""
+    """Whether it was already stored."""
     perceptual_hash: str
     """64 bits as 16 hexadecimal digits; images whose hashes differ in few bits look alike."""
 

@@ -10,5 +10,5 @@
     parts                quotations and answers in JSON
     stop_texts           texts at which a caller wants a completion to end
 
-No text is read twice: each module goes on where it waited for more.
+No text is read twice: each module continues where it waited for more.
 """

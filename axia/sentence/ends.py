@@ -90,7 +90,7 @@ def is_unspaced(terminator: str) -> bool:
 
 
 def may_be_joined(rest: str) -> bool:
-    """Whether the word that follows without a gap goes on behind `rest`, and decides with what follows it."""
+    """Whether the word that follows without a gap continues after `rest`, and decides with what follows it."""
     return _NEXT_WORD.fullmatch(rest) is not None
 
 
@@ -122,7 +122,7 @@ def ends_sentence(mark: Mark) -> bool:
     if mark.terminators.startswith(("...", "…")):
         return not goes_on_small
     if first != ".":
-        # "Stop!" she said: after a closing quote a small letter goes on with the same sentence.
+        # "Stop!" she said: after a closing quote a small letter continues with the same sentence.
         goes_on = goes_on_small or (quoted and following.isalpha() and not following.isupper())
         return not (goes_on and mark.last in CLOSERS)
     # Who begins a sentence with a small letter begins the next with one too.

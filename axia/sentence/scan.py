@@ -234,7 +234,7 @@ class Scanner:
         return ends_answer(head, complete=self._complete or len(head) == START_WINDOW)
 
     def _end_answer(self, position: int) -> bool:
-        """A tag ends the answer; where there is none yet, it goes on behind the tag."""
+        """A tag ends the answer; where there is none yet, it continues after the tag."""
         if self._words:
             pending = self._quotation.pending
             return self._end_unit(pending) if pending is not None else self._end_unit(position, by_line=True)

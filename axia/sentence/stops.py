@@ -31,7 +31,7 @@ class Stop(NamedTuple):
 
 
 class StopScanner:
-    """Reads on behind one stop until it is known whether a sentence ends there; goes on where it waited.
+    """Reads on behind one stop until it is known whether a sentence ends there; continues where it waited.
 
     Args:
         chars: The text so far, which grows.

@@ -72,7 +72,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
     def IndexImages(  # noqa: N802 - named by the contract
         self, requests: Iterator[retrieval_pb2.IndexImagesRequest], context: grpc.ServicerContext
     ) -> Iterator[retrieval_pb2.IndexImagesResponse]:
-        """Takes images in."""
+        """Indexes images."""
         begun = False
         for request in requests:
             if not begun:

@@ -58,7 +58,7 @@ def suite(
 
     Raises:
         SuiteFailed: If one can't start.
-        FileNotFoundError: If `checkout` is no checkout or there are no answers.
+        FileNotFoundError: If `checkout` is not a checkout or there are no answers.
     """
     root, said = Path(checkout).resolve(), Path(answers).resolve()
     if not (root / "gateway" / "__main__.py").is_file():

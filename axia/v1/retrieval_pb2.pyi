@@ -160,7 +160,7 @@ class IndexedImage(google.protobuf.message.Message):
     id: builtins.str
     """Its id: the SHA-256 of its bytes as lower-case hexadecimal."""
     duplicate: builtins.bool
-    """Whether it was there already."""
+    """Whether it was already stored."""
     perceptual_hash: builtins.str
     """Perceptual hash of what it shows, 64 bits as 16 hexadecimal digits (pHash). Images whose hashes differ in few
     bits look alike.

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RetrievalServiceStub(object):
-    """Finds images by words, by value or by another image, and takes images in.
+    """Finds images by words, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -106,7 +106,7 @@ class RetrievalServiceStub(object):
 
 
 class RetrievalServiceServicer(object):
-    """Finds images by words, by value or by another image, and takes images in.
+    """Finds images by words, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -288,7 +288,7 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService(object):
-    """Finds images by words, by value or by another image, and takes images in.
+    """Finds images by words, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.

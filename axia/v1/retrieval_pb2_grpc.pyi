@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class RetrievalServiceStub:
-    """Finds images by words, by value or by another image, and takes images in.
+    """Finds images by words, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -116,7 +116,7 @@ class RetrievalServiceStub:
     """Says how far a re-index is. NOT_FOUND for an unknown id."""
 
 class RetrievalServiceAsyncStub:
-    """Finds images by words, by value or by another image, and takes images in.
+    """Finds images by words, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -213,7 +213,7 @@ class RetrievalServiceAsyncStub:
     """Says how far a re-index is. NOT_FOUND for an unknown id."""
 
 class RetrievalServiceServicer(metaclass=abc.ABCMeta):
-    """Finds images by words, by value or by another image, and takes images in.
+    """Finds images by words, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.

@@ -20,7 +20,7 @@ PER_KEYWORD = 3
 
 
 def index_gallery(client: axia.Client, out: Console) -> None:
-    """Takes the gallery's feed frames in; those that are there already are left as they are."""
+    """Takes the gallery's feed frames in; those that are already stored are left as they are."""
     began = time.monotonic()
     results = list(client.index_images(_frames()))
     for result in results:

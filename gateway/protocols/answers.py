@@ -14,7 +14,7 @@ from services.serving.limits import MAX_SEED, MAX_TEMPERATURE, check_between, ch
 DEFAULT_TEMPERATURE = 0.0
 """The most probable answer, so that asking again gives the same."""
 QUESTIONNAIRE_TOKENS = 256
-"""Tokens that six items with a reason for each take; at 100 an answer breaks off before its last items."""
+"""Tokens that six items with a reason for each take; at 100 an answer ends before its last items."""
 MAX_TRAITS = 64
 MAX_TRAIT_CHARS = 1024
 CALL_FIELDS = frozenset({"model", "traits", "temperature", "top_p", "max_tokens", "seed", "structured", "describer"})

@@ -1,1 +1,1 @@
-"""Finds pictures by words, by value or by picture, and takes pictures in."""
+"""Finds pictures by words, by value or by picture, and indexes pictures."""

@@ -144,7 +144,7 @@ class VectorIndex(Protocol):
     async def add(self, entries: Sequence[Entry]) -> list[bool]:
         """Adds pictures; returns for each whether it is new. What is returned survives a kill of the process.
 
-        A picture that is there already keeps its record.
+        A picture that is already stored keeps its record.
         """
 
     async def search(self, query: Query) -> list[Hit]:

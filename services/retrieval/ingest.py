@@ -1,4 +1,4 @@
-"""Takes pictures in: reads, decodes, encodes, stores, indexes, and acknowledges in the order of arrival.
+"""Indexes pictures: reads, decodes, encodes, stores, indexes, and acknowledges in the order of arrival.
 
 A picture is acknowledged only once its bytes are in the picture store and its vector in the index, both durably, in
 this order: what the index knows can always be fetched. Pictures run through these stages side by side, as many as the
@@ -40,7 +40,7 @@ class Incoming(NamedTuple):
     """Seconds since 1970 UTC."""
     source: str = ""
     update_metadata: bool = False
-    """Whether what is known of it replaces that of one that is there already."""
+    """Whether what is known of it replaces that of one that is already stored."""
     fault: InvalidArgument | None = None
     """What is known to be wrong with it already."""
 
@@ -70,7 +70,7 @@ class _Addition(NamedTuple):
 
 
 class Ingestor:
-    """Takes pictures in, from any number of streams.
+    """Indexes pictures, from any number of streams.
 
     Args:
         spaces: Holds the current space.

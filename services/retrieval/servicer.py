@@ -35,7 +35,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         request_iterator: AsyncIterator[retrieval_pb2.IndexImagesRequest],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[retrieval_pb2.IndexImagesResponse]:
-        """Takes pictures in."""
+        """Indexes pictures."""
         async with aclosing(self._retriever.ingestor.ingest(_incoming(request_iterator))) as acknowledgements:
             async for acknowledgement in acknowledgements:
                 yield convert.from_acknowledgement(acknowledgement)

@@ -48,7 +48,7 @@ async def export_index(catalogue: IndexCatalogue, file: Path) -> int:
     """Writes the current index of a store into a file; returns how many pictures that are.
 
     Raises:
-        FailedPrecondition: If there is no index, or the file is there already.
+        FailedPrecondition: If there is no index, or the file already exists.
     """
     encoder = await catalogue.current()
     if encoder is None:

@@ -74,7 +74,7 @@ def test_batch_folder(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["consensus"] for row in rows] == ["the stove", "the stove", ""]
-    assert "is no image" in rows[2]["error"]
+    assert "is not an image" in rows[2]["error"]
 
 
 async def test_robot_node(fake: FakeGateway, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,8 +114,8 @@ async def test_many_cameras_faster_than_the_model_all_get_answers(tmp_path: Path
                 await asyncio.sleep(0.05)
 
         async def watch(stub: gateway_pb2_grpc.GatewayServiceStub) -> list[gw.WatchValuesResponse]:
-            events = stub.WatchValues(messages(), timeout=TIMEOUT)  # type: ignore[attr-defined, arg-type]
-            return [event async for event in events]
+            events = stub.WatchValues(messages(), timeout=TIMEOUT)  # type: ignore[arg-type]
+            return [event async for event in events]  # type: ignore[attr-defined]
 
         async def look() -> None:
             nonlocal most

@@ -17,7 +17,7 @@ def test_the_real_suite_of_a_checkout_answers_from_a_file(tmp_path: Path) -> Non
 
 
 def test_a_suite_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkout"), testing.suite(tmp_path, processes.ANSWERS):
+    with pytest.raises(FileNotFoundError, match="not a checkout"), testing.suite(tmp_path, processes.ANSWERS):
         pass
     bad = tmp_path / "bad.yaml"
     bad.write_text("answers: 3")

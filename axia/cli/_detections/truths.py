@@ -34,7 +34,7 @@ class Truth(NamedTuple):
 def load(path: Path) -> Mapping[Path, Truth]:
     """The truth of each image, by its whole path; a row's file is relative to the folder of the truths.
 
-    Rows that are left out, and names of fields that look like slips, are told on standard error.
+    Rows that are left out, and names of fields that look like slips, are reported on standard error.
 
     Raises:
         typer.BadParameter: If the file can't be read or a row breaks a rule, naming file, line and rule.

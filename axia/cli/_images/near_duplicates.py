@@ -51,6 +51,6 @@ def _candidates(hashes: Iterable[int]) -> Iterator[tuple[int, int]]:
             buckets[value >> low & mask].append(value)
         for bucket in buckets.values():
             for one, two in combinations(bucket, 2):
-                # An earlier band in common means that the pair was there already.
+                # An earlier band in common means that the pair was already stored.
                 if all((one ^ two) >> shift & earlier for shift, earlier in bands[:number]):
                     yield one, two

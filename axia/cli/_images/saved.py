@@ -76,7 +76,7 @@ class SavedPictures:
             return  # somebody else's copy, which stays theirs
         path.write_bytes(data)
         self._hashes[path.name] = hashlib.sha256(data).hexdigest()
-        self._write_list()  # at once, so that what a search leaves that breaks off is known as axia's
+        self._write_list()  # at once, so that what an interrupted search leaves is known as axia's
 
     def _is_new(self, name: str) -> bool:
         return any(path.name == name for path in self.saved)

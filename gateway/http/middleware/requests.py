@@ -93,7 +93,7 @@ class RequestMiddleware:
                     await answer({"type": "websocket.close", "code": _INTERNAL_ERROR})
             elif not answer.begun:
                 await problem_response(unexpected(), request_id.get())(scope, receive, answer)
-            # An answer that broke off: the server closes the connection when this returns.
+            # An answer that was interrupted: the server closes the connection when this returns.
 
     async def _within_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, limit = Headers(scope=scope), self._body_limit(scope)

@@ -49,7 +49,7 @@ def accept(folder: Path) -> int:
 
 
 def check_new(target: Path) -> None:
-    """Raises FailedPrecondition if a file is there already."""
+    """Raises FailedPrecondition if a file already exists."""
     if target.exists():
         raise FailedPrecondition(f"{target} already exists; name a new file", reason="BACKUP_EXISTS")
 
@@ -58,7 +58,7 @@ def backup(path: Path, target: Path) -> None:
     """Copies a database, which may be in use, into one file.
 
     Raises:
-        FailedPrecondition: If the file is there already, or the copy is damaged.
+        FailedPrecondition: If the file already exists, or the copy is damaged.
     """
     check_new(target)
     partial = target.with_name(target.name + ".partial")

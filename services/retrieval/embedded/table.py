@@ -49,7 +49,7 @@ class Table:
         self._records: dict[int, PictureRecord] = {}
 
     def append(self, seqs: Sequence[int], records: Sequence[PictureRecord], vectors: Vectors) -> None:
-        """Adds pictures, whose numbers are higher than all before; one that is there already is replaced."""
+        """Adds pictures, whose numbers are higher than all before; one that is already stored is replaced."""
         first, more = self.count, len(records)
         room = len(self._columns["seq"])
         if first + more > room:

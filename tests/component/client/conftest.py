@@ -194,7 +194,7 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
                 sha256 = hashlib.sha256(image.data).hexdigest()
                 return image_pb2.ImageInfo(sha256=sha256, format=picture.format or "", width=width, height=height)
         except UnidentifiedImageError:
-            violation = error_details_pb2.BadRequest.FieldViolation(field="image.data", description="is no image")
+            violation = error_details_pb2.BadRequest.FieldViolation(field="image.data", description="is not an image")
             message = "image.data: is no image"
             metadata = status_metadata(
                 grpc.StatusCode.INVALID_ARGUMENT,

@@ -178,7 +178,7 @@ def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway:
     assert [row.get("error", {}).get("reason") for row in rows] == [None, "INVALID_IMAGE", None, "FILE_NOT_FOUND"]
     assert rows[1] == {
         "image": {"path": str(folder / "b.PNG")},
-        "error": {"code": "INVALID_ARGUMENT", "reason": "INVALID_IMAGE", "message": "is no image"},
+        "error": {"code": "INVALID_ARGUMENT", "reason": "INVALID_IMAGE", "message": "is not an image"},
     }
     assert rows[3]["error"]["code"] == "NOT_FOUND"
     bad, gone = result.stderr.splitlines()

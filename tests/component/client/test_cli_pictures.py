@@ -53,7 +53,7 @@ def test_all_pictures_below_are_indexed_and_copies_told(fake: FakeGateway, folde
     result = run("index", folder, "--platform", "tiktok")
     assert result.exit_code == 0, result.stderr
     words = " ".join(result.stdout.split())
-    assert "4 indexed, 1 was there already, 0 refused" in words
+    assert "4 indexed, 1 was already stored, 0 refused" in words
     assert f"{folder / '0.jpg'} = {folder / 'deeper' / 'copy.jpg'}" in words
     assert "pairs that look alike: 1" in words
     request: Any = fake.received[-1].request
@@ -286,7 +286,7 @@ def test_a_manifest_says_what_is_taken_in_and_from_where(fake: FakeGateway, fold
     )
     result = run("index", folder, "--platform", "tiktok")
     assert result.exit_code == 0, result.stderr
-    assert "2 indexed, 1 was there already, 0 refused" in " ".join(result.stdout.split())
+    assert "2 indexed, 1 was already stored, 0 refused" in " ".join(result.stdout.split())
     assert "indexed: 3; 2 others below" in " ".join(result.stderr.split())
     with Client() as client:
         hits = client.search_text("0.jpg", k=9).hits

@@ -105,7 +105,7 @@ async def test_a_request_that_is_passed_on_keeps_its_time_within_the_bounds(
 @pytest.mark.parametrize(
     ("code", "expected", "message"),
     [
-        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded, "was not done in time"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded, "did not finish in time"),
         (grpc.StatusCode.UNIMPLEMENTED, FailedPrecondition, r"at 127\.0\.0\.1:1 is of an older release .* upgrade it"),
     ],
 )

@@ -76,7 +76,7 @@ async def test_what_is_done_when_time_runs_out_comes_without_the_summary_and_the
 
 async def test_it_fails_if_nothing_is_done_when_time_runs_out(tmp_path: Path) -> None:
     made = await sampler(tmp_path, token_ms=1000)
-    with pytest.raises(DeadlineExceeded, match="not one completion was done in time"):
+    with pytest.raises(DeadlineExceeded, match="no completion was finished in time"):
         await made.sample_all(request("what"), 0.05, Starts())
     assert made._engine.load().running == 0
 

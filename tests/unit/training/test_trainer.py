@@ -1,22 +1,43 @@
 """A training of the reader that is stopped and resumed gives the weights of an unbroken one."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from training.reading import train
+from training.reading.base import base_folder
 
 
 class Stopped(Exception):
     """What ends a training in the middle."""
 
 
+@pytest.fixture(scope="module")
+def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base model's tokenizer, and random weights of its architecture in a hundredth of its size."""
+    folder: Path = tmp_path_factory.mktemp("base")
+    base = base_folder()
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    BertModel(BertConfig.from_pretrained(base, **sizes), add_pooling_layer=False).save_pretrained(folder)
+    shutil.copy(base / "tokenizer.json", folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small(monkeypatch: pytest.MonkeyPatch, small_base: Path) -> Iterator[None]:
     for name in ("PAIRS", "SENTENCES", "ANSWERS", "_BUCKETS", "_SAVED_EVERY"):
         monkeypatch.setattr(train, name, 2)
     monkeypatch.setattr(train, "TRIPLES", 1)
+    monkeypatch.setattr(train, "base_folder", lambda: small_base)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads of so small a network would wait for each other
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,20 +73,20 @@ def test_an_error_inside_an_answer_counts_as_what_it_says_and_is_asked_again_onl
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (400, b'{"error": {"message": "no image, please", "type": "invalid_request_error"}}', "no picture, please"),
+        (400, b'{"error": {"message": "no picture, please", "type": "invalid_request_error"}}', "no picture, please"),
         (
             400,
-            b'[{"error": {"code": 400, "message": "no image, please", "status": "INVALID_ARGUMENT"}}]',
-            "no image",
+            b'[{"error": {"code": 400, "message": "no picture, please", "status": "INVALID_ARGUMENT"}}]',
+            "no picture",
         ),
-        (500, b'{"error": "no image, please"}', "no picture, please"),
+        (500, b'{"error": "no picture, please"}', "no picture, please"),
         (
             422,
             b'{"detail": [{"loc": ["body", "seed"], "msg": "Extra", "input": "X"}]}',
             "body.seed: Extra",
         ),
-        (422, b'{"detail": "no image, please"}', "no picture, please"),
-        (400, b'{"object": "error", "message": "no image, please", "code": 400}', "no picture, please"),
+        (422, b'{"detail": "no picture, please"}', "no picture, please"),
+        (400, b'{"object": "error", "message": "no picture, please", "code": 400}', "no picture, please"),
         (529, b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}', "Overloaded"),
         (502, b"<html><head><title>502 Bad Gateway</title></head><body>long</body></html>", "502 Bad Gateway"),
         (503, b"upstream connect error", "upstream connect error"),

@@ -49,5 +49,5 @@ def test_settings_of_other_engines_are_said_to_be_without_effect() -> None:
     scripted = InferenceSettings(engine="scripted", answers="x.yaml")  # type: ignore[arg-type]
     assert {"dtype", "engine_args", "openai_base_url", "revision"} <= scripted.without_effect().keys()
     assert "model" not in scripted.without_effect()
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(ValueError, match="set together"):
         InferenceSettings(model="x", chat_template="{{ a }}", completion_template="{prompt}")
