@@ -47,7 +47,7 @@ class FolderVideos:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise FeedError(f"{folder} is no folder: give one with pictures")
+            raise FeedError(f"{folder} is not a folder: give one with pictures")
         self.skipped: list[str] = []
         """Subfolders without a picture."""
         self._files: dict[str, list[Path]] = {}
@@ -105,7 +105,7 @@ def _rows(file: Path, known: set[str]) -> dict[str, _Row]:
             first = error.errors()[0]
             raise FeedError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         except ValueError:
-            raise FeedError(f"{where}: this is no JSON") from None
+            raise FeedError(f"{where}: this is not JSON") from None
         if row.id not in known:
             raise FeedError(f"{where}: there is no picture or subfolder named {row.id}")
         if wrong := [value for value in row.values if value not in VALUES]:

@@ -70,7 +70,7 @@ def _json_lines(path: Path, lines: Iterable[str]) -> Iterator[Mapping[str, Any]]
             row = json.loads(line)
         except ValueError as error:
             raise LoadError(
-                f'line {number} of {path} is no JSON: write {{"at_s": 0.4, "scenario": "detect"}}'
+                f'line {number} of {path} is not JSON: write {{"at_s": 0.4, "scenario": "detect"}}'
             ) from error
         if not isinstance(row, dict):
             raise LoadError(f'line {number} of {path} is no object: write {{"at_s": 0.4, "scenario": "detect"}}')

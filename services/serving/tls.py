@@ -139,7 +139,7 @@ class ServerTls:
         )
 
     def http_context(self, *, ask_callers: bool = True) -> ssl.SSLContext:
-        """A context for an HTTP server. Each handshake goes on with what is in the files then.
+        """A context for an HTTP server. Each handshake uses what is in the files then.
 
         Args:
             ask_callers: Whether callers show certificates, where the settings ask for them.

@@ -235,7 +235,7 @@ def test_records_that_cannot_be_replayed_are_told(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match="line 1 of the record lacks a part"):
         replay(tmp_path)
     (tmp_path / NAME).write_text("{\n")
-    with pytest.raises(AgentError, match="line 1: this is no JSON"):
+    with pytest.raises(AgentError, match="line 1: this is not JSON"):
         replay(tmp_path)
 
 
