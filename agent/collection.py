@@ -1,4 +1,4 @@
-"""Screenshots into the gateway's index, each once, so that a run that was killed goes on where it was.
+"""Screenshots into the gateway's index, each once, so that a run that was killed continues where it was.
 
 `collection.jsonl` in the run's folder has, a line each: what is collected; every new screenshot, after its file; every
 screenshot that looks like one before and is left out; every acknowledgement of the index. A screenshot counts once it
@@ -221,7 +221,7 @@ class Collection:
             try:
                 yield json.loads(line)
             except ValueError:
-                raise AgentError(f"{self._path}, line {number}: this is no JSON") from None
+                raise AgentError(f"{self._path}, line {number}: this is not JSON") from None
 
 
 def known_run(folder: Path) -> str | None:

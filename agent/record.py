@@ -76,7 +76,7 @@ def read_record(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line)
         except ValueError:
-            raise AgentError(f"{folder / NAME}, line {number}: this is no JSON") from None
+            raise AgentError(f"{folder / NAME}, line {number}: this is not JSON") from None
         yield row
 
 

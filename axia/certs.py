@@ -34,7 +34,7 @@ Key = ec.EllipticCurvePrivateKey
 
 
 class CertificatesError(Exception):
-    """Files can't be read or written, or are there already."""
+    """Files can't be read or written, or exist already."""
 
 
 class Issued(NamedTuple):

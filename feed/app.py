@@ -40,7 +40,7 @@ class Begin(_Body):
 
     platform: str
     user: str | None = Field(default=None, pattern=USER)
-    """The same user goes on where the session was. None: somebody new."""
+    """The session of the same user continues. None: somebody new."""
     seed: int | None = Field(default=None, ge=0, le=_MAX_SEED)
     """Of a new session. None: it follows from the user's name, or is drawn."""
 

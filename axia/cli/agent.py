@@ -38,7 +38,7 @@ class ScreensBy(StrEnum):
 _Url = Annotated[str, typer.Argument(metavar="URL", help="The feed, such as http://127.0.0.1:8090/tiktok.")]
 _Allow = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST", help="A host that may be reached. Once for each.", show_default="this machine alone"),
+    typer.Option(metavar="HOST", help="A host that may be reached. Repeatable.", show_default="this machine alone"),
 ]
 _Chromium = Annotated[
     Path | None, typer.Option(metavar="PATH", help="Chromium's program.", show_default="the system's")

@@ -20,7 +20,7 @@ def init(
     folder: _Folder,
     host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Host name or IP address by which servers are called. Once for each."),
+        typer.Option(metavar="NAME", help="Host name or IP address by which servers are called. Repeatable."),
     ] = None,
     days: _Days = 90,
     ca_days: Annotated[int, typer.Option(min=1, max=7300, help="Days that the authority holds.")] = 1825,

@@ -30,9 +30,9 @@ def evaluate(
     paper: Annotated[
         str | None, typer.Option(metavar="ARXIV", help="All evaluations of a paper: 2501.03957 or 2411.11479.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where logs go; a run that broke off goes on.")] = Path(
-        "logs/axia"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where logs go; a run that was interrupted continues.")
+    ] = Path("logs/axia"),
     task_arguments: Annotated[
         list[str] | None,
         typer.Option("-T", metavar="NAME=VALUE", help="An argument of the evaluation, such as annotations=my.csv."),
@@ -86,7 +86,7 @@ def evaluate(
         complain(describe(error))
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt:
-        complain(f"interrupted: the same command goes on with {out}")
+        complain(f"interrupted: the same command continues in {out}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _print(outcome, out, json=json)
     if not outcome.complete:
@@ -145,4 +145,4 @@ def _print(outcome: "Outcome", out: Path, *, json: bool) -> None:
     if outcome.complete:
         out_console.print(f"axia report {out} makes tables, tests and figures of it.", soft_wrap=True)
     else:
-        complain(f"not complete: the same command goes on with {out}")
+        complain(f"not complete: the same command continues in {out}")

@@ -50,7 +50,7 @@ def serve(
     """Serve the feed as web pages: /tiktok, /instagram and /youtube.
 
     Wheel, arrow keys and touch swipe; what is watched, liked, commented and shared goes to the recommender and into a
-    database. The address takes ?user=NAME, who goes on where the session was, and ?seed=N for a new session.
+    database. The address takes ?user=NAME, whose session continues, and ?seed=N for a new session.
 
     Needs a checkout and axia's extra feed. Ends with Ctrl-C.
     """
@@ -161,7 +161,7 @@ def role_play(
     persona: Personas = None,
     platform: Platforms = None,
     strategy: Annotated[
-        list[Strategy] | None, typer.Option(help="How a model is asked. Once for each.", show_default="simple")
+        list[Strategy] | None, typer.Option(help="How a model is asked. Repeatable.", show_default="simple")
     ] = None,
     viewer: Annotated[Who, typer.Option(help="Who decides.")] = Who.MODEL,
     model: Annotated[

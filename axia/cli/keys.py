@@ -28,11 +28,11 @@ def add(
     file: _File,
     role: Annotated[
         list[str],
-        typer.Option("--role", metavar="ROLE", help="detect, score, search, ingest or admin. Once for each."),
+        typer.Option("--role", metavar="ROLE", help="detect, score, search, ingest or admin. Repeatable."),
     ],
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A model that it may call. Once for each.", show_default="all"),
+        typer.Option(metavar="NAME", help="A model that it may call. Repeatable.", show_default="all"),
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.", show_default="never")] = None,
     requests_per_minute: Annotated[

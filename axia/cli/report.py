@@ -55,5 +55,5 @@ def _card(path: Path | None) -> "JudgeCard | None":
     try:
         return JudgeCard.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        complain(f"{path} is no judge card: write one with axia judges audit LABELS --card {path} ({error})")
+        complain(f"{path} is not a judge card: write one with axia judges audit LABELS --card {path} ({error})")
         raise typer.Exit(1) from None

@@ -151,7 +151,7 @@ def _claim(
         if changed:
             raise EvaluationError(
                 f"{log_dir} holds another evaluation, with other {' and '.join(changed)}: give another --out, or the "
-                "arguments of the first run to go on with it"
+                "arguments of the first run to continue it"
             )
         return
     log_dir.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,7 @@ def _check(log: EvalLog, name: str) -> None:
         why = f": {log.error.message}" if log.error else ""
         raise ReportError(
             f"{log.eval.task} with {log.eval.model} is not complete (status {log.status}{why}); the same axia eval "
-            "goes on with it. A report of a part would look whole"
+            "continues it. A report of a part would look whole"
         )
     if failed := [sample for sample in log.samples or () if sample.error]:
         raise ReportError(

@@ -22,11 +22,11 @@ Personas = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="TOML with traits and [weights], or a folder of them. Once for each.",
+        help="TOML with traits and [weights], or a folder of them. Repeatable.",
         show_default="the demo's",
     ),
 ]
-Platforms = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Once for each.", show_default="all three")]
+Platforms = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.", show_default="all three")]
 Phase = Annotated[int, typer.Option(min=1, max=1000, help="Videos of each of the three phases.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same videos.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Processes that simulate.")]

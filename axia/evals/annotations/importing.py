@@ -74,9 +74,9 @@ def _json_rows(path: Path, text: str) -> Iterable[tuple[int, Mapping[str, Any]]]
         try:
             row = json.loads(part)
         except (ValueError, RecursionError):
-            raise AnnotationError(f"{path}, line {line}: is no JSON: give one object on each line") from None
+            raise AnnotationError(f"{path}, line {line}: is not JSON: give one object on each line") from None
         if not isinstance(row, dict):
-            raise AnnotationError(f"{path}, line {line}: is no JSON object: give {', '.join(_NEEDED)}")
+            raise AnnotationError(f"{path}, line {line}: is not a JSON object: give {', '.join(_NEEDED)}")
         yield line, row
 
 

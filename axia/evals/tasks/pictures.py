@@ -103,7 +103,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a file of JSON lines, with their numbers.
 
     Raises:
-        AnnotationError: If it can't be read, or a line is no JSON object.
+        AnnotationError: If it can't be read, or a line is not a JSON object.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -115,7 +115,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(part)
         except (ValueError, RecursionError):
-            raise AnnotationError(f"{path}, line {line}: is no JSON: give one object on each line") from None
+            raise AnnotationError(f"{path}, line {line}: is not JSON: give one object on each line") from None
         if not isinstance(row, dict):
-            raise AnnotationError(f"{path}, line {line}: is no JSON object")
+            raise AnnotationError(f"{path}, line {line}: is not a JSON object")
         yield line, row

@@ -99,7 +99,7 @@ def test_chance_moves_no_feed(fake: FakeGateway) -> None:
     ("arguments", "message"),
     [
         (("truth", "--platform", "vimeo"), "no platform vimeo"),
-        (("truth", "--videos", "nowhere"), "nowhere is no folder"),
+        (("truth", "--videos", "nowhere"), "nowhere is not a folder"),
         (("role-play", "--viewer", "truth", "--strategy", "isq"), "are for --viewer model"),
         (("role-play", "--out", "nowhere/x.jsonl"), "there is no folder nowhere"),
         (("replay", "--state", "nowhere.sqlite"), "nowhere.sqlite does not exist"),

@@ -88,7 +88,7 @@ def test_a_folder_without_pictures_and_names_that_collide_are_refused(tmp_path: 
     save(tmp_path / "a-b.png")
     with pytest.raises(FeedError, match="two videos would be named a-b"):
         FolderVideos(tmp_path)
-    with pytest.raises(FeedError, match="is no folder"):
+    with pytest.raises(FeedError, match="is not a folder"):
         FolderVideos(tmp_path / "missing")
 
 

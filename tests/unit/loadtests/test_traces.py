@@ -38,7 +38,7 @@ def test_a_trace_is_sent_faster_and_its_rows_may_lack_the_scenario(tmp_path: Pat
         ("trace.csv", "at_s,scenario\nnan,detect\n", "row 1 .* for at_s"),
         ("trace.csv", "time,scenario\n1,detect\n", "row 1 .* has None for at_s"),
         ("trace.csv", "at_s\n1\n", "row 1 .* names no scenario"),
-        ("trace.jsonl", '{"at_s": 1, "scenario": "detect"}\n{"at_s"', "line 2 of .* is no JSON"),
+        ("trace.jsonl", '{"at_s": 1, "scenario": "detect"}\n{"at_s"', "line 2 of .* is not JSON"),
         ("trace.jsonl", "[1]\n", "line 1 of .* is no object"),
     ],
 )

@@ -98,7 +98,7 @@ def test_faults_are_named_with_their_place(folder: Path, text: str | bytes, said
 def test_a_file_that_is_not_there_and_a_line_that_is_no_json_are_named(folder: Path) -> None:
     with pytest.raises(AnnotationError, match="can't be read"):
         load_study(folder / "none.csv")
-    with pytest.raises(AnnotationError, match="line 1: is no JSON"):
+    with pytest.raises(AnnotationError, match="line 1: is not JSON"):
         load_study(write(folder, "{'image': 1}", "annotations.jsonl"))
 
 
