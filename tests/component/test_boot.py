@@ -534,7 +534,7 @@ async def test_a_signal_lets_calls_in_flight_finish_takes_no_new_ones_and_ends_w
     assert code == 0
     assert printed == ["closed"]
     assert [record["message"] for record in records if record["message"].startswith(("draining", "stopped"))] == [
-        "draining 1 calls",
+        "draining: 1 calls in flight",
         "stopped",
     ]
     assert all(record["service"] == "lamp" for record in records)

@@ -90,5 +90,5 @@ def test_where_nothing_listens_it_says_so(form: str, capsys: pytest.CaptureFixtu
 
 
 def test_another_scheme_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert probe.main(["https://127.0.0.1/readyz"]) == 1
+    assert probe.main(["ftp://127.0.0.1/readyz"]) == 1
     assert "only http://, https:// and gRPC's host:port are known" in capsys.readouterr().err

@@ -195,7 +195,7 @@ class ScriptedGateway(gateway_pb2_grpc.GatewayServiceServicer):
                 return image_pb2.ImageInfo(sha256=sha256, format=picture.format or "", width=width, height=height)
         except UnidentifiedImageError:
             violation = error_details_pb2.BadRequest.FieldViolation(field="image.data", description="is not an image")
-            message = "image.data: is no image"
+            message = "image.data: is not an image"
             metadata = status_metadata(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 message,

@@ -182,7 +182,7 @@ def test_a_bad_picture_among_good_ones_is_reported_and_the_others_go_on(gateway:
     }
     assert rows[3]["error"]["code"] == "NOT_FOUND"
     bad, gone = result.stderr.splitlines()
-    assert bad.startswith(f"axia: {folder / 'b.PNG'}: is no image [request ")
+    assert bad.startswith(f"axia: {folder / 'b.PNG'}: is not an image [request ")
     assert "there is no image at" in gone
 
 

@@ -77,7 +77,7 @@ def test_a_refused_option_ends_with_2_and_a_failure_with_1(
 
 
 def test_a_picture_that_a_server_refuses_is_no_wrong_usage(fake: FakeGateway, files: dict[str, str]) -> None:
-    fake.fail("INVALID_ARGUMENT", "image.data: is no image", reason="IMAGE_UNREADABLE", field="image.data")
+    fake.fail("INVALID_ARGUMENT", "image.data: is not an image", reason="IMAGE_UNREADABLE", field="image.data")
     assert run("search", "--image", f"{files['folder']}/0.jpg").exit_code == 1
     assert run("index", files["folder"]).exit_code == 1
     assert run("replay", files["detections"]).exit_code == 1

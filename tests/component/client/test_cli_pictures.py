@@ -268,8 +268,8 @@ def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
     assert (wrong.exit_code, "none of the ten" in wrong.stderr) == (2, True)
     assert run("search", "--image", tmp_path / "gone.jpg").exit_code == 1
     (tmp_path / "notes.jpg").write_text("no image")
-    fake.fail("INVALID_ARGUMENT", "image.data: is no image", reason="IMAGE_UNREADABLE")
-    assert f"axia: {tmp_path / 'notes.jpg'}: is no image" in run("search", "--image", tmp_path / "notes.jpg").stderr
+    fake.fail("INVALID_ARGUMENT", "image.data: is not an image", reason="IMAGE_UNREADABLE")
+    assert f"axia: {tmp_path / 'notes.jpg'}: is not an image" in run("search", "--image", tmp_path / "notes.jpg").stderr
 
 
 def with_manifest(folder: Path, *rows: object) -> None:

@@ -180,7 +180,7 @@ def test_an_option_that_a_server_refuses_ends_with_2_and_names_what_was_given(
     result = run(command, folder, *further)
     assert (result.exit_code, "n: must be 1 to 16, and is 99" in result.stderr) == (2, True)
     fake.fail("OK")
-    fake.fail("INVALID_ARGUMENT", "image.data: is no image", reason="IMAGE_UNREADABLE", field="image.data")
+    fake.fail("INVALID_ARGUMENT", "image.data: is not an image", reason="IMAGE_UNREADABLE", field="image.data")
     assert run(command, folder, *further).exit_code == 1
 
 

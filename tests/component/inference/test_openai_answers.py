@@ -146,7 +146,7 @@ async def test_an_error_is_told_in_the_endpoints_words_and_repeated_only_where_t
     [
         (plain(b"<html><head><title>Sign in</title></head></html>"), "Sign in"),
         (plain(b"Ollama is running"), "Ollama is running"),
-        (plain(b"\x1f\x8b\x08", Content_Encoding="gzip"), "packed with gzip"),
+        (plain(b"\x1f\x8b\x08", Content_Encoding="gzip"), "compressed with gzip"),
     ],
 )
 async def test_what_comes_in_place_of_an_answer_is_told(reply: Reply, words: str) -> None:

@@ -129,7 +129,7 @@ async def test_an_answer_without_an_end_is_read_by_its_beginning_and_costs_nothi
 
 async def test_an_older_release_is_named_with_what_to_do() -> None:
     async with scoring(None) as client:
-        with pytest.raises(FailedPrecondition, match=r"older release.*upgrade it") as caught:
+        with pytest.raises(FailedPrecondition, match=r"is older than this gateway.*upgrade it") as caught:
             await client.read(SENTENCES, 0.5, None, (), 30)
     assert caught.value.reason == "SCORING_TOO_OLD"
 
@@ -145,7 +145,7 @@ async def test_an_older_release_is_logged_once_each_time_that_it_came(caplog: py
             for _ in range(3):
                 assert (await reader.read(completions, 0.5, None, None, 30)).missing
             assert len(warnings()) == 1
-            assert "older release than this gateway and knows no ReadCompletions; upgrade it" in warnings()[0]
+            assert "is older than this gateway and doesn't know ReadCompletions; upgrade it" in warnings()[0]
             assert "missing from a detection" not in caplog.text
             (replica,) = client._channel._replicas.replicas
             for state in (State.GONE, State.SERVING):

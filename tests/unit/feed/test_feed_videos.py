@@ -71,7 +71,7 @@ def test_a_folder_gives_stills_and_videos(tmp_path: Path) -> None:
         ('{"id": "a", "values": ["fame"]}', "fame is none of the ten values"),
         ('{"id": "a", "likes": -1}', "likes: "),
         ('{"id": "a", "author": "x"}', "author: "),
-        ("{", "no JSON"),
+        ("{", "not JSON"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, line: str, message: str) -> None:
