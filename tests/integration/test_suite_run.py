@@ -139,7 +139,7 @@ def test_up_and_down(checkout: Checkout) -> None:
 
     again = end(checkout.axia("up"))
     assert again.returncode == 1
-    assert "runs already" in again.stderr
+    assert "is already running" in again.stderr
     assert "`axia down` stops it" in again.stderr
 
     stopped = end(checkout.axia("down"))
