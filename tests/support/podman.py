@@ -4,6 +4,7 @@ podman knows no Services, Deployments' replicas, gRPC probes or StatefulSets, so
 network in which the name of each Service stands for its Pods, and probes are called from here.
 """
 
+import base64
 import copy
 import json
 import os
@@ -75,6 +76,12 @@ def pods(objects: Sequence[Any]) -> list[Pod]:
     return found
 
 
+def _as_map(secret: Any) -> Any:
+    """A ConfigMap in place of a Secret: podman 4.3 ends with a segmentation fault at a volume of a Secret."""
+    data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": secret["metadata"], "data": data}
+
+
 class Podman:
     """A network of Pods, taken down with everything that it made.
 
@@ -85,7 +92,10 @@ class Podman:
 
     def __init__(self, network: str, objects: Sequence[Any]) -> None:
         self._network = network
-        self._maps = [own for own in objects if own["kind"] in {"ConfigMap", "Secret"}]
+        self._maps = [
+            *(thing for thing in objects if thing["kind"] == "ConfigMap"),
+            *(_as_map(thing) for thing in objects if thing["kind"] == "Secret"),
+        ]
         self._folder = Path(tempfile.mkdtemp(prefix="axia-chart-"))
         self._files: dict[str, Path] = {}
         self._logs: dict[str, str] = {}
@@ -146,8 +156,9 @@ class Podman:
             if "configMap" in own:  # to podman a volume of that name too
                 self._volumes.add(own["configMap"]["name"])
             if "secret" in own:
-                self._volumes.add(own["secret"]["secretName"])
-                own["secret"]["defaultMode"] = 0o444  # podman knows no fsGroup, whose files these are in Kubernetes
+                name = own.pop("secret")["secretName"]
+                self._volumes.add(name)
+                own["configMap"] = {"name": name}
         for own in container["volumeMounts"]:
             own["name"] = renamed.get(own["name"], own["name"])
         self._volumes |= set(renamed.values())
