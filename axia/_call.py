@@ -96,6 +96,7 @@ def channel_options(address: str) -> list[tuple[str, int | str]]:
         # A robot that drives out of the network and back must not wait gRPC's two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
         # Ends a connection on which nobody acknowledges what was sent for 20 s, or a ping in a long silence, so that a
         # call after a change of network fails soon. Servers take pings more often than every 5 minutes for abuse.
         ("grpc.keepalive_time_ms", 330_000),

@@ -97,6 +97,8 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         *_common_options(settings),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),  # gRPC's own bound is two minutes
+        # gRPC's own bound is half a minute, in which a Pod that was replaced by one with another address stays lost.
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),
         # gRPC would send these calls to the proxy that http_proxy names, which is often set for a model hub.
         ("grpc.enable_http_proxy", 0),
     ]
