@@ -42,9 +42,9 @@ class Quota(BaseModel):
     images_per_minute: int | None = Field(default=None, ge=1)
     calls_in_flight: int | None = Field(default=None, ge=1)
 
-    def with_own(self, own: "Quota") -> "Quota":
+    def with_own(self, quota: "Quota") -> "Quota":
         """These bounds, and a caller's own in the place of those that it has."""
-        return self.model_copy(update=own.model_dump(exclude_none=True))
+        return self.model_copy(update=quota.model_dump(exclude_none=True))
 
 
 class KeyRecord(BaseModel):

@@ -104,9 +104,9 @@ def read_plan(plan: str) -> Plan:
     Raises:
         LoadError: If it can't be read; the message names the field.
     """
-    own = PLANS / f"{plan}.toml"
-    if own.is_file() and not Path(plan).is_file():
-        return _read(own, Plan)
+    bundled = PLANS / f"{plan}.toml"
+    if bundled.is_file() and not Path(plan).is_file():
+        return _read(bundled, Plan)
     if not Path(plan).is_file():
         there = ", ".join(sorted(path.stem for path in PLANS.glob("*.toml")))
         raise LoadError(f"there is no plan {plan}: give a TOML or JSON file, or one of {there}")

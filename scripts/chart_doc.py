@@ -25,8 +25,8 @@ _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 
 
 def _closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    own: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    return own | ({"required": list(required)} if required else {})
+    closed: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return closed | ({"required": list(required)} if required else {})
 
 
 _ROOM = _closed({"cpu": _QUANTITY, "memory": _QUANTITY, "ephemeral-storage": _QUANTITY}, "cpu", "memory")
@@ -73,14 +73,16 @@ def values() -> Iterator[Value]:
             continue
         if (found := _KEY.match(line)) and comment:
             indent = len(found["indent"])
-            path = [own for own in path if own[0] < indent] + [(indent, found["name"])]
+            path = [part for part in path if part[0] < indent] + [(indent, found["name"])]
             names = tuple(name for _, name in path)
             if names[0] != "models" or len(names) == 1:
                 default = tree
                 for name in names:
                     default = default[name]
-                said = [own for own in comment if not own.startswith("@schema")]
-                narrowed = [json.loads(own.removeprefix("@schema")) for own in comment if own.startswith("@schema")]
+                said = [remark for remark in comment if not remark.startswith("@schema")]
+                narrowed = [
+                    json.loads(remark.removeprefix("@schema")) for remark in comment if remark.startswith("@schema")
+                ]
                 yield Value(names, default, " ".join(said), narrowed[0] if narrowed else {})
         comment = []
 
@@ -92,12 +94,12 @@ def schema() -> str:
         parent = root
         for name in value.path[:-1]:
             parent = parent["properties"][name]
-        own: dict[str, Any] = {"description": value.meaning}
+        value_schema: dict[str, Any] = {"description": value.meaning}
         if "$ref" not in value.narrowed and "enum" not in value.narrowed:
-            own["type"] = _TYPES[type(value.default)]
-        if own.get("type") == "object" and not value.narrowed:
-            own |= {"properties": {}, "additionalProperties": False}
-        parent["properties"][value.path[-1]] = own | value.narrowed
+            value_schema["type"] = _TYPES[type(value.default)]
+        if value_schema.get("type") == "object" and not value.narrowed:
+            value_schema |= {"properties": {}, "additionalProperties": False}
+        parent["properties"][value.path[-1]] = value_schema | value.narrowed
     defaults = root["properties"]["modelDefaults"]["properties"]
     entry = {
         "name": {"type": "string", "minLength": 1},

@@ -47,7 +47,7 @@ class Dashboard(NamedTuple):
 
     def queries(self) -> list[tuple[str, Query]]:
         """All queries, each with its panel's title."""
-        return [(panel.title, own) for _, panels in self.rows for panel in panels for own in panel.queries]
+        return [(panel.title, query) for _, panels in self.rows for panel in panels for query in panel.queries]
 
 
 def _sum(metric: str, by: str, where: str = _HERE) -> str:
@@ -406,11 +406,11 @@ RETRIEVAL = Dashboard(
 ALL = (OPERATION, QUALITY, RETRIEVAL)
 
 
-def document(own: Dashboard) -> str:
+def document(board: Dashboard) -> str:
     """A dashboard as Grafana imports it."""
     panels: list[dict[str, Any]] = []
     y = 0
-    for title, row in own.rows:
+    for title, row in board.rows:
         panels.append(
             _placed(len(panels), {"type": "row", "title": title, "collapsed": False, "panels": []}, 0, y, 24, 1)
         )
@@ -423,11 +423,11 @@ def document(own: Dashboard) -> str:
         {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Prometheus"},
         _labels("namespace", "axia_rpc_requests_total"),
     ]
-    if own.by_model:
+    if board.by_model:
         variables.append(_labels("model", f"axia_gateway_detections_total{{{_HERE}}}"))
     whole = {
-        "uid": f"axia-{own.name}",
-        "title": own.title,
+        "uid": f"axia-{board.name}",
+        "title": board.title,
         "tags": ["axia"],
         "schemaVersion": 39,
         "refresh": "30s",
@@ -442,21 +442,21 @@ def _placed(number: int, panel: dict[str, Any], x: int, y: int, width: int, heig
     return {"id": number + 1, **panel, "gridPos": {"x": x, "y": y, "w": width, "h": height}}
 
 
-def _panel(own: Panel) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"unit": own.unit, "min": 0, "custom": {"fillOpacity": 10, "showPoints": "never"}}
-    if own.most is not None:
-        defaults["max"] = own.most
+def _panel(panel: Panel) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"unit": panel.unit, "min": 0, "custom": {"fillOpacity": 10, "showPoints": "never"}}
+    if panel.most is not None:
+        defaults["max"] = panel.most
     return {
         "type": "timeseries",
-        "title": own.title,
-        "description": own.meaning,
+        "title": panel.title,
+        "description": panel.meaning,
         "datasource": _DATA_SOURCE,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [
-            {"refId": chr(ord("A") + index), "datasource": _DATA_SOURCE, "expr": own_query.expr}
-            | ({"legendFormat": own_query.legend} if own_query.legend else {})
-            for index, own_query in enumerate(own.queries)
+            {"refId": chr(ord("A") + index), "datasource": _DATA_SOURCE, "expr": query.expr}
+            | ({"legendFormat": query.legend} if query.legend else {})
+            for index, query in enumerate(panel.queries)
         ],
     }
 
@@ -478,9 +478,9 @@ def _labels(name: str, metric: str) -> dict[str, Any]:
     }
 
 
-def path(own: Dashboard) -> Path:
+def path(board: Dashboard) -> Path:
     """Where a dashboard's file is."""
-    return FOLDER / f"{own.name}.json"
+    return FOLDER / f"{board.name}.json"
 
 
 if __name__ == "__main__":

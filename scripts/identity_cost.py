@@ -108,13 +108,13 @@ async def measure(servers: dict[str, Kind], port: int, pids: list[int], rounds: 
             kind = servers[names[index]]
             rates[names[index]].append(await rate(stubs[index].ScoreIsq, request, kind.metadata))
     for name, pid, spent in zip(names, pids, before, strict=True):
-        ratios = [own / plain for own, plain in zip(rates[name], rates[PLAIN], strict=True)]
+        ratios = [measured / plain for measured, plain in zip(rates[name], rates[PLAIN], strict=True)]
         each_us = (processor_us(pid) - spent) / CALLS / rounds
         print(
             f"{name}: median {statistics.median(rates[name]):.0f} calls/s, ratio {statistics.median(ratios):.2f} "
             f"(quartiles {_quartiles(ratios)}), {each_us:.0f} µs of the server's processor a call"
         )
-    reached = statistics.median(own / plain for own, plain in zip(rates[FULL], rates[PLAIN], strict=True))
+    reached = statistics.median(full / plain for full, plain in zip(rates[FULL], rates[PLAIN], strict=True))
     print(f"{FULL} beside plaintext: {reached:.2f}, goal {GOAL:.2f}: {'reached' if reached >= GOAL else 'missed'}")
     for channel in channels:
         await channel.close()

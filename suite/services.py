@@ -94,11 +94,11 @@ def encryption(folder: Path) -> dict[str, str]:
         variables[f"{prefix}TLS_CERTIFICATE"] = str(folder / f"{name}.pem")
         variables[f"{prefix}TLS_KEY"] = str(folder / f"{name}.key")
         variables[f"{prefix}{'UPSTREAM_CA' if name in ('gateway', 'http') else 'TLS_CLIENT_CA'}"] = authority
-    own = [str(folder / "client.pem"), str(folder / "client.key")]
-    for path in (*variables.values(), *own):
+    client_pair = [str(folder / "client.pem"), str(folder / "client.key")]
+    for path in (*variables.values(), *client_pair):
         if not Path(path).is_file():
             raise SuiteError(f"there is no {path}: `axia certs init {folder}` makes it")
-    return variables | dict(zip(_OWN_TLS, (authority, *own), strict=True))
+    return variables | dict(zip(_OWN_TLS, (authority, *client_pair), strict=True))
 
 
 def find_checkout() -> Path:

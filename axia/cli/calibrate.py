@@ -48,7 +48,7 @@ def calibrate(
         from axia.report.abstaining import answered_of
         from axia.report.collect import ReportError, load
     try:
-        runs = [run for own in load(logs) if own.kind == "abstention" for run in own.runs]
+        runs = [run for evaluation in load(logs) if evaluation.kind == "abstention" for run in evaluation.runs]
         if not runs:
             raise ReportError(f"{logs} has no logs of abstention: run axia eval abstention on labelled images")
         found = [(run, find(answered_of(run.rows), bound, delta)) for run in runs]
@@ -56,8 +56,9 @@ def calibrate(
         complain(str(error))
         raise typer.Exit(1) from error
     if json:
-        rows = [{"model": run.model, "calibration": own._asdict(), "points": [p._asdict() for p in own.points]}
-                for run, own in found]  # fmt: skip
+        rows = [{"model": run.model, "calibration": calibration._asdict(),
+                 "points": [p._asdict() for p in calibration.points]}
+                for run, calibration in found]  # fmt: skip
         print_json({"calibrations": rows})
     else:
         _print(found)
@@ -65,7 +66,7 @@ def calibrate(
         out.write_text(_toml(found), encoding="utf-8")
     if routes is not None:
         _route(routes, found)
-    if any(own.threshold is None for _, own in found):
+    if any(calibration.threshold is None for _, calibration in found):
         raise typer.Exit(1)
 
 
@@ -74,27 +75,28 @@ def _print(found: "list[tuple[Run, Calibration]]") -> None:
     from rich.table import Table
 
     out = console()
-    for run, own in found:
+    for run, calibration in found:
         table = Table(box=box.SIMPLE_HEAD)
         for name in ("agreement from", "answered", "share", "errors", "share of errors", "p"):
             table.add_column(name, justify="right")
-        for point in own.points:
+        for point in calibration.points:
             risk = "—" if point.risk is None else f"{point.risk:.3f}"
             p_value = "—" if point.p_value is None else f"{point.p_value:.4f}"
             table.add_row(f"{point.threshold:.2f}", str(point.answered), f"{point.coverage:.2f}", str(point.errors),
                           risk, p_value)  # fmt: skip
         out.print(table)
         name = printable(run.model)
-        if own.threshold is None:
+        if calibration.threshold is None:
             out.print(
-                f"{name}: no threshold keeps errors at {own.bound:.0%} with confidence {1 - own.delta:.0%} on "
-                f"{own.pictures} images: label more, or allow more errors",
+                f"{name}: no threshold keeps errors at {calibration.bound:.0%} with confidence "
+                f"{1 - calibration.delta:.0%} on {calibration.pictures} images: label more, or allow more errors",
                 soft_wrap=True,
             )
         else:
             out.print(
-                f"{name}: answer from an agreement of {own.threshold:.2f} on; that is {own.coverage:.0%} of "
-                f"{own.pictures} images, and at most {own.bound:.0%} errors with confidence {1 - own.delta:.0%}",
+                f"{name}: answer from an agreement of {calibration.threshold:.2f} on; that is "
+                f"{calibration.coverage:.0%} of {calibration.pictures} images, and at most {calibration.bound:.0%} "
+                f"errors with confidence {1 - calibration.delta:.0%}",
                 soft_wrap=True,
             )
 
@@ -104,19 +106,19 @@ def _toml(found: "list[tuple[Run, Calibration]]") -> str:
     import json
 
     parts = ["# Written by axia calibrate (Learn then Test).\n"]
-    for run, own in found:
+    for run, calibration in found:
         about = run.log.eval.metadata or {}
         lines = [
             "[[calibration]]",
             f"model = {json.dumps(run.model)}",
-            f"bound = {own.bound}",
-            f"delta = {own.delta}",
-            f"pictures = {own.pictures}",
+            f"bound = {calibration.bound}",
+            f"delta = {calibration.delta}",
+            f"pictures = {calibration.pictures}",
             f"completions = {int(about.get('samples', 0))}",
-            f"coverage = {own.coverage:.4f}",
+            f"coverage = {calibration.coverage:.4f}",
         ]
-        if own.threshold is not None:
-            lines.append(f"abstain_threshold = {own.threshold}")
+        if calibration.threshold is not None:
+            lines.append(f"abstain_threshold = {calibration.threshold}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -126,10 +128,10 @@ def _route(path: Path, found: "list[tuple[Run, Calibration]]") -> None:
 
     try:
         text = path.read_text(encoding="utf-8")
-        for run, own in found:
-            if own.threshold is not None:
+        for run, calibration in found:
+            if calibration.threshold is not None:
                 samples = int((run.log.eval.metadata or {})["samples"])
-                values = {"abstain_threshold": own.threshold, "n": samples}
+                values = {"abstain_threshold": calibration.threshold, "n": samples}
                 text = set_defaults(text, run.model.removeprefix("axia/"), values)
     except (OSError, UnicodeDecodeError, RoutingTableError) as error:
         complain(f"{path}: {error}")

@@ -65,16 +65,16 @@ def evaluate(
     from axia.errors import AxiaError
     from axia.evals.annotations.record import AnnotationError
 
-    chosen = [own.strip() for own in models.split(",") if own.strip()]
+    chosen = [model.strip() for model in models.split(",") if model.strip()]
     if not chosen:
         raise typer.BadParameter("name the models, separated by commas", param_hint="--models")
     if bool(names) == bool(paper):
         raise typer.BadParameter("give names of evaluations, or --paper")
     if paper is not None and paper not in PAPERS:
         raise typer.BadParameter(f"give one of {', '.join(PAPERS)}", param_hint="--paper")
-    arguments = dict(_argument(own) for own in task_arguments or ())
+    arguments = dict(_argument(argument) for argument in task_arguments or ())
     wanted: Any = PAPERS[paper] if paper else [(name, {}) for name in names or ()]
-    asked = [(name, {**own, **arguments}) for name, own in wanted]
+    asked = [(name, {**preset, **arguments}) for name, preset in wanted]
     try:
         outcome = run(
             asked, chosen, out, limit=limit, epochs=epochs, connections=connections,
@@ -108,7 +108,7 @@ def _argument(text: str) -> tuple[str, Any]:
 def _row(log: "EvalLog") -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     if log.results and log.results.scores:
-        metrics = {name: own.value for name, own in log.results.scores[0].metrics.items()}
+        metrics = {name: metric.value for name, metric in log.results.scores[0].metrics.items()}
     return {
         "task": log.eval.task.rpartition("/")[2], "model": log.eval.model, "status": log.status,
         "samples": log.results.completed_samples if log.results else 0, "metrics": metrics,

@@ -54,11 +54,11 @@ class Calibration(NamedTuple):
 
 def curve(items: Sequence[Answered]) -> list[Point]:
     """Risk and coverage of each threshold that makes a difference, the strictest first."""
-    can = [own for own in items if own.abstain_reason is None]
+    can = [answer for answer in items if answer.abstain_reason is None]
     points = []
-    for threshold in sorted({own.agreement for own in can}, reverse=True):
-        answered = [own for own in can if own.agreement >= threshold]
-        errors = sum(not own.correct for own in answered)
+    for threshold in sorted({answer.agreement for answer in can}, reverse=True):
+        answered = [answer for answer in can if answer.agreement >= threshold]
+        errors = sum(not answer.correct for answer in answered)
         points.append(Point(threshold, len(answered), errors, len(answered) / len(items), errors / len(answered)))
     return points
 
@@ -78,7 +78,7 @@ def calibrate(items: Sequence[Answered], bound: float, delta: float = 0.05) -> C
         raise ValueError(f"bound is {bound} and delta {delta}: give numbers above 0 and below 1")
     if not items:
         raise ValueError("there are no labelled pictures: run axia eval abstention on some")
-    if len({own.picture for own in items}) < len(items):
+    if len({answer.picture for answer in items}) < len(items):
         raise ValueError("a picture is there several times: calibrate on one answer a picture (epochs 1)")
     points, chosen = [], None
     for point in curve(items):
@@ -109,4 +109,4 @@ def binomial_tail(errors: int, trials: int, rate: float) -> float:
         for k in range(errors + 1)
     ]
     top = max(logs)
-    return min(1.0, math.exp(top) * math.fsum(math.exp(own - top) for own in logs))
+    return min(1.0, math.exp(top) * math.fsum(math.exp(term - top) for term in logs))

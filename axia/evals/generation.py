@@ -79,7 +79,7 @@ def to_request(model: str, messages: Sequence[ChatMessage], config: GenerateConf
     """
     request = inference_pb2.GenerateRequest(model=model)
     digests = [_add_message(request, message) for message in messages]
-    picture = next((own for own in digests if own), "")
+    picture = next((digest for digest in digests if digest), "")
     choices = config.num_choices or 1
     for seed in _seeds(config.seed, choices, picture):
         temperature = 1.0 if config.temperature is None else config.temperature
@@ -159,14 +159,18 @@ def to_output(model: str, response: inference_pb2.GenerateAllResponse) -> ModelO
         "max_tokens": summary.max_tokens,
         "timings_ms": {"total": summary.timings.total_ms, "queue": summary.timings.queue_ms},
         "completions": [
-            {"seed": own.seed, "temperature": own.temperature, "first_sentence": own.first_sentence}
-            for own in response.completions
+            {
+                "seed": completion.seed,
+                "temperature": completion.temperature,
+                "first_sentence": completion.first_sentence,
+            }
+            for completion in response.completions
         ],
     }
-    tokens = sum(own.tokens for own in response.completions)
+    tokens = sum(completion.tokens for completion in response.completions)
     return ModelOutput(
         model=model,
-        choices=[_choice(model, own) for own in response.completions],
+        choices=[_choice(model, completion) for completion in response.completions],
         usage=ModelUsage(
             input_tokens=summary.prompt_tokens, output_tokens=tokens, total_tokens=summary.prompt_tokens + tokens
         ),

@@ -10,5 +10,5 @@ from axia.prompts import PromptText, load_prompts, parse_prompts
 @cache
 def evaluation_prompts() -> Mapping[str, PromptText]:
     """All prompts that tasks name, by id."""
-    own = (resources.files("axia.evals") / "prompts.toml").read_text(encoding="utf-8")
-    return {**load_prompts(), **parse_prompts([own])}
+    text = (resources.files("axia.evals") / "prompts.toml").read_text(encoding="utf-8")
+    return {**load_prompts(), **parse_prompts([text])}

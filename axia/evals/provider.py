@@ -86,8 +86,11 @@ class AxiaAPI(ModelAPI):
         request = to_request(self.model_name, input, config)
         asked = {
             "model": self.model_name,
-            "messages": [{"role": own.role, "text": own.text, "pictures": len(own.images)} for own in request.messages],
-            "samples": [{"seed": own.seed, "temperature": own.temperature} for own in request.samples],
+            "messages": [
+                {"role": message.role, "text": message.text, "pictures": len(message.images)}
+                for message in request.messages
+            ],
+            "samples": [{"seed": sample.seed, "temperature": sample.temperature} for sample in request.samples],
             "max_tokens": request.max_tokens,
             "stop_rule": request.stop_rule,
         }

@@ -25,7 +25,7 @@ def set_defaults(text: str, model: str, values: dict[str, float | int]) -> str:
     except tomllib.TOMLDecodeError as error:
         raise RoutingTableError(f"the routing table is no TOML ({error})") from None
     models: list[dict[str, Any]] = before.get("model", [])
-    names = [own.get("name", "") for own in models]
+    names = [entry.get("name", "") for entry in models]
     if model not in names:
         raise RoutingTableError(
             f"the routing table has no model {model!r} (it has {', '.join(filter(None, names)) or 'none'}): "

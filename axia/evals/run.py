@@ -95,7 +95,7 @@ def run(
     Raises:
         EvaluationError: If the folder holds another evaluation, or inspect_ai refuses to begin.
     """
-    chosen = [model_name(own) for own in models]
+    chosen = [model_name(model) for model in models]
     if len(set(chosen)) != len(chosen):
         raise EvaluationError(f"a model is named twice: {', '.join(chosen)}")
     _claim(log_dir, names, chosen, limit, epochs)

@@ -19,8 +19,10 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     curves = {}
     for run in evaluation.runs:
         found = curve(answered_of(run.rows))
-        curves[run.model] = [(own.coverage, own.risk) for own in found if own.risk is not None]
-        rows += [[run.model, own.threshold, own.answered, own.coverage, own.errors, own.risk] for own in found]
+        curves[run.model] = [(point.coverage, point.risk) for point in found if point.risk is not None]
+        rows += [
+            [run.model, point.threshold, point.answered, point.coverage, point.errors, point.risk] for point in found
+        ]
     table = Table(
         "risk-coverage", f"{evaluation.name}: errors among answered pictures, by the least agreement that is answered",
         ("model", "agreement from", "answered", "share answered", "errors", "errors among answered"), rows,

@@ -61,8 +61,8 @@ def _asked(evaluation: Evaluation) -> str:
 
 def _beside_people(evaluation: Evaluation, comparison: ModelComparison | None) -> Table:
     rows: list[list[Any]] = []
-    for own in comparison.models if comparison else ():
-        rows.append([own.model, "measured here", own.mean, *ends(own.interval)])
+    for model_alignment in comparison.models if comparison else ():
+        rows.append([model_alignment.model, "measured here", model_alignment.mean, *ends(model_alignment.interval)])
     for ceiling in (evaluation.about.get("study") or {}).get("ceilings", ()):
         who = f"annotators, {ceiling['group']}" if ceiling["group"] else "annotators, each against the others"
         low, high = ceiling["interval"] or (None, None)
@@ -97,12 +97,12 @@ def _misalignments(client: Client, evaluation: Evaluation) -> Table:
         rows += [
             [
                 run.model,
-                (own.misalignment_class or "not known").replace("_", " "),
-                own.count,
-                own.share,
-                *ends(own.interval),
+                (class_share.misalignment_class or "not known").replace("_", " "),
+                class_share.count,
+                class_share.share,
+                *ends(class_share.interval),
             ]
-            for own in found.shares
+            for class_share in found.shares
         ]
     return Table(
         f"{section_id(evaluation.name)}-misalignments", f"{evaluation.name}: misalignments by type",
@@ -116,7 +116,7 @@ def _by_group(evaluation: Evaluation) -> list[Table]:
     for run in evaluation.runs:
         groups = list(dict.fromkeys(g for row in run.rows for g in row.reading.get("by_group", {})))
         for group in groups:
-            read = [own for row in run.rows if (own := row.reading.get("by_group", {}).get(group)) is not None]
+            read = [score for row in run.rows if (score := row.reading.get("by_group", {}).get(group)) is not None]
             rows.append([run.model, group or "all", sum(read) / len(read) if read else None, len(read)])
     if not rows:
         return []
@@ -141,7 +141,7 @@ def _factor(client: Client, evaluation: Evaluation, run: Run) -> Section:
             f"{section_id(title)}-read", f"{title}: answers that could be read",
             ("variant", "answers", "unread", "refused"),
             [
-                [name, len(rows), sum(own.score is None for own in rows) / len(rows),
+                [name, len(rows), sum(row.score is None for row in rows) / len(rows),
                  sum(map(refuses, rows)) / len(rows)]
                 for name, rows in by_variant.items()
             ],

@@ -88,14 +88,14 @@ def load(folder: Path) -> list[Evaluation]:
     for (name, _), runs in groups.items():
         log = runs[0].log
         others = [_arguments(other[0].log) for (named, _), other in groups.items() if named == name]
-        own = [f"{k} {v}" for k, v in _arguments(log).items() if any(other.get(k) != v for other in others)]
-        differ = f" ({', '.join(own)})" if own else ""
+        differing = [f"{k} {v}" for k, v in _arguments(log).items() if any(other.get(k) != v for other in others)]
+        differ = f" ({', '.join(differing)})" if differing else ""
         _check_same_samples(name, runs)
         about = log.eval.metadata or {}
-        runs.sort(key=lambda own: own.model)
+        runs.sort(key=lambda run: run.model)
         evaluations.append(Evaluation(name, name + differ, about["kind"], about, tuple(runs)))
     order = {name: place for place, name in enumerate(_ORDER)}
-    return sorted(evaluations, key=lambda own: (order.get(own.task, len(order)), own.name))
+    return sorted(evaluations, key=lambda evaluation: (order.get(evaluation.task, len(order)), evaluation.name))
 
 
 def _latest(found: Sequence[EvalLogInfo]) -> list[tuple[str, EvalLog]]:

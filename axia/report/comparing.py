@@ -12,7 +12,7 @@ from axia.results import ModelComparison
 
 def section_id(text: str) -> str:
     """A title as the id of a section or the name of a file."""
-    return "".join(own if own.isalnum() else "-" for own in text.lower()).strip("-")
+    return "".join(character if character.isalnum() else "-" for character in text.lower()).strip("-")
 
 
 def rates(evaluation: Evaluation) -> Table:
@@ -45,9 +45,9 @@ def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs:
     if not scored:
         return None
     common = set.intersection(
-        *({(own.sample, own.epoch) for own in rows if own.score is not None} for _, rows in scored)
+        *({(row.sample, row.epoch) for row in rows if row.score is not None} for _, rows in scored)
     )
-    every = {(own.sample, own.epoch) for _, rows in scored for own in rows}
+    every = {(row.sample, row.epoch) for _, rows in scored for row in rows}
     if not common:
         paragraphs.append("No answer has a score of every model, so there is no comparison.")
         return None
@@ -57,11 +57,11 @@ def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs:
         )
     models = []
     for name, rows in scored:
-        own = sorted(
+        compared = sorted(
             (row for row in rows if (row.sample, row.epoch) in common), key=lambda row: (row.sample, row.epoch)
         )
-        scores = tuple(row.score for row in own if row.score is not None)
-        models.append(ModelScores(model=name, picture_ids=tuple(row.picture for row in own), scores=scores))
+        scores = tuple(row.score for row in compared if row.score is not None)
+        models.append(ModelScores(model=name, picture_ids=tuple(row.picture for row in compared), scores=scores))
     return client.scoring.compare_models(models, target_difference=0.2)
 
 
@@ -70,7 +70,9 @@ def comparison_tables(name: str, comparison: ModelComparison, what: str = "model
     means = Table(
         f"{section_id(name)}-alignment", f"{name}: mean of scores, with 95% intervals clustered by picture",
         (what, "mean", "low", "high", "pictures by majority", "answers"),
-        [[own.model, own.mean, *ends(own.interval), own.majority_share, own.completions] for own in comparison.models],
+        [[model_alignment.model, model_alignment.mean, *ends(model_alignment.interval),
+          model_alignment.majority_share, model_alignment.completions]
+         for model_alignment in comparison.models],
     )  # fmt: skip
     tables = [means]
     tests = []
@@ -101,9 +103,9 @@ def comparison_tables(name: str, comparison: ModelComparison, what: str = "model
                 ("first", "second", "first only", "second only", "difference", "low", "high", "p", "p (Holm)",
                  "power at 0.2", "pictures needed"),
                 [
-                    [own.first, own.second, own.first_only, own.second_only, own.difference, *ends(own.interval),
-                     p_value(own.p_value), p_value(own.adjusted_p_value), own.power, own.needed_pictures]
-                    for own in comparison.pairs
+                    [pair.first, pair.second, pair.first_only, pair.second_only, pair.difference, *ends(pair.interval),
+                     p_value(pair.p_value), p_value(pair.adjusted_p_value), pair.power, pair.needed_pictures]
+                    for pair in comparison.pairs
                 ],
                 "Power, and pictures needed for a power of 80%: for a difference of 0.2.",
             )
@@ -119,10 +121,10 @@ def by_level(client: Client, evaluation: Evaluation, factor: str, paragraphs: li
     rows: list[list[Any]] = []
     for run in evaluation.runs:
         for level in levels:
-            own = [row for row in run.rows if row.metadata.get(factor) == level]
-            if comparison := compare(client, [(run.model, own)], []):
+            at_level = [row for row in run.rows if row.metadata.get(factor) == level]
+            if comparison := compare(client, [(run.model, at_level)], []):
                 mean = comparison.models[0]
-                rows.append([run.model, str(level), mean.mean, *ends(mean.interval), len(own)])
+                rows.append([run.model, str(level), mean.mean, *ends(mean.interval), len(at_level)])
     return [
         Table(
             f"{section_id(evaluation.name)}-{factor}", f"{evaluation.name}: by {factor}",

@@ -36,9 +36,9 @@ def radar(percentages: Mapping[str, Mapping[str, float | None]]) -> str:
         x, y = _point(place, count, 1.12)
         anchor = "middle" if abs(x - _CENTRE[0]) < 20 else "start" if x > _CENTRE[0] else "end"  # noqa: PLR2004 - pixels
         parts.append(f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{value}</text>')
-    for index, (_, own) in enumerate(percentages.items()):
+    for index, (_, figures) in enumerate(percentages.items()):
         colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-        known = [(place, figure) for place, value in enumerate(VALUES) if (figure := own.get(value)) is not None]
+        known = [(place, figure) for place, value in enumerate(VALUES) if (figure := figures.get(value)) is not None]
         points = [_point(place, count, figure / 100) for place, figure in known]
         shape = "polygon" if len(known) == count else "polyline"
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -49,8 +49,8 @@ def radar(percentages: Mapping[str, Mapping[str, float | None]]) -> str:
     height = 440 + 20 * len(percentages)
     parts += _legend(list(percentages), 440)
     said = "; ".join(
-        f"{model}: " + ", ".join(f"{value} {_percent(own.get(value))}" for value in VALUES)
-        for model, own in percentages.items()
+        f"{model}: " + ", ".join(f"{value} {_percent(figures.get(value))}" for value in VALUES)
+        for model, figures in percentages.items()
     )
     return _svg(520, height, "Radar chart of preference by value", said, parts)
 
@@ -78,11 +78,11 @@ def heat_map(percentages: Mapping[str, Mapping[str, float | None]]) -> str:
     for column, value in enumerate(VALUES):
         x = left + width * column + width / 2
         parts.append(f'<text x="{x}" y="{top - 8}" transform="rotate(-40 {x} {top - 8})">{value}</text>')
-    for row, (model, own) in enumerate(percentages.items()):
+    for row, (model, figures) in enumerate(percentages.items()):
         y = top + height * row
         parts.append(f'<text x="{left - 8}" y="{y + 20}" text-anchor="end">{escape(model[-20:])}</text>')
         for column, value in enumerate(VALUES):
-            figure = own.get(value)
+            figure = figures.get(value)
             share = 0 if figure is None else figure / 100
             shade = f"hsl(202 70% {96 - 62 * share:.0f}%)"
             ink = "#fff" if share > 0.55 else "#111"  # noqa: PLR2004 - where dark on dark would begin
@@ -93,8 +93,8 @@ def heat_map(percentages: Mapping[str, Mapping[str, float | None]]) -> str:
                 f"{'—' if figure is None else f'{figure:.0f}'}</text>"
             )
     said = "; ".join(
-        f"{model}: " + ", ".join(f"{value} {_percent(own.get(value))}" for value in VALUES)
-        for model, own in percentages.items()
+        f"{model}: " + ", ".join(f"{value} {_percent(figures.get(value))}" for value in VALUES)
+        for model, figures in percentages.items()
     )
     size = left + width * len(VALUES) + 60, top + height * len(percentages) + 12
     return _svg(*size, "Heat map of preference", said, parts, wide=True)

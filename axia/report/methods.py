@@ -18,7 +18,7 @@ _SEEDS = (
 
 def section(evaluations: Sequence[Evaluation], card: JudgeCard | None) -> Section:
     """What was done, enough to do it again."""
-    runs = [(own, run) for own in evaluations for run in own.runs]
+    runs = [(evaluation, run) for evaluation in evaluations for run in evaluation.runs]
     log = runs[0][1].log
     versions = (log.eval.packages.get("inspect_ai", ""), (log.eval.metadata or {}).get("axia_version", ""))
     paragraphs = [
@@ -28,7 +28,7 @@ def section(evaluations: Sequence[Evaluation], card: JudgeCard | None) -> Sectio
         ),
         _SEEDS,
     ]
-    if demo := sorted({own.name for own, _ in runs if _is_demo(own)}):
+    if demo := sorted({evaluation.name for evaluation, _ in runs if _is_demo(evaluation)}):
         paragraphs.append(
             f"Demo data: {', '.join(demo)} used axia's made-up study, gallery or feed. No person was asked; the "
             "figures say nothing of real pictures."
@@ -38,7 +38,7 @@ def section(evaluations: Sequence[Evaluation], card: JudgeCard | None) -> Sectio
     tables = [_models(runs), _samplings(runs), _prompts(runs)]
     if card is not None:
         tables.append(_judges(card))
-    elif any(own.kind in ("alignment", "abstention") for own in evaluations):
+    elif any(evaluation.kind in ("alignment", "abstention") for evaluation in evaluations):
         paragraphs.append(
             "How far the judge of alignment agrees with people was not measured for these answers: label some, run "
             "axia judges audit --card card.json, and give the report --card card.json."
@@ -53,8 +53,8 @@ def _is_demo(evaluation: Evaluation) -> bool:
 
 def _produced(run: Run) -> dict[str, Any]:
     for row in run.rows:
-        if own := row.produced or row.reading.get("produced"):
-            return dict(own)
+        if produced := row.produced or row.reading.get("produced"):
+            return dict(produced)
     return {}
 
 
@@ -67,12 +67,13 @@ def _models(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
     rows: list[list[Cell]] = []
     for evaluation, run in runs:
         produced, usage = _produced(run), list(run.log.stats.model_usage.values())
-        cost = [own.total_cost for own in usage if own.total_cost is not None]
+        cost = [model_usage.total_cost for model_usage in usage if model_usage.total_cost is not None]
         rows.append(
             [
                 evaluation.name, run.model, produced.get("revision", ""),
                 f"{produced.get('engine', '')} {produced.get('engine_version', '')}".strip(),
-                sum(own.input_tokens for own in usage), sum(own.output_tokens for own in usage),
+                sum(model_usage.input_tokens for model_usage in usage),
+                sum(model_usage.output_tokens for model_usage in usage),
                 f"{sum(cost):.2f} USD" if cost else "not known", run.log.eval.created[:19],
             ]
         )  # fmt: skip
@@ -84,14 +85,14 @@ def _models(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
 
 def _samplings(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
     rows: list[list[Cell]] = []
-    for evaluation in dict.fromkeys(own.name for own, _ in runs):
-        own = next(own for own, _ in runs if own.name == evaluation)
-        sampling, study = own.about["sampling"], own.about.get("study") or {}
+    for name in dict.fromkeys(evaluation.name for evaluation, _ in runs):
+        evaluation = next(evaluation for evaluation, _ in runs if evaluation.name == name)
+        sampling, study = evaluation.about["sampling"], evaluation.about.get("study") or {}
         rows.append(
             [
-                own.name, own.about["paper"], str(sampling["temperature"]), sampling["max_tokens"], sampling["seed"],
-                own.runs[0].log.eval.config.epochs or 1, own.about.get("judge", "—"),
-                own.about.get("sentence_rule", "—"), str(study.get("annotations_sha256", ""))[:12] or "—",
+                name, evaluation.about["paper"], str(sampling["temperature"]), sampling["max_tokens"], sampling["seed"],
+                evaluation.runs[0].log.eval.config.epochs or 1, evaluation.about.get("judge", "—"),
+                evaluation.about.get("sentence_rule", "—"), str(study.get("annotations_sha256", ""))[:12] or "—",
             ]
         )  # fmt: skip
     header = (
@@ -121,11 +122,11 @@ def _prompts(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
 
 
 def _judges(card: JudgeCard) -> Table:
-    def cells(own: Estimate) -> list[Cell]:
-        return [own.value, *ends(own.interval)]
+    def cells(estimate: Estimate) -> list[Cell]:
+        return [estimate.value, *ends(estimate.interval)]
 
     rows: list[list[Cell]] = [
-        [str(own.name), *cells(own.kappa), *cells(own.precision), *cells(own.recall)] for own in card.judges
+        [str(judge.name), *cells(judge.kappa), *cells(judge.precision), *cells(judge.recall)] for judge in card.judges
     ]
     header = ("judge", "kappa", "low", "high", "precision", "low", "high", "recall", "low", "high")
     note = (

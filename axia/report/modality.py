@@ -23,16 +23,19 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     for run in evaluation.runs:
         picture, description = (_of(run, kind) for kind in _INPUTS)
         found = client.scoring.compare_preferences(preference_answers(picture), preference_answers(description))
-        for own in (*([found.overall] if found.overall else []), *found.differences):
+        for difference in (*([found.overall] if found.overall else []), *found.differences):
             rows.append(
-                [run.model, own.value or "all", own.first_percentage, own.second_percentage, own.difference,
-                 *ends(own.interval), p_value(own.p_value), p_value(own.adjusted_p_value)]
+                [run.model, difference.value or "all", difference.first_percentage, difference.second_percentage,
+                 difference.difference, *ends(difference.interval), p_value(difference.p_value),
+                 p_value(difference.adjusted_p_value)]
             )  # fmt: skip
         if not found.differences:
             continue
         by_input = {
-            "from the picture": {own.value: own.first_percentage for own in found.differences},
-            "from its description": {own.value: own.second_percentage for own in found.differences},
+            "from the picture": {difference.value: difference.first_percentage for difference in found.differences},
+            "from its description": {
+                difference.value: difference.second_percentage for difference in found.differences
+            },
         }
         figures.append(Figure(f"{run.model}: preference from pictures and from descriptions", radar(by_input)))
     name, describer = evaluation.name, evaluation.about.get("describer", "itself")
@@ -62,7 +65,7 @@ def _published(name: str) -> Table:
     by_row: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in published.rows(published.MODALITY):
         by_row.setdefault((row["model"], row["input"], row["describer"]), {})[row["value"]] = float(row["percentage"])
-    rows: list[list[Cell]] = [[*key, *(own.get(value) for value in VALUES)] for key, own in by_row.items()]
+    rows: list[list[Cell]] = [[*key, *(figures.get(value) for value in VALUES)] for key, figures in by_row.items()]
     return Table(
         f"{section_id(name)}-published", f"{name}: published figures, in percent (arXiv 2411.11479)",
         ("model", "input", "described by", *VALUES), rows, "Read by eye from a figure; nothing published confirms it.",

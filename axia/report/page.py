@@ -16,8 +16,8 @@ _WIDE = 10
 
 def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> str:
     """The whole document."""
-    links = "".join(f'<li><a href="#{own.id}">{escape(own.title)}</a></li>' for own in sections)
-    body = "".join(_section(own) for own in sections)
+    links = "".join(f'<li><a href="#{section.id}">{escape(section.title)}</a></li>' for section in sections)
+    body = "".join(_section(section) for section in sections)
     filters = (
         '<div class="filter"><label for="q">Words in name, truth or answers<input id="q" type="search"></label>'
         '<label for="s">Pictures with an answer that is<select id="s"><option value="">anything</option>'
@@ -39,9 +39,9 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
 
 
 def _section(section: Section) -> str:
-    paragraphs = "".join(f"<p>{escape(own)}</p>" for own in section.paragraphs)
+    paragraphs = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in section.paragraphs)
     figures = "".join(
-        f"<figure><figcaption>{escape(own.caption)}</figcaption>{own.svg}</figure>" for own in section.figures
+        f"<figure><figcaption>{escape(figure.caption)}</figcaption>{figure.svg}</figure>" for figure in section.figures
     )
     tables = "".join(map(_table, section.tables))
     return (
@@ -56,15 +56,15 @@ def _table(table: Table) -> str:
         for i in range(len(table.header))
     ]
     head = "".join(
-        f'<th scope="col"{" class=n" if own else ""}>{escape(name)}</th>'
-        for name, own in zip(table.header, numeric, strict=True)
+        f'<th scope="col"{" class=n" if is_numeric else ""}>{escape(name)}</th>'
+        for name, is_numeric in zip(table.header, numeric, strict=True)
     )
     rows = []
     for row in table.rows:
         cells = [f'<th scope="row">{escape(shown(row[0], table.digits))}</th>']
         cells += [
-            f"<td{' class=n' if own else ''}>{escape(shown(cell, table.digits))}</td>"
-            for cell, own in zip(row[1:], numeric[1:], strict=True)
+            f"<td{' class=n' if is_numeric else ''}>{escape(shown(cell, table.digits))}</td>"
+            for cell, is_numeric in zip(row[1:], numeric[1:], strict=True)
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     wide = ' class="wide"' if len(table.header) > _WIDE else ""

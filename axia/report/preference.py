@@ -20,7 +20,9 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
         AxiaError: If the scoring service does not answer.
     """
     scores = {run.model: client.scoring.score_preference(preference_answers(run.rows)) for run in evaluation.runs}
-    percentages = {model: {score.value: score.percentage for score in own.scores} for model, own in scores.items()}
+    percentages = {
+        model: {score.value: score.percentage for score in preference.scores} for model, preference in scores.items()
+    }
     name = evaluation.name
     tables = [
         _table(name, percentages, scores),
@@ -28,15 +30,17 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
         _published(name, percentages),
         *_pairs(client, evaluation),
     ]
-    said = {model: own for model, own in percentages.items() if any(f is not None for f in own.values())}
+    said = {model: by_value for model, by_value in percentages.items() if any(f is not None for f in by_value.values())}
     figures = [
-        Figure(f"Preference of {model} by value, in percent", radar({model: own})) for model, own in said.items()
+        Figure(f"Preference of {model} by value, in percent", radar({model: by_value}))
+        for model, by_value in said.items()
     ]
     if len(said) > 1:
         figures.append(Figure("Preference by value of all models, overlaid", radar(said)))
     figures.append(Figure("Preference by model and value, in percent", heat_map(percentages)))
     contradictions = [
-        f"{own.claim}: published {own.published}, computed {own.computed}" for own in published.contradictions()
+        f"{contradiction.claim}: published {contradiction.published}, computed {contradiction.computed}"
+        for contradiction in published.contradictions()
     ]
     about = evaluation.about
     paragraphs = [
@@ -65,9 +69,11 @@ def preference_answers(rows: Sequence[Row]) -> list[PreferenceAnswer]:
 
 def _table(name: str, percentages: dict[str, dict[str, float | None]], scores: dict[str, PreferenceScores]) -> Table:
     rows: list[list[Cell]] = []
-    for model, own in percentages.items():
+    for model, by_value in percentages.items():
         score = scores[model]
-        rows.append([model, *(own.get(value) for value in VALUES), score.mean, score.standard_deviation, score.range])
+        rows.append(
+            [model, *(by_value.get(value) for value in VALUES), score.mean, score.standard_deviation, score.range]
+        )
     return Table(
         "preference", f"{name}: preference by model and value, in percent",
         ("model", *VALUES, "mean", "deviation (n−1)", "range"), rows, digits=1,
@@ -76,8 +82,8 @@ def _table(name: str, percentages: dict[str, dict[str, float | None]], scores: d
 
 def _detail(name: str, scores: dict[str, PreferenceScores]) -> Table:
     rows: list[list[Cell]] = []
-    for model, own in scores.items():
-        for score in own.scores:
+    for model, preference in scores.items():
+        for score in preference.scores:
             low, high = ends(score.interval)
             rows.append([model, score.value, score.percentage, low, high, score.answers, score.refusal_rate,
                          score.unparsed_rate, score.rank or None])  # fmt: skip
@@ -90,8 +96,8 @@ def _detail(name: str, scores: dict[str, PreferenceScores]) -> Table:
 def _published(name: str, percentages: dict[str, dict[str, float | None]]) -> Table:
     rows: list[list[Cell]] = []
     deviations = published.deviations()
-    for model, own in percentages.items():
-        rows.append([model, "measured here", *(own.get(value) for value in VALUES), None])
+    for model, by_value in percentages.items():
+        rows.append([model, "measured here", *(by_value.get(value) for value in VALUES), None])
     for model, figures in published.preference_table().items():
         rows.append([model, "arXiv 2411.11479", *(figures[value] for value in VALUES), deviations[model]])
     means = published.value_means()
@@ -106,10 +112,11 @@ def _pairs(client: Client, evaluation: Evaluation) -> list[Table]:
     rows: list[list[Cell]] = []
     for first, second in itertools.combinations(evaluation.runs, 2):
         found = client.scoring.compare_preferences(preference_answers(first.rows), preference_answers(second.rows))
-        for own in (*([found.overall] if found.overall else []), *found.differences):
+        for difference in (*([found.overall] if found.overall else []), *found.differences):
             rows.append(
-                [first.model, second.model, own.value or "all", own.first_percentage, own.second_percentage,
-                 own.difference, *ends(own.interval), p_value(own.p_value), p_value(own.adjusted_p_value)]
+                [first.model, second.model, difference.value or "all", difference.first_percentage,
+                 difference.second_percentage, difference.difference, *ends(difference.interval),
+                 p_value(difference.p_value), p_value(difference.adjusted_p_value)]
             )  # fmt: skip
     if not rows:
         return []

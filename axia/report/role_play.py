@@ -42,11 +42,11 @@ def _stays(evaluation: Evaluation) -> Table:
     rows: list[list[Cell]] = []
     for run in evaluation.runs:
         for platform in dict.fromkeys(row.metadata.get("platform") or "unknown" for row in run.rows):
-            own = [row for row in run.rows if (row.metadata.get("platform") or "unknown") == platform]
-            read = [row for row in own if row.reading.get("stays") is not None]
+            on_platform = [row for row in run.rows if (row.metadata.get("platform") or "unknown") == platform]
+            read = [row for row in on_platform if row.reading.get("stays") is not None]
             stays = sum(bool(row.reading["stays"]) for row in read) / len(read) if read else None
-            truth = sum(bool(row.metadata["stays"]) for row in own) / len(own)
-            rows.append([run.model, platform, stays, truth, len(own), 1 - len(read) / len(own)])
+            truth = sum(bool(row.metadata["stays"]) for row in on_platform) / len(on_platform)
+            rows.append([run.model, platform, stays, truth, len(on_platform), 1 - len(read) / len(on_platform)])
     return Table(
         f"{section_id(evaluation.name)}-stays", f"{evaluation.name}: share of pictures that the model stays at",
         ("model", "platform", "stays", "stays by the persona's truth", "answers", "unread"), rows,

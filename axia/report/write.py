@@ -39,8 +39,8 @@ def write_report(
     for evaluation in evaluations:
         sections += _sections(client, evaluation)
     sections = _distinct([summary.section(evaluations), *sections, methods.section(evaluations, card)])
-    models = list(dict.fromkeys(run.model for own in evaluations for run in own.runs))
-    intro = f"Evaluations: {', '.join(own.name for own in evaluations)}. Models: {', '.join(models)}."
+    models = list(dict.fromkeys(run.model for evaluation in evaluations for run in evaluation.runs))
+    intro = f"Evaluations: {', '.join(evaluation.name for evaluation in evaluations)}. Models: {', '.join(models)}."
     tables = [table for section in sections for table in section.tables]
     files = {"report.html": page(title, intro, sections, gallery(evaluations)), "answers.csv": _answers(evaluations)}
     for table in tables:
@@ -75,7 +75,7 @@ def _distinct(sections: Sequence[Section]) -> list[Section]:
         seen[table.id] = seen.get(table.id, 0) + 1
         return table if seen[table.id] == 1 else table._replace(id=f"{table.id}-{seen[table.id]}")
 
-    return [own._replace(tables=[named(table) for table in own.tables]) for own in sections]
+    return [section._replace(tables=[named(table) for table in section.tables]) for section in sections]
 
 
 def _answers(evaluations: Sequence[Evaluation]) -> str:

@@ -47,7 +47,7 @@ def study_rows(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
         (f"annotator-{group[-1].lower()}{i}", group) for group, count in GROUPS.items() for i in range(1, count + 1)
     ]
     rows: list[dict[str, object]] = []
-    for scene in (own for own in manifest if own["kind"] == "scene"):
+    for scene in (row for row in manifest if row["kind"] == "scene"):
         for person, group in people:
             usual = _draw("usual", scene["situation"], person) < USUAL[group]
             texts = said[scene["situation"]]["usual" if usual else "others"]
@@ -63,7 +63,7 @@ def study_rows(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
 
 def scene_rows(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
     """The authored truth of scenes that were painted anew; of pictures that are the same by chance the first."""
-    by_id = {own.id: own for own in situations()}
+    by_id = {situation.id: situation for situation in situations()}
     first = {row["sha256"]: row for row in reversed(manifest) if row["kind"] == "scene"}
     rows: list[dict[str, object]] = []
     for scene in (row for row in manifest if first.get(row["sha256"]) is row):
@@ -84,9 +84,9 @@ def feed(manifest: list[dict[str, Any]]) -> list[dict[str, object]]:
     """What each persona does with each frame of the feed."""
     frames: list[dict[str, Any]] = []
     for platform in ("tiktok", "instagram", "youtube"):
-        own = [row for row in manifest if row["kind"] == "frame" and row["platform"] == platform]
-        own.sort(key=lambda row: _draw("feed", row["file"]))
-        frames += own[:FRAMES]
+        of_platform = [row for row in manifest if row["kind"] == "frame" and row["platform"] == platform]
+        of_platform.sort(key=lambda row: _draw("feed", row["file"]))
+        frames += of_platform[:FRAMES]
     rows: list[dict[str, object]] = []
     for persona in personas():
         for frame in frames:

@@ -123,7 +123,7 @@ class BackendPool:
         async with self._refreshing:
             await asyncio.gather(*(backend.refresh() for backend in [*self._backends, *self._leaving]))
             await self._merge()
-            for backend in [own for own in self._leaving if own.left]:
+            for backend in [leaving for leaving in self._leaving if leaving.left]:
                 self._leaving.remove(backend)
                 await self._stop_following(backend)
                 await backend.close()

@@ -128,5 +128,5 @@ def _measured(
 
 
 def _spent(side: Side) -> Mapping[str, float]:
-    own = psutil.Process().cpu_times()
-    return {**side.processor_s(), "client": own.user + own.system}
+    cpu_times = psutil.Process().cpu_times()
+    return {**side.processor_s(), "client": cpu_times.user + cpu_times.system}

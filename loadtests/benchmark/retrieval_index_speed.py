@@ -85,13 +85,13 @@ class Memory:
     """Peak resident memory of this process and of its children, in bytes."""
 
     def __init__(self) -> None:
-        self.own = self.child = 0
+        self.parent = self.child = 0
 
     async def run(self) -> None:
         """Until it is cancelled."""
         process = psutil.Process()
         while True:
-            self.own = max(self.own, process.memory_info().rss)
+            self.parent = max(self.parent, process.memory_info().rss)
             with contextlib.suppress(psutil.Error):
                 self.child = max([self.child, *(child.memory_info().rss for child in process.children())])
             await asyncio.sleep(0.2)
@@ -265,7 +265,7 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     await latencies(index, queries[:100])
     await asyncio.sleep(1)
     used = process.memory_info().rss - before
-    peak = memory.own - before
+    peak = memory.parent - before
     table.add_row(
         "memory beyond the vectors given; while adding and building",
         f"{used / MIB:.0f} MiB; {peak / MIB:.0f} MiB at most",

@@ -92,12 +92,12 @@ def replicas_for(cameras: int, frames_per_s: float, replica: Replica, used: floa
 
 def main() -> None:
     """Prints the tables of docs/scaling.md."""
-    own = simulate(50, 5, DEMO_ONE, 60)
+    simulated = simulate(50, 5, DEMO_ONE, 60)
     print("| 50 cameras, 5 frames/s each, 60 s | measured | simulated |")
     print("| --- | --- | --- |")
-    print(f"| answered, of frames | 12,092 of 15,000 | {own.answered:,} of {own.frames:,} |")
-    print(f"| age of a frame at its answer, median | 0.32 s | {own.median_s:.2f} s |")
-    print(f"| oldest | 0.97 s | {max(own.ages_s):.2f} s |")
+    print(f"| answered, of frames | 12,092 of 15,000 | {simulated.answered:,} of {simulated.frames:,} |")
+    print(f"| age of a frame at its answer, median | 0.32 s | {simulated.median_s:.2f} s |")
+    print(f"| oldest | 0.97 s | {max(simulated.ages_s):.2f} s |")
     print()
     print("| cameras | replicas | frames answered | age, median | age, 95% |")
     print("| --- | --- | --- | --- | --- |")

@@ -98,23 +98,23 @@ class _Autoscaler:
         self._changes: list[tuple[int, int]] = []
 
     def next(self, second: int, replicas: int, value: float) -> int:
-        own = self._policy
-        ratio = value / (own.completions * replicas) if replicas else 2.0
-        wish = replicas if abs(ratio - 1) <= _TOLERANCE else ceil(value / own.completions - _SURE)
-        wish = min(max(wish, own.least), own.most)
+        policy = self._policy
+        ratio = value / (policy.completions * replicas) if replicas else 2.0
+        wish = replicas if abs(ratio - 1) <= _TOLERANCE else ceil(value / policy.completions - _SURE)
+        wish = min(max(wish, policy.least), policy.most)
         self._wishes.append((second, wish))
-        while self._wishes[0][0] <= second - max(own.up_window_s, own.down_window_s):
+        while self._wishes[0][0] <= second - max(policy.up_window_s, policy.down_window_s):
             self._wishes.popleft()
-        up = min(wish for at, wish in self._wishes if at > second - own.up_window_s)
-        down = max(wish for at, wish in self._wishes if at > second - own.down_window_s)
+        up = min(wish for at, wish in self._wishes if at > second - policy.up_window_s)
+        down = max(wish for at, wish in self._wishes if at > second - policy.down_window_s)
         to = up if replicas < up else down if replicas > down else replicas
         if to > replicas:
-            before = replicas - sum(by for at, by in self._changes if by > 0 and at > second - own.up_period_s)
-            to = min(to, max(ceil(before * (1 + own.up_percent / 100)), before + own.up_pods))
+            before = replicas - sum(by for at, by in self._changes if by > 0 and at > second - policy.up_period_s)
+            to = min(to, max(ceil(before * (1 + policy.up_percent / 100)), before + policy.up_pods))
             to = max(to, replicas)
         elif to < replicas:
-            before = replicas - sum(by for at, by in self._changes if by < 0 and at > second - own.down_period_s)
-            to = min(max(to, before - own.down_pods), replicas)
+            before = replicas - sum(by for at, by in self._changes if by < 0 and at > second - policy.down_period_s)
+            to = min(max(to, before - policy.down_pods), replicas)
         if to != replicas:
             self._changes.append((second, to - replicas))
         return to

@@ -25,20 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("address", help="host:port for gRPC, or http(s)://host:port/path")
     parser.add_argument("service", nargs="?", default="", help="name of a service; the whole server if left out")
     parser.add_argument("--timeout", type=float, default=_TIMEOUT_S, help="seconds to wait (%(default)g)")
-    own = parser.parse_args(arguments)
-    fault = _http_fault(own.address, own.timeout) if "://" in own.address else _grpc_fault(own)
+    options = parser.parse_args(arguments)
+    fault = _http_fault(options.address, options.timeout) if "://" in options.address else _grpc_fault(options)
     if fault:
-        sys.stderr.write(f"{own.address} is not healthy: {fault}\n")
+        sys.stderr.write(f"{options.address} is not healthy: {fault}\n")
     return 1 if fault else 0
 
 
-def _grpc_fault(own: argparse.Namespace) -> str:
+def _grpc_fault(options: argparse.Namespace) -> str:
     """What is wrong with a gRPC server; empty if nothing."""
     # A proxy that http_proxy names can't know this machine's ports.
-    with grpc.insecure_channel(own.address, [("grpc.enable_http_proxy", 0)]) as channel:
+    with grpc.insecure_channel(options.address, [("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            request = health_pb2.HealthCheckRequest(service=own.service)
-            status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=own.timeout).status
+            request = health_pb2.HealthCheckRequest(service=options.service)
+            status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=options.timeout).status
         except grpc.RpcError as error:
             return f"{error.code().name} {error.details()}"
     return (

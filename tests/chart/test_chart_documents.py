@@ -23,13 +23,13 @@ def test_schema_and_table_are_what_the_values_say() -> None:
 def test_every_value_says_what_it_means() -> None:
     found = list(chart_doc.values())
     assert len(found) > 100
-    assert [own.path for own in found if not own.meaning] == []
+    assert [value.path for value in found if not value.meaning] == []
 
 
-@pytest.mark.parametrize("own", dashboards.ALL, ids=lambda own: str(own.name))
-def test_dashboards_are_what_their_script_writes(own: dashboards.Dashboard) -> None:
-    assert dashboards.path(own).read_text() == dashboards.document(own), "run python -m scripts.dashboards"
-    panels = json.loads(dashboards.document(own))["panels"]
+@pytest.mark.parametrize("board", dashboards.ALL, ids=lambda board: str(board.name))
+def test_dashboards_are_what_their_script_writes(board: dashboards.Dashboard) -> None:
+    assert dashboards.path(board).read_text() == dashboards.document(board), "run python -m scripts.dashboards"
+    panels = json.loads(dashboards.document(board))["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
     assert len(set(places)) == len(places)
@@ -39,19 +39,19 @@ def test_dashboards_are_what_their_script_writes(own: dashboards.Dashboard) -> N
 def test_the_chart_holds_each_dashboard() -> None:
     found = {
         name: text
-        for own in chart.rendered("monitored")
-        if own["kind"] == "ConfigMap" and own["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
-        for name, text in own["data"].items()
+        for manifest in chart.rendered("monitored")
+        if manifest["kind"] == "ConfigMap" and manifest["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
+        for name, text in manifest["data"].items()
     }
     assert {name: json.loads(text) for name, text in found.items()} == {
-        dashboards.path(own).name: json.loads(dashboards.document(own)) for own in dashboards.ALL
+        dashboards.path(board).name: json.loads(dashboards.document(board)) for board in dashboards.ALL
     }
 
 
 def named() -> set[str]:
     """Every metric of ours that rules, scaling and dashboards name."""
-    scaling = [own["spec"] for own in chart.rendered("production") if own["kind"] == "ScaledObject"]
-    queries = [query.expr for own in dashboards.ALL for _, query in own.queries()]
+    scaling = [manifest["spec"] for manifest in chart.rendered("production") if manifest["kind"] == "ScaledObject"]
+    queries = [query.expr for board in dashboards.ALL for _, query in board.queries()]
     text = "".join(((chart.CHART / "files" / "rules.yaml").read_text(), str(scaling), *queries))
     return set(re.findall(r"\b(axia_[a-z_]+)\b", text))
 
@@ -84,7 +84,7 @@ def test_every_metric_that_is_named_is_in_a_scrape() -> None:
 def test_prometheus_takes_every_query_of_the_dashboards(tmp_path: Path) -> None:
     rules = [
         {"record": f"q:{index}", "expr": with_values(query.expr)}
-        for index, (_, query) in enumerate(own for board in dashboards.ALL for own in board.queries())
+        for index, (_, query) in enumerate(titled_query for board in dashboards.ALL for titled_query in board.queries())
     ]
     path = tmp_path / "queries.yaml"
     path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))

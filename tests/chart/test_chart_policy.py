@@ -27,7 +27,7 @@ SETTINGS: dict[str, type[ServerSettings]] = {
 HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
 EXISTING_SECRETS = {
     "api-keys", "certificates", "hugging-face", "openai", "qdrant", "registry", "site",
-    *(f"{own}-tls" for own in HOLDERS),
+    *(f"{holder}-tls" for holder in HOLDERS),
 }  # fmt: skip
 """Secrets that the renderings say exist."""
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -46,8 +46,8 @@ def containers(objects: tuple[Any, ...]) -> Iterator[tuple[str, Any, Any]]:
 
 def test_pods_fit_the_restricted_standard_and_beyond(objects: tuple[Any, ...]) -> None:
     for name, pod, container in containers(objects):
-        own, security = container["securityContext"], pod["securityContext"]
-        assert own == RESTRICTED, name
+        container_security, security = container["securityContext"], pod["securityContext"]
+        assert container_security == RESTRICTED, name
         assert security["runAsNonRoot"] is True, name
         assert security["runAsUser"] >= 1000, name
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
@@ -100,10 +100,10 @@ def test_selectors_match_the_pods_they_are_meant_for(objects: tuple[Any, ...]) -
     labels = {name: pod["metadata"]["labels"] for name, pod in chart.pods(objects)}
 
     def matching(selector: dict[str, str]) -> list[str]:
-        return [name for name, own in labels.items() if selector.items() <= own.items()]
+        return [name for name, pod_labels in labels.items() if selector.items() <= pod_labels.items()]
 
-    for own in objects:
-        kind, name, spec = own["kind"], own["metadata"]["name"], own.get("spec", {})
+    for manifest in objects:
+        kind, name, spec = manifest["kind"], manifest["metadata"]["name"], manifest.get("spec", {})
         if kind in {"Deployment", "StatefulSet"}:
             assert matching(spec["selector"]["matchLabels"]) == [f"{kind}/{name}"]
         elif kind == "Service":
@@ -119,14 +119,20 @@ def test_selectors_match_the_pods_they_are_meant_for(objects: tuple[Any, ...]) -
 
 
 def test_what_is_referred_to_is_there(objects: tuple[Any, ...]) -> None:
-    there = {(own["kind"], own["metadata"]["name"]) for own in objects}
-    secrets = EXISTING_SECRETS | {own["spec"]["secretName"] for own in objects if own["kind"] == "Certificate"}
+    there = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in objects}
+    secrets = EXISTING_SECRETS | {
+        manifest["spec"]["secretName"] for manifest in objects if manifest["kind"] == "Certificate"
+    }
     for name, pod, container in containers(objects):
         assert ("ServiceAccount", pod["serviceAccountName"]) in there
-        maker = next(own for own in objects if f"{own['kind']}/{own['metadata']['name']}" == name.rpartition("/")[0])
-        claims = [own["metadata"]["name"] for own in maker["spec"].get("volumeClaimTemplates", [])]
-        volumes = {own["name"] for own in pod["volumes"]} | set(claims)
-        assert {own["name"] for own in container["volumeMounts"]} == volumes, name
+        maker = next(
+            manifest
+            for manifest in objects
+            if f"{manifest['kind']}/{manifest['metadata']['name']}" == name.rpartition("/")[0]
+        )
+        claims = [claim["metadata"]["name"] for claim in maker["spec"].get("volumeClaimTemplates", [])]
+        volumes = {volume["name"] for volume in pod["volumes"]} | set(claims)
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes, name
         for volume in pod["volumes"]:
             if "configMap" in volume:
                 assert ("ConfigMap", volume["configMap"]["name"]) in there, name
@@ -137,11 +143,11 @@ def test_what_is_referred_to_is_there(objects: tuple[Any, ...]) -> None:
         for variable in container.get("env", []):
             if "valueFrom" in variable:
                 assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets, name
-        assert {own["name"] for own in pod.get("imagePullSecrets", [])} <= secrets
-    for own in objects:
-        if own["kind"] == "StatefulSet":
-            assert ("Service", own["spec"]["serviceName"]) in there
-        if target := own.get("spec", {}).get("scaleTargetRef"):
+        assert {secret["name"] for secret in pod.get("imagePullSecrets", [])} <= secrets
+    for manifest in objects:
+        if manifest["kind"] == "StatefulSet":
+            assert ("Service", manifest["spec"]["serviceName"]) in there
+        if target := manifest.get("spec", {}).get("scaleTargetRef"):
             assert (target["kind"], target["name"]) in there
             scaled = next(
                 one for one in objects if (one["kind"], one["metadata"]["name"]) == tuple(target.values())[1:]
@@ -152,28 +158,28 @@ def test_what_is_referred_to_is_there(objects: tuple[Any, ...]) -> None:
 def test_ports_of_services_policies_and_routes_are_those_of_containers(objects: tuple[Any, ...]) -> None:
     ports: dict[str, dict[str, int]] = {}
     for name, pod in chart.pods(objects):
-        named = [port for own in pod["spec"]["containers"] for port in own.get("ports", [])]
+        named = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
         ports[name] = {port["name"]: port["containerPort"] for port in named}
     labels = {name: pod["metadata"]["labels"] for name, pod in chart.pods(objects)}
     services: dict[str, dict[str, int]] = {}
-    for own in objects:
-        if own["kind"] == "Service":
-            (pod,) = (name for name, known in labels.items() if own["spec"]["selector"].items() <= known.items())
-            for port in own["spec"]["ports"]:
+    for manifest in objects:
+        if manifest["kind"] == "Service":
+            (pod,) = (name for name, known in labels.items() if manifest["spec"]["selector"].items() <= known.items())
+            for port in manifest["spec"]["ports"]:
                 assert ports[pod][port["targetPort"]] == port["port"]
-            services[own["metadata"]["name"]] = {port["name"]: port["port"] for port in own["spec"]["ports"]}
+            services[manifest["metadata"]["name"]] = {port["name"]: port["port"] for port in manifest["spec"]["ports"]}
     # Addresses in environment variables are those of Services, with their ports.
     for _, _, container in containers(objects):
         for variable in container.get("env", []):
             for host, port in re.findall(r"((?:t-axia|values)-[a-z-]+)[a-z0-9-]*:([0-9]+)", variable.get("value", "")):
                 assert int(port) in services[host].values(), variable
-    for own in objects:
-        if own["kind"] in {"GRPCRoute", "HTTPRoute"}:
-            for rule in own["spec"]["rules"]:
+    for manifest in objects:
+        if manifest["kind"] in {"GRPCRoute", "HTTPRoute"}:
+            for rule in manifest["spec"]["rules"]:
                 for backend in rule["backendRefs"]:
                     assert backend["port"] in services[backend["name"]].values()
-        if own["kind"] == "Ingress":
-            backend = own["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+        if manifest["kind"] == "Ingress":
+            backend = manifest["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
             assert backend["port"]["name"] in services[backend["name"]]
 
 
@@ -197,10 +203,14 @@ def test_servers_take_their_environment(objects: tuple[Any, ...], monkeypatch: p
 
 
 def test_the_gateway_takes_the_routing_table(objects: tuple[Any, ...], tmp_path: Any) -> None:
-    (table,) = (own for own in objects if own["kind"] == "ConfigMap" and own["metadata"]["name"].endswith("-routing"))
+    (table,) = (
+        manifest
+        for manifest in objects
+        if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"].endswith("-routing")
+    )
     path = tmp_path / "models.toml"
     path.write_text(table["data"]["models.toml"])
-    services = {own["metadata"]["name"] for own in objects if own["kind"] == "Service"}
+    services = {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "Service"}
     for route in load_routes(GatewaySettings(models=path), load_prompts()):
         (address,) = route.addresses
         assert address.removesuffix(":50051") in services
@@ -208,16 +218,20 @@ def test_the_gateway_takes_the_routing_table(objects: tuple[Any, ...], tmp_path:
 
 def test_connections_are_allowed_by_name_alone() -> None:
     objects = chart.rendered("production")
-    policies = {own["metadata"]["name"]: own["spec"] for own in objects if own["kind"] == "NetworkPolicy"}
+    policies = {
+        manifest["metadata"]["name"]: manifest["spec"] for manifest in objects if manifest["kind"] == "NetworkPolicy"
+    }
     everyone = policies["t-axia"]
     assert everyone["policyTypes"] == ["Ingress", "Egress"]
-    assert [own["ports"][0]["port"] for own in everyone["egress"]] == [53]
+    assert [rule["ports"][0]["port"] for rule in everyone["egress"]] == [53]
     scoring = policies["t-axia-scoring"]
     assert scoring["egress"] == []
     (allowed,) = scoring["ingress"]
-    assert [own["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for own in allowed["from"]] == ["gateway"]
+    assert [peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in allowed["from"]] == [
+        "gateway"
+    ]
     (public,) = policies["t-axia-http"]["ingress"]
-    assert [own["namespaceSelector"]["matchLabels"] for own in public["from"]] == [
+    assert [peer["namespaceSelector"]["matchLabels"] for peer in public["from"]] == [
         {"kubernetes.io/metadata.name": "gateways"}
     ]
     # A model that was downloaded beforehand connects to nothing.
@@ -225,7 +239,7 @@ def test_connections_are_allowed_by_name_alone() -> None:
 
 
 def test_scaling_takes_no_queue_for_a_fault() -> None:
-    (scaled,) = (own for own in chart.rendered("production") if own["kind"] == "ScaledObject")
+    (scaled,) = (manifest for manifest in chart.rendered("production") if manifest["kind"] == "ScaledObject")
     (trigger,) = scaled["spec"]["triggers"]
     assert trigger["metadata"]["ignoreNullValues"] == "false"
     query = trigger["metadata"]["query"]

@@ -104,9 +104,13 @@ def test_an_old_kubernetes_is_refused() -> None:
 def test_an_entry_may_turn_off_what_the_defaults_turn_on() -> None:
     defaults = ("modelDefaults.cache.enabled=true", "modelDefaults.gpus=2", "modelDefaults.shm=9Gi")
     done = chart.template(sets=(*A, *defaults, "models[0].cache.enabled=false", "models[0].gpus=0"))
-    (server,) = (own for own in done.objects if own["kind"] == "Deployment" and "inference" in own["metadata"]["name"])
+    (server,) = (
+        manifest
+        for manifest in done.objects
+        if manifest["kind"] == "Deployment" and "inference" in manifest["metadata"]["name"]
+    )
     spec = server["spec"]["template"]["spec"]
     assert spec["containers"][0]["image"].startswith("localhost/axia-inference-cpu:")
     assert "nvidia.com/gpu" not in spec["containers"][0]["resources"]["limits"]
-    assert {own["name"]: own for own in spec["volumes"]}["shm"]["emptyDir"]["sizeLimit"] == "9Gi"
-    assert "cache" not in {own["name"] for own in spec["volumes"]}
+    assert {volume["name"]: volume for volume in spec["volumes"]}["shm"]["emptyDir"]["sizeLimit"] == "9Gi"
+    assert "cache" not in {volume["name"] for volume in spec["volumes"]}

@@ -13,10 +13,10 @@ from tests.support.prometheus import promtool
 
 RULES = CHART / "files" / "rules.yaml"
 ALERTS = {
-    own["alert"]: own
+    rule["alert"]: rule
     for group in yaml.safe_load(RULES.read_text())["groups"]
-    for own in group["rules"]
-    if "alert" in own
+    for rule in group["rules"]
+    if "alert" in rule
 }
 
 DETECT = 'axia_rpc_requests_total{method="axia.v1.GatewayService/DetectValues",code="%s"}'

@@ -19,8 +19,8 @@ VALUES = (
 
 @pytest.fixture(scope="module")
 def scaled() -> Any:
-    (own,) = (own for own in chart.template(sets=VALUES).objects if own["kind"] == "ScaledObject")
-    return own["spec"]
+    (manifest,) = (manifest for manifest in chart.template(sets=VALUES).objects if manifest["kind"] == "ScaledObject")
+    return manifest["spec"]
 
 
 def test_the_simulation_follows_the_chart(scaled: Any) -> None:
@@ -60,9 +60,9 @@ def test_the_query_counts_the_queue_and_at_least_what_loads(
     names = {"axia_inference_waiting": waiting, "axia_inference_running": running, "axia_inference_loading": loading}
     labels = 'namespace="axia",service="t-axia-inference-a"'
     series = [
-        {"series": f'{name}{{{labels},pod="{pod}"}}', "values": f"{own}x10"}
+        {"series": f'{name}{{{labels},pod="{pod}"}}', "values": f"{count}x10"}
         for name, both in names.items()
-        for pod, own in enumerate(both)
+        for pod, count in enumerate(both)
     ]
     series += [{"series": f'{name}{{namespace="axia",service="another"}}', "values": "999x10"} for name in names]
     (trigger,) = scaled["triggers"]

@@ -38,7 +38,8 @@ PICTURES = sorted((ROOT / "demo" / "gallery").glob("study-*.webp"))
 GRPC, HTTP = 50050, 8080
 HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
 SETS = [
-    "tls.enabled=true", "keys.existingSecret=api-keys", *(f"tls.existingSecrets.{own}={own}-tls" for own in HOLDERS)
+    "tls.enabled=true", "keys.existingSecret=api-keys",
+    *(f"tls.existingSecrets.{holder}={holder}-tls" for holder in HOLDERS),
 ]  # fmt: skip
 RUNS = {"", "http"} | ({"vllm", "retrieval"} if FULL else set())
 """What is there for dashboards to show; see `dashboards.Query.only`. Nothing is refused, and there are no cameras."""
@@ -75,7 +76,7 @@ class Running:
         self.ports = ports
         """For each Pod, this machine's ports by the Pod's."""
         self.secrets = secrets
-        at = {inner: outer for own in ports.values() for inner, outer in own.items()}
+        at = {inner: outer for pod_ports in ports.values() for inner, outer in pod_ports.items()}
         self.address = f"127.0.0.1:{at[GRPC]}"
         self.client = self.client_with(secrets.key)
         self.http = f"https://127.0.0.1:{at[HTTP]}"
@@ -123,7 +124,7 @@ def _secret(name: str, files: dict[str, Path]) -> Any:
 
 
 def metrics_port(pod: Pod) -> int:
-    (port,) = (own["containerPort"] for own in pod.container["ports"] if own["name"] == "metrics")
+    (port,) = (declared["containerPort"] for declared in pod.container["ports"] if declared["name"] == "metrics")
     assert isinstance(port, int)
     return port
 
@@ -147,9 +148,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     podman = Podman(f"axia-chart-{os.getpid()}", [*objects, *secrets.objects])
     ports = {
         pod.name: {
-            own["containerPort"]: free_port()
-            for own in pod.container["ports"]
-            if own["name"] == "metrics" or own["containerPort"] in {GRPC, HTTP}
+            port["containerPort"]: free_port()
+            for port in pod.container["ports"]
+            if port["name"] == "metrics" or port["containerPort"] in {GRPC, HTTP}
         }
         for pod in wanted
     }
@@ -158,11 +159,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         for pod in wanted:
             podman.play(pod, ports[pod.name])
         last = ("gateway", "http")  # they wait for the others
-        for pod in sorted(wanted, key=lambda own: (own.container["name"] in last, own.container["name"])):
+        for pod in sorted(
+            wanted, key=lambda wanted_pod: (wanted_pod.container["name"] in last, wanted_pod.container["name"])
+        ):
             print(f"\n{pod.name}: ready {podman.wait(pod, 300):.1f} s after those before it", end="")
-        own = Running(podman, wanted, ports, secrets)
-        with own.client:
-            yield own
+        started = Running(podman, wanted, ports, secrets)
+        with started.client:
+            yield started
     finally:
         podman.down()
 
@@ -229,12 +232,16 @@ def test_no_detection_fails_while_a_pod_is_deleted(running: Running) -> None:
 
 def test_prometheus_reads_what_rules_dashboards_and_scaling_ask_for(running: Running, tmp_path: Path) -> None:
     scaled = template([VALUES], ["models[0].autoscaling.enabled=true", "monitoring.prometheusUrl=http://p"]).objects
-    (scaling,) = (own["spec"]["triggers"][0]["metadata"] for own in scaled if own["kind"] == "ScaledObject")
+    (scaling,) = (
+        manifest["spec"]["triggers"][0]["metadata"] for manifest in scaled if manifest["kind"] == "ScaledObject"
+    )
     load = Load(running.client)
     load.start()
     with Prometheus(tmp_path, running.targets(), CHART / "files" / "rules.yaml", tls=True) as prometheus:
         until = time.monotonic() + 90
-        wanted = [own for board in dashboards.ALL for own in board.queries() if own[1].only in RUNS]
+        wanted = [
+            titled_query for board in dashboards.ALL for titled_query in board.queries() if titled_query[1].only in RUNS
+        ]
         while missing := [title for title, query in wanted if not prometheus.query(with_values(query.expr))]:
             assert time.monotonic() < until, f"no data: {missing}"
             request = urllib.request.Request(f"{running.http}/healthz")
@@ -242,7 +249,7 @@ def test_prometheus_reads_what_rules_dashboards_and_scaling_ask_for(running: Run
                 time.sleep(1)
             if FULL:
                 running.client.search_text("a child by a hot stove", k=3)
-        assert [own["value"][1] for own in prometheus.query("up")] == ["1"] * len(running.pods)
+        assert [sample["value"][1] for sample in prometheus.query("up")] == ["1"] * len(running.pods)
         (queue,) = prometheus.query(scaling["query"])
         assert float(queue["value"][1]) <= float(scaling["threshold"])
         rules = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]

@@ -253,7 +253,7 @@ async def reloading(first: list[Route]) -> AsyncIterator[tuple[BackendPool, list
     def reload() -> list[Route]:
         if isinstance(table[0], Exception):
             raise table[0]
-        return [own for own in table if isinstance(own, Route)]
+        return [route for route in table if isinstance(route, Route)]
 
     async def changed() -> None:
         pass
@@ -276,25 +276,25 @@ async def test_another_routing_table_takes_effect_and_calls_in_flight_go_on(monk
     for model in (slow, other, moved):
         await model.start()
     first = [Route(name="slow", addresses=(slow.address,)), Route(name="other", addresses=(other.address,))]
-    async with reloading(first) as (own, table):
-        held = await own.find("slow")
-        kept = await own.find("other")
+    async with reloading(first) as (backends, table):
+        held = await backends.find("slow")
+        kept = await backends.find("other")
         call = asyncio.create_task(held.forward_all(inference_pb2.GenerateAllRequest(), 10))
         await until(lambda: slow.calls == 1)
         table[:] = [Route(name="other", addresses=(moved.address,), limits={"max_n": 2})]
-        await until(lambda: len(own._backends) == 1)
+        await until(lambda: len(backends._backends) == 1)
         with pytest.raises(ServiceError) as gone:
-            await own.find("slow")
+            await backends.find("slow")
         assert gone.value.code is Code.NOT_FOUND
         assert not call.done()
         assert await call is not None
-        await until(lambda: not own._leaving)
+        await until(lambda: not backends._leaving)
         assert held.left
         # The model that stayed has moved and is bounded, for whoever holds it too.
         await until(lambda: [r.address for r in kept._replicas.replicas] == [moved.address])
         await kept.forward_all(inference_pb2.GenerateAllRequest(), 10)
         assert (other.calls, moved.calls, kept.limits.max_samples) == (0, 1, 2)
-        assert await own.find("") is kept
+        assert await backends.find("") is kept
     for model in (slow, other, moved):
         await model.stop()
 
@@ -305,12 +305,12 @@ async def test_a_routing_table_that_breaks_a_rule_is_logged_once_and_the_earlier
     model = Model()
     await model.start()
     route = Route(name="m", addresses=(model.address,))
-    async with reloading([route]) as (own, table):
+    async with reloading([route]) as (backends, table):
         table[:] = [FailedPrecondition("models.toml: is not TOML", reason="ROUTES_UNREADABLE"), route]
         await until(lambda: "is not TOML" in caplog.text)
         await asyncio.sleep(0.3)
         assert caplog.text.count("is not TOML; the earlier table stays in use") == 1
-        assert (await own.find("m")).callable
+        assert (await backends.find("m")).callable
         table[:] = [route, Route(name="late", addresses=(model.address,))]
-        await until(lambda: len(own._backends) == 2)
+        await until(lambda: len(backends._backends) == 2)
     await model.stop()

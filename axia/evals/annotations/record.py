@@ -100,9 +100,9 @@ class Study(NamedTuple):
         """What one group of annotators said; pictures that none of them saw are left out."""
         pictures = []
         for picture in self.pictures:
-            own = tuple(row for row in picture.annotations if row.group == group)
-            if own:
-                pictures.append(picture._replace(annotations=own))
+            annotations = tuple(row for row in picture.annotations if row.group == group)
+            if annotations:
+                pictures.append(picture._replace(annotations=annotations))
         annotators = {name: named for name, named in self.annotators.items() if named == group}
         return self._replace(
             pictures=tuple(pictures),

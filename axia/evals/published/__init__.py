@@ -43,20 +43,20 @@ def preference_table() -> dict[str, dict[str, float]]:
 def value_means() -> dict[str, float]:
     """Mean over the models of each value, in the order of the ten."""
     table = preference_table()
-    return {value: statistics.fmean(own[value] for own in table.values()) for value in VALUES}
+    return {value: statistics.fmean(figures[value] for figures in table.values()) for value in VALUES}
 
 
 def deviations() -> dict[str, float]:
     """Sample standard deviation (divisor n - 1) over the values of each model, in percentage points."""
-    return {model: statistics.stdev(own.values()) for model, own in preference_table().items()}
+    return {model: statistics.stdev(figures.values()) for model, figures in preference_table().items()}
 
 
 def largest_distances() -> dict[str, float]:
     """How far each model's farthest value is from the model's mean, in percentage points."""
     found = {}
-    for model, own in preference_table().items():
-        mean = statistics.fmean(own.values())
-        found[model] = max(abs(figure - mean) for figure in own.values())
+    for model, figures in preference_table().items():
+        mean = statistics.fmean(figures.values())
+        found[model] = max(abs(figure - mean) for figure in figures.values())
     return found
 
 
@@ -73,24 +73,24 @@ def contradictions() -> list[Contradiction]:
     claims = {row["quantity"]: row for row in rows(CLAIMS)}
     found = []
     deviation = deviations()["CogVLM2"]
-    own = claims["standard_deviation:CogVLM2"]
-    if round(deviation, 2) != float(own["published"]):
-        found.append(Contradiction(own["claim"], own["published"], f"{deviation:.2f}"))
-    own = claims["largest_distance"]
-    beyond = {model: far for model, far in largest_distances().items() if far > float(own["published"])}
+    claim = claims["standard_deviation:CogVLM2"]
+    if round(deviation, 2) != float(claim["published"]):
+        found.append(Contradiction(claim["claim"], claim["published"], f"{deviation:.2f}"))
+    claim = claims["largest_distance"]
+    beyond = {model: far for model, far in largest_distances().items() if far > float(claim["published"])}
     if beyond:
         farthest = max(beyond, key=lambda model: beyond[model])
         said = f"{len(beyond)} of {len(preference_table())} don't; {farthest} is {beyond[farthest]:.1f} from its mean"
-        found.append(Contradiction(own["claim"], f"within {own['published']}", said))
-    own = claims["second_lowest_mean"]
+        found.append(Contradiction(claim["claim"], f"within {claim['published']}", said))
+    claim = claims["second_lowest_mean"]
     means = value_means()
     second = sorted(means, key=lambda value: means[value])[1]
-    if second != own["published"]:
-        said = f"{second}, with {means[second]:.1f}; {own['published']} has {means[own['published']]:.1f}"
-        found.append(Contradiction(own["claim"], f"second lowest: {own['published']}", said))
-    own = claims["isq_example"]
+    if second != claim["published"]:
+        said = f"{second}, with {means[second]:.1f}; {claim['published']} has {means[claim['published']]:.1f}"
+        found.append(Contradiction(claim["claim"], f"second lowest: {claim['published']}", said))
+    claim = claims["isq_example"]
     visual, curious, emotional, expected, aligned, desire = ISQ_EXAMPLE
     percent = (visual + curious + emotional + expected + 10 * aligned + 10 * desire) / 60 * 100
-    if round(percent, 2) != round(float(own["published"]), 2):
-        found.append(Contradiction(own["claim"], own["published"], f"{percent:.1f} by the printed formula"))
+    if round(percent, 2) != round(float(claim["published"]), 2):
+        found.append(Contradiction(claim["claim"], claim["published"], f"{percent:.1f} by the printed formula"))
     return found

@@ -25,20 +25,24 @@ def abstention(annotations: str | None = None, samples: int = SAMPLES, **options
     """
     if not 2 <= samples <= 25:  # noqa: PLR2004 - the bounds that the message names
         raise ValueError(f"samples is {samples}: give 2 to 25")
-    own = Options(**{"epochs": 1, **options})
-    loaded = load(annotations, own.judge)
+    settings = Options(**{"epochs": 1, **options})
+    loaded = load(annotations, settings.judge)
     sampling = Sampling(
-        temperature=own.temperature, max_tokens=own.max_tokens, seed=own.seed, first_sentence=True, cache=own.cache
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        seed=settings.seed,
+        first_sentence=True,
+        cache=settings.cache,
     )
     asked = dataset(loaded, [Variant("baseline", prompt(DEFAULT_DETECTION_PROMPT))])
     return Task(
         dataset=asked,
         solver=ask_several(sampling, samples),
-        scorer=consensus(own.judge, own.sentence_rule),
-        epochs=own.epochs,
+        scorer=consensus(settings.judge, settings.sentence_rule),
+        epochs=settings.epochs,
         version=1,
         metadata={
             "paper": PAPER, "kind": "abstention", "study": loaded.about, "sampling": sampling.model_dump(),
-            "sentence_rule": own.sentence_rule, "judge": own.judge, "samples": samples,
+            "sentence_rule": settings.sentence_rule, "judge": settings.judge, "samples": samples,
         },
     )  # fmt: skip

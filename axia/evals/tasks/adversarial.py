@@ -48,7 +48,7 @@ def adversarial(
             metadata = {
                 "picture": picture.id, "image": str(picture.path), "questions": [asked.text], "prompt_id": asked.id,
                 "variant": name, "element": truth.element,
-                "prompts": {own.id: own.sha256 for own in (asked, *((system,) if system else ()))}, **about,
+                "prompts": {text.id: text.sha256 for text in (asked, *((system,) if system else ()))}, **about,
             }  # fmt: skip
             samples.append(Sample(input=asked.text, id=f"{picture.id}#{name}", metadata=metadata))
     if not samples:

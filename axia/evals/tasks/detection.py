@@ -77,25 +77,29 @@ def values_detector(annotations: str | None = None, prompt_id: str = DEFAULT_DET
         options: ``epochs`` (completions a picture, 3), ``temperature`` (1), ``max_tokens`` (100), ``seed`` (0),
             ``judge`` (semantic, lexical or model), ``judge_model``, ``sentence_rule`` (answer or literal), ``cache``.
     """
-    own = Options(**options)
-    return detection_task(load(annotations, own.judge), [Variant("baseline", prompt(prompt_id))], None, own)
+    settings = Options(**options)
+    return detection_task(load(annotations, settings.judge), [Variant("baseline", prompt(prompt_id))], None, settings)
 
 
 @task
 def prompt_variants(annotations: str | None = None, **options: Any) -> Task:
     """The study's first experiment: five framings of the prompt beside the baseline, on the same pictures."""
-    own = Options(**options)
+    settings = Options(**options)
     variants = [_baseline(), *[Variant(name.partition("/")[2], prompt(name)) for name in VARIANTS]]
-    return detection_task(load(annotations, own.judge), variants, None, own, factor="variant", reference="baseline")
+    return detection_task(
+        load(annotations, settings.judge), variants, None, settings, factor="variant", reference="baseline"
+    )
 
 
 @task
 def system_prompt(annotations: str | None = None, system_id: str = "detect/system", **options: Any) -> Task:
     """The study's second experiment: a system prompt against none, for models that take one."""
-    own = Options(**options)
+    settings = Options(**options)
     system = prompt(system_id, "system")
     variants = [_baseline(), Variant("system", prompt(DEFAULT_DETECTION_PROMPT), system)]
-    return detection_task(load(annotations, own.judge), variants, None, own, factor="variant", reference="baseline")
+    return detection_task(
+        load(annotations, settings.judge), variants, None, settings, factor="variant", reference="baseline"
+    )
 
 
 @task
@@ -105,11 +109,11 @@ def domains(annotations: str, **options: Any) -> Task:
     Raises:
         AnnotationError: If the annotations name fewer than two domains.
     """
-    own = Options(**options)
-    loaded = load(annotations, own.judge)
+    settings = Options(**options)
+    loaded = load(annotations, settings.judge)
     pictures = [picture for picture in loaded.study.pictures if picture.about.domain]
     _need_two("domain", {str(picture.about.domain) for picture in pictures}, loaded)
-    return detection_task(loaded, [_baseline()], pictures, own, factor="domain")
+    return detection_task(loaded, [_baseline()], pictures, settings, factor="domain")
 
 
 @task
@@ -119,8 +123,8 @@ def synthetic_real(annotations: str, **options: Any) -> Task:
     Raises:
         AnnotationError: If no ``pair_id`` has one of each.
     """
-    own = Options(**options)
-    loaded = load(annotations, own.judge)
+    settings = Options(**options)
+    loaded = load(annotations, settings.judge)
     pairs: dict[str, dict[bool, Picture]] = {}
     for picture in loaded.study.pictures:
         about = picture.about
@@ -139,7 +143,7 @@ def synthetic_real(annotations: str, **options: Any) -> Task:
             "pair_id and synthetic"
         )
     pictures = [kinds[kind] for kinds in whole for kind in (True, False)]
-    return detection_task(loaded, [_baseline()], pictures, own, factor="synthetic", pairs="pair_id")
+    return detection_task(loaded, [_baseline()], pictures, settings, factor="synthetic", pairs="pair_id")
 
 
 @task
@@ -149,15 +153,15 @@ def annotator_groups(annotations: str | None = None, **options: Any) -> Task:
     Raises:
         AnnotationError: If annotators are in fewer than two groups.
     """
-    own = Options(**options)
-    loaded = load(annotations, own.judge)
+    settings = Options(**options)
+    loaded = load(annotations, settings.judge)
     groups = loaded.study.groups
     _need_two("group", set(groups), loaded)
     from axia.client import Client
 
     with Client() as client:
         named = {group: truths(client, loaded.study.of_group(group)) for group in groups}
-    made = detection_task(loaded, [_baseline()], None, own, factor="annotator_group", groups=list(groups))
+    made = detection_task(loaded, [_baseline()], None, settings, factor="annotator_group", groups=list(groups))
     for sample in made.dataset:
         if sample.metadata:
             sample.metadata["truths"] = {
@@ -165,7 +169,7 @@ def annotator_groups(annotations: str | None = None, **options: Any) -> Task:
                 for group, of_group in named.items()
                 if (truth := of_group.get(sample.metadata["picture"])) is not None
             }
-    made.scorer = [alignment_by_group(groups, own.judge, own.sentence_rule)]
+    made.scorer = [alignment_by_group(groups, settings.judge, settings.sentence_rule)]
     return made
 
 

@@ -51,12 +51,12 @@ def of_manifest(path: Path | None, per_keyword: int = PER_KEYWORD) -> list[Value
         if not file.is_file():
             raise AnnotationError(f"{path}, line {line}: there is no picture at {file}: put it there")
         for value, keyword in _pairs(keywords, values):
-            own = by_keyword.setdefault((value, keyword), [])
-            if len(own) < per_keyword:
-                own.append(ValuePicture(value, keyword, row["file"], file, row.get("platform", "")))
+            kept = by_keyword.setdefault((value, keyword), [])
+            if len(kept) < per_keyword:
+                kept.append(ValuePicture(value, keyword, row["file"], file, row.get("platform", "")))
     if not by_keyword:
         raise AnnotationError(f"{path} names no picture with keywords: give file, keywords and values in each row")
-    return [picture for own in by_keyword.values() for picture in own]
+    return [picture for kept in by_keyword.values() for picture in kept]
 
 
 def _pairs(keywords: Sequence[str], values: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -38,15 +38,15 @@ def load_pictures(manifest: str | None, from_gateway: str | None, per_keyword: i
 
 
 def _sample(picture: ValuePicture, questions: Sequence[str], variant: str = "", **about: Any) -> Sample:
-    prompts = [prompt(own) for own in questions]
+    prompts = [prompt(question) for question in questions]
     return Sample(
         input=prompts[0].text,
         id="#".join(filter(None, (picture.value, picture.keyword, picture.image_id, variant))),
         metadata={
             "picture": picture.image_id, "image": str(picture.path), "value": picture.value,
             "keyword": picture.keyword, "platform": picture.platform, "variant": variant,
-            "questions": [own.text for own in prompts], "prompt_id": prompts[0].id,
-            "prompts": {own.id: own.sha256 for own in prompts}, **about,
+            "questions": [prompt_text.text for prompt_text in prompts], "prompt_id": prompts[0].id,
+            "prompts": {prompt_text.id: prompt_text.sha256 for prompt_text in prompts}, **about,
         },
     )  # fmt: skip
 
@@ -61,8 +61,9 @@ def _task(
         version=1,
         metadata={
             "paper": PAPER, "kind": "preference", "sampling": sampling.model_dump(),
-            "pictures": len({own.image_id for own in pictures}), "keywords": len({own.keyword for own in pictures}),
-            "demo": any(is_demo(own.path) for own in pictures), **about,
+            "pictures": len({picture.image_id for picture in pictures}),
+            "keywords": len({picture.keyword for picture in pictures}),
+            "demo": any(is_demo(picture.path) for picture in pictures), **about,
         },
     )  # fmt: skip
 
@@ -90,7 +91,7 @@ def value_spectrum(
     """
     pictures = load_pictures(manifest, retrieve_to, per_keyword)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed, cache=cache)
-    samples = [_sample(own, QUESTIONS) for own in pictures]
+    samples = [_sample(picture, QUESTIONS) for picture in pictures]
     return _task(pictures, samples, sampling, ask(sampling))
 
 
@@ -120,7 +121,7 @@ def modality(
     """
     pictures = load_pictures(manifest, retrieve_to, per_keyword)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed, cache=cache)
-    samples = [_sample(own, QUESTIONS[:1], kind, modality=kind) for own in pictures for kind in MODALITIES]
+    samples = [_sample(picture, QUESTIONS[:1], kind, modality=kind) for picture in pictures for kind in MODALITIES]
     solver = ask_about_description(sampling, describer)
     return _task(
         pictures, samples, sampling, solver, factor="modality", reference="picture", describer=describer or "itself"
@@ -152,8 +153,10 @@ def wording(
     ways |= {name.partition("/")[2]: (name,) for name in WORDINGS}
     ways["described-first"] = ("preference/describe", "preference/like")
     samples = [
-        _sample(own, questions, way, scored_turn=questions.index("preference/like") if way == "described-first" else 0)
-        for own in pictures
+        _sample(
+            picture, questions, way, scored_turn=questions.index("preference/like") if way == "described-first" else 0
+        )
+        for picture in pictures
         for way, questions in ways.items()
     ]
     return _task(pictures, samples, sampling, ask(sampling), factor="variant", reference="baseline")

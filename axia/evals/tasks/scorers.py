@@ -43,7 +43,7 @@ def wilson() -> Metric:
     whole = cast("MetricProtocol", ci_wilson(cluster="picture"))
 
     def interval(scores: list[SampleScore]) -> Value:
-        pictures = {(own.sample_metadata or {}).get("picture") for own in scores}
+        pictures = {(score.sample_metadata or {}).get("picture") for score in scores}
         if len(pictures) < _FEWEST_CLUSTERS:
             return {"lower": float("nan"), "upper": float("nan")}
         return whole(scores)
@@ -95,9 +95,9 @@ def alignment(judge: Judge = "semantic", judge_model: str = "", sentence_rule: R
                 raise AxiaError(f"the model that judges could not be asked: {judged.error.message}")
             return _scored(judged.score, sentence, "; ".join(judged.answers), about)
         assert reading.alignment is not None  # noqa: S101 - `_need_alignment` has seen to it
-        own = reading.alignment.scores[0]
+        alignment_score = reading.alignment.scores[0]
         about["sentence_model"] = reading.alignment.sentence_model
-        return _scored(own.score, sentence, own.evidence, about)
+        return _scored(alignment_score.score, sentence, alignment_score.evidence, about)
 
     return score
 
@@ -117,10 +117,10 @@ def alignment_by_group(groups: tuple[str, ...], judge: Judge = "semantic", sente
         client = scoring_client()
         named = {"": state.metadata, **{group: state.metadata["truths"].get(group) for group in groups}}
         by_group: dict[str, int | None] = {}
-        for group, own in named.items():
-            if own is None:
+        for group, truth in named.items():
+            if truth is None:
                 continue  # the group's annotators disagree, or saw another part of the pictures
-            item = AlignmentItem(answer=sentence, element=own["element"], accept=tuple(own["accept"]))
+            item = AlignmentItem(answer=sentence, element=truth["element"], accept=tuple(truth["accept"]))
             by_group[group] = (await client.scoring.score_alignment([item], judge=judge)).scores[0].score
         return _scored(by_group[""], sentence, "", {"sentence": sentence, "by_group": by_group, "judge": judge})
 
@@ -161,10 +161,10 @@ def persona_agreement(strategy: Literal["simple", "isq"], threshold: float) -> S
             stays = None
             about["error"] = "the model said nothing"
         else:
-            own = (await scoring.score_isq([reply], threshold=threshold))[0]
-            stays = own.match
-            items = own.items.model_dump() if own.items else {}
-            about |= {"percent": own.percent, "items": items, "missing": list(own.missing), "error": own.error}
+            isq = (await scoring.score_isq([reply], threshold=threshold))[0]
+            stays = isq.match
+            items = isq.items.model_dump() if isq.items else {}
+            about |= {"percent": isq.percent, "items": items, "missing": list(isq.missing), "error": isq.error}
         about["stays"] = stays
         if stays is None:
             return Score.unscored(reason=about.get("verdict") or "unparsed", answer=reply, metadata=about)
@@ -197,7 +197,7 @@ def consensus(judge: Judge = "semantic", sentence_rule: Rule = "answer") -> Scor
         largest = grouping.groups[0]
         representative = sentences.index(largest.representative) if largest.representative in sentences else None
         index = largest.members[0] if representative is None else representative
-        own = reading.alignment.scores[index]
-        return _scored(own.score, largest.representative, own.evidence, about)
+        alignment_score = reading.alignment.scores[index]
+        return _scored(alignment_score.score, largest.representative, alignment_score.evidence, about)
 
     return score

@@ -70,7 +70,7 @@ def load(annotations: str | None, judge: Judge) -> Loaded:
         "open_pictures": [image for image, truth in named.items() if truth is None],
         "gaps": describe_gaps(study),
         "ceiling_judge": ceiling_judge,
-        "ceilings": [{"group": group, **_ceiling(own)} for group, own in measured],
+        "ceilings": [{"group": group, **_ceiling(agreement)} for group, agreement in measured],
         "demo": is_demo(path),
     }
     return Loaded(study, named, about)
@@ -81,14 +81,14 @@ def is_demo(path: Path) -> bool:
     return (CHECKOUT / "demo") in path.resolve().parents
 
 
-def _ceiling(own: Agreement) -> dict[str, Any]:
-    interval = own.ceiling_interval
+def _ceiling(agreement: Agreement) -> dict[str, Any]:
+    interval = agreement.ceiling_interval
     return {
-        "ceiling": own.ceiling,
+        "ceiling": agreement.ceiling,
         "interval": [interval.low, interval.high] if interval else None,
-        "krippendorff_alpha": own.krippendorff_alpha,
-        "fleiss_kappa": own.fleiss_kappa,
-        "annotators": len(own.annotators),
+        "krippendorff_alpha": agreement.krippendorff_alpha,
+        "fleiss_kappa": agreement.fleiss_kappa,
+        "annotators": len(agreement.annotators),
     }
 
 
@@ -100,7 +100,7 @@ def prompt(prompt_id: str, role: str = "user") -> PromptText:
     """
     known = evaluation_prompts()
     if prompt_id not in known or known[prompt_id].role != role:
-        ids = ", ".join(own.id for own in known.values() if own.role == role)
+        ids = ", ".join(prompt_text.id for prompt_text in known.values() if prompt_text.role == role)
         raise ValueError(f"{prompt_id!r} is no {role} prompt: give one of {ids}")
     return known[prompt_id]
 

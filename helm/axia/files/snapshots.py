@@ -21,14 +21,14 @@ def call(method: str, address: str) -> Any:
 
 def main(arguments: list[str]) -> int:
     """Goes over the peers; returns 1 if any could not be done."""
-    keep = next((int(own.partition("=")[2]) for own in arguments if own.startswith("--keep=")), 3)
+    keep = next((int(argument.partition("=")[2]) for argument in arguments if argument.startswith("--keep=")), 3)
     code = 0
-    for peer in (own for own in arguments if not own.startswith("--")):
+    for peer in (argument for argument in arguments if not argument.startswith("--")):
         try:
             for collection in call("GET", f"{peer}/collections")["collections"]:
                 place = f"{peer}/collections/{collection['name']}/snapshots"
                 print(f"{place}: {call('POST', place)['name']}")
-                known = sorted(call("GET", place), key=lambda own: own["creation_time"], reverse=True)
+                known = sorted(call("GET", place), key=lambda snapshot: snapshot["creation_time"], reverse=True)
                 for old in known[keep:]:
                     call("DELETE", f"{place}/{old['name']}")
         except (OSError, KeyError, ValueError) as error:

@@ -39,11 +39,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, usual: Quota, **own: Quota
+    folder: Path, monkeypatch: pytest.MonkeyPatch, usual: Quota, **caller_quotas: Quota
 ) -> AsyncIterator[tuple[FakeGateway, grpc.aio.Channel, dict[str, Any]]]:
     """A gateway with two callers, robot and lab; metadata by their names."""
     file = folder / "keys.json"
-    made = {name: new_key(name, ["detect", "ingest", "search"], quota=own.get(name)) for name in ("robot", "lab")}
+    made = {
+        name: new_key(name, ["detect", "ingest", "search"], quota=caller_quotas.get(name)) for name in ("robot", "lab")
+    }
     for key in made.values():
         add_key(file, key.record)
     guard = Guard(KeyRing(file, "AXIA_GATEWAY_KEYS"), quotas=Quotas(usual))
@@ -127,8 +129,8 @@ async def test_requests_beyond_those_of_a_minute_are_refused_and_others_are_not(
 
 
 async def test_a_keys_own_bound_counts_before_the_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual, own = Quota(requests_per_minute=1), Quota(requests_per_minute=3)
-    async with serving(tmp_path, monkeypatch, usual, lab=own) as (_, channel, keys):
+    usual, lab_quota = Quota(requests_per_minute=1), Quota(requests_per_minute=3)
+    async with serving(tmp_path, monkeypatch, usual, lab=lab_quota) as (_, channel, keys):
         stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
         found = {
             name: [

@@ -6,23 +6,23 @@ from scripts.simulations.cameras import DEMO_ONE, DEMO_THREE, Replica, replicas_
 
 
 def test_it_says_what_the_load_test_measured() -> None:
-    own = simulate(50, 5, DEMO_ONE, 20)
-    assert own.frames == pytest.approx(5_000, abs=50)
-    assert own.share == pytest.approx(12_092 / 15_000, abs=0.03)
-    assert own.median_s == pytest.approx(0.32, abs=0.05)
+    simulated = simulate(50, 5, DEMO_ONE, 20)
+    assert simulated.frames == pytest.approx(5_000, abs=50)
+    assert simulated.share == pytest.approx(12_092 / 15_000, abs=0.03)
+    assert simulated.median_s == pytest.approx(0.32, abs=0.05)
 
 
 def test_a_camera_alone_waits_for_nothing() -> None:
-    own = simulate(1, 0.5, Replica(answers_per_s=10, alone_s=0.2), 60)
-    assert own.answered == own.frames
-    assert own.median_s == pytest.approx(0.2, abs=0.06)
+    simulated = simulate(1, 0.5, Replica(answers_per_s=10, alone_s=0.2), 60)
+    assert simulated.answered == simulated.frames
+    assert simulated.median_s == pytest.approx(0.2, abs=0.06)
 
 
 def test_a_camera_that_is_too_fast_gets_one_answer_after_the_other() -> None:
-    own = simulate(1, 50, Replica(answers_per_s=100, alone_s=0.1), 20)
-    assert own.answered == pytest.approx(200, rel=0.05)
+    simulated = simulate(1, 50, Replica(answers_per_s=100, alone_s=0.1), 20)
+    assert simulated.answered == pytest.approx(200, rel=0.05)
     # The newest frame is at most a fiftieth of a second old when its turn comes.
-    assert own.median_s < 0.14
+    assert simulated.median_s < 0.14
 
 
 def test_replicas_are_enough_for_every_frame() -> None:

@@ -94,8 +94,10 @@ def test_the_bound_holds_on_unseen_demo_scenes_in_at_least_93_of_100_resamplings
         found = calibrate(items[: len(items) // 2], bound)
         assert found.threshold is not None
         unseen = items[len(items) // 2 :]
-        answered = [own for own in unseen if own.abstain_reason is None and own.agreement >= found.threshold]
-        kept += sum(not own.correct for own in answered) <= bound * len(answered)
+        answered = [
+            answer for answer in unseen if answer.abstain_reason is None and answer.agreement >= found.threshold
+        ]
+        kept += sum(not answer.correct for answer in answered) <= bound * len(answered)
         coverage.append(len(answered) / len(unseen))
     assert kept / 200 >= 0.93
     assert statistics.fmean(coverage) > 0.5

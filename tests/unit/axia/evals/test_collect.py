@@ -57,9 +57,9 @@ def log(
 
 
 def write(folder: Path, *logs: dict[str, Any]) -> Path:
-    for number, own in enumerate(logs):
-        own["eval"]["task_id"] = own["eval"]["task_id"] or f"task-{number}"
-        (folder / f"2026-01-0{number + 1}T00-00-00_task_{number}.json").write_text(json.dumps(own))
+    for number, content in enumerate(logs):
+        content["eval"]["task_id"] = content["eval"]["task_id"] or f"task-{number}"
+        (folder / f"2026-01-0{number + 1}T00-00-00_task_{number}.json").write_text(json.dumps(content))
     return folder
 
 
@@ -68,7 +68,7 @@ def test_models_of_one_task_are_put_side_by_side_and_other_arguments_apart(tmp_p
         tmp_path, log(model="axia/two"), log(), log(arguments={"seed": 1, "judge": "lexical"}),
         log(task="prompt_variants"),
     ))  # fmt: skip
-    assert [own.name for own in found] == [
+    assert [evaluation.name for evaluation in found] == [
         "values_detector", "values_detector (seed 1, judge lexical)", "prompt_variants",
     ]  # fmt: skip
     assert [run.model for run in found[0].runs] == ["axia/one", "axia/two"]

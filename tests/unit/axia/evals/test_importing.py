@@ -52,8 +52,8 @@ def test_json_lines_have_every_field(folder: Path) -> None:
         "domain": "medical", "synthetic": False, "pair_id": "1", "source": "photo",
     }  # fmt: skip
     study = load_study(write(folder, json.dumps(row) + "\n\n", "annotations.jsonl"))
-    (own,) = study.rows()
-    assert own.model_dump() == row | {"annotator": "7"}
+    (annotation,) = study.rows()
+    assert annotation.model_dump() == row | {"annotator": "7"}
     assert study.groups == ("north",)
 
 

@@ -26,12 +26,12 @@ def test_every_row_says_where_it_comes_from_and_how_it_was_read() -> None:
 def test_the_table_has_eight_models_and_ten_values_whose_means_are_the_published_bars() -> None:
     table = published.preference_table()
     assert len(table) == 8
-    assert all(set(own) == set(VALUES) for own in table.values())
+    assert all(set(by_value) == set(VALUES) for by_value in table.values())
     assert published.value_means() == pytest.approx(MEANS)
 
 
 def test_every_score_of_the_preference_table_is_even_as_fifty_answers_make_it() -> None:
-    assert all(figure % 2 == 0 for own in published.preference_table().values() for figure in own.values())
+    assert all(figure % 2 == 0 for by_value in published.preference_table().values() for figure in by_value.values())
 
 
 def test_deviations_are_those_of_samples() -> None:
@@ -39,18 +39,18 @@ def test_deviations_are_those_of_samples() -> None:
     assert deviations["CogVLM2"] == pytest.approx(5.87, abs=0.005)  # published: 6.99
     scores = list(published.preference_table()["GPT-4o"].values())
     mean = sum(scores) / 10
-    assert deviations["GPT-4o"] == pytest.approx((sum((own - mean) ** 2 for own in scores) / 9) ** 0.5)
+    assert deviations["GPT-4o"] == pytest.approx((sum((score - mean) ** 2 for score in scores) / 9) ** 0.5)
 
 
 def test_five_of_eight_models_are_more_than_fifteen_from_their_mean() -> None:
-    far = {model: own for model, own in published.largest_distances().items() if own > 15}
+    far = {model: distance for model, distance in published.largest_distances().items() if distance > 15}
     assert len(far) == 5
     assert far["Blip-2"] == pytest.approx(29.2)
 
 
 def test_the_contradictions_are_named_with_what_was_published_and_what_follows() -> None:
     found = published.contradictions()
-    assert [(own.published, own.computed) for own in found] == [
+    assert [(contradiction.published, contradiction.computed) for contradiction in found] == [
         ("6.99", "5.87"),
         ("within 15", "5 of 8 don't; Blip-2 is 29.2 from its mean"),
         ("second lowest: power", "security, with 60.5; power has 64.0"),
@@ -60,9 +60,9 @@ def test_the_contradictions_are_named_with_what_was_published_and_what_follows()
 
 def test_role_play_has_what_the_text_says_of_gemini_on_tiktok() -> None:
     (row,) = [
-        own
-        for own in published.rows(published.ROLE_PLAY)
-        if (own["strategy"], own["model"], own["platform"]) == ("isq", "Gemini 1.5 Pro", "tiktok")
+        printed
+        for printed in published.rows(published.ROLE_PLAY)
+        if (printed["strategy"], printed["model"], printed["platform"]) == ("isq", "Gemini 1.5 Pro", "tiktok")
     ]
     assert float(row["i_avg"]) == 51.9
 

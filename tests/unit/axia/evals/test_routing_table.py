@@ -31,8 +31,8 @@ max_n = 9
 def test_the_models_defaults_change_and_nothing_else(model: str) -> None:
     after = set_defaults(TABLE, model, {"abstain_threshold": 0.8, "n": 5})
     expected = tomllib.loads(TABLE)
-    own = next(row for row in expected["model"] if row["name"] == model)
-    own["defaults"] = own.get("defaults", {}) | {"abstain_threshold": 0.8, "n": 5}
+    entry = next(row for row in expected["model"] if row["name"] == model)
+    entry["defaults"] = entry.get("defaults", {}) | {"abstain_threshold": 0.8, "n": 5}
     assert tomllib.loads(after) == expected
     assert "# ours" in after
     assert "# one replica" in after

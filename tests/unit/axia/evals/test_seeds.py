@@ -12,7 +12,7 @@ def test_seeds_follow_from_what_is_asked_and_differ_where_it_does() -> None:
         for turn in ("0", "1")
     }
     assert len(seeds) == 16
-    assert all(0 <= own <= MAX_SEED for own in seeds)
+    assert all(0 <= seed <= MAX_SEED for seed in seeds)
     assert sample_seed(0, "a", 1) == sample_seed(0, "a", 1)
     assert sample_seed(0, "a", 1, small=True) < 2**31
 
