@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import aiohttp
@@ -36,13 +37,13 @@ class HttpScenario(Scenario):
         """Ends the connections."""
         await self._session.close()
 
+    @abstractmethod
     def body(self, number: int) -> bytes:
         """What is sent, JSON."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outcome(self, answer: Any) -> Outcome:
         """What an answer counts as."""
-        raise NotImplementedError
 
     async def call(self, number: int) -> Outcome:
         """Posts, and reads the answer."""

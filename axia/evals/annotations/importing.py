@@ -7,7 +7,6 @@ marks with which Excel keeps a text from being a number (``="007"``) or a formul
 import csv
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from axia.evals.annotations.json_lines import parse_rows
 from axia.evals.annotations.record import OF_PICTURES, Annotation, AnnotationError, Picture, Study
 
 _NEEDED = ("image", "annotator", "element")
@@ -66,20 +66,9 @@ def _rows(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
         raise AnnotationError(f"{path} is not UTF-8: in Excel, save it as “CSV UTF-8 (comma delimited)”") from None
     except OSError as error:
         raise AnnotationError(f"{path} can't be read ({error.strerror}): give a .jsonl or .csv file") from None
-    return list(_csv_rows(path, text) if path.suffix.lower() in (".csv", ".tsv") else _json_rows(path, text))
-
-
-def _json_rows(path: Path, text: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    for line, part in enumerate(text.split("\n"), start=1):
-        if not part.strip():
-            continue
-        try:
-            row = json.loads(part)
-        except (ValueError, RecursionError):
-            raise AnnotationError(f"{path}, line {line}: is not JSON: give one object on each line") from None
-        if not isinstance(row, dict):
-            raise AnnotationError(f"{path}, line {line}: is not a JSON object: give {', '.join(_NEEDED)}")
-        yield line, row
+    return list(
+        _csv_rows(path, text) if path.suffix.lower() in (".csv", ".tsv") else parse_rows(path, text, ", ".join(_NEEDED))
+    )
 
 
 def _csv_rows(path: Path, text: str) -> Iterable[tuple[int, Mapping[str, Any]]]:

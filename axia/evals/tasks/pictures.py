@@ -1,13 +1,13 @@
 """Pictures by value: those of a manifest, or those that a gateway finds by the values' keywords."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from axia.client import Client
 from axia.errors import AxiaError
+from axia.evals.annotations.json_lines import parse_rows
 from axia.evals.annotations.record import AnnotationError
 from axia.evals.tasks.studies import demo_file
 from axia.lexicon import VALUES, load_lexicon
@@ -109,13 +109,4 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise AnnotationError(f"{path} can't be read: give a file of JSON lines in UTF-8") from error
-    for line, part in enumerate(text.split("\n"), start=1):
-        if not part.strip():
-            continue
-        try:
-            row = json.loads(part)
-        except (ValueError, RecursionError):
-            raise AnnotationError(f"{path}, line {line}: is not JSON: give one object on each line") from None
-        if not isinstance(row, dict):
-            raise AnnotationError(f"{path}, line {line}: is not a JSON object")
-        yield line, row
+    return parse_rows(path, text)
