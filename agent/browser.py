@@ -28,7 +28,7 @@ BEGINNING = "2026-01-01T12:00:00Z"
 """Where the page's clock begins in virtual time."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LOAD_MS = 30_000
-_SETTLE_MS = 600
+_PAGE_MS = 600
 """Time that a swipe's transition is given, real even in virtual time."""
 _QUALITY = 90
 _TOO_MANY = 429
@@ -212,7 +212,7 @@ class Browser:
                 self._page.mouse.wheel(0, height)
             else:
                 self._page.keyboard.press("ArrowDown")
-            self._settle()
+            self._wait_for_page()
 
     def like(self) -> None:
         """Presses the key that feeds take for a like.
@@ -233,7 +233,7 @@ class Browser:
             button = self._page.get_by_role("button", name=_REFUSE).first
             if button.is_visible():
                 button.click(timeout=2000)
-            self._settle()
+            self._wait_for_page()
 
     def wait(self, milliseconds: int) -> None:
         """Lets real time pass, for what is loading.
@@ -244,8 +244,8 @@ class Browser:
         with _gone():
             self._page.wait_for_timeout(milliseconds)
 
-    def _settle(self) -> None:
-        self._page.wait_for_timeout(_SETTLE_MS)
+    def _wait_for_page(self) -> None:
+        self._page.wait_for_timeout(_PAGE_MS)
 
     def _check_stop(self) -> None:
         if self._stop:

@@ -32,7 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from axia._connection import TLS
+    from axia._connection.transport import TLS
     from axia.aio import AsyncClient
     from axia.client import Client
     from axia.errors import (
@@ -165,7 +165,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "axia._connection": ("TLS",),
+    "axia._connection.transport": ("TLS",),
     "axia.aio": ("AsyncClient",),
     "axia.client": ("Client",),
     "axia.errors": (

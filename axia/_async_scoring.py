@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import grpc.aio
 
 from axia import _requests, _scoring_requests, convert
-from axia._call import NewCall
+from axia._connection.call import NewCall
 from axia.inputs import (
     AlignmentItem,
     GroundTruth,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
-from axia._connection import MAX_MESSAGE_BYTES
+from axia._connection.transport import MAX_MESSAGE_BYTES
 from axia.errors import InvalidRequest
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
-from axia._connection import MAX_MESSAGE_BYTES
+from axia._connection.transport import MAX_MESSAGE_BYTES
 from axia._options import DetectOptions, InterestOptions, PreferenceOptions, SearchOptions
 from axia._pictures import Channels, Picture, read, too_large
 from axia.errors import InvalidRequest

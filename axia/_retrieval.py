@@ -18,10 +18,10 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Unpack
 
 from axia import _requests, convert
-from axia._connected import AsyncConnected, Connected
+from axia._connection.connected import AsyncConnected, Connected
+from axia._connection.streams import AsyncFeed, Feed, each
 from axia._options import SearchOptions
 from axia._pictures import Channels, Picture
-from axia._streams import AsyncFeed, Feed, each
 from axia.inputs import SearchFilter
 from axia.results import (
     Acknowledgement,

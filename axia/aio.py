@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Unpack
 
 from axia import _requests, convert
+from axia._connection.streams import AsyncFeed, each
 from axia._gathered import Gathered
 from axia._options import DetectOptions, InterestOptions, PreferenceOptions
 from axia._pictures import Picture
 from axia._retrieval import AsyncRetrievalCalls
-from axia._streams import AsyncFeed, each
 from axia.inputs import AlignmentItem
 from axia.results import (
     Completion,

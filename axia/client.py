@@ -1,6 +1,6 @@
 """The client for programs without asyncio. `axia.aio` has the same for those with it.
 
-Calls about stored images are in `axia._retrieval`, the connection is in `axia._connected`.
+Calls about stored images are in `axia._retrieval`, the connection is in `axia._connection.connected`.
 """
 
 import math
@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Unpack
 
 from axia import _requests, convert
+from axia._connection.streams import Feed
 from axia._gathered import Gathered
 from axia._options import DetectOptions, InterestOptions, PreferenceOptions
 from axia._pictures import Picture
 from axia._retrieval import RetrievalCalls
-from axia._streams import Feed
 from axia.inputs import AlignmentItem
 from axia.results import (
     Completion,

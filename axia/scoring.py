@@ -7,7 +7,7 @@ import grpc
 
 from axia import _requests, _scoring_requests, convert
 from axia._async_scoring import AsyncScoring
-from axia._call import NewCall
+from axia._connection.call import NewCall
 from axia.inputs import (
     AlignmentItem,
     GroundTruth,

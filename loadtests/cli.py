@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from axia import TLS
-from axia._call import resolve_address
+from axia._connection.call import resolve_address
 from loadtests.driver import DEFAULT_IN_FLIGHT
 from loadtests.errors import LoadError
 from loadtests.pictures import read_pictures

@@ -17,7 +17,7 @@ import grpc
 import psutil
 
 from axia import AsyncClient, Rejected
-from axia._call import channel_options
+from axia._connection.call import channel_options
 from loadtests.errors import LoadError
 from loadtests.pictures import GALLERY
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import grpc
 import psutil
 
-from axia.certs import init_certificates
-from axia.keys import add_key, new_key
+from axia.identity.certs import init_certificates
+from axia.identity.keys import add_key, new_key
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 
 CONCURRENCY = 32

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import grpc
 
-from axia._call import channel_options
-from axia._connection import TLS
+from axia._connection.call import channel_options
+from axia._connection.transport import TLS
 from suite import SuiteError, logs
 from suite.services import Service
 from suite.supervisor import Supervisor

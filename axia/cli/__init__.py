@@ -5,33 +5,33 @@ from typing import Annotated
 import typer
 
 from axia.cli._encoding import degrade_gracefully
-from axia.cli.agent import collect
-from axia.cli.agent import replay as replay_agent
-from axia.cli.agent import watch as watch_feed
 from axia.cli.agreement import agreement
-from axia.cli.calibrate import calibrate
-from axia.cli.certs import init, renew
 from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
-from axia.cli.down import down
-from axia.cli.eval import evaluate
-from axia.cli.feed import replay as replay_feed
-from axia.cli.feed import role_play, serve, truth
+from axia.cli.evaluations.calibrate import calibrate
+from axia.cli.evaluations.evaluate import evaluate
+from axia.cli.evaluations.report import report
+from axia.cli.feeds.agent import collect
+from axia.cli.feeds.agent import replay as replay_agent
+from axia.cli.feeds.agent import watch as watch_feed
+from axia.cli.feeds.feed import replay as replay_feed
+from axia.cli.feeds.feed import role_play, serve, truth
+from axia.cli.identity.certs import init, renew
+from axia.cli.identity.keys import add, list_keys, revoke
 from axia.cli.index import index
 from axia.cli.interest import interest
 from axia.cli.judges import audit, table
-from axia.cli.keys import add, list_keys, revoke
 from axia.cli.list import list_images
 from axia.cli.models import models
 from axia.cli.preference import preference
 from axia.cli.purge import purge
 from axia.cli.reindex import reindex
 from axia.cli.replay import replay
-from axia.cli.report import report
 from axia.cli.search import search
 from axia.cli.stats import stats
-from axia.cli.up import up
+from axia.cli.suite.down import down
+from axia.cli.suite.up import up
 from axia.cli.watch import watch
 from axia.version import __version__
 

@@ -171,7 +171,7 @@ def _is_about_option(message: str, platform: str, source: str | None) -> bool:
 
 def _unsendable(path: str) -> tuple[str, str] | None:
     """Reason and advice for a file that would end the whole stream."""
-    from axia._connection import MAX_MESSAGE_BYTES
+    from axia._connection.transport import MAX_MESSAGE_BYTES
 
     try:
         size = Path(path).stat().st_size

@@ -22,7 +22,7 @@ from inspect_ai.model import (
     StopReason,
 )
 
-from axia._connected import AsyncConnected
+from axia._connection.connected import AsyncConnected
 from axia.errors import InvalidRequest
 from axia.evals.seeds import MAX_SEED, completion_seed
 from axia.v1 import inference_pb2, inference_pb2_grpc

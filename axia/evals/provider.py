@@ -14,7 +14,7 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 from pydantic import JsonValue
 
-from axia._connection import resolve_api_key
+from axia._connection.transport import resolve_api_key
 from axia.errors import ConnectionFailed, Overloaded, Unauthenticated, Unavailable
 from axia.evals.generation import GenerationClient, to_output, to_request
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import grpc
 
-from axia._call import REQUEST_ID_KEY
+from axia._connection.call import REQUEST_ID_KEY
 from axia.errors import AxiaError
 from axia.prompts import load_prompts
 from axia.testing._answers import Script, fraction, inspect, summarize

@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 import grpc
 
-from axia._call import channel_options
+from axia._connection.call import channel_options
 from axia.v1 import gateway_pb2, gateway_pb2_grpc
 
 _POLL_S = 0.1

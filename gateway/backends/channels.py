@@ -14,7 +14,8 @@ from services.serving.app import channels_to
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import Unavailable
 from services.serving.logs import request_metadata
-from services.serving.replicas import Replica, ReplicaSet, State
+from services.serving.replica import Replica, State
+from services.serving.replicas import ReplicaSet
 from services.serving.status import from_rpc_error
 
 _ATTEMPTS = 2

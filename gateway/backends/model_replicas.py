@@ -18,7 +18,8 @@ from gateway.settings import GatewaySettings
 from services.serving.app import channels_to
 from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import Unavailable
-from services.serving.replicas import Replica, ReplicaSet, State
+from services.serving.replica import Replica, State
+from services.serving.replicas import ReplicaSet
 
 logger = logging.getLogger(__name__)
 

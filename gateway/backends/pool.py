@@ -12,7 +12,7 @@ from gateway.protocols.ports.model import ModelInfo
 from gateway.settings import GatewaySettings
 from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import FailedPrecondition, NotFound
-from services.serving.principal import may_call, require_model
+from services.serving.identity.principal import may_call, require_model
 
 logger = logging.getLogger(__name__)
 

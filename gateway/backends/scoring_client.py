@@ -30,7 +30,7 @@ from gateway.protocols.ports.scoring import (
 from gateway.protocols.sampling import GroundTruth
 from services.serving.attempts import Attempt
 from services.serving.errors import FailedPrecondition, ServiceError, renaming
-from services.serving.replicas import Replica
+from services.serving.replica import Replica
 
 logger = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from gateway.http.transcoding.calls import add_calls
 from gateway.http.transcoding.images import add_images
 from gateway.http.transcoding.openapi import add_document
 from gateway.http.transcoding.watch import add_watch
-from services.serving.access import ROUTES, require_entries
 from services.serving.errors import ServiceError, Unavailable
+from services.serving.identity.access import ROUTES, require_entries
 from services.serving.logs import request_id
 
 _ROOM_MIB = 4

@@ -16,9 +16,10 @@ from gateway.http.settings import HttpSettings
 from services.serving.app import channels_to
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
-from services.serving.identity import AUTHORIZATION
+from services.serving.identity.guard import AUTHORIZATION
 from services.serving.logs import request_metadata
-from services.serving.replicas import ReplicaSet, State
+from services.serving.replica import State
+from services.serving.replicas import ReplicaSet
 from services.serving.status import from_rpc_error
 
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name

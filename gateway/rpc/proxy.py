@@ -12,10 +12,10 @@ from gateway import metrics
 from gateway.backends.channels import ServiceChannel
 from services.serving.deadlines import time_for_call
 from services.serving.errors import ResourceExhausted
-from services.serving.identity import AUTHORIZATION
+from services.serving.identity.guard import AUTHORIZATION
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, request_metadata
-from services.serving.replicas import Replica
+from services.serving.replica import Replica
 from services.serving.status import DETAILS_KEY
 
 if TYPE_CHECKING:  # generic in its type stubs alone

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import grpc
 
-from axia._call import channel_options
+from axia._connection.call import channel_options
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc, scoring_pb2_grpc
 from loadtests.benchmark.sides import Answer, Side
 from loadtests.errors import LoadError

@@ -8,8 +8,8 @@ from typing import ClassVar
 import grpc
 
 from axia import TLS
-from axia._call import channel_options
-from axia._connection import resolve_api_key
+from axia._connection.call import channel_options
+from axia._connection.transport import resolve_api_key
 from loadtests.pictures import Picture
 from loadtests.recorder import Recorder
 from loadtests.records import Outcome

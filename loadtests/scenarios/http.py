@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from axia._connection import resolve_api_key
+from axia._connection.transport import resolve_api_key
 from loadtests.records import Outcome
 from loadtests.scenarios.base import Scenario, Target
 from loadtests.scenarios.services import HITS, isq_request, search_queries

@@ -103,7 +103,7 @@ class Retriever:
             logger.warning("%s", error.message)
         written = await asyncio.to_thread(self._states.read)
         current = await self._reach(self._catalogue.current)
-        state = self._settle(written, current)
+        state = self._after_interruption(written, current)
         spec = self._settings.encoder
         if state is not None and state.setting == self._settings.encoder:
             spec = state.encoder.spec
@@ -237,7 +237,7 @@ class Retriever:
                 metrics.ENCODER_INFO.clear()
                 metrics.ENCODER_INFO.labels(space.id.name, space.id.revision, self.store).set(1)
 
-    def _settle(self, state: State | None, current: EncoderId | None) -> State | None:
+    def _after_interruption(self, state: State | None, current: EncoderId | None) -> State | None:
         """Brings the state up to what the catalogue says, after a re-index that was interrupted."""
         if state is None or state.building is None:
             return state

@@ -17,14 +17,14 @@ from typing import Any, Protocol, runtime_checkable
 import grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.serving.access import RPCS, NoEntry, RecordingServer, require_entries
 from services.serving.errors import ServiceError
 from services.serving.health import Health
-from services.serving.identity import Guard, check_settings
+from services.serving.identity.access import RPCS, NoEntry, RecordingServer, require_entries
+from services.serving.identity.guard import Guard, check_settings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
-from services.serving.replicas import Channels
+from services.serving.replica import Channels
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.tls import ServerTls, channel_tls, server_tls, warn_of_plaintext
 

@@ -20,7 +20,8 @@ import grpc
 
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, ServiceError, Unavailable
-from services.serving.replicas import Replica, ReplicaSet
+from services.serving.replica import Replica
+from services.serving.replicas import ReplicaSet
 from services.serving.started import has_started
 from services.serving.status import from_rpc_error
 

@@ -14,20 +14,20 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from services.serving.errors import Internal, ResourceExhausted, ServiceError, Unavailable
+from services.serving.errors import Internal, ResourceExhausted, ServiceError
 from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
-from services.serving.identity import Guard
+from services.serving.identity.guard import Guard
+from services.serving.identity.quotas import Usage
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
-from services.serving.quotas import Usage
+from services.serving.request_streams import RequestsUntilDrain, noted
 from services.serving.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_LAST_REQUEST_S = 0.1
-"""How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
 _FIRST_REQUEST_S = 0.1
 """How long a call that is refused waits for its first request."""
-_ENDED = object()
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
 
@@ -153,56 +150,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._idle.set()
 
 
-class _Requests:
-    """Requests of a call until they end, or until the server drains and none is there.
-
-    Args:
-        requests: As gRPC gives them.
-        drain_begun: Done once the server drains.
-
-    Raises:
-        Unavailable: When the context ends, if the requests were ended by the drain: the caller has more to send.
-    """
-
-    def __init__(self, requests: AsyncIterator[Any], drain_begun: asyncio.Future[None]) -> None:
-        self._requests = requests
-        self._drain_begun = drain_begun
-        self._cut = False
-
-    def __enter__(self) -> _Requests:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._cut and (error is None or isinstance(error, ServiceError)):
-            raise Unavailable(
-                "this server is shutting down; try again, another replica will answer",
-                reason="DRAINING",
-                retry_after_s=1.0,
-            ) from error
-
-    def __aiter__(self) -> _Requests:
-        return self
-
-    async def __anext__(self) -> Any:
-        if self._cut:
-            raise StopAsyncIteration
-        request: asyncio.Future[Any] = asyncio.ensure_future(anext(self._requests, _ENDED))
-        try:
-            await asyncio.wait({request, self._drain_begun}, return_when=asyncio.FIRST_COMPLETED)
-            if not request.done():
-                await asyncio.wait({request}, timeout=_LAST_REQUEST_S)
-            self._cut = not request.done()
-        finally:
-            if not request.done():
-                request.cancel()
-                await asyncio.wait({request})
-        if self._cut or request.result() is _ENDED:
-            raise StopAsyncIteration
-        return request.result()
-
-
 class _Call:
     """The wrapper around one method, with its metrics looked up once."""
 
@@ -269,7 +216,7 @@ class _Call:
         """As `unary`, for many requests."""
 
         async def answer(requests: AsyncIterator[Any], context: Context) -> Any:
-            with _Requests(requests, self._interceptor.drain_begun) as taken:
+            with RequestsUntilDrain(requests, self._interceptor.drain_begun) as taken:
                 return await behaviour(taken, context)
 
         return self.unary(answer)
@@ -278,7 +225,7 @@ class _Call:
         """As `stream`, for many requests."""
 
         async def answer(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            with _Requests(requests, self._interceptor.drain_begun) as taken:
+            with RequestsUntilDrain(requests, self._interceptor.drain_begun) as taken:
                 async with aclosing(behaviour(taken, context)) as responses:
                     async for response in responses:
                         yield response
@@ -300,7 +247,7 @@ class _Call:
         """The request, or the requests, of a call that is let in, written down and counted."""
         if guard.audits():
             if isinstance(request, AsyncIterator):
-                request = _noted(guard, self._path, request, context)
+                request = noted(guard, self._path, request, context)
             else:
                 guard.note(self._path, context, request)
         return request if usage is None else await usage.charge(self._path, request)
@@ -338,18 +285,6 @@ class _Call:
         code = _code_name(failure, context)
         RPC_REQUESTS.labels(self._method, code).inc()
         log_access(self._method, code, elapsed, failure if isinstance(failure, ServiceError) else None)
-
-
-async def _noted(
-    guard: Guard, method: str, requests: AsyncIterator[Any], context: Context
-) -> AsyncGenerator[Any, None]:
-    """The requests; what the first one names is written down before anybody gets it."""
-    first = True
-    async for request in requests:
-        if first:
-            guard.note(method, context, request)
-            first = False
-        yield request
 
 
 def _code_name(failure: BaseException, context: Context) -> str:

@@ -10,7 +10,7 @@ from types import TracebackType
 from pythonjsonlogger.json import JsonFormatter
 
 from services.serving.errors import ServiceError
-from services.serving.principal import principal
+from services.serving.identity.principal import principal
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata key in which the id of a request travels from client to gateway to services."""

@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 
 import axia
-from axia.certs import init_certificates
-from axia.keys import add_key, new_key
+from axia.identity.certs import init_certificates
+from axia.identity.keys import add_key, new_key
 from scripts import dashboards
 from tests.support.chart import CHART, PROFILES, template
 from tests.support.podman import Pod, Podman, pods

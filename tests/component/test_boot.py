@@ -21,9 +21,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic_settings import SettingsConfigDict
 
-from services.serving import access, app
+from services.serving import app
 from services.serving.errors import FailedPrecondition, Unavailable
 from services.serving.health import LIVENESS, Health
+from services.serving.identity import access
 from services.serving.settings import ServerSettings
 from tests.support import wire
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from axia.certs import init_certificates
+from axia.identity.certs import init_certificates
 from services.serving import probe
 from services.serving.health import LIVENESS, Health
 from services.serving.metrics import MetricsServer

@@ -10,7 +10,8 @@ import pytest
 
 from services.serving import replicas
 from services.serving.addresses import resolve
-from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.replica import Channels, Replica, State
+from services.serving.replicas import ReplicaSet
 from tests.support import wire
 
 

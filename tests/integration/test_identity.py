@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 import axia
-from axia.certs import init_certificates, renew_certificates
 from axia.errors import AxiaError
-from axia.keys import revoke_key
+from axia.identity.certs import init_certificates, renew_certificates
+from axia.identity.keys import revoke_key
 from axia.v1 import scoring_pb2, scoring_pb2_grpc
 from services.serving.status import from_rpc_error
 from suite.services import encryption

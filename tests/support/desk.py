@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc
 
-from services.serving import access, app
-from services.serving.principal import principal
+from services.serving import app
+from services.serving.identity import access
+from services.serving.identity.principal import principal
 from services.serving.settings import ServerSettings
 from tests.support import processes, wire
 

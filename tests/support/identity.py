@@ -14,8 +14,8 @@ import grpc
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from axia.certs import Authority, key_to_pem, new_authority, new_certificate, to_pem
-from axia.keys import NewKey, Quota, Role, add_key, new_key, revoke_key
+from axia.identity.certs import Authority, key_to_pem, new_authority, new_certificate, to_pem
+from axia.identity.keys import NewKey, Quota, Role, add_key, new_key, revoke_key
 
 ISSUER, AUDIENCE, KID = "https://login.example.org", "axia", "k1"
 

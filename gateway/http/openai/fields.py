@@ -114,7 +114,7 @@ _OUR_SHAPES = (
 )
 
 
-def settled(fields: dict[str, Any], offered: Collection[str]) -> dict[str, Any]:
+def normalized_fields(fields: dict[str, Any], offered: Collection[str]) -> dict[str, Any]:
     """The fields of a request that ask for something, in one shape each.
 
     Args:

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, from_json
 
-from gateway.http.openai.fields import UNLIMITED, settled
+from gateway.http.openai.fields import UNLIMITED, normalized_fields
 from gateway.http.problems import from_validation
 from gateway.http.transcoding.json_text import not_json
 from services.serving.errors import InvalidArgument
@@ -178,7 +178,7 @@ def read_chat(body: bytes) -> ChatRequest:
         raise not_json(body) from error
     try:
         asked = ChatRequest.model_validate(
-            settled(fields, ChatRequest.model_fields) if isinstance(fields, dict) else fields
+            normalized_fields(fields, ChatRequest.model_fields) if isinstance(fields, dict) else fields
         )
     except ValidationError as error:
         raise from_validation(error, ChatRequest) from error

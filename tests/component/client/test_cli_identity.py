@@ -9,11 +9,11 @@ import pytest
 from cryptography import x509
 from typer.testing import CliRunner, Result
 
-from axia.certs import HOLDERS, names_of
 from axia.cli import app
-from axia.keys import Quota, read_keys
+from axia.identity.certs import HOLDERS, names_of
+from axia.identity.keys import Quota, read_keys
 from services.serving.errors import Unauthenticated
-from services.serving.keys import KeyRing
+from services.serving.identity.keys import KeyRing
 
 
 def run(*arguments: object) -> Result:
@@ -130,7 +130,7 @@ def test_certificates_that_can_not_be_made_end_with_1(tmp_path: Path, monkeypatc
     run("certs", "init", tmp_path / "b")
     (tmp_path / "b" / "ca.key").write_text("no key")
     assert run("certs", "renew", tmp_path / "b").exit_code == 1
-    monkeypatch.delitem(sys.modules, "axia.certs")
+    monkeypatch.delitem(sys.modules, "axia.identity.certs")
     monkeypatch.setitem(sys.modules, "cryptography", None)
     lacking = run("certs", "init", tmp_path / "c")
     assert (lacking.exit_code, "pip install cryptography" in lacking.stderr) == (1, True)

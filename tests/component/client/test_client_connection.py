@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import axia
-from axia._connection import resolve_api_key, service_config
+from axia._connection.transport import resolve_api_key, service_config
 from axia.testing import FakeGateway
 from axia.v1 import gateway_pb2_grpc
 from tests.support import pictures

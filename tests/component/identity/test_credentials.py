@@ -18,8 +18,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import ValidationError
 
-from axia.keys import revoke_key
-from services.serving import access, app, keys
+from axia.identity.keys import revoke_key
+from services.serving import app
+from services.serving.identity import access, keys
 from services.serving.logs import REQUEST_ID_KEY
 from services.serving.settings import ServerSettings
 from services.serving.status import from_rpc_error

@@ -18,13 +18,13 @@ import pytest
 import websockets
 from google.protobuf.message_factory import GetMessageClass
 
-from axia.keys import ROLES, Quota
+from axia.identity.keys import ROLES, Quota
 from gateway.http.app import create
 from gateway.http.settings import HttpSettings
-from services.serving.access import KNOWN, OPEN, ROUTES, RPCS, NoEntry, require_entries
-from services.serving.identity import Guard
+from services.serving.identity.access import KNOWN, OPEN, ROUTES, RPCS, NoEntry, require_entries
+from services.serving.identity.guard import Guard
+from services.serving.identity.keys import KeyRing
 from services.serving.interceptors import CallInterceptor
-from services.serving.keys import KeyRing
 from services.serving.status import from_rpc_error
 from tests.support.http_api import FILES, FakeGateway, http_api
 from tests.support.identity import bearer, make_key, make_revoked

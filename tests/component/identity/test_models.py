@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from axia.keys import ROLES
+from axia.identity.keys import ROLES
 from services.serving.errors import PermissionDenied, ServiceError
-from services.serving.principal import Principal, principal
+from services.serving.identity.principal import Principal, principal
 from tests.component.test_backends import Model, pool
 
 

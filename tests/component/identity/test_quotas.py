@@ -12,15 +12,15 @@ from typing import Any
 import grpc
 import pytest
 
-from axia.keys import Quota, add_key, new_key
+from axia.identity.keys import Quota, add_key, new_key
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, retrieval_pb2, retrieval_pb2_grpc
-from services.serving import quotas
 from services.serving.errors import ResourceExhausted
-from services.serving.identity import Guard
+from services.serving.identity import quotas
+from services.serving.identity.guard import Guard
+from services.serving.identity.keys import KeyRing
+from services.serving.identity.principal import Principal
+from services.serving.identity.quotas import Bucket, Quotas
 from services.serving.interceptors import CallInterceptor
-from services.serving.keys import KeyRing
-from services.serving.principal import Principal
-from services.serving.quotas import Bucket, Quotas
 from services.serving.status import from_rpc_error
 from tests.support import wire
 from tests.support.http_api import FakeGateway, http_api

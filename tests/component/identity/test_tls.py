@@ -20,9 +20,11 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from axia import TLS, AsyncClient, ConnectionFailed
-from axia.certs import to_pem
-from services.serving import access, app, replicas
-from services.serving.replicas import ReplicaSet, State
+from axia.identity.certs import to_pem
+from services.serving import app, replicas
+from services.serving.identity import access
+from services.serving.replica import State
+from services.serving.replicas import ReplicaSet
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.status import from_rpc_error
 from services.serving.tls import server_tls, warn_of_plaintext

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from axia import TLS, AsyncClient, Client, FieldViolation, InvalidRequest
-from axia._call import channel_options, resolve_address
+from axia._connection.call import channel_options, resolve_address
 from tests.support.pictures import photograph
 
 

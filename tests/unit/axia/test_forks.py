@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from axia import AsyncClient, Client, _forks
+from axia import AsyncClient, Client
+from axia._connection import forks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doesn't fork")
 
@@ -18,7 +19,7 @@ def in_child(client: Client) -> str:
     if pid == 0:
         try:
             client._new_call(1.0)
-            with _forks.calling():
+            with forks.calling():
                 grandchild = os.fork()
             if grandchild == 0:
                 os._exit(0)
@@ -38,11 +39,11 @@ def in_child(client: Client) -> str:
 def test_a_client_is_refused_after_a_fork_during_a_call_and_no_other() -> None:
     with Client("127.0.0.1:1") as client:
         assert in_child(client) == "called"
-        with _forks.calling():
+        with forks.calling():
             assert "make a new client in the child process" in in_child(client)
         assert client._new_call(1.0)  # the parent continues
         assert in_child(client) == "called"
-    assert sys.modules["axia._forks"].unsafe_forks() == 0
+    assert sys.modules["axia._connection.forks"].unsafe_forks() == 0
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

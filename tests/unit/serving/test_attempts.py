@@ -8,7 +8,8 @@ import pytest
 
 from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget, read_failure
 from services.serving.errors import ENGINE_DIED, ServiceError, Unavailable
-from services.serving.replicas import Channels, Replica, ReplicaSet, State
+from services.serving.replica import Channels, Replica, State
+from services.serving.replicas import ReplicaSet
 from services.serving.started import STARTED_KEY
 from services.serving.status import to_status
 

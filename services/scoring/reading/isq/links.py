@@ -148,7 +148,7 @@ _REPEATED = re.compile(r"[ \t*_]{0,4}(?:\((?P<other>[^()\n]{1,12})\)|= {0,4}(?P<
 
 
 def is_undecided(line: str) -> bool:
-    """Whether a line says that its writer can't settle on a number."""
+    """Whether a line says that its writer can't resolve_statements on a number."""
     return _UNDECIDED.search(line) is not None
 
 

@@ -57,7 +57,7 @@ def as_yes_or_no(item: int, text: str) -> Statement | None:
     return Statement(item, yes_or_no(found["word"])) if found and item in YES_NO_ITEMS else None
 
 
-def settle(statements: Iterable[Statement]) -> tuple[list[float | None], list[Statement]]:
+def resolve_statements(statements: Iterable[Statement]) -> tuple[list[float | None], list[Statement]]:
     """The number of each item, None where statements contradict each other; and the statements with a problem.
 
     A number that wording alone gives counts only where no form gives one.

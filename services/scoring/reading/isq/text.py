@@ -11,7 +11,7 @@ from services.scoring.reading.isq.mentions import read_mentions
 from services.scoring.reading.isq.names import Mention, full_names, short_names
 from services.scoring.reading.isq.scales import scale_of_all
 from services.scoring.reading.isq.score import DEFAULT_THRESHOLD, ITEM_MAXIMA, IsqItems, IsqScore, score_isq
-from services.scoring.reading.isq.statements import Statement, are_all, settle
+from services.scoring.reading.isq.statements import Statement, are_all, resolve_statements
 from services.scoring.reading.isq.tables import read_bare, read_tables
 
 _NAMES = tuple(ITEM_MAXIMA)
@@ -46,7 +46,7 @@ def read_isq(text: str) -> IsqText:
     scale = scale_of_all(folded, names[0].start, names[-1].end) if names else None
     if scale:
         return IsqText(_NOTHING, f"the answer is on a scale to {scale:g}; those of the items are 0 to 10 and 0 to 1")
-    numbers, problems = settle(_read(text, folded))
+    numbers, problems = resolve_statements(_read(text, folded))
     if problems:
         return IsqText(_NOTHING, f"{_NAMES[problems[0].item]} {problems[0].problem}")
     return IsqText(IsqItems(*numbers))

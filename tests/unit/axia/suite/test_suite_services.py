@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from axia._connection import TLS
-from axia.certs import init_certificates
+from axia._connection.transport import TLS
+from axia.identity.certs import init_certificates
 from suite import SuiteError, services
 from suite.services import encryption, find_checkout, search_path, services_from, wiring
 from suite.startup import Startup

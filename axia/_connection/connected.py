@@ -10,10 +10,11 @@ from weakref import WeakKeyDictionary
 import grpc
 import grpc.aio
 
-from axia import _call, _forks, convert
-from axia._call import Call
-from axia._connection import TLS, resolve_api_key
-from axia._streams import AsyncFeed, Feed
+from axia import convert
+from axia._connection import call, forks
+from axia._connection.call import Call
+from axia._connection.streams import AsyncFeed, Feed
+from axia._connection.transport import TLS, resolve_api_key
 from axia.results.base import Result
 from axia.v1 import gateway_pb2_grpc, retrieval_pb2_grpc
 
@@ -28,11 +29,11 @@ class _Caller:
     """Makes the calls of one client until it is closed."""
 
     def __init__(self, address: str | None, timeout: float | None, api_key: str | None) -> None:
-        self.address = _call.resolve_address(address)
-        self.timeout = _call.checked_timeout(timeout)
+        self.address = call.resolve_address(address)
+        self.timeout = call.checked_timeout(timeout)
         self._api_key = resolve_api_key(api_key)
         self._closed = False
-        self._unsafe_forks = _forks.unsafe_forks()
+        self._unsafe_forks = forks.unsafe_forks()
 
     def _check_tls(self, tls: TLS | None) -> TLS | None:
         if tls and tls.server_name is None and self.address.startswith(("ipv4:", "ipv6:")) and "," in self.address:
@@ -44,8 +45,8 @@ class _Caller:
     def _new_call(self, timeout: float | None) -> Call:
         if self._closed:
             raise RuntimeError("this client is closed: create a new one")
-        _forks.check(self._unsafe_forks)
-        limit = self.timeout if timeout is None else _call.checked_timeout(timeout)
+        forks.check(self._unsafe_forks)
+        limit = self.timeout if timeout is None else call.checked_timeout(timeout)
         return Call(self.address, limit, self._api_key)
 
 
@@ -56,12 +57,12 @@ class Connected(_Caller):
         self,
         address: str | None = None,
         *,
-        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
+        timeout: float | None = call.DEFAULT_TIMEOUT_S,
         tls: TLS | None = None,
         api_key: str | None = None,
     ) -> None:
         super().__init__(address, timeout, api_key)
-        options = _call.channel_options(self.address)
+        options = call.channel_options(self.address)
         if tls := self._check_tls(tls or TLS.from_environment()):
             self._channel = grpc.secure_channel(self.address, tls.credentials(), options=[*options, *tls.options])
         else:
@@ -111,7 +112,7 @@ class AsyncConnected(_Caller):
         self,
         address: str | None = None,
         *,
-        timeout: float | None = _call.DEFAULT_TIMEOUT_S,
+        timeout: float | None = call.DEFAULT_TIMEOUT_S,
         tls: TLS | None = None,
         api_key: str | None = None,
     ) -> None:
@@ -141,11 +142,11 @@ class AsyncConnected(_Caller):
         await self.close()
 
     def _open(self) -> grpc.aio.Channel:
-        _forks.use_asyncio()
+        forks.use_asyncio()
         loop = asyncio.get_running_loop()
         channel = self._channels.get(loop)
         if channel is None:
-            options = _call.channel_options(self.address)
+            options = call.channel_options(self.address)
             if self._tls and self._credentials:
                 options += self._tls.options
                 channel = grpc.aio.secure_channel(self.address, self._credentials, options=options)

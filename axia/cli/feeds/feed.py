@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from axia.cli._checkout import needs_checkout
-from axia.cli._feed.options import Folder, Personas, Phase, Platforms, Processes, Seed, chosen_platforms, library_of
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, exit_code, print_json
+from axia.cli.feeds.options import Folder, Personas, Phase, Platforms, Processes, Seed, chosen_platforms, library_of
+from axia.cli.suite.checkout import needs_checkout
 
 _State = Annotated[
     Path | None,
@@ -137,7 +137,7 @@ def truth(
     an after-phase. Shown are the mean of I with its 95% interval, and where one more session falls with 95%.
     """
     with needs_checkout("feed"):
-        from axia.cli._feed.tables import print_effects
+        from axia.cli.feeds.tables import print_effects
         from feed.personas import FOLDER, load_all
         from feed.truth import known_effects
     with _told():
@@ -188,7 +188,7 @@ def role_play(
     Exit code: 0, 1 if the model or the gateway failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     with needs_checkout("feed"):
-        from axia.cli._feed.cells import Cell, measure, print_scores
+        from axia.cli.feeds.cells import Cell, measure, print_scores
         from feed.personas import FOLDER, load_all
     if out is not None and not out.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.parent} to save {out.name} in")

@@ -4,8 +4,8 @@ import os
 
 import typer
 
-from axia.cli._checkout import needs_checkout
 from axia.cli._output import complain, console
+from axia.cli.suite.checkout import needs_checkout
 
 
 def down() -> None:

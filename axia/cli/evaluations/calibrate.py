@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._evals import needs_inspect_ai
 from axia.cli._output import complain, console, print_json, printable
+from axia.cli.evaluations.requirements import needs_inspect_ai
 
 if TYPE_CHECKING:
     from axia.evals.calibration import Calibration

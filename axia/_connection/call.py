@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import grpc
 
-from axia import _forks
-from axia._connection import MAX_MESSAGE_BYTES, service_config
+from axia._connection import forks
+from axia._connection.transport import MAX_MESSAGE_BYTES, service_config
 from axia.errors import ServerError, from_rpc_error
 
 DEFAULT_ADDRESS = "127.0.0.1:50050"
@@ -156,7 +156,7 @@ class Call:
     def errors(self) -> Iterator[None]:
         """Raises AxiaError for whatever gRPC raises inside."""
         try:
-            with _forks.calling():
+            with forks.calling():
                 yield
         except grpc.RpcError as error:
             raise from_rpc_error(

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from axia.cli._checkout import needs_checkout
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, connect, console, describe, exit_code, print_json
 from axia.cli._personas import Persona, Traits, traits_of
+from axia.cli.suite.checkout import needs_checkout
 
 if TYPE_CHECKING:
     from agent.manners import Manners

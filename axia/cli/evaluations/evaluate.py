@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from axia.cli._evals import needs_inspect_ai
 from axia.cli._output import EXIT_INTERRUPTED, Address, complain, describe, exit_code, print_json, quiet_grpc
+from axia.cli.evaluations.requirements import needs_inspect_ai
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog

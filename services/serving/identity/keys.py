@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from axia.keys import KeyRecord, KeysError, read_keys
+from axia.identity.keys import KeyRecord, KeysError, read_keys
 from services.serving.errors import FailedPrecondition, Unauthenticated
-from services.serving.principal import Principal
+from services.serving.identity.principal import Principal
 
 logger = logging.getLogger(__name__)
 

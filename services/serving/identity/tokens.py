@@ -12,9 +12,9 @@ from typing import Any
 
 import jwt
 
-from axia.keys import ROLES
+from axia.identity.keys import ROLES
 from services.serving.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
-from services.serving.principal import Principal
+from services.serving.identity.principal import Principal
 
 logger = logging.getLogger(__name__)
 

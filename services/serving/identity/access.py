@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any, Final
 
-from axia.keys import Role
+from axia.identity.keys import Role
 
 
 class Anyone(Enum):
@@ -140,8 +140,8 @@ def require_entries(offered: Iterable[str], table: dict[str, Any]) -> None:
     missing = sorted(set(offered) - set(table))
     if missing:
         raise NoEntry(
-            f"{', '.join(missing)}: no entry in services/serving/access.py says who may call it; add one before it is "
-            "offered"
+            f"{', '.join(missing)}: no entry in services/serving/identity/access.py says who may call it; "
+            "add one before it is offered"
         )
 
 

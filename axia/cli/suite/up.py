@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axia.cli._checkout import needs_checkout
 from axia.cli._output import complain, console
+from axia.cli.suite.checkout import needs_checkout
 
 if TYPE_CHECKING:
     from suite.services import Service
@@ -40,7 +40,7 @@ def up(
     certificate alone; clients then set AXIA_TLS_ROOTS to FOLDER/ca.pem.
     """
     with needs_checkout():
-        from axia._connection import TLS
+        from axia._connection.transport import TLS
         from suite import SuiteError
         from suite.services import encryption, find_checkout, services_from
         from suite.startup import Interrupted, Startup
@@ -126,7 +126,7 @@ def _print_services(
     out = console()
     out.print(table)
     gateway = next(service.address for service in services if service.name == "gateway")
-    from axia._call import DEFAULT_ADDRESS
+    from axia._connection.call import DEFAULT_ADDRESS
 
     elsewhere = "" if gateway == DEFAULT_ADDRESS else f" --address {gateway}"
     example = supervisor.checkout / "demo" / "gallery" / "study-08-spilled-water.webp"

@@ -19,10 +19,10 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from axia.keys import Quota
+from axia.identity.keys import Quota
 from services.serving.errors import ResourceExhausted
+from services.serving.identity.principal import Principal
 from services.serving.in_flight import InFlight
-from services.serving.principal import Principal
 
 _IMAGE = "axia.v1.Image"
 _UNBOUNDED = Quota()

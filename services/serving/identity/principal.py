@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from axia.keys import ROLES, Quota, Role
+from axia.identity.keys import ROLES, Quota, Role
 from services.serving.errors import PermissionDenied
 
 

@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from services.serving.errors import FailedPrecondition, ServiceError
+from services.serving.identity.principal import Principal
 from services.serving.logs import request_id
-from services.serving.principal import Principal
 
 _MAX_TARGETS = 1000
 _MAX_CHARS = 200

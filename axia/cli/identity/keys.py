@@ -11,7 +11,7 @@ import typer
 from axia.cli._output import complain, console, print_json, printable
 
 if TYPE_CHECKING:
-    from axia.keys import KeyRecord, Role
+    from axia.identity.keys import KeyRecord, Role
 
 _MAX_NAME = 100
 
@@ -51,7 +51,7 @@ def add(
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
-    from axia.keys import ROLES, Quota, add_key, new_key
+    from axia.identity.keys import ROLES, Quota, add_key, new_key
 
     roles: list[Role] = []
     for given in role:
@@ -85,7 +85,7 @@ def list_keys(
     from rich import box
     from rich.table import Table
 
-    from axia.keys import read_keys
+    from axia.identity.keys import read_keys
 
     with _failures():
         found = read_keys(file).keys
@@ -108,7 +108,7 @@ def revoke(
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
-    from axia.keys import revoke_key
+    from axia.identity.keys import revoke_key
 
     with _failures():
         revoked = revoke_key(file, identity.partition(".")[0])
@@ -123,7 +123,7 @@ def _state(key: "KeyRecord") -> str:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    from axia.keys import KeysError
+    from axia.identity.keys import KeysError
 
     try:
         yield

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from axia.keys import Quota
-from services.serving.access import KNOWN, OPEN, RPCS, Access
-from services.serving.audit import AuditLog
+from axia.identity.keys import Quota
 from services.serving.errors import FailedPrecondition, PermissionDenied, ServiceError, Unauthenticated
-from services.serving.keys import KeyRing
-from services.serving.principal import ANYBODY, Principal, principal
-from services.serving.quotas import Quotas, Usage
+from services.serving.identity.access import KNOWN, OPEN, RPCS, Access
+from services.serving.identity.audit import AuditLog
+from services.serving.identity.keys import KeyRing
+from services.serving.identity.principal import ANYBODY, Principal, principal
+from services.serving.identity.quotas import Quotas, Usage
+from services.serving.identity.tokens import TokenRules, TokenVerifier
 from services.serving.settings import ServerSettings
-from services.serving.tokens import TokenRules, TokenVerifier
 
 if TYPE_CHECKING:  # generic in its type stubs alone
     Context = grpc.aio.ServicerContext[Any, Any]

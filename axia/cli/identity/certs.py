@@ -10,7 +10,7 @@ import typer
 from axia.cli._output import complain, console
 
 if TYPE_CHECKING:
-    from axia.certs import Issued
+    from axia.identity.certs import Issued
 
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="With the authority and the certificates.")]
 _Days = Annotated[int, typer.Option(min=1, max=825, help="Days that the certificates hold.")]
@@ -33,7 +33,7 @@ def init(
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
     with _certificates():
-        from axia.certs import init_certificates
+        from axia.identity.certs import init_certificates
 
         _print(init_certificates(folder, host or [], days, ca_days))
 
@@ -50,7 +50,7 @@ def renew(
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
     with _certificates():
-        from axia.certs import renew_certificates
+        from axia.identity.certs import renew_certificates
 
         _print(renew_certificates(folder, days, within))
 
@@ -58,7 +58,7 @@ def renew(
 @contextmanager
 def _certificates() -> Iterator[None]:
     try:
-        from axia.certs import CertificatesError
+        from axia.identity.certs import CertificatesError
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("cryptography"):
             raise

@@ -1,0 +1,1 @@
+"""The connection of either client: transport, calls, streams and forks."""

@@ -1,0 +1,1 @@
+"""API keys and certificates, for the command line that writes them and the servers that read them."""

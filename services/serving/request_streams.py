@@ -1,0 +1,80 @@
+"""The requests of a call that has many: they end when the server drains, and are written into the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from services.serving.errors import ServiceError, Unavailable
+from services.serving.identity.guard import Guard
+
+if TYPE_CHECKING:  # generic in its type stubs alone
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+_LAST_REQUEST_S = 0.1
+"""How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
+_ENDED = object()
+
+
+class RequestsUntilDrain:
+    """Requests of a call until they end, or until the server drains and none is there.
+
+    Args:
+        requests: As gRPC gives them.
+        drain_begun: Done once the server drains.
+
+    Raises:
+        Unavailable: When the context ends, if the requests were ended by the drain: the caller has more to send.
+    """
+
+    def __init__(self, requests: AsyncIterator[Any], drain_begun: asyncio.Future[None]) -> None:
+        self._requests = requests
+        self._drain_begun = drain_begun
+        self._cut = False
+
+    def __enter__(self) -> RequestsUntilDrain:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._cut and (error is None or isinstance(error, ServiceError)):
+            raise Unavailable(
+                "this server is shutting down; try again, another replica will answer",
+                reason="DRAINING",
+                retry_after_s=1.0,
+            ) from error
+
+    def __aiter__(self) -> RequestsUntilDrain:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._cut:
+            raise StopAsyncIteration
+        request: asyncio.Future[Any] = asyncio.ensure_future(anext(self._requests, _ENDED))
+        try:
+            await asyncio.wait({request, self._drain_begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not request.done():
+                await asyncio.wait({request}, timeout=_LAST_REQUEST_S)
+            self._cut = not request.done()
+        finally:
+            if not request.done():
+                request.cancel()
+                await asyncio.wait({request})
+        if self._cut or request.result() is _ENDED:
+            raise StopAsyncIteration
+        return request.result()
+
+
+async def noted(guard: Guard, method: str, requests: AsyncIterator[Any], context: Context) -> AsyncGenerator[Any, None]:
+    """The requests; what the first one names is written down before anybody gets it."""
+    first = True
+    async for request in requests:
+        if first:
+            guard.note(method, context, request)
+            first = False
+        yield request
