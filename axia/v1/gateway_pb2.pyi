@@ -132,7 +132,7 @@ class DetectValuesRequest(google.protobuf.message.Message):
     top_p: builtins.float
     """Nucleus sampling, above 0 and at most 1. Default 1."""
     max_tokens: builtins.int
-    """Tokens of one completion at most, 1 to the model's `max_tokens`. Default 100, as in the study."""
+    """Maximum tokens of one completion, 1 to the model's `max_tokens`. Default 100, as in the study."""
     seed: builtins.int
     """Seed of the request, 0 to 2^53 - 1; the same request with the same seed gives the same answers as far as the engine
     is deterministic. Unset: drawn by the gateway and reported in the provenance.
@@ -230,7 +230,7 @@ class GroundTruth(google.protobuf.message.Message):
     unparsed. Default 1.
     """
     judge_structured: builtins.bool
-    """With JUDGE_MODEL alone: hold the judge to the answers "yes" and "no". INVALID_ARGUMENT where its engine can't."""
+    """With JUDGE_MODEL alone: constrain the judge to the answers "yes" and "no". INVALID_ARGUMENT where its engine can't."""
     @property
     def accept(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Other phrasings that count as well, at most 64, each 1 to 16,384 characters."""
@@ -652,7 +652,7 @@ global___WatchFrame = WatchFrame
 
 @typing.final
 class WatchValuesResponse(google.protobuf.message.Message):
-    """What became of a frame."""
+    """The result for a frame."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -761,7 +761,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     model: builtins.str
     """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
     k: builtins.int
-    """Images a keyword, 1 to 100. Default 5, as in the study."""
+    """Images per keyword, 1 to 100. Default 5, as in the study."""
     modality: global___Modality.ValueType
     """What the model is asked about."""
     temperature: builtins.float
@@ -769,13 +769,13 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     top_p: builtins.float
     """Nucleus sampling, above 0 and at most 1. Default 1."""
     max_tokens: builtins.int
-    """Tokens of one answer at most, 1 to the model's `max_tokens`. Default 100."""
+    """Maximum tokens of one answer, 1 to the model's `max_tokens`. Default 100."""
     seed: builtins.int
     """Seed, 0 to 2^53 - 1. Unset: drawn by the gateway and reported in the plan."""
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999. Default 0.95."""
     structured: builtins.bool
-    """Hold the answer to the first question to "yes" and "no". This takes refusals away. INVALID_ARGUMENT where the
+    """Constrain the answer to the first question to "yes" and "no". This takes refusals away. INVALID_ARGUMENT where the
     model's engine can't.
     """
     describer: builtins.str
@@ -1029,7 +1029,7 @@ class PreferencePlan(google.protobuf.message.Message):
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
     structured: builtins.bool
-    """Whether the answer to the first question was held to "yes" and "no"."""
+    """Whether the answer to the first question was constrained to "yes" and "no"."""
     given_descriptions: builtins.int
     """Images whose descriptions the request gave."""
     @property
@@ -1251,11 +1251,11 @@ class JudgeInterestRequest(google.protobuf.message.Message):
     top_p: builtins.float
     """Nucleus sampling, above 0 and at most 1. Default 1."""
     max_tokens: builtins.int
-    """Tokens of one answer at most, 1 to the model's `max_tokens`. Default 100, or 256 with the questionnaire."""
+    """Maximum tokens of one answer, 1 to the model's `max_tokens`. Default 100, or 256 with the questionnaire."""
     seed: builtins.int
     """Seed, 0 to 2^53 - 1. Unset: drawn by the gateway and reported."""
     structured: builtins.bool
-    """Hold the answer to "yes" and "no", or the questionnaire to JSON with its six items. This takes refusals away.
+    """Constrain the answer to "yes" and "no", or the questionnaire to JSON with its six items. This takes refusals away.
     INVALID_ARGUMENT where the model's engine can't.
     """
     @property
@@ -1348,7 +1348,7 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
     structured: builtins.bool
-    """Whether answers were held to a form."""
+    """Whether answers were constrained to a form."""
     @property
     def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestJudgement]:
         """One judgement for each image, in the order of the request."""
@@ -1447,7 +1447,7 @@ class JudgeAlignmentRequest(google.protobuf.message.Message):
     samples: builtins.int
     """How many times it is asked about each answer, 1 to 25; see `judge_samples` of GroundTruth. Default 1."""
     structured: builtins.bool
-    """Hold it to the answers "yes" and "no"."""
+    """Constrain it to the answers "yes" and "no"."""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[axia.v1.scoring_pb2.AlignmentItem]:
         """The answers with what they should name, 1 to 1,024; images are not looked at."""
