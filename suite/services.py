@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from suite import SuiteError
 
 CONFIGURATION = "circus.ini"
 """What circus runs, beside the package `axia` in a checkout."""
+
+OPTIONAL = ("retrieval", "scoring", "http")
+"""Services that the suite can do without."""
 
 _HIGHEST_PORT = 65_535
 _OWN_TLS = ("AXIA_TLS_ROOTS", "AXIA_TLS_CERTIFICATE", "AXIA_TLS_KEY")
@@ -55,25 +58,33 @@ class Service(NamedTuple):
                 )
 
 
-def services_from(environment: Mapping[str, str]) -> tuple[Service, ...]:
+def services_from(environment: Mapping[str, str], without: Collection[str] = ()) -> tuple[Service, ...]:
     """The services in the order in which they start, as their environment variables place them.
 
+    Args:
+        environment: The environment variables.
+        without: Names of services that are left out, of OPTIONAL.
+
     Raises:
-        SuiteError: If a variable does not hold a port.
+        SuiteError: If a variable does not hold a port, or a service can't be left out.
     """
-    return (
+    for name in without:
+        if name not in OPTIONAL:
+            raise SuiteError(f"the suite can't start without {name!r}: it can do without {', '.join(OPTIONAL)}")
+    services = (
         _service(environment, "inference", "axia.v1.InferenceService", port=50051, metrics_port=9101),
         _service(environment, "retrieval", "axia.v1.RetrievalService", port=50052, metrics_port=9102),
         _service(environment, "scoring", "axia.v1.ScoringService", port=50053, metrics_port=9103),
         _service(environment, "gateway", "axia.v1.GatewayService", port=50050, metrics_port=9100),
         _service(environment, "http", "", port=8080, metrics_port=9104),
     )
+    return tuple(service for service in services if service.name not in without)
 
 
 def wiring(services: Sequence[Service]) -> dict[str, str]:
-    """Environment variables that tell the services where the others are, wherever that is."""
+    """Environment variables that tell the services where the others are, wherever that is; empty for those left out."""
     addresses = {service.name: service.address for service in services}
-    behind = {f"AXIA_GATEWAY_{name.upper()}": addresses[name] for name in ("inference", "retrieval", "scoring")}
+    behind = {f"AXIA_GATEWAY_{name.upper()}": addresses.get(name, "") for name in ("inference", "retrieval", "scoring")}
     return {**behind, "AXIA_HTTP_GATEWAY": addresses["gateway"]}
 
 

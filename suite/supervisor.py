@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from configparser import RawConfigParser
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,7 +107,8 @@ class Supervisor:
                 "PWD": str(self.checkout),
                 "PYTHONUNBUFFERED": "1",  # what a service says before it dies must reach its log
             }
-            command = [sys.executable, "-m", "circus.circusd", "--pidfile", ".axia/circusd.pid", CONFIGURATION]
+            configuration = self._configuration([service.name for service in services])
+            command = [sys.executable, "-m", "circus.circusd", "--pidfile", ".axia/circusd.pid", configuration]
             with self.log_of("circusd").open("wb") as log:
                 # A session of its own: Ctrl-C in the terminal is for whoever watches, who then stops circus once.
                 self._process = subprocess.Popen(  # noqa: S603 - every word of the command is ours
@@ -119,6 +121,22 @@ class Supervisor:
                     start_new_session=True,
                     pass_fds=(lock.fileno(),),
                 )
+
+    def _configuration(self, names: Collection[str]) -> str:
+        """What circus reads: circus.ini, or a copy of it without the services that are left out."""
+        parser = RawConfigParser()
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        parser.read(self.checkout / CONFIGURATION, encoding="utf-8")
+        watchers = {section: section.removeprefix("watcher:") for section in parser.sections() if ":" in section}
+        left_out = [section for section, name in watchers.items() if name not in names]
+        if not left_out:
+            return CONFIGURATION
+        for section in left_out:
+            parser.remove_section(section)
+        copy = self._state / CONFIGURATION
+        with copy.open("w", encoding="utf-8") as file:
+            parser.write(file)
+        return str(copy.relative_to(self.checkout))
 
     @property
     def is_being_stopped(self) -> bool:
@@ -188,6 +206,9 @@ class Supervisor:
 
     def _is_stopped(self, service: Service) -> bool:
         """Whether a service is stopped; tells circus to stop it if it has not begun to."""
+        statuses = (self._ask("status") or {}).get("statuses")
+        if statuses is not None and service.name not in statuses:
+            return True  # it was left out
         state = self.states([service]).get(service.name)
         if state is None:
             return not self.running

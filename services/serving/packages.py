@@ -21,6 +21,7 @@ def require_packages(service: str, extra: str, *names: str) -> None:
             service,
             logging.ERROR,
             f"missing Python packages: {', '.join(missing)}. Run `make setup` in a checkout, or "
-            f"`pip install '.[{extra}]'`; `make setup ENGINE=none` installs neither the engine nor retrieval",
+            f"`pip install '.[{extra}]'`. `make setup ENGINE=none` installs neither vLLM nor retrieval: there, set "
+            "AXIA_INFERENCE_ENGINE=openai and start the suite with `axia up --without retrieval`",
         )
         sys.exit(1)

@@ -148,6 +148,18 @@ def test_up_and_down(checkout: Checkout) -> None:
     assert not any(map(is_alive, processes))
     assert "gateway drained" in checkout.log("gateway")
     assert "gateway ended with exit code 0" in checkout.log("gateway")
+
+
+def test_services_that_are_left_out(checkout: Checkout) -> None:
+    started = end(checkout.axia("up", "--detach", "--without", "retrieval", "--without", "http"))
+    assert started.returncode == 0, started.stderr
+    rows = [line.split() for line in started.stdout.splitlines() if "serving" in line]
+    assert [row[0] for row in rows] == ["inference", "scoring", "gateway"]
+    assert not (checkout.root / ".axia" / "logs" / "retrieval.log").exists()
+
+    stopped = end(checkout.axia("down"))
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+    assert not any(is_alive(int(row[3])) for row in rows)
     assert "inference drained" in checkout.log("inference")
 
     nothing = end(checkout.axia("down"))

@@ -31,6 +31,10 @@ def up(
         Path | None,
         typer.Option(envvar="AXIA_CERTS", metavar="FOLDER", help="Speak TLS, with what `axia certs init FOLDER` made."),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SERVICE", help="Don't start retrieval, scoring or http (repeatable)."),
+    ] = None,
 ) -> None:
     """Start the suite on this machine, and keep it running until Ctrl-C.
 
@@ -38,6 +42,9 @@ def up(
     the same with AXIA_INFERENCE_, AXIA_RETRIEVAL_, AXIA_SCORING_ and AXIA_HTTP_; the services read their other settings
     from the environment too. With --certs all of them speak TLS, and the services behind the gateway take its
     certificate alone; clients then set AXIA_TLS_ROOTS to FOLDER/ca.pem.
+
+    After `make setup ENGINE=none` retrieval isn't installed: use --without retrieval, with AXIA_INFERENCE_ENGINE=openai
+    and the address of an OpenAI-compatible endpoint.
     """
     with needs_checkout():
         from axia._connection.transport import TLS
@@ -49,7 +56,7 @@ def up(
     with _Signals() as signals:
         try:
             environment = {**(encryption(certs) if certs else {}), **os.environ}
-            services = services_from(environment)
+            services = services_from(environment, without or ())
             supervisor = Supervisor(find_checkout())
             startup = Startup(supervisor, services, TLS.from_environment(environment))
             supervisor.start(services, environment)

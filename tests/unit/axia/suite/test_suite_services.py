@@ -61,6 +61,15 @@ def test_the_services_are_told_where_the_others_were_put() -> None:
     }
 
 
+def test_services_can_be_left_out() -> None:
+    placed = services_from({}, without=["retrieval", "http"])
+    assert [service.name for service in placed] == ["inference", "scoring", "gateway"]
+    assert wiring(placed)["AXIA_GATEWAY_RETRIEVAL"] == ""
+    assert wiring(placed)["AXIA_GATEWAY_SCORING"] == "127.0.0.1:50053"
+    with pytest.raises(SuiteError, match="can't start without 'gateway': it can do without retrieval, scoring, http"):
+        services_from({}, without=["gateway"])
+
+
 def test_this_checkout_is_found() -> None:
     assert (find_checkout() / "circus.ini").is_file()
 
