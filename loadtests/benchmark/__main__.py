@@ -11,7 +11,15 @@ from rich.console import Console
 
 from loadtests.benchmark import rows
 from loadtests.benchmark.measuring import Measured, measure
-from loadtests.benchmark.notes import deepest_fall, reader_hits, wrong_cuts
+from loadtests.benchmark.notes import (
+    PictureCache,
+    deepest_fall,
+    picture_cache,
+    picture_hits,
+    reader_hits,
+    stream_lag,
+    wrong_cuts,
+)
 from loadtests.benchmark.rows import DETECTION, ROWS, Row
 from loadtests.benchmark.sides import Side, stop_but, wake
 from loadtests.benchmark.stand import Stand
@@ -81,6 +89,7 @@ async def _run(
         raise LoadError("none of these rows is measured at this concurrency: see loadtests/benchmark/rows.py")
     measured: dict[tuple[str, int], list[Measured]] = {place: [] for place in wanted}
     texts: list[str] = []
+    cached: dict[str, list[PictureCache]] = {}
     with Servers() as servers:
         stand = Stand(servers)
         sides = {name: stand.side(name) for name in dict.fromkeys(name for name, _ in wanted)}
@@ -93,7 +102,7 @@ async def _run(
             for repetition in range(repetitions):
                 for name, calls in order.sample(wanted, len(wanted)):
                     first = _QUESTIONS * (1 + repetition * len(concurrency) + concurrency.index(calls))
-                    found, said = await _measure(sides, name, calls, seconds, first)
+                    found, said = await _measure(stand, sides, name, calls, seconds, first, cached)
                     measured[name, calls].append(found)
                     texts += said if name == rows.VLLM else []
                     failed = f", {found.errors} errors: {found.error}" if found.errors else ""
@@ -101,13 +110,15 @@ async def _run(
                         f"{repetition + 1}/{repetitions} {name} at {calls}: {found.calls_per_s:.1f}/s{failed}",
                         markup=False,
                     )
-            wake(list(sides.values()))
             rates = {
                 calls: [one.calls_per_s for one in found]
                 for (name, calls), found in measured.items()
                 if name == rows.AXIA
             }
-            notes = wrong_cuts(texts) | deepest_fall(rates) | await reader_hits(stand)
+            notes = wrong_cuts(texts) | deepest_fall(rates) | await reader_hits(stand) | picture_hits(cached)
+            if rows.AXIA in sides:
+                stop_but(sides[rows.AXIA], list(sides.values()))
+                notes |= await stream_lag(stand)
         finally:
             wake(list(sides.values()))
             for side in sides.values():
@@ -125,14 +136,23 @@ async def _run(
 
 
 async def _measure(
-    sides: Mapping[str, Side], name: str, calls: int, seconds: float, first: int
+    stand: Stand,
+    sides: Mapping[str, Side],
+    name: str,
+    calls: int,
+    seconds: float,
+    first: int,
+    cached: dict[str, list[PictureCache]],
 ) -> tuple[Measured, list[str]]:
     """Measures one side while the processes of the others stand still."""
     side = sides[name]
     stop_but(side, list(sides.values()))
     await side.before()
     await side.awake()
+    known = await picture_cache(stand) if name in rows.WATCHED_CACHE else None
     found, answers = await measure(side, concurrency=calls, seconds=seconds, first=first)
+    if known is not None:
+        cached.setdefault(name, []).append((await picture_cache(stand)).since(known))
     if found.errors and not found.calls:
         raise LoadError(f"{name} at {calls} answered nothing: {found.error}")
     return found, [text for answer in answers for text in answer.texts]

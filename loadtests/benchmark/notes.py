@@ -1,19 +1,36 @@
 """Figures beside the table."""
 
 import statistics
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from axia import AsyncClient, Completion, Detection
 from axia.sentence.first_sentence import find_first_sentence
 from loadtests.benchmark.rivals import CRUDE_STOPS
 from loadtests.benchmark.stand import Stand
+from loadtests.servers import Server
 
 _FEWEST_FALLS = 2
 """With fewer steps there is no course to speak of."""
+_STREAMED = 100
+"""Calls of which the lag is measured."""
+
+
+class PictureCache(NamedTuple):
+    """Pictures that the engine's processor was given."""
+
+    hits: int
+    misses: int
+
+    def since(self, before: "PictureCache") -> "PictureCache":
+        """Those after an earlier count."""
+        return PictureCache(self.hits - before.hits, self.misses - before.misses)
 
 
 def wrong_cuts(texts: Sequence[str]) -> dict[str, str]:
@@ -54,6 +71,47 @@ def deepest_fall(rates: Mapping[int, Sequence[float]]) -> dict[str, str]:
     return {"deepest fall of axia's calls a second as more are in flight (goal: at most 5%)": figure}
 
 
+async def stream_lag(stand: Stand) -> dict[str, str]:
+    """How long after the engine's event a completed sentence is at the client of StreamDetectValues.
+
+    One completion is asked for at a time. The lag is the time from the call to the completion, without the stages that
+    the inference service reports; it contains the request's way to the engine as well, so it is an upper bound.
+    """
+    lags = []
+    async with AsyncClient(stand.gateway.address) as client:
+        for number in range(_STREAMED):
+            began, ended, whole = time.perf_counter(), 0.0, None
+            picture = stand.pictures[number % len(stand.pictures)].data
+            async for event in client.stream(picture, n=1, seed=number):
+                if isinstance(event, Completion):
+                    ended = time.perf_counter()
+                elif isinstance(event, Detection):
+                    whole = event
+            if whole is not None and ended:
+                stages = ("decode", "first_token", "generation")
+                lags.append(1000 * (ended - began) - sum(whole.timings_ms[stage] for stage in stages))
+    what = "a completed sentence is at the client after the engine's event, at most (goal: 10 ms at p95)"
+    p50, p95 = statistics.median(lags), statistics.quantiles(lags, n=20)[-1]
+    return {what: f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, of {len(lags)}"}
+
+
+def picture_hits(found: Mapping[str, Sequence[PictureCache]]) -> dict[str, str]:
+    """Share of the pictures that the engine's cache had, of sides by name."""
+    return {
+        f"pictures that the engine's cache had: {name}": (
+            f"{sum(one.hits for one in each) / max(1, sum(one.hits + one.misses for one in each)):.1%}"
+        )
+        for name, each in found.items()
+        if each
+    }
+
+
+async def picture_cache(stand: Stand) -> PictureCache:
+    """What the inference server has counted so far."""
+    counts = await _counts(stand.inference, "axia_inference_picture_cache_total", "outcome")
+    return PictureCache(counts["hit"], counts["miss"])
+
+
 async def reader_hits(stand: Stand) -> dict[str, str]:
     """How much the scoring services remembered of what they were asked to read."""
     found = {}
@@ -61,17 +119,23 @@ async def reader_hits(stand: Stand) -> dict[str, str]:
         server = stand.__dict__.get(name)
         if server is None:
             continue
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://127.0.0.1:{server.metrics_port}/metrics") as page,
-        ):
-            text = await page.text()
-        counts: Counter[str] = Counter()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == "axia_scoring_reader_texts_total":
-                    counts[sample.labels["source"]] += int(sample.value)
+        counts = await _counts(server, "axia_scoring_reader_texts_total", "source")
         if counts.total():
             share = counts["remembered"] / counts.total()
             found[f"texts and pairs that the scoring service remembered, {what}"] = f"{share:.1%} of {counts.total():,}"
     return found
+
+
+async def _counts(server: Server, metric: str, label: str) -> Counter[str]:
+    """What a counter of a server says, by a label."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{server.metrics_port}/metrics") as page,
+    ):
+        text = await page.text()
+    counts: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == metric:
+                counts[sample.labels[label]] += int(sample.value)
+    return counts

@@ -31,8 +31,13 @@ BARE_LOOP = "AsyncLLM in a bare loop"
 BARE_PROXY = "a bare gRPC proxy"
 ISQ = "ScoreIsq"
 ECHO = "grpc.aio echo"
+SEEN_AGAIN = "axia, one picture again and again"
+FIRST_SIGHT = "axia, pictures of their first sight"
 SEARCH = "SearchByText"
 SEARCH_GATEWAY = "SearchByText through the gateway"
+
+WATCHED_CACHE = (SEEN_AGAIN, FIRST_SIGHT)
+"""Sides of which the cache of pictures is told."""
 
 _EACH: Mapping[int, float | None] = dict.fromkeys((1, 2, 4, 8, 16, 32, 64, 128))
 
@@ -51,6 +56,9 @@ REST: Mapping[str, Row] = {
     "scoring-cold": Row("scoring on, nothing remembered", COLD, AXIA, "calls_per_s", {1: 0.55, 32: 0.55}),
     "gateway-time": Row(
         "the gateway's processor time", AXIA, BARE_PROXY, "gateway_processor", {32: 1.3}, at_least=False
+    ),
+    "seen-again": Row(
+        "a picture that was seen before, beside new ones", SEEN_AGAIN, FIRST_SIGHT, "p50", {1: None}, at_least=False
     ),
     "isq": Row("ScoreIsq", ISQ, ECHO, "calls_per_s", {1: None, 32: 0.75}),
     "search": Row("search, 12 images", SEARCH_GATEWAY, SEARCH, "calls_per_s", {1: None, 32: None}),

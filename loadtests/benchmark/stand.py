@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from loadtests.benchmark import rows
-from loadtests.benchmark.axias import Detection, HttpDetection, IsqScoring, TextSearch
+from loadtests.benchmark.axias import Detection, HttpDetection, IsqScoring, NewPictures, TextSearch
 from loadtests.benchmark.rivals import CRUDE_STOPS, DEMO_MODEL, GPU_SHARE, BareEngine, Echo, OpenAiDetection, start_vllm
 from loadtests.benchmark.sides import Side, stop
 from loadtests.pictures import read_pictures
@@ -172,6 +172,12 @@ class Stand:
         return {
             rows.AXIA: lambda: plain(rows.AXIA),
             rows.FULL_TEXT: lambda: plain(rows.FULL_TEXT, full_text=True),
+            rows.SEEN_AGAIN: lambda: Detection(
+                rows.SEEN_AGAIN, [self.inference, self.gateway], self.gateway.address, self.pictures[:1]
+            ),
+            rows.FIRST_SIGHT: lambda: NewPictures(
+                rows.FIRST_SIGHT, [self.inference, self.gateway], self.gateway.address, self.pictures
+            ),
             rows.WARM: warm,
             rows.COLD: cold,
             rows.HTTP: lambda: HttpDetection(

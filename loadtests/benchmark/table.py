@@ -67,7 +67,7 @@ class Benchmark(BaseModel):
         )
         titles = (
             *("side", "concurrency", "calls/s", "images/s", "p50 ms", "p95 ms", "p99 ms", "processor ms a call"),
-            *("tokens a call", "memory MiB", "errors"),
+            *("calls/s a core", "tokens a call", "memory MiB", "errors"),
         )
         lines = [
             *("# Benchmark", "", f"    {machine.command}", "", about, ""),
@@ -150,7 +150,14 @@ def _side(side: SideResult) -> str:
     return (
         f"| {side.side} | {side.concurrency} | {Median.of([m.calls_per_s for m in each]):.1f} "
         f"| {Median.of([m.images_per_s for m in each]).median:.1f} "
-        f"| {latency('p50')} | {latency('p95')} | {latency('p99')} | {spent} "
+        f"| {latency('p50')} | {latency('p95')} | {latency('p99')} | {spent} | {_per_core(each)} "
         f"| {Median.of([m.tokens_per_call for m in each]).median:.0f} "
         f"| {Median.of([m.memory_mib for m in each]).median:.0f} | {sum(m.errors for m in each) or 'none'} |"
     )
+
+
+def _per_core(repetitions: Sequence[Measured]) -> str:
+    """Calls that one core of the servers answers in a second: one over the processor time that a call takes of them."""
+    seconds = [sum(spent for name, spent in m.processor_s.items() if name != "client") for m in repetitions]
+    used = [one for one in seconds if one]
+    return f"{1 / Median.of(used).median:.1f}" if used else "–"
