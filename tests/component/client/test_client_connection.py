@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import axia
+from axia._connection.call import Call
 from axia._connection.transport import resolve_api_key, service_config
 from axia.testing import FakeGateway
 from axia.v1 import gateway_pb2_grpc
@@ -59,7 +60,7 @@ async def test_the_key_goes_with_every_call_and_into_no_message(monkeypatch: pyt
             client.models()
     assert "AXIA_API_KEY" in str(caught.value)
     assert "wr0ng" not in str(caught.value)
-    assert "s3cret" not in repr(axia._call.Call("x", None, "s3cret"))
+    assert "s3cret" not in repr(Call("x", None, "s3cret"))
 
 
 @pytest.mark.parametrize("key", ["with space", "line\n", "schlüssel"])

@@ -27,7 +27,7 @@ from tests.support import disks
 from tests.support.vectors import DIMENSION, directions, entries, exact, picture_id
 
 ENCODER = EncoderId("test", "1", DIMENSION)
-EARLIER = Path(__file__).parents[1] / "data" / "earlier_store"
+EARLIER = Path(__file__).parents[2] / "data" / "earlier_store"
 
 
 @contextlib.asynccontextmanager
@@ -218,7 +218,7 @@ except ServiceError as error:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), str(Path(__file__).parents[1])])}
+    return os.environ | {"PYTHONPATH": os.getcwd()}
 
 
 @pytest.fixture
