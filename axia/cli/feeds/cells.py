@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from axia.cli._output import as_json, console, printable
+from axia.evals.published import role_play_figures
 from axia.inputs import PersonaOutcome
 from feed.personas import Persona
 from feed.platforms import Platform
@@ -183,6 +184,9 @@ def _summary(client: "Client", cells: Sequence[Cell]) -> str:
             parts.append(f"{score.undefined} of {score.personas} without a yes before, so without an I")
         if truths := [cell.truth.change for cell in measured if cell.truth and cell.run.change is not None]:
             parts.append(f"true I_avg of the same personas {sum(truths) / len(truths):.0f}%")
+        if figures := role_play_figures(cells[0].viewer, cells[0].platform):
+            low, high = min(figures.values()), max(figures.values())
+            parts.append(f"published on the real platform for {len(figures)} models {low:.0f} to {high:.0f}%")
     reasons = [cell.run.not_measurable for cell in cells if cell.run.not_measurable]
     for reason in dict.fromkeys(reasons):
         parts.append(f"not measurable for {reasons.count(reason)} of {len(cells)} personas: {reason}")

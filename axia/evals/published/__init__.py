@@ -40,6 +40,15 @@ def preference_table() -> dict[str, dict[str, float]]:
     return table
 
 
+def role_play_figures(strategy: str, platform: str) -> dict[str, float]:
+    """I_avg by model, in percent; empty for a strategy or platform that was not published."""
+    return {
+        row["model"]: float(row["i_avg"])
+        for row in rows(ROLE_PLAY)
+        if (row["strategy"], row["platform"]) == (strategy, platform)
+    }
+
+
 def value_means() -> dict[str, float]:
     """Mean over the models of each value, in the order of the ten."""
     table = preference_table()

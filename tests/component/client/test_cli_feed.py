@@ -1,5 +1,6 @@
 """`axia feed` and `axia agent`, as commands."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -19,6 +20,8 @@ pytest.importorskip("playwright", reason="needs axia's extra agent")
 from agent.policy import Bounds, Observation, Policy, Screen, as_row
 from agent.record import NAME, Record
 from axia.cli import app
+from axia.cli.feeds.options import library_of
+from axia.evals.published import role_play_figures
 from axia.testing import FakeGateway
 from feed.app import Begin, Feed, Happened
 from feed.demo_videos import DemoVideos
@@ -69,6 +72,21 @@ def test_role_play_by_the_truth_is_beside_the_truth(fake: FakeGateway, tmp_path:
     assert "tiktok, truth: I_avg" in result.stderr
     assert "2 of 2 runs agree with the truth" in " ".join(result.stderr.split())
     assert all(len(row["seen"]) == 60 for row in lines(out.read_text()))
+
+
+def test_a_models_change_is_beside_the_published_ones() -> None:
+    library = library_of(None)
+    pictures = [library.screenshot(video, "tiktok") for video in library.videos[::3]]
+    answers = {hashlib.sha256(picture).hexdigest(): "No." for picture in pictures} | {"interesting": "Yes."}
+    assert role_play_figures("simple", "tiktok")["GPT-4o"] == 55.4
+    assert role_play_figures("truth", "tiktok") == {}
+    with FakeGateway(answers=answers) as fake:
+        result = run(
+            "feed", "role-play", "--persona", LUXURY, "--platform", "tiktok", "--phase", 5, "--no-truth",
+            "--address", fake.address,
+        )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "published on the real platform for 5 models -22 to 55%" in " ".join(result.stdout.split())
 
 
 def test_a_model_that_always_says_yes_is_not_measurable(fake: FakeGateway) -> None:
