@@ -1,7 +1,8 @@
 """Measures how κ grows with the number of authors in training: python -m training.reading.curve.
 
 Trains the relation of two texts alone on the first 1, 2, 4, 8 and 13 authors of TRAINED, fits the threshold to
-the first of CALIBRATED and scores one author that is in neither. About ten minutes an entry on two cores.
+the first of CALIBRATED and scores one author that is in neither. About ten minutes an entry on two cores; entries that
+are there already, with the same options, are kept.
 """
 
 import argparse
@@ -70,12 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--scored", type=int, default=HELD_OUT[0])
     given = parser.parse_args(arguments)
-    rows = []
+    options = {"scored": given.scored, "seed": given.seed}
+    before = json.loads(CURVE.read_text(encoding="utf-8")) if CURVE.is_file() else {}
+    rows = before["rows"] if before and {name: before.get(name) for name in options} == options else []
+    rows = [row for row in rows if row["steps"] == given.steps]
     for count in COUNTS:
+        if count in {row["authors"] for row in rows}:
+            continue
         rows.append(measure(TRAINED[:count], given.steps, given.seed, given.scored))
         sys.stdout.write(json.dumps(rows[-1]) + "\n")
         sys.stdout.flush()
-        stored = {"scored": given.scored, "rows": rows}
+        stored = {**options, "rows": rows}
         CURVE.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
 
 
