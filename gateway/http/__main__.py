@@ -46,7 +46,7 @@ def main() -> int:
         return 1
     with TemporaryDirectory(prefix="axia-http-") as folder, plain_lines_as_records():
         mark = Path(folder) / "draining"
-        command = [sys.executable, "-m", "bentoml", "serve", SERVICE]
+        command = [sys.executable, "-m", "gateway.http.serve", "serve", SERVICE]
         # BentoML wants a folder of its own, by default in the user's home, which may be read-only.
         environment = {"BENTOML_HOME": str(Path(folder) / "bentoml")} | os.environ | {DRAIN_MARK: str(mark)}
         server = subprocess.Popen(command, env=environment, preexec_fn=_end_with_this_process)  # noqa: PLW1509, S603

@@ -41,6 +41,8 @@ SETS = [
     "tls.enabled=true", "keys.existingSecret=api-keys",
     *(f"tls.existingSecrets.{holder}={holder}-tls" for holder in HOLDERS),
 ]  # fmt: skip
+UPGRADED = {"gateway": "GATEWAY", "http": "HTTP", "scoring": "SCORING"}
+"""Components of which an upgrade changes a setting, and their prefix."""
 RUNS = {"", "http"} | ({"vllm", "retrieval"} if FULL else set())
 """What is there for dashboards to show; see `dashboards.Query.only`. Nothing is refused, and there are no cameras."""
 
@@ -63,6 +65,34 @@ class Load(threading.Thread):
             except axia.AxiaError as error:
                 self.errors.append(repr(error))
                 time.sleep(0.2)
+
+
+class Loads:
+    """Four such at a time, for as long as the context lasts."""
+
+    def __init__(self, client: axia.Client) -> None:
+        self._loads = [Load(client) for _ in range(4)]
+
+    def __enter__(self) -> "Loads":
+        for load in self._loads:
+            load.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for load in self._loads:
+            load.stopping.set()
+        for load in self._loads:
+            load.join()
+
+    @property
+    def done(self) -> int:
+        """Detections so far."""
+        return sum(load.done for load in self._loads)
+
+    @property
+    def errors(self) -> list[str]:
+        """What those that failed said."""
+        return [text for load in self._loads for text in load.errors]
 
 
 class Running:
@@ -211,23 +241,16 @@ def test_no_detection_fails_while_a_pod_is_deleted(running: Running) -> None:
     # Of a model with one replica nothing would be left to answer; without scoring detections go on.
     gone = next((pod for pod in running.pods if names.count(pod.container["name"]) > 1), None)
     gone = gone or next(pod for pod in running.pods if pod.container["name"] == "scoring")
-    loads = [Load(running.client) for _ in range(4)]
-    for load in loads:
-        load.start()
-    time.sleep(3)
-    before = sum(load.done for load in loads)
-    print(f"\n{gone.name}: deleted under load, ended after {running.podman.delete(gone):.1f} s", end="")
-    running.podman.play(gone, running.ports[gone.name])
-    print(f", ready again after {running.podman.wait(gone, 300):.1f} s", end="")
-    time.sleep(5)
-    for load in loads:
-        load.stopping.set()
-    for load in loads:
-        load.join()
-    done, errors = sum(load.done for load in loads), [text for load in loads for text in load.errors]
-    print(f"; {done} detections, {done - before} since then, {len(errors)} failed", end="")
-    assert errors == []
-    assert done - before > 20
+    with Loads(running.client) as loads:
+        time.sleep(3)
+        before = loads.done
+        print(f"\n{gone.name}: deleted under load, ended after {running.podman.delete(gone):.1f} s", end="")
+        running.podman.play(gone, running.ports[gone.name])
+        print(f", ready again after {running.podman.wait(gone, 300):.1f} s", end="")
+        time.sleep(5)
+    print(f"; {loads.done} detections, {loads.done - before} since then, {len(loads.errors)} failed", end="")
+    assert loads.errors == []
+    assert loads.done - before > 20
 
 
 def test_prometheus_reads_what_rules_dashboards_and_scaling_ask_for(running: Running, tmp_path: Path) -> None:
@@ -235,9 +258,10 @@ def test_prometheus_reads_what_rules_dashboards_and_scaling_ask_for(running: Run
     (scaling,) = (
         manifest["spec"]["triggers"][0]["metadata"] for manifest in scaled if manifest["kind"] == "ScaledObject"
     )
-    load = Load(running.client)
-    load.start()
-    with Prometheus(tmp_path, running.targets(), CHART / "files" / "rules.yaml", tls=True) as prometheus:
+    with (
+        Loads(running.client) as loads,
+        Prometheus(tmp_path, running.targets(), CHART / "files" / "rules.yaml", tls=True) as prometheus,
+    ):
         until = time.monotonic() + 90
         wanted = [
             titled_query for board in dashboards.ALL for titled_query in board.queries() if titled_query[1].only in RUNS
@@ -255,13 +279,45 @@ def test_prometheus_reads_what_rules_dashboards_and_scaling_ask_for(running: Run
         rules = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
         assert [(rule["name"], rule.get("lastError", "")) for rule in rules if rule["health"] != "ok"] == []
         assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
-    load.stopping.set()
-    load.join()
-    assert load.errors == []
+    assert loads.errors == []
     print(
         f"\n{len(wanted)} queries of dashboards have data, {len(rules)} rules hold, the queue has {queue['value'][1]}",
         end="",
     )
+
+
+def test_no_detection_fails_while_the_release_is_upgraded(running: Running) -> None:
+    # podman rolls nothing: each Pod is replaced here, as a Deployment does it, one after the other.
+    upgraded = [f"{key}.env.AXIA_{prefix}_LOG_LEVEL=DEBUG" for key, prefix in UPGRADED.items()]
+    wanted = {pod.name: pod for pod in pods(template([VALUES], [*SETS, *upgraded]).objects)}
+    assert wanted.keys() == {pod.name for pod in running.pods}
+    names = [pod.container["name"] for pod in running.pods]
+    # Detections go on without scoring, and where a model has further replicas; not where nothing else can answer.
+    rolled = [
+        pod for pod in running.pods if pod.container["name"] == "scoring" or names.count(pod.container["name"]) > 1
+    ]
+    others = [pod for pod in running.pods if pod not in rolled]
+    with Loads(running.client) as loads:
+        time.sleep(2)
+        for pod in rolled:
+            _replace(running, pod, wanted[pod.name])
+        time.sleep(2)
+    assert loads.errors == []
+    for pod in others:
+        _replace(running, pod, wanted[pod.name])
+    running.pods[:] = [wanted[pod.name] for pod in running.pods]
+    assert not running.client.detect(PICTURES[0], n=3, timeout=60).degraded
+    changed = [pod.name for pod in running.pods if any(one.get("value") == "DEBUG" for one in pod.container["env"])]
+    print(
+        f"\n{len(rolled)} of {len(running.pods)} Pods upgraded under load, {loads.done} detections, none failed", end=""
+    )
+    assert {pod.name for pod in running.pods if pod.container["name"] in {"gateway", "http", "scoring"}} <= set(changed)
+
+
+def _replace(running: Running, old: Pod, new: Pod) -> None:
+    running.podman.delete(old)
+    running.podman.play(new, running.ports[new.name])
+    running.podman.wait(new, 300)
 
 
 def test_the_logs_hold_no_error(running: Running) -> None:
