@@ -1,13 +1,15 @@
 """Looks up known vulnerabilities of every locked package: python -m scripts.supply_chain.audit. `make audit` runs it.
 
 pip-audit, PyPA's own tool, asks PyPI's database of advisories for each package. That database isn't reached from every
-place. A package for which there is no answer is reported as NOT AUDITED, never as one without vulnerabilities.
+place, and mirrors of PyPI don't have it: pip-audit then skips every package and ends well. A package for which there is
+no answer is reported as NOT AUDITED, never as one without vulnerabilities.
 
 Exit status: 0 if every package was looked up and none has a vulnerability that docs/advisories.md doesn't explain,
 1 if one has, 2 if a package wasn't looked up, 3 if both.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -123,7 +125,8 @@ def _asked(
 def _reply(said: dict[str, object], packages: dict[_Key, Locked]) -> tuple[_Key, list[list[str]] | str]:
     name = canonicalize_name(str(said["name"]))
     if "skip_reason" in said:  # without a version
-        return next((key for key in packages if key[0] == name), (name, "")), str(said["skip_reason"])
+        why = re.sub(r":? \S+ \(\S+\)$", "", str(said["skip_reason"]))  # the same of all packages, less its name
+        return next((key for key in packages if key[0] == name), (name, "")), why
     found = said.get("vulns")
     if not isinstance(found, list):
         return (name, str(said.get("version"))), "the answer has no list of vulnerabilities"

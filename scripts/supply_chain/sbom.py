@@ -2,8 +2,8 @@
 
 A document in CycloneDX's JSON names every package that the lock installs, with its version, the SHA-256 of each file
 that may be installed, and its licence (requirements/licences.csv). cyclonedx-py, CycloneDX's own tool for Python, reads
-the lock. It takes licences from an installed environment only, and none has every lock installed, so they are added
-here.
+the lock, which doesn't say what asks for what, so there is no graph of dependencies. The tool takes licences from an
+installed environment only, and none has every lock installed, so they are added here.
 """
 
 import json
@@ -32,8 +32,8 @@ def document(name: str) -> dict[str, Any]:
         joined.write_text("\n".join((REQUIREMENTS / file).read_text(encoding="utf-8") for file in LOCKS[name]))
         result = subprocess.run(
             [
-                sys.executable, "-m", "cyclonedx_py", "requirements", str(joined), "--of", "JSON", "--sv", _SPEC,
-                "--output-reproducible", "--pyproject", str(ROOT / "pyproject.toml"),
+                sys.executable, "-W", "ignore::UserWarning", "-m", "cyclonedx_py", "requirements", str(joined),
+                "--of", "JSON", "--sv", _SPEC, "--output-reproducible", "--pyproject", str(ROOT / "pyproject.toml"),
             ],
             stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
