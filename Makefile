@@ -14,7 +14,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci bench bench-all bench-gpu images \
-	chart chart-run format proto lock docs dist clean
+	chart chart-run format proto lock docs dist sbom audit clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -146,6 +146,12 @@ dist: $(VENV)/.axia-dev ## Build the client's wheel and sdist into dist/, and ch
 	rm -rf dist
 	$(PY) -m build --installer uv --quiet
 	$(VENV)/bin/twine check --strict dist/*
+
+sbom: $(VENV)/.axia-dev ## Write what each lock installs into dist/, as CycloneDX documents (SBOM)
+	$(PY) -m scripts.supply_chain.sbom dist
+
+audit: $(VENV)/.axia-dev ## Look up known vulnerabilities of all locked packages; says which couldn't be looked up
+	$(PY) -m scripts.supply_chain.audit
 
 clean: ## Remove what the suite and the tools wrote; keeps .venv and what you indexed
 	rm -rf site .axia/demo .axia/logs .axia/bentoml .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -7,13 +7,15 @@ import io
 import imagehash
 from PIL import Image
 
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""What screenshots are saved as, by Pillow's names; it tries no other decoder."""
 DISTANCE = 4
 """Bits of 64 in which the hashes of two screenshots may differ that look alike, as in `axia index`."""
 
 
 def perceptual_hash(picture: bytes) -> int:
     """64 bits (pHash)."""
-    with Image.open(io.BytesIO(picture)) as opened:
+    with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
         return int(str(imagehash.phash(opened.convert("RGB"))), 16)
 
 

@@ -12,6 +12,10 @@ from axia.errors import InvalidRequest
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""Formats that servers take, by PIL's names. PIL opens no other here either: its decoders for rare formats are those in
+which faults are found."""
+
 
 class Array(Protocol):
     """A numpy array of uint8 and shape (height, width, 3), as cameras give frames; also grey, (height, width), or with

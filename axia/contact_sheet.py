@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from axia._pictures import upright
+from axia._pictures import FORMATS, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -69,7 +69,7 @@ def _thumbnail(data: bytes) -> "PILImage":
 
     for whole in (data, data + _END_OF_JPEG):  # servers take a JPEG that lacks its end marker
         try:
-            with Image.open(io.BytesIO(whole)) as picture:
+            with Image.open(io.BytesIO(whole), formats=FORMATS) as picture:
                 picture.draft("RGB", (_THUMB * 2, _THUMB * 2))
                 small = upright(picture).convert("RGB")
         except Exception:  # noqa: S112 - PIL raises many types, and one picture must not cost the others

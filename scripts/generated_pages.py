@@ -8,8 +8,9 @@
 import sys
 
 from scripts import cli_doc, metrics_doc, rpc_doc, settings_doc
+from scripts.supply_chain import advisories, licences
 
-PAGES = (cli_doc, metrics_doc, rpc_doc, settings_doc)
+PAGES = (cli_doc, metrics_doc, rpc_doc, settings_doc, advisories, licences)
 
 
 def main(arguments: list[str]) -> int:

@@ -50,7 +50,7 @@ LEFT_OUT = (
     "training/vlm/", "demo/world/", "demo/study/", "services/scoring/reading/", "scripts/words.py", "docs/rpc.md",
 )  # fmt: skip
 """Generated files, whose sources are checked, and texts that imitate models' and people's words."""
-EXCEPT = re.compile(r"import (?:law|rule)|whence: int|\[whence\]|Top[- ]p|nucleus sampling", re.IGNORECASE)
+EXCEPT = re.compile(r"mend\.io|import (?:law|rule)|whence: int|\[whence\]|Top[- ]p|nucleus sampling", re.IGNORECASE)
 _WORDS = re.compile("|".join(rf"\b(?P<w{number}>{words})\b" for number, words in enumerate(INSTEAD)), re.IGNORECASE)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axia._file_names import written
+from axia._pictures import FORMATS
 from axia.cli._images.journal import Done, Journal
 from axia.cli._images.manifest import NAME as MANIFEST
 from axia.cli._images.manifest import NOTHING, Known, read_manifest
@@ -248,7 +249,7 @@ def _captured(path: str, how: CaptureTime) -> datetime | None:
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # about odd EXIF, which is no concern of who indexes pictures
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             exif = picture.getexif().get_ifd(_EXIF_IFD)
     except Exception:  # PIL raises many types for odd EXIF
         return None  # the server says what is wrong with the picture; a time is a nicety

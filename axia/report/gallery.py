@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from axia._pictures import FORMATS
 from axia.report.collect import Evaluation
 
 _SIDE = 160
@@ -47,7 +48,7 @@ def thumbnail(path: Path) -> str:
     from PIL import Image
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             small = opened.convert("RGB")
     except OSError:
         small = Image.new("RGB", (_SIDE, _SIDE), "#bbb")

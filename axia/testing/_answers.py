@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, UnidentifiedImageError
 
-from axia._pictures import upright
+from axia._pictures import FORMATS, upright
 from axia.errors import AxiaError
 from axia.v1 import gateway_pb2, image_pb2, scoring_pb2
 
@@ -58,12 +58,12 @@ class Script:
 def inspect(data: bytes) -> image_pb2.ImageInfo | None:
     """What a server reads from an image; None if it is none."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = upright(picture).size
             file_format = picture.format or ""
     except (UnidentifiedImageError, OSError):
         return None
-    if file_format not in {"JPEG", "PNG", "WEBP"}:
+    if file_format not in FORMATS:
         return None
     return image_pb2.ImageInfo(sha256=hashlib.sha256(data).hexdigest(), format=file_format, width=width, height=height)
 
@@ -91,7 +91,7 @@ def summarize(
 
 def perceptual_hash(data: bytes) -> str:
     """64 bits that follow from how light the parts of an image are; alike for images that look alike."""
-    with Image.open(io.BytesIO(data)) as picture:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
         pixels = list(picture.convert("L").resize((9, 8)).tobytes())
     bits = "".join(
         "1" if pixels[row * 9 + column] > pixels[row * 9 + column + 1] else "0"

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from axia._pictures import FORMATS
 from axia.evals.annotations.json_lines import parse_rows
 from axia.evals.annotations.record import OF_PICTURES, Annotation, AnnotationError, Picture, Study
 
@@ -149,14 +150,14 @@ def _picture(path: Path, image: str, annotations: tuple[Annotation, ...]) -> Pic
             f"{path} names {image}, and there is no picture at {file}: put it there, or leave its rows out"
         ) from None
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             file_format = opened.format
             opened.verify()
     except Exception as error:  # PIL raises many types for files that it can't decode
         raise AnnotationError(
-            f"{file} can't be read as a picture ({error}): replace it, or leave its rows out"
+            f"{file} can't be read as a picture ({error}): convert it to JPEG, PNG or WebP, or leave its rows out"
         ) from None
-    if file_format not in ("JPEG", "PNG", "WEBP"):
+    if file_format not in FORMATS:
         raise AnnotationError(f"{file} is {file_format}: convert it to JPEG, PNG or WebP")
     return Picture(image, file, hashlib.sha256(data).hexdigest(), annotations)
 

@@ -1,6 +1,7 @@
 """Every odd picture that a caller may send: what is served, what is refused, and that nothing else ever happens."""
 
 import asyncio
+import functools
 import hashlib
 import io
 import logging
@@ -9,6 +10,8 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFile, PngImagePlugin, WebPImagePlugin
 
 from services.serving.errors import Code, InvalidArgument
 from services.serving.images.reading import PictureLimits, PictureReader, Room, decode, read_header
+from services.serving.images.repairs import FORMATS
 from services.serving.settings import ServerSettings
 
 # pytest replaces the filter that the module under test sets for Pillow's warnings about odd metadata.
@@ -124,6 +128,46 @@ def test_other_formats_are_refused_as_unreadable_whatever_their_name_says(
     data: bytes, read: Callable[[bytes, PictureLimits], object]
 ) -> None:
     assert refused(data, read) == "IMAGE_UNREADABLE"
+
+
+def test_no_other_plugin_of_pillow_sees_what_callers_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Most advisories of Pillow are about plugins for other formats.
+    Image.init()
+    others = set(Image.OPEN) - set(FORMATS)
+    assert len(others) > 30
+    asked: list[str] = []
+    for name in others:
+        factory, accept = Image.OPEN[name]
+
+        def seen(*arguments: object, name: str = name, function: Any) -> Any:
+            asked.append(name)
+            return function(*arguments)
+
+        monkeypatch.setitem(
+            Image.OPEN,
+            name,
+            (functools.partial(seen, function=factory), accept and functools.partial(seen, function=accept)),
+        )
+    written = [name for name in Image.SAVE if name in others]
+    files = [data for name in written if (data := _written(name))]
+    assert len(files) > 15
+    begun = [b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"8BPS\0\1", b"SIMPLE  =", b"\0\0\0\x0cjP  \r\n\x87\n"]
+    for data in [*files, *begun]:
+        with suppress(InvalidArgument):
+            decode(data, LIMITS)
+    assert asked == []
+    for data in files:  # and they would be asked otherwise
+        with suppress(Exception):
+            Image.open(io.BytesIO(data)).close()
+    assert len(set(asked)) > 15
+
+
+def _written(name: str) -> bytes:
+    """A picture in one of Pillow's formats; nothing if it can't be written without more."""
+    for mode in ("RGB", "L", "1"):
+        with suppress(Exception):
+            return encode(scene().convert(mode), name)
+    return b""
 
 
 def test_no_bytes_are_refused_as_empty() -> None:

@@ -36,11 +36,30 @@ def test_others_are_refused_with_what_to_do(name: str, advice: str) -> None:
     assert caught.value.message == f"AXIA_INFERENCE_ENGINE_ARGS: {name}: {advice}"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "enable_prompt_embeds", "enable_mm_embeds", "allowed_local_media_path", "allowed_media_domains",
+        "limit_mm_per_prompt", "kv_transfer_config", "ec_transfer_config", "logits_processors", "io_processor_plugin",
+    ],
+)  # fmt: skip
+def test_what_callers_could_misuse_is_refused(name: str) -> None:
+    # Advisories of vLLM need one of these: tensors, files and addresses of callers, or transfers between engines.
+    with pytest.raises(FailedPrecondition, match=f"{name}: it is not taken"):
+        checked_arguments(settings(**{name: True}), [*KNOWN, name])
+
+
 @pytest.mark.parametrize("load_format", ["pt", "auto", "npcache", "hf"])
 def test_pickled_weights_are_refused(load_format: str) -> None:
     with pytest.raises(FailedPrecondition, match="load_format: pickled weights can run code"):
         checked_arguments(settings(load_format=load_format), [*KNOWN, "load_format"])
     assert checked_arguments(settings(load_format="mistral"), ["load_format"]) == {"load_format": "mistral"}
+
+
+def test_code_of_a_checkpoint_does_not_run_unless_its_setting_says_so() -> None:
+    assert not InferenceSettings(engine="vllm", model="x").trust_remote_code
+    with pytest.raises(FailedPrecondition, match="set AXIA_INFERENCE_TRUST_REMOTE_CODE instead"):
+        checked_arguments(settings(trust_remote_code=True), [*KNOWN, "trust_remote_code"])
 
 
 def test_settings_of_other_engines_are_said_to_be_without_effect() -> None:

@@ -1,0 +1,1 @@
+"""What the lock files bring in: bills of materials, known vulnerabilities, licences."""
