@@ -81,7 +81,8 @@ UNUSED = MappingProxyType(
         **dict.fromkeys(
             (
                 "keys", "oidc_issuer", "oidc_audience", "oidc_jwks", "oidc_algorithms", "oidc_roles_claim",
-                "oidc_models_claim", "audit_log", "requests_per_minute", "images_per_minute", "calls_in_flight",
+                "oidc_models_claim", "audit_log", "requests_per_minute", "images_per_minute",
+                "image_mib_per_minute", "calls_in_flight", "open_watches",
             ),
             "the gateway checks credentials, which are passed on to it; set it there",
         ),

@@ -181,7 +181,7 @@ class _Call:
                 raise
             finally:
                 if usage is not None:
-                    usage.calls.end()
+                    usage.end(self._path)
                 self._end(started, entered, failure, context)
 
         return answer
@@ -207,7 +207,7 @@ class _Call:
                 raise
             finally:
                 if usage is not None:
-                    usage.calls.end()
+                    usage.end(self._path)
                 self._end(started, entered, failure, context)
 
         return answer

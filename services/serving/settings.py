@@ -65,8 +65,12 @@ class ServerSettings(BaseSettings):
     otherwise; 0 sets no bound. Callers without a key or token count as one."""
     images_per_minute: int = Field(default=0, ge=0)
     """The same for images in requests; streams of images wait instead."""
+    image_mib_per_minute: int = Field(default=0, ge=0)
+    """The same for the size of images as they are sent, in MiB."""
     calls_in_flight: int = Field(default=0, ge=0)
     """Calls of one caller at a time, likewise."""
+    open_watches: int = Field(default=0, ge=0)
+    """Calls of WatchValues of one caller at a time, likewise."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum log level."""
     reflection: bool = False
