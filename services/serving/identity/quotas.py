@@ -112,10 +112,10 @@ class Usage:
 
     def _take_images(self, request: Any) -> None:
         """Takes what the images of a message are, or nothing. Raises ResourceExhausted if that is too much."""
-        count, size = _images_in(request)
+        number, size = _images_in(request)
         if wait_s := self.image_bytes.wait_s(size):
             raise _too_fast(self.image_bytes, "bytes of images", "CALLER_IMAGE_BYTES", wait_s)
-        if wait_s := self.images.take(count):
+        if wait_s := self.images.take(number):
             raise _too_fast(self.images, "images", "CALLER_IMAGES", wait_s)
         self.image_bytes.take(size)
 
@@ -141,8 +141,8 @@ class Usage:
 
     async def _in_time(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         async for request in requests:
-            count, size = _images_in(request)
-            for bucket, tokens in ((self.images, count), (self.image_bytes, size)):
+            number, size = _images_in(request)
+            for bucket, tokens in ((self.images, number), (self.image_bytes, size)):
                 while wait_s := bucket.take(tokens):  # noqa: ASYNC110 - time alone fills a bucket
                     await asyncio.sleep(wait_s)
             yield request
@@ -165,7 +165,7 @@ class Quotas:
         if not self._bounds_all and (caller.quota is None or not caller.quota.bounds):
             return None
         quota = self._usual if caller.quota is None else self._usual.with_own(caller.quota)
-        name = f"{caller.credential}\0{caller.name}"
+        name = caller.id
         found = self._usages.get(name)
         if found is None or found.quota != quota:
             before = found
@@ -209,7 +209,7 @@ def _carries_images(message: Descriptor | None, above: frozenset[str] = frozense
 
 
 class _Images(NamedTuple):
-    count: int
+    number: int
     size: int
     """Bytes as they were sent."""
 
@@ -221,12 +221,12 @@ def _images_in(request: Any) -> _Images:
     image: Any = request
     if request.DESCRIPTOR.full_name == _IMAGE:
         return _Images(1, len(image.data))
-    count = size = 0
+    number = size = 0
     for field, value in request.ListFields():
         if _carries_images(field.message_type):
             for found in map(_images_in, [value] if isinstance(value, Message) else value):
-                count, size = count + found.count, size + found.size
-    return _Images(count, size)
+                number, size = number + found.number, size + found.size
+    return _Images(number, size)
 
 
 async def _beginning_with(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
