@@ -28,6 +28,7 @@ from gateway.settings import GatewaySettings
 from services.serving.attempts import Attempt, Calls, NoReplica
 from services.serving.deadlines import Deadline
 from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError
+from services.serving.identity.cache_salt import cache_salt_metadata
 from services.serving.identity.principal import ANYBODY, principal
 from services.serving.in_flight import InFlight
 from services.serving.limits import MAX_WITHIN_S
@@ -105,7 +106,7 @@ class GrpcBackend(ModelReplicas):
         """
         timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
         async with self._asking(request, timeout_s) as place:
-            metadata = request_metadata()
+            metadata = (*request_metadata(), *cache_salt_metadata())
 
             def invoke(attempt: Attempt) -> Any:
                 place.at(attempt.replica)
@@ -147,7 +148,7 @@ class GrpcBackend(ModelReplicas):
             if request.within_ms > 0:
                 within_ms = request.within_ms - round(1000 * place.waited_s)
                 request.within_ms = max(min(within_ms, _milliseconds(left_s - self._transit_s(left_s))), 1)
-            metadata = request_metadata()
+            metadata = (*request_metadata(), *cache_salt_metadata())
 
             def invoke(attempt: Attempt) -> Any:
                 place.at(attempt.replica)
