@@ -7,7 +7,7 @@ nothing of whose it is, and nobody can state another's.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -32,6 +32,6 @@ def _salt(caller: str) -> str:
     return blake2b(caller.encode(), key=_SECRET, digest_size=16).hexdigest()
 
 
-def cache_salt_of(metadata: Sequence[tuple[str, str | bytes]] | None) -> str:
+def cache_salt_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
     """The salt in a call's metadata; empty if there is none."""
     return next((str(value) for key, value in metadata or () if key == CACHE_SALT_KEY), "")
