@@ -87,6 +87,7 @@ UNUSED = MappingProxyType(
             "the gateway checks credentials, which are passed on to it; set it there",
         ),
         "tls_client_names": "every certificate of the authorities in AXIA_HTTP_TLS_CLIENT_CA is taken",
+        "slow_reader_s": "slow_client_s says it here",
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "connections of HTTP are not replaced",
         "drain_seconds": "BentoML decides how long requests may continue, by its own timeout",
