@@ -6,9 +6,10 @@ priority goes first. Within a priority each caller gets an equal share of the co
 is the virtual time at which its caller's share would let it begin, and the smallest tag goes first. So the calls of a
 caller who sends many wait behind each other, and one who sends few waits behind hardly any.
 
-How long a call would wait is known from Little's law: what is before it, times the measured time of a call, over the
-completions that are served at a time. A call that would end after its deadline is refused on arrival. While nothing
-waits, nothing is refused, and a call costs some microseconds.
+How long a call would wait follows from Little's formula: what is before it, times the measured time of a call, over the
+completions that are served at a time; and from how much longer calls have waited than was expected, as others came in
+before them. A call that would end after its deadline is refused on arrival. While nothing waits, nothing is refused,
+and a call costs some microseconds.
 """
 
 import asyncio
@@ -21,17 +22,14 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from axia.identity.keys import PRIORITIES, Priority
+from gateway.backends.waiting_times import ServiceTime, WaitTime
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DeadlineExceeded, ResourceExhausted, ServiceError
 from services.serving.replica import Replica, State
 
-_WEIGHT = 0.05
-"""Weight of the newest call in the measured time."""
-_DEVIATIONS = 2.0
-"""Mean deviations by which a call may take longer than the mean; TCP's timeout adds four (RFC 6298)."""
 _LEAST_PAUSE_S = 0.05
 _MOST_FLOWS = 1024
-"""Callers whose tags are kept; beyond it those who had least are taken for new ones."""
+"""Callers whose tags are kept; beyond it the ones that had least are taken for new ones."""
 _RANKS = {priority: rank for rank, priority in enumerate(reversed(PRIORITIES))}
 
 
@@ -40,28 +38,6 @@ class Flow(NamedTuple):
 
     caller: str
     priority: Priority
-
-
-class ServiceTime:
-    """How long calls take at the replicas, in seconds: a mean that follows, and its mean deviation."""
-
-    def __init__(self) -> None:
-        self.mean_s = 0.0
-        self._deviation_s = 0.0
-
-    def note(self, seconds: float) -> None:
-        """Notes a call that has ended."""
-        if not self.mean_s:
-            self.mean_s = seconds
-            return
-        error = seconds - self.mean_s
-        self.mean_s += _WEIGHT * error
-        self._deviation_s += _WEIGHT * (abs(error) - self._deviation_s)
-
-    @property
-    def cautious_s(self) -> float:
-        """What most calls stay under."""
-        return self.mean_s + _DEVIATIONS * self._deviation_s
 
 
 class Place:
@@ -89,9 +65,11 @@ class Place:
             self._replica = None
             self._admission.unplaced += self._completions
 
-    def served(self) -> None:
-        """Says that the call has been answered, or has had all its time."""
-        self._admission.service_time.note(self._clock() - self._began)
+    def served(self, *, cut_off: bool = False) -> None:
+        """Says that the call has been answered, or was cut off when its time was over."""
+        seconds = self._clock() - self._began
+        if not cut_off or seconds > self._admission.service_time.mean_s:  # or it says nothing of how long it takes
+            self._admission.service_time.note(seconds)
 
     def leave(self) -> None:
         """Gives the place to others."""
@@ -109,6 +87,8 @@ class _Waiting(NamedTuple):
     completions: int
     flow: tuple[int, str]
     deadline: Deadline
+    expected: tuple[float, float]
+    """When it came, and seconds that it was expected to wait, before what others have waited was considered."""
     turn: "asyncio.Future[ServiceError | None]"
     """Done when it is its turn, with None, or when it is refused after all."""
 
@@ -141,6 +121,7 @@ class Admission:
         self._changed = changed
         self.clock = clock
         self.service_time = ServiceTime()
+        self._wait_time = WaitTime(clock)
         self.unplaced = 0
         """Completions whose calls have a place and are at no replica: they are about to be sent, or between two."""
         self._queue: list[_Waiting] = []
@@ -187,6 +168,7 @@ class Admission:
         while self._queue and self._fits(self._queue[0].completions):
             waiting = self._queue.pop(0)
             self._changed(len(self._queue))
+            self._note_wait(waiting)
             if self._queue and waiting.deadline.left_s < self.service_time.mean_s:
                 self._refuse(waiting, self._too_late(waiting.deadline.left_s, self.service_time.mean_s))
                 continue  # somebody behind it can still be answered in time
@@ -224,9 +206,15 @@ class Admission:
     async def _wait(self, flow: Flow, completions: int, deadline: Deadline) -> None:
         """Returns when it is a call's turn."""
         key = (_RANKS[flow.priority], flow.caller)
-        start, turn = self._tag(key, completions), asyncio.get_running_loop().create_future()
-        waiting = _Waiting(key[0], start, next(self._numbers), completions, key, deadline, turn)
-        self._check_time(waiting)
+        start, number = self._tag(key, completions), next(self._numbers)
+        expected_s = self._expected_s((key[0], start, number), completions)
+        turn = asyncio.get_running_loop().create_future()
+        expected = (self.clock(), expected_s)
+        waiting = _Waiting(key[0], start, number, completions, key, deadline, expected, turn)
+        needed_s = self._wait_time.cautious_s(expected_s) + self.service_time.cautious_s
+        if needed_s > deadline.left_s:
+            self._forget_tag(waiting)
+            raise self._too_late(deadline.left_s, needed_s)
         insort(self._queue, waiting)
         if len(self._queue) > self._most_waiting:
             last = self._queue.pop()
@@ -242,6 +230,7 @@ class Admission:
                 self.next_turns()
             raise
         if not waiting.turn.done():
+            self._note_wait(waiting)
             self._withdraw(waiting)
             raise DeadlineExceeded(
                 f"{self._name()!r} is busy, and the call's time was over before its turn came; give it a longer "
@@ -251,16 +240,15 @@ class Admission:
         if (refusal := waiting.turn.result()) is not None:
             raise refusal
 
-    def _check_time(self, waiting: _Waiting) -> None:
-        """Raises ResourceExhausted if a call that would have to wait can't be done in its time."""
+    def _expected_s(self, key: tuple[int, float, int], completions: int) -> float:
+        """Seconds until it is the turn of a call with this place in the order, as the measured time of calls says."""
         most, busy = self._room()
-        key = waiting[:3]
         before = sum(other.completions for other in self._queue if other[:3] < key)
-        wait_s = max(before + waiting.completions - (most - busy), 0) * self.service_time.mean_s / max(most, 1)
-        needed_s, left_s = wait_s + self.service_time.cautious_s, waiting.deadline.left_s
-        if needed_s > left_s:
-            self._forget_tag(waiting)
-            raise self._too_late(left_s, needed_s)
+        return max(before + completions - (most - busy), 0) * self.service_time.mean_s / max(most, 1)
+
+    def _note_wait(self, waiting: _Waiting) -> None:
+        came, expected_s = waiting.expected
+        self._wait_time.note(expected_s, self.clock() - came)
 
     def _withdraw(self, waiting: _Waiting) -> None:
         self._queue.remove(waiting)

@@ -143,7 +143,8 @@ class GrpcBackend(ModelReplicas):
         if limit_s is not None:
             timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
         generation = request.generation
-        async with self._asking(generation, timeout_s) as place:
+        answer_s = min(timeout_s, request.within_ms / 1000 or math.inf)
+        async with self._asking(generation, answer_s) as place:
             left_s = timeout_s - place.waited_s
             if request.within_ms > 0:
                 within_ms = request.within_ms - round(1000 * place.waited_s)
@@ -175,7 +176,12 @@ class GrpcBackend(ModelReplicas):
 
     @asynccontextmanager
     async def _asking(self, request: inference_pb2.GenerateRequest, timeout_s: float) -> AsyncIterator[Place]:
-        """Around one call: the route's bound on calls, its turn, their count, and errors as the gateway's own."""
+        """Around one call: the route's bound on calls, its turn, their count, and errors as the gateway's own.
+
+        Args:
+            request: What is asked.
+            timeout_s: Seconds in which its model has to have answered, the time until it is its turn included.
+        """
         if self._in_flight.full:
             raise ResourceExhausted(
                 f"model {self.name!r} takes {self._in_flight.most:,} calls at a time here; try again shortly",
@@ -208,7 +214,7 @@ class GrpcBackend(ModelReplicas):
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED:
-                place.served()
+                place.served(cut_off=True)
                 raise DeadlineExceeded(
                     "the model did not finish in time; give the call a longer timeout or ask for fewer tokens",
                     reason="DEADLINE_EXCEEDED",

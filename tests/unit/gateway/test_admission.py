@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.backends.admission import Admission, Flow, Place
+from gateway.backends.waiting_times import WaitTime
 from services.serving.deadlines import Deadline
 from services.serving.errors import DeadlineExceeded, ResourceExhausted
 from services.serving.replica import State
@@ -158,6 +159,41 @@ async def test_times_that_vary_are_met_with_caution() -> None:
         queue.admission.service_time.note(1.0 if number % 2 else 3.0)
     assert queue.admission.service_time.mean_s == pytest.approx(2.0, abs=0.1)
     assert queue.admission.service_time.cautious_s == pytest.approx(4.0, abs=0.2)
+
+
+def test_calls_that_waited_longer_than_expected_make_the_next_ones_expect_more() -> None:
+    now = [0.0]
+    waits = WaitTime(lambda: now[0])
+    assert waits.cautious_s(1.0) == 1.0
+    for _ in range(200):
+        waits.note(1.0, 2.0)  # as where others come in before them
+    assert waits.cautious_s(1.0) == pytest.approx(2.0, abs=0.01)
+    for number in range(200):
+        waits.note(1.0, 1.0 if number % 2 else 3.0)
+    assert 3.0 < waits.cautious_s(1.0) < 5.0
+
+
+def test_what_was_learned_of_waiting_does_not_refuse_calls_for_ever() -> None:
+    """After a stall nobody who would be refused by it waits, so nothing new would be learned."""
+    now = [0.0]
+    waits = WaitTime(lambda: now[0])
+    for _ in range(50):
+        waits.note(0.1, 60.0)
+    now[0] = 4.0
+    assert waits.cautious_s(0.1) > 50
+    now[0] = 6.0
+    assert waits.cautious_s(0.1) == 0.1
+
+
+async def test_a_call_that_was_cut_off_says_only_that_calls_take_longer() -> None:
+    queue = Queue(each=2)
+    for _ in range(200):
+        queue.admission.service_time.note(1.0)
+    await queue.call("1")
+    queue.places["1"].served(cut_off=True)
+    assert queue.admission.service_time.mean_s == pytest.approx(1.0)
+    queue.places["1"].served()
+    assert queue.admission.service_time.mean_s < 1.0
 
 
 async def test_the_time_of_calls_is_measured_where_they_are_answered() -> None:
