@@ -57,6 +57,16 @@ RETRIES = Counter(
 MODEL_IN_FLIGHT = Gauge(
     "axia_gateway_model_in_flight", "Calls in flight to the servers of a model.", ["model"], registry=REGISTRY
 )
+MODEL_WAITING = Gauge(
+    "axia_gateway_model_waiting", "Calls that wait in the gateway for a model's replicas.", ["model"], registry=REGISTRY
+)
+MODEL_WAIT_SECONDS = Histogram(
+    "axia_gateway_model_wait_seconds",
+    "Time that calls waited in the gateway for a model's replicas, those that found room at once not counted.",
+    ["model"],
+    buckets=SECONDS_BUCKETS,
+    registry=REGISTRY,
+)
 SERVICE_AVAILABLE = Gauge(
     "axia_gateway_service_available",
     "1 if the service (retrieval or scoring) says SERVING, otherwise 0.",

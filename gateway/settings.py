@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from axia.identity.keys import Priority
 from services.serving.addresses import Addresses, OptionalAddresses
 from services.serving.settings import CallerSettings
 
@@ -53,6 +54,16 @@ class GatewaySettings(CallerSettings):
 
     model_attempts: int = Field(default=4, ge=1, le=5)
     """How often one call is tried on a model's replicas before it started, the first time included."""
+    replica_completions: int = Field(default=128, ge=1)
+    """Completions that one replica of a model is given at a time, where the routing table says nothing else; calls
+    beyond it wait in the gateway, by priority and in turns between callers. The default is twice what an inference
+    server runs at a time, and half of what it takes."""
+    most_waiting: int = Field(default=512, ge=0)
+    """Calls that may wait for one model in the gateway. Of more, the last in order is refused with
+    RESOURCE_EXHAUSTED."""
+    priority: Priority = "normal"
+    """Which of the calls that wait for a model come first where a caller's key says nothing else: those that are high,
+    then normal, then low."""
     picture_affinity: bool = False
     """Whether calls about one image go to one replica of a model, whose engine then has it in its cache, unless that
     replica is much busier than the others."""

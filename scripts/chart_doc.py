@@ -47,7 +47,10 @@ _DEFINITIONS = {
             "prompt_id": {"type": "string"},
         }
     ),
-    "limits": _closed({"max_n": _COUNT, "max_tokens": _COUNT, "concurrency": _COUNT, "timeout_s": _POSITIVE}),
+    "limits": _closed({
+        "max_n": _COUNT, "max_tokens": _COUNT, "concurrency": _COUNT, "replica_completions": _COUNT,
+        "timeout_s": _POSITIVE,
+    }),
 }  # fmt: skip
 
 

@@ -27,6 +27,12 @@ Role = Literal["detect", "score", "search", "ingest", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """All roles."""
 
+Priority = Literal["low", "normal", "high"]
+"""Who is served first where calls to a model wait: all that are high, then normal, then low."""
+
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+"""All priorities, the last one to wait at the end."""
+
 _ID_BYTES = 8
 _SECRET_BYTES = 32
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -40,7 +46,18 @@ class Quota(BaseModel):
 
     requests_per_minute: int | None = Field(default=None, ge=1)
     images_per_minute: int | None = Field(default=None, ge=1)
+    image_mib_per_minute: int | None = Field(default=None, ge=1)
+    """Size of images as they are sent, in MiB."""
     calls_in_flight: int | None = Field(default=None, ge=1)
+    open_watches: int | None = Field(default=None, ge=1)
+    """Calls of WatchValues at a time."""
+    priority: Priority | None = None
+    """Not a bound: its place among the calls that wait for a model."""
+
+    @property
+    def bounds(self) -> bool:
+        """Whether it sets any bound."""
+        return any(value is not None for name, value in self if name != "priority")
 
     def with_own(self, quota: "Quota") -> "Quota":
         """These bounds, and a caller's own in the place of those that it has."""

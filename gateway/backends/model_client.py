@@ -2,58 +2,44 @@
 
 import hashlib
 import math
-import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import metrics
-from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, to_model_info, unreachable
-from gateway.backends.routes import Route
-from gateway.protocols.ports.model import (
-    AnswerFormat,
-    Completion,
-    Finished,
-    Generated,
-    ModelEvent,
-    Question,
-    StageTimes,
-    Started,
+from gateway.backends.admission import Admission, Flow, Place
+from gateway.backends.model_messages import (
+    as_callers,
+    fingerprint,
+    pictures,
+    to_generated,
+    to_model_event,
+    write_question,
 )
+from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, unreachable
+from gateway.backends.routes import Route
+from gateway.protocols.ports.model import Generated, ModelEvent, Question
 from gateway.protocols.sampling import ModelDefaults
 from gateway.settings import GatewaySettings
 from services.serving.attempts import Attempt, Calls, NoReplica
+from services.serving.deadlines import Deadline
 from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError
+from services.serving.identity.cache_salt import cache_salt_metadata
+from services.serving.identity.principal import ANYBODY, principal
 from services.serving.in_flight import InFlight
 from services.serving.limits import MAX_WITHIN_S
 from services.serving.logs import request_metadata
 from services.serving.metrics import series
+from services.serving.replica import Replica
 from services.serving.started import answer_with_headers
 from services.serving.status import from_rpc_error
 
 _GENERATE_ALL = f"/{SERVICE}/GenerateAll"
 _TRANSIT_SHARE, _LEAST_TRANSIT_S, _USUAL_TRANSIT_S = 0.1, 0.005, 0.025
-FINISH_REASONS = {
-    inference_pb2.FINISH_REASON_STOP: "stop",
-    inference_pb2.FINISH_REASON_SENTENCE: "sentence",
-    inference_pb2.FINISH_REASON_LENGTH: "length",
-    inference_pb2.FINISH_REASON_REASONING: "reasoning",
-}
-_SENTENCE_RULES = {
-    "answer": inference_pb2.SENTENCE_RULE_ANSWER,
-    "literal": inference_pb2.SENTENCE_RULE_LITERAL,
-}
-_ROLES = {
-    "system": inference_pb2.ROLE_SYSTEM,
-    "user": inference_pb2.ROLE_USER,
-    "assistant": inference_pb2.ROLE_ASSISTANT,
-}
-_REFUSED_WHOLE = "CONVERSATION_REFUSED"
-_MESSAGE_FIELD = re.compile(r"(?:generation\.)?messages(?:\[(\d+)\])?(?:\.\w+)?$")
 
 
 class GrpcBackend(ModelReplicas):
@@ -65,12 +51,32 @@ class GrpcBackend(ModelReplicas):
         self._settings = settings
         self._in_flight = InFlight(route.limits.concurrency or sys.maxsize)
         self._calls = Calls(self._replicas, settings.model_attempts, shared.budget, shared.deaths, self._note_retry)
+        self._admission = Admission(
+            lambda: self.name,
+            lambda: self._replicas.replicas,
+            self._completions_each,
+            settings.most_waiting,
+            self._note_waiting,
+        )
 
     def follow_route(self, route: Route) -> None:
         """Goes over to another route to the same model, with its defaults and limits."""
         super().follow_route(route)
         self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._in_flight.most = route.limits.concurrency or sys.maxsize
+
+    async def adopt(self, other: ModelReplicas) -> None:
+        """Takes in the replicas of another backend, and the calls to them that are still to come."""
+        await super().adopt(other)
+        if isinstance(other, GrpcBackend):
+            other._admission = self._admission
+
+    def _completions_each(self) -> int:
+        return self._route.limits.replica_completions or self._settings.replica_completions
+
+    async def _report(self, replica: Replica) -> None:
+        await super()._report(replica)
+        self._admission.next_turns()  # one that came back has room
 
     def _note_retry(self, reason: str) -> None:
         metrics.RETRIES.labels(self.name, reason).inc()
@@ -98,15 +104,17 @@ class GrpcBackend(ModelReplicas):
             FailedPrecondition: If the replica is too old to know the method.
             ServiceError: What the replica refuses.
         """
-        with self._asking():
-            timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
-            metadata = request_metadata()
+        timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
+        async with self._asking(request, timeout_s) as place:
+            metadata = (*request_metadata(), *cache_salt_metadata())
 
             def invoke(attempt: Attempt) -> Any:
+                place.at(attempt.replica)
                 stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
                 return stub.Generate(request, timeout=attempt.timeout_s, metadata=metadata)
 
-            calls = self._calls.stream(invoke, timeout_s, self._key(request), lambda: _fingerprint(request))
+            left_s = timeout_s - place.waited_s
+            calls = self._calls.stream(invoke, left_s, self._key(request), lambda: fingerprint(request))
             async with aclosing(calls) as responses:
                 async for response in responses:
                     yield response
@@ -134,21 +142,25 @@ class GrpcBackend(ModelReplicas):
         limit_s = self._route.limits.timeout_s
         if limit_s is not None:
             timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
-        if request.within_ms > 0:
-            request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s(timeout_s)))
-        metadata = request_metadata()
-
-        def invoke(attempt: Attempt) -> Any:
-            options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
-            if started is None:
-                return attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub).GenerateAll(request, **options)
-            answer = inference_pb2.GenerateAllResponse
-            return answer_with_headers(attempt.replica.channel, _GENERATE_ALL, request, answer, started, **options)
-
         generation = request.generation
-        with self._asking():
+        answer_s = min(timeout_s, request.within_ms / 1000 or math.inf)
+        async with self._asking(generation, answer_s) as place:
+            left_s = timeout_s - place.waited_s
+            if request.within_ms > 0:
+                within_ms = request.within_ms - round(1000 * place.waited_s)
+                request.within_ms = max(min(within_ms, _milliseconds(left_s - self._transit_s(left_s))), 1)
+            metadata = (*request_metadata(), *cache_salt_metadata())
+
+            def invoke(attempt: Attempt) -> Any:
+                place.at(attempt.replica)
+                options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
+                if started is None:
+                    return attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub).GenerateAll(request, **options)
+                answer = inference_pb2.GenerateAllResponse
+                return answer_with_headers(attempt.replica.channel, _GENERATE_ALL, request, answer, started, **options)
+
             response: inference_pb2.GenerateAllResponse = await self._calls.unary(
-                invoke, timeout_s, self._key(generation), lambda: _fingerprint(generation)
+                invoke, left_s, self._key(generation), lambda: fingerprint(generation)
             )
             return response
 
@@ -156,29 +168,53 @@ class GrpcBackend(ModelReplicas):
         """What keeps a picture at one replica, if that is wanted."""
         if not self._settings.picture_affinity:
             return b""
-        first = next(_pictures(request), b"")  # of several the others may be new in each turn of a conversation
+        first = next(pictures(request), b"")  # of several the others may be new in each turn of a conversation
         return hashlib.sha256(first).digest() if first else b""
 
     def _transit_s(self, timeout_s: float) -> float:
         return transit_s(timeout_s, self._settings.deadline_margin_s)
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Around one call: the route's bound on calls, their count, and errors as the gateway's own."""
+    @asynccontextmanager
+    async def _asking(self, request: inference_pb2.GenerateRequest, timeout_s: float) -> AsyncIterator[Place]:
+        """Around one call: the route's bound on calls, its turn, their count, and errors as the gateway's own.
+
+        Args:
+            request: What is asked.
+            timeout_s: Seconds in which its model has to have answered, the time until it is its turn included.
+        """
         if self._in_flight.full:
             raise ResourceExhausted(
                 f"model {self.name!r} takes {self._in_flight.most:,} calls at a time here; try again shortly",
                 reason="MODEL_BUSY",
                 retry_after_s=1.0,
             )
+        turn = self._admission.place(self._flow(), len(request.samples), Deadline(timeout_s))
+        with self._in_flight.counted():
+            async with turn as place:
+                if place.waited_s:
+                    series(metrics.MODEL_WAIT_SECONDS, self.name).observe(place.waited_s)
+                with self._errors_as_own(place), series(metrics.MODEL_IN_FLIGHT, self.name).track_inprogress():
+                    yield place
+                place.served()
+
+    def _flow(self) -> Flow:
+        caller = principal.get() or ANYBODY
+        quota = caller.quota
+        return Flow(caller.id, (quota and quota.priority) or self._settings.priority)
+
+    def _note_waiting(self, waiting: int) -> None:
+        series(metrics.MODEL_WAITING, self.name).set(waiting)
+
+    @contextmanager
+    def _errors_as_own(self, place: Place) -> Iterator[None]:
         try:
-            with self._in_flight.counted(), series(metrics.MODEL_IN_FLIGHT, self.name).track_inprogress():
-                yield
+            yield
         except NoReplica as error:
             raise unreachable(self.address) from error
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED:
+                place.served(cut_off=True)
                 raise DeadlineExceeded(
                     "the model did not finish in time; give the call a longer timeout or ask for fewer tokens",
                     reason="DEADLINE_EXCEEDED",
@@ -202,110 +238,3 @@ def transit_s(timeout_s: float, margin_s: float) -> float:
 
 def _milliseconds(seconds: float) -> int:
     return round(1000 * min(max(seconds, 0.001), MAX_WITHIN_S))
-
-
-def _pictures(request: inference_pb2.GenerateRequest) -> Iterator[bytes]:
-    """The pictures of a conversation in their order."""
-    if request.image.data:
-        yield request.image.data
-    for message in request.messages:
-        for shown in message.images:
-            yield shown.image.data
-
-
-def _fingerprint(request: inference_pb2.GenerateRequest) -> bytes:
-    """A hash of the pictures and the prompt, without what is sampled."""
-    digest = hashlib.sha256()
-    for picture in _pictures(request):
-        digest.update(hashlib.sha256(picture).digest())
-    for message in request.messages:
-        digest.update(f"\0{message.role}\0{message.text}".encode())
-    return digest.digest()
-
-
-def write_question(question: Question, model: str, request: inference_pb2.GenerateRequest) -> None:
-    """Writes what an inference server is asked.
-
-    Args:
-        question: The question.
-        model: Name of the model.
-        request: Filled in place: a message handed to a constructor is copied, with its picture.
-    """
-    request.model = model
-    if question.image is not None:
-        request.image.data = question.image
-    for turn in question.turns:
-        request.messages.add(role=_ROLES[turn.role], text=turn.text)
-    for sample in question.samples:
-        request.samples.add(seed=sample.seed, temperature=sample.temperature)
-    request.top_p = question.top_p
-    request.max_tokens = question.max_tokens
-    request.stop_rule = (
-        inference_pb2.STOP_RULE_FIRST_SENTENCE if question.first_sentence_only else inference_pb2.STOP_RULE_NONE
-    )
-    request.sentence_rule = _SENTENCE_RULES[question.sentence_rule]
-    if question.answer_format is not None:
-        _write_answer_format(question.answer_format, request)
-
-
-def _write_answer_format(asked: AnswerFormat, request: inference_pb2.GenerateRequest) -> None:
-    if asked.json_schema:
-        request.answer_format.json_schema = asked.json_schema
-    else:
-        request.answer_format.choices.texts.extend(asked.choices)
-
-
-def as_callers(error: ServiceError, question: Question) -> ServiceError:
-    """An inference server's error with the caller's names of fields."""
-    return error.renamed(lambda field: callers_field(field, question, error.reason))
-
-
-def callers_field(field: str, question: Question, reason: str = "") -> str:
-    """The caller's name of a field that an inference server names in an error with this reason."""
-    if reason == _REFUSED_WHOLE and field.endswith("messages"):
-        return "model"  # it refuses for a cause of its own, such as a sampling parameter; no text of the caller's
-    if message := _MESSAGE_FIELD.match(field):
-        index = int(message.group(1) or len(question.turns) - 1)
-        return question.turns[index].field or field
-    field = field.removeprefix("generation.")
-    if question.answer_format and field.startswith("answer_format"):
-        return question.answer_format.field or field
-    return field
-
-
-def to_model_event(response: inference_pb2.GenerateResponse) -> ModelEvent:
-    """Reads an event of a generation."""
-    kind = response.WhichOneof("event")
-    if kind == "completion":
-        return _to_completion(response.completion)
-    if kind == "summary":
-        return _to_finished(response.summary)
-    return Started()
-
-
-def to_generated(response: inference_pb2.GenerateAllResponse) -> Generated:
-    """Reads all of a generation."""
-    finished = _to_finished(response.summary) if response.HasField("summary") else None
-    return Generated(tuple(map(_to_completion, response.completions)), finished)
-
-
-def _to_completion(completion: inference_pb2.Completion) -> Completion:
-    return Completion(
-        index=completion.index,
-        first_sentence=completion.first_sentence,
-        text=completion.text,
-        finish_reason=FINISH_REASONS.get(completion.finish_reason, "unknown"),  # a newer server may know more
-        tokens=completion.tokens,
-        seed=completion.seed,
-        temperature=completion.temperature,
-        omitted=completion.omitted,
-        reasoning=completion.reasoning,
-    )
-
-
-def _to_finished(summary: inference_pb2.GenerateSummary) -> Finished:
-    timings = summary.timings
-    times = StageTimes(timings.decode_ms, timings.queue_ms, timings.first_token_ms, timings.generation_ms)
-    used_size = (summary.image.used_width, summary.image.used_height)
-    top_p = summary.top_p if summary.HasField("top_p") else None
-    return Finished(to_model_info(summary.model), times, summary.sentence_rule, used_size, top_p)

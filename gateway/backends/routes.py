@@ -13,7 +13,8 @@ prompt_id = "detect/baseline"
 [model.limits]                                       # on top of the servers' own
 max_n = 8
 max_tokens = 200
-concurrency = 32                                     # calls at a time, through this gateway
+concurrency = 32                                     # calls at a time, waiting ones too, through this gateway
+replica_completions = 64                             # completions at a time at each replica; further calls wait
 timeout_s = 60
 """
 
@@ -55,7 +56,9 @@ class RouteLimits(_Part):
     max_n: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=None, ge=1)
-    """Calls at a time."""
+    """Calls at a time, those that wait counted too."""
+    replica_completions: int | None = Field(default=None, ge=1)
+    """Completions at a time at each replica; further calls wait in the gateway."""
     timeout_s: float | None = Field(default=None, gt=0)
 
 

@@ -81,11 +81,13 @@ UNUSED = MappingProxyType(
         **dict.fromkeys(
             (
                 "keys", "oidc_issuer", "oidc_audience", "oidc_jwks", "oidc_algorithms", "oidc_roles_claim",
-                "oidc_models_claim", "audit_log", "requests_per_minute", "images_per_minute", "calls_in_flight",
+                "oidc_models_claim", "audit_log", "requests_per_minute", "images_per_minute",
+                "image_mib_per_minute", "calls_in_flight", "open_watches",
             ),
             "the gateway checks credentials, which are passed on to it; set it there",
         ),
         "tls_client_names": "every certificate of the authorities in AXIA_HTTP_TLS_CLIENT_CA is taken",
+        "slow_reader_s": "slow_client_s says it here",
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "connections of HTTP are not replaced",
         "drain_seconds": "BentoML decides how long requests may continue, by its own timeout",

@@ -7,7 +7,7 @@ from google.protobuf import message as protobuf
 from axia.prompts import PromptText
 from axia.v1 import gateway_pb2, image_pb2, inference_pb2, scoring_pb2
 from axia.version import __version__
-from gateway.backends.model_client import FINISH_REASONS
+from gateway.backends.model_messages import FINISH_REASONS
 from gateway.backends.scoring_client import ABSTAIN_REASONS
 from gateway.protocols.detection import Detection
 from gateway.protocols.ports.message import Message

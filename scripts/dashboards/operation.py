@@ -28,7 +28,7 @@ OPERATION = Dashboard(
                     (Query(quantile(0.95, "axia_gateway_stage_seconds", "stage"), "{{stage}}"),), "s",
                 ),
                 Panel(
-                    "Calls refused", "By reason. QUEUE_FULL and TOO_MANY_CALLS: add replicas.",
+                    "Calls refused", "By reason. QUEUE_TOO_LONG, QUEUE_FULL and TOO_MANY_CALLS: add replicas.",
                     (Query(rate("axia_rpc_rejected_total", "method, reason"), "{{method}} {{reason}}", "errors"),),
                     "reqps",
                 ),

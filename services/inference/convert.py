@@ -35,7 +35,9 @@ _SENTENCE_RULES: dict[int, SentenceRule] = {
 }
 
 
-def to_sample_request(request: inference_pb2.GenerateRequest, settings: InferenceSettings) -> SampleRequest:
+def to_sample_request(
+    request: inference_pb2.GenerateRequest, settings: InferenceSettings, cache_salt: str = ""
+) -> SampleRequest:
     """Reads a request; ranges are the sampler's to check."""
     top_p = request.top_p if request.HasField("top_p") else _DEFAULT_TOP_P
     max_tokens = request.max_tokens if request.HasField("max_tokens") else _DEFAULT_MAX_TOKENS
@@ -55,6 +57,7 @@ def to_sample_request(request: inference_pb2.GenerateRequest, settings: Inferenc
             stops=tuple(request.stop),
             deltas=request.text_deltas,
         ),
+        cache_salt=cache_salt,
     )
 
 

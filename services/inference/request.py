@@ -45,6 +45,8 @@ class SampleRequest:
     messages: Sequence[Message]
     samplings: Sequence[Sampling]
     ending: Ending = field(default_factory=Ending)
+    cache_salt: str = ""
+    """Keeps what the engine caches of it from requests with another; empty for those without."""
 
 
 def check_request(

@@ -178,7 +178,7 @@ class Sampler:
             What the picture's header says, its size as the engine got it, when it was decoded, and what was prepared.
         """
         if not request.images:
-            conversation = Conversation(request.messages)
+            conversation = Conversation(request.messages, cache_salt=request.cache_salt)
             return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
         async with self._pictures.reading_all([(image.data, image.field) for image in request.images]) as read:
             decoded = time.perf_counter()
@@ -186,7 +186,8 @@ class Sampler:
                 Picture(pixels, header.sha256, image.message, image.after_chars)
                 for (header, pixels), image in zip(read, request.images, strict=True)
             ]
-            prepared = await prepare(self._engine, Conversation(request.messages, pictures), model)
+            conversation = Conversation(request.messages, pictures, request.cache_salt)
+            prepared = await prepare(self._engine, conversation, model)
             header, pixels = read[0]
             return header, pixels.size, decoded, prepared
 

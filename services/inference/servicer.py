@@ -12,6 +12,7 @@ from axia.v1 import inference_pb2, inference_pb2_grpc
 from services.inference import convert
 from services.inference.sampling import Sampler
 from services.serving.errors import ServiceError
+from services.serving.identity.cache_salt import cache_salt_of
 from services.serving.started import StartedHeaders
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
@@ -27,7 +28,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.GenerateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[inference_pb2.GenerateResponse]:
         """Streams the completions of a conversation."""
-        async with aclosing(self._sampler.sample(convert.to_sample_request(request, self._sampler.settings))) as events:
+        asked = convert.to_sample_request(request, self._sampler.settings, cache_salt_of(context.invocation_metadata()))
+        async with aclosing(self._sampler.sample(asked)) as events:
             async for event in events:
                 yield convert.from_event(event, self._sampler.settings)
 
@@ -38,7 +40,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         within_s = convert.to_time_for_all(request, context.time_remaining())
         headers = StartedHeaders(context)
         try:
-            asked = convert.to_sample_request(request.generation, self._sampler.settings)
+            salt = cache_salt_of(context.invocation_metadata())
+            asked = convert.to_sample_request(request.generation, self._sampler.settings, salt)
             sampled = await self._sampler.sample_all(asked, within_s, headers.send)
         except ServiceError as error:
             raise error.renamed(lambda field: f"generation.{field}") from error

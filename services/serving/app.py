@@ -126,8 +126,9 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         # A client behind NAT pings to keep an idle connection open. gRPC takes that for abuse unless it is told, and
         # the pings by which it measures a busy connection as well: it ends the connection with "too_many_pings".
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-        ("grpc.http2.max_ping_strikes", 0),
+        # Both come to far less than a ping a second; whoever sends many more is told to go.
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+        ("grpc.http2.max_ping_strikes", 60),
         # gRPC's own bound, 8 KiB, is that of a token alone, and from there on it refuses at random.
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
     ]
@@ -159,7 +160,7 @@ async def serve(component: Component, settings: ServerSettings) -> int:
     except ServiceError as error:
         logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
         return 1
-    interceptor = CallInterceptor(settings.max_concurrent_calls, guard)
+    interceptor = CallInterceptor(settings.max_concurrent_calls, guard, settings.slow_reader_s)
     health = Health(component.services)
     server = grpc.aio.server(
         interceptors=[interceptor],

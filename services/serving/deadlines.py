@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from google.protobuf.message import Message
+
 Clock = Callable[[], float]
 """Seconds, from any start."""
 
 DefaultT = TypeVar("DefaultT", bound=float | None)
 
+_LEAST_BYTES_PER_S = 8192
 _LEAST_S = 0.001
 """Time that a call gets at least: gRPC and timers take none of 0 seconds."""
 
@@ -50,6 +53,38 @@ class Deadline:
         """Seconds for a call that has to end by then: always a few, and at most as many as are given."""
         left_s = self.left_s if most_s is None else min(most_s, self.left_s)
         return max(left_s, _LEAST_S)
+
+
+class Taken:
+    """Ends a task whose message isn't taken: it waits until there is room for it, however long that is.
+
+    Args:
+        message: What is sent, or its bytes.
+        slow_s: Seconds for it, beside those that its bytes need at the least rate.
+        told: Called when the task is ended.
+    """
+
+    def __init__(self, message: Message | bytes, slow_s: float, told: Callable[[], None]) -> None:
+        self._message = message
+        self._slow_s = slow_s
+        self._told = told
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(slow_s, self._look)
+
+    def _look(self) -> None:
+        size = self._message.ByteSize() if isinstance(self._message, Message) else len(self._message)
+        until = self._began + self._slow_s + size / _LEAST_BYTES_PER_S
+        if self._loop.time() < until:
+            self._timer = self._loop.call_at(until, self._look)
+        elif self._task is not None and not self._task.done():
+            self._told()
+            self._task.cancel()
+
+    def done(self) -> None:
+        """Says that it was taken, or is given up."""
+        self._timer.cancel()
 
 
 def time_for_call(time_remaining_s: float | None, default_s: DefaultT) -> float | DefaultT:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from services.serving.deadlines import Taken
 from services.serving.errors import Internal, ResourceExhausted, ServiceError
 from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
 from services.serving.identity.guard import Guard
@@ -49,10 +50,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         max_in_flight: Calls in flight beyond which a new one is refused. gRPC's own bound would refuse the health
             service too, so that a busy server would look dead, and would not say when to try again.
         guard: Decides who may call what; None lets everybody in.
+        slow_reader_s: Seconds for a caller to take a message of a stream, as `services.serving.deadlines.Taken` counts
+            them.
     """
 
-    def __init__(self, max_in_flight: int = sys.maxsize, guard: Guard | None = None) -> None:
+    def __init__(
+        self, max_in_flight: int = sys.maxsize, guard: Guard | None = None, slow_reader_s: float = 20.0
+    ) -> None:
         self.guard = guard
+        self.slow_reader_s = slow_reader_s
         self._wrapped: dict[str, Handler | None] = {}
         self._calls = InFlight(max_in_flight)
         self._idle = asyncio.Event()
@@ -181,7 +187,7 @@ class _Call:
                 raise
             finally:
                 if usage is not None:
-                    usage.calls.end()
+                    usage.end(self._path)
                 self._end(started, entered, failure, context)
 
         return answer
@@ -192,6 +198,7 @@ class _Call:
             entered = False
             usage: Usage | None = None
             failure: BaseException | None = None
+            taken: Taken | None = None
             try:
                 self._interceptor._enter()
                 entered = True
@@ -200,14 +207,18 @@ class _Call:
                     request = await self._charged(self._guard, usage, request, context)
                 async with aclosing(behaviour(request, context)) as responses:
                     async for response in responses:
+                        taken = Taken(response, self._interceptor.slow_reader_s, self._note_slow)
                         yield response
+                        taken.done()
             except BaseException as error:
                 failure = error
                 await self._fail(error, context)
                 raise
             finally:
+                if taken is not None:
+                    taken.done()
                 if usage is not None:
-                    usage.calls.end()
+                    usage.end(self._path)
                 self._end(started, entered, failure, context)
 
         return answer
@@ -231,6 +242,10 @@ class _Call:
                         yield response
 
         return self.stream(answer)
+
+    def _note_slow(self) -> None:
+        RPC_REJECTED.labels(self._method, "READER_TOO_SLOW").inc()
+        logger.info("%s is ended: its caller does not take what it is sent", self._method)
 
     async def _admit(self, guard: Guard, request: Any, context: Context) -> Usage | None:
         """Lets a call in, or raises ServiceError; what its caller has used, where that is bounded."""

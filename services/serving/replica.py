@@ -75,6 +75,8 @@ class Replica:
         """Whether it holds what its callers look for; for whoever learns that to set."""
         self.in_flight = 0
         """Calls of this process that it is answering."""
+        self.load = 0
+        """What these calls weigh, for whoever bounds that to count."""
         self.picked = 0
         """When it last got a call, by the number of that call."""
         self._request = health_pb2.HealthCheckRequest(service=channels.service)

@@ -65,8 +65,12 @@ class ServerSettings(BaseSettings):
     otherwise; 0 sets no bound. Callers without a key or token count as one."""
     images_per_minute: int = Field(default=0, ge=0)
     """The same for images in requests; streams of images wait instead."""
+    image_mib_per_minute: int = Field(default=0, ge=0)
+    """The same for the size of images as they are sent, in MiB."""
     calls_in_flight: int = Field(default=0, ge=0)
     """Calls of one caller at a time, likewise."""
+    open_watches: int = Field(default=0, ge=0)
+    """Calls of WatchValues of one caller at a time, likewise."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum log level."""
     reflection: bool = False
@@ -80,6 +84,9 @@ class ServerSettings(BaseSettings):
     max_connection_age_s: float = Field(default=300.0, ge=0, le=86_400)
     """Age at which a client's connection is replaced by a new one, so that clients find replicas that were added behind
     a host name, in seconds; calls in flight continue. gRPC varies it by 10%. 0: never."""
+    slow_reader_s: float = Field(default=20.0, gt=0, le=3600)
+    """Time for a caller to take each message of a stream, beside a second for every 8 KiB, in seconds. A call whose
+    caller takes longer is ended, so that it keeps nothing from others."""
     max_concurrent_calls: int = Field(default=1024, ge=1)
     """Calls in flight beyond which a new one is refused with RESOURCE_EXHAUSTED."""
     max_image_mib: float = Field(default=20.0, gt=0, le=256)

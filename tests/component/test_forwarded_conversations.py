@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from axia.v1 import inference_pb2
-from gateway.backends.model_client import _fingerprint
+from gateway.backends.model_messages import fingerprint
 from gateway.backends.pool import BackendPool
 from gateway.protocols.ports.model import ModelInfo
 from gateway.protocols.sampling import ModelDefaults, ModelLimits
@@ -84,4 +84,4 @@ async def test_a_token_count_over_the_limit_is_refused_or_lowered_as_asked() -> 
 def test_conversations_with_other_pictures_are_not_taken_for_the_same() -> None:
     """Of two calls that were in an engine when it died only the same may be the cause."""
     requests = [shown(1), shown(2), shown(0, first=True), shown(0)]
-    assert len({_fingerprint(request) for request in requests}) == len(requests)
+    assert len({fingerprint(request) for request in requests}) == len(requests)

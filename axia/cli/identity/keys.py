@@ -41,8 +41,23 @@ def add(
     images_per_minute: Annotated[
         int | None, typer.Option(min=1, help="Images a minute.", show_default="the server's setting")
     ] = None,
+    image_mib_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, help="Size of images a minute as they are sent, MiB.", show_default="the server's setting"),
+    ] = None,
     calls_in_flight: Annotated[
         int | None, typer.Option(min=1, help="Calls at a time.", show_default="the server's setting")
+    ] = None,
+    open_watches: Annotated[
+        int | None, typer.Option(min=1, help="Calls of WatchValues at a time.", show_default="the server's setting")
+    ] = None,
+    priority: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="low, normal or high: who is served first where calls to a model wait.",
+            show_default="the server's setting",
+        ),
     ] = None,
 ) -> None:
     """Make a key, add it to the file, and print it. It is shown this once; the file has only its SHA-256.
@@ -51,7 +66,7 @@ def add(
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
-    from axia.identity.keys import ROLES, Quota, add_key, new_key
+    from axia.identity.keys import PRIORITIES, ROLES, Quota, add_key, new_key
 
     roles: list[Role] = []
     for given in role:
@@ -59,6 +74,9 @@ def add(
         if known is None:
             raise typer.BadParameter(f"{given!r} is no role: give {', '.join(ROLES)}", param_hint="--role")
         roles.append(known)
+    rank = next((one for one in PRIORITIES if one == priority), None)
+    if priority is not None and rank is None:
+        raise typer.BadParameter(f"{priority!r} is no priority: give {', '.join(PRIORITIES)}", param_hint="--priority")
     if not 1 <= len(name) <= _MAX_NAME:
         raise typer.BadParameter(f"give 1 to {_MAX_NAME} characters", param_hint="NAME")
     try:
@@ -66,7 +84,12 @@ def add(
     except OverflowError:
         raise typer.BadParameter("is too far away", param_hint="--days") from None
     quota = Quota(
-        requests_per_minute=requests_per_minute, images_per_minute=images_per_minute, calls_in_flight=calls_in_flight
+        requests_per_minute=requests_per_minute,
+        images_per_minute=images_per_minute,
+        image_mib_per_minute=image_mib_per_minute,
+        calls_in_flight=calls_in_flight,
+        open_watches=open_watches,
+        priority=rank,
     )
     made = new_key(name, roles, model, expires, None if quota == Quota() else quota)
     with _failures():

@@ -4,6 +4,7 @@ An engine prepares a conversation once, however many completions are sampled fro
 as deltas of text. Closing a stream frees the engine at once.
 """
 
+import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -29,7 +30,7 @@ class Message(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A decoded picture and the hash that names it in caches."""
+    """A decoded picture and its hash."""
 
     pixels: Image.Image
     """Upright, mode RGB."""
@@ -47,6 +48,14 @@ class Conversation:
 
     messages: Sequence[Message]
     pictures: Sequence[Picture] = ()
+    cache_salt: str = ""
+    """What an engine caches of it is found only by conversations with the same salt; empty for those without."""
+
+    def name_in_caches(self, picture: Picture) -> str:
+        """What names one of its pictures in an engine's caches."""
+        if not self.cache_salt:
+            return picture.sha256
+        return hashlib.sha256(f"{self.cache_salt} {picture.sha256}".encode()).hexdigest()
 
     def turns(self) -> list[tuple[Role, list[str | Picture]]]:
         """Who says each turn, and its texts and pictures in their order; a turn without pictures is one text."""

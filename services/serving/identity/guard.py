@@ -80,7 +80,9 @@ class Guard:
         usual = Quota(
             requests_per_minute=settings.requests_per_minute or None,
             images_per_minute=settings.images_per_minute or None,
+            image_mib_per_minute=settings.image_mib_per_minute or None,
             calls_in_flight=settings.calls_in_flight or None,
+            open_watches=settings.open_watches or None,
         )
         return cls(keys, tokens, audit, names=names, quotas=Quotas(usual))
 
@@ -118,7 +120,7 @@ class Guard:
             context: Of the call.
 
         Returns:
-            What its caller has used, where that is bounded; `calls.end` belongs to the end of the call.
+            What its caller has used, where that is bounded; `end` belongs to the end of the call.
 
         Raises:
             Unauthenticated: If it isn't known whose it is.
@@ -136,7 +138,7 @@ class Guard:
             self._authorise(access, caller)
             usage = self._quotas.of(caller)
             if usage is not None:
-                usage.begin()
+                usage.begin(method)
         except ServiceError as refusal:
             if self._audit is not None:
                 self._audit.write(method, caller, context.peer(), refusal=refusal)

@@ -22,6 +22,11 @@ class Principal:
     quota: Quota | None = None
     """What it may use, where that differs from the server's settings."""
 
+    @property
+    def id(self) -> str:
+        """Tells it from all others, of whatever kind their credentials are."""
+        return f"{self.credential}\0{self.name}"
+
     def may_call(self, model: str) -> bool:
         """Whether it may call a model."""
         return self.models is None or model in self.models

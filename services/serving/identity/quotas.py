@@ -1,4 +1,4 @@
-"""What one caller may use: requests and images a minute, and calls at a time.
+"""What one caller may use: requests, images and their bytes a minute, and calls and watches at a time.
 
 A bucket of tokens fills evenly and holds a minute's worth, so that a pause can be made up for at once. A request beyond
 it is refused and told when to come again. A stream of images waits instead: its calls hold one image at a time, and
@@ -25,7 +25,8 @@ from services.serving.identity.principal import Principal
 from services.serving.in_flight import InFlight
 
 _IMAGE = "axia.v1.Image"
-_UNBOUNDED = Quota()
+_WATCH = "/axia.v1.GatewayService/WatchValues"
+_MIB = 2**20
 _CALLERS = 10_000
 """Callers that are remembered; those that were idle for longest are forgotten first."""
 _ROUNDING = 1e-9
@@ -45,18 +46,22 @@ class Bucket:
         self._tokens = float(a_minute or 0)
         self._at = time.monotonic()
 
-    def take(self, count: int) -> float:
-        """Takes tokens; returns 0, or the seconds until that many are there, and then takes none."""
+    def wait_s(self, count: int) -> float:
+        """Seconds until that many tokens are there; 0 if they are."""
         if self.most is None or count <= 0:
             return 0.0
         now, a_second = time.monotonic(), self.most / 60
         self._tokens = min(self._tokens + (now - self._at) * a_second, self.most)
         self._at = now
         lacking = min(count, self.most) - self._tokens
-        if lacking > _ROUNDING:
-            return lacking / a_second
-        self._tokens -= count
-        return 0.0
+        return lacking / a_second if lacking > _ROUNDING else 0.0
+
+    def take(self, count: int) -> float:
+        """Takes tokens; returns 0, or the seconds until that many are there, and then takes none."""
+        wait_s = self.wait_s(count)
+        if not wait_s:
+            self._tokens -= count
+        return wait_s
 
     @property
     def left(self) -> int:
@@ -75,31 +80,44 @@ class Usage:
         self.quota = quota
         self.requests = Bucket(quota.requests_per_minute)
         self.images = Bucket(quota.images_per_minute)
+        self.image_bytes = Bucket(quota.image_mib_per_minute and quota.image_mib_per_minute * _MIB)
         self.calls = InFlight(quota.calls_in_flight) if quota.calls_in_flight else InFlight()
+        self.watches = InFlight(quota.open_watches) if quota.open_watches else InFlight()
 
-    def begin(self) -> None:
-        """Counts a call. Raises ResourceExhausted if it is one too many; otherwise `calls.end` belongs to its end."""
+    def begin(self, method: str) -> None:
+        """Counts a call of a method. Raises ResourceExhausted if it is one too many; otherwise `end` belongs to its
+        end."""
         if self.calls.full:
-            raise ResourceExhausted(
-                f"{self.calls.most:,} calls of yours are in flight, and you may have no more at a time; wait until one "
-                "ends",
-                reason="CALLER_CALLS",
-                retry_after_s=_CALL_S,
-                metadata=_told(self.calls.most, 0, _CALL_S),
-            )
-        self._take(self.requests, 1, "requests")
+            raise _too_many(self.calls.most, "calls of yours are in flight", "CALLER_CALLS")
+        if method == _WATCH and self.watches.full:
+            raise _too_many(self.watches.most, "watches of yours are open", "CALLER_WATCHES")
+        if wait_s := self.requests.take(1):
+            raise _too_fast(self.requests, "requests", "CALLER_REQUESTS", wait_s)
         self.calls.begin()
+        if method == _WATCH:
+            self.watches.begin()
 
-    def _take(self, bucket: Bucket, count: int, what: str) -> None:
-        wait_s = bucket.take(count)
-        if wait_s:
-            most = bucket.most or 0
-            raise ResourceExhausted(
-                f"you may send {most:,} {what} a minute, and have; try again in {wait_s:.1f} s",
-                reason=f"CALLER_{what.upper()}",
-                retry_after_s=wait_s,
-                metadata=_told(most, bucket.left, wait_s),
-            )
+    def end(self, method: str) -> None:
+        """Counts a call of a method no longer."""
+        self.calls.end()
+        if method == _WATCH:
+            self.watches.end()
+
+    def continue_calls_of(self, before: Usage) -> None:
+        """Goes on counting the calls that began under other bounds, and end there."""
+        for name in ("calls", "watches"):
+            earlier: InFlight = getattr(before, name)
+            earlier.most = getattr(self, name).most
+            setattr(self, name, earlier)
+
+    def _take_images(self, request: Any) -> None:
+        """Takes what the images of a message are, or nothing. Raises ResourceExhausted if that is too much."""
+        number, size = _images_in(request)
+        if wait_s := self.image_bytes.wait_s(size):
+            raise _too_fast(self.image_bytes, "bytes of images", "CALLER_IMAGE_BYTES", wait_s)
+        if wait_s := self.images.take(number):
+            raise _too_fast(self.images, "images", "CALLER_IMAGES", wait_s)
+        self.image_bytes.take(size)
 
     async def charge(self, method: str, request: Any) -> Any:
         """The request, or the requests, of a call, its images counted. Raises ResourceExhausted if they are too many.
@@ -109,23 +127,24 @@ class Usage:
             request: A message, the bytes of one that is passed on unread, or an iterator of either.
         """
         kind = _kind(method)
-        if self.images.most is None or not kind.carries_images:
+        if (self.images.most is None and self.image_bytes.most is None) or not kind.carries_images:
             return request
         if not isinstance(request, AsyncIterator):
-            self._take(self.images, _images_in(request), "images")
+            self._take_images(request)
             return request
         if kind.streams:
             return self._in_time(request)
         first = await anext(request, None)  # on the wire a unary call is a stream of one message
         if first is not None:
-            self._take(self.images, _images_in(first), "images")
+            self._take_images(first)
         return _beginning_with(first, request)
 
     async def _in_time(self, requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         async for request in requests:
-            images = _images_in(request)
-            while wait_s := self.images.take(images):  # noqa: ASYNC110 - time alone fills a bucket
-                await asyncio.sleep(wait_s)
+            number, size = _images_in(request)
+            for bucket, tokens in ((self.images, number), (self.image_bytes, size)):
+                while wait_s := bucket.take(tokens):  # noqa: ASYNC110 - time alone fills a bucket
+                    await asyncio.sleep(wait_s)
             yield request
 
 
@@ -138,21 +157,21 @@ class Quotas:
 
     def __init__(self, usual: Quota) -> None:
         self._usual = usual
-        self._bounds_all = usual != _UNBOUNDED
+        self._bounds_all = usual.bounds
         self._usages: OrderedDict[str, Usage] = OrderedDict()
 
     def of(self, caller: Principal) -> Usage | None:
         """The usage of a caller; None if nothing bounds it."""
-        if caller.quota is None and not self._bounds_all:
+        if not self._bounds_all and (caller.quota is None or not caller.quota.bounds):
             return None
         quota = self._usual if caller.quota is None else self._usual.with_own(caller.quota)
-        name = f"{caller.credential}\0{caller.name}"
+        name = caller.id
         found = self._usages.get(name)
         if found is None or found.quota != quota:
-            calls = found.calls if found else None
+            before = found
             found = self._usages[name] = Usage(quota)
-            if calls is not None:  # those in flight end there
-                calls.most, found.calls = found.calls.most, calls
+            if before is not None:
+                found.continue_calls_of(before)
             self._forget()
         self._usages.move_to_end(name)
         return found
@@ -189,17 +208,25 @@ def _carries_images(message: Descriptor | None, above: frozenset[str] = frozense
     return any(_carries_images(field.message_type, above | {message.full_name}) for field in message.fields)
 
 
-def _images_in(request: Any) -> int:
-    """Images in a message; one in bytes that are passed on unread, whose messages hold one each."""
+class _Images(NamedTuple):
+    number: int
+    size: int
+    """Bytes as they were sent."""
+
+
+def _images_in(request: Any) -> _Images:
+    """Images in a message; one in bytes that are passed on unread, whose messages hold one each and little else."""
     if not isinstance(request, Message):
-        return 1
+        return _Images(1, len(request))
+    image: Any = request
     if request.DESCRIPTOR.full_name == _IMAGE:
-        return 1
-    count = 0
+        return _Images(1, len(image.data))
+    number = size = 0
     for field, value in request.ListFields():
         if _carries_images(field.message_type):
-            count += _images_in(value) if isinstance(value, Message) else sum(map(_images_in, value))
-    return count
+            for found in map(_images_in, [value] if isinstance(value, Message) else value):
+                number, size = number + found.number, size + found.size
+    return _Images(number, size)
 
 
 async def _beginning_with(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
@@ -207,6 +234,25 @@ async def _beginning_with(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerato
         yield first
     async for request in rest:
         yield request
+
+
+def _too_many(most: int, what: str, reason: str) -> ResourceExhausted:
+    return ResourceExhausted(
+        f"{most:,} {what}, and you may have no more at a time; wait until one ends",
+        reason=reason,
+        retry_after_s=_CALL_S,
+        metadata=_told(most, 0, _CALL_S),
+    )
+
+
+def _too_fast(bucket: Bucket, what: str, reason: str, wait_s: float) -> ResourceExhausted:
+    most = bucket.most or 0
+    return ResourceExhausted(
+        f"you may send {most:,} {what} a minute, and have; try again in {wait_s:.1f} s",
+        reason=reason,
+        retry_after_s=wait_s,
+        metadata=_told(most, bucket.left, wait_s),
+    )
 
 
 def _told(most: int, left: int, reset_s: float) -> dict[str, str]:

@@ -49,11 +49,13 @@ def test_a_key_is_added_listed_used_and_revoked(tmp_path: Path, monkeypatch: pyt
 
 def test_a_key_may_have_bounds_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    bounds = ("--requests-per-minute", 60, "--calls-in-flight", 2)
-    assert run("keys", "add", "lab", "--role", "detect", *bounds, "--file", file).exit_code == 0
+    bounds = ("--requests-per-minute", 60, "--image-mib-per-minute", 100, "--calls-in-flight", 2, "--open-watches", 1)
+    assert run("keys", "add", "lab", "--role", "detect", *bounds, "--priority", "low", "--file", file).exit_code == 0
     run("keys", "add", "robot", "--role", "detect", "--file", file)
     lab, robot = read_keys(file).keys
-    assert lab.quota == Quota(requests_per_minute=60, calls_in_flight=2)
+    assert lab.quota == Quota(
+        requests_per_minute=60, image_mib_per_minute=100, calls_in_flight=2, open_watches=1, priority="low"
+    )
     assert robot.quota is None
 
 
@@ -63,6 +65,7 @@ def test_a_key_may_have_bounds_of_its_own(tmp_path: Path) -> None:
         (("add", "robot", "--role", "boss"), "is no role"),
         (("add", "", "--role", "detect"), "1 to 100 characters"),
         (("add", "robot", "--role", "detect", "--days", "1e12"), "too far away"),
+        (("add", "robot", "--role", "detect", "--priority", "top"), "is no priority: give low, normal, high"),
         (("add", "robot"), "--role"),
     ],
 )

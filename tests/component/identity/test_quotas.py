@@ -1,4 +1,4 @@
-"""What one caller may use: requests and images a minute, and calls at a time."""
+"""What one caller may use: requests, images and their bytes a minute, and calls and watches at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.serving.identity import quotas
 from services.serving.identity.guard import Guard
 from services.serving.identity.keys import KeyRing
 from services.serving.identity.principal import Principal
-from services.serving.identity.quotas import Bucket, Quotas
+from services.serving.identity.quotas import Bucket, Quotas, Usage
 from services.serving.interceptors import CallInterceptor
 from services.serving.status import from_rpc_error
 from tests.support import wire
@@ -27,6 +27,8 @@ from tests.support.http_api import FakeGateway, http_api
 from tests.support.identity import bearer
 
 IMAGE = image_pb2.Image(data=b"x")
+MEBIBYTE = image_pb2.Image(data=bytes(2**20))
+LIST = "/axia.v1.GatewayService/ListModels"
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_idle_callers_are_forgotten_and_busy_ones_are_not(monkeypatch: pytest.Mo
     known = Quotas(Quota(calls_in_flight=1))
     first = known.of(caller("0"))
     assert first is not None
-    first.begin()
+    first.begin(LIST)
     for name in "12345":
         known.of(caller(name))
     assert len(known._usages) == 3
@@ -103,13 +105,13 @@ def test_a_bound_that_changes_counts_calls_that_were_there_before() -> None:
     assert known.of(caller("a")) is None
     before = known.of(caller("a", Quota(calls_in_flight=2)))
     assert before is not None
-    before.begin()
+    before.begin(LIST)
     after = known.of(caller("a", Quota(calls_in_flight=1)))
     assert after is not None
     with pytest.raises(ResourceExhausted):
-        after.begin()
-    before.calls.end()
-    after.begin()
+        after.begin(LIST)
+    before.end(LIST)
+    after.begin(LIST)
 
 
 async def test_requests_beyond_those_of_a_minute_are_refused_and_others_are_not(
@@ -184,6 +186,82 @@ async def test_calls_at_a_time_are_bounded_and_ended_ones_make_room(
                 await asyncio.sleep(0.01)
 
 
+async def test_bytes_of_images_are_counted_wherever_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(image_mib_per_minute=3)) as (_, channel, keys):
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+        interest = gateway_pb2.JudgeInterestRequest()
+        for _ in range(2):
+            interest.pictures.add().image.CopyFrom(MEBIBYTE)
+        options = {"metadata": keys["robot"]}
+        assert await reason(stub.JudgeInterest(interest, **options)) == ""
+        error = await wire.failure(stub.JudgeInterest(interest, **options))
+        told = from_rpc_error(error)
+        assert (error.code(), told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "CALLER_IMAGE_BYTES")
+        assert told.retry_after_s == pytest.approx(20, abs=2)
+        assert told.metadata["limit"] == str(3 * 2**20)
+        assert 2**20 <= int(told.metadata["remaining"]) < 1.2 * 2**20
+        asked = gateway_pb2.DetectValuesRequest(image=MEBIBYTE)
+        assert [await reason(stub.DetectValues(asked, **options)) for _ in range(2)] == ["", "CALLER_IMAGE_BYTES"]
+        assert await reason(stub.DetectValues(asked, metadata=keys["lab"])) == ""
+
+
+async def test_a_stream_of_large_images_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(image_mib_per_minute=120)) as (fake, channel, keys):
+        stub: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
+        requests = (retrieval_pb2.IndexImagesRequest(image=MEBIBYTE) for _ in range(122))
+        began = time.monotonic()
+        async for _ in stub.IndexImages(requests, metadata=keys["robot"], timeout=30):
+            pass
+        assert time.monotonic() - began >= 0.8
+        assert len(fake.requests) == 122
+
+
+async def test_what_is_refused_for_its_bytes_is_not_counted_as_an_image(clock: Callable[[float], None]) -> None:
+    usage = Usage(Quota(images_per_minute=10, image_mib_per_minute=1))
+    asked = gateway_pb2.DetectValuesRequest(image=MEBIBYTE)
+    await usage.charge("/axia.v1.GatewayService/DetectValues", asked)
+    for _ in range(5):
+        with pytest.raises(ResourceExhausted, match="bytes of images a minute"):
+            await usage.charge("/axia.v1.GatewayService/DetectValues", asked)
+    assert usage.images.left == 9
+
+
+async def test_watches_at_a_time_are_bounded_and_ended_ones_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, monkeypatch, Quota(open_watches=1)) as (_, channel, keys):
+        stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+        frame = gateway_pb2.WatchValuesRequest()
+
+        async def watch(name: str) -> Any:
+            call = stub.WatchValues(metadata=keys[name])
+            await call.write(frame)
+            await call.read()
+            return call
+
+        held = await watch("robot")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await watch("robot")
+        assert from_rpc_error(refused.value).reason == "CALLER_WATCHES"
+        assert from_rpc_error(refused.value).retry_after_s
+        assert await reason(stub.ListModels(gateway_pb2.ListModelsRequest(), metadata=keys["robot"])) == ""
+        (await watch("lab")).cancel()
+        held.cancel()
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    (await watch("robot")).cancel()
+                    break
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.01)
+
+
+def test_a_priority_alone_bounds_nothing() -> None:
+    known = Quotas(Quota())
+    assert known.of(caller("a", Quota(priority="low"))) is None
+    assert Quota(requests_per_minute=1).with_own(Quota(priority="high")).requests_per_minute == 1
+
+
 async def test_over_http_the_headers_say_the_bound_and_when_to_come_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,5 +299,5 @@ def test_images_of_a_conversation_are_counted() -> None:
     message = request.generation.messages.add()
     for _ in range(2):
         message.images.add().image.CopyFrom(IMAGE)
-    assert quotas._images_in(request) == 3
-    assert quotas._images_in(b"unread") == 1
+    assert quotas._images_in(request) == (3, 3)
+    assert quotas._images_in(b"unread") == (1, 6)

@@ -7,7 +7,7 @@ import pytest
 
 from axia.prompts import load_prompts
 from axia.v1 import gateway_pb2, inference_pb2
-from gateway.backends.model_client import to_generated, write_question
+from gateway.backends.model_messages import to_generated, write_question
 from gateway.protocols.detection import Detection, Detector
 from gateway.protocols.ports.model import Finished, ModelEvent, Question, StageTimes
 from gateway.protocols.reader import Reader

@@ -156,7 +156,8 @@ class Prompts:
                 prompt: dict[str, Any] = {"prompt": plain_prompt(conversation, self._settings)}
                 if conversation.pictures:
                     prompt["multi_modal_data"] = {"image": [picture.pixels for picture in conversation.pictures]}
-                    prompt["multi_modal_uuids"] = {"image": [picture.sha256 for picture in conversation.pictures]}
+                    names = [conversation.name_in_caches(picture) for picture in conversation.pictures]
+                    prompt["multi_modal_uuids"] = {"image": names}
                 (rendered,) = await renderer.render_cmpl_async([prompt])
             else:
                 from vllm.renderers.params import ChatParams
@@ -172,4 +173,6 @@ class Prompts:
                 _, (rendered,) = await renderer.render_chat_async([chat_messages(conversation)], params, tokens)
         except Exception as error:  # raised again as ours, by its class; its text goes to the log alone
             raise request_failure(error, rendering=True) from error
+        if conversation.cache_salt:
+            rendered["cache_salt"] = conversation.cache_salt  # goes into the hash of the first block, and so into all
         return Prepared(len(rendered["prompt_token_ids"]), rendered)

@@ -10,13 +10,13 @@ from services.serving.errors import FailedPrecondition
 
 def chat_messages(conversation: Conversation) -> list[dict[str, Any]]:
     """Messages in the form that vLLM renders, pictures among the texts of the user's turns."""
-    return [{"role": role.value, "content": [_content(part) for part in parts]} for role, parts in conversation.turns()]
 
+    def content(part: str | Picture) -> dict[str, Any]:
+        if isinstance(part, str):
+            return {"type": "text", "text": part}
+        return {"type": "image_pil", "image_pil": part.pixels, "uuid": conversation.name_in_caches(part)}
 
-def _content(part: str | Picture) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    return {"type": "image_pil", "image_pil": part.pixels, "uuid": part.sha256}
+    return [{"role": role.value, "content": [content(part) for part in parts]} for role, parts in conversation.turns()]
 
 
 def plain_prompt(conversation: Conversation, settings: InferenceSettings) -> str:

@@ -190,3 +190,11 @@ async def test_blip2_gets_the_packaged_template_unless_its_repository_has_one(tm
 def _blip2() -> Any:
     config = SimpleNamespace(hf_config=SimpleNamespace(model_type="blip-2"))
     return SimpleNamespace(model_config=config, get_tokenizer=lambda: Tokenizer(begins=True), renderer=None)
+
+
+async def test_a_conversation_with_a_salt_is_cached_apart() -> None:
+    prompts = await look(PLAIN)
+    apart: Any = (await prompts.prepare(Conversation([USER], cache_salt="s1"))).handle
+    shared: Any = (await prompts.prepare(Conversation([USER]))).handle
+    assert apart["cache_salt"] == "s1"
+    assert "cache_salt" not in shared

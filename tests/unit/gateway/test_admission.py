@@ -1,0 +1,372 @@
+"""Which call to a model is served next, and which is refused at once."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from gateway.backends.admission import Admission, Flow, Place
+from gateway.backends.waiting_times import WaitTime
+from services.serving.deadlines import Deadline
+from services.serving.errors import DeadlineExceeded, ResourceExhausted
+from services.serving.replica import State
+
+
+class FakeReplica:
+    """A replica without a connection."""
+
+    def __init__(self) -> None:
+        self.state, self.fit, self.leaving, self.load = State.SERVING, True, False, 0
+
+
+class Queue:
+    """An admission, and calls that hold their places until a test ends them."""
+
+    def __init__(self, each: int = 1, most_waiting: int = 100, replicas: int = 1) -> None:
+        self.replicas: list[Any] = [FakeReplica() for _ in range(replicas)]
+        self.waiting_told: list[int] = []
+        self.admission = Admission(
+            lambda: "m", lambda: self.replicas, lambda: each, most_waiting, self.waiting_told.append
+        )
+        self.begun: list[str] = []
+        self._ends: dict[str, asyncio.Event] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.places: dict[str, Place] = {}
+
+    async def call(
+        self, name: str, caller: str = "a", priority: Any = "normal", completions: int = 1, timeout_s: float = 60.0
+    ) -> asyncio.Task[None]:
+        """Begins a call, whose task ends with it."""
+        self._ends[name] = asyncio.Event()
+
+        async def work() -> None:
+            async with self.admission.place(Flow(caller, priority), completions, Deadline(timeout_s)) as place:
+                self.places[name] = place
+                place.at(min(self.replicas, key=lambda replica: replica.load))
+                self.begun.append(name)
+                await self._ends[name].wait()
+
+        self.tasks[name] = asyncio.create_task(work())
+        await _settle()
+        return self.tasks[name]
+
+    async def end(self, name: str) -> None:
+        """Ends a call that has a place."""
+        self._ends[name].set()
+        await self.tasks[name]
+        await _settle()
+
+    async def end_all(self) -> list[str]:
+        """Ends one call after the other; the order in which they began."""
+        ended = 0
+        while ended < len(self.begun):
+            await self.end(self.begun[ended])
+            ended += 1
+        return self.begun
+
+
+async def _settle() -> None:
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+async def refusal(call: Awaitable[Any]) -> ResourceExhausted:
+    with pytest.raises(ResourceExhausted) as refused:
+        await call
+    return refused.value
+
+
+async def test_calls_with_room_do_not_wait_and_the_next_ones_take_turns() -> None:
+    queue = Queue(each=2)
+    for name in "1234":
+        await queue.call(name)
+    assert queue.begun == ["1", "2"]
+    assert (queue.places["1"].waited_s, queue.admission.waiting) == (0.0, 2)
+    assert await queue.end_all() == ["1", "2", "3", "4"]
+    assert queue.places["3"].waited_s > 0
+    assert queue.waiting_told == [1, 2, 1, 0]
+    assert queue.replicas[0].load == queue.admission.unplaced == 0
+
+
+async def test_higher_priorities_come_first() -> None:
+    queue = Queue()
+    await queue.call("first")
+    for name, priority in (("l", "low"), ("n1", "normal"), ("h", "high"), ("n2", "normal")):
+        await queue.call(name, priority=priority)
+    assert await queue.end_all() == ["first", "h", "n1", "n2", "l"]
+
+
+async def test_callers_share_alike_however_many_calls_they_send() -> None:
+    queue = Queue()
+    for number in range(6):
+        await queue.call(f"a{number}", "a")
+    for number in range(3):
+        await queue.call(f"b{number}", "b")
+    assert await queue.end_all() == ["a0", "a1", "b0", "a2", "b1", "a3", "b2", "a4", "a5"]
+
+
+async def test_shares_are_of_completions_and_not_of_calls() -> None:
+    queue = Queue(each=4)
+    await queue.call("first", "c", completions=4)
+    for number in range(2):
+        await queue.call(f"a{number}", "a", completions=4)
+    for number in range(4):
+        await queue.call(f"b{number}", "b", completions=1)
+    order = await queue.end_all()
+    assert order[:2] == ["first", "a0"]
+    assert set(order[2:6]) == {"b0", "b1", "b2", "b3"}
+
+
+async def test_one_who_was_silent_has_saved_nothing_up() -> None:
+    queue = Queue()
+    for number in range(6):
+        await queue.call(f"a{number}", "a")
+    for number in range(3):
+        await queue.end(f"a{number}")
+    for number in range(3):
+        await queue.call(f"b{number}", "b")
+    order = await _rest(queue, 3)
+    assert order == ["a3", "b0", "a4", "b1", "a5", "b2"]
+
+
+async def _rest(queue: Queue, begun: int) -> list[str]:
+    while begun < len(queue.begun):
+        await queue.end(queue.begun[begun])
+        begun += 1
+    return queue.begun[3:]
+
+
+async def test_a_call_that_can_not_be_done_in_its_time_is_refused_at_once() -> None:
+    queue = Queue()
+    for _ in range(200):
+        queue.admission.service_time.note(2.0)
+    await queue.call("served", timeout_s=0.5)  # there is room: whatever comes of it is worth more than nothing
+    await queue.call("waits", timeout_s=5.0)
+    refused = await refusal(await queue.call("late", timeout_s=5.0))
+    assert refused.reason == "QUEUE_TOO_LONG"
+    assert refused.retry_after_s == pytest.approx(1.0, abs=0.1)
+    assert "'m' is busy: this call would be answered in about 6.0 s and has 5.0 s" in refused.message
+    await queue.call("urgent", priority="high", timeout_s=5.0)
+    await queue.call("of another", "b", timeout_s=9.0)
+    await refusal(await queue.call("late too", timeout_s=9.0))
+    assert queue.admission.waiting == 3
+
+
+async def test_times_that_vary_are_met_with_caution() -> None:
+    queue = Queue()
+    for number in range(400):
+        queue.admission.service_time.note(1.0 if number % 2 else 3.0)
+    assert queue.admission.service_time.mean_s == pytest.approx(2.0, abs=0.1)
+    assert queue.admission.service_time.cautious_s == pytest.approx(4.0, abs=0.2)
+
+
+def test_calls_that_waited_longer_than_expected_make_the_next_ones_expect_more() -> None:
+    now = [0.0]
+    waits = WaitTime(lambda: now[0])
+    assert waits.cautious_s(1.0) == 1.0
+    for _ in range(200):
+        waits.note(1.0, 2.0)  # as where others come in before them
+    assert waits.cautious_s(1.0) == pytest.approx(2.0, abs=0.01)
+    for number in range(200):
+        waits.note(1.0, 1.0 if number % 2 else 3.0)
+    assert 3.0 < waits.cautious_s(1.0) < 5.0
+
+
+def test_what_was_learned_of_waiting_does_not_refuse_calls_for_ever() -> None:
+    """After a stall nobody who would be refused by it waits, so nothing new would be learned."""
+    now = [0.0]
+    waits = WaitTime(lambda: now[0])
+    for _ in range(50):
+        waits.note(0.1, 60.0)
+    now[0] = 4.0
+    assert waits.cautious_s(0.1) > 50
+    now[0] = 6.0
+    assert waits.cautious_s(0.1) == 0.1
+
+
+async def test_a_call_that_was_cut_off_says_only_that_calls_take_longer() -> None:
+    queue = Queue(each=2)
+    for _ in range(200):
+        queue.admission.service_time.note(1.0)
+    await queue.call("1")
+    queue.places["1"].served(cut_off=True)
+    assert queue.admission.service_time.mean_s == pytest.approx(1.0)
+    queue.places["1"].served()
+    assert queue.admission.service_time.mean_s < 1.0
+
+
+async def test_the_time_of_calls_is_measured_where_they_are_answered() -> None:
+    queue = Queue()
+    await queue.call("1")
+    await asyncio.sleep(0.05)
+    queue.places["1"].served()
+    assert queue.admission.service_time.mean_s == pytest.approx(0.05, abs=0.04)
+
+
+async def test_a_call_whose_time_ends_while_it_waits_says_so() -> None:
+    queue = Queue()
+    await queue.call("1")
+    with pytest.raises(DeadlineExceeded, match="before its turn came"):
+        await (await queue.call("2", timeout_s=0.02))
+    assert queue.admission.waiting == 0
+
+
+async def test_what_has_become_too_late_gives_way_to_what_has_not() -> None:
+    queue = Queue()
+    await queue.call("1")
+    late = await queue.call("late", timeout_s=0.5)
+    await queue.call("3")
+    for _ in range(200):
+        queue.admission.service_time.note(1.0)  # it was faster before
+    await queue.end("1")
+    assert (await refusal(late)).reason == "QUEUE_TOO_LONG"
+    assert queue.begun == ["1", "3"]
+
+
+async def test_the_last_in_order_is_refused_where_too_many_wait() -> None:
+    queue = Queue(most_waiting=2)
+    await queue.call("1")
+    await queue.call("2", "a")
+    await queue.call("3", "a")
+    assert (await refusal(await queue.call("4", "a"))).reason == "QUEUE_TOO_LONG"
+    await queue.call("b", "b")  # of the one who has most
+    assert "2 calls wait for it" in (await refusal(queue.tasks["3"])).message
+    await queue.call("h", "a", "high")
+    assert (await refusal(queue.tasks["b"])).retry_after_s
+    assert await queue.end_all() == ["1", "h", "2"]
+
+
+async def test_a_cancelled_call_leaves_the_queue_and_costs_its_caller_nothing() -> None:
+    queue = Queue(each=2)
+    await queue.call("1")
+    big = await queue.call("big", completions=2)
+    await queue.call("2", "b")
+    assert queue.begun == ["1"]
+    big.cancel()
+    await _settle()
+    assert queue.begun == ["1", "2"]  # it kept this one waiting
+    await queue.call("3", "a")
+    await queue.call("4", "b")
+    assert await queue.end_all() == ["1", "2", "3", "4"]
+
+
+async def test_a_call_that_is_cancelled_at_its_turn_gives_its_place_back() -> None:
+    queue = Queue()
+    await queue.call("1")
+    second = await queue.call("2")
+    await queue.call("3")
+    queue._ends["1"].set()
+    await asyncio.sleep(0)  # the first leaves, and it is the second's turn, which has not heard of it
+    second.cancel()
+    await _settle()
+    assert queue.begun == ["1", "3"]
+    await queue.end("3")
+    assert queue.admission.unplaced == 0
+
+
+async def test_a_replica_that_hangs_is_not_counted_with_what_it_holds() -> None:
+    queue = Queue(replicas=2)
+    for name in ("1", "2", "3"):
+        await queue.call(name)
+    assert queue.begun == ["1", "2"]
+    queue.replicas[0].state = State.SILENT
+    await queue.end("2")
+    assert queue.begun == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("state", [State.GONE, State.SILENT, State.NOT_READY])
+async def test_where_no_replica_can_be_called_nothing_waits(state: State) -> None:
+    queue = Queue()
+    await queue.call("1")
+    await queue.call("2")
+    queue.replicas[0].state = state
+    queue.admission.next_turns()
+    await queue.call("3")
+    await _settle()
+    assert sorted(queue.begun) == ["1", "2", "3"]  # to be told that it is away
+
+
+async def test_a_replica_that_comes_back_has_room() -> None:
+    queue = Queue(replicas=2)
+    queue.replicas[1].state = State.GONE
+    for name in ("1", "2"):
+        await queue.call(name)
+    assert queue.begun == ["1"]
+    queue.replicas[1].state = State.SERVING
+    queue.admission.next_turns()
+    await _settle()
+    assert queue.begun == ["1", "2"]
+
+
+async def test_a_busy_replica_that_answers_slowly_counts_where_no_other_is_left() -> None:
+    queue = Queue()
+    queue.replicas[0].state = State.SLOW
+    for name in ("1", "2"):
+        await queue.call(name)
+    assert queue.begun == ["1"]
+
+
+async def test_a_call_with_more_completions_than_fit_is_served_alone() -> None:
+    queue = Queue(each=2)
+    await queue.call("1")
+    await queue.call("big", completions=5)
+    await queue.call("3")
+    assert queue.begun == ["1"]
+    await queue.end("1")
+    assert queue.begun == ["1", "big"]
+    await queue.end("big")
+    assert queue.begun == ["1", "big", "3"]
+
+
+async def test_a_call_that_goes_on_at_another_replica_takes_its_load_along() -> None:
+    queue = Queue(each=4, replicas=2)
+    await queue.call("1", completions=3)
+    queue.places["1"].at(queue.replicas[1])
+    assert [replica.load for replica in queue.replicas] == [0, 3]
+    await queue.end("1")
+    assert [replica.load for replica in queue.replicas] == [0, 0]
+
+
+async def test_tags_of_callers_are_not_piled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.backends.admission._MOST_FLOWS", 4)
+    queue = Queue(most_waiting=1000)
+    await queue.call("held")
+    for number in range(50):
+        await queue.call(str(number), str(number))
+    assert len(queue.admission._finish) <= 4
+    assert await queue.end_all() == ["held", *map(str, range(50))]
+
+
+async def test_one_who_floods_takes_nothing_from_one_who_does_not() -> None:
+    """A flood of four times what can be served, and a caller who asks for 40% of it, with times as a model has them."""
+    service_s, each = 0.02, 4
+    queue = Queue(each=each, most_waiting=64)
+    done = {"flood": 0, "other": 0}
+
+    async def ask(caller: str) -> None:
+        try:
+            async with queue.admission.place(Flow(caller, "normal"), 1, Deadline(0.2)) as place:
+                place.at(queue.replicas[0])
+                await asyncio.sleep(service_s)
+                place.served()
+                done[caller] += 1
+        except (ResourceExhausted, DeadlineExceeded):
+            pass
+
+    async def send(caller: str, every_s: float, count: int) -> None:
+        began = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as calls:
+            for number in range(count):
+                await asyncio.sleep(max(0.0, began + number * every_s - asyncio.get_running_loop().time()))
+                calls.create_task(ask(caller))
+
+    most_a_second = each / service_s
+    await asyncio.gather(
+        *(
+            send(caller, 1 / (share * most_a_second), int(share * most_a_second))
+            for caller, share in (("flood", 4.0), ("other", 0.4))
+        )
+    )
+    assert done["other"] >= 0.95 * 0.4 * most_a_second
+    assert done["flood"] >= 0.4 * most_a_second  # and what is left is its own
