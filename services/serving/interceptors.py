@@ -28,6 +28,7 @@ from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
 from services.serving.request_streams import RequestsUntilDrain, noted
+from services.serving.retention import RETENTION_KEY, retention_of
 from services.serving.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -158,6 +159,8 @@ class _Call:
         self._guard = interceptor.guard
         self._path = method
         self._method = method.removeprefix("/")
+        kept = retention_of(method)
+        self._retention = ((RETENTION_KEY, str(kept)),) if kept else ()
         self._seconds = RPC_SECONDS.labels(self._method)
         self._in_flight = RPC_IN_FLIGHT.labels(self._method)
         self._ok = RPC_REQUESTS.labels(self._method, "OK")
@@ -255,6 +258,8 @@ class _Call:
     def _begin(self, context: Context) -> float:
         given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")
         accept_request_id(given)
+        if self._retention:
+            context.set_trailing_metadata(self._retention)
         self._in_flight.inc()
         return time.perf_counter()
 
@@ -270,7 +275,7 @@ class _Call:
             )
         RPC_REJECTED.labels(self._method, error.reason).inc()
         status = to_status(error, request_id.get())
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        await context.abort(status.code, status.details, (*status.trailing_metadata, *self._retention))
 
     def _end(self, started: float, entered: bool, failure: BaseException | None, context: Context) -> None:
         if entered:
