@@ -32,7 +32,7 @@ TIMES = size(1, 10, "TIMES")
 RESTART_S = 0.5
 """After which a process manager notices that a process has ended; circus looks twice a second."""
 HOLD_S = 3.0
-SETTLE_S = 20.0
+SETTLE_S = 90.0
 """For calls to succeed again after a fault."""
 QUIET_S = 2.0
 """Without a failed call: the suite has recovered."""
@@ -100,7 +100,10 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
         def point_at(name: str, server: Server) -> None:
             proxies[name].target = ("127.0.0.1", server.port)
 
-        suite = await asyncio.to_thread(stack.enter_context, chaos_suite(folder, on_start=point_at, **settings))
+        # In threads, for the proxies are in this loop.
+        starting = chaos_suite(folder, on_start=point_at, **settings)
+        suite = await asyncio.to_thread(starting.__enter__)
+        stack.push_async_callback(asyncio.to_thread, starting.__exit__, None, None, None)
         load = await stack.enter_async_context(Load(proxies["gateway"].address, suite.http.url, suite.key.text))
         await asyncio.sleep(QUIET_S)
         await until_quiet(load)
@@ -114,11 +117,18 @@ async def kill(stand: Stand, name: str) -> None:
     children = psutil.Process(server.process.pid).children(recursive=True)
     server.process.kill()
     await asyncio.to_thread(server.process.wait)
-    for child in children:  # they end with their parent; what takes longer would keep the port
-        with suppress(psutil.NoSuchProcess):
-            await asyncio.to_thread(child.wait, 10)
+    async with asyncio.timeout(10):  # they end with their parent, or one would keep the port
+        while any(is_alive(child) for child in children):
+            await asyncio.sleep(0.05)
     await asyncio.sleep(RESTART_S)
     server.start()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def kill_child(stand: Stand, name: str) -> None:
@@ -241,6 +251,7 @@ async def until_quiet(load: Load) -> None:
         AssertionError: If that takes too long.
     """
     end = time.monotonic() + SETTLE_S
+    await asyncio.sleep(QUIET_S)
     while True:
         await asyncio.sleep(0.1)
         now = time.monotonic()
