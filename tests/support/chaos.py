@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import ssl
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import yaml
 
 from axia.identity.keys import ROLES, NewKey, Quota
+from suite.services import encryption
 from tests.support import processes
 from tests.support.identity import bearer, make_key
 from tests.support.processes import HttpApi, Server
@@ -66,16 +70,42 @@ class ChaosSuite:
 
     def resident(self) -> dict[str, float]:
         """Resident memory of each server and its children, in MiB."""
-        found: dict[str, float] = {}
-        for name, server in self.servers.items():
-            process = psutil.Process(server.process.pid)
-            of_all = [process, *process.children(recursive=True)]
-            found[name] = sum(each.memory_info().rss for each in of_all) / 2**20
-        return found
+        return {name: sum(each.memory_info().rss for each in self._processes(name)) / 2**20 for name in self.servers}
 
     def pids(self) -> dict[str, int]:
         """Process ids, which change where a server was started anew."""
         return {name: server.process.pid for name, server in self.servers.items()}
+
+    def wait_until_ready(self, name: str, certificates: Path | None) -> None:
+        """Waits until a server says on its port of metrics that it can answer.
+
+        Raises:
+            AssertionError: If it ends or takes too long.
+        """
+        server = self.servers[name]
+        verify: Any = ssl.create_default_context(cafile=certificates / "ca.pem") if certificates else True
+        address = f"{'https' if certificates else 'http'}://127.0.0.1:{server.metrics_port}/readyz"
+        end = time.monotonic() + 180
+        with httpx.Client(verify=verify, trust_env=False) as client:
+            while time.monotonic() < end:
+                assert server.process.poll() is None, server.log.read_text(errors="replace")[-3000:]
+                with suppress(httpx.HTTPError):
+                    if client.get(address).is_success:
+                        return
+                time.sleep(0.1)
+        raise AssertionError(f"{name} is not ready: {server.log.read_text(errors='replace')[-3000:]}")
+
+    def open_files(self) -> dict[str, int]:
+        """Descriptors of each server and its children."""
+        return {name: sum(each.num_fds() for each in self._processes(name)) for name in self.servers}
+
+    def threads(self) -> dict[str, int]:
+        """Threads of each server and its children."""
+        return {name: sum(each.num_threads() for each in self._processes(name)) for name in self.servers}
+
+    def _processes(self, name: str) -> list[psutil.Process]:
+        process = psutil.Process(self.servers[name].process.pid)
+        return [process, *process.children(recursive=True)]
 
     def require_alive(self, pids: Mapping[str, int]) -> None:
         """Fails if a server has ended or is another process than before."""
@@ -96,6 +126,7 @@ def chaos_suite(
     folder: Path,
     script: Mapping[str, Any] | None = None,
     on_start: Callable[[str, Server], None] | None = None,
+    certificates: Path | None = None,
     **settings: Mapping[str, Any],
 ) -> Iterator[ChaosSuite]:
     """Starts a scripted suite whose gateway checks keys, counts what callers use, and writes an audit log.
@@ -104,6 +135,7 @@ def chaos_suite(
         folder: For everything that the servers write.
         script: What the engine answers, beside the usual.
         on_start: Called with each server that speaks gRPC once it is started, before those that call it.
+        certificates: A folder of `axia certs init`, with which all of them speak TLS.
         settings: By the server's name.
     """
     answers = folder / "answers.yaml"
@@ -118,8 +150,11 @@ def chaos_suite(
         "gateway": {"keys": folder / "keys.json", "audit_log": folder / "audit.jsonl", "refresh_s": 0.2},
         "http": {},
     }
-    for name, more in settings.items():
-        chosen[name] |= more
+    variables = encryption(certificates) if certificates else {}
+    for name, of_server in chosen.items():
+        prefix = f"AXIA_{name.upper()}_"
+        tls = {key.removeprefix(prefix).lower(): path for key, path in variables.items() if key.startswith(prefix)}
+        of_server.update(tls | dict(settings.get(name, {})))
     with ExitStack() as stack:
         enter = stack.enter_context
         servers: dict[str, Server | HttpApi] = {}
@@ -142,9 +177,8 @@ def chaos_suite(
         )
         servers |= {"gateway": gateway, "http": http}
         suite = ChaosSuite(folder, servers, key)
-        for name in ("inference", "scoring", "retrieval", "gateway"):
-            suite.grpc(name).wait_for("SERVING", 120)
-        http.wait_for(timeout=120)
+        for name in servers:
+            suite.wait_until_ready(name, certificates)
         yield suite
 
 

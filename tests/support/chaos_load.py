@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import grpc
@@ -67,12 +69,23 @@ class Load:
         http: Address of the HTTP API.
         key: For both.
         first_image: Number of the first image that is indexed; each has a number of its own.
+        rate: How many times the usual rate.
+        roots: Certificates of the authority, where the servers speak TLS.
     """
 
-    def __init__(self, gateway: str, http: str, key: str, first_image: int = 0, rate: float = 1.0) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        http: str,
+        key: str,
+        first_image: int = 0,
+        rate: float = 1.0,
+        roots: Path | None = None,
+    ) -> None:
         self._addresses = gateway, http
-        self._metadata = (("authorization", f"Bearer {key}"),)
-        self._rate = rate
+        self._roots = roots
+        self.use_key(key)
+        self.rate = rate
         self._images = itertools.count(first_image)
         self._stack = AsyncExitStack()
         self._usual = photograph(7)
@@ -81,17 +94,26 @@ class Load:
         """Ids of images whose indexing was acknowledged."""
         self._calls: set[asyncio.Task[None]] = set()
 
+    def use_key(self, key: str) -> None:
+        """Sends another key from now on."""
+        self._metadata = (("authorization", f"Bearer {key}"),)
+
     async def __aenter__(self) -> Self:
         gateway, http = self._addresses
         enter = self._stack.enter_async_context
-        channel = await enter(grpc.aio.insecure_channel(gateway, options=channel_options(gateway)))
+        options = channel_options(gateway)
+        if self._roots is None:
+            channel = await enter(grpc.aio.insecure_channel(gateway, options=options))
+        else:
+            credentials = grpc.ssl_channel_credentials(self._roots.read_bytes())
+            channel = await enter(grpc.aio.secure_channel(gateway, credentials, options=options))
+        verify: Any = True if self._roots is None else ssl.create_default_context(cafile=self._roots)
         self._gateway: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
         self._scoring: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
         self._retrieval: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
-        headers = {"Authorization": self._metadata[0][1]}
         limits = httpx.Limits(max_connections=200)
         self._http = await enter(
-            httpx.AsyncClient(base_url=http, trust_env=False, headers=headers, timeout=30, limits=limits)
+            httpx.AsyncClient(base_url=http, trust_env=False, verify=verify, timeout=30, limits=limits)
         )
         self._senders = [asyncio.create_task(self._send(kind)) for kind in KINDS]
         return self
@@ -104,13 +126,12 @@ class Load:
         await self._stack.aclose()
 
     async def _send(self, kind: Kind) -> None:
-        pause = 1 / (kind.rate * self._rate)
         due = time.monotonic()
         while True:
             task = asyncio.create_task(self._call(kind))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
-            due += pause
+            due += 1 / (kind.rate * self.rate)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def _call(self, kind: Kind) -> None:
@@ -174,11 +195,27 @@ class Load:
             "/v1/detect",
             files={"image": self._usual},
             data={"n": "1"},
-            headers={"X-Request-Timeout": str(deadline_s)},
+            headers={"X-Request-Timeout": str(deadline_s), "Authorization": self._metadata[0][1]},
             # Who asks gives up when its own time is over, as a gRPC client does.
             timeout=httpx.Timeout(deadline_s + LATE_S / 2),
         )
         return "OK" if posted.status_code == 200 else str(posted.status_code)
+
+    async def capacity(self, seconds: float, at_a_time: int = 16) -> float:
+        """Calls a second of the usual mix that are answered where the next begins when one ends."""
+        kinds = [kind for kind in KINDS for _ in range(round(kind.rate))]
+        end = time.monotonic() + seconds
+        before = len(self.outcomes)
+
+        async def ask(first: int) -> None:
+            for number in itertools.count(first):
+                if time.monotonic() > end:
+                    return
+                await self._call(kinds[number % len(kinds)])
+
+        await asyncio.gather(*(ask(number * 5) for number in range(at_a_time)))
+        answered = sum(each.code == "OK" for each in self.outcomes[before:])
+        return answered / seconds
 
     async def stored(self) -> set[str]:
         """Ids of all images that the index holds now."""
