@@ -13,7 +13,7 @@ export VLLM_NO_USAGE_STATS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci bench bench-all bench-gpu images \
+.PHONY: help setup demo demo-models reader-model up test families test-unit check load load-ci chaos bench bench-all bench-gpu images \
 	chart chart-run format proto lock docs dist sbom audit clean
 
 help: ## List these targets
@@ -106,6 +106,10 @@ load: setup ## Send load to a running suite (LOAD="--rate 20 --shape spike"; LOA
 
 load-ci: $(VENV)/.axia-dev ## Send every kind of call to a suite with scripted answers for two minutes
 	$(PY) -m loadtests ci --start scripted
+
+# AXIA_TEST_CHAOS=full runs as long as the published figures were measured. The row of lost packets needs root and nft.
+chaos: $(VENV)/.axia-dev ## Send malformed input to a suite, and kill, stop and cut off its servers under load
+	$(PY) -m pytest -s tests/chaos
 
 bench: setup ## Measure detections beside vLLM's own server, in turns: a table in loadtests/results (under 25 minutes)
 	$(PY) -m loadtests.benchmark $(BENCH)

@@ -19,8 +19,8 @@ from gateway.http.readiness import DRAIN_MARK
 from gateway.http.settings import load_http_settings
 from services.serving.errors import FailedPrecondition
 from services.serving.logs import configure_logs
-from services.serving.parent_death import end_with_parent
 from services.serving.plain_lines import plain_lines_as_records
+from services.serving.process_flags import end_with_parent, forbid_core_dumps
 from services.serving.tls import channel_tls, server_tls, warn_of_plaintext
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,9 @@ def main() -> int:
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: told.append(received))
-    configure_logs("http", settings.log_level)
+    configure_logs("http", settings.log_level, content=settings.log_content)
+    if not settings.core_dumps:
+        forbid_core_dumps()
     try:
         server_tls(settings)
         channel_tls(settings)

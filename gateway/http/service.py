@@ -13,6 +13,7 @@ from gateway.http.readiness import is_ready
 from gateway.http.settings import load_http_settings
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
+from services.serving.process_flags import forbid_core_dumps
 from services.serving.tls import server_tls
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
@@ -44,7 +45,9 @@ class HttpService:
     """Mounts the application and opens what belongs to the process."""
 
     def __init__(self) -> None:
-        configure_logs("http", _SETTINGS.log_level)
+        configure_logs("http", _SETTINGS.log_level, content=_SETTINGS.log_content)
+        if not _SETTINGS.core_dumps:
+            forbid_core_dumps()
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # failures are logged with their request's id
         self._loop = asyncio.get_running_loop()
         self._metrics: MetricsServer | None = None

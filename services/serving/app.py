@@ -24,6 +24,7 @@ from services.serving.identity.guard import Guard, check_settings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
+from services.serving.process_flags import forbid_core_dumps
 from services.serving.replica import Channels
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.tls import ServerTls, channel_tls, server_tls, warn_of_plaintext
@@ -141,7 +142,9 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
 
 def run(component: Component, settings: ServerSettings) -> None:
     """Serves a component until a signal; ends the process with 0 after a drain, 1 after a failure."""
-    configure_logs(component.name, settings.log_level)
+    configure_logs(component.name, settings.log_level, content=settings.log_content)
+    if not settings.core_dumps:
+        forbid_core_dumps()
     raise SystemExit(asyncio.run(serve(component, settings)))
 
 

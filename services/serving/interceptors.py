@@ -28,7 +28,8 @@ from services.serving.identity.quotas import Usage
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
-from services.serving.request_streams import RequestsUntilDrain, noted
+from services.serving.request_streams import RequestsUntilDrain, noted, or_unreadable, readable
+from services.serving.retention import RETENTION_KEY, retention_of
 from services.serving.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_FIRST_REQUEST_S = 0.1
-"""How long a call that is refused waits for its first request."""
+_LAST_REQUESTS_S = 0.1
+"""How long a call that fails takes in further requests."""
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
 
@@ -111,7 +112,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         call = _Call(self, method)
-        arguments = (handler.request_deserializer, handler.response_serializer)
+        arguments = (or_unreadable(handler.request_deserializer), handler.response_serializer)
         if handler.request_streaming and handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(call.many_to_many(handler.stream_stream), *arguments)
         if handler.request_streaming:
@@ -164,13 +165,15 @@ class _Call:
         self._guard = interceptor.guard
         self._path = method
         self._method = method.removeprefix("/")
+        kept = retention_of(method)
+        self._retention = ((RETENTION_KEY, str(kept)),) if kept else ()
         self._seconds = RPC_SECONDS.labels(self._method)
         self._in_flight = RPC_IN_FLIGHT.labels(self._method)
         self._ok = RPC_REQUESTS.labels(self._method, "OK")
 
     def unary(self, behaviour: Any) -> Callable[[Any, Context], Awaitable[Any]]:
         async def answer(request: Any, context: Context) -> Any:
-            started = self._begin(context)
+            started, given = self._begin(context), request
             entered = False
             usage: Usage | None = None
             failure: BaseException | None = None
@@ -178,12 +181,14 @@ class _Call:
                 self._interceptor._enter()
                 entered = True
                 if self._guard is not None:
-                    usage = await self._admit(self._guard, request, context)
+                    usage = await self._guard.admit(self._path, context)
+                request = readable(request)
+                if self._guard is not None:
                     request = await self._charged(self._guard, usage, request, context)
                 return await behaviour(request, context)
             except BaseException as error:
                 failure = error
-                await self._fail(error, context)
+                await self._fail(error, context, given)
                 raise
             finally:
                 if usage is not None:
@@ -194,7 +199,7 @@ class _Call:
 
     def stream(self, behaviour: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
-            started = self._begin(context)
+            started, given = self._begin(context), request
             entered = False
             usage: Usage | None = None
             failure: BaseException | None = None
@@ -203,7 +208,9 @@ class _Call:
                 self._interceptor._enter()
                 entered = True
                 if self._guard is not None:
-                    usage = await self._admit(self._guard, request, context)
+                    usage = await self._guard.admit(self._path, context)
+                request = readable(request)
+                if self._guard is not None:
                     request = await self._charged(self._guard, usage, request, context)
                 async with aclosing(behaviour(request, context)) as responses:
                     async for response in responses:
@@ -212,7 +219,7 @@ class _Call:
                         taken.done()
             except BaseException as error:
                 failure = error
-                await self._fail(error, context)
+                await self._fail(error, context, given)
                 raise
             finally:
                 if taken is not None:
@@ -247,17 +254,6 @@ class _Call:
         RPC_REJECTED.labels(self._method, "READER_TOO_SLOW").inc()
         logger.info("%s is ended: its caller does not take what it is sent", self._method)
 
-    async def _admit(self, guard: Guard, request: Any, context: Context) -> Usage | None:
-        """Lets a call in, or raises ServiceError; what its caller has used, where that is bounded."""
-        try:
-            return await guard.admit(self._path, context)
-        except ServiceError:
-            if isinstance(request, AsyncIterator):
-                # A caller whose first request meets a call that has just ended is told INTERNAL by gRPC, and not why.
-                with suppress(TimeoutError, StopAsyncIteration):
-                    await asyncio.wait_for(anext(request), _FIRST_REQUEST_S)
-            raise
-
     async def _charged(self, guard: Guard, usage: Usage | None, request: Any, context: Context) -> Any:
         """The request, or the requests, of a call that is let in, written down and counted."""
         if guard.audits():
@@ -270,10 +266,12 @@ class _Call:
     def _begin(self, context: Context) -> float:
         given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")
         accept_request_id(given)
+        if self._retention:
+            context.set_trailing_metadata(self._retention)
         self._in_flight.inc()
         return time.perf_counter()
 
-    async def _fail(self, error: BaseException, context: Context) -> None:
+    async def _fail(self, error: BaseException, context: Context, request: Any) -> None:
         """Ends a call with the status of an error. Returns only where the error itself must continue."""
         if isinstance(error, (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit)):
             return  # already a status, or the caller is gone
@@ -284,8 +282,10 @@ class _Call:
                 "the server failed; its log has the details under this request id", reason="UNEXPECTED_FAILURE"
             )
         RPC_REJECTED.labels(self._method, error.reason).inc()
+        if isinstance(request, AsyncIterator):
+            await _let_write(request)
         status = to_status(error, request_id.get())
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        await context.abort(status.code, status.details, (*status.trailing_metadata, *self._retention))
 
     def _end(self, started: float, entered: bool, failure: BaseException | None, context: Context) -> None:
         if entered:
@@ -300,6 +300,15 @@ class _Call:
         code = _code_name(failure, context)
         RPC_REQUESTS.labels(self._method, code).inc()
         log_access(self._method, code, elapsed, failure if isinstance(failure, ServiceError) else None)
+
+
+async def _let_write(requests: AsyncIterator[Any]) -> None:
+    """Takes in what a caller has under way. One whose request meets a call that has just ended is told INTERNAL by
+    gRPC's asyncio client, and not why."""
+    with suppress(Exception):  # of gRPC's own types, where the caller is gone
+        async with asyncio.timeout(_LAST_REQUESTS_S):
+            async for _ in requests:
+                pass
 
 
 def _code_name(failure: BaseException, context: Context) -> str:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import sys
+import traceback
 import uuid
 from contextvars import ContextVar
 from types import TracebackType
@@ -71,6 +73,60 @@ class _AddContext(logging.Filter):
         return True
 
 
+_OWN = ("services.", "gateway.", "axia.", "access", "uncaught", "stderr", "py.warnings")
+"""How the names of the suite's own loggers begin."""
+_OF_ANY_TASK = ("asyncio", "grpc.")
+"""Loggers that report the exceptions of tasks which nobody waited for, those of requests among them."""
+_LEFT_OUT = "its text may repeat the request and is left out; AXIA_…_LOG_CONTENT=1 writes it"
+
+
+class _WithoutContent(logging.Filter):
+    """Keeps images, prompts and answers out of the log.
+
+    The suite's own records have none. Those of libraries at the level of debugging do: what goes over a WebSocket, say.
+    So do the texts of exceptions: what a template or a parser refuses is often repeated there.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno <= logging.DEBUG and not record.name.startswith(_OWN):
+            return False
+        of_any_task = record.name.startswith(_OF_ANY_TASK)
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and (request_id.get() or of_any_task):
+            record.exc_info, record.exc_text = None, "".join(without_texts(error)).rstrip()
+            if of_any_task:  # they write the exception into the message as well
+                record.msg, record.args = record.getMessage().partition("\n")[0].partition("(")[0], ()
+        return True
+
+
+def without_texts(error: BaseException, seen: frozenset[int] = frozenset()) -> list[str]:
+    """The traceback of an exception and its causes, with their types and places, without their texts.
+
+    What the operating system said stays, such as that the disk is full, and so does the reason of a ServiceError.
+    """
+    seen |= {id(error)}
+    lines: list[str] = []
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None and id(cause) not in seen:
+        lines += [*without_texts(cause, seen), "\nThe exception above led to this one:\n\n"]
+    if error.__traceback__ is not None:
+        lines += ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
+    kind = type(error)
+    lines.append(f"{kind.__qualname__}: {_sayable(error)}\n")
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            lines += ["\nPart of this group:\n\n", *without_texts(part, seen)]
+    return lines
+
+
+def _sayable(error: BaseException) -> str:
+    if isinstance(error, ServiceError):
+        return error.reason
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+    return _LEFT_OUT
+
+
 class _LeaveOutCancelledCalls(logging.Filter):
     """Leaves out what gRPC says of calls that end with the server, those that watch its health above all: not a fault,
     and several lines below the one that says why the server ends."""
@@ -96,12 +152,20 @@ def tell(service: str, level: int, message: str) -> None:
     sys.stderr.write(_formatter().format(record) + "\n")
 
 
-def configure_logs(service: str, level: str) -> None:
-    """Sends all log records of this process to standard error as JSON, one object a line."""
+def configure_logs(service: str, level: str, *, content: bool = False) -> None:
+    """Sends all log records of this process to standard error as JSON, one object a line.
+
+    Args:
+        service: Whose they are.
+        level: The lowest that is written.
+        content: Whether they may hold what can repeat images, prompts and answers.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter())
     handler.addFilter(_LeaveOutCancelledCalls())
     handler.addFilter(_AddContext(service))
+    if not content:
+        handler.addFilter(_WithoutContent())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught

@@ -1,15 +1,16 @@
-"""The requests of a call that has many: they end when the server drains, and are written into the audit log."""
+"""The requests of a call: unreadable ones are refused, and those of a call that has many end when the server drains and
+are written into the audit log."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from services.serving.errors import ServiceError, Unavailable
+from services.serving.errors import InvalidArgument, ServiceError, Unavailable
 from services.serving.identity.guard import Guard
 
 if TYPE_CHECKING:  # generic in its type stubs alone
@@ -78,3 +79,53 @@ async def noted(guard: Guard, method: str, requests: AsyncIterator[Any], context
             guard.note(method, context, request)
             first = False
         yield request
+
+
+class _Unreadable:
+    """Stands for a request whose bytes are no message of its type."""
+
+
+_UNREADABLE = _Unreadable()
+
+
+def or_unreadable(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """A deserializer that doesn't raise: gRPC would answer UNKNOWN with the library's own text, before anything of ours
+    is asked. What it gives has to pass `readable`."""
+    if deserializer is None:
+        return None
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserializer(data)
+        except Exception:  # whatever it is, these bytes are at fault
+            return _UNREADABLE
+
+    return read
+
+
+def readable(request: Any) -> Any:
+    """A request, or an iterator of requests, as it is.
+
+    Raises:
+        InvalidArgument: If its bytes are no message; for an iterator, when that is met.
+    """
+    if request is _UNREADABLE:
+        raise InvalidArgument(
+            "request",
+            "the bytes are no message of this call's type; use a client made from the contract in proto/axia/v1",
+            reason="REQUEST_UNREADABLE",
+        )
+    return _AllReadable(request) if isinstance(request, AsyncIterator) else request
+
+
+class _AllReadable:
+    """Not a generator, which would end where waiting for its next request is cancelled."""
+
+    def __init__(self, requests: AsyncIterator[Any]) -> None:
+        self._requests = requests
+
+    def __aiter__(self) -> _AllReadable:
+        return self
+
+    async def __anext__(self) -> Any:
+        return readable(await anext(self._requests))

@@ -73,6 +73,13 @@ class ServerSettings(BaseSettings):
     """Calls of WatchValues of one caller at a time, likewise."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum log level."""
+    log_content: bool = False
+    """Whether the log may hold what can repeat images, prompts and answers: the texts of exceptions within a request,
+    what an endpoint says of one, and records of libraries at the level DEBUG. To look into a fault; never needed
+    otherwise."""
+    core_dumps: bool = False
+    """Whether the kernel may write this process's memory, with images and texts in it, to disk when it crashes, and
+    debuggers of the same user may attach."""
     reflection: bool = False
     """Whether clients may ask for the contract by gRPC reflection."""
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)

@@ -438,3 +438,47 @@ async def test_a_drain_with_nothing_in_flight_is_over_at_once(timeout_s: float) 
         await server.unary("Echo")
         await server.until_idle()
         assert await server.interceptor.drain(timeout_s) is True
+
+
+async def test_bytes_that_are_no_message_are_refused_by_our_error_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    async def unary(request: str, context: object) -> str:
+        return request
+
+    async def stream(request: str, context: object) -> AsyncIterator[str]:
+        yield request
+
+    async def gather(requests: AsyncIterator[str], context: object) -> str:
+        return "".join([request async for request in requests])
+
+    async def echo(requests: AsyncIterator[str], context: object) -> AsyncIterator[str]:
+        async for request in requests:
+            yield request
+
+    async with wire.serve({"Unary": unary}, {"Stream": stream}, {"Gather": gather}, {"Echo": echo}) as served:
+        garbage = b"\xff\xfe"  # no UTF-8, as the methods of this test take it
+        channel, path = served.channel, f"/{served.service}/"
+        calls = {
+            "Unary": lambda: channel.unary_unary(f"{path}Unary")(garbage),
+            "Stream": lambda: channel.unary_stream(f"{path}Stream")(garbage),
+            "Gather": lambda: channel.stream_unary(f"{path}Gather")(iter([b"good", garbage])),
+            "Echo": lambda: channel.stream_stream(f"{path}Echo")(iter([b"good", garbage])),
+        }
+        for name, call in calls.items():
+            error = await wire.failure(call())
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, name
+            assert "no message of this call's type" in str(error.details())
+            assert served.rejected(name, "REQUEST_UNREADABLE") == 1
+        assert await served.unary("Unary", "still there") == "still there"
+    assert not wire.errors(caplog)
+
+
+async def test_a_caller_that_is_still_sending_is_told_why_its_call_ended() -> None:
+    async def refuse(requests: AsyncIterator[str], context: object) -> AsyncIterator[str]:
+        async for _ in requests:
+            raise NotFound("name", "no such thing", reason="UNKNOWN_THING")
+            yield ""
+
+    async with wire.serve(stream_stream={"Refuse": refuse}) as served:
+        for _ in range(50):
+            error = await wire.failure(served.stream_stream("Refuse", ["a" * 1000] * 3))
+            assert error.code() is grpc.StatusCode.NOT_FOUND

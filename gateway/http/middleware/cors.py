@@ -17,7 +17,7 @@ _LOOPBACK_ADDRESSES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
 _METHODS = ("GET", "POST", "DELETE")
 """Methods of all routes."""
-_READABLE = ("X-Request-Id", "Retry-After", "ETag", *RATE_HEADERS.values())
+_READABLE = ("X-Request-Id", "Retry-After", "ETag", "axia-retention", *RATE_HEADERS.values())
 """Headers of answers that pages may read beside those that they always may."""
 
 Admission = Callable[[Headers], HttpError | None]

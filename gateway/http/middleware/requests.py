@@ -20,6 +20,7 @@ from gateway.http.problems import HttpError, problem_response, unexpected
 from services.serving.errors import InvalidArgument, ResourceExhausted
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
+from services.serving.retention import RETENTION_KEY, retention_of_route
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        answer = _Answer(send, accept_request_id(headers.get(REQUEST_ID_KEY, "")), self._pace)
+        answer = _Answer(scope, send, accept_request_id(headers.get(REQUEST_ID_KEY, "")), self._pace)
         given = headers.get("authorization", "")
         # What gRPC can't carry is no credential that the gateway would know.
         credential.set(given if given.isascii() and given.isprintable() else "unreadable")
@@ -129,7 +130,8 @@ class RequestMiddleware:
 class _Answer:
     """Sends an answer with the request's id and remembers its status; 499 where none was sent."""
 
-    def __init__(self, send: Send, identity: str, pace: Pace) -> None:
+    def __init__(self, scope: Scope, send: Send, identity: str, pace: Pace) -> None:
+        self._scope = scope
         self._send = send
         self._identity = identity
         self._pace = pace
@@ -143,11 +145,19 @@ class _Answer:
             self.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
             _set_header(message, "X-Request-Id", self._identity)
             _set_header(message, "X-Content-Type-Options", "nosniff")
+            if kept := retention_of_route(_route_of(self._scope)):
+                _set_header(message, RETENTION_KEY, str(kept))
         try:
             await self._pace.send(self._send, message)
         except TooSlow:
             self.too_slow = True
             raise
+
+
+def _route_of(scope: Scope) -> str:
+    """Method and path's template, as the table of access names them; known once the framework has found the route."""
+    method = str(scope.get("method", "WEBSOCKET"))
+    return f"{'GET' if method == 'HEAD' else method} {getattr(scope.get('route'), 'path', '')}"
 
 
 def _set_header(message: MutableMapping[str, Any], name: str, value: str) -> None:

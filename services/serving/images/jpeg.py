@@ -12,6 +12,11 @@ _MAX_BYTES = 1 << 12
 _MAX_SEGMENTS = 32
 """Encoders write about ten."""
 _MAX_REPAIRED_SEGMENTS = 4096
+_MAX_READ_SEGMENTS = 1 << 15
+_MAX_JUNK = 1 << 16
+"""Bytes between segments, such as padding, which Pillow reads one by one; cameras pad inside of segments."""
+FEW_SCANS = 16
+"""Progressive files have about ten."""
 _START_OF_SCAN = 0xDA
 _END = b"\xff\xd9"
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
@@ -27,6 +32,7 @@ _NEEDED = {0xE0: (b"JFIF\0", 14), 0xE1: (b"Exif\0\0", 14), 0xEE: (b"Adobe", 12)}
 """Metadata that says how a picture looks, by marker: how a sound segment begins, and its bytes at least."""
 _PADDING = 64
 """More zero bytes at the end than this are what a camera filled its buffer with, and no blocks."""
+_WITHOUT_LENGTH = frozenset({0x01, 0xD8})
 _WITH_LENGTH = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 """Frames, tables, comments and metadata: what comes before the first scan."""
 
@@ -50,6 +56,33 @@ def has_short_header(data: bytes) -> bool:
             return False
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return False
+
+
+def scans(data: bytes) -> int | None:
+    """Passes over its pixels that a file takes to decode, which a progressive one may have thousands of in a few bytes.
+
+    Returns:
+        None where it has tens of thousands of segments, or as many bytes between them, which Pillow reads one by one.
+    """
+    few = data.count(bytes([0xFF, _START_OF_SCAN])) <= FEW_SCANS
+    found = junk = 0
+    at = 2
+    for _ in range(_MAX_READ_SEGMENTS):
+        marker = _NO_BLOCKS.search(data, at)
+        begin = len(data) if marker is None else marker.start()
+        junk += 0 if found else begin - at  # behind the first scan these are its blocks
+        if junk > _MAX_JUNK:
+            return None
+        if marker is None or marker[0] == _END:
+            return found
+        at = marker.end()
+        if marker[0][1] == _START_OF_SCAN:
+            found += 1
+            if few:
+                return FEW_SCANS
+        if marker[0][1] not in _WITHOUT_LENGTH:
+            at += int.from_bytes(data[at : at + 2])
+    return None
 
 
 def without_metadata(data: bytes) -> bytes:

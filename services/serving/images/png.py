@@ -35,6 +35,15 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         yield name, begin, begin + length
 
 
+def has_many_chunks(data: bytes) -> bool:
+    """Whether a file has tens of thousands of chunks, which Pillow reads one by one."""
+    count = 0
+    for count, (name, _, _) in enumerate(_chunks(data), 1):  # noqa: B007 - the last one counts
+        if name == b"IEND":
+            return False
+    return count == _MAX_CHUNKS
+
+
 def without_metadata(data: bytes) -> bytes:
     """The file less chunks that don't change how it looks, such as colour profiles and texts; the same object if there
     are none."""

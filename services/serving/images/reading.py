@@ -182,11 +182,26 @@ def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> N
         )
 
 
+_MAX_SCANNED_PIXELS = 1_000_000_000
+"""Of a JPEG in all of its scans together: some seconds of a processor. An image of 64 megapixels may have 16."""
+
+
+def _too_complex(field: str, what: str) -> InvalidArgument:
+    return InvalidArgument(
+        field,
+        f"the image would take too long to decode: {what}; save it anew with a usual encoder",
+        reason="IMAGE_TOO_COMPLEX",
+    )
+
+
 def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
     _check_length(data, limits, field)
     size = still_size(data)
     if size is not None:
         _check_size(*size, limits, field)  # before Pillow takes memory for it
+    scans = jpeg.scans(data) if data.startswith(JPEG) else 0
+    if scans is None or (data.startswith(PNG) and png.has_many_chunks(data)):
+        raise _too_complex(field, "it has tens of thousands of segments")
     try:
         picture = opened(data)
     except Exception as error:
@@ -204,6 +219,8 @@ def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
             ) from error
         raise InvalidArgument(field, f"the data is {other_formats.told(data)}", reason="IMAGE_UNREADABLE") from error
     _check_size(*picture.size, limits, field)
+    if scans > jpeg.FEW_SCANS and scans * picture.width * picture.height > _MAX_SCANNED_PIXELS:
+        raise _too_complex(field, f"it has {scans} scans")
     frames = getattr(picture, "n_frames", 1)
     # Other pictures of an MPO, and the animation of a PNG that has a picture of its own for all who don't play it, are
     # not what a viewer shows at first.

@@ -31,6 +31,14 @@ async def test_a_picture_in_base64_reaches_the_gateway_with_its_fields(http: Api
     assert "alignment" not in answer
 
 
+async def test_answers_say_what_is_kept_of_a_request(http: Api, gateway: FakeGateway) -> None:
+    assert (await http.post("/v1/detect", json={"image": {"data": BASE64}})).headers["axia-retention"] == "memory"
+    assert (await http.post("/v1/detect", json={"n": "x"})).headers["axia-retention"] == "memory"
+    assert (await http.get("/v1/stats")).headers["axia-retention"] == "none"
+    assert (await http.post("/v1/images", files={"image": PICTURE})).headers["axia-retention"] == "stored"
+    assert "axia-retention" not in (await http.get("/healthz")).headers
+
+
 async def test_a_form_takes_the_file_and_fields_one_by_one_or_as_json(http: Api, gateway: FakeGateway) -> None:
     files = {"image": ("home.png", PICTURE, "image/png")}
     fields = {"n": "2", "temperatures": ["0", "1.5"], "full_text": "true", "prompt_text": "3", "seed": "7"}

@@ -178,3 +178,15 @@ def _body(route: str) -> dict[str, Any]:
     if route.endswith("/chat/completions"):
         return {"json": {"model": "m", "messages": [{"role": "user", "content": "hello"}]}}
     return {"json": {}}
+
+
+async def test_bytes_that_are_no_message_are_looked_at_behind_the_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "keys.json"
+    good = bearer(make_key(file, "good", ["detect"]).text)
+    async with guarded(file, monkeypatch) as fake, grpc.aio.insecure_channel(fake.address) as channel:
+        for metadata, code in (((), "UNAUTHENTICATED"), (good, "INVALID_ARGUMENT")):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary("/axia.v1.GatewayService/DetectValues")(b"\x0a\xff", metadata=metadata)
+            assert caught.value.code().name == code

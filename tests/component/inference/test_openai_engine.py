@@ -425,6 +425,22 @@ async def test_the_key_and_pictures_are_in_no_log_error_or_description(caplog: p
         assert "iVBORw0KGgo" not in text
 
 
+async def test_what_an_endpoint_repeats_of_a_prompt_is_logged_only_where_that_is_set(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    echo = {"error": {"message": "this was flagged: my diary", "type": "invalid_request_error"}}
+    for log_content in (False, True):
+        async with fake_endpoint() as endpoint, engine(endpoint, openai_retries=0, log_content=log_content) as made:
+            await made.start()
+            for reply in (plain(echo, 400), plain(echo, 403), plain(echo, 500), streamed(echo)):
+                caplog.clear()
+                endpoint.replies = [reply]
+                with pytest.raises(ServiceError):
+                    await deltas(made)
+                assert ("my diary" in caplog.text) == log_content
+                assert log_content or "AXIA_INFERENCE_LOG_CONTENT=1" in caplog.text
+
+
 def held(answer_format: AnswerFormat) -> Sampling:
     return Sampling(7, 0.0, 1.0, 20, answer_format)
 

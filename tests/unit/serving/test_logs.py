@@ -107,3 +107,64 @@ def test_configuring_again_replaces_the_handler(capsys: pytest.CaptureFixture[st
     configure_logs("second", "INFO")
     logging.getLogger("a").info("once")
     assert [line["service"] for line in lines(capsys)] == ["second"]
+
+
+def failing(secret: str) -> Exception:
+    """An exception whose text, cause and group hold something that a request said."""
+    try:
+        try:
+            {}[secret]
+        except KeyError as error:
+            raise ExceptionGroup(secret, [ValueError(secret), OSError(28, secret)]) from error
+    except ExceptionGroup as error:
+        return error
+
+
+def test_exceptions_within_a_request_are_logged_without_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("gateway", "INFO")
+    token = request_id.set("a request")
+    logging.getLogger("services.a").error("it failed", exc_info=failing("my diary"))
+    request_id.reset(token)
+    (line,) = lines(capsys)
+    assert "my diary" not in str(line)
+    assert line["message"] == "it failed"
+    for part in (
+        "KeyError",
+        "ValueError",
+        "[Errno 28] No space left on device",
+        "test_logs.py",
+        "AXIA_…_LOG_CONTENT=1",
+    ):
+        assert part in line["exc_info"]
+
+
+def test_what_libraries_say_of_an_exception_is_cut_before_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("gateway", "INFO")
+    error = failing("my diary")
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", error, exc_info=error)
+    logging.getLogger("grpc._cython.cygrpc").error("Unexpected [KeyError('my diary')] raised", exc_info=error)
+    assert "my diary" not in str(lines(capsys))
+
+
+def test_libraries_do_not_log_at_the_level_of_debugging(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("http", "DEBUG")
+    logging.getLogger("sse_starlette.sse").debug("chunk: my diary")
+    logging.getLogger("services.serving.app").debug("of ours")
+    assert [line["message"] for line in lines(capsys)] == ["of ours"]
+
+
+def test_a_setting_brings_the_texts_back(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("http", "DEBUG", content=True)
+    token = request_id.set("a request")
+    logging.getLogger("sse_starlette.sse").debug("chunk: my diary")
+    logging.getLogger("services.a").error("it failed", exc_info=failing("my diary"))
+    request_id.reset(token)
+    chunk, failed = lines(capsys)
+    assert chunk["message"] == "chunk: my diary"
+    assert "ValueError: my diary" in failed["exc_info"]
+
+
+def test_failures_outside_of_requests_keep_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("inference", "INFO")
+    logging.getLogger("services.inference.server").error("it can't load", exc_info=ValueError("model.bin is no model"))
+    assert "ValueError: model.bin is no model" in lines(capsys)[0]["exc_info"]

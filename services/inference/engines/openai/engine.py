@@ -187,7 +187,8 @@ class OpenAIEngine:
                         begun = begun or bool(delta.text or delta.tokens)
                         yield delta
             except EndpointFailure as failure:
-                logger.warning("%s; the endpoint said: %s", failure.error.reason, failure.detail)
+                said = failure.detail if self._settings.log_content else failure.without_words()
+                logger.warning("%s; the endpoint said: %s", failure.error.reason, said)
                 pause_s = pause_before(attempt, failure.pause_s, self._settings.openai_retry_max_s)
                 give_up = begun or not failure.retryable or attempt >= self._settings.openai_retries
                 if give_up or pause_s is None or asyncio.get_running_loop().time() + pause_s >= deadline:

@@ -18,6 +18,8 @@ _MAX_LOGGED_CHARS = 500
 _MAX_TOLD_CHARS = 300
 _SAYS = ". The endpoint says: "
 _TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY}
+_OF_THE_ACCOUNT = frozenset({"401", "402", "404", "405", "429"})
+"""Statuses with which endpoints speak of keys, credit, models and rates, and not of what a request says."""
 _DATA_URL = re.compile(r"data:[\w/+.-]+;base64,[\w+/=\\-]*")
 
 
@@ -47,6 +49,14 @@ class EndpointFailure(Exception):
         self.pause_s = pause_s
         self.detail = detail
         self.said = said or Complaint()
+
+    def without_words(self) -> str:
+        """The detail, for a log that may not repeat a request: words about the operator's account stay, others may
+        quote the prompt."""
+        status, _, words = self.detail.partition(": ")
+        if not words or status.removeprefix("HTTP ") in _OF_THE_ACCOUNT:
+            return self.detail
+        return f"{status} (its words may repeat the request; AXIA_INFERENCE_LOG_CONTENT=1 writes them)"
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes, key: str) -> EndpointFailure:

@@ -188,7 +188,7 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rend
             return InvalidArgument(
                 "answer_format",
                 "the engine can't hold a model to this format; a JSON Schema may have keywords that it doesn't know, "
-                "and this server's log says which",
+                "and this server's log says which if AXIA_INFERENCE_LOG_CONTENT is set",
                 reason=UNSUPPORTED,
             )
         logger.info("vLLM refused a conversation", exc_info=error)

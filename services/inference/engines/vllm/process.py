@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from services.serving.parent_death import end_with_parent
+from services.serving.process_flags import end_with_parent
 
 ResultT = TypeVar("ResultT")
 
