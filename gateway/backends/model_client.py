@@ -13,6 +13,7 @@ import grpc
 from axia.v1 import inference_pb2, inference_pb2_grpc
 from gateway import metrics
 from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, to_model_info, unreachable
+from gateway.backends.model_spans import ModelSpan
 from gateway.backends.routes import Route
 from gateway.protocols.ports.model import (
     AnswerFormat,
@@ -34,6 +35,7 @@ from services.serving.logs import request_metadata
 from services.serving.metrics import series
 from services.serving.started import answer_with_headers
 from services.serving.status import from_rpc_error
+from services.serving.tracing import span, stream_span
 
 _GENERATE_ALL = f"/{SERVICE}/GenerateAll"
 _TRANSIT_SHARE, _LEAST_TRANSIT_S, _USUAL_TRANSIT_S = 0.1, 0.005, 0.025
@@ -98,17 +100,20 @@ class GrpcBackend(ModelReplicas):
             FailedPrecondition: If the replica is too old to know the method.
             ServiceError: What the replica refuses.
         """
-        with self._asking():
+        with stream_span(f"chat {self.name}", kind="client") as traced, self._asking():
+            noted = ModelSpan(traced, self.name, request)
             timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
-            metadata = request_metadata()
+            metadata = request_metadata(traced)
 
             def invoke(attempt: Attempt) -> Any:
+                noted.tried(attempt.replica.address)
                 stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
                 return stub.Generate(request, timeout=attempt.timeout_s, metadata=metadata)
 
             calls = self._calls.stream(invoke, timeout_s, self._key(request), lambda: _fingerprint(request))
             async with aclosing(calls) as responses:
                 async for response in responses:
+                    noted.read(response)
                     yield response
 
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
@@ -136,9 +141,9 @@ class GrpcBackend(ModelReplicas):
             timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
         if request.within_ms > 0:
             request.within_ms = min(request.within_ms, _milliseconds(timeout_s - self._transit_s(timeout_s)))
-        metadata = request_metadata()
 
         def invoke(attempt: Attempt) -> Any:
+            noted.tried(attempt.replica.address)
             options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
             if started is None:
                 return attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub).GenerateAll(request, **options)
@@ -146,10 +151,13 @@ class GrpcBackend(ModelReplicas):
             return answer_with_headers(attempt.replica.channel, _GENERATE_ALL, request, answer, started, **options)
 
         generation = request.generation
-        with self._asking():
+        with span(f"chat {self.name}", kind="client") as traced, self._asking():
+            noted = ModelSpan(traced, self.name, generation)
+            metadata = request_metadata()
             response: inference_pb2.GenerateAllResponse = await self._calls.unary(
                 invoke, timeout_s, self._key(generation), lambda: _fingerprint(generation)
             )
+            noted.read_all(response)
             return response
 
     def _key(self, request: inference_pb2.GenerateRequest) -> bytes:

@@ -14,6 +14,7 @@ from gateway.http.settings import load_http_settings
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
 from services.serving.tls import server_tls
+from services.serving.tracing import start_tracing, stop_tracing
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
 
@@ -46,6 +47,7 @@ class HttpService:
     def __init__(self) -> None:
         configure_logs("http", _SETTINGS.log_level)
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # failures are logged with their request's id
+        start_tracing("http")
         self._loop = asyncio.get_running_loop()
         self._metrics: MetricsServer | None = None
         if _SETTINGS.metrics_port:
@@ -67,7 +69,8 @@ class HttpService:
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
     async def close(self) -> None:
-        """Closes connections, threads and the metrics port."""
+        """Closes connections, threads and the metrics port, and sends the last spans."""
         await _API.close()
         if self._metrics is not None:
             self._metrics.close()
+        await stop_tracing()
