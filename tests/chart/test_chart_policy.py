@@ -26,7 +26,7 @@ SETTINGS: dict[str, type[ServerSettings]] = {
 }
 HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
 EXISTING_SECRETS = {
-    "api-keys", "certificates", "hugging-face", "openai", "qdrant", "registry", "site",
+    "api-keys", "certificates", "collector", "hugging-face", "openai", "qdrant", "registry", "site",
     *(f"{holder}-tls" for holder in HOLDERS),
 }  # fmt: skip
 """Secrets that the renderings say exist."""
@@ -141,7 +141,7 @@ def test_what_is_referred_to_is_there(objects: tuple[Any, ...]) -> None:
             if "secret" in volume:
                 assert volume["secret"]["secretName"] in secrets, name
         for variable in container.get("env", []):
-            if "valueFrom" in variable:
+            if "secretKeyRef" in variable.get("valueFrom", {}):
                 assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets, name
         assert {secret["name"] for secret in pod.get("imagePullSecrets", [])} <= secrets
     for manifest in objects:
@@ -236,6 +236,60 @@ def test_connections_are_allowed_by_name_alone() -> None:
     ]
     # A model that was downloaded beforehand connects to nothing.
     assert policies["t-axia-inference-llava-v1-6-34b"]["egress"] == []
+
+
+def components(name: str) -> dict[str, tuple[dict[str, Any], list[Any]]]:
+    """The environment of each server, and where its policy lets it connect."""
+    objects = chart.rendered(name)
+    policies = {one["metadata"]["name"]: one["spec"] for one in objects if one["kind"] == "NetworkPolicy"}
+    found = {}
+    for pod_name, _, container in containers(objects):
+        workload = pod_name.split("/")[1]
+        environment = {variable["name"]: variable for variable in container.get("env", [])}
+        found[workload] = (environment, policies[workload]["egress"])
+    return found
+
+
+def test_every_server_sends_traces_to_the_collector_and_may_connect_to_it() -> None:
+    servers = components("traced")
+    assert set(servers) == {"t-axia-gateway", "t-axia-http", "t-axia-scoring", "t-axia-inference-demo"}
+    allowed = {
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "ports": [{"port": 4317, "protocol": "TCP"}],
+    }
+    for name, (environment, egress) in servers.items():
+        values = {variable: found.get("value") for variable, found in environment.items()}
+        assert values["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-collector.monitoring:4317", name
+        assert values["OTEL_TRACES_SAMPLER_ARG"] == "0.1", name
+        # Kubernetes fills in variables that come before.
+        assert next(iter(environment)) == "K8S_POD_NAME", name
+        assert values["OTEL_RESOURCE_ATTRIBUTES"] == (
+            "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=axia,deployment.environment.name=the%20lab"
+        )
+        assert environment["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]["name"] == "collector"
+        assert egress.count(allowed) == 1, name
+    samplers = {name: environment["OTEL_TRACES_SAMPLER"]["value"] for name, (environment, _) in servers.items()}
+    # Where callers come from outside, they have no say; the servers behind follow the gateway.
+    assert samplers == {
+        "t-axia-gateway": "traceidratio",
+        "t-axia-http": "traceidratio",
+        "t-axia-scoring": "parentbased_traceidratio",
+        "t-axia-inference-demo": "parentbased_traceidratio",
+    }
+
+
+def test_a_collector_outside_the_cluster_is_reached_by_its_address() -> None:
+    allowed = {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    for environment, egress in components("traced-elsewhere").values():
+        assert environment["OTEL_TRACES_SAMPLER"]["value"] == "parentbased_traceidratio"
+        assert egress.count(allowed) == 1
+        assert "OTEL_EXPORTER_OTLP_HEADERS" not in environment
+
+
+@pytest.mark.parametrize("name", [name for name in chart.renderings() if not name.startswith("traced")])
+def test_without_an_endpoint_nothing_is_said_of_traces(name: str) -> None:
+    for pod, _, container in containers(chart.rendered(name)):
+        assert not [one["name"] for one in container.get("env", []) if one["name"].startswith(("OTEL_", "K8S_"))], pod
 
 
 def test_scaling_takes_no_queue_for_a_fault() -> None:

@@ -38,6 +38,16 @@ R = ("retrieval.enabled=true", "retrieval.encoder=e/p")
             ),
             "models: only one can be the default",
         ),
+        (
+            ("telemetry.otlp.endpoint=collector:4317",),
+            "telemetry.otlp: endpoint is collector:4317; set it to a collector's address",
+        ),
+        (
+            ("telemetry.otlp.endpoint=http://collector:4317",),
+            "telemetry.otlp: network policies are on, so nothing could reach the collector; set namespace",
+        ),
+        (("telemetry.otlp.namespace=monitoring",), "telemetry.otlp: set endpoint to the collector's address"),
+        (("telemetry.sampling.percent=101",), "at '/telemetry/sampling/percent': maximum: got 101, want 100"),
         (A, "models[0] (a): set gpus to the number of GPUs that one replica needs, or to 0"),
         ((*A[:2], "models[0].gpus=1"), "models[0] (a): set model to a hub id or a folder, or image.demo to true"),
         ((*A, "models[0].gpus=1", "models[0].tensorParallelism=2"), "tensorParallelism is 2 and gpus is 1; set gpus"),

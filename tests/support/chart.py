@@ -76,6 +76,19 @@ SWITCHES: dict[str, Sequence[str]] = {
         "monitoring.labels.release=prometheus",
         "monitoring.detectionSeconds=10",
     ),
+    "traced": (
+        "telemetry.otlp.endpoint=http://otel-collector.monitoring:4317",
+        "telemetry.otlp.namespace=monitoring",
+        "telemetry.otlp.existingSecret=collector",
+        "telemetry.sampling.percent=10",
+        "telemetry.sampling.followCallers=false",
+        r"telemetry.resourceAttributes.deployment\.environment\.name=the lab",
+    ),
+    "traced-elsewhere": (
+        "telemetry.otlp.endpoint=https://otlp.example.org",
+        "telemetry.otlp.egress[0].cidr=203.0.113.0/24",
+        "telemetry.otlp.egress[0].port=443",
+    ),
     "external-store": (
         "retrieval.enabled=true",
         "retrieval.store=external",
