@@ -30,6 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- define "axia.image" -}}
 {{ .root.Values.image.repository }}-{{ .image }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- with get .root.Values.image.digests .image }}@{{ . }}{{ end }}
 {{- end -}}
 
 {{- /* What servers read of OpenTelemetry's own variables, for a component; nothing without an endpoint. */ -}}
