@@ -46,6 +46,10 @@ REFUSED = [
     ),
     (("telemetry.otlp.namespace=monitoring",), "telemetry.otlp: set endpoint to the collector's address"),
     (("telemetry.sampling.percent=101",), "at '/telemetry/sampling/percent': maximum: got 101, want 100"),
+    (
+        ("loadTest.enabled=true", "keys.existingSecret=k"),
+        "loadTest: the gateway asks for a key; set existingSecret to a Secret with one",
+    ),
     (A, "models[0] (a): set gpus to the number of GPUs that one replica needs, or to 0"),
     ((*A[:2], "models[0].gpus=1"), "models[0] (a): set model to a hub id or a folder, or image.demo to true"),
     ((*A, "models[0].gpus=1", "models[0].tensorParallelism=2"), "tensorParallelism is 2 and gpus is 1; set gpus"),

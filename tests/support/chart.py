@@ -89,6 +89,20 @@ SWITCHES: dict[str, Sequence[str]] = {
         "telemetry.otlp.egress[0].cidr=203.0.113.0/24",
         "telemetry.otlp.egress[0].port=443",
     ),
+    "load-test": (
+        "loadTest.enabled=true",
+        "networkPolicy.clientNamespaces={robots}",
+        "loadTest.plan.scenarios.http-detect=2",
+        "loadTest.model=demo",
+    ),
+    "load-test-with-tls-and-a-key": (
+        "loadTest.enabled=true",
+        "loadTest.existingSecret=load-key",
+        "tls.enabled=true",
+        "tls.existingSecret=certificates",
+        "keys.existingSecret=api-keys",
+        "image.pullSecrets={registry}",
+    ),
     "external-store": (
         "retrieval.enabled=true",
         "retrieval.store=external",

@@ -129,6 +129,9 @@
 {{- fail "telemetry.otlp: set endpoint to the collector's address, or leave namespace, egress and existingSecret out" -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.loadTest.enabled $v.keys.existingSecret (not $v.loadTest.existingSecret) -}}
+{{- fail "loadTest: the gateway asks for a key; set existingSecret to a Secret with one that may detect" -}}
+{{- end -}}
 {{- with $v.expose.ingress -}}
 {{- if .enabled -}}
 {{- if not .host -}}{{- fail "expose.ingress: set host" -}}{{- end -}}
