@@ -44,6 +44,8 @@ HEADERS = ("traceparent", "tracestate")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
+_MAX_HEADER_LENGTH = 512
+"""Of what callers send in HEADERS: as much as the standard asks servers to pass on. A longer one is dropped."""
 _FLUSH_S = 3.0
 """How long a server that ends waits for the collector to take the last spans."""
 
@@ -202,6 +204,8 @@ def start_tracing(service: str) -> None:
     # As for channels between the servers: http_proxy is often set for a model hub, and knows no collector.
     options: Any = (("grpc.enable_http_proxy", 0),)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(channel_options=options)))
+    # It would quote what callers send where that isn't as the standard wants it.
+    logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
     _tracing = _Tracing(provider)
     logger.info("traces go to the collector at %s", urlsplit(os.environ[variable]).hostname)
 
@@ -286,7 +290,11 @@ def incoming_span(name: str, headers: Iterable[tuple[str, Any]], attributes: Map
     """
     if _tracing is None:
         return NO_SPAN
-    given = {key: value for key, value in headers if key in HEADERS and isinstance(value, str)}
+    given = {
+        key: value
+        for key, value in headers
+        if key in HEADERS and isinstance(value, str) and len(value) <= _MAX_HEADER_LENGTH
+    }
     opened = _OpenSpan(_tracing.receive(name, given, attributes), current=False)
     _current.set(opened)
     return opened

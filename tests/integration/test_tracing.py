@@ -322,6 +322,22 @@ def test_a_call_without_a_trace_begins_one(world: World) -> None:
     spans_of(world, root.trace_id, ("axia-inference", "axia.v1.InferenceService/GenerateAll"))
 
 
+@pytest.mark.parametrize("state", ["canaryStateAzq é".encode(), b"canaryStateBzq=" + b"x" * 4000, b"=canaryStateCzq"])
+def test_what_isnt_as_the_standard_wants_it_is_dropped_and_quoted_nowhere(world: World, state: bytes) -> None:
+    identity = trace_id()
+    headers = [(b"traceparent", parent(identity).encode()), (b"tracestate", state)]
+    found = httpx.post(
+        f"{world.http.url}/v1/detect",
+        json={"image": {"data": base64.b64encode(PICTURE).decode()}, "n": 1},
+        headers=headers,
+        timeout=TIMEOUT,
+    )
+    assert found.status_code == 200
+    spans_of(world, identity, ("axia-http", "POST /v1/detect"), ("axia-gateway", "axia.v1.GatewayService/DetectValues"))
+    assert b"canaryState" not in world.collector.raw
+    assert "canaryState" not in world.http.log.read_text() + world.gateway.log_text()
+
+
 def test_a_server_that_ends_sends_its_last_spans(tmp_path: Path) -> None:
     with otlp.collector() as collector, pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
