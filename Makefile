@@ -61,6 +61,12 @@ $(VENV)/.axia-chart: $(VENV)/.axia-dev requirements/chart.txt
 	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements/chart.txt
 	touch $@
 
+# Published policies for what the chart renders.
+.axia/tools/checkov: requirements/checkov.txt
+	rm -rf $@ && $(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --require-hashes -r requirements/checkov.txt
+	touch $@
+
 demo: setup ## Start the suite, detect values in twelve scenes, print what came out, stop it
 	@$(PY) -m demo
 
@@ -129,7 +135,8 @@ format: $(VENV)/.axia-dev ## Format code and contract
 images: ## Build the images with docker, podman or buildah (TARGETS="gateway scoring" for some of them)
 	scripts/images.sh $(TARGETS)
 
-chart: $(VENV)/.axia-chart ## Lint, render and validate the Helm chart, and try its alerts (needs promtool)
+chart: $(VENV)/.axia-chart .axia/tools/checkov ## Lint, render and validate the Helm chart, and try its alerts (needs promtool, npm)
+	@[ -n "$(HELM3)" ] || scripts/helm3.sh
 	$(PY) -m pytest -n logical tests/chart
 
 chart-run: $(VENV)/.axia-chart ## Build images and play the chart with podman (AXIA_TEST_CHART=full for the demo models)

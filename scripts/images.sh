@@ -9,7 +9,7 @@ version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' axia/version.py)
 prefix=${IMAGE_PREFIX:-localhost/axia-}
 tag=${TAG:-$version}
 targets=("$@")
-[ $# -gt 0 ] || targets=(gateway http scoring inference-remote retrieval inference-cpu demo inference-cuda)
+[ $# -gt 0 ] || targets=(gateway http scoring inference-remote loadtests retrieval inference-cpu demo inference-cuda)
 
 base=${BASE:-docker.io/library/debian:bookworm-slim}
 

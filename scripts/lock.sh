@@ -36,6 +36,9 @@ done
 # The chart's tests unpack these and import none of them.
 "$uv" pip compile requirements/chart.in --no-deps "${common[@]}" -o requirements/chart.txt "$@"
 "${PYTHON:-.venv/bin/python}" scripts/locks/short_markers.py requirements/chart.txt
+# In an environment of its own: it pins many packages that developers have in other versions.
+"$uv" pip compile requirements/checkov.in "${common[@]}" -o requirements/checkov.txt "$@"
+"${PYTHON:-.venv/bin/python}" scripts/locks/short_markers.py requirements/checkov.txt
 # A client may run anywhere.
 "$uv" pip compile pyproject.toml "${common[@]}" --no-config -c requirements/dev.txt -o requirements/client.txt "$@"
 unset UV_FIND_LINKS

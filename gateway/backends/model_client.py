@@ -21,6 +21,7 @@ from gateway.backends.model_messages import (
     write_question,
 )
 from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, unreachable
+from gateway.backends.model_spans import ModelSpan
 from gateway.backends.routes import Route
 from gateway.protocols.ports.model import Generated, ModelEvent, Question
 from gateway.protocols.sampling import ModelDefaults
@@ -37,6 +38,7 @@ from services.serving.metrics import series
 from services.serving.replica import Replica
 from services.serving.started import answer_with_headers
 from services.serving.status import from_rpc_error
+from services.serving.tracing import span, stream_span
 
 _GENERATE_ALL = f"/{SERVICE}/GenerateAll"
 _TRANSIT_SHARE, _LEAST_TRANSIT_S, _USUAL_TRANSIT_S = 0.1, 0.005, 0.025
@@ -105,19 +107,23 @@ class GrpcBackend(ModelReplicas):
             ServiceError: What the replica refuses.
         """
         timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
-        async with self._asking(request, timeout_s) as place:
-            metadata = (*request_metadata(), *cache_salt_metadata())
+        with stream_span(f"chat {self.name}", kind="client") as traced:
+            noted = ModelSpan(traced, self.name, request)
+            async with self._asking(request, timeout_s) as place:
+                metadata = (*request_metadata(traced), *cache_salt_metadata())
 
-            def invoke(attempt: Attempt) -> Any:
-                place.at(attempt.replica)
-                stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
-                return stub.Generate(request, timeout=attempt.timeout_s, metadata=metadata)
+                def invoke(attempt: Attempt) -> Any:
+                    place.at(attempt.replica)
+                    noted.tried(attempt.replica.address)
+                    stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
+                    return stub.Generate(request, timeout=attempt.timeout_s, metadata=metadata)
 
-            left_s = timeout_s - place.waited_s
-            calls = self._calls.stream(invoke, left_s, self._key(request), lambda: fingerprint(request))
-            async with aclosing(calls) as responses:
-                async for response in responses:
-                    yield response
+                left_s = timeout_s - place.waited_s
+                calls = self._calls.stream(invoke, left_s, self._key(request), lambda: fingerprint(request))
+                async with aclosing(calls) as responses:
+                    async for response in responses:
+                        noted.read(response)
+                        yield response
 
     async def generate_all(self, question: Question, timeout_s: float) -> Generated:
         """Samples completions and waits for all; see `gateway.protocols.ports.model.Backend`."""
@@ -144,25 +150,32 @@ class GrpcBackend(ModelReplicas):
             timeout_s = min(timeout_s, limit_s + self._transit_s(limit_s))
         generation = request.generation
         answer_s = min(timeout_s, request.within_ms / 1000 or math.inf)
-        async with self._asking(generation, answer_s) as place:
-            left_s = timeout_s - place.waited_s
-            if request.within_ms > 0:
-                within_ms = request.within_ms - round(1000 * place.waited_s)
-                request.within_ms = max(min(within_ms, _milliseconds(left_s - self._transit_s(left_s))), 1)
-            metadata = (*request_metadata(), *cache_salt_metadata())
+        with span(f"chat {self.name}", kind="client") as traced:
+            noted = ModelSpan(traced, self.name, generation)
+            async with self._asking(generation, answer_s) as place:
+                left_s = timeout_s - place.waited_s
+                if request.within_ms > 0:
+                    within_ms = request.within_ms - round(1000 * place.waited_s)
+                    request.within_ms = max(min(within_ms, _milliseconds(left_s - self._transit_s(left_s))), 1)
+                metadata = (*request_metadata(), *cache_salt_metadata())
 
-            def invoke(attempt: Attempt) -> Any:
-                place.at(attempt.replica)
-                options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
-                if started is None:
-                    return attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub).GenerateAll(request, **options)
-                answer = inference_pb2.GenerateAllResponse
-                return answer_with_headers(attempt.replica.channel, _GENERATE_ALL, request, answer, started, **options)
+                def invoke(attempt: Attempt) -> Any:
+                    place.at(attempt.replica)
+                    noted.tried(attempt.replica.address)
+                    options: dict[str, Any] = {"timeout": attempt.timeout_s, "metadata": metadata}
+                    if started is None:
+                        stub = attempt.replica.stub(inference_pb2_grpc.InferenceServiceStub)
+                        return stub.GenerateAll(request, **options)
+                    answer = inference_pb2.GenerateAllResponse
+                    return answer_with_headers(
+                        attempt.replica.channel, _GENERATE_ALL, request, answer, started, **options
+                    )
 
-            response: inference_pb2.GenerateAllResponse = await self._calls.unary(
-                invoke, left_s, self._key(generation), lambda: fingerprint(generation)
-            )
-            return response
+                response: inference_pb2.GenerateAllResponse = await self._calls.unary(
+                    invoke, left_s, self._key(generation), lambda: fingerprint(generation)
+                )
+                noted.read_all(response)
+                return response
 
     def _key(self, request: inference_pb2.GenerateRequest) -> bytes:
         """What keeps a picture at one replica, if that is wanted."""

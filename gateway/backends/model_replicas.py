@@ -20,6 +20,7 @@ from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import Unavailable
 from services.serving.replica import Replica, State
 from services.serving.replicas import ReplicaSet
+from services.serving.tracing import untraced_headers
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,10 @@ class ModelReplicas:
         """Asks a replica for its model; whether it is this one."""
         try:
             stub: Any = replica.stub(inference_pb2_grpc.InferenceServiceStub)
-            response = await stub.GetModel(inference_pb2.GetModelRequest(), timeout=_DESCRIBE_TIMEOUT_S)
+            metadata = untraced_headers()
+            response = await stub.GetModel(
+                inference_pb2.GetModelRequest(), timeout=_DESCRIBE_TIMEOUT_S, metadata=metadata
+            )
         except grpc.aio.AioRpcError:
             # One that is busy is as fit as it was before.
             return replica.fit and self._model is not None

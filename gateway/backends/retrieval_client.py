@@ -10,6 +10,7 @@ from gateway.protocols.fields import VALUE_SEARCH
 from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.retrieval import Hit, LexiconValue, ValueSearch
 from services.serving.errors import NotFound, renaming
+from services.serving.tracing import span
 
 SERVICE = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 _TIMEOUT_S = 30.0
@@ -22,8 +23,8 @@ class GrpcRetrieval:
         self._channel = channel
 
     async def _answer(self, method: str, request: Any) -> Any:
-        invoke = invocation(retrieval_pb2_grpc.RetrievalServiceStub, method, request)
-        with renaming(VALUE_SEARCH), self._channel.calling():
+        with span(f"{SERVICE}/{method}", kind="client"), renaming(VALUE_SEARCH), self._channel.calling():
+            invoke = invocation(retrieval_pb2_grpc.RetrievalServiceStub, method, request)
             return await self._channel.calls.unary(invoke, _TIMEOUT_S)
 
     async def lexicon(self) -> list[LexiconValue]:
@@ -59,8 +60,8 @@ class GrpcRetrieval:
     async def picture(self, image_id: str) -> bytes:
         """A stored picture's bytes."""
         asked = retrieval_pb2.GetImagesRequest(ids=[image_id])
-        invoke = invocation(retrieval_pb2_grpc.RetrievalServiceStub, "GetImages", asked)
-        with renaming(VALUE_SEARCH), self._channel.calling():
+        with span(f"{SERVICE}/GetImages", kind="client"), renaming(VALUE_SEARCH), self._channel.calling():
+            invoke = invocation(retrieval_pb2_grpc.RetrievalServiceStub, "GetImages", asked)
             async with aclosing(self._channel.calls.stream(invoke, _TIMEOUT_S)) as responses:
                 async for response in responses:
                     if response.HasField("image"):

@@ -31,6 +31,7 @@ from gateway.protocols.sampling import GroundTruth
 from services.serving.attempts import Attempt
 from services.serving.errors import FailedPrecondition, ServiceError, renaming
 from services.serving.replica import Replica
+from services.serving.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +92,14 @@ class GrpcScoring:
     async def _call(self, method: str, request: Any, time_s: float) -> Any:
         outcome = "failed"
         asked: list[Replica] = []
-        begin = invocation(scoring_pb2_grpc.ScoringServiceStub, method, request)
 
         def invoke(attempt: Attempt) -> Any:
             asked.append(attempt.replica)
             return begin(attempt)
 
         try:
-            with self._channel.calling(), self._doubting(asked, time_s):
+            with span(f"{SERVICE}/{method}", kind="client"), self._channel.calling(), self._doubting(asked, time_s):
+                begin = invocation(scoring_pb2_grpc.ScoringServiceStub, method, request)
                 response = await self._channel.calls.unary(invoke, time_s)
             outcome = "answered"
             return response

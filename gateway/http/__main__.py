@@ -22,6 +22,7 @@ from services.serving.logs import configure_logs
 from services.serving.plain_lines import plain_lines_as_records
 from services.serving.process_flags import end_with_parent, forbid_core_dumps
 from services.serving.tls import channel_tls, server_tls, warn_of_plaintext
+from services.serving.tracing import check_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def main() -> int:
     try:
         server_tls(settings)
         channel_tls(settings)
+        check_tracing()
         warn_of_plaintext(settings)
     except FailedPrecondition as error:
         logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing

@@ -15,6 +15,7 @@ from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
 from services.serving.process_flags import forbid_core_dumps
 from services.serving.tls import server_tls
+from services.serving.tracing import start_tracing, stop_tracing
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
 
@@ -49,6 +50,7 @@ class HttpService:
         if not _SETTINGS.core_dumps:
             forbid_core_dumps()
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # failures are logged with their request's id
+        start_tracing("http")
         self._loop = asyncio.get_running_loop()
         self._metrics: MetricsServer | None = None
         if _SETTINGS.metrics_port:
@@ -70,7 +72,8 @@ class HttpService:
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
     async def close(self) -> None:
-        """Closes connections, threads and the metrics port."""
+        """Closes connections, threads and the metrics port, and sends the last spans."""
         await _API.close()
         if self._metrics is not None:
             self._metrics.close()
+        await stop_tracing()

@@ -9,6 +9,7 @@ from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.answers import check_structured
 from gateway.protocols.consensus import summarise
+from gateway.protocols.evaluation_events import add_evaluations
 from gateway.protocols.fields import JUDGE
 from gateway.protocols.ports.model import (
     Backend,
@@ -30,6 +31,7 @@ from services.serving.errors import DeadlineExceeded, renaming
 from services.serving.images.reading import PictureHeader, PictureReader
 from services.serving.limits import TOLD_TOO_LATE
 from services.serving.metrics import series
+from services.serving.tracing import span
 
 _MARGIN_SHARE, _READING_SHARE = 0.1, 0.15
 
@@ -204,7 +206,8 @@ class Detector:
             time_remaining_s, self._settings.default_timeout_s, self._settings.deadline_margin_s, reading_s
         )
         backend, plan, judge = await self._prepare(request)
-        header = await self._pictures.header(request.image)
+        with span("decode"):
+            header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)
         return _Pending(time_shares, backend, plan, judge, header, question, request.ground_truth)
 
@@ -229,6 +232,7 @@ class Detector:
             top_p=finished.top_p if finished else None,
         )
         _record(detection)
+        add_evaluations(detection.consensus, detection.completions, readings.alignments, partial=detection.partial)
         return detection
 
     async def _prepare(self, request: DetectionRequest) -> tuple[Backend, SamplingPlan, Backend | None]:

@@ -17,6 +17,8 @@ from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, request_metadata
 from services.serving.replica import Replica
 from services.serving.status import DETAILS_KEY
+from services.serving.tracing import HEADERS as TRACE_HEADERS
+from services.serving.tracing import trace_headers
 
 if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -113,7 +115,10 @@ def _is_connections(error: grpc.aio.AioRpcError) -> bool:
 
 
 def _forwarded_metadata(context: Context) -> tuple[tuple[str, str | bytes], ...]:
-    return (*_without_hop(context.invocation_metadata()), *request_metadata())
+    pairs = _without_hop(context.invocation_metadata())
+    if trace_headers():  # without tracing here, the caller's own trace goes on at the service
+        pairs = tuple((key, value) for key, value in pairs if key not in TRACE_HEADERS)
+    return (*pairs, *request_metadata())
 
 
 def _without_hop(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:

@@ -24,6 +24,7 @@ from gateway.rpc import convert_alignment, convert_detection, convert_interest, 
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, ServiceError, Unavailable, renaming
 from services.serving.logs import request_id
+from services.serving.tracing import span
 
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 
@@ -91,7 +92,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         await self._check_config(config)
 
         async def answer(frame: Frame) -> Detection:
-            return await self._detector.detect(replace(config, image=frame.image), context.time_remaining())
+            with span("frame"):
+                return await self._detector.detect(replace(config, image=frame.image), context.time_remaining())
 
         frames = convert_watch.to_frames(requests)
         outcomes = answer_frames(frames, answer, self._settings.watch_freshness_s, _is_configs)

@@ -13,6 +13,7 @@ from enum import Enum
 
 from axia.sentence.first_sentence import FirstSentence, FoundSentence, SentenceRule
 from services.inference.engines.engine import Engine, Prepared, Sampling
+from services.serving.tracing import record_span
 
 
 class FinishReason(Enum):
@@ -135,6 +136,7 @@ async def generate(
             task.cancel()
         # The engine is free only when every stream has been closed, and that happens inside the tasks.
         await asyncio.gather(*tasks, return_exceptions=True)
+        _trace(progress, len(tasks))
 
 
 async def _complete(
@@ -201,6 +203,17 @@ def _completion(index: int, found: FoundSentence, reason: FinishReason, tokens: 
         omitted=found.omitted,
         reasoning=found.reasoning,
     )
+
+
+def _trace(progress: _Progress, completions: int) -> None:
+    """Adds a span for each stage that was reached, also where the caller went before the end."""
+    ended = time.perf_counter()
+    record_span("queue", progress.began, progress.began + progress.queue_s)
+    if progress.first_token is None:
+        record_span("first_token", progress.began, ended, {"axia.cancelled": True})
+        return
+    record_span("first_token", progress.began, progress.first_token)
+    record_span("generation", progress.first_token, ended, {"gen_ai.request.choice.count": completions})
 
 
 def _note_first_token(progress: _Progress, events: asyncio.Queue[Event | Exception]) -> None:

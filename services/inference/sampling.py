@@ -15,6 +15,7 @@ from services.inference.request import SampleRequest, check_request
 from services.inference.settings import InferenceSettings
 from services.serving.errors import DeadlineExceeded, Unavailable
 from services.serving.images.reading import PictureHeader, PictureReader
+from services.serving.tracing import record_span, span
 
 _SPARE = 4
 """A picture is reduced to this many times the pixels that the model sees, so that its processor, which scales what it
@@ -179,15 +180,19 @@ class Sampler:
         """
         if not request.images:
             conversation = Conversation(request.messages, cache_salt=request.cache_salt)
-            return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
+            with span("prepare"):
+                return None, (0, 0), time.perf_counter(), await prepare(self._engine, conversation, model)
+        began = time.perf_counter()
         async with self._pictures.reading_all([(image.data, image.field) for image in request.images]) as read:
             decoded = time.perf_counter()
+            record_span("decode", began, decoded, {"axia.images": len(read)})
             pictures = [
                 Picture(pixels, header.sha256, image.message, image.after_chars)
                 for (header, pixels), image in zip(read, request.images, strict=True)
             ]
             conversation = Conversation(request.messages, pictures, request.cache_salt)
-            prepared = await prepare(self._engine, conversation, model)
+            with span("prepare"):
+                prepared = await prepare(self._engine, conversation, model)
             header, pixels = read[0]
             return header, pixels.size, decoded, prepared
 

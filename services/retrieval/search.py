@@ -23,6 +23,7 @@ from services.retrieval.spaces import Space, Spaces
 from services.retrieval.values import Values
 from services.serving.errors import NotFound
 from services.serving.limits import check_between, check_text
+from services.serving.tracing import span
 
 _SEARCHES = {kind: metrics.SEARCHES.labels(kind) for kind in ("text", "picture", "id", "value")}
 _STAGE_SECONDS = {stage: metrics.STAGE_SECONDS.labels(stage) for stage in ("decode", "encode", "search")}
@@ -290,7 +291,8 @@ def _match(found: Sequence[Sequence[Hit]], k: int) -> list[list[Hit]]:
 
 @contextmanager
 def _timed(stage: str) -> Iterator[None]:
-    """Measures a stage that succeeds."""
+    """Traces a stage, and measures it if it succeeds."""
     began = time.perf_counter()
-    yield
+    with span(stage):
+        yield
     _STAGE_SECONDS[stage].observe(time.perf_counter() - began)

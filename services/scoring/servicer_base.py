@@ -12,6 +12,7 @@ from services.scoring.scorer import load_language
 from services.scoring.settings import ScoringSettings
 from services.scoring.statistics.intervals import DEFAULT_LEVEL
 from services.serving.errors import Unavailable
+from services.serving.tracing import span
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -44,7 +45,8 @@ class ScoringCalls:
         return self._loaded
 
     async def _compute(self, score: Callable[[RequestT], ResponseT], request: RequestT) -> ResponseT:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, score, request)
+        with span("score"):
+            return await asyncio.get_running_loop().run_in_executor(self._pool, score, request)
 
 
 def given(request: Any, field: str, default: Any) -> Any:

@@ -28,6 +28,7 @@ from services.serving.process_flags import forbid_core_dumps
 from services.serving.replica import Channels
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.tls import ServerTls, channel_tls, server_tls, warn_of_plaintext
+from services.serving.tracing import start_tracing, stop_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +161,7 @@ async def serve(component: Component, settings: ServerSettings) -> int:
         tls = server_tls(settings)
         warn_of_plaintext(settings)
         guard = Guard.from_settings(settings, component.name)
+        start_tracing(component.name)
     except ServiceError as error:
         logger.error("%s", error.message)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
         return 1
@@ -179,6 +181,7 @@ async def serve(component: Component, settings: ServerSettings) -> int:
         reflection.enable_server_reflection([*component.services, reflection.SERVICE_NAME], server)
 
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(stop_tracing)
         try:
             require_entries(offered.methods, RPCS)
             await stack.enter_async_context(guard.following())

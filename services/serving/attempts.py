@@ -24,6 +24,7 @@ from services.serving.replica import Replica
 from services.serving.replicas import ReplicaSet
 from services.serving.started import has_started
 from services.serving.status import from_rpc_error
+from services.serving.tracing import current_span
 
 _NEVER_SENT = ("failed to connect", "connection attempt", "connections to all backends")
 """Parts of gRPC's messages of calls that found no connection; it has no code for that."""
@@ -283,6 +284,7 @@ class _Tries:
         if not failure.never_sent and not self._calls._budget.failed():
             raise error
         self._calls._retried(failure.error.reason)
+        current_span().event("retry", {"error.type": failure.error.reason, "server.address": replica.address})
 
     def _another(self) -> bool:
         """Whether there is a replica that was not tried."""

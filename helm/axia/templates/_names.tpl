@@ -30,6 +30,32 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- define "axia.image" -}}
 {{ .root.Values.image.repository }}-{{ .image }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- with get .root.Values.image.digests .image }}@{{ . }}{{ end }}
+{{- end -}}
+
+{{- /* What servers read of OpenTelemetry's own variables, for a component; nothing without an endpoint. */ -}}
+{{- define "axia.tracing" -}}
+{{- $telemetry := .root.Values.telemetry -}}
+{{- $env := dict -}}
+{{- with $telemetry.otlp.endpoint -}}
+{{- $entry := has $.key (list "gateway" "http") -}}
+{{- $sampler := ternary "traceidratio" "parentbased_traceidratio" (and $entry (not $telemetry.sampling.followCallers)) -}}
+{{- $attributes := list "k8s.pod.name=$(K8S_POD_NAME)" (printf "k8s.namespace.name=%s" $.root.Release.Namespace) -}}
+{{- range $name, $value := $telemetry.resourceAttributes -}}
+{{- $attributes = append $attributes (printf "%s=%s" $name ($value | urlquery | replace "+" "%20")) -}}
+{{- end -}}
+{{- $env = dict
+  "OTEL_EXPORTER_OTLP_ENDPOINT" .
+  "OTEL_TRACES_SAMPLER" $sampler
+  "OTEL_TRACES_SAMPLER_ARG" (divf $telemetry.sampling.percent 100 | toString)
+  "OTEL_RESOURCE_ATTRIBUTES" ($attributes | join ",") -}}
+{{- end -}}
+{{- toYaml $env -}}
+{{- end -}}
+
+{{- /* The port of the collector's endpoint. */ -}}
+{{- define "axia.otlpPort" -}}
+{{- regexFind ":[0-9]+/?$" .endpoint | trimPrefix ":" | trimSuffix "/" | default "4317" -}}
 {{- end -}}
 
 {{- /* A security context that fits the restricted Pod Security Standard. */ -}}

@@ -118,6 +118,20 @@
 {{- fail "tls: set certManager.issuer to the name of an issuer" -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.telemetry.otlp -}}
+{{- if and .endpoint (not (regexMatch "^https?://[^/ ]+/?$" .endpoint)) -}}
+{{- fail (printf "telemetry.otlp: endpoint is %s; set it to a collector's address for OTLP over gRPC, such as http://otel-collector.monitoring:4317" .endpoint) -}}
+{{- end -}}
+{{- if and .endpoint $egressOn (not .namespace) (not .egress) -}}
+{{- fail "telemetry.otlp: network policies are on, so nothing could reach the collector; set namespace to that of its Pods, or egress to its CIDR and port" -}}
+{{- end -}}
+{{- if and (not .endpoint) (or .namespace .egress .existingSecret) -}}
+{{- fail "telemetry.otlp: set endpoint to the collector's address, or leave namespace, egress and existingSecret out" -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.loadTest.enabled $v.keys.existingSecret (not $v.loadTest.existingSecret) -}}
+{{- fail "loadTest: the gateway asks for a key; set existingSecret to a Secret with one that may detect" -}}
+{{- end -}}
 {{- with $v.expose.ingress -}}
 {{- if .enabled -}}
 {{- if not .host -}}{{- fail "expose.ingress: set host" -}}{{- end -}}

@@ -20,6 +20,9 @@ def prepare_environment(settings: InferenceSettings) -> None:
     os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(_LOGGING_CONFIG))
     # gRPC's threads do not survive a fork, and CUDA refuses one.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+    # With it vLLM's processes would send spans of their own, whose content is not ours to promise; the server's own
+    # exporter has read it by now.
+    os.environ.pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
