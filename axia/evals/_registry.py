@@ -6,6 +6,7 @@ from inspect_ai.model import modelapi
 
 from axia.evals.tasks.abstention import abstention
 from axia.evals.tasks.adversarial import adversarial
+from axia.evals.tasks.choosing import choice
 from axia.evals.tasks.detection import (
     annotator_groups,
     domains,
@@ -18,8 +19,8 @@ from axia.evals.tasks.preference import modality, value_spectrum, wording
 from axia.evals.tasks.role_play import role_play
 
 __all__ = [
-    "abstention", "adversarial", "annotator_groups", "axia", "domains", "modality", "prompt_variants", "role_play",
-    "synthetic_real", "system_prompt", "value_spectrum", "values_detector", "wording",
+    "abstention", "adversarial", "annotator_groups", "axia", "choice", "domains", "modality", "prompt_variants",
+    "role_play", "synthetic_real", "system_prompt", "value_spectrum", "values_detector", "wording",
 ]  # fmt: skip
 
 
