@@ -45,7 +45,7 @@ def chosen(reply: str, options: Sequence[str]) -> int | None:
 
 
 def _is_letter(rest: str, option: str) -> bool:
-    return not rest or rest[0] in ").:,;-\n" or rest.strip().casefold().startswith(option.casefold().rstrip("."))
+    return not rest or rest[0] in ").:,;-*]\n" or rest.strip().casefold().startswith(option.casefold().rstrip("."))
 
 
 def _within(option: str, other: str) -> bool:
