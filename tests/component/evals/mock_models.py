@@ -74,7 +74,7 @@ def study(folder: Path, pictures: Mapping[str, Mapping[str, Any]]) -> Path:
     """Pictures in each of which three people in two groups name the child at the stove."""
     rows = []
     for number, (name, about) in enumerate(pictures.items()):
-        Image.new("RGB", (16, 12), (number * 20, 90, 200 - number * 9)).save(folder / name)
+        Image.new("RGB", (16, 12), (number * 6, 90, 200 - number * 3)).save(folder / name)
         for person, element in enumerate(SAID):
             row = {"image": name, "annotator": f"p{person}", "element": element, "response_type": 2}
             rows.append({**row, "group": "south" if person == 2 else "north", **about})
