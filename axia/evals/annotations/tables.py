@@ -24,7 +24,7 @@ def read_text(path: Path, kinds: str = ".jsonl or .csv") -> str:
     """The text of a file in UTF-8, without a byte order mark.
 
     Raises:
-        AnnotationError: If it can't be read, is a workbook, or is no UTF-8.
+        AnnotationError: If it can't be read, is a workbook, or is not UTF-8.
     """
     if path.suffix.lower() in _WORKBOOKS and path.is_file():
         raise AnnotationError(f"{path} is a workbook: save its sheet as “CSV UTF-8 (comma delimited)” and give that")

@@ -109,7 +109,7 @@ def convert(name: str, folder: Path, out: Path, layout: Layout = NO_LAYOUT, *, s
 def _personas(folder: Path, out: Path, layout: Layout) -> Converted:
     found = persona_chat.convert(folder, layout)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise AnnotationError(f"{out} is there already: give a new folder for the personas")
+        raise AnnotationError(f"{out} already exists: give a new folder for the personas")
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=out.parent))
     for number, traits in enumerate(found, start=1):

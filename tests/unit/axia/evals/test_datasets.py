@@ -256,5 +256,5 @@ def test_a_data_set_whose_layout_is_unknown_asks_for_it(sample: Path, name: str)
 def test_personas_are_not_mixed_with_what_is_there(sample: Path) -> None:
     (sample.parent / "persona-chat.jsonl").mkdir()
     (sample.parent / "persona-chat.jsonl" / "mine.toml").write_text("")
-    with pytest.raises(AnnotationError, match="is there already: give a new folder"):
+    with pytest.raises(AnnotationError, match="already exists: give a new folder"):
         run(sample, "persona-chat")
