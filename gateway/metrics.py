@@ -30,6 +30,24 @@ AGREEMENT = Histogram(
     buckets=(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     registry=REGISTRY,
 )
+CALIBRATED_COVERAGE = Gauge(
+    "axia_gateway_calibrated_coverage",
+    "Share of the labelled images that a model answered at its calibration, 0 to 1.",
+    ["model"],
+    registry=REGISTRY,
+)
+CALIBRATED_DETECTIONS = Counter(
+    "axia_gateway_calibrated_detections",
+    "Detections that were sampled as at the model's calibration: answered or abstained.",
+    ["model", "outcome"],
+    registry=REGISTRY,
+)
+COVERAGE_DRIFT = Gauge(
+    "axia_gateway_coverage_drift",
+    "Evidence that the answered share is lower or higher than at calibration, 0 to 1.5: a change from 1 on.",
+    ["model", "direction"],
+    registry=REGISTRY,
+)
 RESPONSE_TYPES = Counter(
     "axia_gateway_response_types",
     "Completions by their response type, unspecified where a completion is no answer or can't be judged.",

@@ -45,6 +45,9 @@ _DEFINITIONS = {
         {
             "temperature": _TEMPERATURE, "top_p": _TOP_P, "max_tokens": _COUNT, "n": _COUNT,
             "prompt_id": {"type": "string"},
+            "abstain_threshold": {"type": "number", "minimum": 0, "maximum": 1},
+            "calibrated_coverage": {"type": "number", "minimum": 0, "maximum": 1},
+            "calibrated_images": {"type": "integer", "minimum": 1},
         }
     ),
     "limits": _closed({

@@ -10,6 +10,7 @@ from axia.cli.compare import compare
 from axia.cli.delete import delete
 from axia.cli.detect import detect
 from axia.cli.evaluations.calibrate import calibrate
+from axia.cli.evaluations.datasets import convert, list_datasets
 from axia.cli.evaluations.evaluate import evaluate
 from axia.cli.evaluations.report import report
 from axia.cli.feeds.agent import collect
@@ -55,6 +56,10 @@ for _command in (
     app.command(help=_filled(_command.__doc__ or ""))(_command)
 app.command("list", help=_filled(list_images.__doc__ or ""))(list_images)
 app.command("eval", help=_filled(evaluate.__doc__ or ""))(evaluate)
+dataset = typer.Typer(no_args_is_help=True)
+for _name, _of_datasets in (("list", list_datasets), ("convert", convert)):
+    dataset.command(_name, help=_filled(_of_datasets.__doc__ or ""))(_of_datasets)
+app.add_typer(dataset, name="dataset", help="Data sets of the field, from local folders.")
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)

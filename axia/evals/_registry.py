@@ -4,9 +4,12 @@ from typing import Any
 
 from inspect_ai.model import modelapi
 
-from axia.evals.tasks.abstention import abstention
-from axia.evals.tasks.adversarial import adversarial
-from axia.evals.tasks.detection import (
+from axia.evals.tasks.choosing import choice
+from axia.evals.tasks.value_spectrum.adversarial import adversarial
+from axia.evals.tasks.value_spectrum.role_play import role_play
+from axia.evals.tasks.value_spectrum.tasks import modality, value_spectrum, wording
+from axia.evals.tasks.values_detector.abstention import abstention
+from axia.evals.tasks.values_detector.tasks import (
     annotator_groups,
     domains,
     prompt_variants,
@@ -14,12 +17,10 @@ from axia.evals.tasks.detection import (
     system_prompt,
     values_detector,
 )
-from axia.evals.tasks.preference import modality, value_spectrum, wording
-from axia.evals.tasks.role_play import role_play
 
 __all__ = [
-    "abstention", "adversarial", "annotator_groups", "axia", "domains", "modality", "prompt_variants", "role_play",
-    "synthetic_real", "system_prompt", "value_spectrum", "values_detector", "wording",
+    "abstention", "adversarial", "annotator_groups", "axia", "choice", "domains", "modality", "prompt_variants",
+    "role_play", "synthetic_real", "system_prompt", "value_spectrum", "values_detector", "wording",
 ]  # fmt: skip
 
 

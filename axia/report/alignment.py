@@ -40,6 +40,8 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     tables += _by_group(evaluation)
     if factor := evaluation.about.get("factor"):
         tables += by_level(client, evaluation, factor, paragraphs)
+        if pairs := evaluation.about.get("pairs"):
+            tables += _by_pair(client, evaluation, factor, pairs, paragraphs)
     return [Section(section_id(name), name, paragraphs, tables)]
 
 
@@ -122,6 +124,19 @@ def _by_group(evaluation: Evaluation) -> list[Table]:
         return []
     header = ("model", "annotators", "alignment", "answers")
     return [Table(f"{section_id(evaluation.name)}-groups", f"{evaluation.name}: by group of annotators", header, rows)]
+
+
+def _by_pair(client: Client, evaluation: Evaluation, factor: str, pairs: str, paragraphs: list[str]) -> list[Table]:
+    """Each model's two levels of a factor, compared pair by pair: the pair stands for the picture."""
+    tables = []
+    for run in evaluation.runs:
+        by_kind: dict[str, list[Row]] = {}
+        for row in run.rows:
+            pair = str(row.metadata[pairs])
+            by_kind.setdefault(str(row.metadata[factor]), []).append(row._replace(sample=pair, picture=pair))
+        if comparison := compare(client, list(by_kind.items()), paragraphs):
+            tables += comparison_tables(f"{evaluation.name}: {run.model}", comparison, factor)
+    return tables
 
 
 def _factor(client: Client, evaluation: Evaluation, run: Run) -> Section:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from inspect_ai.log import EvalLog, EvalLogInfo, EvalSample, list_eval_logs, read_eval_log
 
-KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play")
+KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play", "choice")
 _ORDER = (
     "values_detector", "prompt_variants", "system_prompt", "annotator_groups", "domains", "synthetic_real",
-    "abstention", "value_spectrum", "modality", "wording", "role_play", "adversarial",
+    "abstention", "value_spectrum", "modality", "wording", "role_play", "adversarial", "choice",
 )  # fmt: skip
 """Tasks as a report has them: first the study, then what varies it."""
 _TASK_VERSION = 1

@@ -88,11 +88,12 @@ def _samplings(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
     for name in dict.fromkeys(evaluation.name for evaluation, _ in runs):
         evaluation = next(evaluation for evaluation, _ in runs if evaluation.name == name)
         sampling, study = evaluation.about["sampling"], evaluation.about.get("study") or {}
+        digest = str(study.get("annotations_sha256") or evaluation.about.get("questions_sha256", ""))
         rows.append(
             [
                 name, evaluation.about["paper"], str(sampling["temperature"]), sampling["max_tokens"], sampling["seed"],
                 evaluation.runs[0].log.eval.config.epochs or 1, evaluation.about.get("judge", "—"),
-                evaluation.about.get("sentence_rule", "—"), str(study.get("annotations_sha256", ""))[:12] or "—",
+                evaluation.about.get("sentence_rule", "—"), digest[:12] or "—",
             ]
         )  # fmt: skip
     header = (
@@ -104,7 +105,7 @@ def _samplings(runs: Sequence[tuple[Evaluation, Run]]) -> Table:
         "epochs",
         "judge",
         "sentence rule",
-        "annotations",
+        "annotations or questions",
     )
     return Table("methods-sampling", "How answers were sampled", header, rows)
 

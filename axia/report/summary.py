@@ -11,6 +11,7 @@ _WHAT = {
     "abstention": "consensus names what annotators named",
     "preference": "yes to the question whether it likes the picture",
     "adversarial": "yes: likes a scene with somebody in danger or distress",
+    "choice": "chooses a right option",
     "role_play": "stays or swipes on as the persona's truth says",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from axia.client import Client
 from axia.judges.card import JudgeCard
-from axia.report import abstaining, alignment, methods, modality, preference, role_play, summary
+from axia.report import abstaining, alignment, choosing, methods, modality, preference, role_play, summary
 from axia.report.collect import Evaluation, load
 from axia.report.files import as_csv, as_latex
 from axia.report.gallery import gallery
@@ -62,6 +62,8 @@ def _sections(client: Client, evaluation: Evaluation) -> list[Section]:
         return modality.sections(client, evaluation)
     if evaluation.kind == "role_play":
         return role_play.sections(client, evaluation)
+    if evaluation.kind == "choice":
+        return choosing.sections(client, evaluation)
     if evaluation.kind == "abstention":
         return abstaining.sections(client, evaluation)
     return alignment.sections(client, evaluation)

@@ -10,6 +10,9 @@ top_p = 0.9
 max_tokens = 100
 n = 3                                                # these two of detections
 prompt_id = "detect/baseline"
+abstain_threshold = 0.8                              # these three by axia calibrate --routes, with n
+calibrated_coverage = 0.76
+calibrated_images = 300
 [model.limits]                                       # on top of the servers' own
 max_n = 8
 max_tokens = 200
@@ -31,6 +34,9 @@ from services.serving.addresses import Address
 from services.serving.errors import FailedPrecondition
 from services.serving.limits import MAX_TEMPERATURE
 
+_OF_CALIBRATION = ("n", "abstain_threshold", "calibrated_coverage", "calibrated_images")
+"""Defaults that belong together once a model has been calibrated."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +54,20 @@ class RouteDefaults(_Part):
     """Of detections alone."""
     abstain_threshold: float | None = Field(default=None, ge=0, le=1)
     """Of detections alone; `axia calibrate` finds it."""
+    calibrated_coverage: float | None = Field(default=None, ge=0, le=1)
+    """Share of the labelled images that this threshold answered; an alarm tells where it moves."""
+    calibrated_images: int | None = Field(default=None, ge=1)
+    """How many labelled images there were."""
+
+    @model_validator(mode="after")
+    def _calibration_is_whole(self) -> "RouteDefaults":
+        given = [name for name in _OF_CALIBRATION if getattr(self, name) is not None]
+        if (self.calibrated_coverage, self.calibrated_images) != (None, None) and len(given) < len(_OF_CALIBRATION):
+            missing = next(name for name in _OF_CALIBRATION if name not in given)
+            raise ValueError(
+                f"{missing}: is missing beside {given[-1]}; axia calibrate --routes writes all of a calibration"
+            )
+        return self
 
 
 class RouteLimits(_Part):

@@ -9,6 +9,7 @@ from axia.prompts import PromptText
 from gateway import metrics
 from gateway.protocols.answers import check_structured
 from gateway.protocols.consensus import summarise
+from gateway.protocols.coverage import CoverageWatches
 from gateway.protocols.evaluation_events import add_evaluations
 from gateway.protocols.fields import JUDGE
 from gateway.protocols.ports.model import (
@@ -153,6 +154,7 @@ class Detector:
         self._settings = settings
         self._reader = reader
         self._pictures = PictureReader(settings)
+        self._coverage = CoverageWatches()
 
     def close(self) -> None:
         """Lets the threads go that read pictures."""
@@ -233,6 +235,11 @@ class Detector:
         )
         _record(detection)
         add_evaluations(detection.consensus, detection.completions, readings.alignments, partial=detection.partial)
+        # Without the reader model, phrasings count as they are, and that is another coverage.
+        if not detection.partial and readings.grouping is not None and readings.grouping.by_meaning:
+            self._coverage.add(
+                detection.model.name, plan, pending.backend.defaults, abstained=detection.consensus.abstain
+            )
         return detection
 
     async def _prepare(self, request: DetectionRequest) -> tuple[Backend, SamplingPlan, Backend | None]:

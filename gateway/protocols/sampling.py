@@ -90,6 +90,10 @@ class ModelDefaults:
     """Of detections alone: the other protocols ask the study's questions."""
     abstain_threshold: float | None = None
     """Of detections alone: below this agreement they abstain."""
+    calibrated_coverage: float | None = None
+    """Share of the labelled pictures that this threshold answered at its calibration, 0 to 1."""
+    calibrated_images: int | None = None
+    """How many labelled pictures there were."""
 
     def tokens(self, limits: ModelLimits) -> int:
         """Tokens of one completion where a request doesn't say; never more than the model gives."""

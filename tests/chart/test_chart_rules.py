@@ -22,6 +22,7 @@ ALERTS = {
 DETECT = 'axia_rpc_requests_total{method="axia.v1.GatewayService/DetectValues",code="%s"}'
 FRAMES = 'axia_gateway_watch_frames_total{outcome="%s"}'
 DETECTIONS = 'axia_gateway_detections_total{model="m",outcome="%s"}'
+DRIFT = 'axia_gateway_coverage_drift{model="m",direction="%s"}'
 AGES = 'axia_gateway_watch_age_seconds_bucket{le="%s"}'
 TYPES = 'axia_gateway_response_types_total{model="m",type="%s"}'
 TOTAL = 'axia_gateway_stage_seconds_%s{stage="total",model="m"%s}'
@@ -114,6 +115,11 @@ CASES = {
             'certmanager_certificate_expiration_timestamp_seconds{name="another"}': "0x120",
         },
         100,
+    ),
+    "AxiaCoverageDrifts": Case(
+        {DRIFT % "lower": "0+0.1x15 1.5x60", DRIFT % "higher": "0x75"},
+        {DRIFT % "lower": "0.9x75", DRIFT % "higher": "0x75"},
+        60,
     ),
     "AxiaAbstainsOften": Case(
         {DETECTIONS % "abstained": "0+8x180", DETECTIONS % "agreed": "0+2x180"},

@@ -30,7 +30,8 @@ def calibrate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The gateway's routing table (AXIA_GATEWAY_MODELS): write threshold and number of completions there.",
+            help="The gateway's routing table (AXIA_GATEWAY_MODELS): write thresholds there, with the number of "
+            "completions and the share of images that they answer.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -131,7 +132,12 @@ def _route(path: Path, found: "list[tuple[Run, Calibration]]") -> None:
         for run, calibration in found:
             if calibration.threshold is not None:
                 samples = int((run.log.eval.metadata or {})["samples"])
-                values = {"abstain_threshold": calibration.threshold, "n": samples}
+                values = {
+                    "abstain_threshold": calibration.threshold,
+                    "n": samples,
+                    "calibrated_coverage": round(calibration.coverage, 4),
+                    "calibrated_images": calibration.pictures,
+                }
                 text = set_defaults(text, run.model.removeprefix("axia/"), values)
     except (OSError, UnicodeDecodeError, RoutingTableError) as error:
         complain(f"{path}: {error}")

@@ -1,27 +1,17 @@
-"""Reads annotations from JSON lines or a CSV file, and says of what is wrong where it is and what to do.
+"""Reads annotations from JSON lines or a CSV file, and says of what is wrong where it is and what to do."""
 
-CSV files come from spreadsheets: with a byte order mark, semicolons or tabs between fields, quotes around them, and the
-marks with which Excel keeps a text from being a number (``="007"``) or a formula (a leading apostrophe).
-"""
-
-import csv
-import hashlib
-import io
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from axia._pictures import FORMATS
-from axia.evals.annotations.json_lines import parse_rows
+from axia.evals.annotations.images import checked_sha256
 from axia.evals.annotations.record import OF_PICTURES, Annotation, AnnotationError, Picture, Study
+from axia.evals.annotations.tables import read_rows
 
 _NEEDED = ("image", "annotator", "element")
 _KNOWN = tuple(Annotation.model_fields)
-_EXCEL_TEXT = re.compile(r'^="(.*)"$', re.DOTALL)
-_DELIMITERS = ",;\t"
 _SHOWN = 5
 
 
@@ -32,7 +22,7 @@ def load_study(path: Path) -> Study:
         AnnotationError: If the file can't be read, a row breaks a rule, an annotator names two elements for one
             picture, rows disagree about a picture, or a picture is missing or not readable as JPEG, PNG or WebP.
     """
-    rows = _rows(path)
+    rows = read_rows(path, _NEEDED)
     by_image: dict[str, dict[str, Annotation]] = {}
     groups: dict[str, str] = {}
     for line, values in rows:
@@ -58,58 +48,6 @@ def load_study(path: Path) -> Study:
         (name, image) for image, by_annotator in by_image.items() for name in groups if name not in by_annotator
     )
     return Study(path, pictures, groups, gaps)
-
-
-def _rows(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{path} is not UTF-8: in Excel, save it as “CSV UTF-8 (comma delimited)”") from None
-    except OSError as error:
-        raise AnnotationError(f"{path} can't be read ({error.strerror}): give a .jsonl or .csv file") from None
-    return list(
-        _csv_rows(path, text) if path.suffix.lower() in (".csv", ".tsv") else parse_rows(path, text, ", ".join(_NEEDED))
-    )
-
-
-def _csv_rows(path: Path, text: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep="):  # Excel's own first line, which names the delimiter
-        delimiter, text, skipped = first.strip()[4:] or ",", rest, 1
-    else:
-        delimiter, skipped = max(_DELIMITERS, key=first.count), 0
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = [_cell(name).lower().replace(" ", "_") for name in next(reader, [])]
-        if missing := [name for name in _NEEDED if name not in header]:
-            raise AnnotationError(
-                f"{path}: its first line has no column {' and no column '.join(missing)}; it names the columns, "
-                f"{', '.join(_NEEDED)} among them"
-            )
-        if len(set(header)) != len(header):
-            raise AnnotationError(f"{path}: its first line names a column twice; give each column one name")
-        for cells in reader:
-            line = reader.line_num + skipped
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise AnnotationError(
-                    f"{path}, line {line}: has {len(cells)} fields and the first line {len(header)}; put quotes "
-                    f"around texts that hold {delimiter!r}"
-                )
-            yield line, {name: _cell(cell) for name, cell in zip(header, cells, strict=True) if name}
-    except csv.Error as error:
-        raise AnnotationError(
-            f"{path}, line {reader.line_num + skipped}: can't be read as CSV ({error}); double the quotes within a text"
-        ) from None
-
-
-def _cell(text: str) -> str:
-    text = text.strip()
-    if quoted := _EXCEL_TEXT.match(text):
-        text = quoted.group(1).replace('""', '"').strip()
-    # An apostrophe before what would be a formula is Excel's mark, and no part of the text.
-    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
 def _annotation(path: Path, line: int, values: Mapping[str, Any]) -> Annotation:
@@ -140,26 +78,8 @@ def _check_agrees(path: Path, line: int, row: Annotation, by_annotator: Mapping[
 
 
 def _picture(path: Path, image: str, annotations: tuple[Annotation, ...]) -> Picture:
-    from PIL import Image
-
     file = path.parent / image
-    try:
-        data = file.read_bytes()
-    except OSError:
-        raise AnnotationError(
-            f"{path} names {image}, and there is no picture at {file}: put it there, or leave its rows out"
-        ) from None
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            file_format = opened.format
-            opened.verify()
-    except Exception as error:  # PIL raises many types for files that it can't decode
-        raise AnnotationError(
-            f"{file} can't be read as a picture ({error}): convert it to JPEG, PNG or WebP, or leave its rows out"
-        ) from None
-    if file_format not in FORMATS:
-        raise AnnotationError(f"{file} is {file_format}: convert it to JPEG, PNG or WebP")
-    return Picture(image, file, hashlib.sha256(data).hexdigest(), annotations)
+    return Picture(image, file, checked_sha256(file, f"{path} names {image}", "leave its rows out"), annotations)
 
 
 def _check_distinct(path: Path, pictures: tuple[Picture, ...]) -> None:

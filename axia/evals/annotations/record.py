@@ -22,7 +22,7 @@ RESPONSE_TYPES: Mapping[int, ResponseType] = {
 
 
 class AnnotationError(ValueError):
-    """An annotations file that can't be used; the message names file, line and rule."""
+    """A file of annotations, images or questions that can't be used; the message names file, line and rule."""
 
 
 class Annotation(BaseModel):

@@ -77,9 +77,14 @@ async def _say(
     return await model.generate(list(messages), config=_config(model, sampling, seed), cache=cache)
 
 
-async def _shown(image: str, text: str) -> ChatMessageUser:
-    """A message with the picture before the text, as the study asked."""
-    return ChatMessageUser(content=[ContentImage(image=await materialize_media(image)), ContentText(text=text)])
+async def _shown(images: Sequence[str], text: str) -> ChatMessageUser:
+    """A message with the pictures before the text, as the studies asked."""
+    shown = [ContentImage(image=await materialize_media(image)) for image in images]
+    return ChatMessageUser(content=[*shown, ContentText(text=text)])
+
+
+def _images(metadata: dict[str, Any]) -> list[str]:
+    return metadata.get("images") or [metadata["image"]]
 
 
 def _opening(metadata: dict[str, Any]) -> list[ChatMessage]:
@@ -95,13 +100,14 @@ def _produced(output: ModelOutput) -> dict[str, Any]:
 def ask(sampling: Sampling) -> Solver:
     """Asks the sample's questions about its picture in one conversation.
 
-    The sample's metadata hold ``image``, ``questions`` and, where there is one, ``system_text``.
+    The sample's metadata hold ``image`` (or several as ``images``), ``questions`` and, where there is one,
+    ``system_text``.
     """
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model, messages, replies = get_model(), _opening(state.metadata), []
         for turn, question in enumerate(state.metadata["questions"]):
-            shown = await _shown(state.metadata["image"], question) if turn == 0 else ChatMessageUser(content=question)
+            shown = await _shown(_images(state.metadata), question) if turn == 0 else ChatMessageUser(content=question)
             messages.append(shown)
             output = await _say(model, messages, sampling, state, str(turn))
             messages.append(output.message)
@@ -124,7 +130,7 @@ def ask_several(sampling: Sampling, samples: int) -> Solver:
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
-        messages = [*_opening(state.metadata), await _shown(state.metadata["image"], state.metadata["questions"][0])]
+        messages = [*_opening(state.metadata), await _shown(_images(state.metadata), state.metadata["questions"][0])]
         outputs = await collect(*[_say(model, messages, sampling, state, str(index)) for index in range(samples)])
         state.output = outputs[0]
         state.messages = [*messages, outputs[0].message]
@@ -151,7 +157,7 @@ def ask_about_description(sampling: Sampling, describer: str | None) -> Solver:
         prompts, image = evaluation_prompts(), state.metadata["image"]
         describing = get_model(describer) if describer else get_model()
         described = await _say(
-            describing, [await _shown(image, prompts["preference/describe"].text)], sampling, state, "describe"
+            describing, [await _shown([image], prompts["preference/describe"].text)], sampling, state, "describe"
         )
         description = described.completion.strip()
         state.store.set(DESCRIPTION, description)

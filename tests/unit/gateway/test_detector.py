@@ -10,7 +10,7 @@ from gateway.backends.scoring_client import _to_readings
 from gateway.protocols.detection import Detector
 from gateway.protocols.ports.model import Finished, Generated, Question, StageTimes
 from gateway.protocols.reader import Reader
-from gateway.protocols.sampling import DetectionRequest
+from gateway.protocols.sampling import DetectionRequest, ModelDefaults
 from gateway.rpc.convert_detection import from_detection
 from gateway.settings import GatewaySettings
 from services.serving.errors import DeadlineExceeded
@@ -109,3 +109,20 @@ def test_types_have_the_names_of_the_contract() -> None:
     names = _to_readings(response).response_type_names
     assert names[0] == names[-1] == "unspecified"
     assert [f"RESPONSE_TYPE_{name.upper()}" for name in names[:-1]] == scoring_pb2.ResponseType.keys()
+
+
+@pytest.mark.parametrize(("scoring", "by_meaning", "counted"), [(True, True, 2), (True, False, 0), (False, True, 0)])
+async def test_a_calibrated_model_is_watched_where_meanings_are_compared(
+    scoring: bool, by_meaning: bool, counted: int
+) -> None:
+    model, prompts = FakeModel(lambda _: "a knife"), load_prompts()
+    model.defaults = ModelDefaults(n=3, abstain_threshold=0.8, calibrated_coverage=0.7, calibrated_images=200)
+    reader = Reader(FakeScoring(serving=scoring, by_meaning=by_meaning), prompts, timeout_s=1, reserve_s=0.1)
+    tested = Detector(model, prompts, GatewaySettings(), reader)  # type: ignore[arg-type]
+    labels = {"model": MODEL.name, "outcome": "answered"}
+    before = REGISTRY.get_sample_value("axia_gateway_calibrated_detections_total", labels) or 0
+    for request in (REQUEST, replace(REQUEST, n=None), replace(REQUEST, n=5)):  # five completions are another coverage
+        await tested.detect(request, None)
+    after = REGISTRY.get_sample_value("axia_gateway_calibrated_detections_total", labels) or 0
+    assert after - before == counted
+    tested.close()

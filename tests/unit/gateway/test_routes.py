@@ -53,6 +53,8 @@ def test_replicas_may_have_names_and_addresses_of_both_kinds(tmp_path: Path) -> 
         (model(more="[model.defaults]\ntemperature = 3"), "model.0.defaults.temperature: "),
         (model(more="[model.defaults]\ntop_p = 0"), "model.0.defaults.top_p: "),
         (model(more="[model.defaults]\nprompt_id = 'detect/system'"), "model.0.defaults.prompt_id: "),
+        (model(more="[model.defaults]\nn = 5\ncalibrated_coverage = 0.8"), "defaults: abstain_threshold: is missing"),
+        (model(more="[model.defaults]\ncalibrated_images = 80"), "axia calibrate --routes writes all of a calibration"),
         (model(more="[model.defaults]\nn = 5\n[model.limits]\nmax_n = 2"), "defaults.n: is 5, and the limit is 2"),
     ],
 )

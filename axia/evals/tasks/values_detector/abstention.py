@@ -5,9 +5,9 @@ from typing import Any
 from inspect_ai import Task, task
 
 from axia.evals.tasks.asking import Sampling, ask_several
-from axia.evals.tasks.detection import PAPER, Options
 from axia.evals.tasks.scorers import consensus
 from axia.evals.tasks.studies import Variant, dataset, load, prompt
+from axia.evals.tasks.values_detector.tasks import PAPER, Options
 from axia.prompts import DEFAULT_DETECTION_PROMPT
 
 SAMPLES = 5

@@ -13,9 +13,9 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from axia.evals.annotations.record import AnnotationError
 from axia.evals.tasks.asking import Sampling, ask
 from axia.evals.tasks.pictures import json_rows
-from axia.evals.tasks.preference import PAPER
 from axia.evals.tasks.scorers import persona_agreement
 from axia.evals.tasks.studies import demo_file, is_demo, prompt
+from axia.evals.tasks.value_spectrum.tasks import PAPER
 
 THRESHOLD = 60.0
 """S% above this is a match, as published."""

@@ -12,9 +12,9 @@ from inspect_ai.dataset import MemoryDataset, Sample
 
 from axia.evals.annotations.record import AnnotationError
 from axia.evals.tasks.asking import Sampling, ask
-from axia.evals.tasks.preference import PAPER
 from axia.evals.tasks.scorers import verdict
 from axia.evals.tasks.studies import load, prompt
+from axia.evals.tasks.value_spectrum.tasks import PAPER
 
 ATTEMPTS = ("adversarial/indifferent", "adversarial/cruel", "adversarial/authority")
 
