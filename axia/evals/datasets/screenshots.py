@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from axia.evals.annotations.images import FORMATS
+from axia._pictures import FORMATS
 from axia.evals.annotations.record import AnnotationError
 from axia.evals.annotations.tables import read_rows
 from axia.evals.datasets.folder import Images, file_of
