@@ -2,7 +2,7 @@
 
 Trains the relation of two texts alone on the first 1, 2, 4, 8 and 13 authors of TRAINED, fits the threshold to
 the first of CALIBRATED and scores one author that is in neither. About ten minutes an entry on two cores; entries that
-are there already, with the same options, are kept.
+are already stored, with the same options, are kept.
 """
 
 import argparse
