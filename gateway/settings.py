@@ -6,8 +6,8 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from axia.identity.keys import Priority
-from services.serving.addresses import Addresses, OptionalAddresses
 from services.serving.settings import CallerSettings
+from services.serving.upstream.addresses import Addresses, OptionalAddresses
 
 
 class GatewaySettings(CallerSettings):

@@ -25,7 +25,7 @@ from axia.identity.keys import PRIORITIES, Priority
 from gateway.backends.waiting_times import ServiceTime, WaitTime
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DeadlineExceeded, ResourceExhausted, ServiceError
-from services.serving.replica import Replica, State
+from services.serving.upstream.replica import Replica, State
 
 _LEAST_PAUSE_S = 0.05
 _MOST_FLOWS = 1024

@@ -11,12 +11,12 @@ import grpc
 from gateway import metrics
 from gateway.settings import GatewaySettings
 from services.serving.app import channels_to
-from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import Unavailable
 from services.serving.logs import request_metadata
-from services.serving.replica import Replica, State
-from services.serving.replicas import ReplicaSet
 from services.serving.status import from_rpc_error
+from services.serving.upstream.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
+from services.serving.upstream.replica import Replica, State
+from services.serving.upstream.replicas import ReplicaSet
 
 _ATTEMPTS = 2
 """Tries of a call: at one replica, and at another if that is away."""

@@ -26,7 +26,6 @@ from gateway.backends.routes import Route
 from gateway.protocols.ports.model import Generated, ModelEvent, Question
 from gateway.protocols.sampling import ModelDefaults
 from gateway.settings import GatewaySettings
-from services.serving.attempts import Attempt, Calls, NoReplica
 from services.serving.deadlines import Deadline
 from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ResourceExhausted, ServiceError
 from services.serving.identity.cache_salt import cache_salt_metadata
@@ -35,10 +34,11 @@ from services.serving.in_flight import InFlight
 from services.serving.limits import MAX_WITHIN_S
 from services.serving.logs import request_metadata
 from services.serving.metrics import series
-from services.serving.replica import Replica
-from services.serving.started import answer_with_headers
 from services.serving.status import from_rpc_error
 from services.serving.tracing import span, stream_span
+from services.serving.upstream.attempts import Attempt, Calls, NoReplica
+from services.serving.upstream.replica import Replica
+from services.serving.upstream.started import answer_with_headers
 
 _GENERATE_ALL = f"/{SERVICE}/GenerateAll"
 _TRANSIT_SHARE, _LEAST_TRANSIT_S, _USUAL_TRANSIT_S = 0.1, 0.005, 0.025

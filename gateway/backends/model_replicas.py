@@ -16,11 +16,11 @@ from gateway.protocols.ports.model import ModelInfo
 from gateway.protocols.sampling import ModelLimits
 from gateway.settings import GatewaySettings
 from services.serving.app import channels_to
-from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import Unavailable
-from services.serving.replica import Replica, State
-from services.serving.replicas import ReplicaSet
 from services.serving.tracing import untraced_headers
+from services.serving.upstream.attempts import Deaths, RetryBudget
+from services.serving.upstream.replica import Replica, State
+from services.serving.upstream.replicas import ReplicaSet
 
 logger = logging.getLogger(__name__)
 

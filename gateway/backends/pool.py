@@ -10,9 +10,9 @@ from gateway.backends.model_replicas import Shared, unreachable
 from gateway.backends.routes import Route
 from gateway.protocols.ports.model import ModelInfo
 from gateway.settings import GatewaySettings
-from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import FailedPrecondition, NotFound
 from services.serving.identity.principal import may_call, require_model
+from services.serving.upstream.attempts import Deaths, RetryBudget
 
 logger = logging.getLogger(__name__)
 

@@ -30,9 +30,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from axia.prompts import PromptText
 from gateway.settings import GatewaySettings
-from services.serving.addresses import Address
 from services.serving.errors import FailedPrecondition
 from services.serving.limits import MAX_TEMPERATURE
+from services.serving.upstream.addresses import Address
 
 _OF_CALIBRATION = ("n", "abstain_threshold", "calibrated_coverage", "calibrated_images")
 """Defaults that belong together once a model has been calibrated."""

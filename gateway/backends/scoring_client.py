@@ -28,10 +28,10 @@ from gateway.protocols.ports.scoring import (
     Weight,
 )
 from gateway.protocols.sampling import GroundTruth
-from services.serving.attempts import Attempt
 from services.serving.errors import FailedPrecondition, ServiceError, renaming
-from services.serving.replica import Replica
 from services.serving.tracing import span
+from services.serving.upstream.attempts import Attempt
+from services.serving.upstream.replica import Replica
 
 logger = logging.getLogger(__name__)
 

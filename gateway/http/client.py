@@ -14,13 +14,13 @@ from google.protobuf.message_factory import GetMessageClass
 from axia.v1 import gateway_pb2
 from gateway.http.settings import HttpSettings
 from services.serving.app import channels_to
-from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
 from services.serving.errors import DeadlineExceeded, ServiceError, Unavailable
 from services.serving.identity.guard import AUTHORIZATION
 from services.serving.logs import request_metadata
-from services.serving.replica import State
-from services.serving.replicas import ReplicaSet
 from services.serving.status import from_rpc_error
+from services.serving.upstream.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget
+from services.serving.upstream.replica import State
+from services.serving.upstream.replicas import ReplicaSet
 
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 _ATTEMPTS = 3

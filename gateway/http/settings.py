@@ -8,9 +8,9 @@ from types import MappingProxyType
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.serving.addresses import Addresses
 from services.serving.environment import Listed
 from services.serving.settings import CallerSettings, load_settings
+from services.serving.upstream.addresses import Addresses
 
 _NOTICES_TOLD = "AXIA_NOTICES_TOLD"
 """Environment variable by which a process says to those that it starts that it has reported what is ignored."""

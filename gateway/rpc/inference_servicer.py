@@ -18,7 +18,7 @@ from gateway.settings import GatewaySettings
 from services.serving.deadlines import time_for_call
 from services.serving.errors import InvalidArgument, renaming
 from services.serving.limits import MAX_WITHIN_S, check_between
-from services.serving.started import StartedHeaders
+from services.serving.upstream.started import StartedHeaders
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):

@@ -15,10 +15,10 @@ from services.serving.errors import ResourceExhausted
 from services.serving.identity.guard import AUTHORIZATION
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, request_metadata
-from services.serving.replica import Replica
 from services.serving.status import DETAILS_KEY
 from services.serving.tracing import HEADERS as TRACE_HEADERS
 from services.serving.tracing import trace_headers
+from services.serving.upstream.replica import Replica
 
 if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]

@@ -13,7 +13,7 @@ from services.inference import convert
 from services.inference.sampling import Sampler
 from services.serving.errors import ServiceError
 from services.serving.identity.cache_salt import cache_salt_of
-from services.serving.started import StartedHeaders
+from services.serving.upstream.started import StartedHeaders
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 

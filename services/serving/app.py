@@ -25,10 +25,10 @@ from services.serving.interceptors import CallInterceptor
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
 from services.serving.process_flags import forbid_core_dumps
-from services.serving.replica import Channels
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.tls import ServerTls, channel_tls, server_tls, warn_of_plaintext
 from services.serving.tracing import start_tracing, stop_tracing
+from services.serving.upstream.replica import Channels
 
 logger = logging.getLogger(__name__)
 

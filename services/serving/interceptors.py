@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -28,7 +28,7 @@ from services.serving.identity.quotas import Usage
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
-from services.serving.request_streams import RequestsUntilDrain, noted, or_unreadable, readable
+from services.serving.request_streams import RequestsUntilDrain, noted, or_unreadable, readable, take_rest
 from services.serving.retention import RETENTION_KEY, retention_of
 from services.serving.status import to_status
 from services.serving.tracing import Span, incoming_span, span
@@ -39,8 +39,6 @@ if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_LAST_REQUESTS_S = 0.1
-"""How long a call that fails takes in further requests."""
 # By code and by number: releases of grpcio differ in which of them a context gives.
 _STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
 _SERVER_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
@@ -293,7 +291,7 @@ class _Call:
             )
         RPC_REJECTED.labels(self._method, error.reason).inc()
         if isinstance(request, AsyncIterator):
-            await _let_write(request)
+            await take_rest(request)
         status = to_status(error, request_id.get())
         await context.abort(status.code, status.details, (*status.trailing_metadata, *self._retention))
 
@@ -326,15 +324,6 @@ def _end_span(traced: Span, code: str, reason: str = "") -> None:
         elif reason:
             traced.set({"error.type": reason})
     traced.end()
-
-
-async def _let_write(requests: AsyncIterator[Any]) -> None:
-    """Takes in what a caller has under way. One whose request meets a call that has just ended is told INTERNAL by
-    gRPC's asyncio client, and not why."""
-    with suppress(Exception):  # of gRPC's own types, where the caller is gone
-        async with asyncio.timeout(_LAST_REQUESTS_S):
-            async for _ in requests:
-                pass
 
 
 def _code_name(failure: BaseException, context: Context) -> str:

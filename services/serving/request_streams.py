@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
 
 _LAST_REQUEST_S = 0.1
 """How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
+_LAST_REQUESTS_S = 0.1
+"""How long a call that fails takes in further requests."""
 _ENDED = object()
 
 
@@ -129,3 +132,12 @@ class _AllReadable:
 
     async def __anext__(self) -> Any:
         return readable(await anext(self._requests))
+
+
+async def take_rest(requests: AsyncIterator[Any]) -> None:
+    """Takes in what a caller has under way. One whose request meets a call that has just ended is told INTERNAL by
+    gRPC's asyncio client, and not why."""
+    with suppress(Exception):  # of gRPC's own types, where the caller is gone
+        async with asyncio.timeout(_LAST_REQUESTS_S):
+            async for _ in requests:
+                pass

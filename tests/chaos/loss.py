@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.chaos import chaos_suite
-from tests.support.chaos_load import Load, effect_of
+from tests.support.chaos.faults import chaos_suite
+from tests.support.chaos.load import Load, effect_of
 
 
 async def lossy(seconds: float, folder: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.chaos import size
+from tests.support.chaos.faults import size
 from tests.support.processes import ROOT
 
 SECONDS = size(15, 300, "LOSS_SECONDS")

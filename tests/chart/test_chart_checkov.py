@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import chart
+from tests.support.cluster import chart
 from tests.support.processes import ROOT
 
 EXCEPTIONS = {

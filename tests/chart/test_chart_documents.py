@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from scripts import chart_doc, dashboards
-from tests.support import chart
+from tests.support.cluster import chart
+from tests.support.cluster.prometheus import promtool, with_values
 from tests.support.processes import ROOT
-from tests.support.prometheus import promtool, with_values
 
 
 def test_schema_and_table_are_what_the_values_say() -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.chart.test_chart_refusals import REFUSED
-from tests.support import chart
+from tests.support.cluster import chart
 
 
 def test_the_two_are_of_different_versions() -> None:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests.support import chart
+from tests.support.cluster import chart
 
 CUSTOM = {"Certificate", "GRPCRoute", "HTTPRoute", "InferencePool", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
 

@@ -18,7 +18,7 @@ from services.inference.settings import InferenceSettings
 from services.retrieval.settings import RetrievalSettings
 from services.scoring.settings import ScoringSettings
 from services.serving.settings import ServerSettings
-from tests.support import chart
+from tests.support.cluster import chart
 
 SETTINGS: dict[str, type[ServerSettings]] = {
     "gateway": GatewaySettings,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import chart
+from tests.support.cluster import chart
 
 A = ("models[0].name=a", "models[0].engine=vllm", "models[0].model=org/a")
 S = ("models[0].name=a", "models[0].engine=scripted", "models[0].answers=x")

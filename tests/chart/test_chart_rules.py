@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.support.chart import CHART
+from tests.support.cluster.chart import CHART
+from tests.support.cluster.prometheus import promtool
 from tests.support.processes import ROOT
-from tests.support.prometheus import promtool
 
 RULES = CHART / "files" / "rules.yaml"
 ALERTS = {

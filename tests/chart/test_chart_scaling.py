@@ -8,8 +8,8 @@ import yaml
 
 from scripts.simulations import scaling
 from scripts.simulations.scaling import Model, Policy, simulate
-from tests.support import chart
-from tests.support.prometheus import promtool
+from tests.support.cluster import chart
+from tests.support.cluster.prometheus import promtool
 
 VALUES = (
     "models[0].autoscaling.enabled=true", "models[0].autoscaling.max=32", "monitoring.prometheusUrl=http://p",

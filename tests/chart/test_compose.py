@@ -18,7 +18,7 @@ from services.retrieval.settings import RetrievalSettings
 from services.scoring.settings import ScoringSettings
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.tls import channel_tls, server_tls
-from tests.support import chart
+from tests.support.cluster import chart
 from tests.support.processes import ROOT
 
 SERVICES = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]

@@ -27,10 +27,10 @@ import axia
 from axia.identity.certs import init_certificates
 from axia.identity.keys import add_key, new_key
 from scripts import dashboards
-from tests.support.chart import CHART, PROFILES, template
-from tests.support.podman import Pod, Podman, pods
+from tests.support.cluster.chart import CHART, PROFILES, template
+from tests.support.cluster.podman import Pod, Podman, pods
+from tests.support.cluster.prometheus import Prometheus, Target, with_values
 from tests.support.processes import ROOT
-from tests.support.prometheus import Prometheus, Target, with_values
 
 FULL = os.environ.get("AXIA_TEST_CHART") == "full"
 VALUES = PROFILES["cpu-demo"] if FULL else Path(__file__).parent / "values.yaml"

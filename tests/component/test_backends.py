@@ -18,10 +18,10 @@ from gateway.backends.pool import BackendPool
 from gateway.backends.routes import Route
 from gateway.rpc.inference_servicer import InferenceServicer
 from gateway.settings import GatewaySettings
-from services.serving import replicas
 from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ServiceError
 from services.serving.interceptors import CallInterceptor
-from services.serving.started import STARTED_KEY
+from services.serving.upstream import replicas
+from services.serving.upstream.started import STARTED_KEY
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

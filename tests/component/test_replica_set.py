@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 
-from services.serving import replicas
-from services.serving.addresses import resolve
-from services.serving.replica import Channels, Replica, State
-from services.serving.replicas import ReplicaSet
+from services.serving.upstream import replicas
+from services.serving.upstream.addresses import resolve
+from services.serving.upstream.replica import Channels, Replica, State
+from services.serving.upstream.replicas import ReplicaSet
 from tests.support import wire
 
 

@@ -21,13 +21,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from axia import TLS, AsyncClient, ConnectionFailed
 from axia.identity.certs import to_pem
-from services.serving import app, replicas
+from services.serving import app
 from services.serving.identity import access
-from services.serving.replica import State
-from services.serving.replicas import ReplicaSet
 from services.serving.settings import CallerSettings, ServerSettings
 from services.serving.status import from_rpc_error
 from services.serving.tls import server_tls, warn_of_plaintext
+from services.serving.upstream import replicas
+from services.serving.upstream.replica import State
+from services.serving.upstream.replicas import ReplicaSet
 from tests.support import processes, wire
 from tests.support.desk import ENTRIES, SERVICE, Desk, desk_port
 from tests.support.http_api import FakeGateway, http_api

@@ -23,7 +23,7 @@ from services.retrieval.embedded.database import FILE, HEAD, Database
 from services.retrieval.embedded.index import EmbeddedIndex
 from services.retrieval.index import EncoderId, Entry, Query
 from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
-from tests.support import disks
+from tests.support.chaos import disks
 from tests.support.vectors import DIMENSION, directions, entries, exact, picture_id
 
 ENCODER = EncoderId("test", "1", DIMENSION)

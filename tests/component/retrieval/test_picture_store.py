@@ -14,7 +14,7 @@ import pytest
 from services.retrieval.pictures.fsspec import FsspecPictureStore
 from services.retrieval.pictures.protocol import PictureStore
 from services.serving.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable
-from tests.support import disks
+from tests.support.chaos import disks
 
 
 def named(data: bytes) -> tuple[str, bytes]:

@@ -21,7 +21,7 @@ from services.scoring.servicer import ScoringServicer
 from services.scoring.settings import ScoringSettings
 from services.serving.errors import FailedPrecondition, InvalidArgument
 from services.serving.interceptors import CallInterceptor
-from services.serving.replica import State
+from services.serving.upstream.replica import State
 
 SENTENCES = ["The hot stove.", "a hot stove", "A cat."]
 

@@ -10,7 +10,7 @@ from gateway.backends.admission import Admission, Flow, Place
 from gateway.backends.waiting_times import WaitTime
 from services.serving.deadlines import Deadline
 from services.serving.errors import DeadlineExceeded, ResourceExhausted
-from services.serving.replica import State
+from services.serving.upstream.replica import State
 
 
 class FakeReplica:

@@ -13,9 +13,9 @@ from gateway.backends.model_client import SERVICE, GrpcBackend, Shared
 from gateway.backends.routes import Route, RouteLimits
 from gateway.protocols.ports.model import Question, Sample, Turn
 from gateway.settings import GatewaySettings
-from services.serving.attempts import Deaths, RetryBudget
 from services.serving.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, ServiceError
-from services.serving.replica import Channels, Replica
+from services.serving.upstream.attempts import Deaths, RetryBudget
+from services.serving.upstream.replica import Channels, Replica
 from tests.support.gateway_fakes import MODEL
 
 QUESTION = Question((Turn("user", "what", "prompt_text"),), None, (Sample(1, 1.0), Sample(2, 1.0)), 1.0, 100)

@@ -6,12 +6,12 @@ from typing import Any
 import grpc
 import pytest
 
-from services.serving.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget, read_failure
 from services.serving.errors import ENGINE_DIED, ServiceError, Unavailable
-from services.serving.replica import Channels, Replica, State
-from services.serving.replicas import ReplicaSet
-from services.serving.started import STARTED_KEY
 from services.serving.status import to_status
+from services.serving.upstream.attempts import Attempt, Calls, Deaths, NoReplica, RetryBudget, read_failure
+from services.serving.upstream.replica import Channels, Replica, State
+from services.serving.upstream.replicas import ReplicaSet
+from services.serving.upstream.started import STARTED_KEY
 
 OK = "answered"
 
@@ -70,7 +70,7 @@ class Fleet:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.serving.attempts._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("services.serving.upstream.attempts._FIRST_PAUSE_S", 0.001)
 
 
 async def test_a_call_that_reached_no_server_is_tried_at_each_replica_and_then_again() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from services.serving.errors import InvalidArgument
 from services.serving.images import jpeg
 from services.serving.images.reading import PictureLimits, read, read_header
-from tests.support.hostile_images import crafted, many_scans, real_files
+from tests.support.chaos.hostile_images import crafted, many_scans, real_files
 
 LIMITS = PictureLimits(20 * 2**20, 64_000_000, 16_384, 16_000_000)
 

@@ -7,9 +7,9 @@ import pytest
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from services.serving.addresses import checked_address
 from services.serving.environment import EMPTY_IS_MEANT, Listed
 from services.serving.settings import ServerSettings, load_settings
+from services.serving.upstream.addresses import checked_address
 
 
 class LampSettings(ServerSettings):

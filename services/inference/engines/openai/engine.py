@@ -7,8 +7,8 @@ Why it is done this way:
 - A completion is asked for again only before its first token came. Afterwards a second try would be another sample.
 - Pauses between tries keep the completion's place, so that a busy endpoint is asked less, not by others instead.
 - A refusal that names a field is answered at once by a request without it, see `openai_request.Fields`.
-- These are all retries there are: `services.serving.attempts` and the gateway's protocols leave an endpoint's failures
-  alone, so that one completion costs an endpoint `openai_retries` + 1 requests at most.
+- These are all retries there are: `services.serving.upstream.attempts` and the gateway's protocols leave an endpoint's
+  failures alone, so that one completion costs an endpoint `openai_retries` + 1 requests at most.
 - An endpoint that is away doesn't end this server, which could do nothing about it: calls fail with Unavailable until
   it is back, and at the start health stays NOT_SERVING. So it does while an endpoint that lists models has not loaded
   this one. Only what an operator must change ends the start: a refused key, an address that is none.

@@ -11,8 +11,8 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from services.serving.addresses import host_name, resolve
-from services.serving.replica import Channels, Replica, State
+from services.serving.upstream.addresses import host_name, resolve
+from services.serving.upstream.replica import Channels, Replica, State
 
 logger = logging.getLogger(__name__)
 

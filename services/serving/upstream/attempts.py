@@ -20,11 +20,11 @@ import grpc
 
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, ServiceError, Unavailable
-from services.serving.replica import Replica
-from services.serving.replicas import ReplicaSet
-from services.serving.started import has_started
 from services.serving.status import from_rpc_error
 from services.serving.tracing import current_span
+from services.serving.upstream.replica import Replica
+from services.serving.upstream.replicas import ReplicaSet
+from services.serving.upstream.started import has_started
 
 _NEVER_SENT = ("failed to connect", "connection attempt", "connections to all backends")
 """Parts of gRPC's messages of calls that found no connection; it has no code for that."""

@@ -1,0 +1,1 @@
+"""Faults, hostile input and load for a whole suite."""

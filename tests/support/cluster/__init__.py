@@ -1,0 +1,1 @@
+"""The rendered chart, Pods played with podman, and a real Prometheus."""
