@@ -40,8 +40,10 @@ class World(NamedTuple):
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("tracing")
     answers = folder / "answers.yaml"
+    long = " ".join(["smoke"] * 600)
     answers.write_text(
-        f"model: scripted\nfirst_token_ms: 20\ntoken_ms: 2\nanswers:\n  - say: ['The {ANSWER} burns.']\n"
+        "model: scripted\nfirst_token_ms: 20\ntoken_ms: 5\nanswers:\n"
+        f"  - when: slowly\n    say: ['{long}']\n  - say: ['The {ANSWER} burns.']\n"
     )
     with otlp.collector() as collector, pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
@@ -278,15 +280,20 @@ def test_a_refused_call_says_why_by_its_reason_and_quotes_nothing(world: World) 
     assert_no_content(world)
 
 
-def test_a_deadline_that_passes_is_the_servers_failure(world: World) -> None:
+def test_a_deadline_that_passes_is_a_failure_and_leaves_the_stages_that_were_reached(world: World) -> None:
     identity = trace_id()
+    request = detection(n=1, prompt_text="slowly", max_tokens=600)
     with pytest.raises(grpc.RpcError):
-        # The first token takes 20 ms.
-        world.stub.DetectValues(detection(n=1), timeout=0.018, metadata=[("traceparent", parent(identity))])
+        world.stub.DetectValues(request, timeout=1, metadata=[("traceparent", parent(identity))])
     method = "axia.v1.GatewayService/DetectValues"
-    span = one(spans_of(world, identity, ("axia-gateway", method)), "axia-gateway", method)
+    generate = "axia.v1.InferenceService/GenerateAll"
+    spans = spans_of(world, identity, ("axia-gateway", method), ("axia-inference", generate))
+    span = one(spans, "axia-gateway", method)
     assert span.failed
     assert span.attributes["rpc.response.status_code"] == "DEADLINE_EXCEEDED"
+    # How far the model came.
+    below = {found.name for found in spans if found.parent_id == one(spans, "axia-inference", generate).span_id}
+    assert below == STAGES
 
 
 def test_callers_who_dont_sample_are_followed_and_servers_begin_no_traces_of_their_own(world: World) -> None:
