@@ -18,7 +18,9 @@ OPTIONS = ("Walk past.", "Call for help", "Call", "Nothing")
 @pytest.mark.parametrize(
     ("reply", "letter"),
     [
-        ("B", "B"), ("b", None), ("(B)", "B"), ("B. Call for help", "B"), ("B) because", "B"), ("**B**", "B"),
+        ("B", "B"), ("b", "B"), ("b.", "B"), ("The answer is A because nobody is hurt.", "A"),
+        ("The answer is a matter of taste.", None), ("Answer: A person needs help.", None),
+        ("(B)", "B"), ("B. Call for help", "B"), ("B) because", "B"), ("**B**", "B"),
         ("Option B", "B"), ("The answer is B.", "B"), ("Answer: B", "B"), ("I would choose option (C).", "C"),
         ("B\n\nSomebody lies there.", "B"), ("I would call for help, as somebody lies there.", "B"),
         ("A person lies on the floor.", None), ("A", "A"), ("A. Walk past.", "A"), ("E", None), ("", None),
