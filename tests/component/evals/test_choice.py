@@ -53,6 +53,8 @@ def test_accuracy_leaves_out_questions_without_an_answer(tmp_path: Path, address
     assert {row["category"]: float(row["mean"]) for row in table(report, "choice-category")} == {
         "Emergent Situation": 1.0, "Child Safety": 0.0,
     }  # fmt: skip
+    (summary,) = table(report, "summary")
+    assert (float(summary["mean"]), float(summary["unread"])) == (0.5, 0.0)  # no answer is known, but the reply is read
     assert [(row["letter"], float(row["share"])) for row in table(report, "choice-letters")] == [("B", 1.0)]
 
 
