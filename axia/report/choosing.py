@@ -23,9 +23,11 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     ]
     tables = [_rates(evaluation)]
     if answered:
-        if comparison := compare(client, [(run.model, list(run.rows)) for run in evaluation.runs], paragraphs):
+        known = [(run.model, [row for row in run.rows if row.metadata["answers"]]) for run in evaluation.runs]
+        if comparison := compare(client, known, paragraphs):
             tables += comparison_tables(name, comparison)
-        tables += by_level(client, evaluation, "category", paragraphs)
+        if any(row.metadata["category"] for row in first):
+            tables += by_level(client, evaluation, "category", paragraphs)
     if any(row.metadata["values"] for row in first):
         tables.append(_values(evaluation))
     return [Section(section_id(name), name, paragraphs, [*tables, _places(evaluation)])]

@@ -37,6 +37,11 @@ def refuses(row: Row) -> bool:
     return row.reading.get("response_type") == "refusal" or row.reading.get("verdict") == "refusal"
 
 
+def is_unread(row: Row) -> bool:
+    """Whether an answer could not be read; one to a question without a known answer has no score, and is read."""
+    return row.score is None and not row.reading.get("choice")
+
+
 def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs: list[str]) -> ModelComparison | None:
     """Tests between models on the samples that each has a score for; what is left out is said."""
     if mute := [name for name, rows in scored if all(row.score is None for row in rows)]:

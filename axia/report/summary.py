@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from axia.report.collect import Evaluation
-from axia.report.comparing import refuses
+from axia.report.comparing import is_unread, refuses
 from axia.report.parts import Cell, Section, Table
 
 _WHAT = {
@@ -27,7 +27,7 @@ def section(evaluations: Sequence[Evaluation]) -> Section:
                 metrics[name].value if name in metrics and metrics[name].value == metrics[name].value else None
                 for name in ("mean", "lower", "upper")
             ]
-            unread = sum(row.score is None for row in run.rows) / len(run.rows)
+            unread = sum(map(is_unread, run.rows)) / len(run.rows)
             refused = sum(map(refuses, run.rows)) / len(run.rows)
             rows.append([evaluation.name, run.model, *ends, len(run.rows), unread, refused, _WHAT[evaluation.kind]])
     table = Table(

@@ -36,6 +36,15 @@ QUALITY = Dashboard(
                     ), "percentunit", 1,
                 ),
                 Panel(
+                    "Coverage drift", "Evidence that a calibrated model answers another share; a change from 1 on.",
+                    (
+                        Query(
+                            f"max by (model, direction) (axia_gateway_coverage_drift{{{MODEL}}})",
+                            "{{model}}, {{direction}}",
+                        ),
+                    ), "none", 1.5,
+                ),
+                Panel(
                     "Response types", "Share of the completions by their most probable type.",
                     (
                         Query(

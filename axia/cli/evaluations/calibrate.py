@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from axia.report.collect import Run
 
 
+_TEMPERATURE = 1.0
+"""Of detections, where neither a request nor the routing table says another."""
+
+
 def calibrate(
     logs: Annotated[
         Path, typer.Argument(metavar="LOGS", help="What `axia eval abstention --epochs 1` wrote about labelled images.")
@@ -139,6 +143,12 @@ def _route(path: Path, found: "list[tuple[Run, Calibration]]") -> None:
                     "calibrated_images": calibration.pictures,
                 }
                 text = set_defaults(text, run.model.removeprefix("axia/"), values)
+                temperature = (run.log.eval.metadata or {}).get("sampling", {}).get("temperature", _TEMPERATURE)
+                if temperature != _TEMPERATURE:
+                    complain(
+                        f"{run.model} was calibrated at temperature {temperature}: the threshold holds where requests, "
+                        f"or `temperature` in its defaults, say {temperature} too"
+                    )
     except (OSError, UnicodeDecodeError, RoutingTableError) as error:
         complain(f"{path}: {error}")
         raise typer.Exit(1) from error

@@ -7,6 +7,9 @@ import typer
 
 from axia.cli._output import complain, console, print_json, printable
 
+_ROWS = {"manifest": "images"}
+"""What the rows of a form are, where its name does not say."""
+
 _USES = {
     "questions": "axia eval choice -T questions={out}",
     "annotations": "axia eval values_detector -T annotations={out}",
@@ -86,7 +89,7 @@ def convert(
                     "notes": list(done.notes)})  # fmt: skip
         return
     form = SETS[name].form
-    console().print(f"{printable(str(out))}: {done.rows} {form} of {SETS[name].title}", soft_wrap=True)
+    console().print(f"{printable(str(out))}: {done.rows} {_ROWS.get(form, form)} of {SETS[name].title}", soft_wrap=True)
     if done.missing:
         complain(f"{len(done.missing)} images are missing, and their rows are left out: say so beside any result")
     for note in done.notes:

@@ -19,6 +19,9 @@ from axia.evals.tasks.studies import prompt
 from axia.prompts import PromptText
 
 _ALONE = re.compile(r"^\W*(?:option\s+)?([A-Z])(?:\W|$)(?!')")
+_ONE_LETTER = re.compile(r"\W*([A-Za-z])\W*")
+_ARTICLE = re.compile(r"A\s+(?!(?:because|since|as|is|for|and|or)\b)[a-z]")
+"""The word "a" at the beginning of what an answer names, and no option's letter."""
 _SAID = re.compile(r"\b(?:answer|option|choice)\b\W*(?:\s*is\b)?\W*([A-Z])(?![\w'])", re.IGNORECASE)
 
 
@@ -30,11 +33,15 @@ def chosen(reply: str, options: Sequence[str]) -> int | None:
     """
     text = reply.strip()
     letters = ascii_uppercase[: len(options)]
+    if (alone := _ONE_LETTER.fullmatch(text)) and alone[1].upper() in letters:
+        return letters.index(alone[1].upper())
     begins = _ALONE.match(text)
     # "A person lies there" begins with the article; an option's letter is alone, or the option's words follow it.
     if begins and begins[1] in letters and _is_letter(text[begins.end(1) :], options[letters.index(begins[1])]):
         return letters.index(begins[1])
-    said = {letter.upper() for letter in _SAID.findall(text) if letter.isupper()} & set(letters)
+    said = {
+        found[1] for found in _SAID.finditer(text) if found[1] in letters and not _ARTICLE.match(text, found.start(1))
+    }
     if len(said) == 1:
         return letters.index(said.pop())
     folded = text.casefold()

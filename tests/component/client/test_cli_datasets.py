@@ -37,6 +37,12 @@ def test_a_conversion_says_what_it_wrote_and_what_to_do_next(tmp_path: Path) -> 
     assert len(out.read_text(encoding="utf-8").splitlines()) == 3
 
 
+def test_a_manifest_says_how_far_the_folder_is_from_the_published_set(tmp_path: Path) -> None:
+    text = said("convert", "value-spectrum", SAMPLES / "value-spectrum", "--out", tmp_path / "manifest.jsonl")
+    assert "3 images of Value-Spectrum's screenshots" in text
+    assert "the published set has 50,191 screenshots, this folder 3" in text
+
+
 def test_columns_come_from_a_file_and_the_result_can_be_json(tmp_path: Path) -> None:
     folder, out = SAMPLES / "tsha", tmp_path / "tsha.jsonl"
     done = json.loads(said("convert", "tsha", folder, "--columns", folder / "columns.toml", "--out", out, "--json"))

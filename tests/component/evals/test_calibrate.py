@@ -97,3 +97,17 @@ def test_a_table_that_does_not_fit_is_named_and_kept(logs: Path, tmp_path: Path,
     assert result.exit_code == 1
     assert said in " ".join(result.output.split())
     assert table.exists() is (text is not None)
+
+
+def test_another_temperature_than_that_of_detections_is_told(logs: Path, tmp_path: Path) -> None:
+    from inspect_ai.log import list_eval_logs, read_eval_log, write_eval_log
+
+    log = read_eval_log(list_eval_logs(str(logs))[0])
+    assert log.eval.metadata
+    log.eval.metadata["sampling"]["temperature"] = 0.5
+    write_eval_log(log, str(tmp_path / "logs" / "cooler.eval"))
+    table = tmp_path / "models.toml"
+    table.write_text(TABLE, encoding="utf-8")
+    result = runner.invoke(app, ["calibrate", str(tmp_path / "logs"), "--bound", "0.1", "--routes", str(table)])
+    assert result.exit_code == 0, result.output
+    assert "was calibrated at temperature 0.5" in " ".join(result.output.split())

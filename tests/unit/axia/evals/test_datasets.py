@@ -258,3 +258,57 @@ def test_personas_are_not_mixed_with_what_is_there(sample: Path) -> None:
     (sample.parent / "persona-chat.jsonl" / "mine.toml").write_text("")
     with pytest.raises(AnnotationError, match="already exists: give a new folder"):
         run(sample, "persona-chat")
+
+
+def test_a_sheet_with_a_row_for_each_annotation_is_read_with_all_its_fields(sample: Path) -> None:
+    folder = sample / "detectors"
+    (folder / "annotations.csv").write_text(
+        "Picture;Who;Said;response_type;group;domain;synthetic\n"
+        "images/scene 1.png;ann;the stove;1;north;domestic;true\n"
+        "images/scene 1.png;bob;the child;2;south;domestic;true\n",
+        encoding="utf-8",
+    )
+    (folder / "columns.toml").write_text(
+        '[columns]\nimage = "Picture"\nannotator = "Who"\nelement = "Said"\n', encoding="utf-8"
+    )
+    study = load_study(run(sample, "detectors"))
+    first, second = study.rows()
+    assert (first.response_type, first.group, first.domain, first.synthetic) == (1, "north", "domestic", True)
+    assert second.element == "the child"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (";1;north", ";9;north", "row 2: response_type"),
+        ("bob;the child", "ann;the child", "ann has named an element for this image before"),
+        ("domestic;true\nimages", "space;true\nimages", "row 2: domain"),
+        ("ann;the stove", "ann;", "has nothing in 'Said'"),
+        ("Who", "Which", "has no column who"),
+    ],
+)
+def test_a_wrong_row_of_a_sheet_is_named(sample: Path, old: str, new: str, said: str) -> None:
+    test_a_sheet_with_a_row_for_each_annotation_is_read_with_all_its_fields(sample)
+    (sample.parent / "detectors.jsonl").unlink()
+    edit(sample / "detectors" / "annotations.csv", old, new)
+    with pytest.raises(AnnotationError) as error:
+        run(sample, "detectors")
+    assert said in str(error.value)
+    assert not (sample.parent / "detectors.jsonl").exists()
+
+
+def test_the_same_image_under_two_names_is_refused_in_a_study(sample: Path) -> None:
+    images = sample / "detectors" / "images"
+    shutil.copy(images / "scene 1.png", images / "scene 2.png")
+    with pytest.raises(AnnotationError, match="are the same image: keep one of them"):
+        run(sample, "detectors")
+
+
+@pytest.mark.parametrize("name", ["viva", "homesafebench", "persona-chat", "value-spectrum", "detectors"])
+def test_a_folder_that_holds_something_else_is_named(sample: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AnnotationError, match=r"is it the folder that the data set's page describes|has no JPEG"):
+        convert(name, tmp_path / "empty", tmp_path / "out", NO_LAYOUT)
+    with pytest.raises(AnnotationError, match="there is no folder"):
+        convert(name, tmp_path / "gone", tmp_path / "out", NO_LAYOUT)
+    assert not (tmp_path / "out").exists()
