@@ -227,8 +227,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each phase")
     parser.add_argument("--places", type=int, default=8, help="completions that the engine runs at a time")
-    parser.add_argument("--latency-ms", type=float, default=200.0, help="time of the engine for a completion")
-    parser.add_argument("--timeout-s", type=float, default=1.0, help="time that each call has")
+    parser.add_argument("--latency-ms", type=float, default=400.0, help="time of the engine for a completion")
+    parser.add_argument("--timeout-s", type=float, default=2.0, help="time that each call has")
     given = parser.parse_args()
     os.environ["GRPC_VERBOSITY"] = "NONE"
     rows = asyncio.run(run(Options(given.seconds, given.places, given.latency_ms / 1000, given.timeout_s)))
