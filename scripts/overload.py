@@ -30,8 +30,9 @@ OVER = 4.0
 RECOVERY_S = 10.0
 AFTERWARDS = 0.5
 """Share of what the model can do that is asked of it after the overload."""
-SHARE = 0.4
-"""Share of what the model can do that the caller asks for who doesn't flood."""
+SHARE = 0.25
+"""Share of what the model can do that the caller asks for who doesn't flood: half of what is its own. One who asks for
+nearly all of its own waits in a queue of its own calls, whatever others do."""
 NORMAL_LATENCIES = 2.0
 """A call that takes no longer than this many times the engine's latency finds things as they should be."""
 
