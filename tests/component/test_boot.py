@@ -426,7 +426,8 @@ import sys
 
 import grpc
 
-from services.serving import access, app
+from services.serving import app
+from services.serving.identity import access
 from services.serving.errors import FailedPrecondition
 from services.serving.settings import ServerSettings
 
