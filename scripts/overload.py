@@ -30,8 +30,9 @@ OVER = 4.0
 RECOVERY_S = 10.0
 AFTERWARDS = 0.5
 """Share of what the model can do that is asked of it after the overload."""
-SHARE = 0.4
-"""Share of what the model can do that the caller asks for who doesn't flood."""
+SHARE = 0.25
+"""Share of what the model can do that the caller asks for who doesn't flood: half of what is its own. One who asks for
+nearly all of its own waits in a queue of its own calls, whatever others do."""
 NORMAL_LATENCIES = 2.0
 """A call that takes no longer than this many times the engine's latency finds things as they should be."""
 
@@ -227,8 +228,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each phase")
     parser.add_argument("--places", type=int, default=8, help="completions that the engine runs at a time")
-    parser.add_argument("--latency-ms", type=float, default=200.0, help="time of the engine for a completion")
-    parser.add_argument("--timeout-s", type=float, default=1.0, help="time that each call has")
+    parser.add_argument("--latency-ms", type=float, default=400.0, help="time of the engine for a completion")
+    parser.add_argument("--timeout-s", type=float, default=2.0, help="time that each call has")
     given = parser.parse_args()
     os.environ["GRPC_VERBOSITY"] = "NONE"
     rows = asyncio.run(run(Options(given.seconds, given.places, given.latency_ms / 1000, given.timeout_s)))

@@ -7,7 +7,7 @@ _WEIGHT = 0.05
 _DEVIATIONS = 2.0
 """Mean deviations by which a call may take longer than the mean; TCP's timeout adds four (RFC 6298)."""
 _MOST_WRONG = 4.0
-"""By what factor an expected wait is corrected at most."""
+"""By what factor an expected wait is corrected at most, and again for caution."""
 _FORGOTTEN_S = 5.0
 """Seconds without a call that has waited, after which what was learned of waiting is no longer used."""
 
@@ -58,10 +58,12 @@ class WaitTime:
         self._waited_s += _WEIGHT * (waited_s - self._waited_s)
 
     def cautious_s(self, expected_s: float) -> float:
-        """What most calls stay under of which this is expected."""
+        """What most calls stay under of which this is expected. A wait that is expected to be short is corrected by
+        little, for it is that of a caller with few calls."""
         if self._clock() - self._noted > _FORGOTTEN_S:
             self._forget()  # or calls that are refused by it, and so don't wait, would leave it as it is for ever
-        return expected_s * self._factor + _DEVIATIONS * self._deviation_s
+        caution = _DEVIATIONS * self._deviation_s / self._expected_s if self._expected_s else 0.0
+        return expected_s * (self._factor + min(caution, _MOST_WRONG))
 
     @property
     def _factor(self) -> float:
