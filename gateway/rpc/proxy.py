@@ -15,7 +15,7 @@ from services.serving.errors import ResourceExhausted
 from services.serving.identity.guard import AUTHORIZATION
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, request_metadata
-from services.serving.status import DETAILS_KEY
+from services.serving.status import DETAILS_KEY, CallStatus, end_call
 from services.serving.tracing import HEADERS as TRACE_HEADERS
 from services.serving.tracing import trace_headers
 from services.serving.upstream.replica import Replica
@@ -103,7 +103,8 @@ class ServiceProxy:
         except grpc.aio.AioRpcError as error:
             if _is_connections(error):
                 raise self._channel.unavailable() from error
-            await context.abort(error.code(), error.details() or "", _without_hop(error.trailing_metadata()))
+            trailing = _without_hop(error.trailing_metadata())
+            await end_call(context, CallStatus(error.code(), error.details() or "", trailing))
         finally:
             call.cancel()
 

@@ -30,7 +30,7 @@ from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access,
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
 from services.serving.request_streams import RequestsUntilDrain, noted, or_unreadable, readable, take_rest
 from services.serving.retention import RETENTION_KEY, retention_of
-from services.serving.status import to_status
+from services.serving.status import end_call, to_status
 from services.serving.tracing import Span, incoming_span, span
 
 logger = logging.getLogger(__name__)
@@ -293,7 +293,7 @@ class _Call:
         if isinstance(request, AsyncIterator):
             await take_rest(request)
         status = to_status(error, request_id.get())
-        await context.abort(status.code, status.details, (*status.trailing_metadata, *self._retention))
+        await end_call(context, status._replace(trailing_metadata=(*status.trailing_metadata, *self._retention)))
 
     def _end(
         self, started: float, traced: Span, entered: bool, failure: BaseException | None, context: Context

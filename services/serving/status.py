@@ -1,7 +1,8 @@
 """Turns a ServiceError into the status that gRPC sends, with google.rpc details, and back."""
 
+import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -29,7 +30,7 @@ class CallStatus(NamedTuple):
 
     code: grpc.StatusCode
     details: str
-    trailing_metadata: tuple[tuple[str, bytes], ...]
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
 
 
 def to_status(error: ServiceError, request_id: str) -> CallStatus:
@@ -50,6 +51,21 @@ def to_status(error: ServiceError, request_id: str) -> CallStatus:
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
     status = status_pb2.Status(code=error.code.value.grpc, message=message, details=details)
     return CallStatus(_GRPC_CODES[error.code.value.grpc], message, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+async def end_call(context: "grpc.aio.ServicerContext[Any, Any]", status: CallStatus) -> NoReturn:
+    """Ends a call with a status.
+
+    Raises:
+        grpc.aio.AbortError: As gRPC ends calls.
+        asyncio.CancelledError: If the caller is gone, so that nobody hears the status. That is no fault of a server's.
+    """
+    try:
+        await context.abort(status.code, status.details, status.trailing_metadata)
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:  # of gRPC's own types
+        raise asyncio.CancelledError from error
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:

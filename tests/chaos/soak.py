@@ -67,11 +67,14 @@ async def soak(minutes: float, folder: Path) -> int:
     samples: list[Sample] = []
     try:
         roots = certificates / "ca.pem"
-        async with Load(suite.grpc("gateway").address, suite.http.url, suite.key.text, rate=0.1, roots=roots) as load:
+        url = suite.http.url.replace("http:", "https:")
+        async with Load(suite.grpc("gateway").address, url, suite.key.text, rate=0.1, roots=roots) as load:
             await asyncio.sleep(5)
+            load.outcomes.clear()
             capacity = await load.capacity(15)
             load.rate = SHARE * capacity / sum(kind.rate for kind in KINDS)
             print(f"capacity {capacity:.1f} calls/s; {SHARE:.0%} of it for {minutes:g} minutes", flush=True)
+            require_all_kinds(load)
             load.outcomes.clear()
             pids = suite.pids()
             rotating = asyncio.create_task(rotate(suite, certificates, load))
@@ -81,11 +84,19 @@ async def soak(minutes: float, folder: Path) -> int:
                 samples.append(Sample(time.monotonic() - began, suite.resident(), suite.open_files(), suite.threads()))
             rotating.cancel()
         suite.require_alive(pids)
-        suite.require_no_tracebacks()
         stopping = {name: server.stop() for name, server in reversed(suite.servers.items())}
     finally:
         await asyncio.to_thread(starting.__exit__, None, None, None)
-    return report(samples, load, stopping)
+    code = report(samples, load, stopping)
+    suite.require_no_tracebacks()
+    return code
+
+
+def require_all_kinds(load: Load) -> None:
+    """Ends the run if calls of a kind fail before it has begun."""
+    missing = {kind.name for kind in KINDS} - {each.kind for each in load.outcomes if each.code == "OK"}
+    if missing:
+        raise SystemExit(f"{', '.join(missing)}: none was answered: {load.outcomes[-1]}")
 
 
 def report(samples: list[Sample], load: Load, stopping: dict[str, int]) -> int:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.chaos.faults import size
 from tests.support.processes import ROOT
 
-SECONDS = size(15, 300, "LOSS_SECONDS")
+SECONDS = size(10, 300, "LOSS_SECONDS")
 RULES = """
 table inet faults {
   chain input {

@@ -14,7 +14,7 @@ from tests.support.chaos.faults import ChaosSuite, size
 
 schemathesis = pytest.importorskip("schemathesis", reason="make setup of a checkout installs it with the tools")
 
-EXAMPLES = size(4, 60, "EXAMPLES")
+EXAMPLES = size(3, 60, "EXAMPLES")
 DOCUMENTED = frozenset({503, 504})
 """Of a server that is away, and of a call that takes too long."""
 LASTING = frozenset({"POST /v1/reindex", "POST /v1/images/purge"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +24,7 @@ from services.serving.errors import (
     ServiceError,
     Unavailable,
 )
-from services.serving.status import DETAILS_KEY, from_rpc_error, to_status
+from services.serving.status import DETAILS_KEY, end_call, from_rpc_error, to_status
 from tests.support import wire
 
 HTTP = {
@@ -306,3 +307,19 @@ def test_a_status_needs_no_running_server() -> None:
     status = to_status(Internal("broken", reason="BROKEN"), "an id")
     assert (status.code, status.details) == (grpc.StatusCode.INTERNAL, "broken")
     assert [key for key, _ in status.trailing_metadata] == [DETAILS_KEY]
+
+
+async def test_a_status_that_nobody_can_hear_counts_as_a_cancelled_call_and_no_fault() -> None:
+    class Gone:
+        async def abort(self, *status: object) -> None:
+            raise RuntimeError("as gRPC raises where the caller is gone")
+
+    class There:
+        async def abort(self, *status: object) -> None:
+            raise grpc.aio.AbortError
+
+    status = to_status(NotFound("name", "no such thing", reason="UNKNOWN_THING"), "r")
+    with pytest.raises(asyncio.CancelledError):
+        await end_call(Gone(), status)  # type: ignore[arg-type]
+    with pytest.raises(grpc.aio.AbortError):
+        await end_call(There(), status)  # type: ignore[arg-type]

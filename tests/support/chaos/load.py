@@ -111,7 +111,8 @@ class Load:
         self._gateway: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
         self._scoring: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
         self._retrieval: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
-        limits = httpx.Limits(max_connections=200)
+        # Idle connections are let go before the server does so: it may at the moment at which one is used again.
+        limits = httpx.Limits(max_connections=200, keepalive_expiry=2.0)
         self._http = await enter(
             httpx.AsyncClient(base_url=http, trust_env=False, verify=verify, timeout=30, limits=limits)
         )
