@@ -31,7 +31,7 @@ def look_at(data: bytes) -> None:
 
 def main() -> None:
     """Runs until a fault, or as long as the options say."""
-    from tests.support.hostile_images import crafted, real_files
+    from tests.support.hostile.images import crafted, real_files
 
     with tempfile.TemporaryDirectory(prefix="axia-fuzz-") as folder:
         for number, data in enumerate([*real_files(), *(data for _, data in crafted() if len(data) < 2**17)]):

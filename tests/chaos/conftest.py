@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.chaos import ChaosSuite, chaos_suite
+from tests.support.harm.suite import ChaosSuite, chaos_suite
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.chaos import chaos_suite
-from tests.support.chaos_load import Load, effect_of
+from tests.support.harm.load import Load, effect_of
+from tests.support.harm.suite import chaos_suite
 
 
 async def lossy(seconds: float, folder: Path) -> dict[str, object]:

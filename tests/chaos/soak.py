@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from axia.identity.certs import init_certificates, renew_certificates
 from axia.identity.keys import ROLES, Quota, revoke_key
-from tests.support.chaos import ChaosSuite, chaos_suite
-from tests.support.chaos_load import KINDS, Load
+from tests.support.harm.load import KINDS, Load
+from tests.support.harm.suite import ChaosSuite, chaos_suite
 from tests.support.identity import make_key
 
 SHARE = 0.7

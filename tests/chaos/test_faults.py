@@ -22,11 +22,11 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from tests.support.chaos import FULL, ChaosSuite, chaos_suite, size
-from tests.support.chaos_load import Effect, Load, effect_of
 from tests.support.disks import small_disk
+from tests.support.harm.load import Effect, Load, effect_of
+from tests.support.harm.suite import FULL, ChaosSuite, chaos_suite, size
+from tests.support.harm.tcp_faults import FaultyProxy, faulty_proxy
 from tests.support.processes import Server
-from tests.support.tcp_faults import FaultyProxy, faulty_proxy
 
 TIMES = size(1, 10, "TIMES")
 RESTART_S = 0.5

@@ -19,9 +19,9 @@ from google.protobuf.message_factory import GetMessageClass
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_grpc
 from gateway.http.transcoding.calls import CALLS
 from tests.component.identity.test_matrix import METHODS
-from tests.support.chaos import ChaosSuite, Tally, size
-from tests.support.hostile_images import crafted, mutated, real_files
-from tests.support.hostile_messages import fill, request_for
+from tests.support.harm.suite import ChaosSuite, Tally, size
+from tests.support.hostile.images import crafted, mutated, real_files
+from tests.support.hostile.messages import fill, request_for
 from tests.support.pictures import photograph
 
 IMAGES = size(600, 10_000, "IMAGES")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.chaos import size
+from tests.support.harm.suite import size
 from tests.support.processes import ROOT
 
 SECONDS = size(10, 300, "LOSS_SECONDS")

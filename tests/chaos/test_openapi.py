@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.support.chaos import ChaosSuite, size
+from tests.support.harm.suite import ChaosSuite, size
 
 schemathesis = pytest.importorskip("schemathesis", reason="make setup of a checkout installs it with the tools")
 

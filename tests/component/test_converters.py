@@ -24,7 +24,7 @@ from services.retrieval import convert as retrieval
 from services.scoring import convert as scoring
 from services.scoring import convert_language as language
 from services.serving.errors import ServiceError
-from tests.support.hostile_messages import fill
+from tests.support.hostile.messages import fill
 
 _ENGINE = InferenceSettings(engine="scripted", answers="answers.yaml")  # type: ignore[arg-type]
 _CHARS = 1_000

@@ -1,0 +1,1 @@
+"""Images and messages that nobody means well with."""
