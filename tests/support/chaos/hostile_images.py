@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageCms
 
-DEMO = Path(__file__).parents[2] / "demo"
+DEMO = Path(__file__).parents[3] / "demo"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
