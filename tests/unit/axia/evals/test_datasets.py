@@ -215,7 +215,7 @@ def test_screenshots_that_are_there_twice_are_refused(sample: Path) -> None:
 
 def test_an_image_of_another_format_says_what_to_convert_it_to(sample: Path) -> None:
     Image.new("RGB", (4, 4)).save(sample / "viva" / IMAGES["viva"], "GIF")
-    with pytest.raises(AnnotationError, match="is GIF: convert it to JPEG, PNG or WebP"):
+    with pytest.raises(AnnotationError, match="can't be read as a picture: convert it to JPEG, PNG or WebP"):
         run(sample, "viva")
 
 
