@@ -86,7 +86,7 @@ up: setup ## Start the suite and keep it running until Ctrl-C
 test: $(VENV)/.axia-dev ## Run all tests, those on a real vLLM among them, and print the coverage of the fast ones
 	$(PY) -m pytest -n logical --dist loadfile tests/unit tests/component --cov --cov-report=json:.coverage.json
 	$(PY) scripts/coverage_by_package.py .coverage.json
-	$(PY) -m pytest tests/integration tests/e2e
+	$(PY) -m pytest -n logical --dist loadfile tests/integration tests/e2e
 
 families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and try each call (about 25 minutes)
 	AXIA_TEST_FAMILIES=all $(PY) -m pytest tests/e2e/test_families.py

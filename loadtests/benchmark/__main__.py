@@ -110,6 +110,7 @@ async def _run(
                         f"{repetition + 1}/{repetitions} {name} at {calls}: {found.calls_per_s:.1f}/s{failed}",
                         markup=False,
                     )
+            wake(list(sides.values()))
             rates = {
                 calls: [one.calls_per_s for one in found]
                 for (name, calls), found in measured.items()

@@ -117,9 +117,9 @@ def test_every_metric_of_the_documentation_is_there_and_no_other(
     others = ("axia_scoring_", "axia_retrieval_", "axia_http_", "axia_inference_endpoint_")  # not of these two
     documented = {name for name in documented if not name.startswith(others)}
     # A counter appears with its first event; here no deadline has cut a detection short, there are no other services,
-    # no protocol but detection has run, and no model is calibrated.
+    # no protocol but detection has run, nothing has waited, and no model is calibrated.
     parts = ("partial", "service", "scoring", "asked_again", "preference", "interest", "watch_", "passed", "missing")
-    parts += ("retries", "response_types", "calibrated", "coverage_drift")
+    parts += ("retries", "response_types", "calibrated", "coverage_drift", "model_wait")
     silent = (*(f"axia_gateway_{part}" for part in parts), "axia_inference_prefix", "axia_inference_picture")  # vLLM's
     assert not {name for name in documented - exported if not name.startswith(silent)}
     assert exported - documented == set()

@@ -208,6 +208,8 @@ def test_a_stream_of_completions_is_traced_like_one_answer(world: World) -> None
         identity,
         ("axia-gateway", "axia.v1.GatewayService/StreamDetectValues"),
         ("axia-gateway", "chat scripted"),
+        ("axia-inference", "axia.v1.InferenceService/Generate"),
+        ("axia-gateway", "axia.v1.ScoringService/ReadCompletions"),
     )
     whole, chat = (
         one(spans, "axia-gateway", "axia.v1.GatewayService/StreamDetectValues"),
