@@ -220,6 +220,7 @@ class Admission:
             last = self._queue.pop()
             self._refuse(last, self._too_many())
         self._changed(len(self._queue))
+        self.next_turns()  # it may be before one that is kept waiting by how many completions it asks for
         try:
             await asyncio.wait((waiting.turn,), timeout=waiting.deadline.wait_s())
         except asyncio.CancelledError:
