@@ -19,7 +19,7 @@ def checked_sha256(file: Path, named_by: str, else_do: str) -> str:
     Raises:
         AnnotationError: If it is missing, not an image, or not JPEG, PNG or WebP.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         data = file.read_bytes()
@@ -28,6 +28,10 @@ def checked_sha256(file: Path, named_by: str, else_do: str) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             opened.verify()
+    except UnidentifiedImageError:
+        raise AnnotationError(
+            f"{file} can't be read as a picture, it is not JPEG, PNG or WebP: convert it to one of them, or {else_do}"
+        ) from None
     except Exception as error:  # PIL raises many types for files that it can't decode
         raise AnnotationError(
             f"{file} can't be read as a picture ({error}): convert it to JPEG, PNG or WebP, or {else_do}"
