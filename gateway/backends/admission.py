@@ -58,6 +58,7 @@ class Place:
         self._replica = replica
         replica.load += self._completions
         self._admission.unplaced -= self._completions
+        self._admission.next_turns()  # what is at one that hangs leaves its room to others
 
     def _leave_replica(self) -> None:
         if self._replica is not None:
