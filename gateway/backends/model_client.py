@@ -116,6 +116,7 @@ class GrpcBackend(ModelReplicas):
         with stream_span(f"chat {self.name}", kind="client") as traced:
             noted = ModelSpan(traced, self.name, request)
             async with self._asking(request, timeout_s) as place:
+                noted.waited(place.waited_s)
                 metadata = (*request_metadata(traced), *cache_salt_metadata())
 
                 def invoke(attempt: Attempt) -> Any:
@@ -159,6 +160,7 @@ class GrpcBackend(ModelReplicas):
         with span(f"chat {self.name}", kind="client") as traced:
             noted = ModelSpan(traced, self.name, generation)
             async with self._asking(generation, answer_s) as place:
+                noted.waited(place.waited_s)
                 left_s = timeout_s - place.waited_s
                 if request.within_ms > 0:
                     within_ms = request.within_ms - round(1000 * place.waited_s)

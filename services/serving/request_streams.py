@@ -82,7 +82,7 @@ async def unless_drained(waiting: Awaitable[ResultT], drain_begun: asyncio.Futur
     Raises:
         Unavailable: If the server drains and no request is there.
     """
-    task = asyncio.ensure_future(waiting)
+    task: asyncio.Future[Any] = asyncio.ensure_future(waiting)
     try:
         await asyncio.wait({task, drain_begun}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -93,7 +93,8 @@ async def unless_drained(waiting: Awaitable[ResultT], drain_begun: asyncio.Futur
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
-    return task.result()
+    result: ResultT = task.result()
+    return result
 
 
 def _draining() -> Unavailable:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from axia.identity.keys import Quota
 from axia.v1 import inference_pb2
+from gateway.backends import model_client
 from gateway.backends.model_client import GrpcBackend
 from gateway.backends.routes import Route, RouteLimits
 from gateway.protocols.watch import Frame, answer_frames
 from services.serving.errors import Code, DeadlineExceeded, ServiceError
 from services.serving.identity.principal import Principal, principal
 from services.serving.metrics import REGISTRY
+from services.serving.tracing import Span, Value
 from services.serving.upstream import replicas
 from tests.component.test_backends import Model, pool, until
 
@@ -119,6 +121,40 @@ async def test_time_in_the_queue_is_taken_from_the_models_time() -> None:
     await model.stop()
     assert within[0] == 2000
     assert within[1] == pytest.approx(2000 - 1000 * ANSWER_S, abs=150)
+
+
+class RecordedSpan(Span):
+    """A span that keeps its attributes."""
+
+    __slots__ = ("attributes",)
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, Value] = {}
+
+    @property
+    def recording(self) -> bool:
+        return True
+
+    def set(self, attributes: Mapping[str, Value]) -> None:
+        self.attributes |= attributes
+
+
+async def test_the_span_of_a_call_says_how_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[RecordedSpan] = []
+
+    def recorded(*_: Any, **__: Any) -> RecordedSpan:
+        spans.append(RecordedSpan())
+        return spans[-1]
+
+    monkeypatch.setattr(model_client, "span", recorded)
+    model = Model(answer_s=ANSWER_S)
+    await model.start()
+    async with pool(model.address, replica_completions=1) as backends:
+        await backends.start()
+        held = await backends.find("m")
+        await asyncio.gather(ask(held, "a"), ask(held, "a"))
+    await model.stop()
+    assert [span.attributes["axia.queue_s"] for span in spans] == [0.0, pytest.approx(ANSWER_S, abs=0.15)]
 
 
 async def test_the_newest_frame_wins_while_a_watch_waits_for_its_turn() -> None:

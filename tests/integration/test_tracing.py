@@ -164,6 +164,7 @@ def test_a_detection_over_http_is_one_trace_through_all_hops_without_content(wor
     assert chat.attributes["gen_ai.operation.name"] == "chat"
     assert chat.attributes["gen_ai.request.model"] == chat.attributes["gen_ai.response.model"] == "scripted"
     assert chat.attributes["gen_ai.request.choice.count"] == 3
+    assert chat.attributes["axia.queue_s"] == 0
     assert chat.attributes["gen_ai.usage.output_tokens"] == sum(c["tokens"] for c in answer["completions"]) > 0
     assert chat.attributes["gen_ai.usage.input_tokens"] > 0
     assert len(chat.attributes["gen_ai.response.finish_reasons"]) == 3
@@ -208,6 +209,8 @@ def test_a_stream_of_completions_is_traced_like_one_answer(world: World) -> None
         identity,
         ("axia-gateway", "axia.v1.GatewayService/StreamDetectValues"),
         ("axia-gateway", "chat scripted"),
+        ("axia-gateway", "axia.v1.ScoringService/ReadCompletions"),
+        ("axia-inference", "axia.v1.InferenceService/Generate"),
     )
     whole, chat = (
         one(spans, "axia-gateway", "axia.v1.GatewayService/StreamDetectValues"),
