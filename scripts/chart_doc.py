@@ -29,9 +29,15 @@ def _closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return closed | ({"required": list(required)} if required else {})
 
 
+_IMAGES = (
+    "gateway", "http", "scoring", "retrieval", "inference-remote", "inference-cpu", "inference-cuda", "demo",
+    "loadtests",
+)  # fmt: skip
 _ROOM = _closed({"cpu": _QUANTITY, "memory": _QUANTITY, "ephemeral-storage": _QUANTITY}, "cpu", "memory")
 _DEFINITIONS = {
     "object": {"type": "object"},
+    # A misspelt component would leave its image without a digest, and say nothing.
+    "digests": _closed({name: {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"} for name in _IMAGES}),
     "egress": _closed(_EGRESS, "cidr", "port"),
     "resources": _closed({"requests": _ROOM, "limits": _ROOM}, "requests", "limits"),
     "hpa": _closed(

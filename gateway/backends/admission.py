@@ -58,6 +58,7 @@ class Place:
         self._replica = replica
         replica.load += self._completions
         self._admission.unplaced -= self._completions
+        self._admission.next_turns()  # what is at one that hangs leaves its room to others
 
     def _leave_replica(self) -> None:
         if self._replica is not None:
@@ -220,6 +221,7 @@ class Admission:
             last = self._queue.pop()
             self._refuse(last, self._too_many())
         self._changed(len(self._queue))
+        self.next_turns()  # it may be before one that is kept waiting by how many completions it asks for
         try:
             await asyncio.wait((waiting.turn,), timeout=waiting.deadline.wait_s())
         except asyncio.CancelledError:

@@ -20,7 +20,7 @@ from gateway.backends.model_messages import (
     to_model_event,
     write_question,
 )
-from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared, unreachable
+from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared
 from gateway.backends.model_spans import ModelSpan
 from gateway.backends.routes import Route
 from gateway.protocols.ports.model import Generated, ModelEvent, Question
@@ -66,6 +66,12 @@ class GrpcBackend(ModelReplicas):
         super().follow_route(route)
         self.defaults = ModelDefaults(**route.defaults.model_dump())
         self._in_flight.most = route.limits.concurrency or sys.maxsize
+        self._admission.next_turns()  # it may let replicas have more at a time
+
+    async def refresh(self, *, connecting: bool = False) -> None:
+        """Asks each replica for its health and its model; see `ModelReplicas.refresh`."""
+        await super().refresh(connecting=connecting)
+        self._admission.next_turns()  # one may have been found to hold another model, or be about to leave
 
     async def adopt(self, other: ModelReplicas) -> None:
         """Takes in the replicas of another backend, and the calls to them that are still to come."""
@@ -110,6 +116,7 @@ class GrpcBackend(ModelReplicas):
         with stream_span(f"chat {self.name}", kind="client") as traced:
             noted = ModelSpan(traced, self.name, request)
             async with self._asking(request, timeout_s) as place:
+                noted.waited(place.waited_s)
                 metadata = (*request_metadata(traced), *cache_salt_metadata())
 
                 def invoke(attempt: Attempt) -> Any:
@@ -153,6 +160,7 @@ class GrpcBackend(ModelReplicas):
         with span(f"chat {self.name}", kind="client") as traced:
             noted = ModelSpan(traced, self.name, generation)
             async with self._asking(generation, answer_s) as place:
+                noted.waited(place.waited_s)
                 left_s = timeout_s - place.waited_s
                 if request.within_ms > 0:
                     within_ms = request.within_ms - round(1000 * place.waited_s)
@@ -223,7 +231,7 @@ class GrpcBackend(ModelReplicas):
         try:
             yield
         except NoReplica as error:
-            raise unreachable(self.address) from error
+            raise self._unreachable() from error
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
             if failure.code is Code.DEADLINE_EXCEEDED:
@@ -239,7 +247,7 @@ class GrpcBackend(ModelReplicas):
                     reason="INFERENCE_TOO_OLD",
                 ) from error
             if failure.code is Code.UNAVAILABLE and failure.reason == "UNAVAILABLE":
-                raise unreachable(self.address) from error
+                raise self._unreachable() from error
             raise failure from error
 
 

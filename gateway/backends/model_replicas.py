@@ -137,6 +137,17 @@ class ModelReplicas:
         """Whether it has no replicas left after `leave`."""
         return not self._replicas.replicas
 
+    def _unreachable(self) -> Unavailable:
+        """That no replica answers, or that there are none any more."""
+        if self._replicas.targets:
+            return unreachable(self.address)
+        return Unavailable(
+            f"{self.name!r} is no longer offered here: the routing table changed while this call waited; ListModels "
+            "says which models are",
+            reason="MODEL_REMOVED",
+            retry_after_s=2.0,
+        )
+
     async def adopt(self, other: "ModelReplicas") -> None:
         """Takes in the replicas of another backend, which were found to hold the same model. Whoever holds the other
         can continue with it."""

@@ -28,6 +28,11 @@ class ModelSpan:
         if self._recording:
             span.set(_asked(model, request))
 
+    def waited(self, seconds: float) -> None:
+        """Notes how long the call waited in the gateway until it was its turn."""
+        if self._recording:
+            self._span.set({"axia.queue_s": round(seconds, 6)})
+
     def tried(self, address: str) -> None:
         """Notes the replica that is asked, the last of several."""
         if self._recording:

@@ -22,7 +22,7 @@ from services.serving.logs import configure_logs
 from services.serving.plain_lines import plain_lines_as_records
 from services.serving.process_flags import end_with_parent, forbid_core_dumps
 from services.serving.tls import channel_tls, server_tls, warn_of_plaintext
-from services.serving.tracing import check_tracing
+from services.serving.tracing_environment import check_tracing
 
 logger = logging.getLogger(__name__)
 

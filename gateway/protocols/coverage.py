@@ -16,7 +16,7 @@ from typing import Literal
 from axia.judges.figures import share_interval
 from axia.prompts import DEFAULT_DETECTION_PROMPT
 from gateway import metrics
-from gateway.protocols.sampling import DEFAULT_N, DEFAULT_TEMPERATURE, ModelDefaults, SamplingPlan
+from gateway.protocols.sampling import DEFAULT_N, DEFAULT_TEMPERATURE, ModelDefaults, ModelLimits, SamplingPlan
 from services.serving.metrics import series
 
 logger = logging.getLogger(__name__)
@@ -93,15 +93,20 @@ class CoverageWatches:
     def __init__(self) -> None:
         self._watches: dict[str, tuple[float, int, CoverageWatch]] = {}
 
-    def add(self, model: str, plan: SamplingPlan, defaults: ModelDefaults, *, abstained: bool) -> None:
+    def add(
+        self, model: str, plan: SamplingPlan, defaults: ModelDefaults, limits: ModelLimits, *, abstained: bool
+    ) -> None:
         """Takes in a detection if it was sampled as at calibration."""
         coverage, pictures = defaults.calibrated_coverage, defaults.calibrated_images
-        if coverage is None or pictures is None or not as_calibrated(plan, defaults):
-            return
         known = self._watches.get(model)
-        if known is None or known[:2] != (coverage, pictures):  # calibrated again
+        if known is not None and known[:2] != (coverage, pictures):
+            self._end(model)
+            known = None
+        if coverage is None or pictures is None or not as_calibrated(plan, defaults, limits):
+            return
+        if known is None:
             known = self._watches[model] = (coverage, pictures, CoverageWatch(coverage, pictures))
-            series(metrics.CALIBRATED_COVERAGE, model).set(coverage)
+            metrics.CALIBRATED_COVERAGE.labels(model).set(coverage)
         watch = known[2]
         begins = watch.add(answered=not abstained)
         series(metrics.CALIBRATED_DETECTIONS, model, "abstained" if abstained else "answered").inc()
@@ -114,13 +119,22 @@ class CoverageWatches:
                 model, direction, 100 * coverage,
             )  # fmt: skip
 
+    def _end(self, model: str) -> None:
+        """Ends the watch of a model that was calibrated again, or no longer is, and with it an alarm."""
+        _, _, watch = self._watches.pop(model)
+        metrics.CALIBRATED_COVERAGE.remove(model)
+        for direction in watch.evidence():  # the next calibration may not watch it
+            series(metrics.COVERAGE_DRIFT, model, direction).set(0)
 
-def as_calibrated(plan: SamplingPlan, defaults: ModelDefaults) -> bool:
+
+def as_calibrated(plan: SamplingPlan, defaults: ModelDefaults, limits: ModelLimits) -> bool:
     """Whether a detection was sampled with the model's defaults, as calibration was."""
     return (
         plan.abstain_threshold == defaults.abstain_threshold
         and len(plan.temperatures) == (defaults.n or DEFAULT_N)
         and set(plan.temperatures) == {DEFAULT_TEMPERATURE if defaults.temperature is None else defaults.temperature}
+        and plan.top_p == defaults.effective_top_p()
+        and plan.max_tokens == defaults.tokens(limits)
         and plan.prompt.id == (defaults.prompt_id or DEFAULT_DETECTION_PROMPT)
         and plan.system_prompt is None
     )

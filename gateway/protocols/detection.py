@@ -237,9 +237,8 @@ class Detector:
         add_evaluations(detection.consensus, detection.completions, readings.alignments, partial=detection.partial)
         # Without the reader model, phrasings count as they are, and that is another coverage.
         if not detection.partial and readings.grouping is not None and readings.grouping.by_meaning:
-            self._coverage.add(
-                detection.model.name, plan, pending.backend.defaults, abstained=detection.consensus.abstain
-            )
+            backend, abstained = pending.backend, detection.consensus.abstain
+            self._coverage.add(detection.model.name, plan, backend.defaults, backend.limits, abstained=abstained)
         return detection
 
     async def _prepare(self, request: DetectionRequest) -> tuple[Backend, SamplingPlan, Backend | None]:

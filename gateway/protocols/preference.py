@@ -153,7 +153,7 @@ class PreferenceAssessor:
         except ServiceError as error:
             if concerns_call(error):
                 raise
-            logger.info("picture %d could not be judged: %s", picture.position, error.message)
+            logger.info("picture %d could not be judged: %s", picture.position, error.reason)  # its text may quote
             return Judgement(picture, error=error)
         return replace(judgement, verdict=await self._read(judgement))
 
@@ -237,7 +237,7 @@ class PreferenceAssessor:
         try:
             return (await self._scoring.verdicts([_as_answer(judgement)], self._settings.scoring_timeout_s))[0]
         except ServiceError as error:
-            logger.info("a verdict is missing: %s", error.message)
+            logger.info("a verdict is missing: %s", error.reason)
             return None
 
     async def _summary(self, judgements: list[Judgement], level: float) -> PreferenceSummary:
@@ -248,7 +248,7 @@ class PreferenceAssessor:
         try:
             table = await self._scoring.preference_table(answers, level, self._settings.table_timeout_s)
         except ServiceError as error:
-            logger.warning("the scores of an assessment are missing: %s", error.message)
+            logger.warning("the scores of an assessment are missing: %s", error.reason)
             metrics.MISSING.labels("scores").inc()
             return PreferenceSummary(None, failed, ("scores",))
         return PreferenceSummary(table, failed, ())

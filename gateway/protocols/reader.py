@@ -122,7 +122,7 @@ class Reader:
                 time_for_judge_s = time_left_s - min(self._reserve_s, time_left_s / 2)
                 judged = await self._judge_all(judge, sentences, truth, time_for_judge_s)
             except ServiceError as error:
-                logger.info("alignment is missing from a detection: %s", error.message)
+                logger.info("alignment is missing from a detection: %s", error.reason)  # its text may quote the answer
                 truth = None  # the rest is read all the same
         try:
             with self._took.measuring():
@@ -131,7 +131,7 @@ class Reader:
                 )
         except ServiceError as error:
             if error.reason != TOO_OLD:  # told when it was found out; every detection would say it again
-                logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.message)
+                logger.info("%s: missing from a detection: %s", ", ".join(wanted), error.reason)
             readings = Readings()
         read = {
             "grouping": readings.grouping is not None and readings.grouping.by_meaning,

@@ -28,7 +28,14 @@ from services.serving.identity.quotas import Usage
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, accept_request_id, log_access, request_id
 from services.serving.metrics import RPC_IN_FLIGHT, RPC_REJECTED, RPC_REQUESTS, RPC_SECONDS
-from services.serving.request_streams import RequestsUntilDrain, noted, or_unreadable, readable, take_rest
+from services.serving.request_streams import (
+    RequestsUntilDrain,
+    noted,
+    or_unreadable,
+    readable,
+    take_rest,
+    unless_drained,
+)
 from services.serving.retention import RETENTION_KEY, retention_of
 from services.serving.status import end_call, to_status
 from services.serving.tracing import Span, incoming_span, span
@@ -265,7 +272,12 @@ class _Call:
                 request = noted(guard, self._path, request, context)
             else:
                 guard.note(self._path, context, request)
-        return request if usage is None else await usage.charge(self._path, request)
+        if usage is None:
+            return request
+        charged = usage.charge(self._path, request)
+        if isinstance(request, AsyncIterator):  # it may wait for the first one
+            return await unless_drained(charged, self._interceptor.drain_begun)
+        return await charged
 
     def _begin(self, context: Context) -> tuple[float, Span]:
         metadata = context.invocation_metadata() or ()

@@ -4,6 +4,7 @@ import ctypes
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -27,6 +28,7 @@ def forbid_core_dumps() -> None:
 
     Processes that it starts write none either; their memory can be read unless they call this too.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (_NO_CORE, _NO_CORE))
+    with suppress(ValueError):  # the limit is 0 already, and only a privileged process may raise it
+        resource.setrlimit(resource.RLIMIT_CORE, (_NO_CORE, _NO_CORE))
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0)

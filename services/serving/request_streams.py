@@ -4,10 +4,10 @@ are written into the audit log."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -16,6 +16,8 @@ from services.serving.identity.guard import Guard
 
 if TYPE_CHECKING:  # generic in its type stubs alone
     Context = grpc.aio.ServicerContext[Any, Any]
+
+ResultT = TypeVar("ResultT")
 
 _LAST_REQUEST_S = 0.1
 """How long a call that waits for a request is let wait once the drain has begun: what was sent may be under way."""
@@ -47,11 +49,7 @@ class RequestsUntilDrain:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._cut and (error is None or isinstance(error, ServiceError)):
-            raise Unavailable(
-                "this server is shutting down; try again, another replica will answer",
-                reason="DRAINING",
-                retry_after_s=1.0,
-            ) from error
+            raise _draining() from error
 
     def __aiter__(self) -> RequestsUntilDrain:
         return self
@@ -72,6 +70,37 @@ class RequestsUntilDrain:
         if self._cut or request.result() is _ENDED:
             raise StopAsyncIteration
         return request.result()
+
+
+async def unless_drained(waiting: Awaitable[ResultT], drain_begun: asyncio.Future[None]) -> ResultT:
+    """The result of what waits for the first request of a call.
+
+    Args:
+        waiting: What waits; it is cancelled where the drain comes first.
+        drain_begun: Done once the server drains.
+
+    Raises:
+        Unavailable: If the server drains and no request is there.
+    """
+    task: asyncio.Future[Any] = asyncio.ensure_future(waiting)
+    try:
+        await asyncio.wait({task, drain_begun}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=_LAST_REQUEST_S)
+        if not task.done():
+            raise _draining()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    result: ResultT = task.result()
+    return result
+
+
+def _draining() -> Unavailable:
+    return Unavailable(
+        "this server is shutting down; try again, another replica will answer", reason="DRAINING", retry_after_s=1.0
+    )
 
 
 async def noted(guard: Guard, method: str, requests: AsyncIterator[Any], context: Context) -> AsyncGenerator[Any, None]:

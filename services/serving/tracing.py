@@ -22,12 +22,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from axia.version import __version__
 from services.serving.errors import FailedPrecondition, ServiceError
+from services.serving.tracing_environment import check_tracing
 
 if TYPE_CHECKING:
     from opentelemetry import trace
@@ -41,9 +41,6 @@ Value = str | bool | int | float | Sequence[str]
 HEADERS = ("traceparent", "tracestate")
 """Keys of metadata, and names of HTTP headers, in which a trace travels (W3C Trace Context)."""
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
 _MAX_HEADER_LENGTH = 512
 """Of what callers send in HEADERS: as much as the standard asks servers to pass on. A longer one is dropped."""
 _FLUSH_S = 3.0
@@ -200,55 +197,20 @@ def start_tracing(service: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     named = Resource({"service.name": f"axia-{service}", "service.namespace": "axia", "service.version": __version__})
-    provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     # As for channels between the servers: http_proxy is often set for a model hub, and knows no collector.
     options: Any = (("grpc.enable_http_proxy", 0),)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(channel_options=options)))
+    try:
+        provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(channel_options=options)))
+    except Exception as error:  # of its own types, by variable
+        raise FailedPrecondition(
+            f"OpenTelemetry can't use one of its variables (OTEL_…): {error}; docs/tracing.md lists them",
+            reason="TRACING_SETTINGS",
+        ) from error
     # It would quote what callers send where that isn't as the standard wants it.
     logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
     _tracing = _Tracing(provider)
     logger.info("traces go to the collector at %s", urlsplit(os.environ[variable]).hostname)
-
-
-def check_tracing() -> str | None:
-    """The environment variable that turns tracing on, if one does.
-
-    Raises:
-        FailedPrecondition: If the environment asks for what can't be done.
-    """
-    variable = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
-    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
-    if variable is None or off:
-        return None
-    endpoint = urlsplit(os.environ[variable])
-    if endpoint.scheme not in ("http", "https") or not endpoint.hostname:
-        raise FailedPrecondition(
-            f"{variable}: {os.environ[variable]!r} is no address of a collector; set it to where it takes OTLP over "
-            "gRPC, such as http://localhost:4317, or https:// for TLS",
-            reason="TRACING_ENDPOINT",
-        )
-    for name in _PROTOCOLS:
-        if os.environ.get(name, "grpc") != "grpc":
-            raise FailedPrecondition(
-                f"{name}: only grpc is supported; leave it out, and name the collector's gRPC port (4317 as a rule) in "
-                f"{variable}",
-                reason="TRACING_PROTOCOL",
-            )
-    missing = [name for name in _PACKAGES if not _installed(name)]
-    if missing:
-        raise FailedPrecondition(
-            f"{variable} is set, and the packages that send traces are missing ({', '.join(missing)}); run `make "
-            "setup`, or `pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-grpc`",
-            reason="TRACING_PACKAGES",
-        )
-    return variable
-
-
-def _installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # a package above it
-        return False
 
 
 async def stop_tracing() -> None:

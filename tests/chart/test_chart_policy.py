@@ -325,7 +325,20 @@ def test_a_load_test_with_another_plan_is_another_job() -> None:
         return str(name)
 
     assert job() == job()
-    assert len({job(), job("loadTest.completions=5"), job("loadTest.model=a"), job("loadTest.plan.name=b")}) == 4
+    others = (
+        "loadTest.completions=5", "loadTest.model=a", "loadTest.plan.name=b", "image.tag=9.9.9",
+        "image.pullPolicy=Always", "http.enabled=false", "loadTest.resources.limits.cpu=3",
+        "loadTest.nodeSelector.disk=ssd",
+    )  # fmt: skip
+    # All of a Job's Pod: helm can't upgrade a Job of the same name to another one.
+    assert len({job(), *map(job, others)}) == 1 + len(others)
+    assert job("loadTest.keepSeconds=5") == job()
+
+
+def test_the_port_of_a_collector_that_names_none_is_that_which_grpc_takes() -> None:
+    done = chart.template(sets=("telemetry.otlp.endpoint=https://collector.a", "telemetry.otlp.namespace=a"))
+    policies = {one["metadata"]["name"]: one["spec"] for one in done.objects if one["kind"] == "NetworkPolicy"}
+    assert [rule["ports"] for rule in policies["t-axia-scoring"]["egress"]] == [[{"port": 443, "protocol": "TCP"}]]
 
 
 def test_a_load_test_may_reach_the_gateway_and_the_http_api_and_nothing_else() -> None:

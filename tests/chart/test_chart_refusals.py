@@ -41,6 +41,16 @@ REFUSED = [
         "telemetry.otlp: endpoint is collector:4317; set it to a collector's address",
     ),
     (
+        ("telemetry.otlp.endpoint=http://collector",),  # gRPC would take 443
+        "endpoint is http://collector; set it to a collector's address for OTLP over gRPC with its port",
+    ),
+    (
+        ("telemetry.otlp.endpoint=http://axia:secret@collector:4317",),
+        "telemetry.otlp: endpoint is http://…@collector:4317; set it to",
+    ),
+    ((f"image.digests.gatway=sha256:{'0' * 64}",), "'gatway' not allowed"),
+    (("image.digests.gateway=sha256:1",), "at '/image/digests/gateway'"),
+    (
         ("telemetry.otlp.endpoint=http://collector:4317",),
         "telemetry.otlp: network policies are on, so nothing could reach the collector; set namespace",
     ),

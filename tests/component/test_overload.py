@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from axia.identity.keys import Quota
 from axia.v1 import inference_pb2
+from gateway.backends import model_client
 from gateway.backends.model_client import GrpcBackend
+from gateway.backends.routes import Route, RouteLimits
 from gateway.protocols.watch import Frame, answer_frames
 from services.serving.errors import Code, DeadlineExceeded, ServiceError
 from services.serving.identity.principal import Principal, principal
 from services.serving.metrics import REGISTRY
+from services.serving.tracing import Span, Value
+from services.serving.upstream import replicas
 from tests.component.test_backends import Model, pool, until
 
 ANSWER_S = 0.3
@@ -119,6 +123,40 @@ async def test_time_in_the_queue_is_taken_from_the_models_time() -> None:
     assert within[1] == pytest.approx(2000 - 1000 * ANSWER_S, abs=150)
 
 
+class RecordedSpan(Span):
+    """A span that keeps its attributes."""
+
+    __slots__ = ("attributes",)
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, Value] = {}
+
+    @property
+    def recording(self) -> bool:
+        return True
+
+    def set(self, attributes: Mapping[str, Value]) -> None:
+        self.attributes |= attributes
+
+
+async def test_the_span_of_a_call_says_how_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[RecordedSpan] = []
+
+    def recorded(*_: Any, **__: Any) -> RecordedSpan:
+        spans.append(RecordedSpan())
+        return spans[-1]
+
+    monkeypatch.setattr(model_client, "span", recorded)
+    model = Model(answer_s=ANSWER_S)
+    await model.start()
+    async with pool(model.address, replica_completions=1) as backends:
+        await backends.start()
+        held = await backends.find("m")
+        await asyncio.gather(ask(held, "a"), ask(held, "a"))
+    await model.stop()
+    assert [span.attributes["axia.queue_s"] for span in spans] == [0.0, pytest.approx(ANSWER_S, abs=0.15)]
+
+
 async def test_the_newest_frame_wins_while_a_watch_waits_for_its_turn() -> None:
     model = Model(answer_s=0.05)
     await model.start()
@@ -161,3 +199,50 @@ async def test_a_queue_for_a_model_that_is_lost_ends_with_it() -> None:
             results = await asyncio.gather(*calls, return_exceptions=True)
         assert [result.code for result in results if isinstance(result, ServiceError)] == [Code.UNAVAILABLE] * 3
         assert waiting() == 0
+
+
+def route(model: Model, **limits: Any) -> Route:
+    return Route(name="m", addresses=(model.address,), limits=RouteLimits(**limits))
+
+
+async def test_calls_that_wait_are_let_in_where_the_routing_table_gives_replicas_more() -> None:
+    model = Model(answer_s=60.0)
+    await model.start()
+    async with pool(model.address) as backends:
+        await backends.start()
+        await backends.replace([route(model, replica_completions=1)])
+        held = await backends.find("m")
+        calls = [ask(held, "a") for _ in range(3)]
+        await until(lambda: model.calls == 1 and waiting() == 2)
+        await backends.replace([route(model, replica_completions=8)])
+        await until(lambda: model.calls == 3)  # long before the first ends
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await model.stop()
+
+
+async def test_calls_that_wait_for_a_model_that_is_taken_off_the_table_are_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
+    model = Model(answer_s=5.0)
+    await model.start()
+    async with pool(model.address, replica_completions=1, model_attempts=1) as backends:
+        await backends.start()
+        held = await backends.find("m")
+        first = ask(held, "a")
+        await until(lambda: model.calls == 1)
+        later = [ask(held, "a") for _ in range(2)]
+        await until(lambda: waiting() == 2)
+        await backends.replace([Route(name="other", addresses=("127.0.0.1:1",))])
+        async with asyncio.timeout(3):
+            results = await asyncio.gather(*later, return_exceptions=True)
+        assert not first.done()
+        for result in results:
+            assert isinstance(result, ServiceError)
+            assert result.code is Code.UNAVAILABLE
+            assert "'m' is no longer offered here" in result.message
+        assert waiting() == 0
+        assert await first is not None  # what is at the model is finished
+    await model.stop()

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from services.serving import tracing
+from services.serving import tracing, tracing_environment
+from services.serving.errors import FailedPrecondition
+from services.serving.tracing_environment import check_tracing
 from tests.support import processes
 
 SERVERS = ["gateway.server", "services.scoring.server", "services.retrieval.servicer", "services.inference.servicer"]
@@ -40,14 +42,58 @@ def test_spans_and_headers_are_nothing_while_tracing_is_off() -> None:
 )
 def test_the_standard_variables_turn_it_off(monkeypatch: pytest.MonkeyPatch, off: dict[str, str]) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    assert tracing.check_tracing() == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert check_tracing() == "OTEL_EXPORTER_OTLP_ENDPOINT"
     for name, value in off.items():
         monkeypatch.setenv(name, value)
-    assert tracing.check_tracing() is None
+    assert check_tracing() is None
 
 
 def test_a_missing_package_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(tracing, "_PACKAGES", ("no_such_package.sdk",))
-    with pytest.raises(tracing.FailedPrecondition, match=r"no_such_package.*pip install opentelemetry-sdk"):
-        tracing.check_tracing()
+    monkeypatch.setattr(tracing_environment, "_PACKAGES", ("no_such_package.sdk",))
+    with pytest.raises(FailedPrecondition, match=r"no_such_package.*pip install opentelemetry-sdk"):
+        check_tracing()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ENDPOINT", "http://[::1", "is no address of a collector"),
+        ("ENDPOINT", "http://collector:otlp", "is no address of a collector"),
+        ("ENDPOINT", "http://collector", "with its port"),
+        ("ENDPOINT", "grpc://axia:s3cret@collector:4317", "is no address of a collector"),
+        ("ENDPOINT", "http://axia:s3cret@collector:4317", "without a user or password"),
+        ("HEADERS", "authorization: Bearer s3cret", "OTEL_EXPORTER_OTLP_HEADERS holds what is no header"),
+        ("HEADERS", "a=b,authorization=s3cret;x", "authorization=Bearer%20TOKEN"),
+        ("CERTIFICATE", "/nowhere/ca.pem", "/nowhere/ca.pem can't be read"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_do_and_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-scope-orgid=axia, authorization=Bearer s3cret==")
+    assert check_tracing() == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+    with pytest.raises(FailedPrecondition) as refused:
+        check_tracing()
+    assert message in refused.value.message
+    assert "s3cret" not in refused.value.message
+
+
+def test_a_protocol_of_traces_counts_before_the_one_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")  # of metrics, say
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")
+    assert check_tracing() == "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"), ("OTEL_BSP_MAX_QUEUE_SIZE", "1")]
+)
+def test_what_opentelemetry_refuses_is_no_crash(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(FailedPrecondition, match=r"OpenTelemetry can't use one of its variables"):
+        tracing.start_tracing("gateway")
+    assert tracing.span("a") is tracing.NO_SPAN

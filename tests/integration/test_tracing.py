@@ -164,6 +164,7 @@ def test_a_detection_over_http_is_one_trace_through_all_hops_without_content(wor
     assert chat.attributes["gen_ai.operation.name"] == "chat"
     assert chat.attributes["gen_ai.request.model"] == chat.attributes["gen_ai.response.model"] == "scripted"
     assert chat.attributes["gen_ai.request.choice.count"] == 3
+    assert chat.attributes["axia.queue_s"] == 0
     assert chat.attributes["gen_ai.usage.output_tokens"] == sum(c["tokens"] for c in answer["completions"]) > 0
     assert chat.attributes["gen_ai.usage.input_tokens"] > 0
     assert len(chat.attributes["gen_ai.response.finish_reasons"]) == 3

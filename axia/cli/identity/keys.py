@@ -83,6 +83,8 @@ def add(
         expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     except OverflowError:
         raise typer.BadParameter("is too far away", param_hint="--days") from None
+    except ValueError:  # nan
+        raise typer.BadParameter(f"{days} is no number of days", param_hint="--days") from None
     quota = Quota(
         requests_per_minute=requests_per_minute,
         images_per_minute=images_per_minute,

@@ -30,7 +30,7 @@ def checked_sha256(file: Path, named_by: str, else_do: str) -> str:
             opened.verify()
     except UnidentifiedImageError:
         raise AnnotationError(
-            f"{file} can't be read as a picture: convert it to JPEG, PNG or WebP, or {else_do}"
+            f"{file} can't be read as a picture, it is not JPEG, PNG or WebP: convert it to one of them, or {else_do}"
         ) from None
     except Exception as error:  # PIL raises many types for files that it can't decode
         raise AnnotationError(

@@ -1,9 +1,12 @@
 """The data sets that can be converted, and their conversion into files that the tasks read."""
 
+import errno
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -110,20 +113,40 @@ def _personas(folder: Path, out: Path, layout: Layout) -> Converted:
     found = persona_chat.convert(folder, layout)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AnnotationError(f"{out} already exists: give a new folder for the personas")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=out.parent))
-    for number, traits in enumerate(found, start=1):
-        text = persona_chat.as_toml(traits, f"Persona-Chat, {layout.file}")
-        (part / f"persona-{number:05}.toml").write_text(text, encoding="utf-8")
-    part.chmod(0o755)
-    if out.exists():
-        out.rmdir()
-    os.rename(part, out)  # so that no part of them looks whole
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=out.parent))
+        try:
+            for number, traits in enumerate(found, start=1):
+                text = persona_chat.as_toml(traits, f"Persona-Chat, {layout.file}")
+                (part / f"persona-{number:05}.toml").write_text(text, encoding="utf-8")
+            part.chmod(0o755)
+            if out.exists():
+                out.rmdir()
+            os.rename(part, out)  # so that no part of them looks whole
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return Converted(len(found), ())
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with _writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AnnotationError(
+            f"{out} can't be written ({error.strerror}): give another path with --out, or make room"
+        ) from error

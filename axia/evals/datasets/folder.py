@@ -29,7 +29,7 @@ class Images:
         file = Path(os.path.normpath(self._root / name.strip().replace("\\", "/")))
         if not file.is_relative_to(os.path.normpath(self._root)):
             raise AnnotationError(f"{place}: {name!r} is not below {self._root}")
-        if not file.is_file():
+        if not os.path.isfile(file):  # where a name is too long for a file, a Path raises
             self.missing.append(f"{name} ({place})")
             return None
         if file not in self._hashes:

@@ -64,7 +64,7 @@ def _steps(folder: Path) -> Iterator[Path]:
 def _task(path: Path) -> tuple[list[str], str]:
     try:
         task: Any = json.loads(read_text(path, ".json"))
-        kinds = [danger["danger_type"] for danger in task["dangers"]]
+        kinds = [str(danger["danger_type"]) for danger in task["dangers"]]
         room = str(task["meta"]["room"])
     except (ValueError, RecursionError) as error:
         if isinstance(error, AnnotationError):

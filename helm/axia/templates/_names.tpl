@@ -53,9 +53,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toYaml $env -}}
 {{- end -}}
 
-{{- /* The port of the collector's endpoint. */ -}}
+{{- /* The port of the collector's endpoint; gRPC's own where it names none. */ -}}
 {{- define "axia.otlpPort" -}}
-{{- regexFind ":[0-9]+/?$" .endpoint | trimPrefix ":" | trimSuffix "/" | default "4317" -}}
+{{- regexFind ":[0-9]+/?$" .endpoint | trimPrefix ":" | trimSuffix "/" | default "443" -}}
 {{- end -}}
 
 {{- /* A security context that fits the restricted Pod Security Standard. */ -}}

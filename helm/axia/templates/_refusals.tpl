@@ -119,8 +119,8 @@
 {{- end -}}
 {{- end -}}
 {{- with $v.telemetry.otlp -}}
-{{- if and .endpoint (not (regexMatch "^https?://[^/ ]+/?$" .endpoint)) -}}
-{{- fail (printf "telemetry.otlp: endpoint is %s; set it to a collector's address for OTLP over gRPC, such as http://otel-collector.monitoring:4317" .endpoint) -}}
+{{- if and .endpoint (not (regexMatch "^(http://[^/@ ]+:[0-9]+|https://[^/@ ]+)/?$" .endpoint)) -}}
+{{- fail (printf "telemetry.otlp: endpoint is %s; set it to a collector's address for OTLP over gRPC with its port, such as http://otel-collector.monitoring:4317" (regexReplaceAll "//[^/]*@" .endpoint "//…@")) -}}
 {{- end -}}
 {{- if and .endpoint $egressOn (not .namespace) (not .egress) -}}
 {{- fail "telemetry.otlp: network policies are on, so nothing could reach the collector; set namespace to that of its Pods, or egress to its CIDR and port" -}}

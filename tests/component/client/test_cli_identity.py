@@ -65,6 +65,7 @@ def test_a_key_may_have_bounds_of_its_own(tmp_path: Path) -> None:
         (("add", "robot", "--role", "boss"), "is no role"),
         (("add", "", "--role", "detect"), "1 to 100 characters"),
         (("add", "robot", "--role", "detect", "--days", "1e12"), "too far away"),
+        (("add", "robot", "--role", "detect", "--days", "nan"), "is no number of days"),
         (("add", "robot", "--role", "detect", "--priority", "top"), "is no priority: give low, normal, high"),
         (("add", "robot"), "--role"),
     ],

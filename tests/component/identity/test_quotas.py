@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ import pytest
 from axia.identity.keys import Quota, add_key, new_key
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, retrieval_pb2, retrieval_pb2_grpc
 from services.serving.errors import ResourceExhausted
-from services.serving.identity import quotas
+from services.serving.identity import access, quotas
 from services.serving.identity.guard import Guard
 from services.serving.identity.keys import KeyRing
 from services.serving.identity.principal import Principal
@@ -214,6 +215,29 @@ async def test_a_stream_of_large_images_waits(tmp_path: Path, monkeypatch: pytes
             pass
         assert time.monotonic() - began >= 0.8
         assert len(fake.requests) == 122
+
+
+async def test_a_drain_ends_a_call_whose_first_image_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the gateway passes a search by image on: a stream of one message, which is counted before it is sent on."""
+    monkeypatch.setattr(quotas, "_kind", lambda _: quotas._Kind(carries_images=True, streams=False))
+    table: Any = SimpleNamespace(get=lambda _: access.KNOWN)  # for methods of any name
+    usual = Quota(images_per_minute=2, calls_in_flight=5)
+    interceptor = CallInterceptor(guard=Guard(table=table, quotas=Quotas(usual)))
+
+    async def relay(requests: AsyncIterator[str], context: Any) -> AsyncIterator[str]:
+        async for request in requests:
+            yield request
+
+    async def silent() -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield ""
+
+    async with wire.serve(interceptor=interceptor, stream_stream={"Search": relay}) as server:
+        assert [answer async for answer in server.stream_stream("Search", ["a"])] == ["a"]
+        call = server.channel.stream_stream(f"/{server.service}/Search", wire.encode, bytes.decode)(silent())
+        await wire.eventually(lambda: interceptor.in_flight == 1)
+        assert await interceptor.drain(2) is True
+        assert from_rpc_error(await wire.failure(call)).reason == "DRAINING"
 
 
 async def test_what_is_refused_for_its_bytes_is_not_counted_as_an_image(clock: Callable[[float], None]) -> None:

@@ -99,6 +99,17 @@ async def test_higher_priorities_come_first() -> None:
     assert await queue.end_all() == ["first", "h", "n1", "n2", "l"]
 
 
+async def test_a_call_that_comes_before_one_with_too_many_completions_does_not_wait_for_it() -> None:
+    queue = Queue(each=4)
+    await queue.call("first", completions=2)
+    await queue.call("big", completions=4)
+    await queue.call("small", completions=1)
+    await queue.call("urgent", priority="high", completions=2)
+    assert queue.begun == ["first", "urgent"]
+    assert await queue.end_all() == ["first", "urgent", "big", "small"]
+    assert queue.admission.unplaced == queue.replicas[0].load == 0
+
+
 async def test_callers_share_alike_however_many_calls_they_send() -> None:
     queue = Queue()
     for number in range(6):

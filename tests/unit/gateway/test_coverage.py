@@ -4,6 +4,7 @@ import logging
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -16,9 +17,11 @@ from services.serving.metrics import REGISTRY
 PROMPTS = load_prompts()
 DEFAULTS = ModelDefaults(n=5, abstain_threshold=0.8, calibrated_coverage=0.8, calibrated_images=400)
 
+LIMITS = ModelLimits(max_samples=16, max_tokens=256)
+
 
 def plan(request: DetectionRequest, defaults: ModelDefaults = DEFAULTS) -> SamplingPlan:
-    return plan_sampling(request, ModelLimits(max_samples=16, max_tokens=256), PROMPTS, 10_000, defaults)
+    return plan_sampling(request, LIMITS, PROMPTS, 10_000, defaults)
 
 
 def until_alarm(watch: CoverageWatch, share: float, source: random.Random, most: int) -> tuple[int, list[str]]:
@@ -67,7 +70,7 @@ def test_the_alarm_is_logged_once_and_again_after_it_ended(caplog: pytest.LogCap
     watches, sampled = CoverageWatches(), plan(DetectionRequest(image=b""))
     with caplog.at_level(logging.WARNING):
         for abstained in (*[True] * 200, *[False] * 400, *[True] * 200):
-            watches.add("drifting", sampled, DEFAULTS, abstained=abstained)
+            watches.add("drifting", sampled, DEFAULTS, LIMITS, abstained=abstained)
     lower = [record for record in caplog.records if "lower share of images than the 80%" in record.getMessage()]
     assert len(lower) == 2
     assert "run axia calibrate again" in lower[0].getMessage()
@@ -80,7 +83,7 @@ def value(name: str, **labels: str) -> float | None:
 def test_metrics_have_the_expected_share_and_the_evidence() -> None:
     watches, sampled = CoverageWatches(), plan(DetectionRequest(image=b""))
     for number in range(60):
-        watches.add("measured", sampled, DEFAULTS, abstained=number % 2 == 0)
+        watches.add("measured", sampled, DEFAULTS, LIMITS, abstained=number % 2 == 0)
     assert value("axia_gateway_calibrated_coverage", model="measured") == 0.8
     assert value("axia_gateway_calibrated_detections_total", model="measured", outcome="answered") == 30
     evidence = value("axia_gateway_coverage_drift", model="measured", direction="lower")
@@ -95,11 +98,26 @@ def test_metrics_have_the_expected_share_and_the_evidence() -> None:
 def test_another_calibration_begins_anew() -> None:
     watches, sampled = CoverageWatches(), plan(DetectionRequest(image=b""))
     for _ in range(200):
-        watches.add("again", sampled, DEFAULTS, abstained=True)
+        watches.add("again", sampled, DEFAULTS, LIMITS, abstained=True)
     again = ModelDefaults(n=5, abstain_threshold=0.8, calibrated_coverage=0.1, calibrated_images=400)
-    watches.add("again", sampled, again, abstained=True)
+    watches.add("again", sampled, again, LIMITS, abstained=True)
     assert value("axia_gateway_calibrated_coverage", model="again") == 0.1
     assert value("axia_gateway_coverage_drift", model="again", direction="lower") < 0.1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("coverage", [1.0, None])
+def test_an_alarm_ends_where_the_model_is_calibrated_again_or_no_longer_is(coverage: float | None) -> None:
+    """The next calibration may watch one direction alone: of what answers everything no share is higher."""
+    watches, model = CoverageWatches(), f"ends {coverage}"
+    sampled, before = plan(DetectionRequest(image=b"")), replace(DEFAULTS, calibrated_coverage=0.5)
+    for _ in range(200):
+        watches.add(model, sampled, before, LIMITS, abstained=False)
+    assert value("axia_gateway_coverage_drift", model=model, direction="higher") == pytest.approx(1.5)
+    images = None if coverage is None else 50
+    after = replace(DEFAULTS, calibrated_coverage=coverage, calibrated_images=images)
+    watches.add(model, sampled, after, LIMITS, abstained=False)
+    assert value("axia_gateway_coverage_drift", model=model, direction="higher") == 0
+    assert value("axia_gateway_calibrated_coverage", model=model) == coverage
 
 
 @pytest.mark.parametrize(
@@ -110,15 +128,18 @@ def test_another_calibration_begins_anew() -> None:
         (DetectionRequest(image=b"", n=3), False),
         (DetectionRequest(image=b"", abstain_threshold=0.5), False),
         (DetectionRequest(image=b"", temperature=0.2), False),
+        (DetectionRequest(image=b"", top_p=1.0, max_tokens=100), True),
+        (DetectionRequest(image=b"", top_p=0.1), False),
+        (DetectionRequest(image=b"", max_tokens=2), False),
         (DetectionRequest(image=b"", prompt_id="detect/safety"), False),
         (DetectionRequest(image=b"", prompt_text="What is this?"), False),
         (DetectionRequest(image=b"", system_prompt_text="Be brief."), False),
     ],
 )
 def test_only_detections_that_are_sampled_as_at_calibration_count(request_: DetectionRequest, *, counts: bool) -> None:
-    assert as_calibrated(plan(request_), DEFAULTS) is counts
+    assert as_calibrated(plan(request_), DEFAULTS, LIMITS) is counts
 
 
 def test_a_model_without_a_calibration_is_not_watched() -> None:
-    CoverageWatches().add("plain", plan(DetectionRequest(image=b"")), ModelDefaults(), abstained=True)
+    CoverageWatches().add("plain", plan(DetectionRequest(image=b"")), ModelDefaults(), LIMITS, abstained=True)
     assert value("axia_gateway_calibrated_coverage", model="plain") is None

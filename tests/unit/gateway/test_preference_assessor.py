@@ -199,9 +199,13 @@ async def test_a_model_that_is_gone_ends_the_call_after_bounded_attempts() -> No
     assert len(model.asked) <= SETTINGS.ask_attempts * SETTINGS.protocol_concurrency
 
 
-async def test_after_the_model_started_nothing_is_repeated() -> None:
-    model = FakeModel(lambda question: Unavailable("died", reason="BACKEND_UNREACHABLE"), started_first=True)
-    _, judgements, summary = await run(model=model)
+async def test_after_the_model_started_nothing_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    said = "it died. The endpoint says: a secret prompt"
+    model = FakeModel(lambda question: Unavailable(said, reason="BACKEND_UNREACHABLE"), started_first=True)
+    with caplog.at_level("DEBUG"):
+        _, judgements, summary = await run(model=model)
+    assert "could not be judged: BACKEND_UNREACHABLE" in caplog.text
+    assert "secret" not in caplog.text  # endpoints quote what they are asked
     assert len(model.asked) == len(judgements) == summary.failed == 8
     assert summary.scores is None
     assert not summary.missing

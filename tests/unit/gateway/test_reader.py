@@ -73,7 +73,7 @@ async def test_a_call_that_fails_leaves_everything_missing_and_says_why(caplog: 
             COMPLETIONS, 0.5, TRUTH._replace(judge="lexical"), None, 5
         )
     assert readings == Readings(missing=("grouping", "response_types", "values", "alignment"))
-    assert "scoring is away" in caplog.text
+    assert "alignment: missing from a detection: SCORING_UNREACHABLE" in caplog.text
 
 
 async def test_grouping_by_words_alone_is_told() -> None:
@@ -91,9 +91,13 @@ async def test_a_judge_model_is_asked_once_for_each_distinct_answer_without_the_
     assert scoring.judge_answers == ["yes"] * 3
 
 
-async def test_a_judge_model_that_is_away_leaves_the_alignment_missing() -> None:
-    judge = FakeModel(lambda question: Unavailable("away", reason="AWAY"))
-    readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
+async def test_a_judge_model_that_is_away_leaves_the_alignment_missing(caplog: pytest.LogCaptureFixture) -> None:
+    said = "the endpoint failed. The endpoint says: 'a woman at a stove' is not allowed"
+    judge = FakeModel(lambda question: Unavailable(said, reason="AWAY"))
+    with caplog.at_level("DEBUG"):
+        readings = await reader(FakeScoring()).read(COMPLETIONS, 0.5, TRUTH, judge, 5)
+    assert "alignment is missing from a detection: AWAY" in caplog.text
+    assert "stove" not in caplog.text  # endpoints quote what they are asked
     assert readings.missing == ("alignment",)
     assert readings.alignment is None
     assert readings.grouping is not None

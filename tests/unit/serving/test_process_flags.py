@@ -53,3 +53,20 @@ def test_processes_that_it_starts_write_none_either() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ended.stdout.split() == ["0", "0"]  # blocks of 512 bytes
+
+
+def test_a_process_that_may_not_raise_a_limit_of_0_keeps_it() -> None:
+    """As in containers that were started with `--ulimit core=0`, and under systemd with `LimitCORE=0`."""
+    code = (
+        "import ctypes, os, resource\n"
+        "from services.serving.process_flags import forbid_core_dumps\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "if os.geteuid() == 0:\n"
+        "    os.setuid(65534)\n"
+        "forbid_core_dumps()\n"
+        "print(*resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ended.stdout.split()[:2] == ["0", "0"]
+    if sys.platform == "linux":
+        assert ended.stdout.split()[2] == "0"  # not dumpable

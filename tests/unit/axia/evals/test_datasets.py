@@ -215,7 +215,7 @@ def test_screenshots_that_are_there_twice_are_refused(sample: Path) -> None:
 
 def test_an_image_of_another_format_says_what_to_convert_it_to(sample: Path) -> None:
     Image.new("RGB", (4, 4)).save(sample / "viva" / IMAGES["viva"], "GIF")
-    with pytest.raises(AnnotationError, match="can't be read as a picture: convert it to JPEG, PNG or WebP"):
+    with pytest.raises(AnnotationError, match="is not JPEG, PNG or WebP: convert it to one of them, or leave"):
         run(sample, "viva")
 
 
@@ -312,3 +312,32 @@ def test_a_folder_that_holds_something_else_is_named(sample: Path, tmp_path: Pat
     with pytest.raises(AnnotationError, match="there is no folder"):
         convert(name, tmp_path / "gone", tmp_path / "out", NO_LAYOUT)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_too_long_for_a_file_is_missing_as_any_other(sample: Path) -> None:
+    path = sample / "robot-values" / "scenarios.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace("1.png", f"{'a' * 300}.png"), encoding="utf-8")
+    with pytest.raises(AnnotationError, match=r"1 images are missing below .*aaa\.png"):
+        run(sample, "robot-values")
+
+
+@pytest.mark.parametrize("kind", [["fire"], {"a": 1}, None, 3])
+def test_a_kind_of_hazard_that_is_no_text_is_named(sample: Path, kind: object) -> None:
+    path = sample / "homesafebench" / "data" / "test" / "0_kitchen.json"
+    task = json.loads(path.read_text(encoding="utf-8"))
+    task["dangers"][0]["danger_type"] = kind
+    path.write_text(json.dumps(task), encoding="utf-8")
+    with pytest.raises(AnnotationError, match=r"0_kitchen\.json: .* is no kind of hazard; the kinds are"):
+        run(sample, "homesafebench")
+
+
+@pytest.mark.parametrize("name", ["viva", "persona-chat"])
+@pytest.mark.parametrize("out", ["taken/out", "folder"])
+def test_where_nothing_can_be_written_that_is_said_and_nothing_is_left(sample: Path, name: str, out: str) -> None:
+    (sample / "taken").write_text("a file where a folder would have to be")
+    (sample / "folder").mkdir()
+    (sample / "folder" / "own.txt").touch()
+    before = sorted(sample.iterdir())
+    with pytest.raises(AnnotationError, match=r"(can't be written|already exists)"):
+        convert(name, sample / name, sample / out)
+    assert sorted(sample.iterdir()) == before
