@@ -267,17 +267,20 @@ class _Call:
 
     async def _charged(self, guard: Guard, usage: Usage | None, request: Any, context: Context) -> Any:
         """The request, or the requests, of a call that is let in, written down and counted."""
-        if guard.audits():
-            if isinstance(request, AsyncIterator):
+        if isinstance(request, AsyncIterator):
+            if guard.audits():
                 request = noted(guard, self._path, request, context)
-            else:
-                guard.note(self._path, context, request)
-        if usage is None:
-            return request
-        charged = usage.charge(self._path, request)
-        if isinstance(request, AsyncIterator):  # it may wait for the first one
-            return await unless_drained(charged, self._interceptor.drain_begun)
-        return await charged
+            if usage is None:
+                return request
+            # It may wait for the first one.
+            return await unless_drained(usage.charge(self._path, request), self._interceptor.drain_begun)
+        try:
+            charged = request if usage is None else await usage.charge(self._path, request)
+        except ServiceError as error:
+            guard.note(self._path, context, request, error)
+            raise
+        guard.note(self._path, context, request)
+        return charged
 
     def _begin(self, context: Context) -> tuple[float, Span]:
         metadata = context.invocation_metadata() or ()

@@ -145,10 +145,10 @@ class Guard:
             raise
         return usage
 
-    def note(self, method: str, context: Context, request: Any) -> None:
-        """Writes down that a call was let in, with the ids that its first request names."""
+    def note(self, method: str, context: Context, request: Any, refusal: ServiceError | None = None) -> None:
+        """Writes down that a call was let in, or refused for what it asks for, with the ids that its request names."""
         if self._audit is not None and self._table.get(method) is not OPEN:
-            self._audit.write(method, principal.get(), context.peer(), request)
+            self._audit.write(method, principal.get(), context.peer(), request, refusal)
 
     def _certified(self, context: Context) -> Principal | None:
         """Who a caller's certificate is of, where its name matters. Raises PermissionDenied for other names."""

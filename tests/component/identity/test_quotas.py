@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from axia.identity.keys import Quota, add_key, new_key
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2, inference_pb2, retrieval_pb2, retrieval_pb2_grpc
 from services.serving.errors import ResourceExhausted
 from services.serving.identity import access, quotas
+from services.serving.identity.audit import AuditLog
 from services.serving.identity.guard import Guard
 from services.serving.identity.keys import KeyRing
 from services.serving.identity.principal import Principal
@@ -51,7 +53,8 @@ async def serving(
     }
     for key in made.values():
         add_key(file, key.record)
-    guard = Guard(KeyRing(file, "AXIA_GATEWAY_KEYS"), quotas=Quotas(usual))
+    audit = AuditLog(folder / "audit.jsonl", "AXIA_GATEWAY_AUDIT_LOG", "gateway")
+    guard = Guard(KeyRing(file, "AXIA_GATEWAY_KEYS"), audit=audit, quotas=Quotas(usual))
     monkeypatch.setattr("tests.support.http_api.CallInterceptor", lambda: CallInterceptor(guard=guard))
     async with FakeGateway.serving() as fake, grpc.aio.insecure_channel(fake.address) as channel:
         yield fake, channel, {name: bearer(key.text) for name, key in made.items()}
@@ -155,6 +158,9 @@ async def test_images_are_counted_wherever_they_are(tmp_path: Path, monkeypatch:
         assert await reason(stub.JudgeInterest(interest, **options)) == ""
         assert [await reason(stub.DetectValues(asked, **options)) for _ in range(4)] == ["", "", "", "CALLER_IMAGES"]
         assert await reason(stub.ListModels(gateway_pb2.ListModelsRequest(), **options)) == ""
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [line["decision"] for line in lines] == ["allowed"] * 4 + ["denied", "allowed"]
+    assert lines[4]["reason"] == "CALLER_IMAGES"
 
 
 async def test_a_stream_of_images_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
