@@ -216,7 +216,7 @@ LONG = (
     "SIGKILL of the worker",
     "SIGSTOP of http",
     "SIGSTOP of retrieval",
-    "is away",
+    "is down for",
 )
 """Parts of the names of faults that the short form leaves out: what starts again takes long, or another is alike."""
 CHOSEN = (
