@@ -59,7 +59,7 @@ app.command("eval", help=_filled(evaluate.__doc__ or ""))(evaluate)
 dataset = typer.Typer(no_args_is_help=True)
 for _name, _of_datasets in (("list", list_datasets), ("convert", convert)):
     dataset.command(_name, help=_filled(_of_datasets.__doc__ or ""))(_of_datasets)
-app.add_typer(dataset, name="dataset", help="Data sets of the field, from local folders.")
+app.add_typer(dataset, name="dataset", help="Convert public data sets in local folders.")
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)
