@@ -22,7 +22,7 @@ Personas = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="TOML with traits and [weights], or a folder of them. Repeatable.",
+        help="A TOML file with `traits` and `weights`, or a folder of such files (repeatable).",
         show_default="the demo's",
     ),
 ]
