@@ -110,8 +110,8 @@ class InferenceSettings(ServiceSettings):
     completion_template: str = ""
     """For models without a chat template: the text of one turn, such as "Question: {prompt} Answer:"."""
     image_placeholder: str = ""
-    """Placeholder of an image in `completion_template`, added before the turn with the image, such as "<image>\\n"; empty
-    for models whose processor adds it."""
+    """Placeholder of an image in `completion_template`, added before the turn with the image, such as "<image>\\n";
+    empty for models whose processor adds it."""
 
     reasoning_parser: str = ""
     """vLLM's reasoning parser, such as qwen3 or deepseek_r1; the names are those of `vllm serve --reasoning-parser`.
