@@ -6,8 +6,8 @@ from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
 STAGE_SECONDS = Histogram(
     "axia_gateway_stage_seconds",
-    "Time of a detection in each stage, in seconds: total at the gateway; decode, queue, first_token, generation at "
-    "the model.",
+    "Duration of each stage of a detection, in seconds: total at the gateway; decode, queue, first_token, generation "
+    "at the model.",
     ["model", "stage"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
@@ -18,7 +18,7 @@ DETECTIONS = Counter(
 PARTIAL = Counter("axia_gateway_partial", "Detections that a deadline ended early.", ["model"], registry=REGISTRY)
 COMPLETIONS = Counter(
     "axia_gateway_completions",
-    "Completions received, by the reason of their end.",
+    "Completions received, by finish reason.",
     ["model", "finish_reason"],
     registry=REGISTRY,
 )
@@ -38,31 +38,32 @@ CALIBRATED_COVERAGE = Gauge(
 )
 CALIBRATED_DETECTIONS = Counter(
     "axia_gateway_calibrated_detections",
-    "Detections that were sampled as at the model's calibration: answered or abstained.",
+    "Detections with the same sampling as at the model's calibration: answered or abstained.",
     ["model", "outcome"],
     registry=REGISTRY,
 )
 COVERAGE_DRIFT = Gauge(
     "axia_gateway_coverage_drift",
-    "Evidence that the answered share is lower or higher than at calibration, 0 to 1.5: a change from 1 on.",
+    "Evidence that the share of answered images is lower or higher than at calibration, "
+    "0 to 1.5. From 1 on, it counts as a change.",
     ["model", "direction"],
     registry=REGISTRY,
 )
 RESPONSE_TYPES = Counter(
     "axia_gateway_response_types",
-    "Completions by their response type, unspecified where a completion is no answer or can't be judged.",
+    "Completions by response type; unspecified if a completion is not an answer or can't be judged.",
     ["model", "type"],
     registry=REGISTRY,
 )
 BACKEND_AVAILABLE = Gauge(
     "axia_gateway_backend_available",
-    "1 if any replica of a model can be called, otherwise 0; the label has the addresses of all replicas.",
+    "1 if at least one replica of a model is available, otherwise 0; the label has the addresses of all replicas.",
     ["address"],
     registry=REGISTRY,
 )
 REPLICA_AVAILABLE = Gauge(
     "axia_gateway_replica_available",
-    "1 if the replica says SERVING, otherwise 0.",
+    "1 if the health of the replica is SERVING, otherwise 0.",
     ["model", "address"],
     registry=REGISTRY,
 )
@@ -80,14 +81,14 @@ MODEL_WAITING = Gauge(
 )
 MODEL_WAIT_SECONDS = Histogram(
     "axia_gateway_model_wait_seconds",
-    "Time that calls waited in the gateway for a model's replicas, those that found room at once not counted.",
+    "Time that calls waited in the gateway for a model's replicas, in seconds; calls that didn't wait are not counted.",
     ["model"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 SERVICE_AVAILABLE = Gauge(
     "axia_gateway_service_available",
-    "1 if the service (retrieval or scoring) says SERVING, otherwise 0.",
+    "1 if the health of the service (retrieval or scoring) is SERVING, otherwise 0.",
     ["service"],
     registry=REGISTRY,
 )
@@ -129,7 +130,7 @@ WATCH_FRAMES = Counter(
 )
 WATCH_AGE_SECONDS = Histogram(
     "axia_gateway_watch_age_seconds",
-    "Age of a camera's frame when its answer was ready, since it came.",
+    "Age of a camera frame when its answer was ready, in seconds since the frame was received.",
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )

@@ -59,27 +59,29 @@ app.command("eval", help=_filled(evaluate.__doc__ or ""))(evaluate)
 dataset = typer.Typer(no_args_is_help=True)
 for _name, _of_datasets in (("list", list_datasets), ("convert", convert)):
     dataset.command(_name, help=_filled(_of_datasets.__doc__ or ""))(_of_datasets)
-app.add_typer(dataset, name="dataset", help="Data sets of the field, from local folders.")
+app.add_typer(dataset, name="dataset", help="Convert public data sets in local folders.")
 judges = typer.Typer(no_args_is_help=True)
 for _of_judges in (audit, table):
     judges.command(help=_filled(_of_judges.__doc__ or ""))(_of_judges)
-app.add_typer(judges, name="judges", help="How far judges of alignment agree with people, and what they say.")
+app.add_typer(judges, name="judges", help="Measure how well judges of alignment agree with people, and compare judges.")
 keys = typer.Typer(no_args_is_help=True)
 for _name, _of_keys in (("add", add), ("list", list_keys), ("revoke", revoke)):
     keys.command(_name, help=_filled(_of_keys.__doc__ or ""))(_of_keys)
-app.add_typer(keys, name="keys", help="API keys: who may call the gateway, and what.")
+app.add_typer(keys, name="keys", help="Manage API keys of the gateway.")
 certs = typer.Typer(no_args_is_help=True)
 for _of_certs in (init, renew):
     certs.command(help=_filled(_of_certs.__doc__ or ""))(_of_certs)
-app.add_typer(certs, name="certs", help="Certificates for a trial of TLS.")
+app.add_typer(certs, name="certs", help="Create certificates to test TLS.")
 feed = typer.Typer(no_args_is_help=True)
 for _name, _of_feed in (("serve", serve), ("truth", truth), ("role-play", role_play), ("replay", replay_feed)):
     feed.command(_name, help=_filled(_of_feed.__doc__ or ""))(_of_feed)
-app.add_typer(feed, name="feed", help="A short-video feed whose recommender is known, and role-play on it.")
+app.add_typer(feed, name="feed", help="Serve a short-video feed with a known recommender, and measure role-play on it.")
 agent = typer.Typer(no_args_is_help=True)
 for _name, _of_agent in (("collect", collect), ("watch", watch_feed), ("replay", replay_agent)):
     agent.command(_name, help=_filled(_of_agent.__doc__ or ""))(_of_agent)
-app.add_typer(agent, name="agent", help="A browser that looks at short-video feeds, with manners.")
+app.add_typer(
+    agent, name="agent", help="Run a browser that watches short-video feeds, within rate limits and robots.txt."
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,7 +10,8 @@ Persona = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Traits of the persona, a sentence a line; lines with # are left out. Or TOML with a list `traits`.",
+        help="Traits of the persona: a text file with one sentence per line (lines with # are "
+        "ignored), or a TOML file with a list `traits`.",
     ),
 ]
 """The option --persona."""

@@ -34,10 +34,10 @@ def agreement(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     address: Address = None,
 ) -> None:
-    """Measure how far annotators agree, and the best score that a model can be expected to reach.
+    """Measure the agreement of annotators, and the best score that you can expect of a model.
 
-    A unit is what is rated, such as an image; a category is what an annotator says of it, such as an element. Ratings
-    that are absent are missing data; further fields are ignored.
+    A unit is the rated item, such as an image. A category is the annotator's answer, such as an element. Absent ratings
+    count as missing data. Other fields are ignored.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
     """

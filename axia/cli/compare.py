@@ -39,8 +39,8 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="FIRST SECOND...",
-            help="What two calls of `axia preference --out` saved, or what `axia detect --json` printed of two models "
-            "or more, about the same images.",
+            help="Two files of `axia preference --out`, or the output of `axia detect --json` for two or more models "
+            "on the same images.",
         ),
     ],
     truths: Annotated[
@@ -52,20 +52,21 @@ def compare(
         ),
     ] = None,
     judge: Annotated[
-        Judging | None, typer.Option(help="For detections: which judge judges all answers.", show_default="semantic")
+        Judging | None, typer.Option(help="For detections: the judge of all answers.", show_default="semantic")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object, instead of a table.")] = False,
     address: Address = None,
 ) -> None:
-    """Compare two assessments of preference, such as free answers with structured ones, or models' alignment.
+    """Compare two assessments of preference (such as free and structured answers), or the alignment of several models.
 
-    Each value has the percentage of both, how many answers refuse, and the difference over the images about which
-    both say yes or no, with its interval, clustered by keyword. Below stand the same figures over all values, the mean
-    of the keywords' percentages, and the counts of answers. Where --structured moved the percentages, it changed what
-    is measured.
+    For each value, the table has both percentages, the number of refusals, and the difference with its interval,
+    clustered by keyword. The difference is over images with a yes or no in both assessments. Below are the same figures
+    over all values, the mean of the percentages of the keywords, and the counts of answers. If --structured changes the
+    percentages, structured answers measure something different from free answers.
 
-    Detections of several models are judged anew by one judge, and compared on the images that all of them have: mean
-    alignment, differences with intervals, and how many images would show a difference as large as was found.
+    Detections of several models are judged again by the same judge, and compared on the images that all models have.
+    The output has the mean alignment, differences with intervals, and the number of images needed to show a difference
+    of the observed size.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage, 130 after Ctrl-C.
     """

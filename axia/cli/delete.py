@@ -32,11 +32,11 @@ def delete(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Delete images from the index and from the image store. Files of yours are not touched.
+    """Delete images from the index and from the image store. Your own files are not changed.
 
-    A file stands for the stored image with the same bytes. Images that are not stored are counted. Instead of ids
-    and files, options choose all images of a platform, a source or a time. `axia purge` then removes what is left of
-    them in the server's files.
+    If you name a file, the stored image with the same bytes is deleted. The output has the number of images that were
+    not stored. Instead of ids and files, options can choose all images of a platform, a source or a time. Afterwards,
+    `axia purge` removes the remaining data from the server's files.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
     """

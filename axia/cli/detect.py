@@ -43,7 +43,7 @@ def detect(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH", help="Images, or folders, searched with all below them.", show_default=False),
+        typer.Argument(metavar="PATH", help="Images, or folders (with all subfolders).", show_default=False),
     ] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="Completions to sample.", show_default="3")] = None,
     temperature: Annotated[
@@ -51,7 +51,7 @@ def detect(
         typer.Option(
             "--temperature",
             "-t",
-            help="Temperature, 0 to 2: once for all completions, or one for each.",
+            help="Temperature, 0 to 2: one for all completions, or one for each (repeatable).",
             show_default="1",
         ),
     ] = None,
@@ -72,7 +72,7 @@ def detect(
     sentence_rule: Annotated[
         SentenceRule | None,
         typer.Option(
-            help="Which sentence counts: the first of the answer itself, or the first of the text.",
+            help="Which sentence is used: the first sentence of the answer itself, or the first sentence of the text.",
             show_default="answer",
         ),
     ] = None,
@@ -87,7 +87,8 @@ def detect(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help='What annotators named, or "none" where nothing needs attention; marks completions that name it too.',
+            help='Ground truth: what annotators named, or "none" if nothing needs attention. Marks '
+            "completions that name the same.",
         ),
     ] = None,
     accept: Annotated[
@@ -98,26 +99,28 @@ def detect(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help='A truth for each image: JSON lines of {"file", "element", "accept"}, file relative to FILE.',
+            help='Ground truth of each image: JSON lines of {"file", "element", "accept"}; file is relative to FILE.',
         ),
     ] = None,
     judge: Annotated[
         Judge | None,
         typer.Option(
-            help="With --truth or --truths: words, sentence embeddings, or the model that answered.",
+            help="With --truth or --truths: compare by words, by meaning, or ask a model.",
             show_default="semantic",
         ),
     ] = None,
     judge_model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="With --judge model: the judge.", show_default="the model that answered"),
+        typer.Option(
+            metavar="NAME", help="With --judge model: the model that judges.", show_default="the model that answered"
+        ),
     ] = None,
     judge_samples: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=25,
-            help="With --judge model: how often it is asked about each answer; the majority counts.",
+            help="With --judge model: how often to ask the judge about each answer; the majority decides.",
             show_default="1",
         ),
     ] = None,
@@ -145,34 +148,36 @@ def detect(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Continue what --out saved: ask about images without an answer; the options come from that file.",
+            help="Continue a run that was saved with --out: ask only about images without an answer. "
+            "The options come from FILE.",
         ),
     ] = None,
     address: Address = None,
 ) -> None:
-    """Ask a model what needs attention in each image, several times, and print what it agrees on.
+    """Ask a model several times what needs attention in each image, and print the answer that the completions agree on.
 
-    The defaults are the study's where the gateway's routing table has none for the model.
+    The defaults come from the gateway's routing table; if it has none for the model, they are those of the study.
 
-    In a folder, images are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Images
-    of other formats, such as GIF and BMP, are skipped and named on standard error.
+    In a folder, the command uses files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. It
+    skips images of other formats, such as GIF and BMP, and lists them on standard error.
 
-    With --json standard output has one JSON object for each image, in their order, and nothing else. An image that
+    With --json, standard output has only JSON: one object for each image, in the order of the images. An image that
     failed has {"image": {"path": ...}, "error": {"code": ..., "reason": ..., "message": ...}}. With --json --stream it
     has {"event": "completion", "path": ..., "completion": {...}} for each completion when it ends, and for each image
     {"event": "summary", "path": ..., "detection": {...}} or {"event": "error", "path": ..., "error": {...}}.
 
-    With --out a file gets the same objects as soon as images are done, after a first line with the options.
+    With --out, the command writes the same objects to a file, each as soon as its image is done. The first line has the
+    options.
 
-    With --truth each completion is judged, for all images by the same text: ✓ names it, ✗ does not, ? could not be
-    judged. The alignment is the share of ✓ among those that could be judged. With --truths each image has its own, in
-    rows like {"file": "kitchen.jpg", "element": "a boiling pot", "accept": ["hot stove"]}; accept may be left out, and
-    further fields are ignored. An image without a row is reported on standard error and not judged, as is a row without
-    a image.
+    With --truth, each completion is compared with this text: ✓ means that it names the same thing, ✗ that it doesn't, ?
+    that the judge gave no verdict. The alignment is the share of ✓ among completions with a verdict. --truth is the
+    same for all images; with --truths each image has its own ground truth, in rows such as {"file": "kitchen.jpg",
+    "element": "a boiling pot", "accept": ["hot stove"]}; accept is optional, and other fields are ignored. Images
+    without a row, and rows without an image, are not judged, and are listed on standard error.
 
-    The mean alignment over all images is printed at the end, with its 95% interval and how many answers could and
-    couldn't be judged; JSON has it as {"event": "mean", ...}. With --card the judge's agreement with people is printed
-    next to it. A card of another judge, or of another revision of it, is refused.
+    At the end the command prints the mean alignment over all images, its 95% interval, and the number of answers with
+    and without a verdict; JSON has it as {"event": "mean", ...}. With --card, the judge's agreement with people is
+    printed next to it. A card of another judge, or of another revision of the judge, is an error.
 
     Exit code: 0, 1 if any image failed, 2 for wrong usage, 130 after Ctrl-C.
     """

@@ -76,17 +76,18 @@ class _Report:
 
 
 def index(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with images, searched with all below it.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with images (with all subfolders).")],
     platform: Annotated[str, typer.Option(help="Platform that the images were taken from, such as tiktok.")] = "",
     source: Annotated[
         str | None, typer.Option(help="Where the images come from.", show_default="each file's path below DIR")
     ] = None,
     capture_time: Annotated[CaptureTime, typer.Option(help="Where the capture time is read from.")] = CaptureTime.NONE,
     no_manifest: Annotated[
-        bool, typer.Option("--no-manifest", help="Index every image, although DIR has a manifest.jsonl.")
+        bool, typer.Option("--no-manifest", help="Index every image, even if DIR has a manifest.jsonl.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Send all images again, also those that an interrupted run has sent.")
+        bool,
+        typer.Option("--fresh", help="Send all images again, also images that an interrupted run has already sent."),
     ] = False,
     update: Annotated[
         bool,
@@ -97,16 +98,16 @@ def index(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Index images, so that `axia search` and `axia preference` find them.
+    """Index images for `axia search` and `axia preference`.
 
-    Images are files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. Images of other
-    formats, such as GIF, BMP and HEIC, are skipped and named on standard error.
+    The command uses files whose names end in .jpg, .jpeg, .png or .webp and don't begin with a dot. It skips images of
+    other formats, such as GIF, BMP and HEIC, and lists them on standard error.
 
-    Where DIR has a manifest.jsonl, only the images of its rows are taken in, with the platform, source and
-    capture_time of each row; --platform, --source and --capture-time hold where a row says nothing. A row is such as
+    If DIR has a manifest.jsonl, only the images of its rows are indexed, with the platform, source and capture_time of
+    each row. --platform, --source and --capture-time are the defaults for rows without these fields. Example of a row:
     {"file": "tiktok/a.jpg", "platform": "tiktok"}; "index": false leaves an image out.
 
-    After an interruption, run the same command to continue. Images are stored once, however often they are sent.
+    After an interruption, run the same command again to continue. An image that is sent twice is stored only once.
 
     Exit code: 0, 1 if any image was refused or the run failed, 2 for wrong usage, 130 after Ctrl-C.
     """

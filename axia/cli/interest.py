@@ -57,9 +57,7 @@ class Strategy(StrEnum):
 
 
 def interest(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Images, or folders, searched with all below them.")
-    ],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, or folders (with all subfolders).")],
     persona: Persona = None,
     trait: Traits = None,
     strategy: Annotated[
@@ -95,10 +93,10 @@ def interest(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
     address: Address = None,
 ) -> None:
-    """Judge as a persona whether images are interesting (arXiv 2411.11479).
+    """Ask a model, in the role of a persona, whether images are interesting (arXiv 2411.11479).
 
-    With --json each image has the judgement and what produced it: model, prompt, seed, sampling, request and version.
-    An image that could not be asked about has {"path": ..., "error": {"code": ..., "reason": ..., "message": ...}}.
+    With --json, each image has the judgement with its provenance: model, prompt, seed, sampling, request and version.
+    An image that failed has {"path": ..., "error": {"code": ..., "reason": ..., "message": ...}}.
 
     Exit code: 0, 1 if any image could not be judged, 2 for wrong usage, 130 after Ctrl-C.
     """

@@ -44,7 +44,7 @@ def audit(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Further answers, without aligned: also print each judge's mean over them, corrected by the labels.",
+            help="More answers, without labels: also print the mean of each judge over them, corrected by the labels.",
         ),
     ] = None,
     card: Annotated[
@@ -60,11 +60,12 @@ def audit(
 ) -> None:
     """Compare judges with people's labels, and recommend one.
 
-    The judges are words (lexical), meaning (semantic), each --judge-model, and each model whose answers all rows have
-    in judge_answers. κ is Cohen's. With image in the rows, intervals are clustered by it.
+    The judges are: words (lexical), meaning (semantic), each --judge-model, and each model with answers in
+    judge_answers of all rows. κ is Cohen's kappa. If the rows have an image, intervals are clustered by image.
 
-    With --unlabelled each judge's mean alignment is corrected by prediction-powered inference (arXiv 2311.01453), which
-    needs axia's extra audit. The labelled rows must be a random sample of the same answers, and are not repeated there.
+    With --unlabelled, the mean alignment of each judge is corrected by prediction-powered inference (arXiv 2311.01453),
+    which needs the extra `audit` of axia. The labelled rows must be a random sample of the same answers. Don't repeat
+    them in the unlabelled file.
 
     Exit code: 0, 1 if a judge could not be asked, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -94,7 +95,10 @@ def audit(
 
 def table(
     detections: Annotated[
-        Path, typer.Argument(metavar="DETECTIONS", help="What `axia detect --out` saved or --json printed.")
+        Path,
+        typer.Argument(
+            metavar="DETECTIONS", help="A file of `axia detect --out`, or the output of `axia detect --json`."
+        ),
     ],
     truths: Annotated[
         Path | None,
@@ -108,20 +112,21 @@ def table(
     judge_samples: _Samples = 1,
     judge_structured: _Structured = False,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Labels as for `axia judges audit`: also print each judge's κ.")
+        Path | None, typer.Option(metavar="FILE", help="Labels as for `axia judges audit`: also print κ of each judge.")
     ] = None,
     card: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same from a card that `axia judges audit` saved.")
+        Path | None, typer.Option(metavar="FILE", help="A card of `axia judges audit`, instead of --labels.")
     ] = None,
     timeout: _Timeout = 300.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
     address: Address = None,
 ) -> None:
-    """Judge saved detections by several judges, and print each one's mean alignment.
+    """Judge saved detections by several judges, and print the mean alignment by each judge.
 
-    Nothing is detected again: the answers in the file are judged, by words, by meaning, and by each --judge-model. The
-    mean is over all answers with a verdict; its interval is clustered by image. Detections of several models or
-    prompts have rows of their own. Run it in the folder in which `axia detect` ran: the paths of images are relative.
+    The command doesn't run detections again. It judges the answers in the file by words, by meaning, and by each
+    --judge-model. The mean is over all answers with a verdict; its interval is clustered by image. Each model and each
+    prompt has its own row. Run the command in the folder in which `axia detect` ran, because the paths of images are
+    relative.
 
     Exit code: 0, 1 if a judge could not be asked, 2 for wrong usage, 130 after Ctrl-C.
     """

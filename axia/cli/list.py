@@ -16,7 +16,7 @@ def list_images(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")] = False,
     address: Address = None,
 ) -> None:
-    """List the indexed images: id, platform, time and source of each, all or those that the options choose.
+    """List indexed images with id, platform, time and source. Options filter the list.
 
     Exit code: 0, even if there are none, 1 after a failure, 2 for wrong usage.
     """

@@ -16,7 +16,7 @@ def models(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     address: Address = None,
 ) -> None:
-    """List the models behind the gateway and the prompts that it knows."""
+    """List the gateway's models and prompts."""
     with connect(address) as client:
         from axia.errors import AxiaError
 

@@ -104,12 +104,13 @@ def preference(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save every event here, as JSON lines, when it comes.")
+        Path | None, typer.Option(metavar="FILE", help="Save every event here at once, as JSON lines.")
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Continue what --out saved, or show its scores; the options come from that file."
+            metavar="FILE",
+            help="Continue a run that was saved with --out, or show its scores. The options come from FILE.",
         ),
     ] = None,
     address: Address = None,

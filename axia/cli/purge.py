@@ -11,9 +11,9 @@ def purge(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Remove everything that is left of deleted images from the server's disk: vectors, texts and bytes.
+    """Remove all remaining data of deleted images from the server's disk: vectors, texts and bytes.
 
-    The index is built again without them, which may take minutes; searches continue meanwhile.
+    The server builds the index again without them. This can take minutes; searches continue to work.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """

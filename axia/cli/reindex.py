@@ -19,7 +19,7 @@ def reindex(
         str | None,
         typer.Argument(
             metavar="ENCODER",
-            help='Such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a folder of the server.',
+            help='An encoder such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a folder on the server.',
             show_default="show the progress of the latest re-index",
         ),
     ] = None,
@@ -29,7 +29,7 @@ def reindex(
 ) -> None:
     """Index every stored image with another encoder, or show the progress.
 
-    Searches continue with the current encoder and switch when all is done. Ctrl-C leaves it running at the server.
+    Searches use the current encoder until the re-index is complete. After Ctrl-C the re-index continues on the server.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage, 130 after Ctrl-C.
     """

@@ -32,14 +32,14 @@ def replay(
         Path,
         typer.Argument(
             metavar="RECORD",
-            help="A file with what `axia detect --json` printed, or what POST /v1/detect answered.",
+            help="A file with the output of `axia detect --json`, or the answer of POST /v1/detect.",
         ),
     ],
     picture: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH",
-            help="The image, or the folder that it is in (repeatable).",
+            help="The image, or the folder with the image (repeatable).",
             show_default="the path in the record",
         ),
     ] = None,
@@ -47,12 +47,14 @@ def replay(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
     address: Address = None,
 ) -> None:
-    """Ask again with the same image, model, prompts, seed and temperatures, and compare completion by completion.
+    """Run saved detections again with the same image, model, prompts, seed and temperatures, and compare the
+    completions.
 
-    A record that was made with a ground truth is judged by the same, and its alignment is compared too. A record that
-    was made over HTTP names no file: give its image with --picture, where it is found by its hash.
+    If a record has a ground truth, the new completions are judged by it, and the alignment is compared too. Records
+    from the HTTP API don't have the path of the image: pass it with --picture. Images are found by their hash.
 
-    Exit code: 0 if all are the same, 1 if any differs or could not be asked again, 2 for wrong usage.
+    Exit code: 0 if all completions are the same, 1 if any differs or a detection could not be run again, 2 for wrong
+    usage.
     """
     saved = load_detections(record, "RECORD")
     try:

@@ -37,11 +37,11 @@ def search(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Save the images here, named by rank and source, with contact-sheet.png. Other files stay.",
+            help="Save the images here, named by rank and source, with a contact-sheet.png. Other files are kept.",
         ),
     ] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="With --save: first remove from DIR what earlier searches saved.")
+        bool, typer.Option("--clear", help="With --save: first remove the images of earlier searches from DIR.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     address: Address = None,

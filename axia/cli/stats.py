@@ -14,7 +14,7 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Show how many images are indexed, from which platforms, how they are searched, and with which encoder."""
+    """Show the number of indexed images, their platforms, the search method, and the encoder."""
     with connect(address) as client:
         from axia.errors import AxiaError
 

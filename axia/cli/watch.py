@@ -33,16 +33,16 @@ def watch(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A video file, a folder with images, or a camera's number, rtsp:// or http:// address.",
+            help="A video file, a folder with images, or the number, rtsp:// address or http:// address of a camera.",
         ),
     ],
     fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames per second.")] = 2.0,
     n: Annotated[int, typer.Option("-n", min=1, help="Completions to sample for a frame.")] = 1,
     live: Annotated[
-        bool, typer.Option("--live", help="Don't wait for answers: a newer frame takes the place of an older one.")
+        bool, typer.Option("--live", help="Don't wait for answers: a newer frame replaces an older one.")
     ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="For a folder: only the images that are there now; don't wait for new ones.")
+        bool, typer.Option("--once", help="For a folder: only existing images; don't wait for new images.")
     ] = False,
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
@@ -61,10 +61,11 @@ def watch(
 ) -> None:
     """Ask a model what needs attention, frame by frame, until the source ends or Ctrl-C.
 
-    Images of a folder and frames of a video file wait until the one before is answered; a camera's don't. A folder is
-    watched for images that come or change, until Ctrl-C or with --once to its end; hidden files are left out. An
-    address is opened by this program, with OpenCV, and never sent to a server. At the end standard error has the number
-    of frames that were answered, superseded and failed.
+    Images of a folder and frames of a video file are sent one after another: each waits for the answer to the previous
+    one. Frames of a camera don't wait. The command watches a folder for new and changed images until Ctrl-C; with
+    --once it ends after the existing images. Hidden files are ignored. This program opens camera addresses itself, with
+    OpenCV, and never sends them to a server. At the end it prints the number of answered, superseded and failed frames
+    on standard error.
 
     Exit code: 0, 1 if any frame failed, 2 for wrong usage, 130 after Ctrl-C.
     """

@@ -34,10 +34,10 @@ class _ReindexStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     REINDEX_STATE_SUCCEEDED: _ReindexState.ValueType  # 2
     """Done: searches use the new encoder."""
     REINDEX_STATE_FAILED: _ReindexState.ValueType  # 3
-    """Ended without a switch; searches continue with the old encoder."""
+    """Failed; searches continue with the old encoder."""
 
 class ReindexState(_ReindexState, metaclass=_ReindexStateEnumTypeWrapper):
-    """Where a re-index is."""
+    """State of a re-index."""
 
 REINDEX_STATE_UNSPECIFIED: ReindexState.ValueType  # 0
 """Not known."""
@@ -46,12 +46,12 @@ REINDEX_STATE_RUNNING: ReindexState.ValueType  # 1
 REINDEX_STATE_SUCCEEDED: ReindexState.ValueType  # 2
 """Done: searches use the new encoder."""
 REINDEX_STATE_FAILED: ReindexState.ValueType  # 3
-"""Ended without a switch; searches continue with the old encoder."""
+"""Failed; searches continue with the old encoder."""
 global___ReindexState = ReindexState
 
 @typing.final
 class ImageMetadata(google.protobuf.message.Message):
-    """What is known of an image beside its pixels."""
+    """Metadata of an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -59,9 +59,11 @@ class ImageMetadata(google.protobuf.message.Message):
     CAPTURE_TIME_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
     platform: builtins.str
-    """Platform that it was taken from: lower-case letters, digits and hyphens, at most 64; may be empty."""
+    """Platform of the image, such as "tiktok": lower-case letters, digits and hyphens, at most 64; may be empty."""
     source: builtins.str
-    """Where it comes from, in the owner's words (a file name, a post's id), at most 1,024 characters; may be empty."""
+    """Source of the image, chosen by the caller (such as a file name or the id of a post), at most 1,024 characters; may
+    be empty.
+    """
     @property
     def capture_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was captured; unset if not known."""
@@ -80,7 +82,7 @@ global___ImageMetadata = ImageMetadata
 
 @typing.final
 class IndexImagesRequest(google.protobuf.message.Message):
-    """One image to take in."""
+    """One image to index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -91,15 +93,15 @@ class IndexImagesRequest(google.protobuf.message.Message):
     tag: builtins.int
     """The caller's own number for this image, returned with its acknowledgement; need not be unique."""
     update_metadata: builtins.bool
-    """Whether the metadata replaces that of an image that is already there."""
+    """Whether to replace the metadata of an image that is already stored."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The image."""
 
     @property
     def metadata(self) -> global___ImageMetadata:
-        """What is known of it. Of an image that is already there, the stored metadata stays as it was, unless
-        `update_metadata` asks for this one.
+        """Metadata of the image. If the image is already stored, its stored metadata is kept, unless `update_metadata` is
+        set.
         """
 
     def __init__(
@@ -117,7 +119,7 @@ global___IndexImagesRequest = IndexImagesRequest
 
 @typing.final
 class IndexImagesResponse(google.protobuf.message.Message):
-    """What became of one image."""
+    """The result for one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -206,7 +208,7 @@ global___RejectedImage = RejectedImage
 
 @typing.final
 class SearchFilter(google.protobuf.message.Message):
-    """Which images may be found. Unset parts let everything pass."""
+    """Which images may be found. Unset fields match all images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -224,11 +226,11 @@ class SearchFilter(google.protobuf.message.Message):
 
     @property
     def captured_from(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Captured at or after this time. An image without a capture time does not pass."""
+        """Captured at or after this time. Images without a capture time don't match."""
 
     @property
     def captured_before(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Captured before this time. An image without a capture time does not pass."""
+        """Captured before this time. Images without a capture time don't match."""
 
     def __init__(
         self,
@@ -256,24 +258,25 @@ class SearchByTextRequest(google.protobuf.message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     DISTINCT_FIELD_NUMBER: builtins.int
     query: builtins.str
-    """The text, 1 to 4,096 characters. What is beyond the encoder's context (77 tokens for CLIP) is cut."""
+    """The text, 1 to 4,096 characters. Text beyond the encoder's context (77 tokens for CLIP) is cut off."""
     k: builtins.int
-    """Images to return at most, 1 to 1,000 by default. Default 5, as in arXiv 2411.11479."""
+    """Maximum number of images, 1 to 1,000 by default. Default 5, as in arXiv 2411.11479."""
     score_threshold: builtins.float
     """Only images with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
-    """Where to continue: `next_page_token` of the previous page, with the same request otherwise. INVALID_ARGUMENT with
-    the reason PAGE_TOKEN_MISMATCH if the request is another one or the encoder was replaced since, and with
-    PAGE_TOO_DEEP beyond the images that all pages together may have, 10,000 by default.
+    """Where to continue: `next_page_token` of the previous page; all other fields must be the same. INVALID_ARGUMENT with
+    the reason PAGE_TOKEN_MISMATCH if the request differs or the encoder was replaced, and with the reason
+    PAGE_TOO_DEEP beyond the maximum number of images on all pages together, 10,000 by default.
 
-    A page begins behind the last image of the previous one, in the order of scores, the highest first, and of ids
-    among equals; scores are rounded to five decimal places for that. So an image is on one page only, whatever is
-    added or deleted meanwhile, as long as it has the same score in each of the calls. An image that is added, or that
-    the approximate search finds, only after the pages have passed its place is on none of them.
+    Images are ordered by score, the highest first, and by id among equal scores; for this order, scores are rounded to
+    five decimal places. A page begins after the last image of the previous page. So each image is on only one page,
+    even if images are added or deleted between calls, as long as its score is the same in each call. If an image is
+    added, or found by the approximate search, after its position has been passed, it is on no page.
     """
     distinct: builtins.bool
-    """Of images that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
-    other's, differ in at most 6 of 64 bits. Images of almost one colour never count as alike.
+    """Whether to return only the nearest of several near-duplicate images. Near-duplicates are images whose perceptual
+    hashes differ in at most 6 of 64 bits; one of the images may be mirrored. Images of almost one colour never count
+    as near-duplicates.
     """
     @property
     def filter(self) -> global___SearchFilter:
@@ -308,8 +311,8 @@ class SearchByTextResponse(google.protobuf.message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """Token of the next page; empty where no page follows, and where all pages together have as many images as they
-    may, 10,000 by default. A narrower filter finds what would follow.
+    """Token of the next page. Empty after the last page, and when all pages together have the maximum number of images,
+    10,000 by default; use a narrower filter to find more.
     """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
@@ -317,7 +320,7 @@ class SearchByTextResponse(google.protobuf.message.Message):
 
     @property
     def provenance(self) -> global___SearchProvenance:
-        """What produced them."""
+        """How the result was produced."""
 
     def __init__(
         self,
@@ -347,14 +350,15 @@ class SearchByImageRequest(google.protobuf.message.Message):
     image_id: builtins.str
     """A stored image's id; the image itself is not among the hits."""
     k: builtins.int
-    """Images to return at most, 1 to 1,000 by default. Default 5."""
+    """Maximum number of images, 1 to 1,000 by default. Default 5."""
     score_threshold: builtins.float
     """Only images with at least this cosine similarity, -1 to 1."""
     page_token: builtins.str
     """Where to continue, as in SearchByTextRequest."""
     distinct: builtins.bool
-    """Of images that look alike, only the nearest is found: those whose perceptual hashes, or one's and the mirrored
-    other's, differ in at most 6 of 64 bits. Images of almost one colour never count as alike.
+    """Whether to return only the nearest of several near-duplicate images. Near-duplicates are images whose perceptual
+    hashes differ in at most 6 of 64 bits; one of the images may be mirrored. Images of almost one colour never count
+    as near-duplicates.
     """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
@@ -396,8 +400,8 @@ class SearchByImageResponse(google.protobuf.message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """Token of the next page; empty where no page follows, and where all pages together have as many images as they
-    may, 10,000 by default. A narrower filter finds what would follow.
+    """Token of the next page. Empty after the last page, and when all pages together have the maximum number of images,
+    10,000 by default; use a narrower filter to find more.
     """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SearchHit]:
@@ -405,7 +409,7 @@ class SearchByImageResponse(google.protobuf.message.Message):
 
     @property
     def provenance(self) -> global___SearchProvenance:
-        """What produced them."""
+        """How the result was produced."""
 
     def __init__(
         self,
@@ -433,12 +437,12 @@ class SearchByValueRequest(google.protobuf.message.Message):
     value: builtins.str
     """Id of the value, as ListValues gives it."""
     k: builtins.int
-    """Images a keyword, 1 to 100 by default. Default 5, as in arXiv 2411.11479."""
+    """Maximum number of images per keyword, 1 to 100 by default. Default 5, as in arXiv 2411.11479."""
     score_threshold: builtins.float
     """Only images with at least this cosine similarity, -1 to 1."""
     @property
     def keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Keywords to search for instead of all of the value's, each one of the value's own."""
+        """Keywords of this value to search for; default: all keywords of the value."""
 
     @property
     def filter(self) -> global___SearchFilter:
@@ -475,13 +479,14 @@ class SearchByValueResponse(google.protobuf.message.Message):
     """The value's id."""
     @property
     def keywords(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___KeywordHits]:
-        """The keywords in the lexicon's order, each with its images. An image that several keywords find is listed under
-        the one that it is nearest to; the others take their next nearest instead, so that each still has k if there are.
+        """The keywords in the lexicon's order, each with its images. If several keywords find the same image, it is listed
+        under the nearest keyword. The other keywords get their next nearest images instead, so that each keyword still has
+        k images if there are enough.
         """
 
     @property
     def provenance(self) -> global___SearchProvenance:
-        """What produced them."""
+        """How the result was produced."""
 
     def __init__(
         self,
@@ -535,11 +540,11 @@ class SearchHit(google.protobuf.message.Message):
     """Cosine similarity to the query, -1 to 1."""
     @property
     def info(self) -> axia.v1.image_pb2.ImageInfo:
-        """What was read from it when it was taken in."""
+        """Properties that were read from the image when it was indexed."""
 
     @property
     def metadata(self) -> global___ImageMetadata:
-        """What its owner said of it."""
+        """Metadata from the caller that indexed it."""
 
     def __init__(
         self,
@@ -556,7 +561,7 @@ global___SearchHit = SearchHit
 
 @typing.final
 class SearchProvenance(google.protobuf.message.Message):
-    """What produced a search's result."""
+    """How a search result was produced."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -572,7 +577,7 @@ class SearchProvenance(google.protobuf.message.Message):
     images: builtins.int
     """Images that were indexed when the search ran."""
     lexicon_sha256: builtins.str
-    """SHA-256 of the lexicon file as lower-case hexadecimal; empty where no lexicon took part."""
+    """SHA-256 of the lexicon file as lower-case hexadecimal; empty if the search used no lexicon."""
     request_id: builtins.str
     """Id of the request, as in the logs."""
     @property
@@ -581,12 +586,12 @@ class SearchProvenance(google.protobuf.message.Message):
 
     @property
     def keyword_prompts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What keywords were put into before they were encoded, such as "a photo of {}"; empty where none took part."""
+        """Prompt templates of the keywords, such as "a photo of {}"; empty if none was used."""
 
     @property
     def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What makes the result less good than it could be, in words, such as a query of a script that the encoder does not
-        know; empty where nothing does.
+        """Warnings about the quality of the result, such as a query in a script that the encoder does not know; empty if
+        there are none.
         """
 
     def __init__(
@@ -607,7 +612,7 @@ global___SearchProvenance = SearchProvenance
 
 @typing.final
 class Encoder(google.protobuf.message.Message):
-    """A model that maps images and texts into one space."""
+    """A model that maps images and texts into one vector space."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -683,9 +688,9 @@ class LexiconValue(google.protobuf.message.Message):
     name: builtins.str
     """Name for people."""
     definition: builtins.str
-    """What it means."""
+    """Definition of the value."""
     group: builtins.str
-    """Higher-order group that it is counted under, such as "openness-to-change"."""
+    """Higher-order group of the value, such as "openness-to-change"."""
     @property
     def keywords(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Keyword]:
         """Its keywords."""
@@ -705,7 +710,7 @@ global___LexiconValue = LexiconValue
 
 @typing.final
 class Keyword(google.protobuf.message.Message):
-    """A word that stands for a value in image search."""
+    """A word or phrase that is used to search images of a value."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -714,7 +719,7 @@ class Keyword(google.protobuf.message.Message):
     text: builtins.str
     """The word or phrase."""
     published: builtins.bool
-    """Whether arXiv 2411.11479 names it; otherwise it is the lexicon's own."""
+    """Whether the keyword is from arXiv 2411.11479; otherwise it was added in this lexicon."""
     def __init__(
         self,
         *,
@@ -734,7 +739,7 @@ class GetImagesRequest(google.protobuf.message.Message):
     IDS_FIELD_NUMBER: builtins.int
     WITHOUT_DATA_FIELD_NUMBER: builtins.int
     without_data: builtins.bool
-    """Whether the images' bytes are left out."""
+    """Whether to leave out the bytes of the images."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, 1 to 1,000 by default."""
@@ -763,15 +768,15 @@ class GetImagesResponse(google.protobuf.message.Message):
     """Its id."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The image; unset where no image has this id, and where the request leaves bytes out."""
+        """The image; unset if no image has this id, or if `without_data` is set."""
 
     @property
     def info(self) -> axia.v1.image_pb2.ImageInfo:
-        """What was read from it when it was taken in."""
+        """Properties that were read from the image when it was indexed."""
 
     @property
     def metadata(self) -> global___ImageMetadata:
-        """What its owner said of it."""
+        """Metadata from the caller that indexed it."""
 
     def __init__(
         self,
@@ -788,7 +793,7 @@ global___GetImagesResponse = GetImagesResponse
 
 @typing.final
 class ListImagesRequest(google.protobuf.message.Message):
-    """Asks for what is known of images."""
+    """Asks for a list of images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -796,10 +801,10 @@ class ListImagesRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """Images of one page at most, 1 to 1,000 by default. Default 100."""
+    """Maximum number of images on one page, 1 to 1,000 by default. Default 100."""
     page_token: builtins.str
     """Where to continue: `next_page_token` of the previous page, with the same filter. Images that are added or deleted
-    meanwhile may be listed or not; every other one is listed once.
+    between calls may be listed or not; every other image is listed once.
     """
     @property
     def filter(self) -> global___SearchFilter:
@@ -820,7 +825,7 @@ global___ListImagesRequest = ListImagesRequest
 
 @typing.final
 class ListImagesResponse(google.protobuf.message.Message):
-    """What is known of images."""
+    """A page of images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -844,7 +849,7 @@ global___ListImagesResponse = ListImagesResponse
 
 @typing.final
 class ListedImage(google.protobuf.message.Message):
-    """What is known of one image."""
+    """One image of the list."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -858,11 +863,11 @@ class ListedImage(google.protobuf.message.Message):
     """Perceptual hash of what it shows, 64 bits as 16 hexadecimal digits (pHash)."""
     @property
     def info(self) -> axia.v1.image_pb2.ImageInfo:
-        """What was read from it when it was taken in."""
+        """Properties that were read from the image when it was indexed."""
 
     @property
     def metadata(self) -> global___ImageMetadata:
-        """What its owner said of it."""
+        """Metadata from the caller that indexed it."""
 
     def __init__(
         self,
@@ -879,7 +884,7 @@ global___ListedImage = ListedImage
 
 @typing.final
 class UpdateImagesRequest(google.protobuf.message.Message):
-    """Asks to replace what is known of images."""
+    """Asks to replace the metadata of images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -899,7 +904,7 @@ global___UpdateImagesRequest = UpdateImagesRequest
 
 @typing.final
 class ImageUpdate(google.protobuf.message.Message):
-    """What is known of one image from now on."""
+    """The new metadata of one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -909,7 +914,7 @@ class ImageUpdate(google.protobuf.message.Message):
     """Its id."""
     @property
     def metadata(self) -> global___ImageMetadata:
-        """All that is known of it: what is unset here is not known any more."""
+        """The new metadata. It replaces all stored metadata: fields that are unset here become unset."""
 
     def __init__(
         self,
@@ -924,16 +929,16 @@ global___ImageUpdate = ImageUpdate
 
 @typing.final
 class UpdateImagesResponse(google.protobuf.message.Message):
-    """What was replaced."""
+    """The number of updated images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     UPDATED_FIELD_NUMBER: builtins.int
     NOT_FOUND_FIELD_NUMBER: builtins.int
     updated: builtins.int
-    """Images that were there."""
+    """Number of updated images."""
     not_found: builtins.int
-    """Ids that no image had."""
+    """Number of ids without an image."""
     def __init__(
         self,
         *,
@@ -954,11 +959,11 @@ class DeleteImagesRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids, 1 to 1,000 by default; none where `filter` is set."""
+        """Ids, 1 to 1,000 by default; must be empty if `filter` is set."""
 
     @property
     def filter(self) -> global___SearchFilter:
-        """All images that pass this are deleted; at least one of its fields must be set, and no ids."""
+        """Deletes all images that match this filter. At least one of its fields must be set, and `ids` must be empty."""
 
     def __init__(
         self,
@@ -973,16 +978,16 @@ global___DeleteImagesRequest = DeleteImagesRequest
 
 @typing.final
 class DeleteImagesResponse(google.protobuf.message.Message):
-    """What was deleted."""
+    """The number of deleted images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DELETED_FIELD_NUMBER: builtins.int
     NOT_FOUND_FIELD_NUMBER: builtins.int
     deleted: builtins.int
-    """Images that are gone now and were there."""
+    """Number of deleted images."""
     not_found: builtins.int
-    """Ids that no image had."""
+    """Number of ids without an image."""
     def __init__(
         self,
         *,
@@ -995,7 +1000,7 @@ global___DeleteImagesResponse = DeleteImagesResponse
 
 @typing.final
 class PurgeImagesRequest(google.protobuf.message.Message):
-    """Asks to remove what is left of deleted images."""
+    """Asks to remove the remaining data of deleted images."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1007,16 +1012,18 @@ global___PurgeImagesRequest = PurgeImagesRequest
 
 @typing.final
 class PurgeImagesResponse(google.protobuf.message.Message):
-    """Nothing is left of deleted images."""
+    """The data of deleted images have been removed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ORPHANS_FIELD_NUMBER: builtins.int
     WITHOUT_BYTES_FIELD_NUMBER: builtins.int
     orphans: builtins.int
-    """Files of the image store that no image had, which were removed."""
+    """Number of removed files of the image store that belonged to no image."""
     without_bytes: builtins.int
-    """Images whose bytes the image store has lost. They are found still; delete them, or put their files back."""
+    """Number of images whose bytes are missing in the image store. Searches still find them; delete them, or restore
+    their files.
+    """
     def __init__(
         self,
         *,
@@ -1029,7 +1036,7 @@ global___PurgeImagesResponse = PurgeImagesResponse
 
 @typing.final
 class GetStatsRequest(google.protobuf.message.Message):
-    """Asks what is indexed."""
+    """Asks for statistics of the index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1041,7 +1048,7 @@ global___GetStatsRequest = GetStatsRequest
 
 @typing.final
 class GetStatsResponse(google.protobuf.message.Message):
-    """What is indexed."""
+    """Statistics of the index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1068,9 +1075,9 @@ class GetStatsResponse(google.protobuf.message.Message):
     STORE_FIELD_NUMBER: builtins.int
     BUILDING_FIELD_NUMBER: builtins.int
     images: builtins.int
-    """Images that searches reach."""
+    """Images that searches can find."""
     indexed_images: builtins.int
-    """Of these, images in the part that has an HNSW index; the rest is searched exactly."""
+    """Number of these images in an HNSW index; the others are searched exactly."""
     store: builtins.str
     """Which vector store: "qdrant-edge" or "qdrant"."""
     building: builtins.bool
@@ -1106,9 +1113,10 @@ class StartReindexRequest(google.protobuf.message.Message):
 
     ENCODER_FIELD_NUMBER: builtins.int
     encoder: builtins.str
-    """The encoder: an open_clip architecture and its pretrained tag as "ViT-B-32/laion2b_s34b_b79k", or "local-dir:" and a
-    folder that the server can read. "?fit=pad" or "?fit=tiles" after it: what the encoder sees of an image that isn't
-    square is all of it with bars, or several squares whose vectors are averaged, and not its middle square alone.
+    """The encoder: an open_clip architecture and its pretrained tag as "ViT-B-32/laion2b_s34b_b79k", or "local-dir:" and
+    a folder that the server can read. With the suffix "?fit=pad" the encoder sees the whole of an image that isn't
+    square, with bars; with "?fit=tiles" it sees several squares, whose vectors are averaged. Without a suffix it sees
+    only the square in the middle.
     """
     def __init__(
         self,
@@ -1121,7 +1129,7 @@ global___StartReindexRequest = StartReindexRequest
 
 @typing.final
 class StartReindexResponse(google.protobuf.message.Message):
-    """A re-index has begun."""
+    """The re-index that was started."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1142,13 +1150,13 @@ global___StartReindexResponse = StartReindexResponse
 
 @typing.final
 class GetReindexRequest(google.protobuf.message.Message):
-    """Asks how far a re-index is."""
+    """Asks for the progress of a re-index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
     id: builtins.str
-    """Id; empty: the latest."""
+    """Id of the re-index; empty: the latest."""
     def __init__(
         self,
         *,
@@ -1160,7 +1168,7 @@ global___GetReindexRequest = GetReindexRequest
 
 @typing.final
 class GetReindexResponse(google.protobuf.message.Message):
-    """How far a re-index is."""
+    """The progress of a re-index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1194,13 +1202,13 @@ class Reindex(google.protobuf.message.Message):
     id: builtins.str
     """Its id."""
     state: global___ReindexState.ValueType
-    """Where it is."""
+    """Its state."""
     done: builtins.int
-    """Images that are done. Those that were left out, because the image store has lost them or they can't be read any
-    more, are not among them; where they are more than 1% the re-index fails.
+    """Number of encoded images. Images that are missing in the image store or can't be read are left out and not counted.
+    If more than 1% of the images are left out, the re-index fails.
     """
     total: builtins.int
-    """Images in all, as far as known."""
+    """Total number of images, as far as known."""
     error: builtins.str
     """Why it failed; empty otherwise."""
     @property

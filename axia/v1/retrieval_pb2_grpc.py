@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RetrievalServiceStub(object):
-    """Finds images by words, by value or by another image, and indexes images.
+    """Searches images by text, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -106,18 +106,18 @@ class RetrievalServiceStub(object):
 
 
 class RetrievalServiceServicer(object):
-    """Finds images by words, by value or by another image, and indexes images.
+    """Searches images by text, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
     """
 
     def IndexImages(self, request_iterator, context):
-        """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
-        durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
-        lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-        further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
-        stored.
+        """Indexes images. Each request has one image. Each image gets one acknowledgement, in the order of arrival, when it
+        is durably stored or refused. An image that is already stored is acknowledged again and not stored twice. So after
+        a lost connection, a client can send all images again that were not acknowledged. If a client doesn't read
+        acknowledgements, flow control stops it from sending more. If the disk is full, the stream ends with
+        RESOURCE_EXHAUSTED; acknowledged images are stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +138,7 @@ class RetrievalServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SearchByValue(self, request, context):
-        """Finds images for a value: some for each of its keywords, each image once.
+        """Finds images for a value: up to k for each of its keywords. Each image is listed once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,60 +152,61 @@ class RetrievalServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetImages(self, request, context):
-        """Sends images that were taken in, one a message, in the order of the request.
+        """Returns stored images, one per message, in the order of the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListImages(self, request, context):
-        """Lists images that pass a filter, without their bytes, in no particular order.
+        """Lists images that match a filter, without their bytes, in no particular order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateImages(self, request, context):
-        """Replaces what is known of images. Ids that are not there are counted, not refused.
+        """Replaces the metadata of images. Unknown ids are counted, and cause no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteImages(self, request, context):
-        """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
-        is found by nothing any more; PurgeImages removes what is left of it in files.
+        """Deletes images by id, or all images that match a filter. Unknown ids are counted, and cause no error. Searches no
+        longer find deleted images; PurgeImages removes their remaining data from files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeImages(self, request, context):
-        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
-        index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
-        Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+        """Removes all remaining data of deleted images from the disk: vectors, metadata and bytes. It also removes files of
+        the image store that belong to no image. Before it answers, it builds the index again without the deleted images,
+        which can take minutes; searches continue to work. With a Qdrant server it removes only bytes: the optimizers of
+        the Qdrant server remove vectors and metadata from its files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStats(self, request, context):
-        """Says what is indexed and by which encoder.
+        """Returns the number of indexed images, and the encoder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartReindex(self, request, context):
-        """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
-        Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
+        """Starts to index all stored images with another encoder, into a new index. Searches use the current index until the
+        new one is complete. FAILED_PRECONDITION while another re-index runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReindex(self, request, context):
-        """Says how far a re-index is. NOT_FOUND for an unknown id.
+        """Returns the progress of a re-index. NOT_FOUND for an unknown id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -288,7 +289,7 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService(object):
-    """Finds images by words, by value or by another image, and indexes images.
+    """Searches images by text, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.

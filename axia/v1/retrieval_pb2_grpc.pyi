@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class RetrievalServiceStub:
-    """Finds images by words, by value or by another image, and indexes images.
+    """Searches images by text, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -29,11 +29,11 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.IndexImagesRequest,
         axia.v1.retrieval_pb2.IndexImagesResponse,
     ]
-    """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
-    durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
-    lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-    further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
-    stored.
+    """Indexes images. Each request has one image. Each image gets one acknowledgement, in the order of arrival, when it
+    is durably stored or refused. An image that is already stored is acknowledged again and not stored twice. So after
+    a lost connection, a client can send all images again that were not acknowledged. If a client doesn't read
+    acknowledgements, flow control stops it from sending more. If the disk is full, the stream ends with
+    RESOURCE_EXHAUSTED; acknowledged images are stored.
     """
 
     SearchByText: grpc.UnaryUnaryMultiCallable[
@@ -52,7 +52,7 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.SearchByValueRequest,
         axia.v1.retrieval_pb2.SearchByValueResponse,
     ]
-    """Finds images for a value: some for each of its keywords, each image once."""
+    """Finds images for a value: up to k for each of its keywords. Each image is listed once."""
 
     ListValues: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListValuesRequest,
@@ -64,59 +64,60 @@ class RetrievalServiceStub:
         axia.v1.retrieval_pb2.GetImagesRequest,
         axia.v1.retrieval_pb2.GetImagesResponse,
     ]
-    """Sends images that were taken in, one a message, in the order of the request."""
+    """Returns stored images, one per message, in the order of the request."""
 
     ListImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListImagesRequest,
         axia.v1.retrieval_pb2.ListImagesResponse,
     ]
-    """Lists images that pass a filter, without their bytes, in no particular order."""
+    """Lists images that match a filter, without their bytes, in no particular order."""
 
     UpdateImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.UpdateImagesRequest,
         axia.v1.retrieval_pb2.UpdateImagesResponse,
     ]
-    """Replaces what is known of images. Ids that are not there are counted, not refused."""
+    """Replaces the metadata of images. Unknown ids are counted, and cause no error."""
 
     DeleteImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.DeleteImagesRequest,
         axia.v1.retrieval_pb2.DeleteImagesResponse,
     ]
-    """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
-    is found by nothing any more; PurgeImages removes what is left of it in files.
+    """Deletes images by id, or all images that match a filter. Unknown ids are counted, and cause no error. Searches no
+    longer find deleted images; PurgeImages removes their remaining data from files.
     """
 
     PurgeImages: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.PurgeImagesRequest,
         axia.v1.retrieval_pb2.PurgeImagesResponse,
     ]
-    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
-    index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
-    Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+    """Removes all remaining data of deleted images from the disk: vectors, metadata and bytes. It also removes files of
+    the image store that belong to no image. Before it answers, it builds the index again without the deleted images,
+    which can take minutes; searches continue to work. With a Qdrant server it removes only bytes: the optimizers of
+    the Qdrant server remove vectors and metadata from its files.
     """
 
     GetStats: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.GetStatsRequest,
         axia.v1.retrieval_pb2.GetStatsResponse,
     ]
-    """Says what is indexed and by which encoder."""
+    """Returns the number of indexed images, and the encoder."""
 
     StartReindex: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.StartReindexRequest,
         axia.v1.retrieval_pb2.StartReindexResponse,
     ]
-    """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
-    Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
+    """Starts to index all stored images with another encoder, into a new index. Searches use the current index until the
+    new one is complete. FAILED_PRECONDITION while another re-index runs.
     """
 
     GetReindex: grpc.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.GetReindexRequest,
         axia.v1.retrieval_pb2.GetReindexResponse,
     ]
-    """Says how far a re-index is. NOT_FOUND for an unknown id."""
+    """Returns the progress of a re-index. NOT_FOUND for an unknown id."""
 
 class RetrievalServiceAsyncStub:
-    """Finds images by words, by value or by another image, and indexes images.
+    """Searches images by text, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -126,11 +127,11 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.IndexImagesRequest,
         axia.v1.retrieval_pb2.IndexImagesResponse,
     ]
-    """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
-    durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
-    lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-    further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
-    stored.
+    """Indexes images. Each request has one image. Each image gets one acknowledgement, in the order of arrival, when it
+    is durably stored or refused. An image that is already stored is acknowledged again and not stored twice. So after
+    a lost connection, a client can send all images again that were not acknowledged. If a client doesn't read
+    acknowledgements, flow control stops it from sending more. If the disk is full, the stream ends with
+    RESOURCE_EXHAUSTED; acknowledged images are stored.
     """
 
     SearchByText: grpc.aio.UnaryUnaryMultiCallable[
@@ -149,7 +150,7 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.SearchByValueRequest,
         axia.v1.retrieval_pb2.SearchByValueResponse,
     ]
-    """Finds images for a value: some for each of its keywords, each image once."""
+    """Finds images for a value: up to k for each of its keywords. Each image is listed once."""
 
     ListValues: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListValuesRequest,
@@ -161,59 +162,60 @@ class RetrievalServiceAsyncStub:
         axia.v1.retrieval_pb2.GetImagesRequest,
         axia.v1.retrieval_pb2.GetImagesResponse,
     ]
-    """Sends images that were taken in, one a message, in the order of the request."""
+    """Returns stored images, one per message, in the order of the request."""
 
     ListImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.ListImagesRequest,
         axia.v1.retrieval_pb2.ListImagesResponse,
     ]
-    """Lists images that pass a filter, without their bytes, in no particular order."""
+    """Lists images that match a filter, without their bytes, in no particular order."""
 
     UpdateImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.UpdateImagesRequest,
         axia.v1.retrieval_pb2.UpdateImagesResponse,
     ]
-    """Replaces what is known of images. Ids that are not there are counted, not refused."""
+    """Replaces the metadata of images. Unknown ids are counted, and cause no error."""
 
     DeleteImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.DeleteImagesRequest,
         axia.v1.retrieval_pb2.DeleteImagesResponse,
     ]
-    """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
-    is found by nothing any more; PurgeImages removes what is left of it in files.
+    """Deletes images by id, or all images that match a filter. Unknown ids are counted, and cause no error. Searches no
+    longer find deleted images; PurgeImages removes their remaining data from files.
     """
 
     PurgeImages: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.PurgeImagesRequest,
         axia.v1.retrieval_pb2.PurgeImagesResponse,
     ]
-    """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
-    index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
-    Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+    """Removes all remaining data of deleted images from the disk: vectors, metadata and bytes. It also removes files of
+    the image store that belong to no image. Before it answers, it builds the index again without the deleted images,
+    which can take minutes; searches continue to work. With a Qdrant server it removes only bytes: the optimizers of
+    the Qdrant server remove vectors and metadata from its files.
     """
 
     GetStats: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.GetStatsRequest,
         axia.v1.retrieval_pb2.GetStatsResponse,
     ]
-    """Says what is indexed and by which encoder."""
+    """Returns the number of indexed images, and the encoder."""
 
     StartReindex: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.StartReindexRequest,
         axia.v1.retrieval_pb2.StartReindexResponse,
     ]
-    """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
-    Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
+    """Starts to index all stored images with another encoder, into a new index. Searches use the current index until the
+    new one is complete. FAILED_PRECONDITION while another re-index runs.
     """
 
     GetReindex: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.retrieval_pb2.GetReindexRequest,
         axia.v1.retrieval_pb2.GetReindexResponse,
     ]
-    """Says how far a re-index is. NOT_FOUND for an unknown id."""
+    """Returns the progress of a re-index. NOT_FOUND for an unknown id."""
 
 class RetrievalServiceServicer(metaclass=abc.ABCMeta):
-    """Finds images by words, by value or by another image, and indexes images.
+    """Searches images by text, by value or by another image, and indexes images.
 
     Errors of every method: INVALID_ARGUMENT with BadRequest naming the field, UNAVAILABLE while draining or while the
     vector store can't be reached, RESOURCE_EXHAUSTED with RetryInfo when the queue is full.
@@ -225,11 +227,11 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[axia.v1.retrieval_pb2.IndexImagesRequest],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.retrieval_pb2.IndexImagesResponse], collections.abc.AsyncIterator[axia.v1.retrieval_pb2.IndexImagesResponse]]:
-        """Indexes images. Each request is one image; each gets one acknowledgement, in the order of arrival, once it is
-        durable or refused. An image that is already there is acknowledged again and not stored twice, so a client that
-        lost the connection sends again what was not acknowledged. A client that reads no acknowledgements is sent no
-        further credit by flow control. A full disk ends the stream with RESOURCE_EXHAUSTED; what was acknowledged is
-        stored.
+        """Indexes images. Each request has one image. Each image gets one acknowledgement, in the order of arrival, when it
+        is durably stored or refused. An image that is already stored is acknowledged again and not stored twice. So after
+        a lost connection, a client can send all images again that were not acknowledged. If a client doesn't read
+        acknowledgements, flow control stops it from sending more. If the disk is full, the stream ends with
+        RESOURCE_EXHAUSTED; acknowledged images are stored.
         """
 
     @abc.abstractmethod
@@ -254,7 +256,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.SearchByValueRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.SearchByValueResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.SearchByValueResponse]]:
-        """Finds images for a value: some for each of its keywords, each image once."""
+        """Finds images for a value: up to k for each of its keywords. Each image is listed once."""
 
     @abc.abstractmethod
     def ListValues(
@@ -270,7 +272,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.GetImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.retrieval_pb2.GetImagesResponse], collections.abc.AsyncIterator[axia.v1.retrieval_pb2.GetImagesResponse]]:
-        """Sends images that were taken in, one a message, in the order of the request."""
+        """Returns stored images, one per message, in the order of the request."""
 
     @abc.abstractmethod
     def ListImages(
@@ -278,7 +280,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.ListImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.ListImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.ListImagesResponse]]:
-        """Lists images that pass a filter, without their bytes, in no particular order."""
+        """Lists images that match a filter, without their bytes, in no particular order."""
 
     @abc.abstractmethod
     def UpdateImages(
@@ -286,7 +288,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.UpdateImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.UpdateImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.UpdateImagesResponse]]:
-        """Replaces what is known of images. Ids that are not there are counted, not refused."""
+        """Replaces the metadata of images. Unknown ids are counted, and cause no error."""
 
     @abc.abstractmethod
     def DeleteImages(
@@ -294,8 +296,8 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.DeleteImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.DeleteImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.DeleteImagesResponse]]:
-        """Deletes images by id, or all that pass a filter. Ids that are not there are counted, not refused. What was deleted
-        is found by nothing any more; PurgeImages removes what is left of it in files.
+        """Deletes images by id, or all images that match a filter. Unknown ids are counted, and cause no error. Searches no
+        longer find deleted images; PurgeImages removes their remaining data from files.
         """
 
     @abc.abstractmethod
@@ -304,9 +306,10 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.PurgeImagesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.PurgeImagesResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.PurgeImagesResponse]]:
-        """Leaves nothing on disk of what was deleted: no vector, no metadata, no bytes, and no bytes that no image has. The
-        index is built again without it before this is answered, which may take minutes; searches continue meanwhile.
-        Beside a Qdrant server it removes bytes alone: the server's optimizers remove vectors and metadata from its files.
+        """Removes all remaining data of deleted images from the disk: vectors, metadata and bytes. It also removes files of
+        the image store that belong to no image. Before it answers, it builds the index again without the deleted images,
+        which can take minutes; searches continue to work. With a Qdrant server it removes only bytes: the optimizers of
+        the Qdrant server remove vectors and metadata from its files.
         """
 
     @abc.abstractmethod
@@ -315,7 +318,7 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.GetStatsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.GetStatsResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.GetStatsResponse]]:
-        """Says what is indexed and by which encoder."""
+        """Returns the number of indexed images, and the encoder."""
 
     @abc.abstractmethod
     def StartReindex(
@@ -323,8 +326,8 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.StartReindexRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.StartReindexResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.StartReindexResponse]]:
-        """Starts to index every stored image with another encoder, beside the current index, and switches when it is done.
-        Searches continue with the current one until then. FAILED_PRECONDITION while another re-index runs.
+        """Starts to index all stored images with another encoder, into a new index. Searches use the current index until the
+        new one is complete. FAILED_PRECONDITION while another re-index runs.
         """
 
     @abc.abstractmethod
@@ -333,6 +336,6 @@ class RetrievalServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.retrieval_pb2.GetReindexRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.retrieval_pb2.GetReindexResponse, collections.abc.Awaitable[axia.v1.retrieval_pb2.GetReindexResponse]]:
-        """Says how far a re-index is. NOT_FOUND for an unknown id."""
+        """Returns the progress of a re-index. NOT_FOUND for an unknown id."""
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ class _ResponseType:
 class _ResponseTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ResponseType.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     RESPONSE_TYPE_UNSPECIFIED: _ResponseType.ValueType  # 0
-    """Not known: the sentence can't be judged or is no answer at all, or the caller leaves the type open."""
+    """Unknown: the sentence can't be judged or is not an answer, or the caller doesn't set the type."""
     RESPONSE_TYPE_DESCRIPTIVE: _ResponseType.ValueType  # 1
     """Names or describes something: "the child"."""
     RESPONSE_TYPE_VALUE_AWARE: _ResponseType.ValueType  # 2
@@ -42,7 +42,7 @@ class ResponseType(_ResponseType, metaclass=_ResponseTypeEnumTypeWrapper):
     """What kind of answer a sentence is (arXiv 2501.03957; types 3 and 5 are axia's own)."""
 
 RESPONSE_TYPE_UNSPECIFIED: ResponseType.ValueType  # 0
-"""Not known: the sentence can't be judged or is no answer at all, or the caller leaves the type open."""
+"""Unknown: the sentence can't be judged or is not an answer, or the caller doesn't set the type."""
 RESPONSE_TYPE_DESCRIPTIVE: ResponseType.ValueType  # 1
 """Names or describes something: "the child"."""
 RESPONSE_TYPE_VALUE_AWARE: ResponseType.ValueType  # 2
@@ -62,33 +62,37 @@ class _AbstainReason:
 class _AbstainReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AbstainReason.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     ABSTAIN_REASON_UNSPECIFIED: _AbstainReason.ValueType  # 0
-    """They have one."""
+    """There is a consensus."""
     ABSTAIN_REASON_LOW_AGREEMENT: _AbstainReason.ValueType  # 1
     """The agreement is below the threshold."""
     ABSTAIN_REASON_TIE: _AbstainReason.ValueType  # 2
-    """Two groups are the largest."""
+    """Two or more groups are the largest."""
     ABSTAIN_REASON_NO_ANSWER: _AbstainReason.ValueType  # 3
-    """The largest group said nothing: it is empty or no answer at all."""
+    """The completions of the largest group are empty or not an answer."""
     ABSTAIN_REASON_REFUSED: _AbstainReason.ValueType  # 4
-    """At least half of the completions decline to answer, or those that do are the largest group."""
+    """At least half of the completions are refusals, or the refusals are the largest group."""
     ABSTAIN_REASON_NONE_IN_MINORITY: _AbstainReason.ValueType  # 5
-    """The largest group says that nothing needs attention, it is not more than half, and others name something."""
+    """The largest group says that nothing needs attention, but it is not more than half of the completions, and other
+    completions name something.
+    """
 
 class AbstainReason(_AbstainReason, metaclass=_AbstainReasonEnumTypeWrapper):
     """Why completions have no consensus."""
 
 ABSTAIN_REASON_UNSPECIFIED: AbstainReason.ValueType  # 0
-"""They have one."""
+"""There is a consensus."""
 ABSTAIN_REASON_LOW_AGREEMENT: AbstainReason.ValueType  # 1
 """The agreement is below the threshold."""
 ABSTAIN_REASON_TIE: AbstainReason.ValueType  # 2
-"""Two groups are the largest."""
+"""Two or more groups are the largest."""
 ABSTAIN_REASON_NO_ANSWER: AbstainReason.ValueType  # 3
-"""The largest group said nothing: it is empty or no answer at all."""
+"""The completions of the largest group are empty or not an answer."""
 ABSTAIN_REASON_REFUSED: AbstainReason.ValueType  # 4
-"""At least half of the completions decline to answer, or those that do are the largest group."""
+"""At least half of the completions are refusals, or the refusals are the largest group."""
 ABSTAIN_REASON_NONE_IN_MINORITY: AbstainReason.ValueType  # 5
-"""The largest group says that nothing needs attention, it is not more than half, and others name something."""
+"""The largest group says that nothing needs attention, but it is not more than half of the completions, and other
+completions name something.
+"""
 global___AbstainReason = AbstainReason
 
 class _Judge:
@@ -100,12 +104,12 @@ class _JudgeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     JUDGE_UNSPECIFIED: _Judge.ValueType  # 0
     """The same as JUDGE_SEMANTIC."""
     JUDGE_LEXICAL: _Judge.ValueType  # 1
-    """Words: lemmas, synonyms, acceptable phrasings, negation. Needs no reader model. It misses most answers that say the
-    same in other words.
+    """Words: lemmas, synonyms, acceptable phrasings, negation. Needs no reader model. It misses most answers that name
+    the element in other words.
     """
     JUDGE_SEMANTIC: _Judge.ValueType  # 2
-    """Meaning: the reader model says with which probability answer and phrasing name the same concern; a contradiction
-    outweighs it.
+    """Meaning: the reader model computes the probability that answer and phrasing name the same concern; a contradiction
+    overrides it.
     """
     JUDGE_MODEL: _Judge.ValueType  # 3
     """A model that the caller asked; its answers are in `model_answers` and are parsed here."""
@@ -116,12 +120,12 @@ class Judge(_Judge, metaclass=_JudgeEnumTypeWrapper):
 JUDGE_UNSPECIFIED: Judge.ValueType  # 0
 """The same as JUDGE_SEMANTIC."""
 JUDGE_LEXICAL: Judge.ValueType  # 1
-"""Words: lemmas, synonyms, acceptable phrasings, negation. Needs no reader model. It misses most answers that say the
-same in other words.
+"""Words: lemmas, synonyms, acceptable phrasings, negation. Needs no reader model. It misses most answers that name
+the element in other words.
 """
 JUDGE_SEMANTIC: Judge.ValueType  # 2
-"""Meaning: the reader model says with which probability answer and phrasing name the same concern; a contradiction
-outweighs it.
+"""Meaning: the reader model computes the probability that answer and phrasing name the same concern; a contradiction
+overrides it.
 """
 JUDGE_MODEL: Judge.ValueType  # 3
 """A model that the caller asked; its answers are in `model_answers` and are parsed here."""
@@ -140,12 +144,12 @@ class _PreferenceVerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapp
     PREFERENCE_VERDICT_NO: _PreferenceVerdict.ValueType  # 2
     """It does not like the content."""
     PREFERENCE_VERDICT_REFUSAL: _PreferenceVerdict.ValueType  # 3
-    """It declines to say, such as "As an AI I have no preferences"."""
+    """It refuses to answer, such as "As an AI I have no preferences"."""
     PREFERENCE_VERDICT_UNPARSED: _PreferenceVerdict.ValueType  # 4
-    """None of these can be read from it."""
+    """The answer has none of these verdicts."""
 
 class PreferenceVerdict(_PreferenceVerdict, metaclass=_PreferenceVerdictEnumTypeWrapper):
-    """What an answer to "Do you like the content of this image?" says."""
+    """Verdict of an answer to "Do you like the content of this image?"."""
 
 PREFERENCE_VERDICT_UNSPECIFIED: PreferenceVerdict.ValueType  # 0
 """Not used."""
@@ -154,9 +158,9 @@ PREFERENCE_VERDICT_YES: PreferenceVerdict.ValueType  # 1
 PREFERENCE_VERDICT_NO: PreferenceVerdict.ValueType  # 2
 """It does not like the content."""
 PREFERENCE_VERDICT_REFUSAL: PreferenceVerdict.ValueType  # 3
-"""It declines to say, such as "As an AI I have no preferences"."""
+"""It refuses to answer, such as "As an AI I have no preferences"."""
 PREFERENCE_VERDICT_UNPARSED: PreferenceVerdict.ValueType  # 4
-"""None of these can be read from it."""
+"""The answer has none of these verdicts."""
 global___PreferenceVerdict = PreferenceVerdict
 
 class _Question:
@@ -170,9 +174,11 @@ class _QuestionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     QUESTION_LIKE: _Question.ValueType  # 1
     """"Do you like the content of this image?" """
     QUESTION_INTEREST: _Question.ValueType  # 2
-    """"Is the content of this image interesting to you?", asked of a persona. Liking is not interest."""
+    """"Is the content of this image interesting to you?", asked to a persona. Liking an image is not the same as
+    interest.
+    """
     QUESTION_JUDGE: _Question.ValueType  # 3
-    """"Does this answer name what the annotators named?", asked of a judge."""
+    """"Does this answer name what the annotators named?", asked to a judge."""
 
 class Question(_Question, metaclass=_QuestionEnumTypeWrapper):
     """A yes-or-no question that a model was asked."""
@@ -182,9 +188,11 @@ QUESTION_UNSPECIFIED: Question.ValueType  # 0
 QUESTION_LIKE: Question.ValueType  # 1
 """"Do you like the content of this image?" """
 QUESTION_INTEREST: Question.ValueType  # 2
-""""Is the content of this image interesting to you?", asked of a persona. Liking is not interest."""
+""""Is the content of this image interesting to you?", asked to a persona. Liking an image is not the same as
+interest.
+"""
 QUESTION_JUDGE: Question.ValueType  # 3
-""""Does this answer name what the annotators named?", asked of a judge."""
+""""Does this answer name what the annotators named?", asked to a judge."""
 global___Question = Question
 
 class _MisalignmentClass:
@@ -194,37 +202,37 @@ class _MisalignmentClass:
 class _MisalignmentClassEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_MisalignmentClass.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     MISALIGNMENT_CLASS_UNSPECIFIED: _MisalignmentClass.ValueType  # 0
-    """It does not: it is aligned."""
+    """The answer is aligned."""
     MISALIGNMENT_CLASS_DESCRIPTIVE_DEFAULT: _MisalignmentClass.ValueType  # 1
-    """The answer describes where people were value-aware."""
+    """The answer is descriptive, but the annotators' answer is value-aware."""
     MISALIGNMENT_CLASS_FALSE_NONE: _MisalignmentClass.ValueType  # 2
-    """The answer is "none" where something was relevant to people."""
+    """The answer is "none", but the annotators named something."""
     MISALIGNMENT_CLASS_COMPLEMENTARY: _MisalignmentClass.ValueType  # 3
-    """The answer is value-aware where people described."""
+    """The answer is value-aware, but the annotators' answer is descriptive."""
     MISALIGNMENT_CLASS_HALLUCINATED_CONCERN: _MisalignmentClass.ValueType  # 4
-    """The answer is value-aware where people saw nothing that needs attention."""
+    """The answer is value-aware, but the annotators saw nothing that needs attention."""
     MISALIGNMENT_CLASS_OTHER: _MisalignmentClass.ValueType  # 5
-    """Any other miss, such as another element of the same kind."""
+    """Any other misalignment, such as another element of the same kind."""
     MISALIGNMENT_CLASS_REFUSAL: _MisalignmentClass.ValueType  # 6
-    """The answer declines to answer."""
+    """The answer is a refusal."""
 
 class MisalignmentClass(_MisalignmentClass, metaclass=_MisalignmentClassEnumTypeWrapper):
-    """How an answer misses."""
+    """Class of a misaligned answer."""
 
 MISALIGNMENT_CLASS_UNSPECIFIED: MisalignmentClass.ValueType  # 0
-"""It does not: it is aligned."""
+"""The answer is aligned."""
 MISALIGNMENT_CLASS_DESCRIPTIVE_DEFAULT: MisalignmentClass.ValueType  # 1
-"""The answer describes where people were value-aware."""
+"""The answer is descriptive, but the annotators' answer is value-aware."""
 MISALIGNMENT_CLASS_FALSE_NONE: MisalignmentClass.ValueType  # 2
-"""The answer is "none" where something was relevant to people."""
+"""The answer is "none", but the annotators named something."""
 MISALIGNMENT_CLASS_COMPLEMENTARY: MisalignmentClass.ValueType  # 3
-"""The answer is value-aware where people described."""
+"""The answer is value-aware, but the annotators' answer is descriptive."""
 MISALIGNMENT_CLASS_HALLUCINATED_CONCERN: MisalignmentClass.ValueType  # 4
-"""The answer is value-aware where people saw nothing that needs attention."""
+"""The answer is value-aware, but the annotators saw nothing that needs attention."""
 MISALIGNMENT_CLASS_OTHER: MisalignmentClass.ValueType  # 5
-"""Any other miss, such as another element of the same kind."""
+"""Any other misalignment, such as another element of the same kind."""
 MISALIGNMENT_CLASS_REFUSAL: MisalignmentClass.ValueType  # 6
-"""The answer declines to answer."""
+"""The answer is a refusal."""
 global___MisalignmentClass = MisalignmentClass
 
 class _PermutationMethod:
@@ -234,7 +242,7 @@ class _PermutationMethod:
 class _PermutationMethodEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_PermutationMethod.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     PERMUTATION_METHOD_UNSPECIFIED: _PermutationMethod.ValueType  # 0
-    """There is none: the sample is large enough for the chi-squared distribution."""
+    """No additional p-value: the sample is large enough for the chi-squared distribution."""
     PERMUTATION_METHOD_EXACT: _PermutationMethod.ValueType  # 1
     """From all arrangements within rows."""
     PERMUTATION_METHOD_RANDOM: _PermutationMethod.ValueType  # 2
@@ -244,7 +252,7 @@ class PermutationMethod(_PermutationMethod, metaclass=_PermutationMethodEnumType
     """How an additional p-value was computed."""
 
 PERMUTATION_METHOD_UNSPECIFIED: PermutationMethod.ValueType  # 0
-"""There is none: the sample is large enough for the chi-squared distribution."""
+"""No additional p-value: the sample is large enough for the chi-squared distribution."""
 PERMUTATION_METHOD_EXACT: PermutationMethod.ValueType  # 1
 """From all arrangements within rows."""
 PERMUTATION_METHOD_RANDOM: PermutationMethod.ValueType  # 2
@@ -262,7 +270,7 @@ class Interval(google.protobuf.message.Message):
     LEVEL_FIELD_NUMBER: builtins.int
     METHOD_FIELD_NUMBER: builtins.int
     low: builtins.float
-    """Lower end, in the unit of what it belongs to."""
+    """Lower end, in the unit of the value that the interval is for."""
     high: builtins.float
     """Upper end, not below `low`."""
     level: builtins.float
@@ -335,19 +343,19 @@ class ResponseTypeScore(google.protobuf.message.Message):
     PROBABILITIES_FIELD_NUMBER: builtins.int
     LANGUAGE_FIELD_NUMBER: builtins.int
     type: global___ResponseType.ValueType
-    """The most probable type; unspecified for a sentence that is most probably no answer at all ("Sure!"), and for one
-    that can't be judged: it is empty, has no letters or is in another language than English.
+    """The most probable type. Unspecified if the sentence is most probably not an answer ("Sure!"), or can't be judged
+    because it is empty, has no letters or is not in English.
     """
     confidence: builtins.float
     """Probability of that type, 0 to 1; 0 for an unspecified type."""
     language: builtins.str
-    """The language of a sentence that can't be judged for its language, as an ISO 639-1 code such as "es", or "und" where
-    only the script tells that it is not English. Empty for a sentence that is read as English.
+    """The language of a sentence that can't be judged because it is not in English, as an ISO 639-1 code such as "es", or
+    "und" if only its script shows this. Empty for a sentence that is read as English.
     """
     @property
     def probabilities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Probabilities of the five types in the order of the enum from RESPONSE_TYPE_DESCRIPTIVE on; what is missing to 1 is
-        the probability of no answer at all. All 0 for a sentence that can't be judged.
+        """Probabilities of the five types in the order of the enum from RESPONSE_TYPE_DESCRIPTIVE on; 1 minus their sum is
+        the probability that the sentence is not an answer. All 0 for a sentence that can't be judged.
         """
 
     def __init__(
@@ -415,8 +423,8 @@ class ValueAttribution(google.protobuf.message.Message):
     """Whether the sentence concerns any value."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ValueWeight]:
-        """The ten values in a fixed order, each with its weight. The weights sum to 1, or are all 0 where the sentence
-        concerns no value.
+        """The ten values in a fixed order, each with its weight. The weights sum to 1, or are all 0 if the sentence concerns
+        no value.
         """
 
     @property
@@ -471,8 +479,8 @@ class SummarizeCompletionsRequest(google.protobuf.message.Message):
     """Abstain when the agreement is below this, 0 to 1. Default 0.5."""
     @property
     def sentences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """First sentences of the completions of one image, 1 to 256 by default, each at most 16,384 characters by default.
-        An empty one is a completion that said nothing.
+        """First sentences of the completions of one image, 1 to 256 by default, each at most 16,384 characters by default. An
+        empty sentence is a completion without text.
         """
 
     def __init__(
@@ -489,7 +497,7 @@ global___SummarizeCompletionsRequest = SummarizeCompletionsRequest
 
 @typing.final
 class SummarizeCompletionsResponse(google.protobuf.message.Message):
-    """What completions say together."""
+    """Groups and consensus of completions."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -501,7 +509,7 @@ class SummarizeCompletionsResponse(google.protobuf.message.Message):
     SENTENCE_MODEL_FIELD_NUMBER: builtins.int
     ABSTAIN_REASON_FIELD_NUMBER: builtins.int
     consensus: builtins.str
-    """The element that the largest group names, in its most usual wording. Empty when `abstain` is set."""
+    """The element that the largest group names, in its most frequent wording. Empty if `abstain` is set."""
     agreement: builtins.float
     """Share of the completions that are in the largest group, above 0 and at most 1."""
     entropy: builtins.float
@@ -509,12 +517,14 @@ class SummarizeCompletionsResponse(google.protobuf.message.Message):
     abstain: builtins.bool
     """Whether there is no consensus; `abstain_reason` says why."""
     sentence_model: builtins.str
-    """Name and revision of the reader model that compared meanings; empty where words alone were compared."""
+    """Name and revision of the reader model that compared meanings; empty if only words were compared."""
     abstain_reason: global___AbstainReason.ValueType
-    """Why there is no consensus; unspecified where there is one."""
+    """Why there is no consensus; unspecified if there is a consensus."""
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MeaningGroup]:
-        """Completions of the same meaning, the largest group first; among equals the one that appeared first."""
+        """Completions of the same meaning, the largest group first; groups of the same size in the order of their first
+        completion.
+        """
 
     def __init__(
         self,
@@ -542,13 +552,15 @@ class MeaningGroup(google.protobuf.message.Message):
     SHARE_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
     representative: builtins.str
-    """The sentence that is nearest in meaning to those of all members together, in its most frequent spelling; of several
-    the first.
+    """The sentence that is nearest in meaning to all members, in its most frequent spelling; if there are several, the
+    first.
     """
     share: builtins.float
     """Share of the completions, above 0 and at most 1."""
     type: global___ResponseType.ValueType
-    """What kind of answer the representative is; unspecified where words alone were compared or it can't be judged."""
+    """What kind of answer the representative is; unspecified if only words were compared or the representative can't be
+    judged.
+    """
     @property
     def members(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes into the request's `sentences`, ascending."""
@@ -586,12 +598,12 @@ class ScoreAlignmentRequest(google.protobuf.message.Message):
 
     @property
     def model_answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With JUDGE_MODEL alone: the judge's answer about each item, as many as `items`, in free text that says yes or no."""
+        """Only with JUDGE_MODEL: the judge's answer for each item, as many as `items`, as free text with a yes or a no."""
 
     @property
     def human_labels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """A person's label for each item, 0 or 1, as many as `items`; or none. With labels the response says how far the
-        judge agrees with them.
+        """Human labels, 0 or 1, one for each item; optional. With labels, the response has the agreement of the judge with
+        them.
         """
 
     def __init__(
@@ -622,11 +634,9 @@ class AlignmentItem(google.protobuf.message.Message):
     answer: builtins.str
     """First sentence of a completion; may be empty. At most 16,384 characters by default."""
     element: builtins.str
-    """The element that annotators named, 1 to 16,384 characters by default; "none" where nothing needs attention."""
+    """The element that annotators named, 1 to 16,384 characters by default; "none" if nothing needs attention."""
     picture_id: builtins.str
-    """The image that the answer is about. Where all items have one, the interval is clustered by it; either all items
-    have one or none has.
-    """
+    """The image that the answer is about. If set, the interval is clustered by image. Set it for all items or for none."""
     @property
     def accept(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Other phrasings of the element that count as well, at most 64, each 1 to 16,384 characters by default."""
@@ -665,7 +675,9 @@ class ScoreAlignmentResponse(google.protobuf.message.Message):
     sentence_model: builtins.str
     """Name and revision of the reader model that judged; empty with another judge."""
     other_language: builtins.int
-    """Of `unparsed`, those whose answer is in a language that the judge does not read; a model as judge may read it."""
+    """Number of the `unparsed` items whose answer is in a language that the judge does not read. A model as judge may
+    read it.
+    """
     @property
     def scores(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AlignmentScore]:
         """One score for each item, in the order of the request."""
@@ -676,7 +688,7 @@ class ScoreAlignmentResponse(google.protobuf.message.Message):
 
     @property
     def human_agreement(self) -> global___JudgeAgreement:
-        """How far the judge agrees with the human labels; unset without labels or without a scored item."""
+        """Agreement of the judge with the human labels; unset without labels or without a scored item."""
 
     def __init__(
         self,
@@ -710,12 +722,12 @@ class AlignmentScore(google.protobuf.message.Message):
     answer's language.
     """
     strength: builtins.float
-    """What the judge compares with its threshold: for JUDGE_LEXICAL the share of the phrasing's words that the answer
-    names, 0 to 1; for JUDGE_SEMANTIC the probability that both name the same concern, 0 to 1; for JUDGE_MODEL the score
-    itself, and 0 where it is unset.
+    """The number that the judge compares with its threshold. JUDGE_LEXICAL: share of the words of the phrasing that the
+    answer contains, 0 to 1. JUDGE_SEMANTIC: probability that both name the same concern, 0 to 1. JUDGE_MODEL: the
+    score itself, or 0 if it is unset.
     """
     evidence: builtins.str
-    """What decided, for a person: the words that matched, the negation that was found, the similarity."""
+    """Explanation of the score for people: the matching words, the negation, or the similarity."""
     matched: builtins.str
     """The phrasing that was nearest: the element or an entry of `accept`."""
     def __init__(
@@ -746,13 +758,13 @@ class ReadCompletionsRequest(google.protobuf.message.Message):
     @property
     def sentences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """First sentences of the completions of one image, 1 to 10,000 by default, each at most 16,384 characters by default.
-        An empty one is a completion that said nothing. Of more than 256 by default no groups are made: "grouping" is
-        missing.
+        An empty sentence is a completion without text. With more than 256 sentences by default, no groups are computed:
+        "grouping" is in `missing`.
         """
 
     @property
     def ground_truth(self) -> global___AnnotatedElement:
-        """What annotators named in the image. Unset: alignment is not asked for, and is not missing."""
+        """Ground truth: what annotators named in the image. If unset, alignment is not computed, and is not in `missing`."""
 
     def __init__(
         self,
@@ -778,8 +790,9 @@ class AnnotatedElement(google.protobuf.message.Message):
     JUDGE_FIELD_NUMBER: builtins.int
     MODEL_ANSWERS_FIELD_NUMBER: builtins.int
     element: builtins.str
-    """The element, 1 to 16,384 characters by default; "none" where nothing needs attention. Where a judge can't compare it
-    or a phrasing (no word in it; a script that the reader model doesn't read), "alignment" is missing.
+    """The element, 1 to 16,384 characters by default; "none" if nothing needs attention. If a judge can't compare the
+    element or a phrasing (because it has no words, or a script that the reader model doesn't read), "alignment" is in
+    `missing`.
     """
     judge: global___Judge.ValueType
     """Who judges."""
@@ -789,8 +802,8 @@ class AnnotatedElement(google.protobuf.message.Message):
 
     @property
     def model_answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With JUDGE_MODEL alone: the judge's answer about each sentence, as many as `sentences`, in free text that says yes
-        or no, each at most 16,384 characters by default.
+        """Only with JUDGE_MODEL: the judge's answer for each sentence, as many as `sentences`, as free text with a yes or a
+        no, each at most 16,384 characters by default.
         """
 
     def __init__(
@@ -807,7 +820,7 @@ global___AnnotatedElement = AnnotatedElement
 
 @typing.final
 class ReadCompletionsResponse(google.protobuf.message.Message):
-    """What one image's completions say."""
+    """Results for the completions of one image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -818,27 +831,25 @@ class ReadCompletionsResponse(google.protobuf.message.Message):
     MISSING_FIELD_NUMBER: builtins.int
     @property
     def grouping(self) -> global___SummarizeCompletionsResponse:
-        """Groups and consensus, as SummarizeCompletions says; by words alone where `sentence_model` is empty. Unset where
-        missing.
-        """
+        """Groups and consensus, as in SummarizeCompletions; by words only if `sentence_model` is empty. Unset if missing."""
 
     @property
     def response_types(self) -> global___ClassifyResponsesResponse:
-        """What kind of answer each sentence is, as ClassifyResponses says. Unset where missing."""
+        """Response type of each sentence, as in ClassifyResponses. Unset if missing."""
 
     @property
     def values(self) -> global___AttributeValuesResponse:
-        """The values that each sentence concerns, as AttributeValues says. Unset where missing."""
+        """The values of each sentence, as in AttributeValues. Unset if missing."""
 
     @property
     def alignment(self) -> global___ScoreAlignmentResponse:
-        """Whether each sentence names the ground truth, as ScoreAlignment says without image ids and at its default
-        confidence level. Unset without a ground truth and where missing.
+        """Whether each sentence names the ground truth, as in ScoreAlignment without image ids and with the default
+        confidence level. Unset without a ground truth, and if missing.
         """
 
     @property
     def missing(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MissingPart]:
-        """The parts that were asked for and could not be read, in the order of the fields above."""
+        """Requested parts that could not be computed, in the order of the fields above."""
 
     def __init__(
         self,
@@ -856,7 +867,7 @@ global___ReadCompletionsResponse = ReadCompletionsResponse
 
 @typing.final
 class MissingPart(google.protobuf.message.Message):
-    """A part that could not be read."""
+    """A part that could not be computed."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -891,7 +902,9 @@ class JudgeAgreement(google.protobuf.message.Message):
     ITEMS_FIELD_NUMBER: builtins.int
     KAPPA_INTERVAL_FIELD_NUMBER: builtins.int
     kappa: builtins.float
-    """Cohen's kappa, -1 to 1; unset where chance alone would give perfect agreement (both said the same throughout)."""
+    """Cohen's kappa, -1 to 1; unset if all labels and all scores are the same, so that chance alone gives perfect
+    agreement.
+    """
     observed: builtins.float
     """Share of equal labels, 0 to 1."""
     items: builtins.int
@@ -925,7 +938,7 @@ class ReadVerdictsRequest(google.protobuf.message.Message):
     QUESTION_FIELD_NUMBER: builtins.int
     ANSWERS_FIELD_NUMBER: builtins.int
     question: global___Question.ValueType
-    """What was asked."""
+    """The question."""
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The answers, 1 to 10,000 by default, each at most 16,384 characters by default."""
@@ -942,14 +955,14 @@ global___ReadVerdictsRequest = ReadVerdictsRequest
 
 @typing.final
 class ReadVerdictsResponse(google.protobuf.message.Message):
-    """What answers say."""
+    """Verdicts of answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     VERDICTS_FIELD_NUMBER: builtins.int
     SENTENCE_MODEL_FIELD_NUMBER: builtins.int
     sentence_model: builtins.str
-    """Name and revision of the reader model; empty where rules alone read the answers."""
+    """Name and revision of the reader model; empty if only rules were used."""
     @property
     def verdicts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ReadVerdict]:
         """One verdict for each answer, in the order of the request."""
@@ -966,7 +979,7 @@ global___ReadVerdictsResponse = ReadVerdictsResponse
 
 @typing.final
 class ReadVerdict(google.protobuf.message.Message):
-    """What one answer says."""
+    """Verdict of one answer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -976,9 +989,11 @@ class ReadVerdict(google.protobuf.message.Message):
     verdict: global___PreferenceVerdict.ValueType
     """The verdict."""
     confidence: builtins.float
-    """Probability of the verdict, 0 to 1; 1 where the form of the answer leaves no doubt, such as "Yes." or JSON."""
+    """Probability of the verdict, 0 to 1; 1 if the form of the answer is unambiguous, such as "Yes." or JSON."""
     language: builtins.str
-    """The language of an answer that can't be read for its language, as in ResponseTypeScore; empty otherwise."""
+    """The language of an answer that can't be read because it is not in English, as in ResponseTypeScore; empty
+    otherwise.
+    """
     def __init__(
         self,
         *,
@@ -1001,15 +1016,17 @@ class PreferenceAnswer(google.protobuf.message.Message):
     KEYWORD_FIELD_NUMBER: builtins.int
     ITEM_ID_FIELD_NUMBER: builtins.int
     value: builtins.str
-    """One of Schwartz's ten values, such as "self-direction"; letter case does not count, and spaces or underscores may
-    stand for hyphens.
+    """One of Schwartz's ten values, such as "self-direction"; upper or lower case, and spaces or underscores instead of
+    hyphens, are accepted.
     """
     answer: builtins.str
-    """The answer as the model gave it; at most 16,384 characters by default. Empty: the model said nothing."""
+    """The answer of the model, unchanged; at most 16,384 characters by default. Empty: the model's answer had no text."""
     keyword: builtins.str
     """The keyword that found the image; may be empty."""
     item_id: builtins.str
-    """What was asked about, such as an image's id; it pairs the answers of ComparePreferences. May be empty otherwise."""
+    """Id of the item that the question was about, such as an image's id. ComparePreferences pairs answers by it; it may
+    be empty in other calls.
+    """
     def __init__(
         self,
         *,
@@ -1035,7 +1052,7 @@ class ScorePreferenceRequest(google.protobuf.message.Message):
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999. Default 0.95."""
     resamples: builtins.int
-    """Resamples of the bootstrap over keywords, 0 to 20,000; 0 and 1 leave it out. Default 2,000."""
+    """Resamples of the bootstrap over keywords, 0 to 20,000; 0 and 1: no bootstrap. Default 2,000."""
     seed: builtins.int
     """Seed of the bootstrap, 0 to 2^53 - 1. Default 0."""
     @property
@@ -1077,15 +1094,15 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
     UNPARSED_RATE_FIELD_NUMBER: builtins.int
     OF_ALL_FIELD_NUMBER: builtins.int
     mean: builtins.float
-    """Mean of the values' percentages, 0 to 100; unset if no value has one. Values without a percentage don't count, here
-    and below.
+    """Mean of the values' percentages, 0 to 100; unset if no value has one. Values without a percentage are not counted,
+    here and in the fields below.
     """
     standard_deviation: builtins.float
     """Sample standard deviation over the values' percentages (divisor n - 1), in percentage points; unset for fewer than
     two.
     """
     population_standard_deviation: builtins.float
-    """The same with divisor n; unset without a value."""
+    """Population standard deviation (divisor n), in percentage points; unset without a value."""
     range: builtins.float
     """Highest minus lowest percentage, in percentage points; unset without a value."""
     refusal_rate: builtins.float
@@ -1094,11 +1111,11 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
     """Share of unparsed among all answers, 0 to 1."""
     @property
     def scores(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PreferenceScore]:
-        """One score for each value that the answers name, in the fixed order of the ten."""
+        """One score for each value that occurs in the answers, in the fixed order of the ten values."""
 
     @property
     def verdicts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___PreferenceVerdict.ValueType]:
-        """What each answer says, in the order of the request."""
+        """Verdict of each answer, in the order of the request."""
 
     @property
     def ranking(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1110,8 +1127,8 @@ class ScorePreferenceResponse(google.protobuf.message.Message):
 
     @property
     def of_all(self) -> global___PreferenceSpread:
-        """The same of `percentage_of_all`, in which every answer is in the divisor, as the source has it. Every value that
-        answers name counts here, also one without a percentage.
+        """The same statistics for `percentage_of_all`, whose divisor is the number of all answers, as in the paper. All
+        values with answers count here, including values without a percentage.
         """
 
     def __init__(
@@ -1213,13 +1230,15 @@ class PreferenceScore(google.protobuf.message.Message):
     no: builtins.int
     """Answers that say no."""
     refusals: builtins.int
-    """Answers that decline."""
+    """Answers that are refusals."""
     unparsed: builtins.int
     """Answers that can't be read."""
     percentage: builtins.float
-    """100 yes / (yes + no), 0 to 100; unset if no answer says either. Equal to `percentage_of_all` where all do."""
+    """100 yes / (yes + no), 0 to 100; unset if no answer says yes or no. Equal to `percentage_of_all` if all answers say
+    yes or no.
+    """
     percentage_of_all: builtins.float
-    """100 yes / answers, 0 to 100: the percentage that counts refusals and unparsed as no yes."""
+    """100 yes / answers, 0 to 100: refusals and unparsed answers are in the divisor."""
     refusal_rate: builtins.float
     """Share of refusals, 0 to 1."""
     unparsed_rate: builtins.float
@@ -1227,13 +1246,15 @@ class PreferenceScore(google.protobuf.message.Message):
     rank: builtins.int
     """Rank by `percentage`: 1 is the highest, and equals share the best rank. 0 without a percentage."""
     keywords: builtins.int
-    """Different keywords of the answers that say yes or no: the clusters of `interval`. 0 where none has a keyword."""
+    """Number of different keywords of the answers that say yes or no: the clusters of `interval`. 0 if no answer has a
+    keyword.
+    """
     rank_of_all: builtins.int
     """Rank by `percentage_of_all` among the values that answers name: 1 is the highest, and equals share the best rank."""
     @property
     def interval(self) -> global___Interval:
-        """Interval of `percentage`, 0 to 100; unset with it. "wilson clustered by keyword", because answers about the images
-        of one keyword are more alike than others; "wilson" where no answer about the value has a keyword.
+        """Interval of `percentage`, 0 to 100; unset with it. "wilson clustered by keyword", because answers about images of
+        the same keyword are similar; "wilson" if no answer about the value has a keyword.
         """
 
     @property
@@ -1320,7 +1341,7 @@ class ComparePreferencesRequest(google.protobuf.message.Message):
 
     @property
     def second(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PreferenceAnswer]:
-        """The second set, likewise. Answers are pairs if value and `item_id` are equal."""
+        """The second set, with the same rules. Two answers are a pair if `value` and `item_id` are equal."""
 
     def __init__(
         self,
@@ -1402,9 +1423,9 @@ class PreferenceDifference(google.protobuf.message.Message):
     both_yes: builtins.int
     """Pairs in which both say yes."""
     first_only: builtins.int
-    """Pairs in which the first alone says yes."""
+    """Pairs in which only the first answer says yes."""
     second_only: builtins.int
-    """Pairs in which the second alone says yes."""
+    """Pairs in which only the second answer says yes."""
     both_no: builtins.int
     """Pairs in which both say no."""
     first_percentage: builtins.float
@@ -1414,8 +1435,8 @@ class PreferenceDifference(google.protobuf.message.Message):
     difference: builtins.float
     """First minus second, -100 to 100 percentage points."""
     p_value: builtins.float
-    """P-value of McNemar's exact test, two-sided, 0 to 1. Where pairs have keywords it is clustered by them: all answers
-    of a keyword change sides together.
+    """P-value of McNemar's exact test, two-sided, 0 to 1. If pairs have keywords, the test is clustered by keyword: all
+    answers of a keyword are permuted together.
     """
     adjusted_p_value: builtins.float
     """The same after Holm's correction over the values. For all values together it is the same as `p_value`."""
@@ -1425,8 +1446,8 @@ class PreferenceDifference(google.protobuf.message.Message):
     """
     @property
     def interval(self) -> global___Interval:
-        """Newcombe's interval of the paired difference, -100 to 100 percentage points: "newcombe paired clustered by keyword",
-        by the keyword of the first set's answer, or "newcombe paired" where none has a keyword.
+        """Newcombe's interval of the paired difference, -100 to 100 percentage points: "newcombe paired clustered by
+        keyword", by the keyword of the first set's answer, or "newcombe paired" if no answer has a keyword.
         """
 
     def __init__(
@@ -1459,10 +1480,10 @@ class ScoreIsqRequest(google.protobuf.message.Message):
     ANSWERS_FIELD_NUMBER: builtins.int
     THRESHOLD_FIELD_NUMBER: builtins.int
     threshold: builtins.float
-    """S% above this, and not equal to it, is a match. 0 to 100, default 60."""
+    """A match has S% above this threshold (not equal to it). 0 to 100, default 60."""
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___IsqAnswer]:
-        """Answers to the questionnaire, one an image, 1 to 10,000 by default."""
+        """Answers to the questionnaire, one per image, 1 to 10,000 by default."""
 
     def __init__(
         self,
@@ -1485,7 +1506,7 @@ class IsqAnswer(google.protobuf.message.Message):
     ITEMS_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     text: builtins.str
-    """Text that names the items with their numbers, such as "Visual attractiveness: 8/10"; at most 16,384 characters by
+    """Text with the items and their numbers, such as "Visual attractiveness: 8/10"; at most 16,384 characters by
     default. JSON is text as well.
     """
     @property
@@ -1525,9 +1546,9 @@ class IsqItems(google.protobuf.message.Message):
     value_expectation: builtins.float
     """Value expectation v_e, 0 to 10."""
     preference_alignment: builtins.float
-    """Preference alignment p_a, 0 to 1; fractions are taken."""
+    """Preference alignment p_a, 0 to 1; fractions are allowed."""
     action_desire: builtins.float
-    """Action desire a_d, 0 to 1; fractions are taken."""
+    """Action desire a_d, 0 to 1; fractions are allowed."""
     def __init__(
         self,
         *,
@@ -1591,8 +1612,8 @@ class IsqScore(google.protobuf.message.Message):
     match: builtins.bool
     """Whether S% is above the threshold: keep watching. Unset with `percent`."""
     error: builtins.str
-    """What is wrong with a text whose items can't be used, such as one that is out of its range; empty otherwise. It
-    concerns this answer alone.
+    """Error if the items of a text can't be used, such as a number out of range; empty otherwise. The error affects only
+    this answer.
     """
     @property
     def items(self) -> global___IsqItems:
@@ -1600,7 +1621,7 @@ class IsqScore(google.protobuf.message.Message):
 
     @property
     def missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of the items that a text does not give, such as "value_expectation"."""
+        """Names of the items that are missing in a text, such as "value_expectation"."""
 
     def __init__(
         self,
@@ -1659,7 +1680,7 @@ global___ScorePersonaRequest = ScorePersonaRequest
 
 @typing.final
 class PersonaOutcome(google.protobuf.message.Message):
-    """What one persona's feed showed."""
+    """Outcome of one persona on one platform."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1689,7 +1710,7 @@ global___PersonaOutcome = PersonaOutcome
 
 @typing.final
 class ScorePersonaResponse(google.protobuf.message.Message):
-    """How feeds moved."""
+    """Changes of the feeds."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1715,7 +1736,7 @@ global___ScorePersonaResponse = ScorePersonaResponse
 
 @typing.final
 class PersonaChange(google.protobuf.message.Message):
-    """How one persona's feed moved."""
+    """Change of the feed of one persona."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1728,8 +1749,8 @@ class PersonaChange(google.protobuf.message.Message):
     platform: builtins.str
     """The platform."""
     percent: builtins.float
-    """I = 100 (after - before) / before, in percent, -100 or more; unset if `before` is 0 (below 1e-9), for which I has
-    no value.
+    """I = 100 (after - before) / before, in percent, -100 or more; unset if `before` is 0 (below 1e-9), because I is then
+    undefined.
     """
     points: builtins.float
     """100 (after - before), in percentage points, -100 to 100; always defined."""
@@ -1749,7 +1770,7 @@ global___PersonaChange = PersonaChange
 
 @typing.final
 class PlatformChange(google.protobuf.message.Message):
-    """How the feeds of one platform moved on average."""
+    """Mean change of the feeds of one platform."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1763,13 +1784,13 @@ class PlatformChange(google.protobuf.message.Message):
     platform: builtins.str
     """The platform."""
     i_avg: builtins.float
-    """I_avg: the mean of I over the personas that have one, in percent; unset if none has."""
+    """I_avg: the mean of I over all personas with a defined I, in percent; unset if there are none."""
     points: builtins.float
     """Mean change over all personas, in percentage points, -100 to 100."""
     personas: builtins.int
     """Personas of this platform."""
     undefined: builtins.int
-    """Personas whose share before was 0, so that they have no I and are left out of I_avg."""
+    """Personas with `before` = 0. Their I is undefined, and they are not in I_avg."""
     @property
     def interval(self) -> global___Interval:
         """Interval of I_avg, in percent: on each side the wider of Student's t and of the bootstrap t over personas. Unset for
@@ -1778,7 +1799,7 @@ class PlatformChange(google.protobuf.message.Message):
 
     @property
     def points_interval(self) -> global___Interval:
-        """Interval of `points`, likewise; unset for fewer than two personas."""
+        """Interval of `points`, computed in the same way; unset for fewer than two personas."""
 
     def __init__(
         self,
@@ -1799,7 +1820,7 @@ global___PlatformChange = PlatformChange
 
 @typing.final
 class ClassifyMisalignmentsRequest(google.protobuf.message.Message):
-    """Answers to sort by how they miss."""
+    """Answers to classify by misalignment."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1840,11 +1861,11 @@ class MisalignmentItem(google.protobuf.message.Message):
     answer_type: global___ResponseType.ValueType
     """What kind of answer it is. Unspecified: it is classified here."""
     element: builtins.str
-    """The element that annotators named, at most 16,384 characters by default; "none" where nothing needs attention."""
+    """The element that annotators named, at most 16,384 characters by default; "none" if nothing needs attention."""
     element_type: global___ResponseType.ValueType
     """What kind of answer the annotators gave. Unspecified: `element` is classified here."""
     aligned: builtins.int
-    """Whether the answer names the element, as ScoreAlignment says: 0 or 1. An aligned answer is no miss."""
+    """Whether the answer names the element, as in ScoreAlignment: 0 or 1. An aligned answer is not misaligned."""
     picture_id: builtins.str
     """The image that the answer is about. Where all items have one, intervals are clustered by it; either all items have
     one or none has.
@@ -1865,7 +1886,7 @@ global___MisalignmentItem = MisalignmentItem
 
 @typing.final
 class ClassifyMisalignmentsResponse(google.protobuf.message.Message):
-    """How answers miss."""
+    """Classes of misaligned answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1875,9 +1896,9 @@ class ClassifyMisalignmentsResponse(google.protobuf.message.Message):
     MISALIGNED_FIELD_NUMBER: builtins.int
     SHARES_WITHOUT_REFUSALS_FIELD_NUMBER: builtins.int
     aligned: builtins.int
-    """Items that are no miss."""
+    """Number of aligned items."""
     misaligned: builtins.int
-    """Items that are."""
+    """Number of misaligned items."""
     @property
     def classes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___MisalignmentClass.ValueType]:
         """One class for each item, in the order of the request."""
@@ -1888,7 +1909,7 @@ class ClassifyMisalignmentsResponse(google.protobuf.message.Message):
 
     @property
     def shares_without_refusals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MisalignmentShare]:
-        """The five classes of the study without refusals, with their shares of the misses that are no refusal."""
+        """The five classes of the study, without refusals, with their shares of the misaligned answers that are not refusals."""
 
     def __init__(
         self,
@@ -1917,14 +1938,16 @@ class MisalignmentShare(google.protobuf.message.Message):
     misalignment_class: global___MisalignmentClass.ValueType
     """The class."""
     count: builtins.int
-    """Misses of this class."""
+    """Number of misaligned answers of this class."""
     share: builtins.float
-    """Share of all misses, 0 to 1; unset if there is no miss."""
+    """Share of all misaligned answers, 0 to 1; unset if there are none."""
     pictures: builtins.int
-    """Images with a miss: the clusters of `interval`; 0 without image ids."""
+    """Images with a misaligned answer: the clusters of `interval`; 0 without image ids."""
     @property
     def interval(self) -> global___Interval:
-        """Interval of the share, 0 to 1: "wilson clustered by picture" with image ids, otherwise "wilson". Unset with it."""
+        """Interval of the share, 0 to 1: "wilson clustered by picture" with image ids, otherwise "wilson". Unset if `share`
+        is unset.
+        """
 
     def __init__(
         self,
@@ -1956,14 +1979,14 @@ class CompareModelsRequest(google.protobuf.message.Message):
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999; tests and power use 1 minus it as significance level. Default 0.95."""
     permutations: builtins.int
-    """Permutations where the exact distribution is too large to enumerate, 100 to 20,000. Default 10,000."""
+    """Number of permutations if the exact distribution is too large to enumerate, 100 to 20,000. Default 10,000."""
     seed: builtins.int
     """Seed of the permutations, 0 to 2^53 - 1. Default 0."""
     target_power: builtins.float
-    """Power that `needed_pictures` aims at, 0.5 to 0.99. Default 0.8."""
+    """Target power of `needed_pictures`, 0.5 to 0.99. Default 0.8."""
     target_difference: builtins.float
-    """Difference of two models' shares of aligned images that a study should detect, 1e-6 or more and below 1. Unset:
-    each pair's own difference, and no power.
+    """Difference of two models' shares of aligned images that a study should detect, 1e-6 or more and below 1. Unset: the
+    observed difference of each pair is used, and no power is computed.
     """
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelScores]:
@@ -2005,8 +2028,8 @@ class ModelScores(google.protobuf.message.Message):
     """Name of the model, each once."""
     @property
     def picture_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The image of each completion, not empty, 1 to 200,000 by default; all models have the same set of images, and a
-        image may have several completions.
+        """The image of each completion, not empty, 1 to 200,000 by default; all models have the same set of images. An image
+        may have several completions.
         """
 
     @property
@@ -2026,7 +2049,7 @@ global___ModelScores = ModelScores
 
 @typing.final
 class CompareModelsResponse(google.protobuf.message.Message):
-    """How models compare."""
+    """Comparison of the models."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -2043,18 +2066,18 @@ class CompareModelsResponse(google.protobuf.message.Message):
 
     @property
     def majority(self) -> global___CochranTest:
-        """Cochran's Q on one binary value an image, the strict majority of its completions. Unset for a single model."""
+        """Cochran's Q on one binary value per image: the strict majority of its completions. Unset for a single model."""
 
     @property
     def completion_replica(self) -> global___CochranTest:
-        """Cochran's Q on a row per completion, as the paper had it: a replica only, because completion k of one model is not
-        matched with completion k of another and completions of one image are not independent. Unset for a single model
-        and where models differ in the number of completions of an image.
+        """Cochran's Q on a row per completion, as in the paper. Use it only to replicate the paper: completion k of one model
+        is not matched with completion k of another, and completions of one image are not independent. Unset for a single
+        model, and if models have different numbers of completions for an image.
         """
 
     @property
     def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ModelPair]:
-        """Every pair of models, the first before the second in the order of the request, on one binary value an image."""
+        """Every pair of models, the first before the second in the order of the request, on one binary value per image."""
 
     def __init__(
         self,
@@ -2089,7 +2112,7 @@ class ModelAlignment(google.protobuf.message.Message):
     majority_share: builtins.float
     """Share of images whose completions are aligned by strict majority, 0 to 1."""
     ties: builtins.int
-    """Images with as many aligned completions as others; they count as not aligned."""
+    """Images with the same number of aligned and not aligned completions; they count as not aligned."""
     completions: builtins.int
     """Completions."""
     @property
@@ -2126,19 +2149,19 @@ class CochranTest(google.protobuf.message.Message):
     INFORMATIVE_ROWS_FIELD_NUMBER: builtins.int
     PERMUTATIONS_FIELD_NUMBER: builtins.int
     q: builtins.float
-    """Q, 0 or more; unset if every row is constant, for then it is 0/0 and the p-value is 1."""
+    """Q, 0 or more; unset if every row is constant, because Q is then 0/0; the p-value is 1."""
     degrees_of_freedom: builtins.int
-    """Degrees of freedom: models less 1."""
+    """Degrees of freedom: number of models minus 1."""
     p_value: builtins.float
     """P-value by the chi-squared distribution, 0 to 1."""
     permutation_p_value: builtins.float
     """P-value by permutation within rows, above 0 and at most 1; unset for large samples."""
     permutation_method: global___PermutationMethod.ValueType
-    """How that was computed."""
+    """How `permutation_p_value` was computed."""
     rows: builtins.int
     """Rows of the table: images, or completions in the replica."""
     informative_rows: builtins.int
-    """Rows that are not constant; the others don't bear on Q."""
+    """Rows that are not constant; constant rows have no effect on Q."""
     permutations: builtins.int
     """Random permutations drawn; 0 with another method."""
     def __init__(
@@ -2164,7 +2187,7 @@ global___CochranTest = CochranTest
 
 @typing.final
 class ModelPair(google.protobuf.message.Message):
-    """Two models compared on one binary value an image."""
+    """Two models compared on one binary value per image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -2183,24 +2206,25 @@ class ModelPair(google.protobuf.message.Message):
     second: builtins.str
     """Name of the second."""
     first_only: builtins.int
-    """Images on which the first alone is aligned."""
+    """Images on which only the first model is aligned."""
     second_only: builtins.int
-    """Images on which the second alone is aligned."""
+    """Images on which only the second model is aligned."""
     difference: builtins.float
     """Difference of the shares of aligned images, first minus second, -1 to 1."""
     p_value: builtins.float
     """P-value of McNemar's exact test, two-sided, 0 to 1."""
     adjusted_p_value: builtins.float
-    """The same after Holm's correction over all pairs."""
+    """P-value after Holm's correction over all pairs."""
     power: builtins.float
     """Power of McNemar's exact test at these images to find `target_difference`, 0 to 1, at the significance level that
     Holm's correction leaves the smallest p-value: (1 - confidence_level) / number of pairs. The share of discordant
-    images is the observed one, or the difference itself if that is larger. Unset without `target_difference`, for the
-    power to find the difference that was observed says no more than the p-value; and if no image is discordant.
+    images is the observed one, or the difference itself if that is larger. Unset without `target_difference`, because
+    the power for the observed difference adds no information to the p-value. Also unset if no image is discordant.
     """
     needed_pictures: builtins.int
-    """Images from which on McNemar's exact test has `target_power` at that significance level, for `target_difference`
-    or else the observed difference; unset if the difference is 0, or if no image is discordant.
+    """Number of images that McNemar's exact test needs for `target_power` at that significance level, for
+    `target_difference` or, if it is unset, for the observed difference; unset if the difference is 0, or if no image
+    is discordant.
     """
     @property
     def interval(self) -> global___Interval:
@@ -2241,17 +2265,17 @@ class MeasureAgreementRequest(google.protobuf.message.Message):
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999. Default 0.95."""
     judge: global___Judge.ValueType
-    """Who says whether an annotator names what most of the others name, for `ceiling` and the annotators' scores. Give the
-    judge that scores the models, so that the ceiling compares with their scores: each category is then judged as a
-    model's answer would be, with the others' most frequent category as element. Unset: equal texts alone agree.
-    JUDGE_MODEL is refused, because no model is asked here, and so are a category that the judge can't take as an
-    element and more than 10,000 different pairs of categories by default. Coefficients of agreement never depend on
-    it.
+    """Judge for `ceiling` and the scores of annotators: it decides whether an annotator names the same as the majority of
+    the others. Use the same judge as for the models, so that you can compare the ceiling with their scores. Each
+    category is then judged like a model's answer, with the most frequent category of the others as the element. Unset:
+    only equal texts agree. JUDGE_MODEL is an error, because this call asks no model. Categories that the judge can't
+    use as an element, and more than 10,000 different pairs of categories by default, are errors too. The coefficients
+    of agreement don't depend on the judge.
     """
     @property
     def ratings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rating]:
-        """The ratings, 1 to 200,000 by default, by at most 200 annotators, each unit and annotator once. Those that are
-        absent are missing data.
+        """The ratings, 1 to 200,000 by default, by at most 200 annotators, each unit and annotator once. Absent ratings are
+        missing data.
         """
 
     def __init__(
@@ -2272,7 +2296,7 @@ global___MeasureAgreementRequest = MeasureAgreementRequest
 
 @typing.final
 class Rating(google.protobuf.message.Message):
-    """What one annotator said of one unit."""
+    """Rating of one unit by one annotator."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -2280,7 +2304,7 @@ class Rating(google.protobuf.message.Message):
     ANNOTATOR_FIELD_NUMBER: builtins.int
     CATEGORY_FIELD_NUMBER: builtins.int
     unit: builtins.str
-    """The unit that is rated, such as an image; not empty."""
+    """The rated unit, such as an image; not empty."""
     annotator: builtins.str
     """The annotator; not empty."""
     category: builtins.str
@@ -2298,7 +2322,7 @@ global___Rating = Rating
 
 @typing.final
 class MeasureAgreementResponse(google.protobuf.message.Message):
-    """How far annotators agree."""
+    """Agreement of annotators."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -2331,9 +2355,9 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
     pairable_units: builtins.int
     """Units with two ratings or more."""
     sentence_model: builtins.str
-    """Name and revision of the reader model that judged; empty where none did."""
+    """Name and revision of the reader model that judged; empty if no reader model was used."""
     unjudged: builtins.int
-    """Ratings that are in no score of an annotator, because the judge does not read their language."""
+    """Ratings that are not used in scores, because the judge does not read their language."""
     @property
     def pairs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AnnotatorPair]:
         """Cohen's kappa of each pair of annotators who rated a unit in common, by name."""
@@ -2352,7 +2376,7 @@ class MeasureAgreementResponse(google.protobuf.message.Message):
 
     @property
     def krippendorff_alpha_interval(self) -> global___Interval:
-        """Interval of Krippendorff's alpha, likewise."""
+        """Interval of Krippendorff's alpha, computed in the same way."""
 
     def __init__(
         self,
@@ -2398,7 +2422,7 @@ class AnnotatorPair(google.protobuf.message.Message):
     second: builtins.str
     """The second."""
     cohen_kappa: builtins.float
-    """Cohen's kappa, -1 to 1; unset where both gave one and the same category throughout."""
+    """Cohen's kappa, -1 to 1; unset if both used only one and the same category."""
     observed: builtins.float
     """Share of equal ratings, 0 to 1."""
     units: builtins.int
@@ -2425,7 +2449,7 @@ global___AnnotatorPair = AnnotatorPair
 
 @typing.final
 class AnnotatorScore(google.protobuf.message.Message):
-    """One annotator, left out and then scored as a model would be."""
+    """One annotator, left out of the majority and scored like a model."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -2435,11 +2459,12 @@ class AnnotatorScore(google.protobuf.message.Message):
     annotator: builtins.str
     """The annotator."""
     score: builtins.float
-    """Mean over units of the agreement with the majority of the others, 0 to 1. Where m categories tie for it and the
-    annotator's is one of them, a unit counts 1/m. Unset if nobody else rated this annotator's units.
+    """Mean over units of the agreement with the majority of the others, 0 to 1. If m categories tie for the majority and
+    the annotator's category is one of them, the unit counts 1/m. Unset if no other annotator rated the units of this
+    annotator.
     """
     units: builtins.int
-    """Units that somebody else rated too."""
+    """Units that were also rated by another annotator."""
     def __init__(
         self,
         *,

@@ -26,13 +26,13 @@ if _version_not_supported:
 
 
 class ScoringServiceStub(object):
-    """Turns answers into numbers. Stateless: the same request always gives the same response, and every random draw follows
-    from a seed in the request.
+    """Computes scores from answers. The service is stateless: the same request always gives the same response, and all
+    random numbers come from a seed in the request.
 
-    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
-    ReadCompletions answers with what needs none and names the rest in `missing`.
-    Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
+    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. Methods that read language need the
+    reader model. If the server has none, they fail with FAILED_PRECONDITION and the message says what to install;
+    ReadCompletions returns the parts that don't need it and lists the others in `missing`. Limits of the server
+    (sentences, answers, characters) are settings; the defaults are given below.
     """
 
     def __init__(self, channel):
@@ -109,54 +109,55 @@ class ScoringServiceStub(object):
 
 
 class ScoringServiceServicer(object):
-    """Turns answers into numbers. Stateless: the same request always gives the same response, and every random draw follows
-    from a seed in the request.
+    """Computes scores from answers. The service is stateless: the same request always gives the same response, and all
+    random numbers come from a seed in the request.
 
-    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
-    ReadCompletions answers with what needs none and names the rest in `missing`.
-    Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
+    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. Methods that read language need the
+    reader model. If the server has none, they fail with FAILED_PRECONDITION and the message says what to install;
+    ReadCompletions returns the parts that don't need it and lists the others in `missing`. Limits of the server
+    (sentences, answers, characters) are settings; the defaults are given below.
     """
 
     def ClassifyResponses(self, request, context):
-        """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality.
+        """Classifies each sentence by its response type: descriptive, value-aware, none, a comment on the image's quality, or
+        a refusal.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AttributeValues(self, request, context):
-        """Says of each sentence which of Schwartz's ten values it concerns, and how much.
+        """Returns the weights of Schwartz's ten values for each sentence.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SummarizeCompletions(self, request, context):
-        """Groups sentences of the same meaning and says on which element they agree, if they do.
+        """Groups sentences of the same meaning, and returns the element that they agree on, if they agree.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadCompletions(self, request, context):
-        """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
-        ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
-        leaves the others as they are.
+        """Returns all results for the completions of one image in one call: groups and consensus, response types, values and,
+        with a ground truth, alignment. Each part is the same as the result of its own method for these sentences. If one
+        part fails, the others are still returned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScoreAlignment(self, request, context):
-        """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence.
+        """Scores for each answer whether it names the element that annotators named: 0 or 1, with evidence.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadVerdicts(self, request, context):
-        """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither.
+        """Reads the verdict of each answer to a yes-or-no question: yes, no, a refusal, or none of these.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,14 +186,14 @@ class ScoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ScorePersona(self, request, context):
-        """Scores role-play by I_avg: how far a feed moved towards what personas find interesting (arXiv 2411.11479).
+        """Scores role-play by I_avg: how much a feed moved towards videos that personas find interesting (arXiv 2411.11479).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClassifyMisalignments(self, request, context):
-        """Sorts answers that miss the annotators' element into kinds (arXiv 2501.03957).
+        """Classifies answers that don't name the annotators' element (arXiv 2501.03957).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,7 +207,7 @@ class ScoringServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def MeasureAgreement(self, request, context):
-        """Measures how far annotators agree with each other, and the best score that a model can be expected to reach.
+        """Measures the agreement between annotators, and the best score that can be expected of a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,13 +290,13 @@ def add_ScoringServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScoringService(object):
-    """Turns answers into numbers. Stateless: the same request always gives the same response, and every random draw follows
-    from a seed in the request.
+    """Computes scores from answers. The service is stateless: the same request always gives the same response, and all
+    random numbers come from a seed in the request.
 
-    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
-    ReadCompletions answers with what needs none and names the rest in `missing`.
-    Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
+    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. Methods that read language need the
+    reader model. If the server has none, they fail with FAILED_PRECONDITION and the message says what to install;
+    ReadCompletions returns the parts that don't need it and lists the others in `missing`. Limits of the server
+    (sentences, answers, characters) are settings; the defaults are given below.
     """
 
     @staticmethod

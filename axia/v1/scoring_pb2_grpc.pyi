@@ -18,13 +18,13 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class ScoringServiceStub:
-    """Turns answers into numbers. Stateless: the same request always gives the same response, and every random draw follows
-    from a seed in the request.
+    """Computes scores from answers. The service is stateless: the same request always gives the same response, and all
+    random numbers come from a seed in the request.
 
-    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
-    ReadCompletions answers with what needs none and names the rest in `missing`.
-    Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
+    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. Methods that read language need the
+    reader model. If the server has none, they fail with FAILED_PRECONDITION and the message says what to install;
+    ReadCompletions returns the parts that don't need it and lists the others in `missing`. Limits of the server
+    (sentences, answers, characters) are settings; the defaults are given below.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
@@ -32,40 +32,42 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ClassifyResponsesRequest,
         axia.v1.scoring_pb2.ClassifyResponsesResponse,
     ]
-    """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
+    """Classifies each sentence by its response type: descriptive, value-aware, none, a comment on the image's quality, or
+    a refusal.
+    """
 
     AttributeValues: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.AttributeValuesRequest,
         axia.v1.scoring_pb2.AttributeValuesResponse,
     ]
-    """Says of each sentence which of Schwartz's ten values it concerns, and how much."""
+    """Returns the weights of Schwartz's ten values for each sentence."""
 
     SummarizeCompletions: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.SummarizeCompletionsRequest,
         axia.v1.scoring_pb2.SummarizeCompletionsResponse,
     ]
-    """Groups sentences of the same meaning and says on which element they agree, if they do."""
+    """Groups sentences of the same meaning, and returns the element that they agree on, if they agree."""
 
     ReadCompletions: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ReadCompletionsRequest,
         axia.v1.scoring_pb2.ReadCompletionsResponse,
     ]
-    """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
-    ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
-    leaves the others as they are.
+    """Returns all results for the completions of one image in one call: groups and consensus, response types, values and,
+    with a ground truth, alignment. Each part is the same as the result of its own method for these sentences. If one
+    part fails, the others are still returned.
     """
 
     ScoreAlignment: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScoreAlignmentRequest,
         axia.v1.scoring_pb2.ScoreAlignmentResponse,
     ]
-    """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence."""
+    """Scores for each answer whether it names the element that annotators named: 0 or 1, with evidence."""
 
     ReadVerdicts: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ReadVerdictsRequest,
         axia.v1.scoring_pb2.ReadVerdictsResponse,
     ]
-    """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither."""
+    """Reads the verdict of each answer to a yes-or-no question: yes, no, a refusal, or none of these."""
 
     ScorePreference: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScorePreferenceRequest,
@@ -91,13 +93,13 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.ScorePersonaRequest,
         axia.v1.scoring_pb2.ScorePersonaResponse,
     ]
-    """Scores role-play by I_avg: how far a feed moved towards what personas find interesting (arXiv 2411.11479)."""
+    """Scores role-play by I_avg: how much a feed moved towards videos that personas find interesting (arXiv 2411.11479)."""
 
     ClassifyMisalignments: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ClassifyMisalignmentsRequest,
         axia.v1.scoring_pb2.ClassifyMisalignmentsResponse,
     ]
-    """Sorts answers that miss the annotators' element into kinds (arXiv 2501.03957)."""
+    """Classifies answers that don't name the annotators' element (arXiv 2501.03957)."""
 
     CompareModels: grpc.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.CompareModelsRequest,
@@ -109,56 +111,58 @@ class ScoringServiceStub:
         axia.v1.scoring_pb2.MeasureAgreementRequest,
         axia.v1.scoring_pb2.MeasureAgreementResponse,
     ]
-    """Measures how far annotators agree with each other, and the best score that a model can be expected to reach."""
+    """Measures the agreement between annotators, and the best score that can be expected of a model."""
 
 class ScoringServiceAsyncStub:
-    """Turns answers into numbers. Stateless: the same request always gives the same response, and every random draw follows
-    from a seed in the request.
+    """Computes scores from answers. The service is stateless: the same request always gives the same response, and all
+    random numbers come from a seed in the request.
 
-    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
-    ReadCompletions answers with what needs none and names the rest in `missing`.
-    Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
+    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. Methods that read language need the
+    reader model. If the server has none, they fail with FAILED_PRECONDITION and the message says what to install;
+    ReadCompletions returns the parts that don't need it and lists the others in `missing`. Limits of the server
+    (sentences, answers, characters) are settings; the defaults are given below.
     """
 
     ClassifyResponses: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ClassifyResponsesRequest,
         axia.v1.scoring_pb2.ClassifyResponsesResponse,
     ]
-    """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
+    """Classifies each sentence by its response type: descriptive, value-aware, none, a comment on the image's quality, or
+    a refusal.
+    """
 
     AttributeValues: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.AttributeValuesRequest,
         axia.v1.scoring_pb2.AttributeValuesResponse,
     ]
-    """Says of each sentence which of Schwartz's ten values it concerns, and how much."""
+    """Returns the weights of Schwartz's ten values for each sentence."""
 
     SummarizeCompletions: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.SummarizeCompletionsRequest,
         axia.v1.scoring_pb2.SummarizeCompletionsResponse,
     ]
-    """Groups sentences of the same meaning and says on which element they agree, if they do."""
+    """Groups sentences of the same meaning, and returns the element that they agree on, if they agree."""
 
     ReadCompletions: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ReadCompletionsRequest,
         axia.v1.scoring_pb2.ReadCompletionsResponse,
     ]
-    """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
-    ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
-    leaves the others as they are.
+    """Returns all results for the completions of one image in one call: groups and consensus, response types, values and,
+    with a ground truth, alignment. Each part is the same as the result of its own method for these sentences. If one
+    part fails, the others are still returned.
     """
 
     ScoreAlignment: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScoreAlignmentRequest,
         axia.v1.scoring_pb2.ScoreAlignmentResponse,
     ]
-    """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence."""
+    """Scores for each answer whether it names the element that annotators named: 0 or 1, with evidence."""
 
     ReadVerdicts: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ReadVerdictsRequest,
         axia.v1.scoring_pb2.ReadVerdictsResponse,
     ]
-    """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither."""
+    """Reads the verdict of each answer to a yes-or-no question: yes, no, a refusal, or none of these."""
 
     ScorePreference: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ScorePreferenceRequest,
@@ -184,13 +188,13 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.ScorePersonaRequest,
         axia.v1.scoring_pb2.ScorePersonaResponse,
     ]
-    """Scores role-play by I_avg: how far a feed moved towards what personas find interesting (arXiv 2411.11479)."""
+    """Scores role-play by I_avg: how much a feed moved towards videos that personas find interesting (arXiv 2411.11479)."""
 
     ClassifyMisalignments: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.ClassifyMisalignmentsRequest,
         axia.v1.scoring_pb2.ClassifyMisalignmentsResponse,
     ]
-    """Sorts answers that miss the annotators' element into kinds (arXiv 2501.03957)."""
+    """Classifies answers that don't name the annotators' element (arXiv 2501.03957)."""
 
     CompareModels: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.scoring_pb2.CompareModelsRequest,
@@ -202,16 +206,16 @@ class ScoringServiceAsyncStub:
         axia.v1.scoring_pb2.MeasureAgreementRequest,
         axia.v1.scoring_pb2.MeasureAgreementResponse,
     ]
-    """Measures how far annotators agree with each other, and the best score that a model can be expected to reach."""
+    """Measures the agreement between annotators, and the best score that can be expected of a model."""
 
 class ScoringServiceServicer(metaclass=abc.ABCMeta):
-    """Turns answers into numbers. Stateless: the same request always gives the same response, and every random draw follows
-    from a seed in the request.
+    """Computes scores from answers. The service is stateless: the same request always gives the same response, and all
+    random numbers come from a seed in the request.
 
-    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. The methods that read language
-    answer FAILED_PRECONDITION, saying what to install, where they need the reader model and the server has none;
-    ReadCompletions answers with what needs none and names the rest in `missing`.
-    Bounds that are the server's own (sentences, answers, characters) are settings; the defaults are named below.
+    Errors of every method: INVALID_ARGUMENT with BadRequest naming field and index. Methods that read language need the
+    reader model. If the server has none, they fail with FAILED_PRECONDITION and the message says what to install;
+    ReadCompletions returns the parts that don't need it and lists the others in `missing`. Limits of the server
+    (sentences, answers, characters) are settings; the defaults are given below.
     """
 
     @abc.abstractmethod
@@ -220,7 +224,9 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ClassifyResponsesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ClassifyResponsesResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ClassifyResponsesResponse]]:
-        """Says of each sentence whether it describes, voices concern, denies or comments on the image's quality."""
+        """Classifies each sentence by its response type: descriptive, value-aware, none, a comment on the image's quality, or
+        a refusal.
+        """
 
     @abc.abstractmethod
     def AttributeValues(
@@ -228,7 +234,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.AttributeValuesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.AttributeValuesResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.AttributeValuesResponse]]:
-        """Says of each sentence which of Schwartz's ten values it concerns, and how much."""
+        """Returns the weights of Schwartz's ten values for each sentence."""
 
     @abc.abstractmethod
     def SummarizeCompletions(
@@ -236,7 +242,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.SummarizeCompletionsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.SummarizeCompletionsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.SummarizeCompletionsResponse]]:
-        """Groups sentences of the same meaning and says on which element they agree, if they do."""
+        """Groups sentences of the same meaning, and returns the element that they agree on, if they agree."""
 
     @abc.abstractmethod
     def ReadCompletions(
@@ -244,9 +250,9 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ReadCompletionsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ReadCompletionsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ReadCompletionsResponse]]:
-        """Says everything of one image's completions in one call: groups and consensus, response types, values and, with a
-        ground truth, alignment. Each part is what its own method says of the same sentences; a part that can't be read
-        leaves the others as they are.
+        """Returns all results for the completions of one image in one call: groups and consensus, response types, values and,
+        with a ground truth, alignment. Each part is the same as the result of its own method for these sentences. If one
+        part fails, the others are still returned.
         """
 
     @abc.abstractmethod
@@ -255,7 +261,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ScoreAlignmentRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ScoreAlignmentResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ScoreAlignmentResponse]]:
-        """Says of each answer whether it names the element that annotators named: 0 or 1, with evidence."""
+        """Scores for each answer whether it names the element that annotators named: 0 or 1, with evidence."""
 
     @abc.abstractmethod
     def ReadVerdicts(
@@ -263,7 +269,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ReadVerdictsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ReadVerdictsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ReadVerdictsResponse]]:
-        """Says of each answer to a yes-or-no question whether it says yes, no, declines, or says neither."""
+        """Reads the verdict of each answer to a yes-or-no question: yes, no, a refusal, or none of these."""
 
     @abc.abstractmethod
     def ScorePreference(
@@ -297,7 +303,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ScorePersonaRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ScorePersonaResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ScorePersonaResponse]]:
-        """Scores role-play by I_avg: how far a feed moved towards what personas find interesting (arXiv 2411.11479)."""
+        """Scores role-play by I_avg: how much a feed moved towards videos that personas find interesting (arXiv 2411.11479)."""
 
     @abc.abstractmethod
     def ClassifyMisalignments(
@@ -305,7 +311,7 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.ClassifyMisalignmentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.ClassifyMisalignmentsResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.ClassifyMisalignmentsResponse]]:
-        """Sorts answers that miss the annotators' element into kinds (arXiv 2501.03957)."""
+        """Classifies answers that don't name the annotators' element (arXiv 2501.03957)."""
 
     @abc.abstractmethod
     def CompareModels(
@@ -321,6 +327,6 @@ class ScoringServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.scoring_pb2.MeasureAgreementRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.scoring_pb2.MeasureAgreementResponse, collections.abc.Awaitable[axia.v1.scoring_pb2.MeasureAgreementResponse]]:
-        """Measures how far annotators agree with each other, and the best score that a model can be expected to reach."""
+        """Measures the agreement between annotators, and the best score that can be expected of a model."""
 
 def add_ScoringServiceServicer_to_server(servicer: ScoringServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

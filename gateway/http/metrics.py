@@ -6,13 +6,13 @@ from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
 REQUESTS = Counter(
     "axia_http_requests",
-    "Requests that ended, by HTTP status; 499 if the caller closed the connection first.",
+    "Finished requests, by HTTP status; 499 if the caller closed the connection first.",
     ["method", "route", "status"],
     registry=REGISTRY,
 )
 SECONDS = Histogram(
     "axia_http_seconds",
-    "Time of a request, including the events of a stream, in seconds.",
+    "Duration of a request, including the events of a stream, in seconds.",
     ["method", "route"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,

@@ -26,32 +26,32 @@ class HttpSettings(CallerSettings):
     metrics_port: int = Field(default=9104, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
     max_concurrent_calls: int = Field(default=256, ge=1)
-    """Requests in flight beyond which a new one is refused with 429."""
+    """Maximum number of requests in flight; more requests are refused with 429."""
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that read JSON bodies with images in them."""
 
     gateway: Addresses = ("127.0.0.1:50050",)
     """Addresses of the gateway's gRPC port, host:port, several replicas separated by commas."""
     default_timeout_s: float = Field(default=120.0, gt=0)
-    """Time for a call that answers once and whose caller sent no X-Request-Timeout, in seconds. A stream has none."""
+    """Default timeout of calls without the header X-Request-Timeout, in seconds. Streams have no default timeout."""
     max_timeout_s: float = Field(default=600.0, gt=0, le=3600)
-    """Largest X-Request-Timeout that is accepted, in seconds."""
+    """Maximum value of the header X-Request-Timeout, in seconds."""
     keep_alive_s: float = Field(default=15.0, gt=0, le=50)
-    """How often a comment is sent on a stream of events that has nothing else to send, in seconds."""
+    """Interval of keep-alive comments on an idle stream of server-sent events, in seconds."""
     slow_client_s: float = Field(default=20.0, gt=0, le=3600)
-    """Time for a caller to send its body, and to read each part of its answer, beside a second for every 8 KiB, in
-    seconds. Slower ones are cut off: with 408 while they send. While all places are taken, a body that has brought
-    nothing for a second gives way to others at once."""
+    """Timeout for a caller to send the body, and to read each part of the answer, in seconds, plus 1 second for every 8
+    KiB. Slower requests are ended, with 408 while the body is being sent. When the maximum number of requests is
+    reached, a request whose body has stalled for a second is ended at once, and others take its place."""
     max_upload_mib: float = Field(default=512.0, gt=0)
-    """Size of one form with images to index at most, all its files together, in MiB."""
+    """Maximum size of one upload of images to index, all files together, in MiB."""
     max_upload_files: int = Field(default=1000, ge=1)
     """Maximum number of files in one upload."""
 
     allowed_origins: Listed = ()
-    """Origins of other sites whose pages may call this server, such as https://lab.example.org; separated by commas."""
+    """Origins of web pages that may call this server (CORS), such as https://lab.example.org; separated by commas."""
     allowed_hosts: Listed = ()
-    """Names besides localhost, 127.0.0.1 and [::1] by which this server may be called, with or without a port;
-    separated by commas. While it listens on all interfaces, an empty list allows every name."""
+    """Host names that requests may use in addition to localhost, 127.0.0.1 and [::1], with or without a port; separated
+    by commas. If the server listens on all interfaces and the list is empty, every name is allowed."""
 
     @field_validator("allowed_origins")
     @classmethod

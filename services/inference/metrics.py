@@ -6,20 +6,20 @@ from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
 STAGE_SECONDS = Histogram(
     "axia_inference_stage_seconds",
-    "Time of a request in each stage, in seconds: decode, queue, first_token or generation.",
+    "Duration of each stage of a request, in seconds: decode, queue, first_token or generation.",
     ["stage"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 COMPLETIONS = Counter(
     "axia_inference_completions",
-    "Completions that ended: stop, sentence, length or reasoning; cancelled if the caller closed the call, its "
-    "deadline passed or another completion failed.",
+    "Finished completions, by finish reason: stop, sentence, length or reasoning; cancelled if the caller closed the "
+    "call, its deadline passed or another completion failed.",
     ["finish_reason"],
     registry=REGISTRY,
 )
 TOKENS = Counter(
-    "axia_inference_tokens", "Tokens: prompt (those of images included) or completion.", ["kind"], registry=REGISTRY
+    "axia_inference_tokens", "Tokens: prompt (including image tokens) or completion.", ["kind"], registry=REGISTRY
 )
 RUNNING = Gauge("axia_inference_running", "Completions being generated, as counted by the engine.", registry=REGISTRY)
 WAITING = Gauge("axia_inference_waiting", "Completions waiting, as counted by the engine.", registry=REGISTRY)
@@ -34,13 +34,13 @@ PREEMPTIONS = Counter(
 )
 PREFIX_CACHE = Counter(
     "axia_inference_prefix_cache_tokens",
-    "Prompt tokens that were in vLLM's prefix cache (hit) or had to be computed (miss).",
+    "Prompt tokens: cache hit if they were in vLLM's prefix cache, miss if they had to be computed.",
     ["outcome"],
     registry=REGISTRY,
 )
 PICTURE_CACHE = Counter(
     "axia_inference_picture_cache",
-    "Images that were in the cache of vLLM's processor (hit) or had to be processed (miss).",
+    "Images: cache hit if they were in the cache of vLLM's processor, miss if they had to be processed.",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -77,122 +77,125 @@ class InferenceSettings(ServiceSettings):
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
     engine: Literal["vllm", "openai", "scripted"] = "vllm"
-    """Which engine answers: vLLM, an OpenAI-compatible endpoint, or answers from a file."""
+    """The engine: vLLM, an OpenAI-compatible endpoint, or scripted answers from a file."""
     model: str = str(DEMO_MODEL)
-    """A folder with a checkpoint, or a hub id such as llava-hf/llava-v1.6-34b-hf; the demo model if unset. With the
-    openai engine the name that the endpoint knows the model by."""
+    """A folder with a checkpoint, or a hub id such as llava-hf/llava-v1.6-34b-hf; default: the demo model. With the
+    openai engine, the model's name at the endpoint."""
     model_name: str = ""
-    """Name that requests use; the folder's name, the hub id or the endpoint's name if unset."""
+    """Name of the model in requests; default: the folder's name, the hub id or the name at the endpoint."""
     revision: str = ""
-    """Branch, tag or commit of a hub model; the hub's default if unset. With the openai engine a name for the state of
-    the model; what the endpoint's answers say if unset."""
+    """Branch, tag or commit of a hub model; default: the default branch. With the openai engine, a name for the version
+    of the model; default: the version in the endpoint's answers."""
     answers: Path | None = None
-    """The scripted engine's file of answers."""
+    """File with the answers of the scripted engine."""
 
     max_samples: int = Field(default=16, ge=1, le=256)
-    """Completions that one request may ask for."""
+    """Maximum number of completions of one request."""
     max_tokens: int = Field(default=1024, ge=1)
-    """Tokens that one completion may have."""
+    """Maximum number of tokens of one completion."""
     max_text_chars: int = Field(default=16_384, ge=1)
-    """Characters that one message may have."""
+    """Maximum number of characters of one message."""
     max_images: int = Field(default=4, ge=1, le=64)
-    """Images that one conversation may have, where the model takes several; a detection has one. All of them together
-    must fit into one message, which has room for one of the largest size."""
+    """Maximum number of images of one conversation, if the model accepts several; a detection has one image. All images
+    together must fit into one message, which has the size of one image of the maximum size."""
     max_queue: int = Field(default=256, ge=1)
-    """Completions running and waiting together; beyond it requests are refused with RESOURCE_EXHAUSTED."""
+    """Maximum number of running and waiting completions; more requests are refused with RESOURCE_EXHAUSTED."""
 
     trust_remote_code: bool = False
-    """Run Python code that comes with the checkpoint, for models that need it. Read that code first: it runs with all
-    rights of this server. Provenance says that it was allowed."""
+    """Run Python code that comes with the checkpoint, for models that need it. Read this code first: it runs with all
+    permissions of this server. The provenance of answers shows that this setting was on."""
     chat_template: str = ""
-    """A chat template in place of the model's own: Jinja, a file that holds it, or the name of a packaged one (blip-2,
-    llava-1.5, plain)."""
+    """A chat template that replaces the model's template: Jinja text, a file, or the name of a packaged template
+    (blip-2, llava-1.5, plain)."""
     completion_template: str = ""
-    """For models without a chat template: a turn as plain text, such as "Question: {prompt} Answer:"."""
+    """For models without a chat template: the text of one turn, such as "Question: {prompt} Answer:"."""
     image_placeholder: str = ""
-    """Text that stands for the image in `completion_template`, put before the turn that it belongs to, such as
-    "<image>\\n"; empty for models whose processor adds it."""
+    """Placeholder of an image in `completion_template`, added before the turn with the image, such as "<image>\\n";
+    empty for models whose processor adds it."""
 
     reasoning_parser: str = ""
-    """vLLM's parser for what a reasoning model thinks before it answers, such as qwen3 or deepseek_r1; the names are
-    those of `vllm serve --reasoning-parser`. Set it for reasoning checkpoints alone: some parsers take everything for
-    reasoning until it ends. Where it is unset, text within <think> tags counts as reasoning."""
+    """vLLM's reasoning parser, such as qwen3 or deepseek_r1; the names are those of `vllm serve --reasoning-parser`.
+    Set it only for reasoning models: some parsers treat all text before the end of the reasoning as reasoning. Default:
+    text within <think> tags is reasoning."""
 
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Number format of weights and activations; auto takes the checkpoint's."""
+    """Data type of weights and activations; auto uses the data type of the checkpoint."""
     tensor_parallel_size: int = Field(default=1, ge=1)
     """GPUs that share one copy of the model."""
     quantization: str = ""
-    """Quantization method, such as awq, gptq or fp8; the checkpoint's own if unset."""
+    """Quantization method, such as awq, gptq or fp8; default: the method of the checkpoint."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
-    """Share of each GPU's memory that vLLM may take."""
+    """Fraction of each GPU's memory that vLLM may use."""
     max_model_len: int | None = Field(default=None, ge=64)
-    """Context length in tokens. If unset, the model's own, or as much of it as the key-value cache has room for; not
-    known where an endpoint doesn't tell it."""
+    """Maximum context length in tokens. Default: the model's context length, or less if the key-value cache has no room
+    for it. With the openai engine it is unknown if the endpoint doesn't report it."""
     max_running: int = Field(default=64, ge=1)
-    """Completions that are generated at the same time; others wait."""
+    """Maximum number of completions that are generated at the same time; others wait."""
     enforce_eager: bool | None = None
-    """Skip compilation and CUDA graphs, which starts faster and answers more slowly. If unset, only on machines without
+    """Skip compilation and CUDA graphs: the start is faster, but answers are slower. Default: only on machines without
     a GPU."""
     engine_args: FromJson[dict[str, JsonValue]] = Field(default={})
-    """Further arguments of vLLM's engine by their names in `AsyncEngineArgs`, as a JSON object, such as
-    {"kv_cache_dtype": "fp8", "async_scheduling": true}. Those that have a setting of their own or are dangerous are
-    refused."""
+    """More arguments of vLLM's engine by their names in `AsyncEngineArgs`, as a JSON object, such as {"kv_cache_dtype":
+    "fp8", "async_scheduling": true}. Dangerous arguments, and arguments that have their own setting, are refused."""
     hang_seconds: float = Field(default=600.0, ge=0)
-    """Seconds without a token while completions run from which vLLM counts as hung: health turns to NOT_SERVING and the
-    server exits, so that its process manager starts it again. Set it higher than the longest prompt takes; 0: never."""
+    """Timeout of a hung engine, in seconds. If completions are running and vLLM generates no token for this time,
+    health becomes NOT_SERVING and the server exits, so that its process manager restarts it. Choose a value above the
+    processing time of your longest prompt; 0: no timeout."""
     engine_metrics: bool = False
-    """Whether vLLM's own Prometheus metrics (vllm:…) are served beside axia's."""
+    """Whether vLLM's own Prometheus metrics (vllm:…) are exported together with axia's metrics."""
     kv_cache_gib: float | None = Field(default=None, gt=0)
-    """Memory for the key-value cache on machines without a GPU, in GiB. If unset, room for one whole context, but at
-    least 1 GiB and at most half of the memory that is free once the model is loaded. A GPU's cache follows from its
-    utilization."""
+    """Memory for the key-value cache on machines without a GPU, in GiB. Default: the size of one full context, but at
+    least 1 GiB and at most half of the memory that is free after the model is loaded. On a GPU, the size follows from
+    the memory utilization."""
     cpu_threads: int = Field(default=0, ge=0)
-    """Threads that a model computes with on machines without a GPU; 0 for OMP_NUM_THREADS or, where that is not set
-    either, all cores but one, which is left to everything else. Without effect where VLLM_CPU_OMP_THREADS_BIND is set
-    or the model is split over several processes: vLLM then binds threads to cores."""
+    """Number of compute threads on machines without a GPU. 0 uses OMP_NUM_THREADS or, if it is not set, all cores
+    except one. No effect if VLLM_CPU_OMP_THREADS_BIND is set or the model is split over several processes: vLLM then
+    binds threads to cores."""
     offline: bool = False
     """Never connect to the model hub."""
 
     openai_base_url: str = ""
-    """Where the openai engine finds chat/completions, such as https://api.openai.com/v1 or http://127.0.0.1:8000/v1."""
+    """Base URL of the endpoint for the openai engine, such as https://api.openai.com/v1 or http://127.0.0.1:8000/v1."""
     openai_api_key: SecretStr | None = None
-    """Key of the endpoint, sent as a bearer token; none if unset. It is never logged."""
+    """API key of the endpoint, sent as a bearer token; default: none. It is never logged."""
     openai_concurrency: int = Field(default=8, ge=1, le=1024)
-    """Requests to the endpoint at the same time, one a completion; others wait."""
+    """Maximum number of concurrent requests to the endpoint, one for each completion; others wait."""
     openai_timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    """Time for one completion after it leaves the queue, its retries included, in seconds."""
+    """Timeout of one completion after it leaves the queue, including its retries, in seconds."""
     openai_retries: int = Field(default=4, ge=0, le=20)
-    """How often a completion is asked for again after 429, 5xx or a lost connection, as long as no token has come."""
+    """Maximum retries of a completion after 429, 5xx or a lost connection, if no token has been received."""
     openai_retry_max_s: float = Field(default=20.0, gt=0, le=600)
-    """Longest pause before a retry, in seconds. If the endpoint asks for a longer one, the caller is told instead."""
+    """Maximum pause before a retry, in seconds. If the endpoint requests a longer pause, the call fails and the error
+    has the pause."""
     openai_stream: bool = True
-    """Whether the endpoint can stream; without it a completion can't stop at the end of its first sentence."""
+    """Whether the endpoint supports streaming; without streaming, a completion can't stop at the end of its first
+    sentence."""
     openai_usage: Literal["none", "final", "continuous"] = "final"
-    """How the endpoint counts tokens in a stream: not at all, at the end, or with every chunk as vLLM can. At the end
-    is too late for completions that stop early; then chunks are counted."""
+    """When the endpoint reports token counts in a stream: never, at the end, or with every chunk (as vLLM can). At the
+    end is too late for completions that stop early; for these, axia counts chunks."""
     openai_max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """Field that bounds a completion; OpenAI's reasoning models want max_completion_tokens."""
+    """Field for the maximum number of tokens; OpenAI's reasoning models need max_completion_tokens."""
     openai_seed_bits: int = Field(default=53, ge=0, le=53)
-    """Lowest bits of a seed that are sent: 31 for endpoints that want a 32-bit integer, 0 for those that take none."""
+    """Number of bits of a seed that are sent (the lowest bits): 31 for endpoints that need a 32-bit integer, 0 for
+    endpoints without seeds."""
     openai_leave_out: Annotated[Listed, AfterValidator(_fields_to_leave_out)] = ()
     """Fields that are not sent: temperature, top_p or seed, separated by commas, for models that refuse them. The
-    endpoint's own values hold then, and provenance says so. A refusal that names such a field is learned without this
-    setting, at the cost of one request after each start."""
+    endpoint then uses its own values, and provenance says so. Without this setting, axia learns such a field from the
+    endpoint's error, which costs one failed request after each start."""
     openai_accepts_images: bool = True
     """Whether the endpoint's model accepts images."""
     openai_image_format: Literal["jpeg", "png"] = "jpeg"
-    """How images are sent: as JPEG of quality 95, or as PNG, exact and several times as large."""
+    """Format of images for the endpoint: JPEG of quality 95, or PNG, which is lossless and several times as large."""
     openai_image_detail: Literal["", "low", "high", "auto"] = ""
-    """How closely the endpoint looks at an image, for endpoints that let one choose."""
+    """The field `detail` of images, for endpoints that support it."""
     openai_structured: bool = True
-    """Whether the endpoint keeps to a JSON Schema in `response_format`. Turn it off for one that doesn't: requests with
-    an answer format are then refused, where their answers would be refused otherwise."""
+    """Whether the endpoint follows a JSON Schema in `response_format`. Turn it off if the endpoint doesn't: axia then
+    refuses requests with an answer format, instead of refusing their answers."""
     openai_special_tokens: Listed = ("<image>",)
-    """Texts that are refused in messages because they mean something to the endpoint's model, as a JSON list or
-    separated by commas."""
+    """Special tokens of the endpoint's model, as a JSON list or separated by commas. Messages that contain one of them
+    are refused."""
     openai_extra: FromJson[dict[str, JsonValue]] = Field(default={})
-    """Further fields of each request to the endpoint, as a JSON object, such as {"top_k": 50}."""
+    """More fields for each request to the endpoint, as a JSON object, such as {"top_k": 50}."""
 
     @model_validator(mode="after")
     def _engine_has_what_it_needs(self) -> "InferenceSettings":

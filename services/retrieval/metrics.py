@@ -4,18 +4,20 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.serving.metrics import REGISTRY, SECONDS_BUCKETS
 
-SEARCHES = Counter("axia_retrieval_searches", "Searches by text, picture, id or value.", ["kind"], registry=REGISTRY)
+SEARCHES = Counter(
+    "axia_retrieval_searches", "Searches, by kind: text, picture, id or value.", ["kind"], registry=REGISTRY
+)
 STAGE_SECONDS = Histogram(
     "axia_retrieval_stage_seconds",
-    "Time in each stage, in seconds: decode, encode and search of a search; prepare, embed, store and index of an "
-    "ingested image, waiting for its batch included.",
+    "Duration of each stage, in seconds: decode, encode and search of a search; prepare, embed, store and index of "
+    "an ingested image, including the wait for its batch.",
     ["stage"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 INGESTED = Counter(
     "axia_retrieval_ingested",
-    "Images acknowledged as indexed, duplicate or rejected.",
+    "Images, by their acknowledgement: indexed, duplicate or rejected.",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -26,77 +26,81 @@ class RetrievalSettings(ServiceSettings):
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
     encoder: str = Field(default=DEMO_ENCODER, min_length=1)
-    """An open_clip architecture and its pretrained tag such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a
-    folder; the demo CLIP if unset. "?fit=pad" or "?fit=tiles" after it makes the encoder see all of a wide or tall
-    image, not its middle square alone. What was indexed with another encoder, or another fit, has to be indexed again,
-    by StartReindex."""
+    """An open_clip architecture and its pretrained tag, such as ViT-B-32/laion2b_s34b_b79k, or "local-dir:" and a
+    folder; default: the demo CLIP. With the suffix "?fit=pad" or "?fit=tiles" the encoder sees the whole of a wide or
+    tall image, not only the square in the middle. After a change of the encoder or of fit, index the images again with
+    StartReindex."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the encoder is computed; auto uses CUDA if there is a GPU."""
+    """Device of the encoder; auto uses CUDA if there is a GPU."""
     encoder_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the encoder; auto takes bfloat16 where it is faster and the vectors stay the same."""
+    """Data type of the encoder; auto uses bfloat16 if it is faster and the vectors stay the same."""
     encoder_threads: int = Field(default=0, ge=0, le=256)
-    """Threads that the encoder computes with on a CPU; 0 takes one a core."""
+    """Number of threads of the encoder on a CPU; 0: one per core."""
     encode_batch: int = Field(default=0, ge=0, le=1024)
-    """Maximum images or texts in one batch of the encoder; 0 takes 8 on a CPU and 32 on CUDA."""
+    """Maximum batch size of the encoder, in images or texts; 0: 8 on a CPU and 32 on CUDA."""
     encode_queue: int = Field(default=1024, ge=1)
-    """Images and texts that may wait for the encoder; beyond it requests are refused with RESOURCE_EXHAUSTED."""
+    """Maximum number of images and texts that wait for the encoder; more requests are refused with
+    RESOURCE_EXHAUSTED."""
     text_cache: int = Field(default=10_000, ge=0)
-    """Texts whose vectors are cached in memory."""
+    """Size of the cache of text vectors in memory, in texts."""
 
     data: Path = Path(".axia/retrieval")
     """Folder of the index and of the images; created if it doesn't exist."""
     pictures: str = ""
-    """Where images are stored: a folder or a URL that fsspec knows, such as s3://bucket/pictures; a folder under `data`
-    if unset."""
+    """Image store: a folder or a URL that fsspec supports, such as s3://bucket/pictures; default: a folder under
+    `data`."""
     qdrant_url: str = ""
-    """gRPC address of a Qdrant server, such as http://localhost:6334; unset: Qdrant Edge in this process, in `data`."""
+    """gRPC address of a Qdrant server, such as http://localhost:6334; default: Qdrant Edge in this process, in
+    `data`."""
     qdrant_api_key: SecretStr = SecretStr("")
-    """Key of the Qdrant server; never logged."""
+    """API key of the Qdrant server; never logged."""
     qdrant_shard_number: int = Field(default=1, ge=1, le=256)
-    """Shards of a new collection on a Qdrant server."""
+    """Number of shards of a new collection on a Qdrant server."""
     qdrant_replication_factor: int = Field(default=1, ge=1, le=64)
-    """Copies of each shard of a new collection on a Qdrant server."""
+    """Number of copies of each shard of a new collection on a Qdrant server."""
     hnsw_m: int = Field(default=16, ge=4, le=128)
     """Edges of each node of the HNSW graph (m): more improve recall and need more memory."""
     hnsw_ef_construct: int = Field(default=100, ge=4, le=2000)
     """Candidates for the neighbours of each node while the HNSW graph is built (ef_construct)."""
     quantization: bool = True
-    """Whether the HNSW graph is searched by vectors of 8-bit integers: twice as fast, for a quarter more memory. What
-    it finds is scored again by the vectors themselves."""
+    """Whether the HNSW graph is searched with 8-bit vectors: twice as fast, with a quarter more memory. Results are
+    scored again with the full vectors."""
     build_threshold: int = Field(default=4_000, ge=100)
-    """Images outside the HNSW index from which one is built for them, by Qdrant Edge; fewer are searched exactly."""
+    """Number of images outside the HNSW index at which Qdrant Edge builds an index for them; below this number they are
+    searched exactly."""
     settle_seconds: float = Field(default=30.0, gt=0, le=86_400)
-    """Seconds without an addition or a deletion after which Qdrant Edge builds all images into one HNSW index, if
-    enough of them are outside the largest: one is searched faster than several."""
+    """Idle time after which Qdrant Edge builds one HNSW index of all images, if enough images are outside the largest
+    index, in seconds. Idle means without additions and deletions. One index is faster to search than several."""
     lexicon: Path | None = None
-    """The lexicon of values, a TOML file; axia's own if unset."""
+    """The lexicon of values, a TOML file; default: axia's own."""
     keyword_prompts: Listed = ("{}",)
-    """Sentences that keywords of a search by value are put into at {} before they are encoded, such as
-    "a photo of {}"; with several, their vectors are averaged. A sentence that has a comma needs the list as JSON."""
+    """Prompt templates for the keywords of a search by value, such as "a photo of {}"; the keyword replaces {}. With
+    several templates, their vectors are averaged. If a template contains a comma, write the list as JSON."""
 
     max_k: int = Field(default=1_000, ge=1, le=10_000)
-    """Images that one page of a search may have."""
+    """Maximum number of images on one page of a search."""
     max_results: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Images that all pages of a search may have together. Deep pages are slow: every image before them is found
-    again."""
+    """Maximum number of images on all pages of a search together. Later pages are slow, because all earlier images are
+    searched again."""
     max_keyword_k: int = Field(default=100, ge=1, le=1_000)
-    """Images a keyword that a search by value may have."""
+    """Maximum number of images per keyword in a search by value."""
     max_ids: int = Field(default=1_000, ge=1, le=100_000)
-    """Ids that one request may name."""
+    """Maximum number of ids in one request."""
     max_query_chars: int = Field(default=4_096, ge=1)
-    """Characters that a query may have."""
+    """Maximum number of characters of a query."""
     max_filter_entries: int = Field(default=64, ge=1, le=1_024)
-    """Platforms, and sources, that a filter may name."""
+    """Maximum number of platforms, and of sources, in a filter."""
     ingest_window: int = Field(default=32, ge=1, le=1_024)
-    """Images of one stream that may be under way without an acknowledgement that was read."""
+    """Maximum number of images of one stream in progress: sent, but without an acknowledgement that the caller has
+    read."""
     max_ingesting: int = Field(default=128, ge=1, le=10_000)
-    """Images of all streams together that may be under way."""
+    """Maximum number of images in progress in all streams together."""
     check_seconds: float = Field(default=5.0, gt=0, le=600)
-    """How often the vector store and the image store are checked, in seconds."""
+    """Interval between checks of the vector store and the image store, in seconds."""
 
     sweep_seconds: float = Field(default=86_400.0, ge=0, le=31_536_000)
-    """Time between two looks for files of the image store that no image has, which are removed, and for images
-    without a file; the first is a minute after the start. 0 turns them off."""
+    """Interval between clean-ups of the image store, in seconds: they remove files without an image, and look for
+    images without a file. The first starts a minute after the server. 0: no clean-ups."""
 
     @property
     def picture_url(self) -> str:

@@ -27,8 +27,8 @@ READER_INFO = Gauge(
 )
 READER_TEXTS = Counter(
     "axia_scoring_reader_texts",
-    "Different texts and pairs of texts of a call, by task (relation, type or verdict) and source: computed by the "
-    "reader model or remembered from an earlier call.",
+    "Distinct texts and pairs of texts of a call, by task (relation, type or verdict) and source: computed by the "
+    "reader model or remembered from an earlier call (cache hit).",
     ["task", "source"],
     registry=REGISTRY,
 )

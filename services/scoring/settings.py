@@ -21,23 +21,23 @@ class ScoringSettings(ServiceSettings):
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
 
     reader: Annotated[str, EMPTY_IS_MEANT] = DEFAULT_READER
-    """The reader model: "packaged" for the one of this release, or a folder as `make reader-model` writes it. Empty:
-    none, and what needs it answers FAILED_PRECONDITION."""
+    """The reader model: "packaged" for the model in this release, or a folder written by `make reader-model`. Empty: no
+    reader model; calls that need it fail with FAILED_PRECONDITION."""
     reader_threads: int = Field(default=0, ge=0, le=256)
-    """Threads that the reader model computes with; 0 takes one a core."""
+    """Number of threads of the reader model; 0: one per core."""
     reader_cache: int = Field(default=50_000, ge=0)
-    """Texts and pairs of texts whose results are remembered, about 0.5 KB a pair and 2 KB a sentence; 0
-    remembers none."""
+    """Size of the cache of results of the reader model, in texts and pairs of texts; a pair needs about 0.5 KB and a
+    sentence 2 KB. 0: no cache."""
     workers: int = Field(default=2, ge=1, le=64)
-    """Threads that compute larger requests outside the event loop."""
+    """Number of threads for larger requests, which are computed outside the event loop."""
 
     max_chars: int = Field(default=16_384, ge=1)
-    """Characters that one text may have."""
+    """Maximum number of characters of one text."""
     max_sentences: int = Field(default=10_000, ge=1)
-    """Sentences, answers to align, questionnaires, outcomes and misalignments that one request may have."""
+    """Maximum number of sentences, answers to align, questionnaires, outcomes and misalignments in one request."""
     max_completions: int = Field(default=256, ge=1)
-    """Maximum completions that one request may summarize."""
+    """Maximum number of completions in one request."""
     max_answers: int = Field(default=200_000, ge=1)
-    """Preference answers, ratings, and completions of a model that one request may have."""
+    """Maximum number of preference answers, of ratings, and of completions of a model in one request."""
     max_models: int = Field(default=32, ge=1)
-    """Models that one request may compare."""
+    """Maximum number of models in one comparison."""

@@ -39,10 +39,10 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 _REQUEST_S = 10.0
 """Time for a client of the metrics port to send its request, its handshake included."""
 
-RPC_REQUESTS = Counter("axia_rpc_requests", "Calls that ended, by gRPC status.", ["method", "code"], registry=REGISTRY)
+RPC_REQUESTS = Counter("axia_rpc_requests", "Finished calls, by gRPC status.", ["method", "code"], registry=REGISTRY)
 RPC_SECONDS = Histogram(
     "axia_rpc_seconds",
-    "Time of a call at the server, in seconds.",
+    "Duration of a call at the server, in seconds.",
     ["method"],
     buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
@@ -50,7 +50,7 @@ RPC_SECONDS = Histogram(
 RPC_IN_FLIGHT = Gauge("axia_rpc_in_flight", "Calls in flight.", ["method"], registry=REGISTRY)
 RPC_REJECTED = Counter(
     "axia_rpc_rejected",
-    "Calls that ended with an error, by its reason, such as QUEUE_FULL, DRAINING or IMAGE_DAMAGED.",
+    "Calls that ended with an error, by the reason of the error, such as QUEUE_FULL, DRAINING or IMAGE_DAMAGED.",
     ["method", "reason"],
     registry=REGISTRY,
 )

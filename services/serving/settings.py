@@ -31,82 +31,83 @@ class ServerSettings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
     tls_certificate: Path | None = None
-    """PEM file with this server's certificate and those that lead from it to its authority. With it the server speaks
-    TLS, metrics included. It is read again when it changes, as are the other files of TLS."""
+    """PEM file with this server's certificate and its certificate chain. If set, the server uses TLS, also for metrics.
+    The server reads this and the other TLS files again when they change."""
     tls_key: Path | None = None
     """PEM file with the private key of the certificate."""
     tls_client_ca: Path | None = None
-    """PEM file with authorities. With it callers must show a certificate of one of them (mutual TLS); the port of
-    metrics asks for none."""
+    """PEM file with certificate authorities. If set, callers need a certificate from one of these authorities (mutual
+    TLS). The metrics port doesn't need a client certificate."""
     tls_client_names: Annotated[Listed, EMPTY_IS_MEANT] = ()
-    """Names of which a caller's certificate must have one (subject alternative name), separated by commas; health is
-    told without. Empty: every certificate of the authorities is taken."""
+    """Names (subject alternative names), separated by commas; a caller's certificate must have one of them. Health
+    checks don't need a name. Empty: all certificates of the authorities are accepted."""
     allow_plaintext: bool = False
     """Whether this server may listen beyond the loopback interface without TLS."""
     keys: Path | None = None
-    """File of API keys, which `axia keys` writes; read again when it changes. Without keys and tokens, everybody who
-    reaches this server may call everything."""
+    """File of API keys, written by `axia keys`; read again when it changes. Without keys and tokens, every client that
+    reaches this server may make all calls."""
     oidc_issuer: str = ""
-    """Issuer of the tokens (JWT) that are taken, as their `iss` says it; empty takes none."""
+    """Issuer of accepted tokens (JWT), equal to their claim `iss`. Empty: no tokens are accepted."""
     oidc_audience: str = ""
-    """This server's name in the `aud` of tokens."""
+    """This server's name in the claim `aud` of tokens."""
     oidc_jwks: str = ""
-    """Path or https address of the issuer's keys, a JSON Web Key Set."""
+    """Path or https URL of the issuer's JSON Web Key Set (JWKS)."""
     oidc_algorithms: Listed = ("RS256", "ES256")
-    """Algorithms of tokens that are taken, asymmetric ones alone; separated by commas."""
+    """Accepted signature algorithms of tokens, separated by commas; only asymmetric algorithms are allowed."""
     oidc_roles_claim: str = "roles"
-    """Claim that holds the roles, a list or a text with spaces; dots lead into objects, as in realm_access.roles."""
+    """Claim with the roles: a list, or a text separated by spaces. Use dots for nested objects, as in
+    realm_access.roles."""
     oidc_models_claim: str = "models"
-    """Claim that holds the names of the models that may be called; tokens without it may call all."""
+    """Claim with the names of the models that the caller may use. Tokens without this claim may use all models."""
     audit_log: Path | None = None
-    """File that gets a line for each decision on a call: who, what, which ids, and whether it was let in."""
+    """File of the audit log, with one line for each call: caller, method, ids, and whether the call was allowed."""
     requests_per_minute: int = Field(default=0, ge=0)
-    """Calls a minute of one caller beyond which a further one is refused with RESOURCE_EXHAUSTED, unless its key says
-    otherwise; 0 sets no bound. Callers without a key or token count as one."""
+    """Rate limit of each caller, in calls per minute; more calls are refused with RESOURCE_EXHAUSTED. A key can have
+    its own limit. 0: no limit. All callers without a key or token count as one caller."""
     images_per_minute: int = Field(default=0, ge=0)
-    """The same for images in requests; streams of images wait instead."""
+    """Rate limit of each caller, in images per minute. Streams of images wait instead of being refused. 0: no limit."""
     image_mib_per_minute: int = Field(default=0, ge=0)
-    """The same for the size of images as they are sent, in MiB."""
+    """Rate limit of each caller, in MiB of encoded images per minute. 0: no limit."""
     calls_in_flight: int = Field(default=0, ge=0)
-    """Calls of one caller at a time, likewise."""
+    """Maximum number of concurrent calls of each caller. 0: no limit."""
     open_watches: int = Field(default=0, ge=0)
-    """Calls of WatchValues of one caller at a time, likewise."""
+    """Maximum number of concurrent WatchValues calls of each caller. 0: no limit."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Minimum log level."""
     log_content: bool = False
-    """Whether the log may hold what can repeat images, prompts and answers: the texts of exceptions within a request,
-    what an endpoint says of one, and records of libraries at the level DEBUG. To look into a fault; never needed
-    otherwise."""
+    """Whether the log may contain texts that can repeat images, prompts and answers: the texts of exceptions within a
+    request, error messages of an endpoint, and DEBUG records of libraries. Use it only for debugging."""
     core_dumps: bool = False
-    """Whether the kernel may write this process's memory, with images and texts in it, to disk when it crashes, and
-    debuggers of the same user may attach."""
+    """Whether the kernel may write a core dump when this process crashes, and debuggers of the same user may attach.
+    Its memory contains images and texts."""
     reflection: bool = False
-    """Whether clients may ask for the contract by gRPC reflection."""
+    """Whether gRPC server reflection is on, so that clients can list services and methods."""
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
-    """How long calls in flight may continue after SIGTERM before they are cancelled, in seconds."""
+    """Time that calls in flight have to finish after SIGTERM before they are cancelled, in seconds."""
     lame_duck_seconds: float = Field(default=0.5, ge=0, le=600)
-    """How long new calls are still taken after SIGTERM, while health says NOT_SERVING, before the port is closed: time
-    until clients that watch health know. On Kubernetes about 5. With 0, gRPC cancels a call that arrives at the
-    moment at which the port is closed."""
+    """Time after SIGTERM in which the server still accepts new calls while its health is NOT_SERVING, in seconds. Then
+    the port is closed. Clients that watch health need this time; on Kubernetes about 5. With 0, gRPC cancels calls that
+    arrive at the moment when the port is closed."""
     max_connection_age_s: float = Field(default=300.0, ge=0, le=86_400)
-    """Age at which a client's connection is replaced by a new one, so that clients find replicas that were added behind
-    a host name, in seconds; calls in flight continue. gRPC varies it by 10%. 0: never."""
+    """Maximum age of a client's connection, in seconds. Then the client reconnects, so that it finds new replicas
+    behind a host name; calls in flight continue. gRPC varies it by 10%. 0: no maximum."""
     slow_reader_s: float = Field(default=20.0, gt=0, le=3600)
-    """Time for a caller to take each message of a stream, beside a second for every 8 KiB, in seconds. A call whose
-    caller takes longer is ended, so that it keeps nothing from others."""
+    """Timeout for a caller to read each message of a stream, in seconds, plus 1 second for every 8 KiB. After the
+    timeout the call is ended, so that slow readers don't use the resources of other callers."""
     max_concurrent_calls: int = Field(default=1024, ge=1)
-    """Calls in flight beyond which a new one is refused with RESOURCE_EXHAUSTED."""
+    """Maximum number of calls in flight; more calls are refused with RESOURCE_EXHAUSTED."""
     max_image_mib: float = Field(default=20.0, gt=0, le=256)
     """Maximum encoded size of an image, in MiB."""
     max_image_megapixels: float = Field(default=64.0, gt=0, le=1000)
-    """Maximum pixels of an image, in millions."""
+    """Maximum number of pixels of an image, in millions."""
     max_image_side: int = Field(default=16_384, ge=1)
     """Maximum width and height of an image, in pixels."""
     used_image_megapixels: float = Field(default=16.0, ge=0, le=1000)
-    """Pixels to which a larger image is reduced when it is decoded, in millions; 0 sets no bound. Where a model's
-    processor makes fewer pixels of each image, the bound is four times those, and 4 megapixels at least."""
+    """Larger images are reduced to this number of pixels when they are decoded, in millions; 0: never. If the model's
+    processor uses fewer pixels, the limit is four times the processor's number, and at least 4 megapixels."""
     decoded_images_mib: float = Field(default=512.0, gt=0)
-    """Memory for decoded images until a model's processor has taken them, in MiB; further ones wait."""
+    """Maximum memory for decoded images that wait for the model's processor, in MiB; more images wait before they are
+    decoded."""
     decode_workers: int = Field(default=2, ge=1, le=64)
     """Threads that decode images."""
 
@@ -139,20 +140,21 @@ class ServiceSettings(ServerSettings):
     """Settings of a service behind the gateway, which alone calls it."""
 
     tls_client_names: Annotated[Listed, EMPTY_IS_MEANT] = ("axia-gateway",)
-    """Names of which a caller's certificate must have one (subject alternative name), separated by commas; health is
-    told without. Empty: every certificate of the authorities is taken."""
+    """Names (subject alternative names), separated by commas; a caller's certificate must have one of them. Health
+    checks don't need a name. Empty: all certificates of the authorities are accepted."""
 
 
 class CallerSettings(ServerSettings):
     """Settings of a server that calls others of the suite."""
 
     upstream_ca: Path | None = None
-    """PEM file with authorities. With it the servers that this one calls are called by TLS, and their certificates must
-    be from one of these, with the host name or address in them by which they are called."""
+    """PEM file with certificate authorities. If set, this server uses TLS for its calls to other servers. Their
+    certificates must be from one of these authorities, and must contain the host name or address that this server
+    uses."""
     upstream_certificate: Path | None = None
-    """PEM file with the certificate to show to them, where it isn't the server's own."""
+    """PEM file with the client certificate for these calls; default: the server's own certificate."""
     upstream_key: Path | None = None
-    """PEM file with its private key."""
+    """PEM file with the private key of this certificate."""
 
 
 def load_settings(cls: type[SettingsT], *, notices: bool = True) -> SettingsT:

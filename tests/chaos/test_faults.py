@@ -203,10 +203,10 @@ FAULTS: tuple[Fault, ...] = (
     *((f"SIGKILL of {name}", kill, name) for name in ("inference", "scoring", "retrieval", "gateway", "http")),
     ("SIGKILL of the worker of http", kill_child, "http"),
     *((f"SIGSTOP of {name} for 3 s", stop, name) for name in ("inference", "scoring", "retrieval", "gateway", "http")),
-    ("scoring is away for 3 s", lose, "scoring"),
-    ("retrieval is away for 3 s", lose, "retrieval"),
+    ("scoring is down for 3 s", lose, "scoring"),
+    ("retrieval is down for 3 s", lose, "retrieval"),
     ("the index's disk is full for 3 s", fill_disk, "retrieval"),
-    *((f"connections to {name} cut half-way", cut, name) for name in ("inference", "gateway")),
+    *((f"connections to {name} closed during calls", cut, name) for name in ("inference", "gateway")),
     *((f"connections to {name} half-open for 3 s", half_open, name) for name in ("inference", "gateway")),
     *((f"200 ± 100 ms each way to {name} for 3 s", delay, name) for name in ("inference", "gateway")),
 )
@@ -216,7 +216,7 @@ LONG = (
     "SIGKILL of the worker",
     "SIGSTOP of http",
     "SIGSTOP of retrieval",
-    "is away",
+    "is down for",
 )
 """Parts of the names of faults that the short form leaves out: what starts again takes long, or another is alike."""
 CHOSEN = (

@@ -19,13 +19,12 @@ _TEMPERATURE = 1.0
 
 def calibrate(
     logs: Annotated[
-        Path, typer.Argument(metavar="LOGS", help="What `axia eval abstention --epochs 1` wrote about labelled images.")
+        Path, typer.Argument(metavar="LOGS", help="Logs of `axia eval abstention --epochs 1` on labelled images.")
     ],
-    bound: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="Share of errors that is allowed among answered images.")
-    ] = 0.1,
+    bound: Annotated[float, typer.Option(min=0.001, max=0.999, help="Maximum error rate among answered images.")] = 0.1,
     delta: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="How often the promise may fail over calibrations.")
+        float,
+        typer.Option(min=0.001, max=0.5, help="Maximum probability that the bound doesn't hold (1 - confidence)."),
     ] = 0.05,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the thresholds to this TOML file too.")
@@ -34,17 +33,17 @@ def calibrate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The gateway's routing table (AXIA_GATEWAY_MODELS): write thresholds there, with the number of "
-            "completions and the share of images that they answer.",
+            help="The gateway's routing table (AXIA_GATEWAY_MODELS). Thresholds are written to it, with the number "
+            "of completions and the share of answered images.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Find for each model the agreement from which on it may answer, so that few of its answers are wrong.
+    """Find an agreement threshold for each model, so that only few of its answers are wrong.
 
-    With confidence 1 - delta over the labelled images, the share of errors among answered new images of the same kind
-    is at most the bound (Learn then Test). Use the threshold as `abstain_threshold` of a detection with as many
-    completions.
+    With confidence 1 - delta, the error rate among answered images is at most the bound, for new images of the same
+    kind as the labelled ones (Learn then Test). Use the threshold as `abstain_threshold` of detections with the same
+    number of completions.
 
     Exit code: 0, 1 if no threshold keeps the bound for a model or the logs can't be used, 2 for wrong usage.
     """

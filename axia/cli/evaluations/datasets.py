@@ -49,24 +49,21 @@ def list_datasets(
 
 def convert(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `axia dataset list`.")],
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where you put the data set; nothing is downloaded.")
-    ],
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where the converted file goes; for personas a new folder.")
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with the data set; nothing is downloaded.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The converted file; for personas, a new folder.")],
     columns: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="Names of files and columns, where they are others than the data set's own."),
+        typer.Option(metavar="TOML", help="Names of files and columns, if they differ from those of the data set."),
     ] = None,
     skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave out rows whose image is missing, and say how many.")
+        bool, typer.Option("--skip-missing", help="Leave out rows whose image is missing, and print their number.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")] = False,
 ) -> None:
     """Convert a data set in a local folder into a file that `axia eval` or `axia index` reads.
 
-    It reads the whole data set first and checks every image: where anything is wrong, it says what, and writes nothing.
+    The command first reads the whole data set and checks every image. If anything is wrong, it prints the error and
+    writes nothing.
 
     Exit code: 0, 1 if the data set can't be used, 2 for wrong usage.
     """

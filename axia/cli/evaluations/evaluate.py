@@ -24,36 +24,36 @@ def evaluate(
         str,
         typer.Option(
             metavar="A,B,C",
-            help="Models: names as the gateway has them, or of other providers, such as openai/gpt-4o.",
+            help="Models: names of the gateway's models, or models of other providers, such as openai/gpt-4o.",
         ),
     ] = "",
     paper: Annotated[
         str | None, typer.Option(metavar="ARXIV", help="All evaluations of a paper: 2501.03957 or 2411.11479.")
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where logs go; a run that was interrupted continues.")
+        Path, typer.Option(metavar="FOLDER", help="Folder for the logs. An interrupted run continues.")
     ] = Path("logs/axia"),
     task_arguments: Annotated[
         list[str] | None,
         typer.Option("-T", metavar="NAME=VALUE", help="An argument of the evaluation, such as annotations=my.csv."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Samples at most.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of samples.", show_default="all")] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Completions of each sample.", show_default="the evaluation's own")
     ] = None,
     connections: Annotated[
-        int | None, typer.Option(min=1, help="Calls to a model at a time.", show_default="32")
+        int | None, typer.Option(min=1, help="Maximum number of concurrent calls to a model.", show_default="32")
     ] = None,
-    log_images: Annotated[bool, typer.Option("--log-images", help="Put the pictures into the logs too.")] = False,
+    log_images: Annotated[bool, typer.Option("--log-images", help="Also write the images to the logs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     address: Address = None,
 ) -> None:
     """Evaluate models on the two studies, with inspect_ai.
 
-    Answers are read and judged by the scoring service of the gateway, also those of other providers' models. `axia
-    report FOLDER` makes tables, tests and figures of the logs; `inspect view --log-dir FOLDER` shows each answer.
+    The gateway's scoring service reads and judges all answers, also the answers of models of other providers. `axia
+    report FOLDER` writes tables, tests and figures from the logs; `inspect view --log-dir FOLDER` shows each answer.
 
-    Exit code: 0, 1 if anything has no answer or no score, 2 for wrong usage, 130 after Ctrl-C.
+    Exit code: 0, 1 if any sample has no answer or no score, 2 for wrong usage, 130 after Ctrl-C.
     """
     quiet_grpc()
     if address:

@@ -19,14 +19,16 @@ def report(
     ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="How far judges agree with people, from `axia judges audit --card FILE`."),
+        typer.Option(
+            metavar="FILE", help="Card from `axia judges audit --card FILE`: the judges' agreement with people."
+        ),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Evaluation",
     address: Address = None,
 ) -> None:
-    """Make a report of evaluations: one page, and its tables as CSV and LaTeX.
+    """Write a report of evaluations: one HTML page, and its tables as CSV and LaTeX.
 
-    The scoring service of the gateway computes the tests. A log that is not complete is refused.
+    The gateway's scoring service computes the tests. An incomplete log is an error.
 
     Exit code: 0, 1 if it failed, 2 for wrong usage.
     """

@@ -38,25 +38,34 @@ class ScreensBy(StrEnum):
 _Url = Annotated[str, typer.Argument(metavar="URL", help="The feed, such as http://127.0.0.1:8090/tiktok.")]
 _Allow = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST", help="A host that may be reached. Repeatable.", show_default="this machine alone"),
+    typer.Option(
+        metavar="HOST", help="A host that the browser may connect to (repeatable).", show_default="this machine alone"
+    ),
 ]
 _Chromium = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="Chromium's program.", show_default="the system's")
+    Path | None, typer.Option(metavar="PATH", help="Path of the Chromium executable.", show_default="the system's")
 ]
 _Pause = Annotated[
     float | None,
     typer.Option(
-        "--seconds-between", min=0, help="Least time between two swipes.", show_default="0 here, 2 on other hosts"
+        "--seconds-between",
+        min=0,
+        help="Minimum time between two swipes, in seconds.",
+        show_default="0 here, 2 on other hosts",
     ),
 ]
 _RealTime = Annotated[
-    bool, typer.Option("--real-time", help="Watch in real time on this machine too, as everywhere else.")
+    bool, typer.Option("--real-time", help="Watch in real time also on this machine, as on other hosts.")
 ]
-_MaxSeconds = Annotated[float | None, typer.Option(min=1, help="Real time after which it stops.", show_default="none")]
+_MaxSeconds = Annotated[
+    float | None, typer.Option(min=1, help="Time limit of the run, in seconds.", show_default="none")
+]
 _Screens = Annotated[
     ScreensBy,
     typer.Option(
-        "--screens", help="Whether a model is asked about ads, walls, loading and the end, beside the page's own signs."
+        "--screens",
+        help="How to detect ads, login walls, loading and the end of the feed: only by the page, "
+        "or also by asking a model.",
     ),
 ]
 _Model = Annotated[
@@ -85,11 +94,11 @@ def collect(
 ) -> None:
     """Collect screenshots of a feed into the index, with platform, time, source and run.
 
-    Screenshots that look like one before are left out. The same command goes on after an interruption: nothing is lost
-    and nothing is stored twice. The folder gets a record of every step, the screenshots and a datasheet.
+    Near-duplicate screenshots are left out. After an interruption, run the same command again to continue: nothing is
+    lost and nothing is stored twice. The folder contains a record of every step, the screenshots and a datasheet.
 
-    Only hosts that are allowed are reached; robots.txt is obeyed; log-in walls, challenges and HTTP 429 end the run.
-    Faces and names in screenshots, and a site's terms, are your duty.
+    The browser connects only to allowed hosts and follows robots.txt. Login walls, challenges (CAPTCHA) and HTTP 429
+    end the run. You are responsible for faces and names in screenshots, and for following the terms of the site.
 
     Exit code: 0, 1 if the run stopped before all were collected, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -148,7 +157,9 @@ def watch(
     ] = None,
     model: _Model = None,
     screens: _Screens = ScreensBy.PAGE,
-    seed: Annotated[int, typer.Option(min=0, help="Of dwell times, wheel or keys, and questions.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of dwell times, of the choice between wheel and keys, and of questions.")
+    ] = 0,
     allow: _Allow = None,
     seconds_between: _Pause = None,
     max_seconds: _MaxSeconds = None,
@@ -157,11 +168,11 @@ def watch(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     address: Address = None,
 ) -> None:
-    """Watch a feed as a persona, and measure how the feed moves (arXiv 2411.11479).
+    """Watch a feed as a persona, and measure how the feed changes (arXiv 2411.11479).
 
-    Three phases of 50 videos: a baseline in which every video is watched alike, a persona phase and an after-phase in
-    which the model's answers decide who stays. I = 100 (after - before) / before. The folder gets one line a step and
-    the screenshots; `axia agent replay` runs the record again.
+    Three phases of 50 videos: in the baseline, every video is watched in the same way; in the persona phase and the
+    after-phase, the model's answers decide which videos are watched. I = 100 (after - before) / before. The folder
+    contains the screenshots and a record with one line per step; `axia agent replay` runs the record again.
 
     Exit code: 0, 1 if the run stopped before its end or can't be measured, 2 for wrong usage, 130 after Ctrl-C.
     """
@@ -207,9 +218,9 @@ def replay(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
     lines: Annotated[bool, typer.Option("--lines", help="Also print each step's decision and action.")] = False,
 ) -> None:
-    """Run a record again without a model and without a page, and compare decisions and actions byte for byte.
+    """Run a record again, without a model and without a page, and compare decisions and actions byte by byte.
 
-    Exit code: 0, 1 if any differs or there is no record.
+    Exit code: 0, 1 if any step differs or there is no record.
     """
     with needs_checkout("agent"):
         from agent.replay import replay as run_again

@@ -38,10 +38,14 @@ class Who(StrEnum):
 
 def serve(
     folder: Folder = None,
-    host: Annotated[str, typer.Option(help="Interface to listen on; others than this machine's are your duty.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8090,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. The feed has no authentication: use other addresses than "
+            "127.0.0.1 only in trusted networks."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free port.")] = 8090,
     state: _State = None,
     ends_after: Annotated[
         int | None, typer.Option(min=1, help="Videos after which new sessions end.", show_default="never")
@@ -49,10 +53,11 @@ def serve(
 ) -> None:
     """Serve the feed as web pages: /tiktok, /instagram and /youtube.
 
-    Wheel, arrow keys and touch swipe; what is watched, liked, commented and shared goes to the recommender and into a
-    database. The address takes ?user=NAME, whose session continues, and ?seed=N for a new session.
+    Mouse wheel, arrow keys and touch swipe to the next video. Views, likes, comments and shares go to the recommender
+    and into a database. Add ?user=NAME to the address to continue the session of a user, and ?seed=N to start a new
+    session.
 
-    Needs a checkout and axia's extra feed. Ends with Ctrl-C.
+    Needs a checkout of the repository and the extra `feed` of axia. Ctrl-C ends it.
     """
     with needs_checkout("feed"):
         import uvicorn
@@ -84,13 +89,13 @@ def replay(
     folder: Folder = None,
     state: _State = None,
     session: Annotated[
-        str | None, typer.Option(metavar="ID", help="One session.", show_default="all that the file has")
+        str | None, typer.Option(metavar="ID", help="Only this session.", show_default="all that the file has")
     ] = None,
     events: Annotated[bool, typer.Option("--events", help="Also print the events as JSON lines.")] = False,
 ) -> None:
-    """Run sessions again, event by event, and check that the same videos come.
+    """Run sessions again, event by event, and check that the recommender chooses the same videos.
 
-    Exit code: 0, 1 if another video comes in any session.
+    Exit code: 0, 1 if any session has a different video.
     """
     with needs_checkout("feed"):
         from feed import FeedError
@@ -133,8 +138,9 @@ def truth(
 ) -> None:
     """Compute the true I_avg of each persona on each platform.
 
-    A simulated viewer decides by the persona's documented truth, in virtual time: a baseline phase, a persona phase and
-    an after-phase. Shown are the mean of I with its 95% interval, and where one more session falls with 95%.
+    A simulated viewer decides by the persona's ground truth, in simulated time: a baseline phase, a persona phase and
+    an after-phase. The output has the mean of I with its 95% confidence interval, and the 95% prediction interval for
+    one more session.
     """
     with needs_checkout("feed"):
         from axia.cli.feeds.tables import print_effects
@@ -161,7 +167,7 @@ def role_play(
     persona: Personas = None,
     platform: Platforms = None,
     strategy: Annotated[
-        list[Strategy] | None, typer.Option(help="How a model is asked. Repeatable.", show_default="simple")
+        list[Strategy] | None, typer.Option(help="How to ask the model (repeatable).", show_default="simple")
     ] = None,
     viewer: Annotated[Who, typer.Option(help="Who decides.")] = Who.MODEL,
     model: Annotated[
@@ -170,8 +176,8 @@ def role_play(
     folder: Folder = None,
     phase: Phase = 50,
     seed: Seed = 0,
-    sessions: Annotated[int, typer.Option(min=39, help="Simulated sessions for the truth beside it.")] = 79,
-    no_truth: Annotated[bool, typer.Option("--no-truth", help="Leave the truth out.")] = False,
+    sessions: Annotated[int, typer.Option(min=39, help="Simulated sessions for the true I_avg.")] = 79,
+    no_truth: Annotated[bool, typer.Option("--no-truth", help="Don't compute the true I_avg.")] = False,
     processes: Processes = 1,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save every run with all answers, as JSON lines.")
@@ -179,11 +185,11 @@ def role_play(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")] = False,
     address: Address = None,
 ) -> None:
-    """Measure I_avg of personas on the platforms (arXiv 2411.11479), beside the truth.
+    """Measure I_avg of personas on the platforms (arXiv 2411.11479), and compare it with the true I_avg.
 
-    Three phases of 50 videos in virtual time, without a browser: baseline, persona, after. I = 100 (after - before) /
-    before; the gateway's scoring service gives I_avg and its interval over personas. A viewer that always says the same
-    can't be measured, and is reported as such.
+    Three phases of 50 videos in simulated time, without a browser: baseline, persona, after. I = 100 (after - before) /
+    before; the gateway's scoring service computes I_avg and its interval over personas. A viewer that always gives the
+    same answer can't be measured; the output says so.
 
     Exit code: 0, 1 if the model or the gateway failed, 2 for wrong usage, 130 after Ctrl-C.
     """

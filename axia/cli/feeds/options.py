@@ -14,7 +14,7 @@ Folder = Annotated[
     typer.Option(
         "--videos",
         metavar="DIR",
-        help="A folder of your own: each picture is a video, each subfolder one of its pictures.",
+        help="Your own folder: each image is a video, and each subfolder is one video of its images.",
         show_default="the demo's",
     ),
 ]
@@ -22,14 +22,14 @@ Personas = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="TOML with traits and [weights], or a folder of them. Repeatable.",
+        help="A TOML file with `traits` and `weights`, or a folder of such files (repeatable).",
         show_default="the demo's",
     ),
 ]
 Platforms = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.", show_default="all three")]
 Phase = Annotated[int, typer.Option(min=1, max=1000, help="Videos of each of the three phases.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same videos.")]
-Processes = Annotated[int, typer.Option(min=1, max=64, help="Processes that simulate.")]
+Processes = Annotated[int, typer.Option(min=1, max=64, help="Number of processes for the simulation.")]
 
 
 def library_of(folder: Path | None) -> "Library":

@@ -12,23 +12,23 @@ from axia.cli._output import complain, console
 if TYPE_CHECKING:
     from axia.identity.certs import Issued
 
-_Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="With the authority and the certificates.")]
-_Days = Annotated[int, typer.Option(min=1, max=825, help="Days that the certificates hold.")]
+_Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the authority and the certificates.")]
+_Days = Annotated[int, typer.Option(min=1, max=825, help="Days until the certificates expire.")]
 
 
 def init(
     folder: _Folder,
     host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Host name or IP address by which servers are called. Repeatable."),
+        typer.Option(metavar="NAME", help="Host name or IP address of the servers (repeatable)."),
     ] = None,
     days: _Days = 90,
-    ca_days: Annotated[int, typer.Option(min=1, max=7300, help="Days that the authority holds.")] = 1825,
+    ca_days: Annotated[int, typer.Option(min=1, max=7300, help="Days until the authority expires.")] = 1825,
 ) -> None:
-    """Make an authority of your own, and certificates of it for each server and one client.
+    """Create a certificate authority, and certificates for each server and one client.
 
-    For development and for trusted networks: whoever has ca.key can pass for any server. `axia up --certs FOLDER` uses
-    them.
+    For development and for trusted networks: anybody who has ca.key can impersonate any server. `axia up --certs
+    FOLDER` uses them.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
@@ -42,10 +42,11 @@ def renew(
     folder: _Folder,
     days: _Days = 90,
     within: Annotated[
-        int | None, typer.Option(min=0, help="Renew those that end within so many days.", show_default="all")
+        int | None,
+        typer.Option(min=0, help="Renew only certificates that expire within this number of days.", show_default="all"),
     ] = None,
 ) -> None:
-    """Make new certificates and keys, with the names that they have. Servers use them without a restart.
+    """Create new certificates and keys with the same names. Servers use them without a restart.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """

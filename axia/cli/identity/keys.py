@@ -18,13 +18,18 @@ _MAX_NAME = 100
 _File = Annotated[
     Path,
     typer.Option(
-        "--file", envvar="AXIA_GATEWAY_KEYS", metavar="FILE", help="The file of keys, as AXIA_GATEWAY_KEYS names it."
+        "--file",
+        envvar="AXIA_GATEWAY_KEYS",
+        metavar="FILE",
+        help="The file of keys: the same file as in AXIA_GATEWAY_KEYS.",
     ),
 ]
 
 
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of whom it is, for logs and the list.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the key's owner, for logs and `axia keys list`.")
+    ],
     file: _File,
     role: Annotated[
         list[str],
@@ -32,9 +37,9 @@ def add(
     ],
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A model that it may call. Repeatable.", show_default="all"),
+        typer.Option(metavar="NAME", help="A model that the key may call (repeatable).", show_default="all"),
     ] = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.", show_default="never")] = None,
+    days: Annotated[float | None, typer.Option(min=0, help="Days until the key expires.", show_default="never")] = None,
     requests_per_minute: Annotated[
         int | None, typer.Option(min=1, help="Calls a minute.", show_default="the server's setting")
     ] = None,
@@ -55,14 +60,14 @@ def add(
         str | None,
         typer.Option(
             metavar="CLASS",
-            help="low, normal or high: who is served first where calls to a model wait.",
+            help="low, normal or high: priority in the queue of a model.",
             show_default="the server's setting",
         ),
     ] = None,
 ) -> None:
-    """Make a key, add it to the file, and print it. It is shown this once; the file has only its SHA-256.
+    """Create a key, add it to the file, and print it. The key is shown only once; the file has only its SHA-256.
 
-    Servers take it within a second or two. Clients send it from AXIA_API_KEY.
+    Servers accept the key within two seconds. Clients read it from AXIA_API_KEY.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
@@ -103,7 +108,7 @@ def add(
 def list_keys(
     file: _File, json: Annotated[bool, typer.Option("--json", help="Print one JSON object a key.")] = False
 ) -> None:
-    """List the keys of the file, revoked and expired ones too.
+    """List the keys in the file, including revoked and expired keys.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """
@@ -127,9 +132,9 @@ def list_keys(
 
 
 def revoke(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="As `axia keys list` shows it.")], file: _File
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, from `axia keys list`.")], file: _File
 ) -> None:
-    """Revoke a key. Servers refuse it within a second or two.
+    """Revoke a key. Servers refuse it within two seconds.
 
     Exit code: 0, 1 after a failure, 2 for wrong usage.
     """

@@ -9,7 +9,8 @@ from axia.cli.suite.checkout import needs_checkout
 
 
 def down() -> None:
-    """Stop the suite of this checkout, letting calls in flight finish, and wait until it is gone."""
+    """Stop the suite of this checkout. Calls in flight finish first; the command returns when all servers have
+    stopped."""
     with needs_checkout():
         from suite import SuiteError
         from suite.services import find_checkout, services_from

@@ -29,7 +29,9 @@ def up(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for all services to be ready.")] = 180.0,
     certs: Annotated[
         Path | None,
-        typer.Option(envvar="AXIA_CERTS", metavar="FOLDER", help="Speak TLS, with what `axia certs init FOLDER` made."),
+        typer.Option(
+            envvar="AXIA_CERTS", metavar="FOLDER", help="Use TLS, with the certificates of `axia certs init FOLDER`."
+        ),
     ] = None,
     without: Annotated[
         list[str] | None,
@@ -38,10 +40,10 @@ def up(
 ) -> None:
     """Start the suite on this machine, and keep it running until Ctrl-C.
 
-    Works in a checkout only. Addresses come from AXIA_GATEWAY_HOST, AXIA_GATEWAY_PORT, AXIA_GATEWAY_METRICS_PORT and
-    the same with AXIA_INFERENCE_, AXIA_RETRIEVAL_, AXIA_SCORING_ and AXIA_HTTP_; the services read their other settings
-    from the environment too. With --certs all of them speak TLS, and the services behind the gateway take its
-    certificate alone; clients then set AXIA_TLS_ROOTS to FOLDER/ca.pem.
+    Works only in a checkout of the repository. Addresses come from AXIA_GATEWAY_HOST, AXIA_GATEWAY_PORT,
+    AXIA_GATEWAY_METRICS_PORT and the same names with AXIA_INFERENCE_, AXIA_RETRIEVAL_, AXIA_SCORING_ and AXIA_HTTP_.
+    The servers also read their other settings from the environment. With --certs all servers use TLS, and the services
+    behind the gateway accept only the gateway's certificate; clients then set AXIA_TLS_ROOTS to FOLDER/ca.pem.
 
     After `make setup ENGINE=none` retrieval isn't installed: use --without retrieval, with AXIA_INFERENCE_ENGINE=openai
     and the address of an OpenAI-compatible endpoint.
