@@ -223,14 +223,14 @@ def check_tracing() -> str | None:
     endpoint = urlsplit(os.environ[variable])
     if endpoint.scheme not in ("http", "https") or not endpoint.hostname:
         raise FailedPrecondition(
-            f"{variable}: {os.environ[variable]!r} is no address of a collector; set it to where it takes OTLP over "
+            f"{variable}: {os.environ[variable]!r} is not a collector's address; set it to an address for OTLP over "
             "gRPC, such as http://localhost:4317, or https:// for TLS",
             reason="TRACING_ENDPOINT",
         )
     for name in _PROTOCOLS:
         if os.environ.get(name, "grpc") != "grpc":
             raise FailedPrecondition(
-                f"{name}: only grpc is supported; leave it out, and name the collector's gRPC port (4317 as a rule) in "
+                f"{name}: only grpc is supported; leave it out, and set the collector's gRPC port (usually 4317) in "
                 f"{variable}",
                 reason="TRACING_PROTOCOL",
             )
