@@ -73,7 +73,7 @@ def find_chromium(given: Path | None = None) -> str:
     """
     if given is not None:
         if not given.is_file():
-            raise AgentError(f"{given} is no program: give Chromium's path with --chromium")
+            raise AgentError(f"{given} is not a program: give Chromium's path with --chromium")
         return str(given)
     if found := next(filter(None, map(shutil.which, _NAMES)), None):
         return found

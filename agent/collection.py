@@ -130,7 +130,7 @@ class Collection:
                 if time.monotonic() > until:
                     raise AgentError(
                         f"the index doesn't answer ({error}); {self.acknowledged} screenshots are in it: run the same "
-                        "command again to go on"
+                        "command again to continue"
                     ) from error
                 self._sleep(pause)
                 pause = min(_LONGEST_PAUSE_S, 2 * pause)

@@ -36,7 +36,9 @@ class Manners:
     def __post_init__(self) -> None:
         for host in self.hosts:
             if not host or any(sign in host for sign in "/*@ ,") or (":" in host and not host.startswith("[")):
-                raise AgentError(f"{host!r} is no host: give a name such as videos.example.org, without port or path")
+                raise AgentError(
+                    f"{host!r} is not a host name: give one such as videos.example.org, without port or path"
+                )
 
     @property
     def loopback_only(self) -> bool:
@@ -64,7 +66,7 @@ class Manners:
             AgentError: it is no web address, or the host isn't allowed.
         """
         if urlsplit(url).scheme not in {"http", "https"} or not _host(url):
-            raise AgentError(f"{url!r} is no web address: give one such as http://127.0.0.1:8090/tiktok")
+            raise AgentError(f"{url!r} is not a web address: give one such as http://127.0.0.1:8090/tiktok")
         if not self.allows(url):
             raise AgentError(
                 f"{_host(url)} isn't allowed: if you may visit it (its terms, the people shown), allow it with "

@@ -77,7 +77,7 @@ def visit(
                     raise AgentError(f"{gone}: begin again") from gone
                 if attempt == _BROWSERS - 1:
                     raise AgentError(
-                        f"{gone}, for the {_BROWSERS}th time: run the same command again to go on"
+                        f"{gone}, for the {_BROWSERS}th time: run the same command again to continue"
                     ) from gone
                 continue
             record.note({"ended": ended.reason})

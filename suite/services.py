@@ -70,7 +70,7 @@ def services_from(environment: Mapping[str, str], without: Collection[str] = ())
     """
     for name in without:
         if name not in OPTIONAL:
-            raise SuiteError(f"the suite can't start without {name!r}: it can do without {', '.join(OPTIONAL)}")
+            raise SuiteError(f"the suite can't start without {name!r}: only {', '.join(OPTIONAL)} can be left out")
     services = (
         _service(environment, "inference", "axia.v1.InferenceService", port=50051, metrics_port=9101),
         _service(environment, "retrieval", "axia.v1.RetrievalService", port=50052, metrics_port=9102),

@@ -215,7 +215,7 @@ def _read_certificate(path: Path) -> x509.Certificate:
     except OSError as error:
         raise CertificatesError(f"{path} can't be read ({error.strerror}); `axia certs init` makes it") from error
     except ValueError as error:
-        raise CertificatesError(f"{path} is no certificate in PEM") from error
+        raise CertificatesError(f"{path} is not a certificate in PEM format") from error
 
 
 def _write(folder: Path, holder: str, certificate: x509.Certificate, key: Key) -> None:

@@ -144,7 +144,7 @@ def readable(request: Any) -> Any:
     if request is _UNREADABLE:
         raise InvalidArgument(
             "request",
-            "the bytes are no message of this call's type; use a client made from the contract in proto/axia/v1",
+            "the bytes are not a message of this call's type; use a client that is generated from proto/axia/v1",
             reason="REQUEST_UNREADABLE",
         )
     return _AllReadable(request) if isinstance(request, AsyncIterator) else request

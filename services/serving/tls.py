@@ -63,7 +63,7 @@ class PemFiles:
             self._stamp, self._pems = self._stamps(), self._read()
         except (OSError, ValueError) as error:
             raise FailedPrecondition(
-                f"{setting}*: {_told(error)}; `axia certs init` makes certificates for a trial", reason="TLS_UNREADABLE"
+                f"{setting}*: {_told(error)}; `axia certs init` creates test certificates", reason="TLS_UNREADABLE"
             ) from error
         self._looked_at = time.monotonic()
 
@@ -100,13 +100,13 @@ class PemFiles:
             try:
                 _context(pems, mutual=False)
             except ssl.SSLError as error:
-                raise ValueError(f"{certificate} and {key} are no certificate in PEM and its key") from error
+                raise ValueError(f"{certificate} and {key} are not a certificate and its key in PEM format") from error
             _tell_end(certificate, x509.load_pem_x509_certificates(pems.certificate)[0])
         if pems.authorities is not None:
             try:
                 x509.load_pem_x509_certificates(pems.authorities)
             except ValueError as error:
-                raise ValueError(f"{authorities} has no certificates in PEM") from error
+                raise ValueError(f"{authorities} has no certificates in PEM format") from error
         return pems
 
 
@@ -220,7 +220,7 @@ def warn_of_plaintext(settings: ServerSettings) -> None:
     """Logs that others can read along where a server listens beyond the loopback interface without TLS."""
     if settings.tls_certificate is None and not _is_local(settings.host):
         logger.warning(
-            "listening on %s without TLS: whoever is on that network can read pictures, answers and keys", settings.host
+            "listening on %s without TLS: anybody on that network can read images, answers and keys", settings.host
         )
 
 

@@ -466,7 +466,7 @@ async def test_bytes_that_are_no_message_are_refused_by_our_error_and_counted(ca
         for name, call in calls.items():
             error = await wire.failure(call())
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, name
-            assert "no message of this call's type" in str(error.details())
+            assert "not a message of this call's type" in str(error.details())
             assert served.rejected(name, "REQUEST_UNREADABLE") == 1
         assert await served.unary("Unary", "still there") == "still there"
     assert not wire.errors(caplog)

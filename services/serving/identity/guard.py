@@ -158,9 +158,9 @@ class Guard:
         found = sorted(shown & self._names)
         if not found:
             raise PermissionDenied(
-                f"this server takes calls of {' and '.join(sorted(self._names))} alone, by the certificate, and not of "
-                f"{', '.join(sorted(shown)) or 'one without a name'}; call the gateway, or let its operator add the "
-                "name to TLS_CLIENT_NAMES",
+                f"this server accepts only client certificates with the name {' or '.join(sorted(self._names))}, and "
+                f"this one has {', '.join(sorted(shown)) or 'no name'}; call the gateway, or ask the operator to add "
+                "the name to TLS_CLIENT_NAMES",
                 reason="CERTIFICATE_NAME",
             )
         return Principal(found[0], "certificate", ANYBODY.roles)

@@ -44,7 +44,7 @@ class KeyRing:
         key = self._keys.get(identity)
         if key is None or not key.matches(secret):
             raise Unauthenticated(
-                "the API key is not one of this server's; look for a slip, or ask its operator for another",
+                "this server doesn't know the API key; check it for typing errors, or ask the operator for another",
                 reason="KEY_UNKNOWN",
             )
         if key.revoked is not None:

@@ -91,7 +91,7 @@ class TokenVerifier:
     async def authenticate(self, token: str) -> Principal:
         """Who a token speaks for. Raises Unauthenticated, or Unavailable while no keys are known."""
         if len(token) > _MAX_TOKEN_CHARS:
-            raise _refused("the token is longer than this server takes")
+            raise _refused("the token is longer than this server allows")
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
@@ -142,7 +142,7 @@ def _read(source: str) -> dict[str, jwt.PyJWK]:
     if source.startswith("https://"):
         with urllib.request.urlopen(source, timeout=_FETCH_S) as response:  # noqa: S310 - https alone
             if not response.url.startswith("https://"):  # redirected to where anybody could have put keys
-                raise ValueError("the address leads to another one without TLS")
+                raise ValueError("the address redirects to another address without TLS")
             text = response.read(_MAX_BYTES + 1)
     else:
         text = Path(source).read_bytes()

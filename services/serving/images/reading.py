@@ -170,14 +170,14 @@ def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> N
         raise InvalidArgument(
             field,
             f"the image is {width} × {height} pixels; at most {limits.max_side} a side and "
-            f"{limits.max_pixels / 1e6:g} megapixels are taken; send a smaller one",
+            f"{limits.max_pixels / 1e6:g} megapixels are allowed; send a smaller image",
             reason="IMAGE_TOO_LARGE",
         )
     if max(width, height) > _NARROWEST * min(width, height):
         raise InvalidArgument(
             field,
-            f"the image is {width} × {height} pixels; at most {_NARROWEST} times as long as wide is taken; send a "
-            "part of it",
+            f"the image is {width} × {height} pixels; its longer side may be at most {_NARROWEST} times the "
+            "shorter; send a part of it",
             reason="IMAGE_TOO_NARROW",
         )
 

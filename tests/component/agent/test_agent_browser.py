@@ -125,7 +125,7 @@ def test_where_it_cannot_begin_it_says_what_to_do(pages: AwkwardPages, tmp_path:
 
 
 def test_without_chromium_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(AgentError, match="is no program"):
+    with pytest.raises(AgentError, match="is not a program"):
         find_chromium(tmp_path / "chromium")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AgentError, match="apt-get install chromium"):

@@ -181,10 +181,10 @@ def test_an_agents_record_replays(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (("collect", "http://example.org/tiktok", "--images", "3"), 1, "--allow example.org"),
-        (("collect", "tiktok", "--images", "3"), 1, "is no web address"),
+        (("collect", "tiktok", "--images", "3"), 1, "is not a web address"),
         (("collect", "http://127.0.0.1/x", "--images", "0"), 2, "images"),
-        (("collect", "http://127.0.0.1/x", "--images", "1", "--allow", "https://a.org"), 1, "is no host"),
-        (("collect", "http://127.0.0.1/x", "--images", "1", "--chromium", "/none"), 1, "/none is no program"),
+        (("collect", "http://127.0.0.1/x", "--images", "1", "--allow", "https://a.org"), 1, "is not a host name"),
+        (("collect", "http://127.0.0.1/x", "--images", "1", "--chromium", "/none"), 1, "/none is not a program"),
         (("watch", "http://127.0.0.1/x"), 2, "give the persona with --persona FILE or --trait TEXT"),
     ],
 )

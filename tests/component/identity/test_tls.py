@@ -312,7 +312,9 @@ async def test_files_that_do_not_fit_leave_what_was_there(world: World, caplog: 
     async with desk(world) as port:
         world.server.key.write_bytes(world.certificates.leaf("other").key.read_bytes())
         assert await outcome(port, world.callers["good"]) == ("OK", "anonymous")
-        assert any("are no certificate in PEM and its key" in record.getMessage() for record in caplog.records)
+        assert any(
+            "are not a certificate and its key in PEM format" in record.getMessage() for record in caplog.records
+        )
         world.server.key.unlink()
         assert await outcome(port, world.callers["good"]) == ("OK", "anonymous")
 
@@ -397,7 +399,7 @@ async def test_a_client_is_told_what_to_do_about_tls(world: World, tmp_path: Pat
         ({"tls_key": "good"}, "TLS_CERTIFICATE is missing"),
         ({"tls_client_ca": "ca"}, "TLS_CERTIFICATE is missing"),
         ({"tls_certificate": "good", "tls_key": "/nowhere"}, "axia certs init"),
-        ({"tls_certificate": "ca", "tls_key": "good"}, "no certificate in PEM and its key"),
+        ({"tls_certificate": "ca", "tls_key": "good"}, "not a certificate and its key in PEM format"),
         ({"tls_certificate": "good", "tls_key": "good", "tls_client_ca": "key"}, "no certificates in PEM"),
         ({"host": "0.0.0.0"}, "ALLOW_PLAINTEXT"),  # noqa: S104 - it does not get there
         ({"host": "::"}, "ALLOW_PLAINTEXT"),

@@ -152,10 +152,10 @@ def test_only_allowed_hosts_are_reached(url: str, allowed: bool) -> None:
 def test_a_host_that_is_not_allowed_is_told_with_what_to_do() -> None:
     with pytest.raises(AgentError, match=r"example.org isn't allowed.*--allow example.org"):
         Manners().check("https://example.org/feed")
-    with pytest.raises(AgentError, match="is no web address"):
+    with pytest.raises(AgentError, match="is not a web address"):
         Manners().check("tiktok")
     for host in ("https://example.org", "*.example.org", "example.org/x", "example.org:80", ""):
-        with pytest.raises(AgentError, match="is no host"):
+        with pytest.raises(AgentError, match="is not a host name"):
             Manners((host,))
 
 

@@ -66,7 +66,9 @@ def test_services_can_be_left_out() -> None:
     assert [service.name for service in placed] == ["inference", "scoring", "gateway"]
     assert wiring(placed)["AXIA_GATEWAY_RETRIEVAL"] == ""
     assert wiring(placed)["AXIA_GATEWAY_SCORING"] == "127.0.0.1:50053"
-    with pytest.raises(SuiteError, match="can't start without 'gateway': it can do without retrieval, scoring, http"):
+    with pytest.raises(
+        SuiteError, match="can't start without 'gateway': only retrieval, scoring, http can be left out"
+    ):
         services_from({}, without=["gateway"])
 
 
