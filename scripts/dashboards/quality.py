@@ -40,7 +40,7 @@ QUALITY = Dashboard(
                     (
                         Query(
                             f"max by (model, direction) (axia_gateway_coverage_drift{{{MODEL}}})",
-                            "{{model}}, {{direction}}",
+                            "{{model}}, {{direction}}", "calibrated",
                         ),
                     ), "none", 1.5,
                 ),

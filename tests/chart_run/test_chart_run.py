@@ -44,7 +44,8 @@ SETS = [
 UPGRADED = {"gateway": "GATEWAY", "http": "HTTP", "scoring": "SCORING"}
 """Components of which an upgrade changes a setting, and their prefix."""
 RUNS = {"", "http"} | ({"vllm", "retrieval"} if FULL else set())
-"""What is there for dashboards to show; see `dashboards.Query.only`. Nothing is refused, and there are no cameras."""
+"""What is there for dashboards to show; see `dashboards.Query.only`. Nothing is refused, no model is
+calibrated, and there are no cameras."""
 
 
 class Load(threading.Thread):
@@ -306,7 +307,9 @@ def test_no_detection_fails_while_the_release_is_upgraded(running: Running) -> N
     for pod in others:
         _replace(running, pod, wanted[pod.name])
     running.pods[:] = [wanted[pod.name] for pod in running.pods]
-    assert not running.client.detect(PICTURES[0], n=3, timeout=60).degraded
+    # A client that was there before tries again to connect only after a pause.
+    with running.client_with(running.secrets.key) as client:
+        assert not client.detect(PICTURES[0], n=3, timeout=60).degraded
     changed = [pod.name for pod in running.pods if any(one.get("value") == "DEBUG" for one in pod.container["env"])]
     print(
         f"\n{len(rolled)} of {len(running.pods)} Pods upgraded under load, {loads.done} detections, none failed", end=""
