@@ -48,7 +48,7 @@ REFUSED = [
         ("telemetry.otlp.endpoint=http://axia:secret@collector:4317",),
         "telemetry.otlp: endpoint is http://…@collector:4317; set it to",
     ),
-    ((f"image.digests.gatway=sha256:{'0' * 64}",), "'gatway' not allowed"),
+    ((f"image.digests.gatway=sha256:{'0' * 64}",), "additional properties 'gatway' not allowed"),
     (("image.digests.gateway=sha256:1",), "at '/image/digests/gateway'"),
     (
         ("telemetry.otlp.endpoint=http://collector:4317",),
