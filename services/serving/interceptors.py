@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from services.serving.call_ends import code_name, end_span
 from services.serving.deadlines import Taken
 from services.serving.errors import Internal, ResourceExhausted, ServiceError
 from services.serving.health import METHOD_PREFIX as HEALTH_PREFIX
@@ -45,11 +46,6 @@ logger = logging.getLogger(__name__)
 if TYPE_CHECKING:  # generic in its type stubs alone
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
-
-# By code and by number: releases of grpcio differ in which of them a context gives.
-_STATUS_NAMES: dict[object, str] = {key: code.name for code in grpc.StatusCode for key in (code, code.value[0])}
-_SERVER_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
-"""Codes with which a server's span counts as failed, by OpenTelemetry's conventions for RPC."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -321,31 +317,10 @@ class _Call:
         if failure is None:
             self._ok.inc()
             log_access(self._method, "OK", elapsed)
-            _end_span(traced, "OK")
+            end_span(traced, "OK")
             return
-        code = _code_name(failure, context)
+        code = code_name(failure, context)
         RPC_REQUESTS.labels(self._method, code).inc()
         told = failure if isinstance(failure, ServiceError) else None
         log_access(self._method, code, elapsed, told)
-        _end_span(traced, code, told.reason if told is not None else code)
-
-
-def _end_span(traced: Span, code: str, reason: str = "") -> None:
-    """Ends the span of a call. It failed only where the server is at fault; the span of a caller may say otherwise."""
-    if traced.recording:
-        traced.set({"rpc.response.status_code": code})
-        if code in _SERVER_FAULTS:
-            traced.fail(reason)
-        elif reason:
-            traced.set({"error.type": reason})
-    traced.end()
-
-
-def _code_name(failure: BaseException, context: Context) -> str:
-    if isinstance(failure, ServiceError):
-        return failure.code.name
-    if isinstance(failure, (asyncio.CancelledError, GeneratorExit)):
-        return "DEADLINE_EXCEEDED" if context.time_remaining() == 0 else "CANCELLED"
-    if isinstance(failure, grpc.aio.AbortError):
-        return _STATUS_NAMES.get(context.code(), "UNKNOWN")
-    return "INTERNAL"
+        end_span(traced, code, told.reason if told is not None else code)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.support.chaos.faults import ChaosSuite, size
 
-schemathesis = pytest.importorskip("schemathesis", reason="make setup of a checkout installs it with the tools")
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis isn't installed; it comes with the lock of developers")
 
 EXAMPLES = size(3, 60, "EXAMPLES")
 DOCUMENTED = frozenset({503, 504})

@@ -216,6 +216,7 @@ async def test_calls_that_wait_are_let_in_where_the_routing_table_gives_replicas
         await until(lambda: model.calls == 1 and waiting() == 2)
         await backends.replace([route(model, replica_completions=8)])
         await until(lambda: model.calls == 3)  # long before the first ends
+        assert waiting() == 0
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
