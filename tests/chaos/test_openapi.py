@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.support.chaos.faults import ChaosSuite, size
 
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis isn't installed; it comes with the lock of developers")
+schemathesis = pytest.importorskip(
+    "schemathesis", reason="schemathesis isn't installed; it comes with the lock of developers"
+)
 
 EXAMPLES = size(3, 60, "EXAMPLES")
 DOCUMENTED = frozenset({503, 504})
