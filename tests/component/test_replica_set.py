@@ -1,6 +1,7 @@
 """Replicas behind real servers: their states, host names that change, and servers that can't be asked."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from services.serving.upstream import replicas
-from services.serving.upstream.addresses import resolve
+from services.serving.upstream import lookups, replicas
+from services.serving.upstream.lookups import LookUps
 from services.serving.upstream.replica import Channels, Replica, State
 from services.serving.upstream.replicas import ReplicaSet
 from tests.support import wire
@@ -77,10 +78,7 @@ async def test_replicas_that_a_host_name_gains_and_loses_are_found(monkeypatch: 
     async with wire.serve() as first, wire.serve() as second:
         found: list[str] | None = [first.address]
 
-        async def resolved(_: str) -> list[str] | None:
-            return found
-
-        monkeypatch.setattr(replicas, "resolve", resolved)
+        monkeypatch.setattr(lookups, "look_up", lambda _: found)
         # Both have the health of the whole server under the empty name.
         replica_set = ReplicaSet(["axia-inference:50051"], Channels("", ()), removed=removed.append)
         async with following(replica_set):
@@ -142,4 +140,61 @@ async def test_a_replica_goes_on_being_asked_whatever_fails(caplog: pytest.LogCa
     ],
 )
 async def test_host_names_are_looked_up(target: str, expected: Any) -> None:
-    assert await resolve(target) == expected
+    assert await LookUps().resolve(target) == expected
+
+
+async def test_a_look_up_that_hangs_delays_no_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "_LIMIT_S", 0.05)
+    hanging, called = threading.Event(), []
+
+    def look_up(target: str) -> list[str] | None:
+        called.append(target)
+        if len(called) == 1:
+            hanging.wait(10)
+            return ["192.0.2.1:5"]
+        return ["192.0.2.2:5"]
+
+    monkeypatch.setattr(lookups, "look_up", look_up)
+    look_ups = LookUps()
+    assert await look_ups.resolve("axia-scoring:5") is None
+    assert await look_ups.resolve("axia-scoring:5") == ["192.0.2.2:5"]
+    hanging.set()
+    await asyncio.sleep(0.1)
+    assert await look_ups.resolve("axia-scoring:5") == ["192.0.2.2:5"]  # the old answer came after a newer one
+
+
+async def test_a_look_up_that_takes_long_counts_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "_LIMIT_S", 0.05)
+    monkeypatch.setattr(lookups, "_BESIDE", 3)
+    name_server, called = threading.Event(), []
+
+    def look_up(target: str) -> list[str] | None:
+        called.append(target)
+        name_server.wait(10)
+        return ["192.0.2.1:5"]
+
+    monkeypatch.setattr(lookups, "look_up", look_up)
+    look_ups = LookUps()
+    for _ in range(5):
+        assert await look_ups.resolve("axia-scoring:5") is None
+    assert len(called) == 3
+    name_server.set()
+    assert await look_ups.resolve("axia-scoring:5") == ["192.0.2.1:5"]
+
+
+async def test_a_name_that_hangs_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    async with wire.serve() as server:
+
+        def look_up(target: str) -> list[str] | None:
+            if target == "hangs:5":
+                hanging.wait(20)
+            return [server.address]
+
+        monkeypatch.setattr(lookups, "look_up", look_up)
+        replica_set = ReplicaSet(["hangs:5", "axia-inference:50051"], Channels(server.service, ()))
+        try:
+            async with asyncio.timeout(5), following(replica_set):
+                await until(replica_set, [State.SERVING])
+        finally:
+            hanging.set()

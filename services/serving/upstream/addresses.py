@@ -1,6 +1,5 @@
 """Addresses of gRPC servers: host:port as settings have them, and the ip:port that a host name stands for."""
 
-import asyncio
 import ipaddress
 import re
 import socket
@@ -38,6 +37,8 @@ Address = Annotated[str, AfterValidator(checked_address)]
 Addresses = Annotated[Listed, AfterValidator(_all_checked), Field(min_length=1)]
 OptionalAddresses = Annotated[Listed, EMPTY_IS_MEANT, AfterValidator(_all_checked)]
 """Addresses, or an empty text for none."""
+Found = list[str] | None
+"""ip:port addresses; None where a name couldn't be looked up."""
 
 
 def host_name(target: str) -> str:
@@ -50,16 +51,15 @@ def host_name(target: str) -> str:
     return ""
 
 
-async def resolve(target: str) -> list[str] | None:
-    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up."""
+def look_up(target: str) -> Found:
+    """The ip:port addresses that a host:port stands for, IPv4 where there are both; None if it can't be looked up.
+
+    Blocks for as long as the system's resolver takes.
+    """
     host, _, port = target.rpartition(":")
-    if not host_name(target):
-        return [target]
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, int(port), family=family, type=socket.SOCK_STREAM
-            )
+            found = socket.getaddrinfo(host, int(port), family=family, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             if error.errno == socket.EAI_AGAIN:
                 return None  # the name server is away; the other kind of address would take the place of these

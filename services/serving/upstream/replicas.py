@@ -11,7 +11,8 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from services.serving.upstream.addresses import host_name, resolve
+from services.serving.upstream.addresses import host_name
+from services.serving.upstream.lookups import LookUps
 from services.serving.upstream.replica import Channels, Replica, State
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class ReplicaSet:
         self._admit = admit
         self._changed = changed
         self._removed = removed
+        self._look_ups = LookUps()
         self._picks = 0
         self._replicas: dict[str, Replica] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -118,7 +120,7 @@ class ReplicaSet:
             self._asking.clear()
 
     async def _look_up(self) -> None:
-        found = await asyncio.gather(*(resolve(target) for target in self.targets))
+        found = await asyncio.gather(*(self._look_ups.resolve(target) for target in self.targets))
         if any(addresses is None for addresses in found):
             known: list[str] | None = None  # a name server that is away takes no replica away
         else:
