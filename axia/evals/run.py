@@ -76,10 +76,11 @@ def run(
     connections: int | None = None,
     display: Literal["rich", "plain", "none"] = "plain",
     log_images: bool = False,
+    live: bool = False,
 ) -> Outcome:
     """Evaluates models on tasks; a folder with an interrupted run is gone on with.
 
-    Each sample is in the log as soon as it is done, and its seeds follow from its id and epoch, so a run that was
+    Every tenth sample writes those before it to the log, and its seeds follow from its id and epoch, so a run that was
     killed and started again ends as an unbroken one does.
 
     Args:
@@ -91,6 +92,8 @@ def run(
         connections: Calls to each model at a time.
         display: What is shown while it runs.
         log_images: Whether logs hold the pictures too.
+        live: Whether `inspect view` shows samples that are not yet in the log. It costs as much processor time as all
+            else that inspect_ai does for a sample.
 
     Raises:
         EvaluationError: If the folder holds another evaluation, or inspect_ai refuses to begin.
@@ -111,6 +114,7 @@ def run(
             max_samples=connections,
             display=display,
             log_images=log_images,
+            log_realtime=live,
             score_display=False,  # metrics of all samples after each one
             retry_attempts=1,
             retry_on_error=1,

@@ -4,6 +4,7 @@ python -m loadtests.benchmark.evaluation_speed [--images 600] [--times 3]
 
 The evaluation is `axia eval values_detector` on as many images, three completions each, from its first to its last
 sample, scoring included. The bare load sends the same conversations to the same gateway, with as many calls in flight.
+The floor is inspect_ai alone: as many samples of a text, with its mock model that answers at once.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,7 @@ from loadtests.servers import ROOT, Server, Servers, wait_until_serving
 
 GOAL = 0.85
 EPOCHS, IN_FLIGHT = 3, 32
-EVALUATION, LOAD = "axia eval", "the same calls without it"
+EVALUATION, LOAD, FLOOR = "axia eval", "the same calls without it", "inspect_ai with its mock model"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -53,13 +54,13 @@ def main(
     print(f"{machine.when:%d %B %Y}, commit {machine.commit or 'none'}, {machine.cores} cores, {model.name}")
     found = asyncio.run(_run(images, times, model))
     for name, rates in found.items():
-        print(f"{name}: {Median.of(rates):.1f} calls/s")
+        print(f"{name}: {Median.of(rates):.1f}/s")
     ratio = Median.of([one / other for one, other in zip(found[EVALUATION], found[LOAD], strict=True)])
     print(f"ratio: {ratio:.2f} (goal: at least {GOAL:.2f})")
 
 
 async def _run(images: int, times: int, model: Path) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {EVALUATION: [], LOAD: []}
+    found: dict[str, list[float]] = {EVALUATION: [], LOAD: [], FLOOR: []}
     order = random.Random(0)
     with Servers() as servers:
         inference = servers.start("inference", model=model)
@@ -75,13 +76,15 @@ async def _run(images: int, times: int, model: Path) -> dict[str, list[float]]:
         annotations = _write_study(servers.folder / "study", images)
         for repetition in range(1, times + 1):
             for name in order.sample(list(found), len(found)):
+                logs = servers.folder / f"logs-{repetition}-{name.split()[0]}"
                 if name == LOAD:
                     rate = await _load(gateway, served.name, annotations, repetition)
+                elif name == FLOOR:
+                    rate = await asyncio.to_thread(_floor, images, logs)
                 else:
-                    logs = servers.folder / f"logs-{repetition}"
                     rate = await asyncio.to_thread(_evaluate, gateway, served.name, annotations, logs, repetition)
                 found[name].append(rate)
-                print(f"{repetition}/{times} {name}: {rate:.1f} calls/s", flush=True)
+                print(f"{repetition}/{times} {name}: {rate:.1f}/s", flush=True)
     return found
 
 
@@ -106,15 +109,25 @@ def _write_study(folder: Path, images: int) -> Path:
 
 def _evaluate(gateway: Server, model: str, annotations: Path, logs: Path, seed: int) -> float:
     """Calls/s of one evaluation."""
-    from inspect_ai.log import list_eval_logs, read_eval_log
-
     command = [sys.executable, "-m", "axia", "eval", "values_detector", "--models", model]
     command += ["--out", str(logs), "--epochs", str(EPOCHS), "--connections", str(IN_FLIGHT)]
     command += ["-T", f"annotations={annotations}", "-T", f"seed={seed}", "-T", f"max_tokens={MAX_TOKENS}"]
-    environment = os.environ | {"AXIA_ADDRESS": gateway.address}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return _rate(command, logs, AXIA_ADDRESS=gateway.address)
+
+
+def _floor(images: int, logs: Path) -> float:
+    """Samples/s of inspect_ai alone."""
+    module = "loadtests.benchmark.children.mock_evaluation"
+    return _rate([sys.executable, "-m", module, str(logs), str(images), str(EPOCHS), str(IN_FLIGHT)], logs)
+
+
+def _rate(command: Sequence[str], logs: Path, **environment: str) -> float:
+    """Samples/s of an evaluation, from the start of its first sample to the end of its last."""
+    from inspect_ai.log import list_eval_logs, read_eval_log
+
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LoadError(f"axia eval ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        raise LoadError(f"the evaluation ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
     samples = [
         sample
         for log in list_eval_logs(str(logs))

@@ -45,6 +45,9 @@ def evaluate(
         int | None, typer.Option(min=1, help="Maximum number of concurrent calls to a model.", show_default="32")
     ] = None,
     log_images: Annotated[bool, typer.Option("--log-images", help="Also write the images to the logs.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let inspect view show samples while they run. Slower on few cores.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     address: Address = None,
 ) -> None:
@@ -78,7 +81,7 @@ def evaluate(
     try:
         outcome = run(
             asked, chosen, out, limit=limit, epochs=epochs, connections=connections,
-            display="none" if json else "plain", log_images=log_images,
+            display="none" if json else "plain", log_images=log_images, live=live,
         )  # fmt: skip
     except (EvaluationError, AnnotationError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
