@@ -132,7 +132,7 @@ def test_a_session_is_never_replayed_on_other_videos(tmp_path: Path) -> None:
     Feed(LIBRARY, store).begin(Begin(platform="tiktok", user="ana"))
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "a.jpg").write_bytes(photograph())
-    with pytest.raises(FeedError, match="was begun with other videos"):
+    with pytest.raises(FeedError, match="was started with other videos"):
         Feed(FolderVideos(tmp_path / "own"), store).state("tiktok-ana")
 
 
