@@ -243,8 +243,8 @@ def as_markdown(card: JudgeCard) -> str:
                 ],
             ),
             "",
-            "Corrected by prediction-powered inference (arXiv 2311.01453), which assumes that the labelled answers are a",
-            f"random sample of all answers. Unlabelled answers: SHA-256 `{means[0][1].unlabelled_sha256}`.",
+            "Corrected by prediction-powered inference (arXiv 2311.01453), which assumes that the labelled answers are",
+            f"a random sample of all answers. Unlabelled answers: SHA-256 `{means[0][1].unlabelled_sha256}`.",
         ]
     return "\n".join(lines) + "\n"
 

@@ -85,7 +85,7 @@ def load(path: Path, *, labelled: bool) -> Rows:
             raise ValueError(f"{path}, line {number}: {error}") from None
         rows.append(row)
     if not rows:
-        raise ValueError(f"{path} has no rows: write one JSON object per line, with answer, element and the other fields")
+        raise ValueError(f"{path} has no rows: write one JSON object per line, with answer, element and other fields")
     return Rows(rows, hashlib.sha256(data).hexdigest())
 
 

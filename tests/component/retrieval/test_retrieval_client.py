@@ -52,7 +52,7 @@ async def test_a_search_for_a_value_hands_its_filter_and_the_requests_id_on(
 async def test_a_picture_comes_as_its_bytes_and_one_that_is_missing_is_named(retrieval: GrpcRetrieval) -> None:
     (image_id,) = (hit.image_id for hit in (await retrieval.search_value("power", ["crown"], 1, None, None)).hits)
     assert await retrieval.picture(image_id) == PICTURE
-    with pytest.raises(NotFound, match="holds no image 'gone'; index it first"):
+    with pytest.raises(NotFound, match="has no image 'gone'; index it first"):
         await retrieval.picture("gone")
 
 

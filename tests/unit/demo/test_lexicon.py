@@ -42,7 +42,7 @@ def test_values_are_found_by_keyword_and_unknown_ones_are_named() -> None:
     assert lexicon.value_of("handshake").id == "universalism"
     with pytest.raises(KeyError, match="has no keyword 'teapot'"):
         lexicon.value_of("teapot")
-    with pytest.raises(KeyError, match="there are self-direction"):
+    with pytest.raises(KeyError, match="the values are self-direction"):
         lexicon.value("courage")
 
 
