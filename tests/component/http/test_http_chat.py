@@ -217,7 +217,7 @@ async def test_what_asks_for_nothing_is_taken(http: Api, gateway: FakeGateway, f
         ([{"type": "image_url", "image_url": {"url": "https://example.org/cat.jpg"}}], "never fetched"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,*"}}], "not base64"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}], "empty"),
-        ([{"type": "text"}], "text alone"),
+        ([{"type": "text"}], "must have text"),
         ([{"type": "image_url"}], "must have image_url"),
     ],
 )
@@ -287,7 +287,7 @@ async def test_models_are_listed_in_openais_form_with_more(http: Api, gateway: F
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/v1/responses", "Responses interface"),
+        ("/v1/responses", "Responses API"),
         ("/v1/completions", "/v1/chat/completions"),
         ("/v1/messages", "Anthropic"),
         ("/api/chat", "Ollama"),

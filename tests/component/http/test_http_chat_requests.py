@@ -135,7 +135,7 @@ async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Api, gateway:
         (turns(("user", "What?"), ("system", "Be short."), ("user", "Why?")), "messages[1]", "come before"),
         (turns(("tool", "3")), "messages[0].role", "one of"),
         ([{"role": "user", "content": "What?", "images": [TEXT64]}], "messages[0].images", "Ollama"),
-        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls", "not offered"),
+        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls", "not supported"),
         (turns(("user", [{"type": "input_image", "image_url": URL}])), "messages[0].content[0]", "Responses"),
         (turns(("user", [ASK, {"type": "image", "source": {}}])), "messages[0].content[1]", "Anthropic"),
         (turns(("user", [ASK, {"type": "video_url"}])), "messages[0].content[1].type", "one of text or image_url"),
