@@ -57,7 +57,7 @@ async def test_a_picture_comes_as_its_bytes_and_one_that_is_missing_is_named(ret
 
 
 async def test_what_the_service_refuses_is_told_by_the_callers_field(retrieval: GrpcRetrieval) -> None:
-    with pytest.raises(ServiceError, match=r"^values: greed is none of the ten") as caught:
+    with pytest.raises(ServiceError, match=r"^values: greed is not one of the ten") as caught:
         await retrieval.search_value("greed", [], 1, None, None)
     assert [violation.field for violation in caught.value.violations] == ["values"]
     assert caught.value.code is InvalidArgument.code
@@ -85,6 +85,6 @@ async def test_a_failure_is_told_as_the_gateways_own_or_as_the_services(
 async def test_a_service_that_is_not_set_is_told_with_its_setting() -> None:
     settings = GatewaySettings(retrieval=())
     channel = ServiceChannel("retrieval", SERVICE, (), settings)
-    with pytest.raises(Unavailable, match="sets AXIA_GATEWAY_RETRIEVAL"):
+    with pytest.raises(Unavailable, match="must set AXIA_GATEWAY_RETRIEVAL"):
         await GrpcRetrieval(channel).lexicon()
     await channel.close()
