@@ -81,7 +81,7 @@ def main() -> None:
     if args.kind == "gallery":
         chosen = [thing.picture for _, thing in things[-12:]] + [thing.picture for _, thing in things[:36]]
         (out / "contact-sheet.jpg").write_bytes(encode(contact_sheet(chosen, 12, 144), "jpeg"))
-    print(f"{len(records)} pictures, {total / 1e6:.1f} MB, and {out / 'manifest.jsonl'}")
+    print(f"{len(records)} images, {total / 1e6:.1f} MB, and {out / 'manifest.jsonl'}")
 
 
 if __name__ == "__main__":
