@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class RetrievalCalls(Connected):
-    """Indexes images, finds them, and keeps their index."""
+    """Calls that index, search and manage images."""
 
     def index_images(
         self,
@@ -54,20 +54,20 @@ class RetrievalCalls(Connected):
         channels: Channels = "RGB",
         timeout: float | None = math.inf,
     ) -> Generator[Acknowledgement, None, None]:
-        """Indexes images, and gives what became of each, in their order.
+        """Indexes images, and yields the result of each, in their order.
 
             >>> for result in client.index_images([("cat.jpg", ImageMetadata(platform="tiktok")), "dog.jpg"]):
             ...     print(result)
 
-        An image that is already stored is acknowledged and not stored twice, so after an error send again what was not
-        acknowledged. `images` is read in another thread, no more than 256 ahead of the acknowledgements. An error that
-        it raises is raised here once the images before are acknowledged.
+        An image that is already stored is acknowledged and not stored twice. So after an error, send the images that
+        were not acknowledged again. `images` is read in another thread, at most 256 images ahead of the
+        acknowledgements. If it raises an error, the error is raised here after the earlier images are acknowledged.
 
         Args:
-            images: Images as `detect` takes them, each alone or with what is known of it.
-            update_metadata: Whether that replaces what is known of those that are already stored.
-            channels: Order of the colours of those that are numpy arrays, ``RGB`` or ``BGR``.
-            timeout: Seconds for all images. Default: no limit.
+            images: Images as in `detect`, each alone or with its metadata.
+            update_metadata: Whether to replace the metadata of images that are already stored.
+            channels: Order of the colours of numpy arrays, ``RGB`` or ``BGR``.
+            timeout: Timeout for all images, in seconds. Default: no limit.
         """
         paths: dict[int, str | None] = {}
 
@@ -96,12 +96,12 @@ class RetrievalCalls(Connected):
 
         Args:
             query: 1 to 4,096 characters.
-            k: Images at most, 1 to 1,000. Default 5.
-            filter: Which images may be found.
-            score_threshold: Least cosine similarity, -1 to 1.
-            distinct: Whether of images that look alike, mirrored ones among them, only the nearest is found.
-            page_token: `next_page_token` of the page before, with the same arguments otherwise.
-            timeout: Seconds for this call. Default: the client's.
+            k: Maximum number of images, 1 to 1,000. Default 5.
+            filter: Search only among images that match this filter.
+            score_threshold: Minimum cosine similarity, -1 to 1.
+            distinct: Whether to return only the nearest of several near-duplicates, including mirrored images.
+            page_token: `next_page_token` of the previous page; the other arguments must be the same.
+            timeout: Timeout of this call, in seconds. Default: the client's.
         """
         request = _requests.search_text(query, page_token, distinct, **options)
         return self._get(self._retrieval.SearchByText, request, SearchResult, timeout)
@@ -117,7 +117,7 @@ class RetrievalCalls(Connected):
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
-        """Finds the images nearest to an image, or to the stored one with an id; else as `search_text`.
+        """Finds the images nearest to an image, or to a stored image by its id. Other arguments as in `search_text`.
 
         `channels` is the order of colours of a numpy array, ``RGB`` or ``BGR``.
         """
@@ -132,7 +132,7 @@ class RetrievalCalls(Connected):
         timeout: float | None = None,
         **options: Unpack[SearchOptions],
     ) -> ValueSearchResult:
-        """Finds images of a value, k for each of its keywords or of those given; other arguments as `search_text`."""
+        """Finds images of a value: k for each of its keywords, or of `keywords`; the rest is as in `search_text`."""
         request = _requests.search_value(value, keywords, **options)
         return self._get(self._retrieval.SearchByValue, request, ValueSearchResult, timeout)
 
@@ -143,9 +143,9 @@ class RetrievalCalls(Connected):
     def get_images(
         self, ids: Sequence[str], *, without_data: bool = False, timeout: float | None = None
     ) -> Generator[StoredImage, None, None]:
-        """Gives stored images, up to 1,000, in the order of their ids; `data` is None where there is none.
+        """Yields up to 1,000 stored images, in the order of `ids`; `data` is None if there is no such image.
 
-        `without_data` leaves the bytes out, for who wants what is known of them alone.
+        `without_data` leaves out the bytes and returns only the metadata.
         """
         request = retrieval_pb2.GetImagesRequest(ids=_requests.texts("ids", ids), without_data=without_data)
         call = self._new_call(timeout)
@@ -160,9 +160,9 @@ class RetrievalCalls(Connected):
     def list_images(
         self, filter: SearchFilter | None = None, *, timeout: float | None = None
     ) -> Generator[ListedImage, None, None]:
-        """Gives what is known of every image that passes a filter, in no particular order.
+        """Yields the metadata of every image that matches a filter, in no particular order.
 
-        Pages are fetched as they are needed, each within the timeout.
+        Pages are fetched when they are needed; the timeout applies to each page.
         """
         token = ""
         while True:
@@ -174,24 +174,25 @@ class RetrievalCalls(Connected):
                 return
 
     def update_images(self, metadata: Mapping[str, ImageMetadata], *, timeout: float | None = None) -> Updated:
-        """Replaces what is known of images, up to 1,000, by their ids."""
+        """Replaces the metadata of up to 1,000 images, by their ids."""
         return self._get(self._retrieval.UpdateImages, _requests.update_images(metadata), Updated, timeout)
 
     def delete_images(
         self, ids: Sequence[str] = (), *, filter: SearchFilter | None = None, timeout: float | None = None
     ) -> Deleted:
-        """Deletes stored images: up to 1,000 by their ids, or all that pass a filter.
+        """Deletes stored images: up to 1,000 by their ids, or all that match a filter.
 
-        They are found no more; `purge_images` removes what is left of them in files.
+        Searches no longer find them. `purge_images` removes their remaining data from files.
         """
         return self._get(self._retrieval.DeleteImages, _requests.delete_images(ids, filter), Deleted, timeout)
 
     def purge_images(self, *, timeout: float | None = math.inf) -> Purged:
-        """Leaves nothing on the server's disk of what was deleted, which may take minutes. Default: no limit."""
+        """Removes all remaining data of deleted images from the server's disk. This may take minutes; the default is no
+        timeout."""
         return self._get(self._retrieval.PurgeImages, retrieval_pb2.PurgeImagesRequest(), Purged, timeout)
 
     def stats(self, *, timeout: float | None = None) -> IndexStats:
-        """Says what is indexed and by which encoder."""
+        """Returns the number of indexed images and the encoder."""
         return self._get(self._retrieval.GetStats, retrieval_pb2.GetStatsRequest(), IndexStats, timeout)
 
     def start_reindex(self, encoder: str, *, timeout: float | None = None) -> Reindex:
@@ -204,7 +205,7 @@ class RetrievalCalls(Connected):
         return convert.to_result(Reindex, response.reindex)
 
     def reindex(self, reindex_id: str = "", *, timeout: float | None = None) -> Reindex:
-        """Says how far a re-index is, by default the latest."""
+        """Returns the progress of a re-index, by default of the latest one."""
         call = self._new_call(timeout)
         with call.errors():
             response = self._retrieval.GetReindex(retrieval_pb2.GetReindexRequest(id=reindex_id), **call.options)

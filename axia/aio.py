@@ -31,10 +31,11 @@ from axia.v1 import gateway_pb2
 
 
 class AsyncClient(AsyncRetrievalCalls):
-    """Asks an axia gateway. One client serves any number of calls at a time; close it, or use `async with`.
+    """An asyncio client of an axia gateway. It can run any number of calls at a time. Close it, or use `async with`.
 
-    Each event loop has a connection of its own, so that one client serves several `asyncio.run`, one after the other or
-    in several threads. It can't be used in a process that was forked after a call: use `Client` there, or spawn.
+    Each event loop has its own connection, so one client works with several `asyncio.run`, one after another or in
+    several threads. Don't use it in a process that was forked after a call: use `Client` there, or start processes with
+    spawn.
 
         >>> async with AsyncClient() as client:
         ...     detection = await client.detect("kitchen.jpg", n=5, seed=1)
@@ -43,15 +44,15 @@ class AsyncClient(AsyncRetrievalCalls):
 
     Args:
         address: Host and port of the gateway. Default: the environment variable AXIA_ADDRESS, or ``127.0.0.1:50050``.
-        timeout: Seconds that a call may take where it does not say otherwise; None for no limit.
+        timeout: Default timeout of a call, in seconds; None for no limit.
         tls: How to encrypt the connection, such as ``TLS(root_certificates="ca.pem")``. Default: the environment
             variables that `TLS.from_environment` names, or no encryption.
-        api_key: Sent with each call as ``authorization: Bearer ...``; encrypt where others can listen. Default: the
-            environment variable AXIA_API_KEY, or none.
+        api_key: Sent with each call as ``authorization: Bearer ...``; use TLS if others can read the network. Default:
+            the environment variable AXIA_API_KEY, or none.
 
     Raises:
-        ValueError: If the address is a URL or has no port that can be, the timeout is not above 0, or the API key
-            can't be sent.
+        ValueError: If the address is a URL or has no valid port, the timeout is not above 0, or the API key can't be
+            sent.
         OSError: If a file of `tls` can't be read.
     """
 

@@ -1,4 +1,4 @@
-"""The client for programs without asyncio. `axia.aio` has the same for those with it.
+"""The client for programs without asyncio. For asyncio, `axia.aio` has the same calls.
 
 Calls about stored images are in `axia._retrieval`, the connection is in `axia._connection.connected`.
 """
@@ -32,7 +32,8 @@ from axia.v1 import gateway_pb2
 
 
 class Client(RetrievalCalls):
-    """Asks an axia gateway. One client serves any number of calls and threads; close it, or use it in a `with` block.
+    """A client of an axia gateway. It can be used for any number of calls, from several threads. Close it, or use it in
+    a `with` block.
 
         >>> with Client() as client:
         ...     detection = client.detect("kitchen.jpg", n=5, seed=1)
@@ -42,55 +43,57 @@ class Client(RetrievalCalls):
     Args:
         address: Host and port of the gateway, or IP addresses of several replicas, separated by commas. Default: the
             environment variable AXIA_ADDRESS, or ``127.0.0.1:50050``.
-        timeout: Seconds that a call may take where it does not say otherwise; None for no limit.
+        timeout: Default timeout of a call, in seconds; None for no limit.
         tls: How to encrypt the connection, such as ``TLS(root_certificates="ca.pem")``. Default: the environment
             variables that `TLS.from_environment` names, or no encryption.
-        api_key: Sent with each call as ``authorization: Bearer ...``; encrypt where others can listen. Default: the
-            environment variable AXIA_API_KEY, or none.
+        api_key: Sent with each call as ``authorization: Bearer ...``; use TLS if others can read the network. Default:
+            the environment variable AXIA_API_KEY, or none.
 
     Raises:
-        ValueError: If the address is a URL or has no port that can be, the timeout is not above 0, or the API key
-            can't be sent.
+        ValueError: If the address is a URL or has no valid port, the timeout is not above 0, or the API key can't be
+            sent.
         OSError: If a file of `tls` can't be read.
     """
 
     def detect(self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]) -> Detection:
-        """Asks a model n times what needs attention in an image, and sums up what it says.
+        """Asks a model n times what needs attention in an image, and summarizes the answers.
 
-        A call is never repeated silently: sampling costs, and may have begun. What is not given is the model's default
-        in the gateway's routing table where there is one, or else what is said here; the provenance has what was used.
+        The client never retries a call, because sampling is expensive and may have started. For arguments that are not
+        given, the gateway uses the model's default in its routing table, or else the default that is given here. The
+        provenance has the values that were used.
 
         Args:
-            image: Path of a JPEG, PNG or WebP file, the bytes of one, a PIL image, or a numpy array of uint8 and shape
+            image: Path or bytes of a JPEG, PNG or WebP file, a PIL image, or a numpy array of uint8 with the shape
                 (height, width, 3).
-            n: Completions to sample. Default 3.
+            n: Number of completions. Default 3.
             temperature: Softmax temperature, 0 to 2, one for all completions or one for each. Default 1.
             top_p: Nucleus sampling, above 0 and at most 1. Default 1.
             max_tokens: Maximum tokens of one completion. Default 100.
-            seed: 0 to 2^53 - 1; the same request with the same seed gives the same answers as far as the engine is
-                deterministic. Default: drawn by the gateway and reported in the provenance.
-            model: Name of the model, as `models` gives it. Default: the gateway's default model.
-            prompt_id: Id of the prompt, as `models` gives it. Default ``detect/baseline``.
+            seed: 0 to 2^53 - 1. The same request with the same seed gives the same answers, as far as the engine is
+                deterministic. Default: a random seed, which the provenance reports.
+            model: Name of the model, as in `models`. Default: the gateway's default model.
+            prompt_id: Id of the prompt, as in `models`. Default ``detect/baseline``.
             prompt_text: A prompt of your own, 1 to 16,384 characters; not together with `prompt_id`.
             system_prompt_id: Id of a prompt with the role ``system``. Default: no system prompt.
             system_prompt_text: A system prompt of your own; not together with `system_prompt_id`.
             full_text: Let each completion run to its end instead of stopping it after its first sentence.
-            abstain_threshold: Abstain when the agreement is below this, 0 to 1. Default 0.5.
-            ground_truth: What annotators named in this image; then `readings` and `alignment` say who named it too.
-            sentence_rule: Which sentence of a completion is its first: ``answer`` for that of the answer itself,
-                without headings, "Sure!" and similar words before it, or ``literal`` for that of the text, as the study
-                has it. Default ``answer``.
-            channels: Order of an array's colours, ``RGB``, or ``BGR`` as OpenCV has it. Default ``RGB``.
-            timeout: Seconds for this call; `math.inf` for no limit. Default: the client's. Shortly before it runs
-                out, the completions that are done come back, with `partial` set.
+            abstain_threshold: Abstain if the agreement is below this threshold, 0 to 1. Default 0.5.
+            ground_truth: What annotators named in this image. If set, `readings` and `alignment` say which completions
+                name it too.
+            sentence_rule: How to find the first sentence of a completion: ``answer`` for the first sentence of the
+                answer itself, without headings, "Sure!" and similar words before it, or ``literal`` for the first
+                sentence of the text, as in the study. Default ``answer``.
+            channels: Order of an array's colours, ``RGB``, or ``BGR`` as in OpenCV. Default ``RGB``.
+            timeout: Timeout of this call, in seconds; `math.inf` for no limit. Default: the client's. Shortly before
+                the timeout, the completions that are done are returned, with `partial` set.
 
         Raises:
             InvalidRequest: If an argument is wrong; `fields` says which.
             NotFound: If there is no such model or prompt.
-            Overloaded: If the model's queue is full; `retry_after` says for how long.
-            Unauthenticated: If the gateway wants an API key, or another.
-            Unavailable: If no server answers at the address (ConnectionFailed) or none of the model does.
-            DeadlineExceeded: If not one completion was done in time.
+            Overloaded: If the model's queue is full; `retry_after` says when to try again.
+            Unauthenticated: If the gateway requires an API key, or doesn't accept this one.
+            Unavailable: If no server answers at the address (ConnectionFailed), or no server of the model answers.
+            DeadlineExceeded: If no completion was done in time.
             ServerError: If the server failed.
             OSError: If the image can't be read.
         """
@@ -103,10 +106,10 @@ class Client(RetrievalCalls):
     def stream(
         self, image: Picture, *, timeout: float | None = None, **options: Unpack[DetectOptions]
     ) -> Generator[Completion | Detection, None, None]:
-        """Gives each completion when it ends, in the order in which they end, and last the Detection.
+        """Yields each completion when it ends, and then the Detection.
 
-        The call begins with the first item and raises its errors there. Closing the iterator, or leaving a `for` loop
-        over it, cancels the call and frees the model. Arguments and errors are those of `detect`.
+        The call starts when the first item is requested, and raises its errors there. To cancel the call and stop the
+        model, close the iterator or leave the `for` loop over it. Arguments and errors are those of `detect`.
         """
         asked = _requests.detect(image, **options)
         request = gateway_pb2.StreamDetectValuesRequest(detection=asked.request)
@@ -127,20 +130,19 @@ class Client(RetrievalCalls):
     def watch(
         self, frames: Iterable[Picture], *, timeout: float | None = math.inf, **options: Unpack[DetectOptions]
     ) -> Generator[WatchEvent, None, None]:
-        """Detects in the frames of a camera, the newest first: one that comes while another is being answered takes its
-        place.
+        """Detects in the frames of a camera. The newest frame wins: newer frames supersede those that are too old.
 
-            >>> for event in client.watch(camera(), n=1, channels="BGR"):  # camera() gives what OpenCV reads
+            >>> for event in client.watch(camera(), n=1, channels="BGR"):  # camera() yields frames from OpenCV
             ...     if isinstance(event, FrameDetection):
             ...         print(event.frame_id, event.detection.consensus)
 
-        Every frame gets one event. `frames` is read in another thread, as fast as it gives frames: let it wait between
-        them as the camera does. An error that it raises is raised here once the frames before have their events.
+        Every frame gets one event. `frames` is read in another thread without pauses, so let it wait for the next frame
+        as a camera does. If it raises an error, the error is raised here after the events of the earlier frames.
 
         Args:
-            frames: Images as `detect` takes them; they are numbered from 0.
-            timeout: Seconds for the whole watch. Default: no limit.
-            options: Those of `detect`.
+            frames: Images as in `detect`; they are numbered from 0.
+            timeout: Timeout of the whole watch, in seconds. Default: no limit.
+            options: Options of `detect`.
         """
         channels = options.pop("channels", "RGB")
         config = _requests.detect_config(**options)
@@ -165,37 +167,37 @@ class Client(RetrievalCalls):
     ) -> Generator[PreferenceEvent, None, None]:
         """Measures how much a model likes images of each value (arXiv 2411.11479).
 
-        Gives the plan, a judgement for each image, and the summary with the scores. Leaving the iterator cancels.
-        Where `temperature`, `top_p` or `max_tokens` is not given, the model's default in the gateway's routing table
-        holds, or else what is said here.
+        Yields the plan, a judgement for each image, and the summary with the scores. Leaving the iterator cancels the
+        call. If `temperature`, `top_p` or `max_tokens` is not given, the gateway uses the model's default in its
+        routing table, or else the default that is given here.
 
         Args:
             values: Ids of values. Default: all ten, or those of `keywords`.
             keywords: Keywords of these values to search for. Default: all.
-            k: Images a keyword, 1 to 100. Default 5.
-            filter: Which images may be found.
-            score_threshold: Least cosine similarity of keyword and image, -1 to 1. Default: none.
-            modality: ``image``, or ``description`` for a description of it in a fresh conversation.
+            k: Number of images per keyword, 1 to 100. Default 5.
+            filter: Search only among images that match this filter.
+            score_threshold: Minimum cosine similarity of keyword and image, -1 to 1. Default: none.
+            modality: ``picture``, or ``description`` for a description of the image in a fresh conversation.
             traits: Sentences about the persona that the model plays.
             model: Name of the model. Default: the gateway's default model.
             temperature: 0 to 2. Default 0.
             top_p: Nucleus sampling, above 0 and at most 1. Default 1.
             max_tokens: Maximum tokens of one answer. Default 100.
-            seed: 0 to 2^53 - 1. Default: drawn, or that of `resume`.
-            confidence_level: Of intervals. Default 0.95.
-            structured: Hold the answer to the first question to "yes" and "no". This takes refusals away, so compare
-                figures with those of free answers before you rely on them: `axia compare`.
-            describer: With ``description``: name of the model that describes the images, so that `model` may be one
-                that takes text alone. Default: `model` itself.
-            descriptions: With ``description``: descriptions by image id, in place of a model's.
-            resume: An interrupted assessment; asking continues after its judgements, sampled as it was. The other
-                arguments must be those of the first call. Its images stay those of its plan, whatever was indexed
-                since.
-            timeout: Seconds for the whole assessment. Default: a day.
+            seed: 0 to 2^53 - 1. Default: a random seed, or that of `resume`.
+            confidence_level: Confidence level of intervals. Default 0.95.
+            structured: Constrain the answer to the first question to "yes" and "no". The model then can't refuse, so
+                compare the results with free answers first: `axia compare`.
+            describer: With ``description``: name of the model that describes the images, so that `model` can be a
+                text-only model. Default: `model` itself.
+            descriptions: With ``description``: existing descriptions by image id, used instead of a model's.
+            resume: An interrupted assessment. The call continues after its judgements, with the same sampling and the
+                images of its plan, even if other images were indexed since. The other arguments must be those of the
+                first call.
+            timeout: Timeout of the whole assessment, in seconds. Default: a day.
 
         Raises:
-            FailedPrecondition: If nothing is indexed, or what `resume` planned has changed; `reason` says which.
-            AxiaError: As `detect`.
+            FailedPrecondition: If no images are indexed, or the plan of `resume` has changed; `reason` says which.
+            AxiaError: As in `detect`.
         """
         request = _requests.assess_preference(**options)
         call = self._new_call(timeout)
@@ -214,7 +216,7 @@ class Client(RetrievalCalls):
     def preference(
         self, *, timeout: float | None = _requests.ASSESSMENT_TIMEOUT_S, **options: Unpack[PreferenceOptions]
     ) -> Preference:
-        """The whole of `assess_preference`, those judgements included that `resume` had."""
+        """Runs `assess_preference` and returns all results, including the judgements of `resume`."""
         gathered = Gathered(options.get("resume"))
         for event in self.assess_preference(timeout=timeout, **options):
             gathered.add(event)
@@ -231,20 +233,21 @@ class Client(RetrievalCalls):
         """Judges as a persona whether images are interesting (arXiv 2411.11479).
 
         Args:
-            pictures: Up to 64 images, each as `detect` takes them.
+            pictures: Up to 64 images, as in `detect`.
             traits: 1 to 64 sentences about the persona.
             image_ids: Ids of stored images, judged after `pictures`.
-            strategy: ``simple``, a plain question, or ``isq``, the six items of the inductive scoring questionnaire.
-            threshold: With ``isq``: S% above this is a match, 0 to 100. Default 60.
-            structured: Hold answers to "yes" and "no", or with ``isq`` to JSON with the six items. This takes refusals
-                away.
-            timeout: Seconds for this call. Default: the client's.
+            strategy: ``simple``, one yes-or-no question, or ``isq``, the six items of the inductive scoring
+                questionnaire.
+            threshold: With ``isq``: an image is a match if S% is greater than this, 0 to 100. Default 60.
+            structured: Constrain answers to "yes" and "no", or with ``isq`` to JSON with the six items. The model then
+                can't refuse.
+            timeout: Timeout of this call, in seconds. Default: the client's.
             channels: As in `detect`.
             options: `model`, `temperature`, `top_p`, `max_tokens` and `seed`, as in `assess_preference`. With ``isq``
-                `max_tokens` is 256 by default, or more where the routing table says so.
+                the default of `max_tokens` is 256, or the routing table's if that is more.
 
         Raises:
-            AxiaError: As `detect`. An image that can't be judged has an `error` of its own instead.
+            AxiaError: As in `detect`. An image that can't be judged has an `error` instead.
             OSError: If an image can't be read.
         """
         request = _requests.judge_interest(pictures, traits, **options)
@@ -262,24 +265,24 @@ class Client(RetrievalCalls):
         """Asks a model whether answers name what annotators named; `scoring.score_alignment` judges without a model.
 
         Args:
-            items: 1 to 1,024 answers with what they should name; images are not looked at.
-            model: Name of the model. Default: the gateway's default model.
-            samples: How many times it is asked about each answer, 1 to 25. Asked once, it answers at temperature 0;
-                more often, at temperature 1, and the majority of what can be read counts. Default 1.
-            structured: Hold it to the answers "yes" and "no".
-            timeout: Seconds for this call. Default: the client's.
+            items: 1 to 1,024 answers, each with the element that it should name. The images are not used.
+            model: Name of the judge model. Default: the gateway's default model.
+            samples: How many times it is asked about each answer, 1 to 25. If asked once, it answers at temperature 0;
+                if asked several times, at temperature 1, and the majority of the readable verdicts counts. Default 1.
+            structured: Constrain it to the answers "yes" and "no".
+            timeout: Timeout of this call, in seconds. Default: the client's.
 
         Raises:
-            AxiaError: As `detect`. An answer that can't be judged has an `error` of its own instead.
+            AxiaError: As in `detect`. An answer that can't be judged has an `error` instead.
         """
         request = _requests.judge_alignment(items, model, samples, structured)
         return self._get(self._stub.JudgeAlignment, request, JudgedAnswers, timeout)
 
     def models(self, *, timeout: float | None = None) -> ModelList:
-        """Lists the models behind the gateway and the prompts that it knows.
+        """Lists the models behind the gateway, and its prompts.
 
         Args:
-            timeout: Seconds for this call. Default: the client's.
+            timeout: Timeout of this call, in seconds. Default: the client's.
 
         Raises:
             Unavailable: If no server answers at the address (ConnectionFailed).

@@ -1,18 +1,18 @@
-"""What can go wrong when axia is asked, as a small tree.
+"""The errors of axia's clients.
 
-    AxiaError                  everything below
+    AxiaError                  base class of all errors
       + InvalidRequest         the request is wrong; `fields` says where
-      + NotFound               no model, prompt or other thing has that name
-      + FailedPrecondition     the request is fine and something else must be done first, such as to index images
-      + Unauthenticated        the gateway wants an API key, or another one
+      + NotFound               there is no model, prompt or other thing with this name
+      + FailedPrecondition     something else must be done first, such as indexing images
+      + Unauthenticated        the gateway requires an API key, or doesn't accept this one
       + Overloaded             the model's queue is full; try again after `retry_after` seconds
-      + Unavailable            the server can't answer now: its model is away, or it is starting or stopping
+      + Unavailable            the server can't answer now: its model is not available, or it is starting or stopping
       |   + ConnectionFailed   no server answers at the address, or the connection broke
-      + DeadlineExceeded       no answer within the time given
-      + Cancelled              the server side ended the call
+      + DeadlineExceeded       no answer before the timeout
+      + Cancelled              the server cancelled the call
       + ServerError            the server failed
 
-Every error says in its message what to do, and carries `code`, `reason` and `request_id`. Images that can't be read
+The message of every error says what to do. Every error has `code`, `reason` and `request_id`. Images that can't be read
 raise Python's own errors, such as FileNotFoundError.
 """
 
@@ -42,7 +42,7 @@ class FieldViolation(NamedTuple):
 
 
 class AxiaError(Exception):
-    """The root of all errors of axia's clients."""
+    """Base class of all errors of axia's clients."""
 
     code: str
     """Canonical status code, such as ``NOT_FOUND`` (google.rpc.Code)."""
@@ -87,11 +87,11 @@ class NotFound(AxiaError):
 
 
 class FailedPrecondition(AxiaError):
-    """The request is fine, and something else must be done first; the message says what, such as to index images."""
+    """Something else must be done before this request, such as indexing images; the message says what."""
 
 
 class Unauthenticated(AxiaError):
-    """The gateway wants an API key, or another one."""
+    """The gateway requires an API key, or doesn't accept this one."""
 
 
 class Overloaded(AxiaError):
@@ -137,11 +137,11 @@ class ConnectionFailed(Unavailable):
 
 
 class DeadlineExceeded(AxiaError):
-    """There was no answer in time."""
+    """There was no answer before the timeout."""
 
 
 class Cancelled(AxiaError):
-    """The call was ended from outside before it had an answer."""
+    """The call was cancelled before it had an answer."""
 
 
 class ServerError(AxiaError):

@@ -44,7 +44,7 @@ def _check_keyword(text: str) -> str:
         raise ValueError(f"{text!r} has more than {MAX_KEYWORD_CHARS} characters; give a word or a phrase")
     shown = "".join(character for character in keyword if character not in _JOINERS)
     if not shown.isprintable() or not any(character.isalnum() for character in shown):
-        raise ValueError(f"{text!r} is not a keyword; give words with a letter or digit, of any script")
+        raise ValueError(f"{text!r} is not a valid keyword; use words with letters or digits, in any script")
     return keyword
 
 
@@ -104,7 +104,7 @@ class Lexicon(Frozen):
         ids = tuple(value.id for value in self.values)
         if sorted(ids) != sorted(VALUES):
             missing, unknown = sorted(set(VALUES) - set(ids)), sorted(set(ids) - set(VALUES))
-            raise ValueError(f"expected the ten Schwartz values once each; missing {missing}, not known {unknown}")
+            raise ValueError(f"must have each of the ten Schwartz values once; missing: {missing}, unknown: {unknown}")
         groups = {group.id for group in self.group}
         for group in self.group:
             if group.opposes not in groups:
@@ -120,7 +120,7 @@ class Lexicon(Frozen):
         counts = Counter(keyword.casefold() for keyword in self.keywords)
         twice = sorted(keyword for keyword in self.keywords if counts[keyword.casefold()] > 1)
         if twice:
-            raise ValueError(f"keywords must be distinct over all values; more than once: {twice}")
+            raise ValueError(f"each keyword may occur only once in the file; these occur several times: {twice}")
         return self
 
     def value(self, value_id: str) -> Value:
@@ -132,7 +132,7 @@ class Lexicon(Frozen):
         for value in self.values:
             if value.id == value_id:
                 return value
-        raise KeyError(f"no value {value_id!r}; there are {', '.join(value.id for value in self.values)}")
+        raise KeyError(f"there is no value {value_id!r}; the values are {', '.join(value.id for value in self.values)}")
 
     def value_of(self, keyword: str) -> Value:
         """The value that a keyword stands for.
@@ -143,7 +143,7 @@ class Lexicon(Frozen):
         for value in self.values:
             if normal_keyword(keyword) in value.keywords:
                 return value
-        raise KeyError(f"no keyword {keyword!r} in the lexicon")
+        raise KeyError(f"the lexicon has no keyword {keyword!r}")
 
     @property
     def keywords(self) -> tuple[str, ...]:

@@ -39,22 +39,24 @@ def main() -> None:
         scores = detect_study_scenes(client, out)
         published = ", ".join(f"{who} {score:.2f}" for who, score in PUBLISHED.items())
         mean = statistics.mean(scores)
-        out.print(f"Mean alignment, the share of ✓, of the demo model on these demo images: {mean:.2f}.")
-        out.print(f"Published, of real models and people on other images: {published} (arXiv 2501.03957).")
-        out.print("The demo model was trained on images like these: its figure says that the suite works, no more.\n")
+        out.print(f"Mean alignment (share of ✓) of the demo model on these demo images: {mean:.2f}.")
+        out.print(f"Published results of real models and people on other images: {published} (arXiv 2501.03957).")
+        out.print("The demo model was trained on similar images, so its result only shows that the services work.\n")
         index_gallery(client, out)
         search_values(client, out, STATE)
         measure_preference(client, out)
         judge_as_persona(client, out)
         ended = time.monotonic()
-    out.print(f"The suite was ready after {ready - began:.0f} s; the demo took {ended - ready:.0f} s from there.")
+    out.print(f"The services were ready after {ready - began:.0f} s; the demo then took {ended - ready:.0f} s.")
 
 
 @contextmanager
 def _suite(out: Console) -> Iterator[None]:
     """The suite, started and stopped here unless it runs already."""
     if Supervisor(find_checkout()).running:
-        out.print("The suite that runs already is used and left running. The gallery's images go into its index.")
+        out.print(
+            "The demo uses the running services and doesn't stop them. It adds the gallery's images to their index."
+        )
         yield
         return
     command = [sys.executable, "-m", "axia"]

@@ -139,12 +139,12 @@ def replayed(stored: Stored, store: Store, library: Library, known: str | None =
         FeedError: the videos are others than those of the session, or another one was on at an event.
     """
     if stored.library != (known or fingerprint(library.videos)):
-        raise FeedError(f"session {stored.id} was begun with other videos: serve those, or give another --state")
+        raise FeedError(f"session {stored.id} was started with other videos: use those, or give another --state")
     session = Session(PLATFORMS[stored.platform], library.videos, stored.seed, stored.ends_after)
     for number, (event, video) in enumerate(store.events(stored.id)):
         on = session.current.id if session.current else ""
         if on != video:
-            raise FeedError(f"session {stored.id}, event {number}: {video} was on, and this run shows {on}")
+            raise FeedError(f"session {stored.id}, event {number}: the session showed {video}, but this run shows {on}")
         session.react(event)
     return session
 
@@ -179,12 +179,12 @@ def build(feed: Feed) -> FastAPI:
         try:
             return feed.picture(video, number)
         except KeyError:
-            raise HTTPException(404, "no such video or picture") from None
+            raise HTTPException(404, "there is no such video or image") from None
 
     @app.post("/api/sessions")
     def begin(wanted: Begin) -> dict[str, Any]:
         if wanted.platform not in PLATFORMS:
-            raise HTTPException(404, f"no platform {wanted.platform}; there are {', '.join(PLATFORMS)}")
+            raise HTTPException(404, f"there is no platform {wanted.platform}; use one of {', '.join(PLATFORMS)}")
         with _Told():
             return feed.begin(wanted)
 
@@ -201,7 +201,7 @@ def build(feed: Feed) -> FastAPI:
     @app.get("/{platform}")
     def page(platform: str) -> HTMLResponse:
         if platform not in PLATFORMS:
-            raise HTTPException(404, f"no platform {platform}; there are {', '.join(PLATFORMS)}")
+            raise HTTPException(404, f"there is no platform {platform}; use one of {', '.join(PLATFORMS)}")
         text = (_PAGE / "feed.html").read_text(encoding="utf-8")
         return HTMLResponse(text.replace("PLATFORM", platform))
 
@@ -216,7 +216,7 @@ class _Told:
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, KeyError):
-            raise HTTPException(404, "no such session: begin one with POST /api/sessions") from None
+            raise HTTPException(404, "there is no such session: start one with POST /api/sessions") from None
         if isinstance(error, FeedError):
             raise HTTPException(409, str(error)) from None
 

@@ -47,7 +47,7 @@ class FolderVideos:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise FeedError(f"{folder} is not a folder: give one with pictures")
+            raise FeedError(f"{folder} is not a folder: give a folder with images")
         self.skipped: list[str] = []
         """Subfolders without a picture."""
         self._files: dict[str, list[Path]] = {}
@@ -64,7 +64,7 @@ class FolderVideos:
                 raise FeedError(f"{folder}: two videos would be named {name}: rename {path.name}")
             self._files[name] = files
         if not self._files:
-            raise FeedError(f"{folder} has no JPEG, PNG or WebP picture, nor a subfolder with some")
+            raise FeedError(f"{folder} has no JPEG, PNG or WebP images, and no subfolder with such images")
         rows = _rows(folder / NAME, set(self._files))
         self.videos = tuple(_video(rows.get(name, _Row(id=name)), len(files)) for name, files in self._files.items())
 
@@ -105,10 +105,10 @@ def _rows(file: Path, known: set[str]) -> dict[str, _Row]:
             first = error.errors()[0]
             raise FeedError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         except ValueError:
-            raise FeedError(f"{where}: this is not JSON") from None
+            raise FeedError(f"{where}: this line is not JSON") from None
         if row.id not in known:
-            raise FeedError(f"{where}: there is no picture or subfolder named {row.id}")
+            raise FeedError(f"{where}: there is no image or subfolder named {row.id}")
         if wrong := [value for value in row.values if value not in VALUES]:
-            raise FeedError(f"{where}: {wrong[0]} is none of the ten values: {', '.join(VALUES)}")
+            raise FeedError(f"{where}: {wrong[0]} is not one of the ten values: {', '.join(VALUES)}")
         rows[row.id] = row
     return rows

@@ -31,7 +31,7 @@ class Persona:
             FeedError: there are none.
         """
         if self.weights is None:
-            raise FeedError(f"persona {self.id} has no [weights]: its truth isn't known, so only a model can play it")
+            raise FeedError(f"persona {self.id} has no [weights], so its truth is not known: add them, or use a model")
         return self.weights
 
 
@@ -54,7 +54,7 @@ def load(path: Path) -> Persona:
         and sorted(weights) == sorted(VALUES)
         and all(type(weight) is int and 0 <= weight <= _MAX_WEIGHT for weight in weights.values())
     ):
-        raise FeedError(f"{path}: [weights] gives each of the ten values a whole number 0–10: {', '.join(VALUES)}")
+        raise FeedError(f"{path}: [weights] must have a whole number 0–10 for each value: {', '.join(VALUES)}")
     return Persona(str(data.get("id", path.stem)), tuple(traits), weights)
 
 
@@ -67,8 +67,8 @@ def load_all(paths: Iterable[Path]) -> list[Persona]:
     files = [file for path in paths for file in (sorted(path.glob("*.toml")) if path.is_dir() else [path])]
     found = [load(file) for file in files]
     if not found:
-        raise FeedError("there is no persona: give a TOML file, or a folder with some")
+        raise FeedError("there is no persona: give a TOML file, or a folder with TOML files")
     ids = [persona.id for persona in found]
     if doubled := sorted({one for one in ids if ids.count(one) > 1}):
-        raise FeedError(f"two personas have the id {doubled[0]}")
+        raise FeedError(f"two personas have the id {doubled[0]}: change one of them")
     return found

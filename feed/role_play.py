@@ -99,8 +99,8 @@ def play(session: Session, viewer: Viewer, *, phase: int = PHASE, manner: Manner
         video = session.current
         if video is None:
             raise FeedError(
-                f"the feed ended after {step} videos, and three phases of {phase} need {3 * phase}: "
-                f"give a feed without an end, or --phase {step // 3}"
+                f"the feed ended after {step} videos, but three phases of {phase} need {3 * phase}: "
+                f"use a feed without an end, or --phase {step // 3}"
                 if step >= 3  # noqa: PLR2004 - a video for each phase
                 else f"the feed ended after {step} videos: role-play needs at least 3"
             )

@@ -72,11 +72,11 @@ class Session:
         """
         video = self.current
         if video is None:
-            raise FeedError(f"the feed ended after {self.ends_after} videos: begin a new session")
+            raise FeedError(f"the feed ended after {self.ends_after} videos: start a new session")
         if event.step != self.step:
-            raise FeedError(f"event about video {event.step}, but video {self.step} is on")
+            raise FeedError(f"the event is for video {event.step}, but video {self.step} is shown")
         if not 0 <= event.dwell_ms <= MAX_DWELL_MS:
-            raise FeedError(f"dwell_ms is 0 to {MAX_DWELL_MS}")
+            raise FeedError(f"dwell_ms must be 0 to {MAX_DWELL_MS}")
         match event.kind:
             case Kind.LIKE:
                 self.liked = True

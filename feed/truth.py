@@ -66,7 +66,7 @@ def known_effect(
     if sessions < MIN_SESSIONS:
         raise FeedError(f"{sessions} sessions are too few for a 95% prediction interval: give at least {MIN_SESSIONS}")
     if without := next((video.id for video in videos if not video.values), None):
-        raise FeedError(f"video {without} has no values, so the truth of a persona can't be known: add them")
+        raise FeedError(f"video {without} has no values, so the truth of a persona can't be computed: add values to it")
     runs = [
         play(
             Session(platform, videos, seed_of("truth", seed, persona.id, platform.id, number)),
@@ -78,8 +78,8 @@ def known_effect(
     changes = [run.change for run in runs if run.change is not None]
     if len(changes) < MIN_SESSIONS:
         raise FeedError(
-            f"{persona.id} on {platform.id}: only {len(changes)} of {sessions} sessions have an I, because "
-            "the persona likes nothing in the baseline, or everything: choose other videos, a longer --phase or more "
+            f"{persona.id} on {platform.id}: I is defined in only {len(changes)} of {sessions} sessions, because the "
+            "persona likes no videos of the baseline, or all of them: use other videos, a longer --phase or more "
             "--sessions"
         )
     return Effect(

@@ -38,41 +38,41 @@ def load(
     plan: Annotated[str, typer.Argument(help="A plan in TOML or JSON, or the name of one in loadtests/plans.")] = "",
     scenario: Annotated[
         list[str] | None,
-        typer.Option(help=f"What to call, and how often beside the others: detect=3. One of {', '.join(SCENARIOS)}."),
+        typer.Option(help=f"Call to send, with its relative weight: detect=3. Calls: {', '.join(SCENARIOS)}."),
     ] = None,
-    shape: Annotated[Optional[ShapeName], typer.Option(help="When calls arrive.")] = None,  # noqa: UP045 - typer needs it
-    rate: Annotated[float | None, typer.Option(help="Calls a second.")] = None,
-    peak: Annotated[float | None, typer.Option(help="Calls a second at the end of a ramp or in a spike.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length of the run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws the arrivals.")] = None,
+    shape: Annotated[Optional[ShapeName], typer.Option(help="How calls arrive over time.")] = None,  # noqa: UP045 - typer needs it
+    rate: Annotated[float | None, typer.Option(help="Calls per second.")] = None,
+    peak: Annotated[float | None, typer.Option(help="Calls per second at the end of a ramp or in a spike.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of the run, in seconds.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random arrivals.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Send the arrivals of this CSV or JSONL file instead.")] = None,
-    speed: Annotated[float, typer.Option(min=0.001, help="2 sends a trace in half its time.")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.001, help="Speed of a trace; 2 sends it in half its time.")] = 1.0,
     save_trace: Annotated[Path | None, typer.Option(help="Write the arrivals as CSV, to send them again.")] = None,
     budgets: Annotated[
-        Path | None, typer.Option(help="Limits in TOML or JSON; beside or instead of the plan's.")
+        Path | None, typer.Option(help="Limits in TOML or JSON, added to those of the plan or replacing them.")
     ] = None,
     target: Annotated[str | None, typer.Option(envvar="AXIA_TARGET", help="Host and port of the gateway.")] = None,
     http: Annotated[str, typer.Option(envvar="AXIA_HTTP_TARGET", help="URL of the HTTP API.")] = DEFAULT_HTTP,
     start: Annotated[
         Optional[Literal["scripted", "demo"]],  # noqa: UP045 - typer needs it
-        typer.Option(help="Start a suite for the time of the run: with scripted answers, or with the demo's models."),
+        typer.Option(help="Start the services for this run: with scripted answers, or with the demo's models."),
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder of the pictures to send. Default: the demo's scenes.")
+        Path | None, typer.Option(help="Folder of the images to send. Default: the demo's scenes.")
     ] = None,
-    n: Annotated[int, typer.Option(min=1, help="Completions of a detection.")] = 3,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of one completion at most.")] = 100,
+    n: Annotated[int, typer.Option(min=1, help="Completions per detection.")] = 3,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens of one completion.")] = 100,
     full_text: Annotated[bool, typer.Option(help="Let completions run to their end.")] = False,
-    model: Annotated[str, typer.Option(help="Name of the model. Default: the gateway's.")] = "",
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that a call may take.")] = 60.0,
-    in_flight: Annotated[int, typer.Option(min=1, help="Calls in flight at most; one more waits.")] = DEFAULT_IN_FLIGHT,
-    connections: Annotated[int, typer.Option(min=1, max=64, help="gRPC connections to spread calls over.")] = 1,
+    model: Annotated[str, typer.Option(help="Name of the model. Default: the gateway's default model.")] = "",
+    timeout: Annotated[float, typer.Option(min=0.001, help="Timeout of a call, in seconds.")] = 60.0,
+    in_flight: Annotated[int, typer.Option(min=1, help="Maximum calls in flight; others wait.")] = DEFAULT_IN_FLIGHT,
+    connections: Annotated[int, typer.Option(min=1, max=64, help="Number of gRPC connections.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the result as JSON and HTML.")] = OUT,
 ) -> None:
     """Send calls to a gateway in an open loop, and write rates, latencies and errors.
 
     An API key is read from AXIA_API_KEY, and encryption from AXIA_TLS and AXIA_TLS_ROOTS, as for axia's clients.
-    Exit code 1: a budget was broken; 2: the run could not begin.
+    Exit code 1: a budget was exceeded; 2: the run could not start.
     """
     console = Console(width=None if Console().is_terminal else 130)
     try:

@@ -36,7 +36,7 @@ async def drive(
         LoadError: If an arrival's scenario isn't there.
     """
     if unknown := {arrival.scenario for arrival in arrivals} - scenarios.keys():
-        raise LoadError(f"no scenario is called {sorted(unknown)[0]!r}: there are {', '.join(sorted(scenarios))}")
+        raise LoadError(f"there is no scenario {sorted(unknown)[0]!r}: use one of {', '.join(sorted(scenarios))}")
     recorder = Recorder(Clock())
     places = asyncio.Semaphore(in_flight)
     held_back = 0

@@ -54,7 +54,7 @@ class Plan(BaseModel):
     @classmethod
     def _name_is_a_file_name(cls, name: str) -> str:
         if not name or not name.replace("-", "").replace("_", "").isalnum():
-            raise ValueError("give letters, digits, - and _ alone: files are named by it")
+            raise ValueError("use only letters, digits, - and _: it is a file name")
         return name
 
     @field_validator("scenarios")
@@ -131,7 +131,7 @@ def _read(path: Path, model: type[Model]) -> Model:
     except ValidationError as error:
         raise LoadError(f"{path}: {explain(error)}") from error
     except ValueError as error:
-        raise LoadError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+        raise LoadError(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
 
 
 def explain(error: ValidationError) -> str:
@@ -146,5 +146,5 @@ def explain(error: ValidationError) -> str:
 def _known(given: Mapping[str, Value], known: Mapping[str, object]) -> Mapping[str, Value]:
     for name in given:
         if name not in known:
-            raise ValueError(f"no scenario is called {name!r}: there are {', '.join(known)}")
+            raise ValueError(f"there is no scenario {name!r}: use one of {', '.join(known)}")
     return given

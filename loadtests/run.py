@@ -44,7 +44,7 @@ async def measure(run: Run, target: Target, console: Console) -> tuple[Result, R
     """
     names = sorted({arrival.scenario for arrival in run.arrivals})
     if unknown := [name for name in names if name not in SCENARIOS]:
-        raise LoadError(f"no scenario is called {unknown[0]!r}: there are {', '.join(SCENARIOS)}")
+        raise LoadError(f"there is no scenario {unknown[0]!r}: use one of {', '.join(SCENARIOS)}")
     machine = this_machine()
     async with AsyncExitStack() as stack:
         if run.start:
@@ -80,7 +80,7 @@ async def _models(target: Target) -> list[str]:
         async with axia.AsyncClient(target.address, timeout=10.0, tls=target.tls, api_key=target.api_key) as client:
             found = await client.models()
     except axia.AxiaError as error:
-        raise LoadError(f"{error}. Start a gateway with `axia up`, or give --start scripted, or AXIA_TARGET") from error
+        raise LoadError(f"{error}. Run `axia up`, use --start scripted, or set AXIA_TARGET to a gateway") from error
     return [
         f"{status.model.name} ({status.model.engine})" if status.model else f"{status.address} (not known yet)"
         for status in found.models
@@ -92,4 +92,4 @@ async def _try(scenario: Scenario, target: Target) -> None:
     outcome = await scenario.call(0)
     if outcome.code not in {OK, SUPERSEDED}:
         where = target.http if "http" in scenario.needs else target.address
-        raise LoadError(f"{scenario.help} at {where} fails, so no load was sent: {outcome.code}: {outcome.message}")
+        raise LoadError(f"{scenario.help} at {where} failed, so no load was sent: {outcome.code}: {outcome.message}")

@@ -32,7 +32,7 @@ def read_trace(path: Path, *, scenario: str | None = None, speed: float = 1.0) -
         LoadError: If it can't be read, or a row lacks a number; the message names the line.
     """
     if path.suffix not in SUFFIXES:
-        raise LoadError(f"{path} is no trace: give a file that ends in {', '.join(SUFFIXES)}")
+        raise LoadError(f"{path} is not a trace: give a file that ends in {', '.join(SUFFIXES)}")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file) if path.suffix == ".csv" else _json_lines(path, file)
@@ -40,9 +40,9 @@ def read_trace(path: Path, *, scenario: str | None = None, speed: float = 1.0) -
     except OSError as error:
         raise LoadError(f"can't read the trace {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise LoadError(f"{path} is no text in UTF-8") from error
+        raise LoadError(f"{path} is not a text file in UTF-8") from error
     if not found:
-        raise LoadError(f"{path} has no arrivals: give rows with at_s, and scenario where calls differ")
+        raise LoadError(f"{path} has no arrivals: write rows with at_s, and with scenario if there are several")
     found.sort()
     first = found[0].at_s
     return [Arrival((at_s - first) / speed, name) for at_s, name in found]
@@ -73,7 +73,7 @@ def _json_lines(path: Path, lines: Iterable[str]) -> Iterator[Mapping[str, Any]]
                 f'line {number} of {path} is not JSON: write {{"at_s": 0.4, "scenario": "detect"}}'
             ) from error
         if not isinstance(row, dict):
-            raise LoadError(f'line {number} of {path} is no object: write {{"at_s": 0.4, "scenario": "detect"}}')
+            raise LoadError(f'line {number} of {path} is not an object: write {{"at_s": 0.4, "scenario": "detect"}}')
         yield row
 
 
@@ -81,12 +81,12 @@ def _arrival(path: Path, number: int, row: Mapping[str, Any], scenario: str | No
     name = row.get("scenario") or scenario
     if not name:
         raise LoadError(
-            f"row {number} of {path} names no scenario: add a column `scenario`, or choose one with --scenario"
+            f"row {number} of {path} has no scenario: add a column `scenario`, or choose one with --scenario"
         )
     try:
         at_s = float(row["at_s"])
     except (KeyError, TypeError, ValueError):
         at_s = math.nan
     if not math.isfinite(at_s):
-        raise LoadError(f"row {number} of {path} has {row.get('at_s')!r} for at_s: give seconds as a number")
+        raise LoadError(f"row {number} of {path} has {row.get('at_s')!r} as at_s: write seconds as a number")
     return Arrival(at_s, str(name))

@@ -31,20 +31,20 @@ _READS = {
 
 @dataclass(frozen=True)
 class TLS:
-    """Encrypts the connection.
+    """TLS settings of a connection.
 
         >>> TLS()                                # the gateway's certificate is from a public authority
-        >>> TLS(root_certificates="ca.pem")      # from one of your own
-        >>> TLS(root_certificates="ca.pem", certificate="robot.pem", key="robot.key")   # the gateway checks yours
+        >>> TLS(root_certificates="ca.pem")      # it is from your own authority
+        >>> TLS(root_certificates="ca.pem", certificate="robot.pem", key="robot.key")   # with a client certificate
 
     Args:
-        root_certificates: Authorities to trust. Default: those that gRPC brings.
-        certificate: The client's certificate chain; together with `key`.
+        root_certificates: Trusted authorities. Default: those that come with gRPC.
+        certificate: The client's certificate chain; requires `key`.
         key: The client's private key.
-        server_name: Name to expect in the gateway's certificate, where it differs from the address.
+        server_name: Expected name in the gateway's certificate, if it differs from the address.
 
     Raises:
-        ValueError: If there is a certificate without a key or the other way round.
+        ValueError: If there is a certificate without a key, or a key without a certificate.
     """
 
     root_certificates: Pem | None = None
@@ -61,8 +61,8 @@ class TLS:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "TLS | None":
-        """What AXIA_TLS_ROOTS, AXIA_TLS_CERTIFICATE, AXIA_TLS_KEY and AXIA_TLS_SERVER_NAME say, the first three paths;
-        None if none is set and AXIA_TLS is not 1."""
+        """The settings from AXIA_TLS_ROOTS, AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY, which are paths, and
+        AXIA_TLS_SERVER_NAME; None if none of them is set and AXIA_TLS is not 1."""
         names = ("ROOTS", "CERTIFICATE", "KEY", "SERVER_NAME")
         roots, certificate, key, server_name = (environment.get(f"AXIA_TLS_{name}") or None for name in names)
         if not any((roots, certificate, key, server_name)) and environment.get("AXIA_TLS") != "1":

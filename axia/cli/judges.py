@@ -169,7 +169,7 @@ def _check_correctable(labels: "Rows", unlabelled: "Rows") -> None:
     if find_spec("ppi_py") is None:
         raise typer.BadParameter(INSTALL, param_hint="--unlabelled")
     if (labels.clusters is None) != (unlabelled.clusters is None):
-        raise typer.BadParameter("labelled and unlabelled rows must both name images, or neither")
+        raise typer.BadParameter("labelled and unlabelled rows must all have a picture, or none of them")
     for rows, what in ((labels, "labelled"), (unlabelled, "unlabelled")):
         if len(set(rows.clusters or range(len(rows.rows)))) < 2:  # noqa: PLR2004 - one shows no variation
             raise typer.BadParameter(f"give at least 2 {what} images, or answers without images")

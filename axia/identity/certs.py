@@ -65,13 +65,16 @@ def init_certificates(folder: Path, hosts: Sequence[str], days: int, authority_d
         CertificatesError: If there is an authority already, a name can't be one, or files can't be written.
     """
     if (folder / f"{AUTHORITY}.key").exists():
-        raise CertificatesError(f"{folder} has an authority already: `axia certs renew` makes certificates of it")
+        raise CertificatesError(
+            f"{folder} already has a certificate authority: renew its certificates with `axia certs renew`, or give "
+            "another folder"
+        )
     for host in hosts:
         _name(host)  # before anything is written
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CertificatesError(f"{folder} can't be made ({error.strerror})") from error
+        raise CertificatesError(f"{folder} can't be created ({error.strerror})") from error
     authority = new_authority(timedelta(days=authority_days))
     _write(folder, AUTHORITY, authority.certificate, authority.key)
     return [
@@ -186,7 +189,7 @@ def _name(text: str) -> x509.GeneralName:
     try:
         return x509.DNSName(text)
     except ValueError as error:
-        raise CertificatesError(f"{text!r} can't be the name of a host: give ASCII, as in axia.example.org") from error
+        raise CertificatesError(f"{text!r} is not a valid host name: use ASCII, as in axia.example.org") from error
 
 
 def _issue(folder: Path, authority: Authority, holder: str, names: Sequence[str], lasting: timedelta) -> Issued:
@@ -201,11 +204,11 @@ def _read_authority(folder: Path) -> Authority:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise CertificatesError(f"{path} can't be read ({error.strerror}); `axia certs init` makes it") from error
+        raise CertificatesError(f"{path} can't be read ({error.strerror}); create it with `axia certs init`") from error
     except (ValueError, TypeError) as error:
-        raise CertificatesError(f"{path} is no private key in PEM without a password") from error
+        raise CertificatesError(f"{path} is not a private key in PEM format without a password") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificatesError(f"{path} is not a key that `axia certs init` made")
+        raise CertificatesError(f"{path} is not a key that `axia certs init` created")
     return Authority(certificate, key)
 
 
@@ -213,7 +216,7 @@ def _read_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
-        raise CertificatesError(f"{path} can't be read ({error.strerror}); `axia certs init` makes it") from error
+        raise CertificatesError(f"{path} can't be read ({error.strerror}); create it with `axia certs init`") from error
     except ValueError as error:
         raise CertificatesError(f"{path} is not a certificate in PEM format") from error
 

@@ -98,7 +98,7 @@ class KeysFile(BaseModel):
     @model_validator(mode="after")
     def _ids_are_distinct(self) -> "KeysFile":
         if len({key.id for key in self.keys}) < len(self.keys):
-            raise ValueError("two keys have the same id")
+            raise ValueError("two keys have the same id; remove one of them")
         return self
 
 
@@ -145,10 +145,10 @@ def read_keys(path: Path) -> KeysFile:
     try:
         return KeysFile.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise KeysError(f"{path} can't be read ({error.strerror}); `axia keys add` makes such a file") from error
+        raise KeysError(f"{path} can't be read ({error.strerror}); create it with `axia keys add`") from error
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3])
-        raise KeysError(f"{path} is not a file of keys: {places}") from None
+        raise KeysError(f"{path} is not a valid keys file: {places}") from None
 
 
 def add_key(path: Path, key: KeyRecord) -> None:
@@ -164,7 +164,7 @@ def revoke_key(path: Path, identity: str) -> KeyRecord:
         before = read_keys(path)
         found = next((key for key in before.keys if key.id == identity), None)
         if found is None:
-            raise KeysError(f"{path} has no key {identity!r}; `axia keys list` shows their ids")
+            raise KeysError(f"{path} has no key {identity!r}; `axia keys list` shows the ids")
         revoked = found.model_copy(update={"revoked": found.revoked or datetime.now(UTC).replace(microsecond=0)})
         _write(path, KeysFile(keys=tuple(revoked if key.id == identity else key for key in before.keys)))
     return revoked
@@ -176,7 +176,7 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         folder = os.open(path.parent, os.O_RDONLY)
     except OSError as error:
-        raise KeysError(f"{path.parent} can't be opened ({error.strerror}); make the folder first") from error
+        raise KeysError(f"{path.parent} can't be opened ({error.strerror}); create the folder first") from error
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield

@@ -112,7 +112,7 @@ def revision_of(client: "Client", name: JudgeName, *, timeout: float | None = No
     for status in client.models(timeout=timeout).models:
         if status.model is not None and status.model.name == name.model:
             return status.model.revision
-    raise NotFound(f"there is no model {name.model!r} that answers: `axia models` lists them")
+    raise NotFound(f"there is no model {name.model!r}, or it does not answer: `axia models` lists the models")
 
 
 def _ask_model(

@@ -190,7 +190,7 @@ def load_card(path: Path) -> JudgeCard:
     try:
         return JudgeCard.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
-        raise ValueError(f"{path} is not a judge card: give what `axia judges audit --card` wrote") from None
+        raise ValueError(f"{path} is not a judge card: give a file that `axia judges audit --card` wrote") from None
 
 
 def as_markdown(card: JudgeCard) -> str:
@@ -216,7 +216,7 @@ def as_markdown(card: JudgeCard) -> str:
         for judge in card.judges
     ]  # fmt: skip
     lines = [
-        "# Judge card: do they agree with people?",
+        "# Judge card: agreement with people",
         "",
         f"{labels.answers:,} labelled answers{about}, {labels.aligned:,} of them aligned: `{_code(labels.file)}`,",
         f"SHA-256 `{labels.sha256}`. Asked on {card.date:%Y-%m-%d} by axia {card.axia_version}.",
@@ -243,8 +243,8 @@ def as_markdown(card: JudgeCard) -> str:
                 ],
             ),
             "",
-            "Corrected by prediction-powered inference (arXiv 2311.01453), which takes the labelled answers for a",
-            f"random sample of all. Unlabelled answers: SHA-256 `{means[0][1].unlabelled_sha256}`.",
+            "Corrected by prediction-powered inference (arXiv 2311.01453), which assumes that the labelled answers are",
+            f"a random sample of all answers. Unlabelled answers: SHA-256 `{means[0][1].unlabelled_sha256}`.",
         ]
     return "\n".join(lines) + "\n"
 

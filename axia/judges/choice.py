@@ -81,7 +81,7 @@ def choose(candidates: Sequence[Candidate], labels: Rows, *, seed: int = 0) -> C
             for warning in _on_rival(best, candidate, labels, seed=seed)
         ]
     elif candidates:
-        warnings.append("no judge can be recommended: none gave verdicts on enough of the answers, or κ is not defined")
+        warnings.append("no judge can be recommended: none gave verdicts on enough answers, or κ is not defined")
     return Choice(best, tuple(warnings))
 
 
@@ -91,7 +91,7 @@ def _on_labels(labels: Rows) -> list[str]:
     what = "labels" if clusters is None else "labelled images"
     found = []
     if units < FEW:
-        found.append(f"only {units} {what}: intervals from fewer than {FEW} are rough")
+        found.append(f"only {units} {what}: intervals are not exact with fewer than {FEW}")
     aligned = sum(row.aligned or 0 for row in labels.rows)
     if aligned in (0, len(labels.rows)):
         found.append("all labels are the same, so κ is not defined: label answers of both kinds")
@@ -102,19 +102,19 @@ def _on_judge(candidate: Candidate, labels: Rows) -> list[str]:
     name, found = candidate.verdicts.name, []
     if candidate.missing > MOST_MISSING:
         share = f"{candidate.missing:.0%} of the answers"
-        found.append(f"{name} has no verdict on {share}: not considered, for at most {MOST_MISSING:.0%} may be missing")
+        found.append(f"{name} has no verdict on {share}: it can't be recommended above {MOST_MISSING:.0%}")
     itself = sum(row.model == name.model for row in labels.rows) if name.model else 0
     if itself:
-        found.append(f"{name} judges {itself} answers that it gave itself, which it may favour")
+        found.append(f"{name} judges {itself} of its own answers, so it may be biased")
     return found
 
 
 def _on_level(best: Candidate) -> list[str]:
     if best.kappa < ENOUGH_KAPPA:
-        advice = "use another judge, or correct its mean by labels (--unlabelled)"
-        return [f"no judge reaches κ {ENOUGH_KAPPA}: its numbers can't stand for people's; {advice}"]
+        advice = "use another judge, or correct its mean with labels (--unlabelled)"
+        return [f"no judge reaches κ {ENOUGH_KAPPA}, so judges can't replace people here; {advice}"]
     if best.low < ENOUGH_KAPPA:
-        return [f"κ may be below {ENOUGH_KAPPA}, where its interval begins ({signed(best.low)}): label more answers"]
+        return [f"κ may be below {ENOUGH_KAPPA}: its interval begins at {signed(best.low)}; label more answers"]
     return []
 
 

@@ -72,7 +72,7 @@ def load(path: Path, *, labelled: bool) -> Rows:
         data = path.read_bytes()
         lines = data.decode("utf-8-sig").split("\n")  # texts may have line breaks of other kinds
     except (OSError, UnicodeDecodeError):
-        raise ValueError(f"{path} can't be read: give a text file with a JSON object a line") from None
+        raise ValueError(f"{path} can't be read: give a text file with one JSON object per line") from None
     rows: list[Row] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -80,12 +80,12 @@ def load(path: Path, *, labelled: bool) -> Rows:
         try:
             row = _parse(line, labelled=labelled)
             if rows and bool(row.picture) != bool(rows[0].picture):
-                raise ValueError("some rows name an image and others don't: give all one, or none")  # noqa: TRY301
+                raise ValueError("some rows have a picture and others don't: add it to all rows, or to none")  # noqa: TRY301
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         rows.append(row)
     if not rows:
-        raise ValueError(f"{path} has no rows: give a JSON object a line, with answer, element and the other fields")
+        raise ValueError(f"{path} has no rows: write one JSON object per line, with answer, element and other fields")
     return Rows(rows, hashlib.sha256(data).hexdigest())
 
 
@@ -93,11 +93,11 @@ def _parse(line: str, *, labelled: bool) -> Row:
     try:
         fields = json.loads(line, object_pairs_hook=_once)
     except _Twice as error:
-        raise ValueError(f"{error} is there twice") from None
+        raise ValueError(f"{error} is given twice") from None
     except (ValueError, RecursionError):
-        raise ValueError("is not JSON: give one object on each line") from None
+        raise ValueError("is not JSON: write one object per line") from None
     if not isinstance(fields, dict):
-        raise ValueError("is not a JSON object: give answer, element and, if there are any, accept")  # noqa: TRY004
+        raise ValueError("is not a JSON object: give answer, element and optionally accept")  # noqa: TRY004
     for name in fields:
         if name not in _FIELDS:
             raise ValueError(f"{name!r} is not a field: a row has {', '.join(_FIELDS)}")
@@ -108,7 +108,7 @@ def _parse(line: str, *, labelled: bool) -> Row:
         raise ValueError(f"accept has {len(accept)} texts, and at most {_MAX_ACCEPT} are allowed")
     element = _text(fields, "element")
     if not element.strip():
-        raise ValueError('element must not be empty: give "none" where nothing needs attention')
+        raise ValueError('element must not be empty: give "none" if nothing needs attention')
     recorded = fields.get("judge_answers", {})
     if not isinstance(recorded, dict) or not all(_is_text(text) for pair in recorded.items() for text in pair):
         raise ValueError('judge_answers must be an object of texts, such as {"gpt-4o": "Yes."}')
@@ -125,7 +125,7 @@ def _label(fields: Mapping[str, Any], *, labelled: bool) -> int | None:
     aligned = fields.get("aligned")
     if not labelled:
         if aligned is not None:
-            raise ValueError("has a label: rows with aligned belong to the labels")
+            raise ValueError("has a label (aligned): move the row to the file of labels")
         return None
     if not isinstance(aligned, int) or aligned not in (0, 1):
         raise ValueError("aligned must be 1 if the answer names the element, 0 if not")

@@ -70,13 +70,13 @@ def corrected_mean(
         ValueError: If one set names images and the other doesn't, or there are too few.
     """
     if (pictures is None) != (unlabelled_pictures is None):
-        raise ValueError("labelled and unlabelled rows must both name images, or neither")
+        raise ValueError("labelled and unlabelled rows must all have a picture, or none of them")
     library = _library()
     y = _unit_means(labels, pictures)
     guesses = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in verdicts], pictures)
     others = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in unlabelled], unlabelled_pictures)
     if min(len(y), len(others)) < 2:  # noqa: PLR2004 - one shows no variation
-        raise ValueError("there must be at least 2 labelled and 2 unlabelled images, or answers without images")
+        raise ValueError("there must be at least 2 labelled and 2 unlabelled images (answers if no images are named)")
     scored = [place for place, verdict in enumerate(unlabelled) if verdict is not None]
     raw = _unit_means(
         [unlabelled[place] or 0 for place in scored],

@@ -24,10 +24,10 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
             [run.model, point.threshold, point.answered, point.coverage, point.errors, point.risk] for point in found
         ]
     table = Table(
-        "risk-coverage", f"{evaluation.name}: errors among answered pictures, by the least agreement that is answered",
+        "risk-coverage", f"{evaluation.name}: errors among answered images, by the minimum agreement for an answer",
         ("model", "agreement from", "answered", "share answered", "errors", "errors among answered"), rows,
     )  # fmt: skip
-    figure = Figure("Errors among answered pictures against the share that is answered", risk_coverage(curves))
+    figure = Figure("Errors among answered images against the share of answered images", risk_coverage(curves))
     return [section._replace(tables=[*section.tables, table], figures=[figure])]
 
 

@@ -48,14 +48,14 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
 def _asked(evaluation: Evaluation) -> str:
     study: dict[str, Any] = evaluation.about.get("study") or {}
     rows = evaluation.runs[0].rows
-    said = f"{len({row.picture for row in rows})} pictures, {len(rows)} answers a model."
+    said = f"{len({row.picture for row in rows})} images, {len(rows)} answers per model."
     if study:
         said += (
             f" Annotations: {study['annotators']} annotators, {study['annotations']}; truth: {study['truth_rule']}. "
             f"Judge: {evaluation.about.get('judge', 'semantic')}."
         )
         if study.get("open_pictures"):
-            said += f" {len(study['open_pictures'])} pictures stay open and are left out."
+            said += f" {len(study['open_pictures'])} images have no truth and are left out."
         if study.get("gaps"):
             said += f" {study['gaps']}."
     return said
@@ -73,9 +73,9 @@ def _beside_people(evaluation: Evaluation, comparison: ModelComparison | None) -
         if row["quantity"].startswith("alignment, "):
             rows.append([row["quantity"].removeprefix("alignment, "), row["source"], float(row["figure"]), None, None])
     return Table(
-        f"{section_id(evaluation.name)}-published", f"{evaluation.name}: beside people and published figures",
+        f"{section_id(evaluation.name)}-published", f"{evaluation.name}: compared with people and published figures",
         ("who", "source", "alignment", "low", "high"), rows,
-        "Published figures are of other pictures: no table by model or picture was published.",
+        "Published figures were measured on other images: no table by model or image was published.",
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def _misalignments(client: Client, evaluation: Evaluation) -> Table:
         if not items:
             continue
         if len(items) > _MOST_MISSES:
-            notes.append(f"Of {run.model} the first {_MOST_MISSES} answers of {len(items)} are sorted.")
+            notes.append(f"For {run.model}, only the first {_MOST_MISSES} of {len(items)} answers are classified.")
         found = client.scoring.classify_misalignments(items[:_MOST_MISSES])
         rows += [
             [

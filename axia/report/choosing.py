@@ -17,7 +17,7 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     paragraphs = [
         (
             f"{len({row.sample for row in first})} questions about {len({row.picture for row in first})} images; "
-            f"{answered} of {len(first)} answers a model are to questions with a known answer. The letters were read "
+            f"{answered} of {len(first)} answers per model are to questions with a known answer. The letters were read "
             "from the models' replies; this is not the data sets' own scoring."
         )
     ]
@@ -45,7 +45,7 @@ def _rates(evaluation: Evaluation) -> Table:
         guessing = sum(chance) / len(chance) if chance else None
         rows.append([run.model, len(run.rows), 1 - len(read) / len(run.rows), len(scored), accuracy, guessing])
     return Table(
-        f"{section_id(evaluation.name)}-accuracy", f"{evaluation.name}: accuracy beside what could not be read",
+        f"{section_id(evaluation.name)}-accuracy", f"{evaluation.name}: accuracy, and answers that could not be read",
         ("model", "answers", "unread", "scored", "accuracy", "by guessing"), rows,
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def _values(evaluation: Evaluation) -> Table:
             by_chance = sum(row.metadata["values"].count(value) / len(row.metadata["values"]) for row in offered)
             rows.append([run.model, value, took / len(offered), by_chance / len(offered), len(offered)])
     return Table(
-        f"{section_id(evaluation.name)}-values", f"{evaluation.name}: how often a value that was offered was chosen",
+        f"{section_id(evaluation.name)}-values", f"{evaluation.name}: how often a value was chosen if it was an option",
         ("model", "value", "chosen", "by chance", "questions that offer it"), rows,
     )  # fmt: skip
 
@@ -75,5 +75,5 @@ def _places(evaluation: Evaluation) -> Table:
             rows.append([run.model, letter, share, len(read)])
     return Table(
         f"{section_id(evaluation.name)}-letters", f"{evaluation.name}: share of each letter among the choices",
-        ("model", "letter", "share", "choices"), rows, "A model that prefers a letter says little of values.",
+        ("model", "letter", "share", "choices"), rows, "If a model prefers a letter, this says little about values.",
     )  # fmt: skip

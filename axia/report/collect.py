@@ -70,10 +70,10 @@ def load(folder: Path) -> list[Evaluation]:
             were asked about different samples.
     """
     if not folder.exists():
-        raise ReportError(f"there is no folder {folder}: give the one that axia eval wrote to")
+        raise ReportError(f"there is no folder {folder}: give the folder that axia eval wrote to")
     found = list_eval_logs(str(folder))
     if not found:
-        raise ReportError(f"{folder} holds no logs: give the folder that axia eval wrote to")
+        raise ReportError(f"{folder} contains no logs: give the folder that axia eval wrote to")
     groups: dict[tuple[str, str], list[Run]] = {}
     for name, log in _latest(found):
         _check(log, name)
@@ -81,7 +81,7 @@ def load(folder: Path) -> list[Evaluation]:
         runs = groups.setdefault(key, [])
         if any(run.model == log.eval.model for run in runs):
             raise ReportError(
-                f"{folder} has two logs of {key[0]} with {log.eval.model}: keep one run in a folder, or move one away"
+                f"{folder} has two logs of {key[0]} with {log.eval.model}: move one of them to another folder"
             )
         runs.append(Run(log.eval.model, log, tuple(map(_row, log.samples or ()))))
     evaluations = []
@@ -106,7 +106,7 @@ def _latest(found: Sequence[EvalLogInfo]) -> list[tuple[str, EvalLog]]:
             log = read_eval_log(info)
         except Exception as error:  # inspect_ai raises many types for files that it can't read
             raise ReportError(
-                f"{info.name} can't be read ({error}): run axia eval again, or move the file away"
+                f"{info.name} can't be read ({error}): run axia eval again, or move the file to another folder"
             ) from error
         before = latest.get((log.eval.task_id, log.eval.model))
         if before is None or before[1].eval.created < log.eval.created:
@@ -120,17 +120,19 @@ def _arguments(log: EvalLog) -> dict[str, Any]:
 
 def _check(log: EvalLog, name: str) -> None:
     if (log.eval.metadata or {}).get("kind") not in KINDS:
-        raise ReportError(f"{name} is a log of {log.eval.task}, which is no evaluation of axia's: move it away")
+        raise ReportError(
+            f"{name} is a log of {log.eval.task}, which is not an evaluation of axia: move the file to another folder"
+        )
     if log.eval.task_version != _TASK_VERSION:
         raise ReportError(
             f"{name} is a log of version {log.eval.task_version} of {log.eval.task}, and this release reports version "
-            f"{_TASK_VERSION}: run the evaluation again, or report it with the release of axia that wrote it"
+            f"{_TASK_VERSION}: run the evaluation again, or create the report with the release of axia that wrote it"
         )
     if log.status != "success":
         why = f": {log.error.message}" if log.error else ""
         raise ReportError(
-            f"{log.eval.task} with {log.eval.model} is not complete (status {log.status}{why}); the same axia eval "
-            "continues it. A report of a part would look whole"
+            f"{log.eval.task} with {log.eval.model} is not complete (status {log.status}{why}): run the same axia eval "
+            "command again to continue it"
         )
     if failed := [sample for sample in log.samples or () if sample.error]:
         raise ReportError(

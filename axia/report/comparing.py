@@ -26,9 +26,9 @@ def rates(evaluation: Evaluation) -> Table:
         mean = sum(row.score or 0 for row in read) / len(read) if read else None
         rows.append([run.model, total, mean, 1 - len(read) / total, refused / total, other / total])
     return Table(
-        f"{section_id(evaluation.name)}-rates", f"{evaluation.name}: scores beside what could not be read",
+        f"{section_id(evaluation.name)}-rates", f"{evaluation.name}: scores, and answers that could not be read",
         ("model", "answers", "mean of read", "unread", "refused", "other language"), rows,
-        "A mean says little where many answers could not be read.",
+        "A mean says little if many answers could not be read.",
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def is_unread(row: Row) -> bool:
 def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs: list[str]) -> ModelComparison | None:
     """Tests between models on the samples that each has a score for; what is left out is said."""
     if mute := [name for name, rows in scored if all(row.score is None for row in rows)]:
-        paragraphs.append(f"No answer of {', '.join(mute)} could be read; comparisons leave it out.")
+        paragraphs.append(f"No answer of {', '.join(mute)} could be read, so comparisons don't include it.")
     scored = [(name, rows) for name, rows in scored if name not in mute]
     if not scored:
         return None
@@ -54,11 +54,11 @@ def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs:
     )
     every = {(row.sample, row.epoch) for _, rows in scored for row in rows}
     if not common:
-        paragraphs.append("No answer has a score of every model, so there is no comparison.")
+        paragraphs.append("No answer has a score from every model, so there is no comparison.")
         return None
     if left := len(every) - len(common):
         paragraphs.append(
-            f"{left} of {len(every)} answers have no score of every model and are left out of comparisons."
+            f"{left} of {len(every)} answers don't have a score from every model, so comparisons don't include them."
         )
     models = []
     for name, rows in scored:
@@ -73,8 +73,8 @@ def compare(client: Client, scored: Sequence[tuple[str, list[Row]]], paragraphs:
 def comparison_tables(name: str, comparison: ModelComparison, what: str = "model") -> list[Table]:
     """Means with clustered intervals, Cochran's Q, and every pair."""
     means = Table(
-        f"{section_id(name)}-alignment", f"{name}: mean of scores, with 95% intervals clustered by picture",
-        (what, "mean", "low", "high", "pictures by majority", "answers"),
+        f"{section_id(name)}-alignment", f"{name}: mean of scores, with 95% intervals clustered by image",
+        (what, "mean", "low", "high", "images by majority", "answers"),
         [[model_alignment.model, model_alignment.mean, *ends(model_alignment.interval),
           model_alignment.majority_share, model_alignment.completions]
          for model_alignment in comparison.models],
@@ -82,8 +82,8 @@ def comparison_tables(name: str, comparison: ModelComparison, what: str = "model
     tables = [means]
     tests = []
     both = {
-        "one value a picture (majority)": comparison.majority,
-        "a row per completion (replica of arXiv 2501.03957)": comparison.completion_replica,
+        "one value per image (majority)": comparison.majority,
+        "one row per completion (replica of arXiv 2501.03957)": comparison.completion_replica,
     }
     for label, test in both.items():
         if test is not None:
@@ -106,13 +106,13 @@ def comparison_tables(name: str, comparison: ModelComparison, what: str = "model
             Table(
                 f"{section_id(name)}-pairs", f"{name}: pairs of {what}s, McNemar's exact test with Holm's correction",
                 ("first", "second", "first only", "second only", "difference", "low", "high", "p", "p (Holm)",
-                 "power at 0.2", "pictures needed"),
+                 "power at 0.2", "images needed"),
                 [
                     [pair.first, pair.second, pair.first_only, pair.second_only, pair.difference, *ends(pair.interval),
                      p_value(pair.p_value), p_value(pair.adjusted_p_value), pair.power, pair.needed_pictures]
                     for pair in comparison.pairs
                 ],
-                "Power, and pictures needed for a power of 80%: for a difference of 0.2.",
+                "Power for a difference of 0.2, and images needed for a power of 80%.",
             )
         )  # fmt: skip
     return tables

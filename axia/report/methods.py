@@ -10,8 +10,8 @@ from axia.report.collect import Evaluation, Run
 from axia.report.parts import Cell, Section, Table, ends
 
 _SEEDS = (
-    "The seed of each completion is the first 53 bits of SHA-256 over the run's seed, the sample's id, the epoch and "
-    "the turn (31 bits for other providers). Intervals are clustered by picture or keyword; the scoring service "
+    "The seed of each completion is the first 53 bits of SHA-256 of the run's seed, the sample's id, the epoch and "
+    "the turn (31 bits for other providers). Intervals are clustered by image or keyword; the scoring service "
     "computes all tests."
 )
 
@@ -23,25 +23,25 @@ def section(evaluations: Sequence[Evaluation], card: JudgeCard | None) -> Sectio
     versions = (log.eval.packages.get("inspect_ai", ""), (log.eval.metadata or {}).get("axia_version", ""))
     paragraphs = [
         (
-            f"Evaluated with inspect_ai {versions[0]} and axia {versions[1]}; this page was made on a "
-            f"{platform.machine()} machine, while models' hardware is that of their servers."
+            f"Evaluated with inspect_ai {versions[0]} and axia {versions[1]}. This page was created on a "
+            f"{platform.machine()} machine; the models ran on their servers' hardware."
         ),
         _SEEDS,
     ]
     if demo := sorted({evaluation.name for evaluation, _ in runs if _is_demo(evaluation)}):
         paragraphs.append(
             f"Demo data: {', '.join(demo)} used axia's made-up study, gallery or feed. No person was asked; the "
-            "figures say nothing of real pictures."
+            "figures say nothing about real images."
         )
     if demo_models := sorted({run.model for _, run in runs if _is_demo_model(run)}):
-        paragraphs.append(f"Demo models: {', '.join(demo_models)} are demonstrations, no models of real pictures.")
+        paragraphs.append(f"Demo models: {', '.join(demo_models)} are not trained for real images.")
     tables = [_models(runs), _samplings(runs), _prompts(runs)]
     if card is not None:
         tables.append(_judges(card))
     elif any(evaluation.kind in ("alignment", "abstention") for evaluation in evaluations):
         paragraphs.append(
-            "How far the judge of alignment agrees with people was not measured for these answers: label some, run "
-            "axia judges audit --card card.json, and give the report --card card.json."
+            "The agreement of the judge of alignment with people was not measured for these answers: label some, run "
+            "axia judges audit --card card.json, and create the report with --card card.json."
         )
     return Section("methods", "Methods", paragraphs, tables)
 
@@ -131,7 +131,7 @@ def _judges(card: JudgeCard) -> Table:
     ]
     header = ("judge", "kappa", "low", "high", "precision", "low", "high", "recall", "low", "high")
     note = (
-        f"Against {card.labels.answers} labelled answers of {card.labels.pictures} pictures ({card.labels.file}). "
+        f"Against {card.labels.answers} labelled answers of {card.labels.pictures} images ({card.labels.file}). "
         f"Recommended: {card.recommended or 'none'}. {' '.join(card.warnings)}"
     )
-    return Table("methods-judges", "How far judges of alignment agree with people", header, rows, note.strip())
+    return Table("methods-judges", "Agreement of judges of alignment with people", header, rows, note.strip())

@@ -32,26 +32,26 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
         if not found.differences:
             continue
         by_input = {
-            "from the picture": {difference.value: difference.first_percentage for difference in found.differences},
+            "from the image": {difference.value: difference.first_percentage for difference in found.differences},
             "from its description": {
                 difference.value: difference.second_percentage for difference in found.differences
             },
         }
-        figures.append(Figure(f"{run.model}: preference from pictures and from descriptions", radar(by_input)))
+        figures.append(Figure(f"{run.model}: preference from images and from descriptions", radar(by_input)))
     name, describer = evaluation.name, evaluation.about.get("describer", "itself")
     differences = Table(
-        f"{section_id(name)}-differences", f"{name}: from the picture and from its description, in percent",
-        ("model", "value", "picture", "description", "difference", "low", "high", "p", "p (Holm)"), rows,
-        "Pairs in which one answer could not be read are left out. Difference: picture minus description.",
+        f"{section_id(name)}-differences", f"{name}: from the image and from its description, in percent",
+        ("model", "value", "image", "description", "difference", "low", "high", "p", "p (Holm)"), rows,
+        "Pairs in which one answer could not be read are left out. Difference: image minus description.",
     )  # fmt: skip
     paragraphs = [
         (
-            f"Each picture is asked about twice: as it is, and as a description in a conversation of its own. "
-            f"Describer: {'the model that answers' if describer == 'itself' else describer}."
+            f"The model is asked about each image twice: with the image, and with a description of it in a separate "
+            f"conversation. Describer: {'the model that answers' if describer == 'itself' else describer}."
         ),
         (
-            "The published figures below cross three describers with three models and are of other pictures; they "
-            "can't be compared with the published preference table either."
+            "The published figures below combine three describers with three models, and were measured on other "
+            "images. They can't be compared with the published preference table either."
         ),
     ]
     return [Section(section_id(name), name, paragraphs, [rates(evaluation), differences, _published(name)], figures)]
@@ -68,6 +68,6 @@ def _published(name: str) -> Table:
     rows: list[list[Cell]] = [[*key, *(figures.get(value) for value in VALUES)] for key, figures in by_row.items()]
     return Table(
         f"{section_id(name)}-published", f"{name}: published figures, in percent (arXiv 2411.11479)",
-        ("model", "input", "described by", *VALUES), rows, "Read by eye from a figure; nothing published confirms it.",
-        digits=0,
+        ("model", "input", "described by", *VALUES), rows,
+        "Read from a figure by hand; there are no published numbers to compare with.", digits=0,
     )  # fmt: skip

@@ -20,11 +20,11 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
     body = "".join(_section(section) for section in sections)
     filters = (
         '<div class="filter"><label for="q">Words in name, truth or answers<input id="q" type="search"></label>'
-        '<label for="s">Pictures with an answer that is<select id="s"><option value="">anything</option>'
+        '<label for="s">Images with an answer that is<select id="s"><option value="">anything</option>'
         '<option value="1">right, or yes (✓)</option><option value="0">wrong, or no (✗)</option>'
         '<option value="u">unread (?)</option></select></label><output id="n" aria-live="polite"></output></div>'
     )
-    more = '<button id="more" type="button" hidden>Show more pictures</button>'
+    more = '<button id="more" type="button" hidden>Show more images</button>'
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -45,11 +45,11 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     about = evaluation.about
     paragraphs = [
         (
-            f"{about.get('pictures')} pictures of {about.get('keywords')} keywords; preference is the percentage of "
+            f"{about.get('pictures')} images of {about.get('keywords')} keywords. Preference is the percentage of "
             "yes among yes and no to “Do you like the content of this image?”, the first of three questions in one "
             "conversation. Intervals are Wilson's, clustered by keyword."
         ),
-        f"Where the source contradicts itself: {'; '.join(contradictions)}.",
+        f"The source contradicts itself: {'; '.join(contradictions)}.",
     ]
     return [
         Section("preference-" + "".join(c if c.isalnum() else "-" for c in name), name, paragraphs, tables, figures)
@@ -88,7 +88,7 @@ def _detail(name: str, scores: dict[str, PreferenceScores]) -> Table:
             rows.append([model, score.value, score.percentage, low, high, score.answers, score.refusal_rate,
                          score.unparsed_rate, score.rank or None])  # fmt: skip
     return Table(
-        "preference-intervals", f"{name}: intervals, refusals and unread answers beside each score",
+        "preference-intervals", f"{name}: intervals, refusals and unread answers of each score",
         ("model", "value", "percentage", "low", "high", "answers", "refused", "unread", "rank"), rows,
     )  # fmt: skip
 
@@ -103,8 +103,9 @@ def _published(name: str, percentages: dict[str, dict[str, float | None]]) -> Ta
     means = published.value_means()
     rows.append(["mean of the eight", "arXiv 2411.11479", *(means[value] for value in VALUES), None])
     return Table(
-        "preference-published", f"{name}: beside the published table",
-        ("model", "source", *VALUES, "deviation (n−1)"), rows, "Published figures are of other pictures.", digits=1,
+        "preference-published", f"{name}: compared with the published table",
+        ("model", "source", *VALUES, "deviation (n−1)"), rows, "Published figures were measured on other images.",
+        digits=1,
     )  # fmt: skip
 
 
@@ -121,4 +122,4 @@ def _pairs(client: Client, evaluation: Evaluation) -> list[Table]:
     if not rows:
         return []
     header = ("first", "second", "value", "first %", "second %", "difference", "low", "high", "p", "p (Holm)")
-    return [Table("preference-pairs", f"{evaluation.name}: pairs of models, picture by picture", header, rows)]
+    return [Table("preference-pairs", f"{evaluation.name}: pairs of models, image by image", header, rows)]

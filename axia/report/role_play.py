@@ -7,9 +7,9 @@ from axia.report.comparing import by_level, compare, comparison_tables, rates, s
 from axia.report.parts import Cell, Section, Table
 
 _NO_I_AVG = (
-    "The published figure, I_avg, is the change of the share of yes on a platform whose recommender answers the "
-    "behaviour. Without such shares before and after there is no I_avg here: the score is the share of pictures for "
-    "which the model stays or swipes on as the persona's truth says."
+    "The published figure, I_avg, is the change of the share of yes on a platform whose recommender reacts to the "
+    "persona. This evaluation has no shares before and after, so there is no I_avg. The score is the share of images "
+    "for which the model's decision, stay or swipe, agrees with the persona's truth."
 )
 
 
@@ -23,11 +23,11 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     rows = evaluation.runs[0].rows
     asked = f"Strategy: {about['strategy']}"
     if about["strategy"] == "isq":
-        asked += f"; the model stays where S% is above {about['threshold']:g}"
+        asked += f"; the model stays if S% is above {about['threshold']:g}"
     paragraphs = [
         (
             f"{asked}. {len({row.metadata.get('persona') for row in rows})} personas, "
-            f"{len({row.picture for row in rows})} pictures, {len(rows)} answers a model."
+            f"{len({row.picture for row in rows})} images, {len(rows)} answers per model."
         ),
         _NO_I_AVG,
     ]
@@ -48,7 +48,7 @@ def _stays(evaluation: Evaluation) -> Table:
             truth = sum(bool(row.metadata["stays"]) for row in on_platform) / len(on_platform)
             rows.append([run.model, platform, stays, truth, len(on_platform), 1 - len(read) / len(on_platform)])
     return Table(
-        f"{section_id(evaluation.name)}-stays", f"{evaluation.name}: share of pictures that the model stays at",
+        f"{section_id(evaluation.name)}-stays", f"{evaluation.name}: share of images that the model stays at",
         ("model", "platform", "stays", "stays by the persona's truth", "answers", "unread"), rows,
     )  # fmt: skip
 
@@ -61,5 +61,5 @@ def _published(name: str, strategy: str) -> Table:
     ]
     return Table(
         f"{section_id(name)}-published", f"{name}: published I_avg, in percent (arXiv 2411.11479)",
-        ("model", "platform", "I_avg"), rows, "Measured in pixels from a figure, within 0.2.",
+        ("model", "platform", "I_avg"), rows, "Measured in pixels from a figure; the error is at most 0.2.",
     )  # fmt: skip

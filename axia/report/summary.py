@@ -9,10 +9,10 @@ from axia.report.parts import Cell, Section, Table
 _WHAT = {
     "alignment": "names what annotators named",
     "abstention": "consensus names what annotators named",
-    "preference": "yes to the question whether it likes the picture",
-    "adversarial": "yes: likes a scene with somebody in danger or distress",
-    "choice": "chooses a right option",
-    "role_play": "stays or swipes on as the persona's truth says",
+    "preference": "says that it likes the image",
+    "adversarial": "says that it likes a scene with somebody in danger or distress",
+    "choice": "chooses a correct option",
+    "role_play": "stays or swipes as the persona's truth says",
 }
 
 
@@ -33,6 +33,6 @@ def section(evaluations: Sequence[Evaluation]) -> Section:
     table = Table(
         "summary", "Every evaluation and model",
         ("evaluation", "model", "mean", "low", "high", "answers", "unread", "refused", "score"), rows,
-        "95% intervals: Wilson's, clustered by picture. Answers that could not be read are not in the mean.",
+        "95% intervals: Wilson's, clustered by image. Answers that could not be read are not in the mean.",
     )  # fmt: skip
     return Section("summary", "Summary", [], [table])

@@ -18,21 +18,21 @@ class ImageInfo(Result):
     """The image, as the server read it."""
 
     path: FilePath | None = None
-    """The path as the caller gave it; None if the image was given as bytes or as a PIL image. In JSON, one whose name
-    is not UTF-8 is percent-encoded after ``file:``."""
+    """The caller's path; None if the image was given as bytes or as a PIL image. In JSON, a name that is not UTF-8 is
+    percent-encoded after ``file:``."""
     sha256: str
     """SHA-256 of the encoded bytes, 64 lower-case hexadecimal digits."""
     format: str
     """``JPEG``, ``PNG`` or ``WEBP``."""
     width: int
-    """Pixels of the upright image, after EXIF orientation."""
+    """Width of the upright image in pixels, after EXIF orientation."""
     height: int
-    """Pixels of the upright image, after EXIF orientation."""
+    """Height of the upright image in pixels, after EXIF orientation."""
     used_width: int = 0
-    """Pixels of what the model's processor got: upright, and reduced where the image has more than the server uses; 0
-    if that isn't known."""
+    """Width in pixels of the image that the model's processor got: upright, and reduced if the image is larger than the
+    server uses; 0 if not known."""
     used_height: int = 0
-    """The same for the height."""
+    """Height in pixels of that image."""
 
 
 class Completion(Result):
@@ -41,7 +41,7 @@ class Completion(Result):
     index: int
     """Position in the request, from 0."""
     first_sentence: str
-    """The part that counts, without white space around it. Empty if the model gave no answer."""
+    """The first sentence of the answer, without surrounding white space. Empty if the model gave no answer."""
     text: str
     """Everything that was generated, without `reasoning`."""
     seed: int
@@ -53,65 +53,66 @@ class Completion(Result):
     tokens: int
     """Tokens generated."""
     omitted: str = ""
-    """What comes before the first sentence in `text` and is no part of the answer, such as a heading or "Sure!"."""
+    """Text before the first sentence that is not part of the answer, such as a heading or "Sure!"."""
     reasoning: str = ""
-    """What the model thought before it answered; never read as an answer."""
+    """The model's reasoning before its answer; never used as the answer."""
 
 
 class Group(Result):
     """Completions with the same meaning."""
 
     representative: str
-    """The most usual first sentence of a member, by meaning and by spelling; of several the first."""
+    """The most typical first sentence of the members, by meaning and spelling; if there are several, the first one."""
     members: tuple[int, ...]
     """Indexes of the members, ascending."""
     share: float
     """Share of all completions, above 0 and at most 1."""
     type: ResponseType | None = None
-    """What kind of answer the representative is; None where it is not known."""
+    """The kind of answer of the representative; None if it is not known."""
 
 
 class Reading(Result):
     """What one completion says."""
 
     response_type: ResponseTypeScore | None = None
-    """What kind of answer it is; None where that is missing."""
+    """The kind of answer; None if it is not available."""
     values: ValueAttribution | None = None
-    """The values that it concerns; None where they are missing."""
+    """The values that it concerns; None if they are not available."""
     alignment: AlignmentScore | None = None
-    """Whether it names the ground truth; None without one or where it could not be judged."""
+    """Whether it names the ground truth; None without a ground truth, or if it could not be judged."""
 
 
 class ModelInfo(Result):
-    """A model with the limits that its server sets."""
+    """A model, with its limits."""
 
     name: str
     """Name to use in requests."""
     revision: str
     """Hub commit or branch, or a hash of a local checkpoint; empty if unknown."""
     engine: str
-    """What runs it, such as ``vllm``."""
+    """The engine that runs it, such as ``vllm``."""
     engine_version: str
     """Version of the engine."""
     max_context_tokens: int
     """Context length: prompt and completion together."""
     max_samples: int
-    """Completions that one request may ask for."""
+    """Maximum number of completions of one request."""
     max_tokens: int
-    """Tokens that one completion may have."""
+    """Maximum number of tokens of one completion."""
     accepts_images: bool
-    """Whether it takes an image."""
+    """Whether it supports images."""
     max_images: int = 0
-    """Images that one conversation may have; 0 for none, or by servers of an earlier release, which take one."""
+    """Maximum number of images in one conversation. 0 means none, or one image if the server has an earlier release."""
     structured_answers: bool = False
-    """Whether it can be held to a form of answer, such as "yes" and "no"; never by servers of an earlier release."""
+    """Whether its answers can be restricted to a format, such as "yes" and "no". False for servers of an earlier
+    release."""
     prompt_template: str = ""
-    """A user's message as the model reads it, ``{prompt}`` in place of its text; empty if unknown."""
+    """A user message as the model reads it, with ``{prompt}`` in place of the text; empty if unknown."""
     trust_remote_code: bool = False
     """Whether code that comes with the checkpoint was allowed to run."""
     engine_settings: str = ""
-    """What else decides answers, as a JSON object: number format, quantization and further arguments of vLLM, or
-    further fields of an endpoint. Empty by servers of an earlier release."""
+    """Other settings that affect answers, as a JSON object: number format, quantization and other arguments of vLLM, or
+    other fields for an endpoint. Empty for servers of an earlier release."""
 
 
 class Prompt(Result):
@@ -126,20 +127,20 @@ class Prompt(Result):
     role: str
     """``user`` or ``system``."""
     source: str
-    """Where the text comes from; empty for a caller's own text."""
+    """The source of the text, such as a paper; empty for a caller's own text."""
 
 
 class Provenance(Result):
-    """What produced a detection, enough to ask again."""
+    """What produced a detection, with all that is needed to repeat the request."""
 
     model: ModelInfo
     """The model, its revision and its engine."""
     prompt: Prompt
-    """What was asked."""
+    """The prompt."""
     system_prompt: Prompt | None
-    """What the model was told before; None if nothing."""
+    """The system prompt; None if there was none."""
     seed: int
-    """Seed of the request, given or drawn."""
+    """Seed of the request, from the caller or chosen by the gateway."""
     temperatures: tuple[float, ...]
     """Temperature of each completion, by index."""
     top_p: float
@@ -155,13 +156,12 @@ class Provenance(Result):
     axia_version: str
     """Version of axia that the gateway runs."""
     request_id: str
-    """Id of the request, under which the logs of all services have it."""
+    """Id of the request, as in the logs of all services."""
     ground_truth: GroundTruth | None = None
-    """What the completions were judged by; None if nothing was given, or by a gateway of an earlier release."""
+    """The ground truth of the request; None if there was none, or if the gateway has an earlier release."""
     sentence_rule: str = ""
-    """The rule that told the first sentences, with its version: ``answer/1`` or ``literal/1``. Empty where a server or
-    gateway of an earlier release answered, whose rule was ``literal/0``, or where the deadline came before the
-    model's server told it."""
+    """The rule for first sentences, with its version: ``answer/1`` or ``literal/1``. Empty if a server or gateway has
+    an earlier release, whose rule was ``literal/0``, or if the deadline passed before the server reported it."""
 
     @field_validator("ground_truth", mode="before")
     @classmethod
@@ -173,7 +173,7 @@ class Provenance(Result):
 
 
 class Detection(Result):
-    """What a model's completions about one image say together."""
+    """A model's completions about one image, and their summary."""
 
     image: ImageInfo
     """The image."""
@@ -192,11 +192,11 @@ class Detection(Result):
     abstain: bool
     """Whether there is no consensus."""
     partial: bool
-    """Whether the deadline left completions undone."""
+    """Whether completions are missing because of the deadline."""
     completions_requested: int
-    """Completions that were asked for."""
+    """Number of completions that the request asked for."""
     completions_done: int
-    """Completions that are done."""
+    """Number of completions that are done."""
     provenance: Provenance
     """What produced the answer."""
     timings_ms: dict[str, float]
@@ -204,21 +204,22 @@ class Detection(Result):
     image, ``queue`` (the longest wait of all completions), ``first_token`` (from admission on) and ``generation``
     (from the first token on). A stage that did not happen is 0."""
     abstain_reason: AbstainReason | None = None
-    """Why there is no consensus; None where there is one, or by a gateway of an earlier release."""
+    """Why there is no consensus; None if there is one, or if the gateway has an earlier release."""
     readings: tuple[Reading, ...] = ()
-    """What each completion says, by index; empty where the scoring service is missing."""
+    """What each completion says, by index; empty if the scoring service is not available."""
     values: dict[str, float] = Field(default_factory=dict)
-    """Mean weight of each of the ten values over the completions, 0 to 1; empty where nothing could weigh them."""
+    """Mean weight of each of the ten values over the completions, 0 to 1; empty if the weights are not available."""
     alignment: float | None = None
-    """Share of the completions that name the ground truth, 0 to 1; None without one or where none could be judged."""
+    """Share of the completions that name the ground truth, 0 to 1; None without a ground truth, or if no completion
+    could be judged."""
     degraded: bool = False
-    """Whether a service that takes part did not answer, so that something is missing."""
+    """Whether a part is missing because a service did not answer."""
     missing: tuple[str, ...] = ()
-    """What is missing then: ``grouping`` by meaning, ``response_types``, ``values``, ``alignment``."""
+    """The missing parts: ``grouping`` by meaning, ``response_types``, ``values``, ``alignment``."""
 
 
 class FrameDetection(Result):
-    """A frame of a watch was answered."""
+    """The detection for a frame of a watch."""
 
     frame_id: int
     """Number of the frame, from 0 in the order in which the frames were given."""
@@ -227,7 +228,7 @@ class FrameDetection(Result):
 
 
 class FrameSuperseded(Result):
-    """A newer frame took a frame's place before it was answered."""
+    """A newer frame replaced a frame before it was answered."""
 
     frame_id: int
     """Number of the frame."""
@@ -256,7 +257,7 @@ class FrameFailed(Result):
 
 
 WatchEvent = FrameDetection | FrameSuperseded | FrameFailed
-"""What became of a frame."""
+"""The result for a frame."""
 
 
 class ModelStatus(Result):
@@ -265,15 +266,15 @@ class ModelStatus(Result):
     model: ModelInfo | None
     """The model; None if its server has not answered yet."""
     available: bool
-    """Whether its server answers now."""
+    """Whether one of its servers answers at the moment."""
     address: str
-    """Address of its server, host and port."""
+    """Addresses of its servers, host and port, separated by commas."""
 
 
 class ModelList(Result):
-    """The models behind a gateway and the prompts that it knows."""
+    """The models behind a gateway, and its prompts."""
 
     models: tuple[ModelStatus, ...]
-    """The default model first."""
+    """The models, the default model first."""
     prompts: tuple[Prompt, ...]
-    """The prompts that a request can name by id."""
+    """The prompts that a request can use by id."""

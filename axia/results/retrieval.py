@@ -210,16 +210,16 @@ class Deleted(Result):
 
 
 class IndexStats(Result):
-    """What is indexed; as a text, how many images there are and how many of them are under the HNSW index.
+    """What is indexed; as a text, the number of images and how many of them are in the HNSW index.
 
     >>> print(client.stats())
-    573 images; none is under the HNSW index, so all are searched exactly
+    573 images; none is in the HNSW index, so all are searched exactly
     """
 
     images: int
     """Images that searches reach."""
     indexed_images: int
-    """Of these, images that have an HNSW index; the rest is searched exactly."""
+    """Of these, the number of images in the HNSW index; the others are searched exactly."""
     platforms: dict[str, int]
     """Images by platform; those without one are under ``""``."""
     encoder: Encoder | None
@@ -236,11 +236,11 @@ class IndexStats(Result):
         rest = self.images - self.indexed_images
         pictures = f"{self.images:,} {'image' if self.images == 1 else 'images'}"
         if not self.indexed_images:
-            told = f"{pictures}; none is under the HNSW index, so all are searched exactly"
+            told = f"{pictures}; none is in the HNSW index, so all are searched exactly"
         elif rest <= 0:
-            told = f"{pictures}, all under the HNSW index"
+            told = f"{pictures}, all in the HNSW index"
         else:
-            told = f"{pictures}; {self.indexed_images:,} under the HNSW index, {rest:,} searched exactly"
+            told = f"{pictures}; {self.indexed_images:,} in the HNSW index, {rest:,} searched exactly"
         return f"{told}; an index is being built" if self.building else told
 
 

@@ -33,7 +33,7 @@ class Gateway(Detections):
         pictures = pictures or self._retrieval.pictures_of(request)
         if not pictures:
             code = grpc.StatusCode.FAILED_PRECONDITION
-            abort(context, code, "nothing is indexed: index images first", "NOTHING_INDEXED")
+            abort(context, code, "no images are indexed: index images first", "NOTHING_INDEXED")
         seed = request.seed if request.HasField("seed") else 7
         given = {description.image_id: description.text for description in request.descriptions}
         asked = (request.k or 5, request.modality, list(request.traits), request.structured, request.describer, given)

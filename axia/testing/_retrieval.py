@@ -112,7 +112,7 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         value = next((value for value in self._lexicon.values if value.id == request.value), None)
         if value is None:
             code = grpc.StatusCode.INVALID_ARGUMENT
-            abort(context, code, f"value: {request.value} is none of the ten", "INVALID_FIELD", field="value")
+            abort(context, code, f"value: {request.value} is not one of the ten values", "INVALID_FIELD", field="value")
         found = [
             retrieval_pb2.KeywordHits(keyword=keyword, hits=self._find(keyword, request.k or 5, request.filter))
             for keyword in list(request.keywords) or value.keywords

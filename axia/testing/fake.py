@@ -1,4 +1,4 @@
-"""A gateway inside the test's own process, with answers that the test gives."""
+"""A fake gateway in the test's own process, with answers that the test sets."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,20 +22,21 @@ _MAX_MESSAGE_BYTES = 48 * 2**20
 
 
 class FakeGateway(Calls):
-    """Answers detection, preference, interest, watch and search as a gateway would, from what the test gives.
+    """A fake gateway for tests. It answers detection, preference, interest, watch and search with answers that you set.
 
-    The same calls always have the same answers. Images must be ones that Pillow can read.
+    The same calls always get the same answers. Pillow must be able to read the images.
 
         >>> with FakeGateway(answers={"Do you like": "Yes.", "needs attention": ["the stove", "the knife"]}) as fake:
         ...     client = axia.Client(fake.address)
 
     Args:
-        detections: What is said of each image in turn, from the first again at the end: one sentence, which all
-            completions say, or a sentence for each completion, or an error of `axia.errors`, which the call raises.
-        answers: The same by a part of the prompt's text or id, or by the SHA-256 of the image; the first that fits
-            is used. Without any, images are answered with "the picture" and questions with "Yes."
-        images: Images that are indexed already, as paths or bytes.
-        latency: Seconds that each answer takes; a call that is cancelled ends at once.
+        detections: Answers to the detections, in order; after the last one it starts again with the first. Each is one
+            sentence for all completions, a sentence for each completion, or an error of `axia.errors`, which the call
+            raises.
+        answers: Answers by a part of the prompt's text or id, or by the SHA-256 of the image; the first match is used.
+            Without a match, images are answered with "the picture" and questions with "Yes."
+        images: Images that are already indexed, as paths or bytes.
+        latency: Seconds that each answer takes; a cancelled call ends at once.
         api_key: If given, calls without it are refused.
     """
 

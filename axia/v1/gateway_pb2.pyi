@@ -60,7 +60,7 @@ class _InterestStrategyEnumTypeWrapper(google.protobuf.internal.enum_type_wrappe
     INTEREST_STRATEGY_UNSPECIFIED: _InterestStrategy.ValueType  # 0
     """The same as INTEREST_STRATEGY_SIMPLE."""
     INTEREST_STRATEGY_SIMPLE: _InterestStrategy.ValueType  # 1
-    """A plain question, yes or no."""
+    """One yes-or-no question."""
     INTEREST_STRATEGY_ISQ: _InterestStrategy.ValueType  # 2
     """The six items of the inductive scoring questionnaire."""
 
@@ -70,7 +70,7 @@ class InterestStrategy(_InterestStrategy, metaclass=_InterestStrategyEnumTypeWra
 INTEREST_STRATEGY_UNSPECIFIED: InterestStrategy.ValueType  # 0
 """The same as INTEREST_STRATEGY_SIMPLE."""
 INTEREST_STRATEGY_SIMPLE: InterestStrategy.ValueType  # 1
-"""A plain question, yes or no."""
+"""One yes-or-no question."""
 INTEREST_STRATEGY_ISQ: InterestStrategy.ValueType  # 2
 """The six items of the inductive scoring questionnaire."""
 global___InterestStrategy = InterestStrategy
@@ -86,7 +86,7 @@ class _InterestDecisionEnumTypeWrapper(google.protobuf.internal.enum_type_wrappe
     INTEREST_DECISION_STAY: _InterestDecision.ValueType  # 1
     """It keeps watching."""
     INTEREST_DECISION_SWIPE: _InterestDecision.ValueType  # 2
-    """It swipes on."""
+    """It swipes to the next one."""
 
 class InterestDecision(_InterestDecision, metaclass=_InterestDecisionEnumTypeWrapper):
     """What a persona does with one image."""
@@ -96,13 +96,13 @@ INTEREST_DECISION_UNSPECIFIED: InterestDecision.ValueType  # 0
 INTEREST_DECISION_STAY: InterestDecision.ValueType  # 1
 """It keeps watching."""
 INTEREST_DECISION_SWIPE: InterestDecision.ValueType  # 2
-"""It swipes on."""
+"""It swipes to the next one."""
 global___InterestDecision = InterestDecision
 
 @typing.final
 class DetectValuesRequest(google.protobuf.message.Message):
-    """An image and how to sample answers about it. Where a field is unset, the model's default in the gateway's routing
-    table holds for `n`, `temperature`, `top_p`, `max_tokens` and the prompt; where there is none, what is said here.
+    """An image, and how to sample answers about it. If `n`, `temperature`, `top_p`, `max_tokens` or the prompt is unset,
+    the gateway uses the model's default in its routing table; if there is none, the default that is given here.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -124,7 +124,7 @@ class DetectValuesRequest(google.protobuf.message.Message):
     GROUND_TRUTH_FIELD_NUMBER: builtins.int
     SENTENCE_RULE_FIELD_NUMBER: builtins.int
     n: builtins.int
-    """Completions to sample, 1 to the model's `max_samples`. Default 3, as in the values-detector study (arXiv
+    """Number of completions, 1 to the model's `max_samples`. Default 3, as in the values-detector study (arXiv
     2501.03957).
     """
     temperature: builtins.float
@@ -134,32 +134,32 @@ class DetectValuesRequest(google.protobuf.message.Message):
     max_tokens: builtins.int
     """Maximum tokens of one completion, 1 to the model's `max_tokens`. Default 100, as in the study."""
     seed: builtins.int
-    """Seed of the request, 0 to 2^53 - 1; the same request with the same seed gives the same answers as far as the engine
-    is deterministic. Unset: drawn by the gateway and reported in the provenance.
+    """Seed of the request, 0 to 2^53 - 1. The same request with the same seed gives the same answers, as far as the
+    engine is deterministic. Unset: the gateway chooses a random seed and reports it in the provenance.
     """
     model: builtins.str
-    """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
+    """Name of the model, as in ListModels. Empty: the gateway's default model."""
     prompt_id: builtins.str
-    """Id of a prompt that ListModels names."""
+    """Id of a prompt in ListModels."""
     prompt_text: builtins.str
     """The text itself, 1 to 16,384 characters, without special tokens of the model."""
     system_prompt_id: builtins.str
-    """Id of a prompt that ListModels names with role "system"."""
+    """Id of a prompt in ListModels with role "system"."""
     system_prompt_text: builtins.str
     """The text itself, 1 to 16,384 characters, without special tokens of the model."""
     full_text: builtins.bool
     """Let each completion run to its end instead of stopping it after its first sentence."""
     abstain_threshold: builtins.float
-    """Abstain when the agreement is below this, 0 to 1. Default 0.5."""
+    """Abstain if the agreement is below this threshold, 0 to 1. Default 0.5."""
     sentence_rule: axia.v1.inference_pb2.SentenceRule.ValueType
-    """Which sentence of a completion is its first."""
+    """How to find the first sentence of a completion."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The image."""
 
     @property
     def temperatures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """A temperature for each completion, each 0 to 2; as many as `n` if `n` is set, which otherwise follows from it."""
+        """One temperature for each completion, each 0 to 2. If `n` is set, it must be the number of temperatures."""
 
     @property
     def ground_truth(self) -> global___GroundTruth:
@@ -219,21 +219,23 @@ class GroundTruth(google.protobuf.message.Message):
     JUDGE_SAMPLES_FIELD_NUMBER: builtins.int
     JUDGE_STRUCTURED_FIELD_NUMBER: builtins.int
     element: builtins.str
-    """The element, 1 to 16,384 characters; "none" where nothing needs attention."""
+    """The element, 1 to 16,384 characters; "none" if nothing needs attention."""
     judge: axia.v1.scoring_pb2.Judge.ValueType
-    """Who judges. JUDGE_MODEL asks the model `judge_model` whether the answer names the element."""
+    """The judge. JUDGE_MODEL asks the model `judge_model` whether the answer names the element."""
     judge_model: builtins.str
-    """With JUDGE_MODEL alone: name of the model that judges. Empty: the model that answered."""
+    """Only with JUDGE_MODEL: name of the judge model. Empty: the model that answered."""
     judge_samples: builtins.int
-    """With JUDGE_MODEL alone: how many times the judge is asked about each answer, 1 to 25. Asked once, it answers at
-    temperature 0; more often, at temperature 1, and the majority of its verdicts that can be read counts; a tie is
-    unparsed. Default 1.
+    """Only with JUDGE_MODEL: how many times the judge is asked about each answer, 1 to 25. If asked once, it answers at
+    temperature 0. If asked several times, it answers at temperature 1, and the majority of the readable verdicts
+    counts; a tie is unparsed. Default 1.
     """
     judge_structured: builtins.bool
-    """With JUDGE_MODEL alone: constrain the judge to the answers "yes" and "no". INVALID_ARGUMENT where its engine can't."""
+    """Only with JUDGE_MODEL: constrain the judge to the answers "yes" and "no". INVALID_ARGUMENT if its engine doesn't
+    support this.
+    """
     @property
     def accept(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Other phrasings that count as well, at most 64, each 1 to 16,384 characters."""
+        """Other accepted phrasings, at most 64, each 1 to 16,384 characters."""
 
     def __init__(
         self,
@@ -251,7 +253,7 @@ global___GroundTruth = GroundTruth
 
 @typing.final
 class DetectValuesResponse(google.protobuf.message.Message):
-    """What a model's completions say together."""
+    """The completions of a model, and their summary."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -277,7 +279,7 @@ class DetectValuesResponse(google.protobuf.message.Message):
     model: builtins.str
     """Name of the model that answered."""
     consensus: builtins.str
-    """The element that the largest group names, in its most usual wording. Empty when `abstain` is set."""
+    """The element that the largest group names, in its most usual wording. Empty if `abstain` is set."""
     agreement: builtins.float
     """Share of the completions that are in the largest group, 0 to 1."""
     entropy: builtins.float
@@ -285,19 +287,19 @@ class DetectValuesResponse(google.protobuf.message.Message):
     abstain: builtins.bool
     """Whether there is no consensus; `abstain_reason` says why."""
     completions_requested: builtins.int
-    """Completions that were asked for."""
+    """Number of completions that the request asked for."""
     completions_done: builtins.int
-    """Completions that are done."""
+    """Number of completions that are done."""
     partial: builtins.bool
-    """Whether the deadline left completions undone."""
+    """Whether completions are missing because of the deadline."""
     alignment: builtins.float
-    """Share of the completions that are aligned with the ground truth, 0 to 1; unset without one or where none could be
-    judged.
+    """Share of the completions that are aligned with the ground truth, 0 to 1. Unset without a ground truth, or if no
+    completion could be judged.
     """
     degraded: builtins.bool
-    """Whether a service that takes part did not answer, so that something is missing."""
+    """Whether a part of the response is missing because a service did not answer."""
     abstain_reason: axia.v1.scoring_pb2.AbstainReason.ValueType
-    """Why there is no consensus; unspecified where there is one."""
+    """Why there is no consensus; unspecified if there is one."""
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
         """The image."""
@@ -308,30 +310,32 @@ class DetectValuesResponse(google.protobuf.message.Message):
 
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CompletionGroup]:
-        """Completions with the same meaning, the largest group first, as the scoring service groups them. Where it is missing
-        (`missing` names "grouping"), two completions mean the same if their first sentences are equal but for letter case,
-        white space, punctuation around them and a leading article.
+        """Groups of completions with the same meaning, from the scoring service, the largest group first. If the scoring
+        service is not available (`missing` has "grouping"), completions are grouped if their first sentences are equal
+        except for letter case, white space, surrounding punctuation and a leading article.
         """
 
     @property
     def provenance(self) -> global___Provenance:
-        """What produced the answer, enough to ask again."""
+        """What produced the answer, with all that is needed to repeat the request."""
 
     @property
     def timings(self) -> axia.v1.inference_pb2.Timings:
-        """Time per stage. `total_ms` is the gateway's, the others are the inference server's."""
+        """Time per stage. `total_ms` is measured by the gateway, the other times by the inference server."""
 
     @property
     def readings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CompletionReading]:
-        """What each completion says, by index, as many as `completions`. Empty where the scoring service is missing."""
+        """What each completion says, by index, as many as `completions`. Empty if the scoring service is not available."""
 
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[axia.v1.scoring_pb2.ValueWeight]:
-        """The ten values with their mean weights over the completions, in a fixed order. Empty where nothing could weigh them."""
+        """The ten values with their mean weights over the completions, in a fixed order. Empty if the weights are not
+        available.
+        """
 
     @property
     def missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What is missing then: "grouping" by meaning, "response_types", "values", "alignment"."""
+        """The missing parts: "grouping" by meaning, "response_types", "values", "alignment"."""
 
     def __init__(
         self,
@@ -373,15 +377,15 @@ class CompletionReading(google.protobuf.message.Message):
     ALIGNMENT_FIELD_NUMBER: builtins.int
     @property
     def response_type(self) -> axia.v1.scoring_pb2.ResponseTypeScore:
-        """What kind of answer it is; unset where it is missing."""
+        """The kind of answer; unset if it is not available."""
 
     @property
     def values(self) -> axia.v1.scoring_pb2.ValueAttribution:
-        """The values that it concerns; unset where they are missing."""
+        """The values that it concerns; unset if they are not available."""
 
     @property
     def alignment(self) -> axia.v1.scoring_pb2.AlignmentScore:
-        """Whether it names the ground truth; unset without one or where it could not be judged."""
+        """Whether it names the ground truth; unset without a ground truth, or if it could not be judged."""
 
     def __init__(
         self,
@@ -406,13 +410,13 @@ class CompletionGroup(google.protobuf.message.Message):
     SHARE_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
     representative: builtins.str
-    """The first sentence that is nearest in meaning to those of all members together, in its most frequent spelling; of
-    several the first. Where the scoring service is missing, the most frequent first sentence.
+    """The member's first sentence that is nearest in meaning to all members, in its most frequent spelling; if several
+    are equally near, the first one. If the scoring service is not available, the most frequent first sentence.
     """
     share: builtins.float
     """Share of the completions, above 0 and at most 1."""
     type: axia.v1.scoring_pb2.ResponseType.ValueType
-    """What kind of answer its representative is; unspecified where it is not known."""
+    """The kind of answer of the representative; unspecified if it is not known."""
     @property
     def members(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes of the members, ascending."""
@@ -441,7 +445,7 @@ class Prompt(google.protobuf.message.Message):
     ROLE_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
     id: builtins.str
-    """Its id, or empty for a caller's own text."""
+    """Its id; empty for the caller's own text."""
     sha256: builtins.str
     """SHA-256 of the text in UTF-8 as lower-case hexadecimal."""
     text: builtins.str
@@ -449,7 +453,7 @@ class Prompt(google.protobuf.message.Message):
     role: builtins.str
     """"user" or "system"."""
     source: builtins.str
-    """Where the text comes from; empty for a caller's own text."""
+    """The source of the text, such as a paper; empty for the caller's own text."""
     def __init__(
         self,
         *,
@@ -484,15 +488,15 @@ class Provenance(google.protobuf.message.Message):
     GROUND_TRUTH_FIELD_NUMBER: builtins.int
     SENTENCE_RULE_FIELD_NUMBER: builtins.int
     seed: builtins.int
-    """The request's seed, given or drawn."""
+    """The seed, from the request or chosen by the gateway."""
     top_p: builtins.float
-    """Nucleus sampling as it was used, 1 where an endpoint takes none."""
+    """Nucleus sampling that was used; 1 if an endpoint doesn't accept it."""
     max_tokens: builtins.int
     """Maximum tokens of one completion."""
     full_text: builtins.bool
     """Whether completions ran to their end."""
     abstain_threshold: builtins.float
-    """The threshold of abstaining that was applied."""
+    """The abstention threshold that was used."""
     image_sha256: builtins.str
     """SHA-256 of the image's bytes."""
     axia_version: builtins.str
@@ -500,8 +504,8 @@ class Provenance(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request, as in the logs of all services."""
     sentence_rule: builtins.str
-    """The rule that told the first sentences, with its version: "answer/1" or "literal/1"; empty where the model's server
-    is of an earlier release.
+    """The rule for first sentences, with its version: "answer/1" or "literal/1"; empty if the model's server has an
+    earlier release.
     """
     @property
     def model(self) -> axia.v1.inference_pb2.Model:
@@ -517,13 +521,13 @@ class Provenance(google.protobuf.message.Message):
 
     @property
     def temperatures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Temperature of each completion, by index, as it was used: 1 where an endpoint takes none, which then samples by its
-        own; `left_out` in the model's `engine_settings` says so.
+        """Temperature that was used for each completion, by index. 1 if an endpoint doesn't accept a temperature and uses its
+        own; then `left_out` in the model's `engine_settings` has the field's name.
         """
 
     @property
     def ground_truth(self) -> global___GroundTruth:
-        """The ground truth that completions were judged by, its judge filled in; unset if none was given."""
+        """The ground truth of the request, with the judge filled in; unset if there was none."""
 
     def __init__(
         self,
@@ -550,7 +554,7 @@ global___Provenance = Provenance
 
 @typing.final
 class StreamDetectValuesRequest(google.protobuf.message.Message):
-    """Asks for a streamed detection."""
+    """The request of a streamed detection."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -583,7 +587,7 @@ class StreamDetectValuesResponse(google.protobuf.message.Message):
 
     @property
     def summary(self) -> global___DetectValuesResponse:
-        """The end: everything, the completions included."""
+        """The last event: the full response, including the completions."""
 
     def __init__(
         self,
@@ -599,7 +603,7 @@ global___StreamDetectValuesResponse = StreamDetectValuesResponse
 
 @typing.final
 class WatchValuesRequest(google.protobuf.message.Message):
-    """A watch's configuration or a frame."""
+    """The configuration of a watch, or a frame."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -607,7 +611,7 @@ class WatchValuesRequest(google.protobuf.message.Message):
     FRAME_FIELD_NUMBER: builtins.int
     @property
     def config(self) -> global___DetectValuesRequest:
-        """How to sample; the first message and no other. Its `image` must be unset."""
+        """How to sample. Only the first message has it. Its `image` must be unset."""
 
     @property
     def frame(self) -> global___WatchFrame:
@@ -634,7 +638,7 @@ class WatchFrame(google.protobuf.message.Message):
     FRAME_ID_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
     frame_id: builtins.int
-    """The caller's number of the frame, greater than that of the frame before."""
+    """The caller's number for the frame, greater than the number of the previous frame."""
     @property
     def image(self) -> axia.v1.image_pb2.Image:
         """The image."""
@@ -664,15 +668,15 @@ class WatchValuesResponse(google.protobuf.message.Message):
     """The frame's number."""
     @property
     def detection(self) -> global___DetectValuesResponse:
-        """It was answered."""
+        """The detection."""
 
     @property
     def superseded(self) -> global___FrameSuperseded:
-        """A newer frame took its place before it was answered."""
+        """A newer frame replaced this one before it was answered."""
 
     @property
     def error(self) -> global___ItemError:
-        """It could not be answered; the watch continues."""
+        """The frame could not be answered; the watch continues."""
 
     def __init__(
         self,
@@ -690,7 +694,7 @@ global___WatchValuesResponse = WatchValuesResponse
 
 @typing.final
 class FrameSuperseded(google.protobuf.message.Message):
-    """A newer frame took a frame's place."""
+    """A newer frame replaced a frame before it was answered."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -734,8 +738,8 @@ global___ItemError = ItemError
 
 @typing.final
 class AssessPreferenceRequest(google.protobuf.message.Message):
-    """Which images to ask about, and how. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
-    gateway's routing table holds; where there is none, what is said here. The questions are the study's.
+    """Which images to ask about, and how. If `temperature`, `top_p` or `max_tokens` is unset, the gateway uses the model's
+    default in its routing table; if there is none, the default that is given here. The questions are the study's.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -759,11 +763,11 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
     SCORE_THRESHOLD_FIELD_NUMBER: builtins.int
     model: builtins.str
-    """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
+    """Name of the model, as in ListModels. Empty: the gateway's default model."""
     k: builtins.int
-    """Images per keyword, 1 to 100. Default 5, as in the study."""
+    """Number of images per keyword, 1 to 100. Default 5, as in the study."""
     modality: global___Modality.ValueType
-    """What the model is asked about."""
+    """Ask about images or about descriptions of them."""
     temperature: builtins.float
     """Temperature of every answer, 0 to 2. Default 0."""
     top_p: builtins.float
@@ -771,22 +775,22 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
     max_tokens: builtins.int
     """Maximum tokens of one answer, 1 to the model's `max_tokens`. Default 100."""
     seed: builtins.int
-    """Seed, 0 to 2^53 - 1. Unset: drawn by the gateway and reported in the plan."""
+    """Seed, 0 to 2^53 - 1. Unset: the gateway chooses a random seed and reports it in the plan."""
     confidence_level: builtins.float
     """Confidence level of intervals, 0.5 to 0.999. Default 0.95."""
     structured: builtins.bool
-    """Constrain the answer to the first question to "yes" and "no". This takes refusals away. INVALID_ARGUMENT where the
-    model's engine can't.
+    """Constrain the answer to the first question to "yes" and "no". The model then can't refuse. INVALID_ARGUMENT if the
+    model's engine doesn't support this.
     """
     describer: builtins.str
-    """With MODALITY_DESCRIPTION: name of the model that describes the images, so that `model` may be one that takes text
-    alone. Empty: `model` describes them itself.
+    """With MODALITY_DESCRIPTION: name of the model that describes the images, so that `model` can be a text-only model.
+    Empty: `model` describes them itself.
     """
     score_threshold: builtins.float
-    """Only images with at least this cosine similarity to their keyword, -1 to 1. Unset: the nearest, however far."""
+    """Only use images with at least this cosine similarity to their keyword, -1 to 1. Unset: use the nearest images."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids of values. Empty: those of `keywords`, or all ten."""
+        """Ids of values. Empty: the values of `keywords`, or all ten."""
 
     @property
     def keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -794,7 +798,7 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def filter(self) -> axia.v1.retrieval_pb2.SearchFilter:
-        """Which images may be found."""
+        """Search only among images that match this filter."""
 
     @property
     def traits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -802,21 +806,22 @@ class AssessPreferenceRequest(google.protobuf.message.Message):
 
     @property
     def resume(self) -> global___PreferenceResume:
-        """Where to continue after a call that was interrupted: with the same request otherwise, and the seed and the sampling
-        that its plan reported. FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would be another one now; with
-        `resume.planned`, what was indexed or deleted since does not change it.
+        """Continue a call that was interrupted. Send the same request again, with the seed and the sampling from its plan.
+        FAILED_PRECONDITION with the reason PLAN_CHANGED if the plan would now be different. With `resume.planned`, images
+        that were indexed or deleted since don't change the plan.
         """
 
     @property
     def descriptions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageDescription]:
-        """With MODALITY_DESCRIPTION: descriptions of images that no model is to describe, at most 10,000 and 20 MiB in all.
-        With the question around it, each has at most 16,384 characters. Those of images that are not found are ignored.
+        """With MODALITY_DESCRIPTION: existing descriptions of images, so that no model describes these images. At most
+        10,000, and 20 MiB in all. Each, together with the question, has at most 16,384 characters. Descriptions of images
+        that the search doesn't find are ignored.
         """
 
     @property
     def describer_sampling(self) -> global___AnswerSampling:
-        """How the describer's answers are sampled. Unset: as `temperature`, `top_p` and `max_tokens` say, or else as the
-        describer's defaults do. Set it to continue with a plan that was interrupted, to what the plan reported.
+        """How the describer's answers are sampled. Unset: `temperature`, `top_p` and `max_tokens`, or else the describer's
+        defaults. To continue an interrupted plan, set it to the value that the plan reported.
         """
 
     def __init__(
@@ -897,19 +902,19 @@ class PreferenceResume(google.protobuf.message.Message):
     """`sha256` of the plan that the interrupted call reported."""
     @property
     def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PreferenceJudgement]:
-        """The judgements that were received, positions 0 to n - 1 in order; asking continues with position n and the scores
-        cover all.
+        """The judgements that were received, positions 0 to n - 1 in order. The assessment continues with position n, and the
+        scores cover all positions.
         """
 
     @property
     def planned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PlannedPicture]:
-        """The plan's images as it reported them. They are asked about without a new search, so an image that was deleted
-        since gets an error of its own. Empty: searched for again.
+        """The images of the plan, as it reported them. They are used without a new search; an image that was deleted since
+        gets an error. Empty: search again.
         """
 
     @property
     def search(self) -> axia.v1.retrieval_pb2.SearchProvenance:
-        """With `planned`: what found the images, as the plan reported it."""
+        """With `planned`: the provenance of the search, as the plan reported it."""
 
     @property
     def short_keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -949,7 +954,7 @@ class PlannedPicture(google.protobuf.message.Message):
     score: builtins.float
     """Cosine similarity of keyword and image."""
     source: builtins.str
-    """Where the image comes from, as its owner said when it was indexed. Empty if nothing was said."""
+    """The image's source, as given when it was indexed. Empty if none was given."""
     def __init__(
         self,
         *,
@@ -974,15 +979,15 @@ class AssessPreferenceResponse(google.protobuf.message.Message):
     SUMMARY_FIELD_NUMBER: builtins.int
     @property
     def plan(self) -> global___PreferencePlan:
-        """First: what will be asked."""
+        """The first event: the plan of the assessment."""
 
     @property
     def judgement(self) -> global___PreferenceJudgement:
-        """One image is done; in the order of their positions."""
+        """One image is done. Judgements come in the order of their positions."""
 
     @property
     def summary(self) -> global___PreferenceSummary:
-        """Last: the scores."""
+        """The last event: the scores."""
 
     def __init__(
         self,
@@ -1019,23 +1024,23 @@ class PreferencePlan(google.protobuf.message.Message):
     DESCRIBER_SAMPLING_FIELD_NUMBER: builtins.int
     PLANNED_FIELD_NUMBER: builtins.int
     pictures: builtins.int
-    """Images in all. An image that stands for several keywords counts for each."""
+    """Number of images. An image that was found for several keywords counts several times."""
     sha256: builtins.str
-    """SHA-256 over what will be asked: model, images, keywords, prompts, sampling, seed. Lower-case hexadecimal."""
+    """SHA-256 of the model, images, keywords, prompts, sampling and seed. Lower-case hexadecimal."""
     seed: builtins.int
-    """The seed, given or drawn."""
+    """The seed, from the request or chosen by the gateway."""
     request_id: builtins.str
     """Id of the request, as in the logs of all services."""
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
     structured: builtins.bool
-    """Whether the answer to the first question was constrained to "yes" and "no"."""
+    """Whether the answer to the first question is constrained to "yes" and "no"."""
     given_descriptions: builtins.int
-    """Images whose descriptions the request gave."""
+    """Number of images whose descriptions are in the request."""
     @property
     def prompts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Prompt]:
-        """The questions, in the order of a judgement's replies; the first is whether the model likes the content. With
-        MODALITY_DESCRIPTION the description is asked for before them and is the last.
+        """The questions, in the order of a judgement's replies. The first asks whether the model likes the content. With
+        MODALITY_DESCRIPTION the last is the question for the description, which is asked before the others.
         """
 
     @property
@@ -1044,7 +1049,7 @@ class PreferencePlan(google.protobuf.message.Message):
 
     @property
     def search(self) -> axia.v1.retrieval_pb2.SearchProvenance:
-        """What found the images."""
+        """The provenance of the search."""
 
     @property
     def short_keywords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1056,17 +1061,17 @@ class PreferencePlan(google.protobuf.message.Message):
 
     @property
     def describer(self) -> axia.v1.inference_pb2.Model:
-        """The model that describes the images; unset where `model` does, where nothing is described, or where the request
-        gives every description.
+        """The model that describes the images. Unset if `model` describes them, if there are no descriptions, or if the
+        request has all of them.
         """
 
     @property
     def describer_sampling(self) -> global___AnswerSampling:
-        """How the describer's answers are sampled; unset where `describer` is."""
+        """How the describer's answers are sampled; unset if `describer` is unset."""
 
     @property
     def planned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PlannedPicture]:
-        """The images in the order in which they are asked about, to continue with if the call is interrupted."""
+        """The images, in the order in which the model is asked about them. Needed to continue an interrupted call."""
 
     def __init__(
         self,
@@ -1146,15 +1151,13 @@ class PreferenceJudgement(google.protobuf.message.Message):
     score: builtins.float
     """Cosine similarity of keyword and image."""
     verdict: axia.v1.scoring_pb2.PreferenceVerdict.ValueType
-    """What the reply to the first question says; unspecified where the image could not be judged, or where the scoring
+    """The verdict of the reply to the first question. Unspecified if the image could not be judged, or if the scoring
     service did not answer.
     """
     description: builtins.str
     """With MODALITY_DESCRIPTION: the description that was asked about."""
     source: builtins.str
-    """Where the image comes from, as its owner said when it was indexed: with `axia index` the path of its file. Empty
-    if nothing was said.
-    """
+    """The image's source, as given when it was indexed; with `axia index` the path of its file. Empty if none was given."""
     @property
     def replies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The model's replies, in the order of the plan's prompts."""
@@ -1165,7 +1168,7 @@ class PreferenceJudgement(google.protobuf.message.Message):
 
     @property
     def reasoning(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What the model thought before each reply, as many as `replies`; empty where it gave no reasoning at all."""
+        """The model's reasoning before each reply, as many as `replies`; empty if it gave no reasoning."""
 
     def __init__(
         self,
@@ -1198,16 +1201,16 @@ class PreferenceSummary(google.protobuf.message.Message):
     DEGRADED_FIELD_NUMBER: builtins.int
     MISSING_FIELD_NUMBER: builtins.int
     failed: builtins.int
-    """Images that could not be judged; they count in no score."""
+    """Number of images that could not be judged; no score includes them."""
     degraded: builtins.bool
-    """Whether a service that takes part did not answer, so that something is missing."""
+    """Whether a part of the response is missing because a service did not answer."""
     @property
     def scores(self) -> axia.v1.scoring_pb2.ScorePreferenceResponse:
-        """Scores by value; unset where the scoring service does not answer or no image could be judged."""
+        """Scores by value; unset if the scoring service does not answer, or if no image could be judged."""
 
     @property
     def missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What is missing then: "scores"; or "verdicts" where judgements went out without theirs, which the scores count."""
+        """The missing parts: "scores"; or "verdicts" if judgements were sent without verdicts, which the scores include."""
 
     def __init__(
         self,
@@ -1224,8 +1227,8 @@ global___PreferenceSummary = PreferenceSummary
 
 @typing.final
 class JudgeInterestRequest(google.protobuf.message.Message):
-    """Images to judge as a persona. Where `temperature`, `top_p` or `max_tokens` is unset, the model's default in the
-    gateway's routing table holds; where there is none, what is said here. The questions are the study's.
+    """Images to judge as a persona. If `temperature`, `top_p` or `max_tokens` is unset, the gateway uses the model's
+    default in its routing table; if there is none, the default that is given here. The questions are the study's.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -1243,9 +1246,9 @@ class JudgeInterestRequest(google.protobuf.message.Message):
     strategy: global___InterestStrategy.ValueType
     """How to judge."""
     threshold: builtins.float
-    """With the questionnaire: S% above this, and not equal to it, is a match. 0 to 100, default 60."""
+    """With the questionnaire: an image is a match if S% is greater than this threshold. 0 to 100, default 60."""
     model: builtins.str
-    """Name of the model, as ListModels gives it. Empty: the gateway's default model."""
+    """Name of the model, as in ListModels. Empty: the gateway's default model."""
     temperature: builtins.float
     """Temperature of every answer, 0 to 2. Default 0."""
     top_p: builtins.float
@@ -1253,10 +1256,10 @@ class JudgeInterestRequest(google.protobuf.message.Message):
     max_tokens: builtins.int
     """Maximum tokens of one answer, 1 to the model's `max_tokens`. Default 100, or 256 with the questionnaire."""
     seed: builtins.int
-    """Seed, 0 to 2^53 - 1. Unset: drawn by the gateway and reported."""
+    """Seed, 0 to 2^53 - 1. Unset: the gateway chooses a random seed and reports it."""
     structured: builtins.bool
-    """Constrain the answer to "yes" and "no", or the questionnaire to JSON with its six items. This takes refusals away.
-    INVALID_ARGUMENT where the model's engine can't.
+    """Constrain the answer to "yes" and "no", or the questionnaire to JSON with its six items. The model then can't
+    refuse. INVALID_ARGUMENT if the model's engine doesn't support this.
     """
     @property
     def pictures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestPicture]:
@@ -1338,17 +1341,17 @@ class JudgeInterestResponse(google.protobuf.message.Message):
     SAMPLING_FIELD_NUMBER: builtins.int
     STRUCTURED_FIELD_NUMBER: builtins.int
     seed: builtins.int
-    """The seed, given or drawn."""
+    """The seed, from the request or chosen by the gateway."""
     stay_share: builtins.float
-    """Share of images that the persona stays with, among those with a decision, 0 to 1; unset without one."""
+    """Share of images that the persona keeps watching, among the images with a decision, 0 to 1; unset if there is none."""
     undecided: builtins.int
-    """Images without a decision: not judged, refused, or an answer that can't be read."""
+    """Number of images without a decision: not judged, refused, or the answer can't be read."""
     request_id: builtins.str
     """Id of the request, as in the logs of all services."""
     axia_version: builtins.str
     """Version of axia that the gateway runs."""
     structured: builtins.bool
-    """Whether answers were constrained to a form."""
+    """Whether answers were constrained to a format."""
     @property
     def judgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___InterestJudgement]:
         """One judgement for each image, in the order of the request."""
@@ -1401,13 +1404,13 @@ class InterestJudgement(google.protobuf.message.Message):
     image_sha256: builtins.str
     """SHA-256 of the image's bytes as lower-case hexadecimal."""
     text: builtins.str
-    """What the model said."""
+    """The model's answer."""
     decision: global___InterestDecision.ValueType
     """What the persona does."""
     verdict: axia.v1.scoring_pb2.PreferenceVerdict.ValueType
-    """With the plain question: what the answer says."""
+    """With the simple question: the verdict of the answer."""
     reasoning: builtins.str
-    """What the model thought before it answered."""
+    """The model's reasoning before its answer."""
     @property
     def isq(self) -> axia.v1.scoring_pb2.IsqScore:
         """With the questionnaire: the items and S%; unset if they can't be read."""
@@ -1443,14 +1446,14 @@ class JudgeAlignmentRequest(google.protobuf.message.Message):
     SAMPLES_FIELD_NUMBER: builtins.int
     STRUCTURED_FIELD_NUMBER: builtins.int
     model: builtins.str
-    """Name of the model that judges. Empty: the gateway's default model."""
+    """Name of the judge model. Empty: the gateway's default model."""
     samples: builtins.int
-    """How many times it is asked about each answer, 1 to 25; see `judge_samples` of GroundTruth. Default 1."""
+    """How many times the judge is asked about each answer, 1 to 25; see `judge_samples` of GroundTruth. Default 1."""
     structured: builtins.bool
-    """Constrain it to the answers "yes" and "no"."""
+    """Constrain the judge to the answers "yes" and "no"."""
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[axia.v1.scoring_pb2.AlignmentItem]:
-        """The answers with what they should name, 1 to 1,024; images are not looked at."""
+        """The answers, each with the element that it should name, 1 to 1,024. The images are not used."""
 
     def __init__(
         self,
@@ -1466,7 +1469,7 @@ global___JudgeAlignmentRequest = JudgeAlignmentRequest
 
 @typing.final
 class JudgeAlignmentResponse(google.protobuf.message.Message):
-    """What a model said of answers."""
+    """A model's judgements of answers."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1499,7 +1502,7 @@ global___JudgeAlignmentResponse = JudgeAlignmentResponse
 
 @typing.final
 class JudgedAnswer(google.protobuf.message.Message):
-    """What a model said of one answer."""
+    """A model's judgement of one answer."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1507,10 +1510,10 @@ class JudgedAnswer(google.protobuf.message.Message):
     ANSWERS_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
     score: builtins.int
-    """1 if it names the element, 0 if not; unset if the model's answers say neither."""
+    """1 if the answer names the element, 0 if not; unset if the model gave no clear verdict."""
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What the model said, once for each time that it was asked."""
+        """The model's answers, one for each time that it was asked."""
 
     @property
     def error(self) -> global___ItemError:
@@ -1531,7 +1534,7 @@ global___JudgedAnswer = JudgedAnswer
 
 @typing.final
 class ListModelsRequest(google.protobuf.message.Message):
-    """Asks for the models and prompts."""
+    """The request for the models and prompts. It has no fields."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1555,7 +1558,7 @@ class ListModelsResponse(google.protobuf.message.Message):
 
     @property
     def prompts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Prompt]:
-        """The prompts that a request can name by id."""
+        """The prompts that a request can use by id."""
 
     def __init__(
         self,
@@ -1577,13 +1580,13 @@ class ModelStatus(google.protobuf.message.Message):
     AVAILABLE_FIELD_NUMBER: builtins.int
     ADDRESS_FIELD_NUMBER: builtins.int
     available: builtins.bool
-    """Whether its server answers now."""
+    """Whether one of its servers answers at the moment."""
     address: builtins.str
     """Addresses of its servers, host and port, separated by commas."""
     @property
     def model(self) -> axia.v1.inference_pb2.Model:
-        """The model, as its server last described it, with the limits of the gateway's routing table where they are smaller.
-        Unset if the server has not answered yet.
+        """The model, as its server last described it. Its limits are the smaller ones of the server's and the routing
+        table's. Unset if the server has not answered yet.
         """
 
     def __init__(

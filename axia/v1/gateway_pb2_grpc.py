@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class GatewayServiceStub(object):
-    """The public interface: detects what people value in an image.
+    """The public API: detects what people value in an image.
     """
 
     def __init__(self, channel):
@@ -73,53 +73,53 @@ class GatewayServiceStub(object):
 
 
 class GatewayServiceServicer(object):
-    """The public interface: detects what people value in an image.
+    """The public API: detects what people value in an image.
     """
 
     def DetectValues(self, request, context):
-        """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
+        """Asks a model n times what needs attention in an image and summarizes the answers. Shortly before the caller's
         deadline it returns the completions that are done, with `partial` set.
 
         Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
         RESOURCE_EXHAUSTED with RetryInfo when the model's queue is full, UNAVAILABLE when no server of the model answers,
-        DEADLINE_EXCEEDED when not one completion was done in time.
+        DEADLINE_EXCEEDED when no completion was done in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamDetectValues(self, request, context):
-        """The same, sending each completion when it ends and then the summary.
+        """Like DetectValues, but sends each completion when it ends, and then the summary.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchValues(self, request_iterator, context):
-        """Detects values in the frames of a camera. The first message configures the watch, each further one is a frame. The
-        newest frame wins: while one is being answered only the latest of those that came after it is kept. A frame being
-        answered that is older than the gateway's freshness bound (2 s by default) is cancelled for a newer one, but never
-        twice in a row, so that a camera faster than the model still gets answers. Every frame gets exactly one response: a
-        detection, a notice that a newer one superseded it, or an error that concerns this frame alone.
+        """Detects values in the frames of a camera. The first message configures the watch, and each further message is a
+        frame. While the model answers a frame, the gateway keeps only the newest of the frames that arrive. If a frame in
+        progress is older than the gateway's freshness bound (2 s by default) when a newer one arrives, it is cancelled,
+        but never twice in a row: so a camera that is faster than the model still gets answers. Every frame gets exactly
+        one response: a detection, a notice that a newer frame superseded it, or an error for this frame only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AssessPreference(self, request, context):
-        """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
-        asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
-        ends with the scores. An image that can't be judged is reported with an error and the rest continues.
+        """Measures how much a model likes images of each value (arXiv 2411.11479). Finds images by the values' keywords,
+        asks three questions about each image in one conversation, sends the answers in the order of the plan, and ends
+        with the scores. If an image can't be judged, its judgement has an error, and the assessment continues.
 
-        Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
-        when a resumed plan has changed.
+        Errors: as DetectValues; UNAVAILABLE when the retrieval service does not answer, FAILED_PRECONDITION when no images
+        are indexed or when a resumed plan has changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def JudgeInterest(self, request, context):
-        """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
+        """Judges as a persona whether images are interesting: with a simple question, or with the six items of the inductive
         scoring questionnaire (arXiv 2411.11479).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -127,15 +127,15 @@ class GatewayServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def JudgeAlignment(self, request, context):
-        """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
-        caller has. ScoringService judges without a model.
+        """Asks a model whether the caller's answers name what annotators named, in the same way as JUDGE_MODEL of a
+        detection. To judge without a model, use ScoringService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models behind this gateway and the prompts that it knows.
+        """Lists the models behind this gateway and its prompts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +188,7 @@ def add_GatewayServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GatewayService(object):
-    """The public interface: detects what people value in an image.
+    """The public API: detects what people value in an image.
     """
 
     @staticmethod

@@ -18,55 +18,55 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class GatewayServiceStub:
-    """The public interface: detects what people value in an image."""
+    """The public API: detects what people value in an image."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     DetectValues: grpc.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.DetectValuesRequest,
         axia.v1.gateway_pb2.DetectValuesResponse,
     ]
-    """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
+    """Asks a model n times what needs attention in an image and summarizes the answers. Shortly before the caller's
     deadline it returns the completions that are done, with `partial` set.
 
     Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
     RESOURCE_EXHAUSTED with RetryInfo when the model's queue is full, UNAVAILABLE when no server of the model answers,
-    DEADLINE_EXCEEDED when not one completion was done in time.
+    DEADLINE_EXCEEDED when no completion was done in time.
     """
 
     StreamDetectValues: grpc.UnaryStreamMultiCallable[
         axia.v1.gateway_pb2.StreamDetectValuesRequest,
         axia.v1.gateway_pb2.StreamDetectValuesResponse,
     ]
-    """The same, sending each completion when it ends and then the summary."""
+    """Like DetectValues, but sends each completion when it ends, and then the summary."""
 
     WatchValues: grpc.StreamStreamMultiCallable[
         axia.v1.gateway_pb2.WatchValuesRequest,
         axia.v1.gateway_pb2.WatchValuesResponse,
     ]
-    """Detects values in the frames of a camera. The first message configures the watch, each further one is a frame. The
-    newest frame wins: while one is being answered only the latest of those that came after it is kept. A frame being
-    answered that is older than the gateway's freshness bound (2 s by default) is cancelled for a newer one, but never
-    twice in a row, so that a camera faster than the model still gets answers. Every frame gets exactly one response: a
-    detection, a notice that a newer one superseded it, or an error that concerns this frame alone.
+    """Detects values in the frames of a camera. The first message configures the watch, and each further message is a
+    frame. While the model answers a frame, the gateway keeps only the newest of the frames that arrive. If a frame in
+    progress is older than the gateway's freshness bound (2 s by default) when a newer one arrives, it is cancelled,
+    but never twice in a row: so a camera that is faster than the model still gets answers. Every frame gets exactly
+    one response: a detection, a notice that a newer frame superseded it, or an error for this frame only.
     """
 
     AssessPreference: grpc.UnaryStreamMultiCallable[
         axia.v1.gateway_pb2.AssessPreferenceRequest,
         axia.v1.gateway_pb2.AssessPreferenceResponse,
     ]
-    """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
-    asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
-    ends with the scores. An image that can't be judged is reported with an error and the rest continues.
+    """Measures how much a model likes images of each value (arXiv 2411.11479). Finds images by the values' keywords,
+    asks three questions about each image in one conversation, sends the answers in the order of the plan, and ends
+    with the scores. If an image can't be judged, its judgement has an error, and the assessment continues.
 
-    Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
-    when a resumed plan has changed.
+    Errors: as DetectValues; UNAVAILABLE when the retrieval service does not answer, FAILED_PRECONDITION when no images
+    are indexed or when a resumed plan has changed.
     """
 
     JudgeInterest: grpc.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.JudgeInterestRequest,
         axia.v1.gateway_pb2.JudgeInterestResponse,
     ]
-    """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
+    """Judges as a persona whether images are interesting: with a simple question, or with the six items of the inductive
     scoring questionnaire (arXiv 2411.11479).
     """
 
@@ -74,65 +74,65 @@ class GatewayServiceStub:
         axia.v1.gateway_pb2.JudgeAlignmentRequest,
         axia.v1.gateway_pb2.JudgeAlignmentResponse,
     ]
-    """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
-    caller has. ScoringService judges without a model.
+    """Asks a model whether the caller's answers name what annotators named, in the same way as JUDGE_MODEL of a
+    detection. To judge without a model, use ScoringService.
     """
 
     ListModels: grpc.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.ListModelsRequest,
         axia.v1.gateway_pb2.ListModelsResponse,
     ]
-    """Lists the models behind this gateway and the prompts that it knows."""
+    """Lists the models behind this gateway and its prompts."""
 
 class GatewayServiceAsyncStub:
-    """The public interface: detects what people value in an image."""
+    """The public API: detects what people value in an image."""
 
     DetectValues: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.DetectValuesRequest,
         axia.v1.gateway_pb2.DetectValuesResponse,
     ]
-    """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
+    """Asks a model n times what needs attention in an image and summarizes the answers. Shortly before the caller's
     deadline it returns the completions that are done, with `partial` set.
 
     Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
     RESOURCE_EXHAUSTED with RetryInfo when the model's queue is full, UNAVAILABLE when no server of the model answers,
-    DEADLINE_EXCEEDED when not one completion was done in time.
+    DEADLINE_EXCEEDED when no completion was done in time.
     """
 
     StreamDetectValues: grpc.aio.UnaryStreamMultiCallable[
         axia.v1.gateway_pb2.StreamDetectValuesRequest,
         axia.v1.gateway_pb2.StreamDetectValuesResponse,
     ]
-    """The same, sending each completion when it ends and then the summary."""
+    """Like DetectValues, but sends each completion when it ends, and then the summary."""
 
     WatchValues: grpc.aio.StreamStreamMultiCallable[
         axia.v1.gateway_pb2.WatchValuesRequest,
         axia.v1.gateway_pb2.WatchValuesResponse,
     ]
-    """Detects values in the frames of a camera. The first message configures the watch, each further one is a frame. The
-    newest frame wins: while one is being answered only the latest of those that came after it is kept. A frame being
-    answered that is older than the gateway's freshness bound (2 s by default) is cancelled for a newer one, but never
-    twice in a row, so that a camera faster than the model still gets answers. Every frame gets exactly one response: a
-    detection, a notice that a newer one superseded it, or an error that concerns this frame alone.
+    """Detects values in the frames of a camera. The first message configures the watch, and each further message is a
+    frame. While the model answers a frame, the gateway keeps only the newest of the frames that arrive. If a frame in
+    progress is older than the gateway's freshness bound (2 s by default) when a newer one arrives, it is cancelled,
+    but never twice in a row: so a camera that is faster than the model still gets answers. Every frame gets exactly
+    one response: a detection, a notice that a newer frame superseded it, or an error for this frame only.
     """
 
     AssessPreference: grpc.aio.UnaryStreamMultiCallable[
         axia.v1.gateway_pb2.AssessPreferenceRequest,
         axia.v1.gateway_pb2.AssessPreferenceResponse,
     ]
-    """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
-    asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
-    ends with the scores. An image that can't be judged is reported with an error and the rest continues.
+    """Measures how much a model likes images of each value (arXiv 2411.11479). Finds images by the values' keywords,
+    asks three questions about each image in one conversation, sends the answers in the order of the plan, and ends
+    with the scores. If an image can't be judged, its judgement has an error, and the assessment continues.
 
-    Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
-    when a resumed plan has changed.
+    Errors: as DetectValues; UNAVAILABLE when the retrieval service does not answer, FAILED_PRECONDITION when no images
+    are indexed or when a resumed plan has changed.
     """
 
     JudgeInterest: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.JudgeInterestRequest,
         axia.v1.gateway_pb2.JudgeInterestResponse,
     ]
-    """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
+    """Judges as a persona whether images are interesting: with a simple question, or with the six items of the inductive
     scoring questionnaire (arXiv 2411.11479).
     """
 
@@ -140,18 +140,18 @@ class GatewayServiceAsyncStub:
         axia.v1.gateway_pb2.JudgeAlignmentRequest,
         axia.v1.gateway_pb2.JudgeAlignmentResponse,
     ]
-    """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
-    caller has. ScoringService judges without a model.
+    """Asks a model whether the caller's answers name what annotators named, in the same way as JUDGE_MODEL of a
+    detection. To judge without a model, use ScoringService.
     """
 
     ListModels: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.gateway_pb2.ListModelsRequest,
         axia.v1.gateway_pb2.ListModelsResponse,
     ]
-    """Lists the models behind this gateway and the prompts that it knows."""
+    """Lists the models behind this gateway and its prompts."""
 
 class GatewayServiceServicer(metaclass=abc.ABCMeta):
-    """The public interface: detects what people value in an image."""
+    """The public API: detects what people value in an image."""
 
     @abc.abstractmethod
     def DetectValues(
@@ -159,12 +159,12 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.DetectValuesRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.gateway_pb2.DetectValuesResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.DetectValuesResponse]]:
-        """Asks a model n times what needs attention in an image and summarises the answers. Within a margin of the caller's
+        """Asks a model n times what needs attention in an image and summarizes the answers. Shortly before the caller's
         deadline it returns the completions that are done, with `partial` set.
 
         Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for an unknown model or prompt,
         RESOURCE_EXHAUSTED with RetryInfo when the model's queue is full, UNAVAILABLE when no server of the model answers,
-        DEADLINE_EXCEEDED when not one completion was done in time.
+        DEADLINE_EXCEEDED when no completion was done in time.
         """
 
     @abc.abstractmethod
@@ -173,7 +173,7 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.StreamDetectValuesRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.gateway_pb2.StreamDetectValuesResponse], collections.abc.AsyncIterator[axia.v1.gateway_pb2.StreamDetectValuesResponse]]:
-        """The same, sending each completion when it ends and then the summary."""
+        """Like DetectValues, but sends each completion when it ends, and then the summary."""
 
     @abc.abstractmethod
     def WatchValues(
@@ -181,11 +181,11 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[axia.v1.gateway_pb2.WatchValuesRequest],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.gateway_pb2.WatchValuesResponse], collections.abc.AsyncIterator[axia.v1.gateway_pb2.WatchValuesResponse]]:
-        """Detects values in the frames of a camera. The first message configures the watch, each further one is a frame. The
-        newest frame wins: while one is being answered only the latest of those that came after it is kept. A frame being
-        answered that is older than the gateway's freshness bound (2 s by default) is cancelled for a newer one, but never
-        twice in a row, so that a camera faster than the model still gets answers. Every frame gets exactly one response: a
-        detection, a notice that a newer one superseded it, or an error that concerns this frame alone.
+        """Detects values in the frames of a camera. The first message configures the watch, and each further message is a
+        frame. While the model answers a frame, the gateway keeps only the newest of the frames that arrive. If a frame in
+        progress is older than the gateway's freshness bound (2 s by default) when a newer one arrives, it is cancelled,
+        but never twice in a row: so a camera that is faster than the model still gets answers. Every frame gets exactly
+        one response: a detection, a notice that a newer frame superseded it, or an error for this frame only.
         """
 
     @abc.abstractmethod
@@ -194,12 +194,12 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.AssessPreferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.gateway_pb2.AssessPreferenceResponse], collections.abc.AsyncIterator[axia.v1.gateway_pb2.AssessPreferenceResponse]]:
-        """Measures how much a model likes images of each value (arXiv 2411.11479): finds images by the values' keywords,
-        asks three questions about each in one conversation, sends each image's answers in the order of the plan, and
-        ends with the scores. An image that can't be judged is reported with an error and the rest continues.
+        """Measures how much a model likes images of each value (arXiv 2411.11479). Finds images by the values' keywords,
+        asks three questions about each image in one conversation, sends the answers in the order of the plan, and ends
+        with the scores. If an image can't be judged, its judgement has an error, and the assessment continues.
 
-        Errors: as DetectValues; UNAVAILABLE when retrieval does not answer, FAILED_PRECONDITION when nothing is indexed or
-        when a resumed plan has changed.
+        Errors: as DetectValues; UNAVAILABLE when the retrieval service does not answer, FAILED_PRECONDITION when no images
+        are indexed or when a resumed plan has changed.
         """
 
     @abc.abstractmethod
@@ -208,7 +208,7 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.JudgeInterestRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.gateway_pb2.JudgeInterestResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.JudgeInterestResponse]]:
-        """Judges as a persona whether images are interesting: by a plain question, or by the six items of the inductive
+        """Judges as a persona whether images are interesting: with a simple question, or with the six items of the inductive
         scoring questionnaire (arXiv 2411.11479).
         """
 
@@ -218,8 +218,8 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.JudgeAlignmentRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.gateway_pb2.JudgeAlignmentResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.JudgeAlignmentResponse]]:
-        """Asks a model whether answers name what annotators named, as JUDGE_MODEL of a detection does, for answers that the
-        caller has. ScoringService judges without a model.
+        """Asks a model whether the caller's answers name what annotators named, in the same way as JUDGE_MODEL of a
+        detection. To judge without a model, use ScoringService.
         """
 
     @abc.abstractmethod
@@ -228,6 +228,6 @@ class GatewayServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.gateway_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.gateway_pb2.ListModelsResponse, collections.abc.Awaitable[axia.v1.gateway_pb2.ListModelsResponse]]:
-        """Lists the models behind this gateway and the prompts that it knows."""
+        """Lists the models behind this gateway and its prompts."""
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -12,16 +12,17 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Image(google.protobuf.message.Message):
-    """An image as encoded bytes. Services take bytes only and never fetch an address."""
+    """An image as encoded bytes. Services accept only bytes, and never fetch a URL."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DATA_FIELD_NUMBER: builtins.int
     data: builtins.bytes
-    """The encoded file: JPEG, PNG or WebP, a single frame. The format is read from the bytes; a file name or media type
-    is never trusted. EXIF orientation is applied and all metadata is dropped, however odd or large. A JPEG that lacks
-    only its end marker is taken, and of a PNG that hides an animation its own image. Default limits of a server:
-    20 MiB, 64 megapixels, 1 to 16,384 pixels a side, one at most 100 times as long as the other.
+    """The encoded file: JPEG, PNG or WebP, with a single frame. The format is detected from the bytes; a file name or
+    media type is never trusted. EXIF orientation is applied, and all metadata is dropped, even if it is invalid or
+    large. A JPEG without an end marker is accepted. If a PNG has a hidden animation, only its default image is used.
+    Default limits of a server: 20 MiB, 64 megapixels, 1 to 16,384 pixels per side, and an aspect ratio of at most
+    100:1.
     """
     def __init__(
         self,
@@ -34,7 +35,7 @@ global___Image = Image
 
 @typing.final
 class ImageInfo(google.protobuf.message.Message):
-    """What a server read from an image."""
+    """What a server found in an image."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -53,12 +54,12 @@ class ImageInfo(google.protobuf.message.Message):
     height: builtins.int
     """Height in pixels of the upright image, after EXIF orientation is applied."""
     used_width: builtins.int
-    """Width in pixels of what the model's processor got: upright, and reduced where the image has more pixels than the
-    server uses (AXIA_INFERENCE_USED_IMAGE_MEGAPIXELS). 0 where no model has taken the image, or by a server of an
+    """Width in pixels of the image that the model's processor got: upright, and reduced if the image has more pixels than
+    the server uses (AXIA_INFERENCE_USED_IMAGE_MEGAPIXELS). 0 if no model used the image, or if the server has an
     earlier release.
     """
     used_height: builtins.int
-    """The same height in pixels."""
+    """Height in pixels of that image."""
     def __init__(
         self,
         *,

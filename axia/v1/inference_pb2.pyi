@@ -31,19 +31,19 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     ROLE_SYSTEM: _Role.ValueType  # 1
     """Instructions before the conversation; only as the first message."""
     ROLE_USER: _Role.ValueType  # 2
-    """The person or program that asks."""
+    """The person or program that asks the model."""
     ROLE_ASSISTANT: _Role.ValueType  # 3
     """The model, in an earlier turn."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """Who says a message."""
+    """The author of a message."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Not set; refused."""
 ROLE_SYSTEM: Role.ValueType  # 1
 """Instructions before the conversation; only as the first message."""
 ROLE_USER: Role.ValueType  # 2
-"""The person or program that asks."""
+"""The person or program that asks the model."""
 ROLE_ASSISTANT: Role.ValueType  # 3
 """The model, in an earlier turn."""
 global___Role = Role
@@ -62,7 +62,7 @@ class _StopRuleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     """As soon as the first sentence is complete."""
 
 class StopRule(_StopRule, metaclass=_StopRuleEnumTypeWrapper):
-    """When a completion ends, beside the model's own end of sequence and `max_tokens`."""
+    """When a completion ends, in addition to the model's own end of sequence and `max_tokens`."""
 
 STOP_RULE_UNSPECIFIED: StopRule.ValueType  # 0
 """The same as STOP_RULE_NONE."""
@@ -81,23 +81,23 @@ class _SentenceRuleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     SENTENCE_RULE_UNSPECIFIED: _SentenceRule.ValueType  # 0
     """The same as SENTENCE_RULE_ANSWER."""
     SENTENCE_RULE_ANSWER: _SentenceRule.ValueType  # 1
-    """The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that
+    """The first sentence of the answer itself. Text before the answer is skipped: headings, "Sure!", "The element that
     needs attention is:" with a line break, role names, labels, code fences, list markers.
     """
     SENTENCE_RULE_LITERAL: _SentenceRule.ValueType  # 2
-    """The first sentence of the text, whatever it says, as the values-detector study cut it (arXiv 2501.03957)."""
+    """The first sentence of the text, as in the values-detector study (arXiv 2501.03957)."""
 
 class SentenceRule(_SentenceRule, metaclass=_SentenceRuleEnumTypeWrapper):
-    """Which sentence of a completion is its first."""
+    """How to find the first sentence of a completion."""
 
 SENTENCE_RULE_UNSPECIFIED: SentenceRule.ValueType  # 0
 """The same as SENTENCE_RULE_ANSWER."""
 SENTENCE_RULE_ANSWER: SentenceRule.ValueType  # 1
-"""The first sentence of the answer itself. What comes before it is left out: headings, "Sure!", "The element that
+"""The first sentence of the answer itself. Text before the answer is skipped: headings, "Sure!", "The element that
 needs attention is:" with a line break, role names, labels, code fences, list markers.
 """
 SENTENCE_RULE_LITERAL: SentenceRule.ValueType  # 2
-"""The first sentence of the text, whatever it says, as the values-detector study cut it (arXiv 2501.03957)."""
+"""The first sentence of the text, as in the values-detector study (arXiv 2501.03957)."""
 global___SentenceRule = SentenceRule
 
 class _FinishReason:
@@ -109,9 +109,9 @@ class _FinishReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     FINISH_REASON_UNSPECIFIED: _FinishReason.ValueType  # 0
     """Not known."""
     FINISH_REASON_STOP: _FinishReason.ValueType  # 1
-    """The model ended its answer, or one of `stop` did."""
+    """The model ended its answer, or the answer contained one of the texts of `stop`."""
     FINISH_REASON_SENTENCE: _FinishReason.ValueType  # 2
-    """The first sentence was complete, as asked by STOP_RULE_FIRST_SENTENCE."""
+    """The first sentence was complete, with STOP_RULE_FIRST_SENTENCE."""
     FINISH_REASON_LENGTH: _FinishReason.ValueType  # 3
     """`max_tokens` or the model's context length was reached."""
     FINISH_REASON_REASONING: _FinishReason.ValueType  # 4
@@ -123,9 +123,9 @@ class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
 FINISH_REASON_UNSPECIFIED: FinishReason.ValueType  # 0
 """Not known."""
 FINISH_REASON_STOP: FinishReason.ValueType  # 1
-"""The model ended its answer, or one of `stop` did."""
+"""The model ended its answer, or the answer contained one of the texts of `stop`."""
 FINISH_REASON_SENTENCE: FinishReason.ValueType  # 2
-"""The first sentence was complete, as asked by STOP_RULE_FIRST_SENTENCE."""
+"""The first sentence was complete, with STOP_RULE_FIRST_SENTENCE."""
 FINISH_REASON_LENGTH: FinishReason.ValueType  # 3
 """`max_tokens` or the model's context length was reached."""
 FINISH_REASON_REASONING: FinishReason.ValueType  # 4
@@ -142,13 +142,13 @@ class Message(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     IMAGES_FIELD_NUMBER: builtins.int
     role: global___Role.ValueType
-    """Who says it. Turns alternate user, assistant, user; the last is the user's."""
+    """The author. Turns alternate user, assistant, user; the last is a user message."""
     text: builtins.str
-    """What is said, 1 to 16,384 characters. It must not hold special tokens of the model, such as its image placeholder."""
+    """The text, 1 to 16,384 characters. It must not contain special tokens of the model, such as its image placeholder."""
     @property
     def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ShownImage]:
-        """Images that the user shows, in the order of their places in the text; in messages of the user alone. All
-        images of a conversation, `image` of the request among them, are at most the model's `max_images`.
+        """Images, in the order of their positions in the text. Only user messages may have images. A conversation has at most
+        the model's `max_images` images, including the request's `image`.
         """
 
     def __init__(
@@ -171,8 +171,8 @@ class ShownImage(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     AFTER_CHARS_FIELD_NUMBER: builtins.int
     after_chars: builtins.int
-    """How many characters (Unicode code points) of the message's text come before it, 0 to all of them. A line break that
-    follows there is dropped.
+    """Number of characters (Unicode code points) of the message's text before the image, 0 to all of them. A line break
+    after this position is dropped.
     """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
@@ -200,7 +200,7 @@ class Sample(google.protobuf.message.Message):
     seed: builtins.int
     """Seed of this completion's random generator, 0 to 2^53 - 1."""
     temperature: builtins.float
-    """Softmax temperature, 0 to 2; 0 takes the most probable token each time."""
+    """Softmax temperature, 0 to 2; 0 always chooses the most probable token."""
     def __init__(
         self,
         *,
@@ -213,8 +213,8 @@ global___Sample = Sample
 
 @typing.final
 class AnswerFormat(google.protobuf.message.Message):
-    """The only answers that a model may give. A server whose engine can't constrain its output answers INVALID_ARGUMENT with
-    the reason ANSWER_FORMAT_UNSUPPORTED; see `structured_answers` of Model.
+    """Restricts the model's answers to a format. If the engine doesn't support this, the call fails with INVALID_ARGUMENT
+    and the reason ANSWER_FORMAT_UNSUPPORTED; see `structured_answers` of Model.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -222,10 +222,10 @@ class AnswerFormat(google.protobuf.message.Message):
     CHOICES_FIELD_NUMBER: builtins.int
     JSON_SCHEMA_FIELD_NUMBER: builtins.int
     json_schema: builtins.str
-    """JSON that this JSON Schema describes, at most 16,384 characters."""
+    """JSON that matches this JSON Schema, which has at most 16,384 characters."""
     @property
     def choices(self) -> global___AnswerChoices:
-        """One of these texts and nothing else."""
+        """Exactly one of these texts."""
 
     def __init__(
         self,
@@ -279,30 +279,32 @@ class GenerateRequest(google.protobuf.message.Message):
     TEXT_DELTAS_FIELD_NUMBER: builtins.int
     LOWER_MAX_TOKENS_FIELD_NUMBER: builtins.int
     model: builtins.str
-    """Name of the model, as GetModel gives it. Empty: whichever model this server holds."""
+    """Name of the model, as in GetModel. Empty: the model of this server."""
     top_p: builtins.float
-    """Nucleus sampling: the smallest set of tokens with this total probability is kept, above 0 and at most 1. Default 1,
-    or at a gateway the model's default in its routing table.
+    """Nucleus sampling: only the smallest set of tokens with this total probability is sampled from, above 0 and at most
+    1. Default 1; on a gateway the model's default in its routing table, or else 1.
     """
     max_tokens: builtins.int
-    """Tokens of one completion at most, 1 to the server's `max_tokens`. Default 100, or at a gateway the model's default
-    in its routing table.
+    """Maximum tokens of one completion, 1 to the server's `max_tokens`. Default 100; on a gateway the model's default in
+    its routing table, or else 100.
     """
     stop_rule: global___StopRule.ValueType
-    """When a completion ends early. Default: never."""
+    """When a completion stops early. Default: never."""
     default_temperature: builtins.bool
-    """Whether the model's default temperature in a gateway's routing table, where there is one, takes the place of the
-    samples' own. An inference server has no such table and takes no notice.
+    """Whether the model's default temperature in a gateway's routing table, if there is one, replaces the samples' own
+    temperatures. An inference server ignores this.
     """
     sentence_rule: global___SentenceRule.ValueType
-    """Which sentence is the first, for STOP_RULE_FIRST_SENTENCE and for `first_sentence` of completions."""
+    """How to find the first sentence, for STOP_RULE_FIRST_SENTENCE and for `first_sentence` of completions."""
     text_deltas: builtins.bool
     """Whether Generate sends text as it is generated, as TextDelta events before each Completion."""
     lower_max_tokens: builtins.bool
-    """Whether a `max_tokens` above the limit is lowered to it rather than refused; GenerateSummary says which held."""
+    """Whether a `max_tokens` above the limit is reduced to the limit instead of refused; GenerateSummary has the value
+    that was used.
+    """
     @property
     def image(self) -> axia.v1.image_pb2.Image:
-        """The image that the first user message is about. Unset: a conversation in text alone."""
+        """The image that the first user message is about. Unset: a text-only conversation."""
 
     @property
     def messages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Message]:
@@ -314,12 +316,12 @@ class GenerateRequest(google.protobuf.message.Message):
 
     @property
     def answer_format(self) -> global___AnswerFormat:
-        """The only answers that the model may give. Unset: any text. Not together with STOP_RULE_FIRST_SENTENCE."""
+        """Restricts answers to a format. Unset: any text. Not together with STOP_RULE_FIRST_SENTENCE."""
 
     @property
     def stop(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Texts that end a completion, at most 16, each 1 to 256 characters. The answer ends before the first of them; what
-        the model thinks before it answers is not searched.
+        """Texts that stop a completion, at most 16, each 1 to 256 characters. The answer ends before the first match. The
+        model's reasoning is not searched.
         """
 
     def __init__(
@@ -360,7 +362,7 @@ class GenerateResponse(google.protobuf.message.Message):
     DELTA_FIELD_NUMBER: builtins.int
     @property
     def started(self) -> global___GenerateStarted:
-        """The engine produced its first token. From here on the call must not be repeated silently."""
+        """The engine generated its first token. After this event the call must not be retried automatically."""
 
     @property
     def completion(self) -> global___Completion:
@@ -372,7 +374,7 @@ class GenerateResponse(google.protobuf.message.Message):
 
     @property
     def delta(self) -> global___TextDelta:
-        """A piece of a completion, where `text_deltas` asks for it."""
+        """A part of a completion, if `text_deltas` is set."""
 
     def __init__(
         self,
@@ -390,9 +392,9 @@ global___GenerateResponse = GenerateResponse
 
 @typing.final
 class TextDelta(google.protobuf.message.Message):
-    """A piece of a completion. All pieces of one together are its `text` and `reasoning`, white space around the reasoning
-    apart. One exception: where a tag that ends reasoning comes without one that begins it, all that was sent as text
-    until then belongs to the completion's `reasoning`.
+    """A part of a completion. All parts of a completion together are its `text` and `reasoning`, except for white space
+    around the reasoning. One exception: if there is a closing tag of reasoning without an opening tag, all text that was
+    sent before belongs to the completion's `reasoning`.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -403,9 +405,9 @@ class TextDelta(google.protobuf.message.Message):
     index: builtins.int
     """Position of the completion in the request's `samples`, from 0."""
     text: builtins.str
-    """What was added to its text; may be empty."""
+    """New text; may be empty."""
     reasoning: builtins.str
-    """What was added to its reasoning; may be empty."""
+    """New reasoning; may be empty."""
     def __init__(
         self,
         *,
@@ -419,13 +421,13 @@ global___TextDelta = TextDelta
 
 @typing.final
 class GenerateStarted(google.protobuf.message.Message):
-    """The engine produced the first token of the first completion."""
+    """The engine generated the first token of the first completion."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PROMPT_TOKENS_FIELD_NUMBER: builtins.int
     prompt_tokens: builtins.int
-    """Tokens of the prompt, those of the image included. 0: not known, as of some endpoints."""
+    """Tokens of the prompt, including image tokens. 0: not known, for example with some endpoints."""
     def __init__(
         self,
         *,
@@ -453,28 +455,28 @@ class Completion(google.protobuf.message.Message):
     index: builtins.int
     """Position in the request's `samples`, from 0."""
     first_sentence: builtins.str
-    """The first sentence, without white space around it. Empty if the model gave no answer."""
+    """The first sentence, without surrounding white space. Empty if the model gave no answer."""
     text: builtins.str
-    """Everything that was generated, without `reasoning`. With STOP_RULE_FIRST_SENTENCE it ends with the first sentence
-    or within the token that showed that the sentence was over.
+    """Everything that was generated, without `reasoning`. With STOP_RULE_FIRST_SENTENCE it ends with the first sentence,
+    or within the token that ended the sentence.
     """
     finish_reason: global___FinishReason.ValueType
     """Why it ended."""
     tokens: builtins.int
-    """Tokens generated."""
+    """Number of generated tokens."""
     seed: builtins.int
-    """The seed that was used; 0 where an endpoint takes none."""
+    """The seed that was used; 0 if an endpoint doesn't accept a seed."""
     temperature: builtins.float
-    """The temperature that was used; 1 where an endpoint takes none, which then samples by its own: `left_out` in the
-    model's `engine_settings` says so.
+    """The temperature that was used; 1 if an endpoint doesn't accept a temperature and uses its own. Then `left_out` in
+    the model's `engine_settings` has the field's name.
     """
     omitted: builtins.str
-    """What comes before the first sentence in `text` and is no part of the answer, such as a heading or "Sure!". Empty
-    with SENTENCE_RULE_LITERAL.
+    """Text before the first sentence that is not part of the answer, such as a heading or "Sure!". Empty with
+    SENTENCE_RULE_LITERAL.
     """
     reasoning: builtins.str
-    """What the model thought before it answered: a <think> block, or what the engine or endpoint gives apart as reasoning.
-    It is never read as an answer.
+    """The model's reasoning before its answer: a <think> block, or reasoning that the engine or endpoint returns
+    separately. It is never used as the answer.
     """
     def __init__(
         self,
@@ -495,17 +497,17 @@ global___Completion = Completion
 
 @typing.final
 class GenerateAllRequest(google.protobuf.message.Message):
-    """Asks for a generation in one message."""
+    """The request of a generation in one message."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     GENERATION_FIELD_NUMBER: builtins.int
     WITHIN_MS_FIELD_NUMBER: builtins.int
     within_ms: builtins.int
-    """When the completions that are done are sent and the others aborted, in milliseconds after the call arrived, 0 to
-    86,400,000; or shortly before the call's deadline, if gRPC tells the server one that is earlier. Leave some time
-    until then: gRPC may tell it a few percent too late. 0: never; completions come together or, if the deadline is
-    first, not at all.
+    """After this time the completions that are done are sent and the others are aborted, in milliseconds after the call
+    arrived, 0 to 86,400,000. An earlier deadline of the call has the same effect shortly before it. Leave some time
+    until the deadline: the server may see it a few percent too late. 0: no such time; the completions are sent
+    together, or not at all if the deadline comes first.
     """
     @property
     def generation(self) -> global___GenerateRequest:
@@ -524,7 +526,7 @@ global___GenerateAllRequest = GenerateAllRequest
 
 @typing.final
 class GenerateAllResponse(google.protobuf.message.Message):
-    """All that came of a generation."""
+    """The result of a generation."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -532,11 +534,11 @@ class GenerateAllResponse(google.protobuf.message.Message):
     SUMMARY_FIELD_NUMBER: builtins.int
     @property
     def completions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Completion]:
-        """The completions, by index. Fewer than `samples` where `within_ms` was over first."""
+        """The completions, by index. Fewer than `samples` if `within_ms` passed first."""
 
     @property
     def summary(self) -> global___GenerateSummary:
-        """The end of the generation; unset where `within_ms` was over first."""
+        """The end of the generation; unset if `within_ms` passed first."""
 
     def __init__(
         self,
@@ -561,7 +563,7 @@ class Timings(google.protobuf.message.Message):
     FIRST_TOKEN_MS_FIELD_NUMBER: builtins.int
     GENERATION_MS_FIELD_NUMBER: builtins.int
     total_ms: builtins.float
-    """The whole request at the server that reports it."""
+    """The whole request on the server that reports it."""
     decode_ms: builtins.float
     """Reading, checking and decoding the image."""
     queue_ms: builtins.float
@@ -597,18 +599,18 @@ class GenerateSummary(google.protobuf.message.Message):
     MAX_TOKENS_FIELD_NUMBER: builtins.int
     SENTENCE_RULE_FIELD_NUMBER: builtins.int
     prompt_tokens: builtins.int
-    """Tokens of the prompt, those of the image included. 0: not known, as of some endpoints."""
+    """Tokens of the prompt, including image tokens. 0: not known, for example with some endpoints."""
     top_p: builtins.float
     """Nucleus sampling that was used; unset by a server of an earlier release."""
     max_tokens: builtins.int
-    """Tokens of one completion at most that held; unset by a server of an earlier release."""
+    """Maximum tokens of one completion that was used; unset by a server of an earlier release."""
     sentence_rule: builtins.str
-    """The rule that told the first sentences, with its version: "answer/1" or "literal/1". Empty by a server of an earlier
+    """The rule for first sentences, with its version: "answer/1" or "literal/1". Empty if the server has an earlier
     release, whose rule was "literal/0".
     """
     @property
     def image(self) -> axia.v1.image_pb2.ImageInfo:
-        """The image that was used, the first of several; unset without one."""
+        """The image that was used; if there are several, the first one. Unset if there is none."""
 
     @property
     def model(self) -> global___Model:
@@ -640,7 +642,7 @@ global___GenerateSummary = GenerateSummary
 
 @typing.final
 class GetModelRequest(google.protobuf.message.Message):
-    """Asks for the model that a server holds."""
+    """The request for the model of a server. It has no fields."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -652,7 +654,7 @@ global___GetModelRequest = GetModelRequest
 
 @typing.final
 class GetModelResponse(google.protobuf.message.Message):
-    """The model that a server holds."""
+    """The model of a server."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -673,7 +675,7 @@ global___GetModelResponse = GetModelResponse
 
 @typing.final
 class Model(google.protobuf.message.Message):
-    """A model behind a server, with the limits that the server sets."""
+    """A model, with the limits of its server."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -701,28 +703,28 @@ class Model(google.protobuf.message.Message):
     engine_version: builtins.str
     """Version of that engine."""
     max_context_tokens: builtins.int
-    """Context length in tokens: prompt and completion together. 0: not known, as of some endpoints."""
+    """Context length in tokens: prompt and completion together. 0: not known, for example with some endpoints."""
     max_samples: builtins.int
-    """Completions that one request may ask for."""
+    """Maximum number of completions of one request."""
     max_tokens: builtins.int
-    """Tokens that one completion may have."""
+    """Maximum number of tokens of one completion."""
     accepts_images: builtins.bool
-    """Whether it takes an image."""
+    """Whether it supports images."""
     structured_answers: builtins.bool
-    """Whether it can be held to an `answer_format`."""
+    """Whether it supports `answer_format`."""
     prompt_template: builtins.str
-    """A user's message as the model reads it, with "{prompt}" in place of its text: what the chat template puts around
-    it, such as a system prompt of its own. Empty if unknown, as of endpoints.
+    """A user message as the model reads it, with "{prompt}" in place of the text. It shows what the chat template adds,
+    such as a system prompt. Empty if unknown, for example with endpoints.
     """
     trust_remote_code: builtins.bool
     """Whether code that comes with the checkpoint was allowed to run."""
     engine_settings: builtins.str
-    """What else decides answers, as a JSON object with sorted keys: number format, quantization, parallelism and further
-    arguments of vLLM; further fields and seed bits of an endpoint. Empty by a server of an earlier release.
+    """Other settings that affect answers, as a JSON object with sorted keys: number format, quantization, parallelism and
+    other arguments of vLLM; other fields and seed bits for an endpoint. Empty for a server of an earlier release.
     """
     max_images: builtins.int
-    """Images that one conversation may have. 0: none, or a server of an earlier release, which takes one as `image`
-    where `accepts_images` is set.
+    """Maximum number of images in one conversation. 0: no images; or a server of an earlier release, which accepts one as
+    `image` if `accepts_images` is set.
     """
     def __init__(
         self,

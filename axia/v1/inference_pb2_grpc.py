@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InferenceServiceStub(object):
-    """Generates completions with the one vision-language model that this server holds.
+    """Generates completions with one vision-language model.
     """
 
     def __init__(self, channel):
@@ -53,27 +53,27 @@ class InferenceServiceStub(object):
 
 
 class InferenceServiceServicer(object):
-    """Generates completions with the one vision-language model that this server holds.
+    """Generates completions with one vision-language model.
     """
 
     def Generate(self, request, context):
-        """Generates one completion for each entry of `samples` and sends each when it ends. The stream is: one Started when
-        the first token exists, one Completion for each sample in the order in which they end, one GenerateSummary.
-        Closing the call aborts all of its completions in the engine.
+        """Generates one completion for each entry of `samples` and sends each when it ends. The stream has one
+        GenerateStarted when the first token was generated, one Completion for each sample when it ends, and one
+        GenerateSummary. Closing the call aborts all of its completions in the engine.
 
-        Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name,
-        RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
+        Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name, RESOURCE_EXHAUSTED
+        with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine has crashed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GenerateAll(self, request, context):
-        """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-        costs both sides more than all of them in one. An inference server sends response headers when the first token
-        exists, so that gRPC repeats no call after it; a gateway sends them with the message.
+        """Like Generate, but with all completions in one message. This is cheaper for both sides than one message for each
+        completion. An inference server sends response headers when the first token was generated, so that gRPC doesn't
+        retry the call after that; a gateway sends them with the message.
 
-        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
+        Errors: as Generate; DEADLINE_EXCEEDED when no completion was done within `within_ms`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +113,7 @@ def add_InferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InferenceService(object):
-    """Generates completions with the one vision-language model that this server holds.
+    """Generates completions with one vision-language model.
     """
 
     @staticmethod

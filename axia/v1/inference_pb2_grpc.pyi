@@ -18,30 +18,30 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class InferenceServiceStub:
-    """Generates completions with the one vision-language model that this server holds."""
+    """Generates completions with one vision-language model."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     Generate: grpc.UnaryStreamMultiCallable[
         axia.v1.inference_pb2.GenerateRequest,
         axia.v1.inference_pb2.GenerateResponse,
     ]
-    """Generates one completion for each entry of `samples` and sends each when it ends. The stream is: one Started when
-    the first token exists, one Completion for each sample in the order in which they end, one GenerateSummary.
-    Closing the call aborts all of its completions in the engine.
+    """Generates one completion for each entry of `samples` and sends each when it ends. The stream has one
+    GenerateStarted when the first token was generated, one Completion for each sample when it ends, and one
+    GenerateSummary. Closing the call aborts all of its completions in the engine.
 
-    Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name,
-    RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
+    Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name, RESOURCE_EXHAUSTED
+    with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine has crashed.
     """
 
     GenerateAll: grpc.UnaryUnaryMultiCallable[
         axia.v1.inference_pb2.GenerateAllRequest,
         axia.v1.inference_pb2.GenerateAllResponse,
     ]
-    """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-    costs both sides more than all of them in one. An inference server sends response headers when the first token
-    exists, so that gRPC repeats no call after it; a gateway sends them with the message.
+    """Like Generate, but with all completions in one message. This is cheaper for both sides than one message for each
+    completion. An inference server sends response headers when the first token was generated, so that gRPC doesn't
+    retry the call after that; a gateway sends them with the message.
 
-    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
+    Errors: as Generate; DEADLINE_EXCEEDED when no completion was done within `within_ms`.
     """
 
     GetModel: grpc.UnaryUnaryMultiCallable[
@@ -51,29 +51,29 @@ class InferenceServiceStub:
     """Describes the model, the engine and the limits of this server."""
 
 class InferenceServiceAsyncStub:
-    """Generates completions with the one vision-language model that this server holds."""
+    """Generates completions with one vision-language model."""
 
     Generate: grpc.aio.UnaryStreamMultiCallable[
         axia.v1.inference_pb2.GenerateRequest,
         axia.v1.inference_pb2.GenerateResponse,
     ]
-    """Generates one completion for each entry of `samples` and sends each when it ends. The stream is: one Started when
-    the first token exists, one Completion for each sample in the order in which they end, one GenerateSummary.
-    Closing the call aborts all of its completions in the engine.
+    """Generates one completion for each entry of `samples` and sends each when it ends. The stream has one
+    GenerateStarted when the first token was generated, one Completion for each sample when it ends, and one
+    GenerateSummary. Closing the call aborts all of its completions in the engine.
 
-    Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name,
-    RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
+    Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name, RESOURCE_EXHAUSTED
+    with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine has crashed.
     """
 
     GenerateAll: grpc.aio.UnaryUnaryMultiCallable[
         axia.v1.inference_pb2.GenerateAllRequest,
         axia.v1.inference_pb2.GenerateAllResponse,
     ]
-    """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-    costs both sides more than all of them in one. An inference server sends response headers when the first token
-    exists, so that gRPC repeats no call after it; a gateway sends them with the message.
+    """Like Generate, but with all completions in one message. This is cheaper for both sides than one message for each
+    completion. An inference server sends response headers when the first token was generated, so that gRPC doesn't
+    retry the call after that; a gateway sends them with the message.
 
-    Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
+    Errors: as Generate; DEADLINE_EXCEEDED when no completion was done within `within_ms`.
     """
 
     GetModel: grpc.aio.UnaryUnaryMultiCallable[
@@ -83,7 +83,7 @@ class InferenceServiceAsyncStub:
     """Describes the model, the engine and the limits of this server."""
 
 class InferenceServiceServicer(metaclass=abc.ABCMeta):
-    """Generates completions with the one vision-language model that this server holds."""
+    """Generates completions with one vision-language model."""
 
     @abc.abstractmethod
     def Generate(
@@ -91,12 +91,12 @@ class InferenceServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.inference_pb2.GenerateRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[axia.v1.inference_pb2.GenerateResponse], collections.abc.AsyncIterator[axia.v1.inference_pb2.GenerateResponse]]:
-        """Generates one completion for each entry of `samples` and sends each when it ends. The stream is: one Started when
-        the first token exists, one Completion for each sample in the order in which they end, one GenerateSummary.
-        Closing the call aborts all of its completions in the engine.
+        """Generates one completion for each entry of `samples` and sends each when it ends. The stream has one
+        GenerateStarted when the first token was generated, one Completion for each sample when it ends, and one
+        GenerateSummary. Closing the call aborts all of its completions in the engine.
 
-        Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name,
-        RESOURCE_EXHAUSTED with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine is dead.
+        Errors: INVALID_ARGUMENT (with BadRequest naming the field), NOT_FOUND for another model's name, RESOURCE_EXHAUSTED
+        with RetryInfo when the queue is full, UNAVAILABLE while draining or when the engine has crashed.
         """
 
     @abc.abstractmethod
@@ -105,11 +105,11 @@ class InferenceServiceServicer(metaclass=abc.ABCMeta):
         request: axia.v1.inference_pb2.GenerateAllRequest,
         context: _ServicerContext,
     ) -> typing.Union[axia.v1.inference_pb2.GenerateAllResponse, collections.abc.Awaitable[axia.v1.inference_pb2.GenerateAllResponse]]:
-        """The same in one message, for callers that have no use for a completion before the last is done: a message for each
-        costs both sides more than all of them in one. An inference server sends response headers when the first token
-        exists, so that gRPC repeats no call after it; a gateway sends them with the message.
+        """Like Generate, but with all completions in one message. This is cheaper for both sides than one message for each
+        completion. An inference server sends response headers when the first token was generated, so that gRPC doesn't
+        retry the call after that; a gateway sends them with the message.
 
-        Errors: as Generate; DEADLINE_EXCEEDED when not one completion was done within `within_ms`.
+        Errors: as Generate; DEADLINE_EXCEEDED when no completion was done within `within_ms`.
         """
 
     @abc.abstractmethod

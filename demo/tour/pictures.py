@@ -43,7 +43,7 @@ def _records() -> list[Record]:
 def search_values(client: axia.Client, out: Console, folder: Path) -> None:
     """Prints what is found for the keywords of three values, and writes a contact sheet of it."""
     shows = {record["sha256"]: record["keywords"] for record in _records()}
-    table = Table("value", "keyword", f"{PER_KEYWORD} nearest frames, by what they show", box=box.SIMPLE_HEAD)
+    table = Table("value", "keyword", f"what the {PER_KEYWORD} nearest frames show", box=box.SIMPLE_HEAD)
     entries: list[Entry] = []
     right = total = 0
     for value in SHOWN:
@@ -51,7 +51,7 @@ def search_values(client: axia.Client, out: Console, folder: Path) -> None:
         for row, group in enumerate(found.keywords):
             marks = []
             for hit in group.hits:
-                shown = shows.get(hit.id, ["an image of yours"])
+                shown = shows.get(hit.id, ["your own image"])
                 right, total = right + (group.keyword in shown), total + 1
                 colour = "green" if group.keyword in shown else "red"
                 marks.append(f"[{colour}]{' + '.join(shown)}[/{colour}]")

@@ -24,7 +24,7 @@ def measure_preference(client: axia.Client, out: Console) -> None:
     began = time.monotonic()
     preference = client.preference(k=PER_KEYWORD, seed=SEED)
     if preference.summary is None or preference.summary.scores is None:
-        raise SystemExit("there are no preference scores: the scoring service did not answer; see its log")
+        raise SystemExit("there are no preference scores, because the scoring service did not answer; see its log")
     scores = preference.summary.scores
     authored = like_rates()
     heads = ("value", "likes", "95% interval", "answers", "unclear", "authored", "rank")
@@ -47,7 +47,7 @@ def measure_preference(client: axia.Client, out: Console) -> None:
         f"Preference over the ten values: mean {mean:.1f}%, standard deviation {deviation:.1f} points "
         f"({preference.plan.pictures} images of {keywords} keywords, three questions "
         f"each, {time.monotonic() - began:.0f} s). "
-        "Authored is the share that the demo model was trained to like, which the likes should come near.\n"
+        "Authored is the share that the demo model was trained to like; likes should be close to it.\n"
     )
 
 
@@ -59,7 +59,7 @@ def judge_as_persona(client: axia.Client, out: Console) -> None:
     files = [GALLERY / record["file"] for record in records]
     simple = client.judge_interest(files, somebody.traits, strategy="simple", seed=SEED)
     isq = client.judge_interest(files, somebody.traits, strategy="isq", seed=SEED)
-    table = Table("frame shows", "plain question", "questionnaire", "S%", box=box.SIMPLE_HEAD)
+    table = Table("frame shows", "simple question", "questionnaire", "S%", box=box.SIMPLE_HEAD)
     for record, plain, scored in zip(records, simple.judgements, isq.judgements, strict=True):
         percent = scored.isq.percent if scored.isq else None
         table.add_row(
@@ -68,7 +68,7 @@ def judge_as_persona(client: axia.Client, out: Console) -> None:
             _decision(scored),
             "-" if percent is None else f"{percent:.0f}",
         )
-    out.print(f"What a persona does with a few frames who says of itself: {somebody.text}")
+    out.print(f"Decisions of the model about a few frames, as this persona: {somebody.text}")
     out.print(table)
     out.print("S% is the questionnaire's score, 0 to 100; above 60 the persona stays.\n")
 

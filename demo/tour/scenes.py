@@ -33,7 +33,7 @@ def detect_study_scenes(client: axia.Client, out: Console) -> list[int]:
         table.add_row("\n".join((f"[bold]{record['situation']}[/bold]", about, _heaviest(detection.values))), sentences)
         table.add_section()
     out.print(table)
-    out.print("✓ names what the scene was drawn to show, or says that nothing needs attention where nothing does.")
+    out.print("✓ names what the scene shows, or says that nothing needs attention if that is true.")
     return scores
 
 

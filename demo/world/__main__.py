@@ -54,14 +54,14 @@ def encode(image: Image.Image, file_format: str) -> bytes:
 def main() -> None:
     """Draw, paint, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder; files of the same names are overwritten")
+    parser.add_argument("--out", type=Path, required=True, help="output folder; existing files are overwritten")
     parser.add_argument("--kind", choices=("scenes", "feed", "study", "gallery"), required=True)
-    parser.add_argument("--count", type=int, default=100, help="pictures (scenes and feed)")
+    parser.add_argument("--count", type=int, default=100, help="number of images (scenes and feed)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--split", choices=[split.value for split in Split], help="draw from this side only (scenes and feed)"
+        "--split", choices=[split.value for split in Split], help="use only this split (scenes and feed)"
     )
-    parser.add_argument("--size", type=int, default=448, help="pixels a side")
+    parser.add_argument("--size", type=int, default=448, help="side length in pixels")
     parser.add_argument("--format", choices=FORMATS, default="webp")
     args = parser.parse_args()
     out: Path = args.out
@@ -81,7 +81,7 @@ def main() -> None:
     if args.kind == "gallery":
         chosen = [thing.picture for _, thing in things[-12:]] + [thing.picture for _, thing in things[:36]]
         (out / "contact-sheet.jpg").write_bytes(encode(contact_sheet(chosen, 12, 144), "jpeg"))
-    print(f"{len(records)} pictures, {total / 1e6:.1f} MB, and {out / 'manifest.jsonl'}")
+    print(f"{len(records)} images, {total / 1e6:.1f} MB, and {out / 'manifest.jsonl'}")
 
 
 if __name__ == "__main__":

@@ -235,8 +235,8 @@ class Admission:
             self._note_wait(waiting)
             self._withdraw(waiting)
             raise DeadlineExceeded(
-                f"{self._name()!r} is busy, and the call's time was over before its turn came; give it a longer "
-                "timeout, or try again when less is asked",
+                f"{self._name()!r} is busy, and the deadline passed while the call waited; give it a longer timeout, "
+                "or try again later",
                 reason="DEADLINE_EXCEEDED",
             )
         if (refusal := waiting.turn.result()) is not None:
@@ -270,8 +270,8 @@ class Admission:
     def _too_late(self, left_s: float, needed_s: float) -> ResourceExhausted:
         pause_s = max(needed_s - left_s, _LEAST_PAUSE_S)
         return ResourceExhausted(
-            f"{self._name()!r} is busy: this call would be answered in about {needed_s:.1f} s and has "
-            f"{max(left_s, 0.0):.1f} s; try again in {pause_s:.1f} s, or give it more time",
+            f"{self._name()!r} is busy: this call would take about {needed_s:.1f} s, but its deadline is in "
+            f"{max(left_s, 0.0):.1f} s; try again in {pause_s:.1f} s, or give it a longer timeout",
             reason="QUEUE_TOO_LONG",
             retry_after_s=pause_s,
         )
@@ -279,8 +279,7 @@ class Admission:
     def _too_many(self) -> ResourceExhausted:
         pause_s = max(self.service_time.mean_s, _LEAST_PAUSE_S)
         return ResourceExhausted(
-            f"{self._name()!r} is busy: {self._most_waiting:,} calls wait for it, and none may be added; try again "
-            f"in {pause_s:.1f} s",
+            f"{self._name()!r} is busy: its queue is full ({self._most_waiting:,} calls); try again in {pause_s:.1f} s",
             reason="QUEUE_TOO_LONG",
             retry_after_s=pause_s,
         )

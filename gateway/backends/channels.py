@@ -79,11 +79,11 @@ class ServiceChannel:
         """That the service does not answer."""
         variable = f"AXIA_GATEWAY_{self.name.upper()}"
         if not self.address:
-            message = f"this gateway has no {self.name} service; its operator sets {variable} to the address of one"
+            message = f"this gateway has no {self.name} service; its operator must set {variable} to the address of one"
         else:
             message = (
-                f"the {self.name} service at {self.address} does not answer: it may be starting or be down; try again "
-                f"shortly, and see its log and {variable} if that does not help"
+                f"the {self.name} service at {self.address} does not answer: it may be starting or not running; try "
+                f"again shortly. If the problem remains, check its log and {variable}"
             )
         return Unavailable(message, reason=f"{self.name.upper()}_UNREACHABLE", retry_after_s=2.0)
 
@@ -112,7 +112,9 @@ class ServiceChannel:
         if serving != self.serving:
             self.serving = serving
             self.arrivals += serving
-            self._logger.info("the %s service at %s %s", self.name, self.address, "answers" if serving else "is away")
+            self._logger.info(
+                "the %s service at %s %s", self.name, self.address, "answers" if serving else "does not answer"
+            )
             if self._told is not None:
                 await self._told(serving)
 

@@ -205,7 +205,7 @@ class GrpcBackend(ModelReplicas):
         """
         if self._in_flight.full:
             raise ResourceExhausted(
-                f"model {self.name!r} takes {self._in_flight.most:,} calls at a time here; try again shortly",
+                f"model {self.name!r} is limited to {self._in_flight.most:,} calls at a time; try again shortly",
                 reason="MODEL_BUSY",
                 retry_after_s=1.0,
             )
@@ -242,7 +242,7 @@ class GrpcBackend(ModelReplicas):
                 ) from error
             if failure.reason == "UNIMPLEMENTED":
                 raise FailedPrecondition(
-                    f"an inference server at {self.address} is of an older release than this gateway and doesn't know "
+                    f"an inference server at {self.address} has an older release than this gateway and doesn't know "
                     "all fields of the request; upgrade it",
                     reason="INFERENCE_TOO_OLD",
                 ) from error

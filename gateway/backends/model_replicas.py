@@ -142,8 +142,8 @@ class ModelReplicas:
         if self._replicas.targets:
             return unreachable(self.address)
         return Unavailable(
-            f"{self.name!r} is no longer offered here: the routing table changed while this call waited; ListModels "
-            "says which models are",
+            f"{self.name!r} is no longer available: the routing table changed while this call waited; ListModels "
+            "lists the models",
             reason="MODEL_REMOVED",
             retry_after_s=2.0,
         )
@@ -187,7 +187,7 @@ class ModelReplicas:
                 )
             return False
         if self._model is None or self._model.name != model.name:
-            logger.info("the inference server at %s answers with %s", replica.address, model.name)
+            logger.info("the inference server at %s serves %s", replica.address, model.name)
         self._model = model
         return True
 
@@ -208,9 +208,9 @@ class ModelReplicas:
         self._reported[replica.address] = (model, available)
         metrics.REPLICA_AVAILABLE.labels(model, replica.address).set(available)
         if available and (before is None or not before[1]):
-            logger.info("the replica of %s at %s can be called", model or "a model", replica.address)
+            logger.info("the replica of %s at %s is available", model or "a model", replica.address)
         elif before is not None and before[1] and not available:
-            logger.warning("the replica of %s at %s can no longer be called", model or "a model", replica.address)
+            logger.warning("the replica of %s at %s is no longer available", model or "a model", replica.address)
 
     def _forget(self, replica: Replica) -> None:
         if (reported := self._reported.pop(replica.address, None)) is not None:
@@ -240,8 +240,8 @@ def _model_info(serialized: bytes) -> ModelInfo:
 def unreachable(address: str) -> Unavailable:
     """That no replica answers."""
     return Unavailable(
-        f"no inference server answers at {address}: it may be loading its model or be down; try again shortly, "
-        "and see its log if that does not help",
+        f"no inference server answers at {address}: it may be loading its model or not running; try again shortly. "
+        "If the problem remains, check its log",
         reason="BACKEND_UNREACHABLE",
         retry_after_s=2.0,
     )

@@ -93,7 +93,7 @@ class BackendPool:
             routes = await asyncio.to_thread(self._reload)
         except FailedPrecondition as error:
             if error.message != self._refused:
-                logger.error("%s; the earlier table stays in use", error.message)  # noqa: TRY400 - the advice is all
+                logger.error("%s; the earlier routing table stays in use", error.message)  # noqa: TRY400 - the advice is all
             self._refused = error.message
             return
         self._refused = ""
@@ -167,7 +167,7 @@ class BackendPool:
             raise unreachable(", ".join(silent))
         names = ", ".join(repr(backend.name) for backend in self._backends if may_call(backend.name))
         raise NotFound(
-            "model", f"there is no model {model!r} behind this gateway; there is {names}", reason="MODEL_UNKNOWN"
+            "model", f"there is no model {model!r} behind this gateway; use one of {names}", reason="MODEL_UNKNOWN"
         )
 
     def _candidates(self, model: str) -> Sequence[GrpcBackend]:

@@ -68,5 +68,5 @@ class GrpcRetrieval:
                         data: bytes = response.image.data
                         return data
         raise NotFound(
-            "image_id", f"the retrieval service holds no image {image_id!r}; index it first", reason="IMAGE_UNKNOWN"
+            "image_id", f"the retrieval service has no image {image_id!r}; index it first", reason="IMAGE_UNKNOWN"
         )

@@ -65,7 +65,7 @@ class RouteDefaults(_Part):
         if (self.calibrated_coverage, self.calibrated_images) != (None, None) and len(given) < len(_OF_CALIBRATION):
             missing = next(name for name in _OF_CALIBRATION if name not in given)
             raise ValueError(
-                f"{missing}: is missing beside {given[-1]}; axia calibrate --routes writes all of a calibration"
+                f"{missing}: must be set together with {given[-1]}; axia calibrate --routes writes all of them"
             )
         return self
 
@@ -95,13 +95,13 @@ class Route(_Part):
     @model_validator(mode="after")
     def _replicas_are_addressable(self) -> "Route":
         if len(set(self.addresses)) < len(self.addresses):
-            raise ValueError("addresses: each replica once")
+            raise ValueError("addresses: must not have the same address twice")
         for key, default, limit in (
             ("n", self.defaults.n, self.limits.max_n),
             ("max_tokens", self.defaults.max_tokens, self.limits.max_tokens),
         ):
             if default and limit and default > limit:
-                raise ValueError(f"defaults.{key}: is {default}, and the limit is {limit}")
+                raise ValueError(f"defaults.{key}: is {default}, but the limit is {limit}")
         return self
 
 
@@ -115,7 +115,7 @@ class _File(_Part):
             if not name:
                 raise ValueError(f"model.{index}.name: is missing")
             if name in names[:index]:
-                raise ValueError(f"model.{index}.name: {name!r} is there twice")
+                raise ValueError(f"model.{index}.name: {name!r} is used twice")
         if sum(route.default for route in self.model) > 1:
             raise ValueError("model: only one can be the default")
         return self

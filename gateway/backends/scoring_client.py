@@ -138,7 +138,7 @@ class GrpcScoring:
             too_old = self._too_old("ReadCompletions")
             if self._too_old_at != self._channel.arrivals:
                 self._too_old_at = self._channel.arrivals
-                logger.warning("detections miss what scoring says: %s", too_old.message)
+                logger.warning("detections have no results of the scoring service: %s", too_old.message)
             raise too_old from error
         for missing in response.missing:
             logger.info("%s can't be read: %s", missing.part, missing.message)

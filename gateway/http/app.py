@@ -61,7 +61,7 @@ def create(settings: HttpSettings) -> HttpApi:
     async def ready() -> Response:
         if not await is_ready(gateway):
             raise Unavailable(
-                "this server is about to stop, or the gateway does not answer or has no model that can be called",
+                "this server is stopping, or the gateway does not answer or has no available model",
                 reason="NOT_READY",
                 retry_after_s=2.0,
             )

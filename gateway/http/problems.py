@@ -130,14 +130,16 @@ def from_http_exception(error: HTTPException) -> tuple[ServiceError, int]:
         return error.error, error.status_code
     status = error.status_code
     if status == HTTPStatus.NOT_FOUND:
-        return NotFound("path", "not found; /docs lists the addresses", reason="NO_ROUTE"), status
+        return NotFound("path", "not found; /docs lists the paths", reason="NO_ROUTE"), status
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         wrong = InvalidArgument(
-            "method", "method not allowed; /docs lists the methods of this address", reason="WRONG_METHOD"
+            "method", "method not allowed; /docs lists the methods of this path", reason="WRONG_METHOD"
         )
         return wrong, status
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return InvalidArgument("body", "the request can't be read", reason="UNREADABLE_REQUEST"), status
+        return InvalidArgument(
+            "body", "the request can't be read; /docs shows the format of each call", reason="UNREADABLE_REQUEST"
+        ), status
     return unexpected(), status
 
 
@@ -163,7 +165,7 @@ def _path(loc: Sequence[int | str]) -> str:
     return re.sub(r"^\.", "", path) or "body"
 
 
-LONE_SURROGATE = "holds half of a character, such as \\ud83d alone; write both halves, or the character itself"
+LONE_SURROGATE = "contains half of a surrogate pair, such as \\ud83d; write both halves, or the character itself"
 """What is said of a text that can't be written as UTF-8."""
 _EXPECTED = {
     "int_type": "must be a whole number",
@@ -178,7 +180,7 @@ _EXPECTED = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
-    "timezone_aware": "must name its time zone, such as 2024-07-31T12:00:00Z",
+    "timezone_aware": "must have a time zone, such as 2024-07-31T12:00:00Z",
     "missing": "is missing",
 }
 _OWN = {"one_of", "int64", "base64", "time", "text"}

@@ -84,15 +84,15 @@ UNUSED = MappingProxyType(
                 "oidc_models_claim", "audit_log", "requests_per_minute", "images_per_minute",
                 "image_mib_per_minute", "calls_in_flight", "open_watches",
             ),
-            "the gateway checks credentials, which are passed on to it; set it there",
+            "the gateway checks credentials, and the HTTP API sends them to it; set it on the gateway",
         ),
-        "tls_client_names": "every certificate of the authorities in AXIA_HTTP_TLS_CLIENT_CA is taken",
-        "slow_reader_s": "slow_client_s says it here",
+        "tls_client_names": "every certificate from the authorities in AXIA_HTTP_TLS_CLIENT_CA is accepted",
+        "slow_reader_s": "set slow_client_s instead",
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
-        "max_connection_age_s": "connections of HTTP are not replaced",
-        "drain_seconds": "BentoML decides how long requests may continue, by its own timeout",
-        "max_image_megapixels": "the gateway's own limit holds",
-        "max_image_side": "the gateway's own limit holds",
+        "max_connection_age_s": "HTTP connections have no maximum age",
+        "drain_seconds": "BentoML's own timeout limits how long requests may continue",
+        "max_image_megapixels": "the gateway's own limit applies",
+        "max_image_side": "the gateway's own limit applies",
     }
 )  # fmt: skip
 """Settings that have no effect here, each with why."""

@@ -255,7 +255,7 @@ class AlignmentJudge:
 
 def _only_reasoning() -> FailedPrecondition:
     return FailedPrecondition(
-        f"all {MAX_TOKENS} tokens of a judge's answer went into the model's reasoning; take a model as judge that "
-        "answers without",
+        f"the judge model used all {MAX_TOKENS} tokens for its reasoning; use a judge model that answers without "
+        "reasoning",
         reason="ANSWER_ONLY_REASONING",
     )

@@ -126,8 +126,8 @@ def check_structured(model: ModelInfo, field: str) -> None:
     if not model.structured_answers:
         raise InvalidArgument(
             field,
-            f"the engine of {model.name!r} can't hold the model to a form, or its inference server is of an earlier "
-            "release; leave it out, or ask another model",
+            f"the engine of {model.name!r} can't restrict answers to a format, or its inference server has an earlier "
+            "release; leave it out, or use another model",
             reason="ANSWER_FORMAT_UNSUPPORTED",
         )
 
@@ -136,7 +136,7 @@ def check_traits(traits: Sequence[str], fewest: int) -> None:
     """Refuses too few or too many traits, and empty or overlong ones."""
     if not fewest <= len(traits) <= MAX_TRAITS:
         raise InvalidArgument(
-            "traits", f"must be {fewest} to {MAX_TRAITS} sentences, and are {len(traits):,}", reason="OUT_OF_RANGE"
+            "traits", f"must be {fewest} to {MAX_TRAITS} sentences, but are {len(traits):,}", reason="OUT_OF_RANGE"
         )
     for index, trait in enumerate(traits):
         check_text(f"traits[{index}]", trait, MAX_TRAIT_CHARS)
@@ -152,7 +152,7 @@ def with_traits(prompt: PromptText, traits: Sequence[str], max_chars: int) -> Pr
     if len(text) > max_chars:
         raise InvalidArgument(
             "traits",
-            f"the prompt with them has {len(text):,} characters, and at most {max_chars:,} are allowed; give fewer",
+            f"the prompt with the traits has {len(text):,} characters, but at most {max_chars:,} are allowed",
             reason="TEXT_TOO_LONG",
         )
     return prompt.model_copy(update={"text": text, "sha256": sha256_of(text)})

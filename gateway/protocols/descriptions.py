@@ -52,7 +52,7 @@ class Describing:
         if not model.accepts_images and self.needed(image_ids):
             raise InvalidArgument(
                 "describer",
-                f"{model.name!r} takes no images: name a model that does, or give a description of each image",
+                f"{model.name!r} doesn't support images: use a model that does, or give a description of each image",
                 reason="IMAGE_NOT_SUPPORTED",
             )
 
@@ -85,7 +85,7 @@ async def plan_describing(
     """
     if len(given) > MAX_DESCRIPTIONS:
         raise InvalidArgument(
-            "descriptions", f"holds {len(given):,}, at most {MAX_DESCRIPTIONS:,} are allowed", reason="OUT_OF_RANGE"
+            "descriptions", f"has {len(given):,}, but at most {MAX_DESCRIPTIONS:,} are allowed", reason="OUT_OF_RANGE"
         )
     for index, text in enumerate(given.values()):
         check_text(f"descriptions[{index}].text", text, max_chars)

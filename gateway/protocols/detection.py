@@ -97,9 +97,8 @@ class Shares(NamedTuple):
         left_s = self.answer_s - self.reading_s
         if left_s <= 0:
             raise DeadlineExceeded(
-                f"the deadline was {self.deadline.timeout_s:.3g} s away when the call came in, of which "
-                f"{self.margin_s:.2g} s are kept to return the answer and {self.reading_s:.2g} s for scoring; give the "
-                "call a longer timeout",
+                f"the call had {self.deadline.timeout_s:.3g} s until its deadline, but needs {self.margin_s:.2g} s to "
+                f"return the answer and {self.reading_s:.2g} s for scoring; give it a longer timeout",
                 reason="DEADLINE_TOO_SHORT",
             )
         return left_s

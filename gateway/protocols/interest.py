@@ -45,8 +45,8 @@ DEFAULT_THRESHOLD = 60.0
 """S% of the study above which a picture is a match."""
 PROMPTS = {"simple": "interest/simple", "isq": "interest/isq"}
 _UNDECIDED = {
-    "refusal": "the model declines to say; its text has its words",
-    "unparsed": "neither yes nor no can be read from the model's answer",
+    "refusal": "the model refused to answer; see text",
+    "unparsed": "the model's answer is neither yes nor no; see text",
 }
 
 
@@ -174,7 +174,7 @@ class InterestJudge:
         most = self._settings.max_interest_pictures
         if not 1 <= len(request.pictures) <= most:
             raise InvalidArgument(
-                "pictures", f"must be 1 to {most}, and are {len(request.pictures):,}", reason="OUT_OF_RANGE"
+                "pictures", f"must be 1 to {most}, but are {len(request.pictures):,}", reason="OUT_OF_RANGE"
             )
         for index, picture in enumerate(request.pictures):
             if picture.image is None and not picture.image_id:
@@ -223,13 +223,13 @@ class InterestJudge:
                 return replace(judgement, error=_undecided(_UNDECIDED[verdict], f"ANSWER_{verdict.upper()}"))
             return replace(judgement, stays=verdict == "yes")
         if not judgement.text:
-            return replace(judgement, error=_undecided("the model said nothing", "ANSWER_EMPTY"))
+            return replace(judgement, error=_undecided("the model's answer is empty", "ANSWER_EMPTY"))
         reading = await self._scoring.isq(judgement.text, call.threshold, timeout_s)
         judgement = replace(judgement, isq=reading.message)
         if reading.error:
             return replace(judgement, error=_undecided(f"the model's answer: {reading.error}", "OUT_OF_RANGE"))
         if reading.match is None:
-            missing = f"the model's answer does not give {', '.join(reading.missing)}"
+            missing = f"the model's answer has no {', '.join(reading.missing)}"
             return replace(judgement, error=_undecided(missing, "ISQ_INCOMPLETE"))
         return replace(judgement, stays=reading.match)
 

@@ -203,7 +203,7 @@ class PreferenceAssessor:
             raise
         if not description.text:
             raise FailedPrecondition(
-                "the model said nothing when asked to describe the image, so there is no description to ask about",
+                "the model's description of the image is empty, so there is nothing to ask about",
                 reason="DESCRIPTION_EMPTY",
             )
         return description
@@ -261,12 +261,14 @@ def _check_modality(request: PreferenceRequest, model: ModelInfo) -> None:
     for field in ("describer", "descriptions"):
         if getattr(request, field):
             raise InvalidArgument(
-                field, "needs MODALITY_DESCRIPTION: about images, nothing is described", reason="MODALITY_UNFIT"
+                field,
+                "is only used with MODALITY_DESCRIPTION; set modality, or leave this out",
+                reason="MODALITY_UNFIT",
             )
     if not model.accepts_images:
         raise InvalidArgument(
             "model",
-            f"{model.name!r} takes no images: ask it about descriptions, by MODALITY_DESCRIPTION with a describer",
+            f"{model.name!r} doesn't support images: use MODALITY_DESCRIPTION and a describer",
             reason="IMAGE_NOT_SUPPORTED",
         )
 

@@ -69,7 +69,7 @@ def _check_same_request(planned: PlannedPictures, request: PreferenceRequest, k:
 
 def _why_none(request: PreferenceRequest, images: int) -> str:
     if not images:
-        return "nothing is indexed; index images first"
+        return "no images are indexed; index images first"
     if request.score_threshold is None:
-        return "no image passes the filter; use a wider filter"
-    return "no image passes the filter and score_threshold; use a wider filter or a lower score_threshold"
+        return "no image matches the filter; use a wider filter"
+    return "no image matches the filter and score_threshold; use a wider filter or a lower score_threshold"

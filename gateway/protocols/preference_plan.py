@@ -150,14 +150,14 @@ def choose_keywords(
         if values and of_keyword[keyword] not in values:
             raise InvalidArgument(
                 f"keywords[{index}]",
-                f"{keyword!r} is a keyword of {of_keyword[keyword]!r}, which values does not name",
+                f"{keyword!r} is a keyword of {of_keyword[keyword]!r}, which is not in values; add that value",
                 reason="KEYWORD_OF_ANOTHER_VALUE",
             )
     wanted = set(values) or {of_keyword[keyword] for keyword in keywords} or set(known)
     for index, value in enumerate(values):
         if keywords and value not in {of_keyword[keyword] for keyword in keywords}:
             raise InvalidArgument(
-                f"values[{index}]", f"none of the keywords is one of {value!r}", reason="VALUE_WITHOUT_KEYWORD"
+                f"values[{index}]", f"none of the keywords belongs to {value!r}", reason="VALUE_WITHOUT_KEYWORD"
             )
     return [
         LexiconValue(value.id, tuple(keyword for keyword in value.keywords if not keywords or keyword in keywords))
@@ -169,10 +169,10 @@ def choose_keywords(
 def _check_names(field: str, names: Sequence[str], known: Sequence[str]) -> None:
     for index, name in enumerate(names):
         if name not in known:
-            there_are = f"; there are {', '.join(known)}" if field == "values" else "; ListValues names all"
+            there_are = f"; use one of {', '.join(known)}" if field == "values" else "; ListValues lists them all"
             raise InvalidArgument(f"{field}[{index}]", f"{name!r} is not known{there_are}", reason="NAME_UNKNOWN")
         if name in names[:index]:
-            raise InvalidArgument(f"{field}[{index}]", f"{name!r} is named twice", reason="NAMED_TWICE")
+            raise InvalidArgument(f"{field}[{index}]", f"{name!r} is given twice", reason="NAMED_TWICE")
 
 
 def choose_prompts(
@@ -215,7 +215,7 @@ def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Ju
         field = f"resume.judgements[{index}]"
         picture = judgement.picture
         if index >= len(plan.pictures):
-            raise InvalidArgument(field, f"the plan has {len(plan.pictures):,} images", reason="JUDGEMENT_UNKNOWN")
+            raise InvalidArgument(field, f"the plan has only {len(plan.pictures):,} images", reason="JUDGEMENT_UNKNOWN")
         planned = plan.pictures[index]
         if picture.position != index:
             raise InvalidArgument(

@@ -41,8 +41,8 @@ class Answer(NamedTuple):
         """
         if self.only_reasoned:
             raise FailedPrecondition(
-                f"all {max_tokens:,} tokens went into the model's reasoning, and none was left for its answer; raise "
-                "max_tokens",
+                f"the model used all {max_tokens:,} tokens for its reasoning, and none were left for its answer; set "
+                "max_tokens higher",
                 reason="ANSWER_ONLY_REASONING",
             )
 

@@ -194,7 +194,7 @@ def _temperatures(request: DetectionRequest, limits: ModelLimits, defaults: Mode
     if given and len(given) != n:
         raise InvalidArgument(
             "temperatures",
-            f"holds {len(given)} values for n = {n} completions; give one each",
+            f"has {len(given)} values for n = {n} completions; give one for each",
             reason="LENGTH_MISMATCH",
         )
     for index, value in enumerate(given):
@@ -223,7 +223,7 @@ def _check_ground_truth(truth: GroundTruth, max_text_chars: int) -> None:
         if given:
             raise InvalidArgument(
                 f"ground_truth.{field}",
-                "is for a model as judge, and the judge is not JUDGE_MODEL",
+                "is only used with JUDGE_MODEL; set judge to it, or leave this out",
                 reason="JUDGE_NOT_A_MODEL",
             )
 
@@ -242,12 +242,12 @@ def _prompt(
         fitting = (prompt for prompt in prompts.values() if prompt.role == role and "{" not in prompt.text)
         usable = ", ".join(sorted(prompt.id for prompt in fitting))
         raise NotFound(
-            f"{field}_id", f"there is no {role} prompt {prompt_id!r}; there is {usable}", reason="PROMPT_UNKNOWN"
+            f"{field}_id", f"there is no {role} prompt {prompt_id!r}; use one of {usable}", reason="PROMPT_UNKNOWN"
         )
     if "{" in found.text:
         raise InvalidArgument(
             f"{field}_id",
-            f"prompt {prompt_id!r} has places to fill in; it belongs to another call",
+            f"prompt {prompt_id!r} has placeholders, so it can't be used in this call",
             reason="PROMPT_UNFIT",
         )
     return found

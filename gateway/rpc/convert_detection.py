@@ -69,14 +69,14 @@ def to_detection_request(request: gateway_pb2.DetectValuesRequest) -> DetectionR
 def _to_sentence_rule(rule: int) -> SentenceRule:
     known = _SENTENCE_RULES.get(rule)
     if known is None:
-        raise InvalidArgument("sentence_rule", "is not a rule of this release", reason="SENTENCE_RULE_UNKNOWN")
+        raise InvalidArgument("sentence_rule", "is not known to this release", reason="SENTENCE_RULE_UNKNOWN")
     return known
 
 
 def _to_ground_truth(truth: gateway_pb2.GroundTruth) -> GroundTruth:
     judge = _JUDGES.get(truth.judge)
     if judge is None:
-        raise InvalidArgument("ground_truth.judge", "is not a judge of this release", reason="JUDGE_UNKNOWN")
+        raise InvalidArgument("ground_truth.judge", "is not known to this release", reason="JUDGE_UNKNOWN")
     return GroundTruth(
         truth.element,
         tuple(truth.accept),

@@ -26,7 +26,7 @@ def to_interest_request(request: gateway_pb2.JudgeInterestRequest) -> InterestRe
     """Reads a request; what is not set stays None."""
     strategy = _STRATEGIES.get(request.strategy)
     if strategy is None:
-        raise InvalidArgument("strategy", "is not a strategy of this release", reason="STRATEGY_UNKNOWN")
+        raise InvalidArgument("strategy", "is not known to this release", reason="STRATEGY_UNKNOWN")
     return InterestRequest(
         pictures=[
             InterestPicture(picture.image.data if picture.HasField("image") else None, picture.image_id)

@@ -49,7 +49,7 @@ def to_preference_request(request: gateway_pb2.AssessPreferenceRequest) -> Prefe
     """Reads a request; what is not set stays None."""
     modality = _MODALITIES.get(request.modality)
     if modality is None:
-        raise InvalidArgument("modality", "is not a modality of this release", reason="MODALITY_UNKNOWN")
+        raise InvalidArgument("modality", "is not known to this release", reason="MODALITY_UNKNOWN")
     return PreferenceRequest(
         model=request.model,
         values=tuple(request.values),
@@ -93,7 +93,7 @@ def _to_descriptions(descriptions: Sequence[gateway_pb2.ImageDescription]) -> di
         if not description.image_id or description.image_id in given:
             raise InvalidArgument(
                 f"descriptions[{index}].image_id",
-                "must be an image's id, and each id is given once",
+                "must be the id of an image, and must not be repeated",
                 reason="PICTURE_REPEATED" if description.image_id else "TEXT_EMPTY",
             )
         given[description.image_id] = description.text

@@ -59,11 +59,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         limits = backend.limits
         if len(request.samples) > limits.max_samples:
             raise InvalidArgument(
-                "samples", f"at most {limits.max_samples} are allowed, {len(request.samples)} are given"
+                "samples", f"at most {limits.max_samples} are allowed, but {len(request.samples)} are given"
             )
         if request.HasField("max_tokens") and request.max_tokens > limits.max_tokens:
             if not request.lower_max_tokens:
-                raise InvalidArgument("max_tokens", f"at most {limits.max_tokens}, {request.max_tokens} is given")
+                raise InvalidArgument("max_tokens", f"must be at most {limits.max_tokens}, but is {request.max_tokens}")
             request.max_tokens = limits.max_tokens
         _check_images(request, backend.model)
         request.model = backend.model.name
@@ -93,10 +93,10 @@ def _check_images(request: inference_pb2.GenerateRequest, model: ModelInfo) -> N
     given = len(shown) + request.HasField("image")
     if given > model.max_images:
         least = max(model.max_images, int(model.accepts_images))
-        where = "" if model.max_images else " in the first message of the user"
+        where = "" if model.max_images else " in the first user message"
         raise InvalidArgument(
             shown[max(model.max_images - request.HasField("image"), 0)],
-            f"{model.name!r} takes at most {least} in a conversation{where}, and {given} images are given; leave "
+            f"{model.name!r} supports at most {least} in a conversation{where}, but {given} images are given; leave "
             "some out",
             reason="TOO_MANY_IMAGES",
         )

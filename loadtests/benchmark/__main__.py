@@ -39,15 +39,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def bench(
     row: Annotated[list[str] | None, typer.Argument(help=f"Rows to measure: {', '.join(ROWS)}.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Measure every row, not those of detection alone.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Measure every row, not only the detection rows.")] = False,
     concurrency: Annotated[list[int] | None, typer.Option(help="Calls in flight. Default: 1 and 32.")] = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="Times that each side is measured.")] = 6,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Length of one measurement.")] = 8.0,
+    repetitions: Annotated[int, typer.Option(min=1, help="Number of measurements of each side.")] = 6,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of one measurement, in seconds.")] = 8.0,
     short: Annotated[
-        bool, typer.Option(help="Two repetitions of two seconds: only shows that everything runs.")
+        bool, typer.Option(help="Two repetitions of two seconds: only checks that everything runs.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Draws the order.")] = 0,
-    name: Annotated[str, typer.Option(help="Names the files of the result.")] = "bench",
+    seed: Annotated[int, typer.Option(help="Seed of the random order.")] = 0,
+    name: Annotated[str, typer.Option(help="Name of the result's files, without extension.")] = "bench",
     out: Annotated[Path, typer.Option(help="Folder for the result.")] = RESULTS,
 ) -> None:
     """Measure axia and what a user would run instead, in turns, on this machine."""
@@ -68,7 +68,7 @@ def bench(
 def _chosen(names: Sequence[str]) -> Mapping[str, Row]:
     """The rows of these names."""
     if unknown := [name for name in names if name not in ROWS]:
-        raise LoadError(f"no row is called {unknown[0]!r}: there are {', '.join(ROWS)}")
+        raise LoadError(f"there is no row {unknown[0]!r}: use some of {', '.join(ROWS)}")
     return {name: ROWS[name] for name in names}
 
 
@@ -86,7 +86,7 @@ async def _run(
         }
     )
     if not wanted:
-        raise LoadError("none of these rows is measured at this concurrency: see loadtests/benchmark/rows.py")
+        raise LoadError("these rows are not measured at this concurrency: loadtests/benchmark/rows.py has the values")
     measured: dict[tuple[str, int], list[Measured]] = {place: [] for place in wanted}
     texts: list[str] = []
     cached: dict[str, list[PictureCache]] = {}

@@ -12,8 +12,8 @@ from loadtests.report.text import could_not_send, rows
 from loadtests.result import Result
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-_NOTE = """<p class="soft">Latencies count from the time at which a call was to be sent: a call that waits for others
-waits in the figures too. “late” is how much too late calls were sent, “first” the first completion of a stream.</p>"""
+_NOTE = """<p class="soft">Latencies start at the time when a call should be sent, so they include waiting for other
+calls. “late” is the delay with which calls were sent; “first” is the first completion of a stream.</p>"""
 _COLOURS = ("one", "two", "three")
 
 
@@ -62,11 +62,11 @@ def _what(result: Result) -> str:
 
 def _verdict(result: Result) -> str:
     if not result.verdicts:
-        return '<p class="soft">No budgets were set.</p>'
+        return '<p class="soft">There are no budgets.</p>'
     broken = sum(not verdict.kept for verdict in result.verdicts)
     if broken:
-        return f'<p><span class="verdict broken">{broken} of {len(result.verdicts)} budgets broken</span></p>'
-    return f'<p><span class="verdict kept">All {len(result.verdicts)} budgets kept</span></p>'
+        return f'<p><span class="verdict broken">{broken} of {len(result.verdicts)} budgets exceeded</span></p>'
+    return f'<p><span class="verdict kept">All {len(result.verdicts)} budgets met</span></p>'
 
 
 def _figures_table(result: Result) -> str:
@@ -107,7 +107,7 @@ def _charts(result: Result, recording: Recording) -> Iterable[str]:
     ]
     if result.summary.total.failed:
         rates.append(Line("failed", "bad", [window.errors_per_s for window in windows]))
-    yield _chart("Calls a second", lines("Calls a second over time", middles, rates, seconds, Axis("calls", "/s")))
+    yield _chart("Calls per second", lines("Calls per second over time", middles, rates, seconds, Axis("calls", "/s")))
     latencies = [
         Line(
             share,

@@ -36,7 +36,7 @@ def print_result(result: Result, console: Console) -> None:
     if warning := could_not_send(result):
         console.print(warning, soft_wrap=True)
     for verdict in result.verdicts:
-        console.print(f"{'kept  ' if verdict.kept else 'BROKEN'} {verdict}", soft_wrap=True, markup=False)
+        console.print(f"{'met     ' if verdict.kept else 'EXCEEDED'} {verdict}", soft_wrap=True, markup=False)
 
 
 def rows(result: Result) -> list[tuple[str, Figures]]:

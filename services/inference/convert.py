@@ -73,7 +73,7 @@ def _to_images(request: inference_pb2.GenerateRequest) -> list[ShownImage]:
 def _to_sentence_rule(rule: int) -> SentenceRule:
     known = _SENTENCE_RULES.get(rule)
     if known is None:
-        raise InvalidArgument("sentence_rule", "is not a rule of this release", reason="SENTENCE_RULE_UNKNOWN")
+        raise InvalidArgument("sentence_rule", "is not known to this release", reason="SENTENCE_RULE_UNKNOWN")
     return known
 
 

@@ -27,24 +27,24 @@ async def prepare(engine: Engine, conversation: Conversation, model: ModelDescri
         if error.reason == CONTEXT_TOO_LONG and len(conversation.pictures) > 1:
             raise InvalidArgument(
                 "image",
-                f"{len(conversation.pictures)} images take more tokens than the model's context has left beside the "
-                f"text: {model.max_context_tokens} in all, of which the text takes {text_alone.prompt_tokens}; send "
-                "fewer or smaller ones, or have the operator set AXIA_INFERENCE_MAX_MODEL_LEN higher",
+                f"{len(conversation.pictures)} images need more tokens than the model's context has left: it has "
+                f"{model.max_context_tokens} tokens, and the text needs {text_alone.prompt_tokens}; send fewer or "
+                "smaller images, or ask the operator to set AXIA_INFERENCE_MAX_MODEL_LEN higher",
                 reason=CONTEXT_TOO_LONG,
             ) from error
         width, height = min((picture.pixels.size for picture in conversation.pictures), key=_squareness)
         if error.reason == CONTEXT_TOO_LONG:
             raise InvalidArgument(
                 "image",
-                f"takes more tokens than the model's context has left beside the text: {model.max_context_tokens} in "
-                f"all, of which the text takes {text_alone.prompt_tokens}; send fewer than {width} x {height} pixels, "
-                "or have the operator set AXIA_INFERENCE_MAX_MODEL_LEN higher",
+                f"needs more tokens than the model's context has left: it has {model.max_context_tokens} tokens, and "
+                f"the text needs {text_alone.prompt_tokens}; send fewer than {width} x {height} pixels, or ask the "
+                "operator to set AXIA_INFERENCE_MAX_MODEL_LEN higher",
                 reason=CONTEXT_TOO_LONG,
             ) from error
         raise InvalidArgument(
             "image",
-            f"the model's image processor can't take {width} x {height} pixels; many refuse very narrow or very small "
-            "images: pad or crop it to an aspect ratio of at most 10:1",
+            f"the model's image processor refuses {width} x {height} pixels; many refuse very narrow or very small "
+            "images: pad or crop the image to an aspect ratio of at most 10:1",
             reason="IMAGE_REFUSED",
         ) from error
 
@@ -58,8 +58,8 @@ async def _prepare_within_context(engine: Engine, conversation: Conversation, mo
     if model.max_context_tokens and prepared.prompt_tokens >= model.max_context_tokens:
         raise InvalidArgument(
             "messages",
-            f"the conversation has {prepared.prompt_tokens} tokens; the model's context holds "
-            f"{model.max_context_tokens}",
+            f"the conversation has {prepared.prompt_tokens} tokens, but the model's context has only "
+            f"{model.max_context_tokens}; shorten it",
             reason=CONTEXT_TOO_LONG,
         )
     return prepared

@@ -70,7 +70,7 @@ def check_request(
     if request.model not in {"", model.name}:
         raise NotFound(
             "model",
-            f"this server serves {model.name!r}, not {request.model!r}; leave the model empty or name that one",
+            f"this server serves {model.name!r}, not {request.model!r}; use that name, or leave the model empty",
             reason="MODEL_UNKNOWN",
         )
     _check_images(request, model)
@@ -89,12 +89,14 @@ def check_request(
 def _check_images(request: SampleRequest, model: ModelDescription) -> None:
     if request.images and not model.accepts_images:
         raise InvalidArgument(
-            _image_field(request.images[0]), f"{model.name!r} takes no images", reason="IMAGE_NOT_SUPPORTED"
+            _image_field(request.images[0]),
+            f"{model.name!r} doesn't support images; leave them out, or use a model that does",
+            reason="IMAGE_NOT_SUPPORTED",
         )
     if len(request.images) > model.max_images:
         raise InvalidArgument(
             _image_field(request.images[model.max_images]),
-            f"{model.name!r} takes at most {model.max_images} images in a conversation, and "
+            f"{model.name!r} supports at most {model.max_images} images in a conversation, but "
             f"{len(request.images)} are given; leave some out",
             reason="TOO_MANY_IMAGES",
         )
@@ -103,7 +105,7 @@ def _check_images(request: SampleRequest, model: ModelDescription) -> None:
             continue
         name = _image_field(image)
         if request.messages[image.message].role is not Role.USER:
-            raise InvalidArgument(name, "must be in a message of the user", reason="IMAGE_MISPLACED")
+            raise InvalidArgument(name, "must be in a user message", reason="IMAGE_MISPLACED")
         check_between(f"{name}.after_chars", image.after_chars, 0, len(request.messages[image.message].text))
 
 
@@ -127,7 +129,7 @@ def _check_messages(
         check_special_tokens(f"messages[{index}].text", message.text, special_tokens(message.role))
     if messages[-1].role is not Role.USER:
         raise InvalidArgument(
-            f"messages[{len(messages) - 1}].role", "the last message must be the user's", reason="ROLE_ORDER"
+            f"messages[{len(messages) - 1}].role", "the last message must be a user message", reason="ROLE_ORDER"
         )
 
 

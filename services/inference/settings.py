@@ -23,7 +23,7 @@ from services.serving.settings import ServiceSettings
 DEMO_MODEL = Path(__file__).parents[2] / "demo" / "models" / "vlm"
 """The checkpoint that comes with a checkout."""
 
-_ADDRESS_WANTED = "OPENAI_BASE_URL is needed by the openai engine: an http or https address such as https://host/v1"
+_ADDRESS_WANTED = "OPENAI_BASE_URL is required by the openai engine: an http or https URL such as https://host/v1"
 
 RESERVED_FIELDS = frozenset(
     {
@@ -200,13 +200,15 @@ class InferenceSettings(ServiceSettings):
     @model_validator(mode="after")
     def _engine_has_what_it_needs(self) -> "InferenceSettings":
         if self.engine == "vllm" and not self.model:
-            raise ValueError("MODEL is needed: a folder with a checkpoint or a hub id such as llava-hf/llava-1.5-7b-hf")
+            raise ValueError(
+                "MODEL is required: a folder with a checkpoint, or a hub id such as llava-hf/llava-1.5-7b-hf"
+            )
         if self.engine == "scripted" and self.answers is None:
-            raise ValueError("ANSWERS is needed by the scripted engine: a YAML file, see docs/scripted-engine.md")
+            raise ValueError("ANSWERS is required by the scripted engine: a YAML file, see docs/scripted-engine.md")
         if self.engine == "openai":
             self._endpoint_makes_sense()
         if self.completion_template and "{prompt}" not in self.completion_template:
-            raise ValueError("COMPLETION_TEMPLATE must hold {prompt}, where the text of a turn goes")
+            raise ValueError("COMPLETION_TEMPLATE must contain {prompt}, which is replaced by the text of a turn")
         if self.engine == "vllm" and self.completion_template and self.chat_template:
             raise ValueError("CHAT_TEMPLATE and COMPLETION_TEMPLATE can't be set together; unset one")
         return self
@@ -225,12 +227,12 @@ class InferenceSettings(ServiceSettings):
             unread |= {"model", "revision"} - ({"model"} if not self.model_name else set())
         found = dict.fromkeys(sorted(unread), why)
         if self.engine == "vllm" and not self.completion_template:
-            found["image_placeholder"] = "it belongs to COMPLETION_TEMPLATE, which is not set"
+            found["image_placeholder"] = "it is only used with COMPLETION_TEMPLATE, which is not set"
         return found
 
     def _endpoint_makes_sense(self) -> None:
         if "model" not in self.model_fields_set or not self.model:
-            raise ValueError("MODEL is needed by the openai engine: the endpoint's name of the model, such as gpt-4o")
+            raise ValueError("MODEL is required by the openai engine: the endpoint's name of the model, such as gpt-4o")
         try:
             address = AnyHttpUrl(self.openai_base_url)
         except ValidationError:
@@ -243,4 +245,4 @@ class InferenceSettings(ServiceSettings):
         if not all("!" <= character <= "~" for character in key):
             raise ValueError("OPENAI_API_KEY must be printable ASCII without spaces or line breaks")
         if taken := sorted(RESERVED_FIELDS & self.openai_extra.keys()):
-            raise ValueError(f"OPENAI_EXTRA must not hold {', '.join(taken)}: requests and other settings give them")
+            raise ValueError(f"OPENAI_EXTRA must not contain {', '.join(taken)}: requests or other settings set them")

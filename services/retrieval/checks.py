@@ -85,5 +85,5 @@ def check_filter(wanted: Filter, max_entries: int) -> None:
     begin, end = wanted.captured_from, wanted.captured_before
     if begin is not None and end is not None and begin >= end:
         raise InvalidArgument(
-            "filter.captured_before", "must be later than captured_from, or no image can pass", reason="OUT_OF_RANGE"
+            "filter.captured_before", "must be later than captured_from, or no image can match", reason="OUT_OF_RANGE"
         )

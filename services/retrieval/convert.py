@@ -94,7 +94,7 @@ def _to_seconds(
         return None
     time: Timestamp = getattr(message, name)
     if not _FIRST_SECOND <= time.seconds <= _LAST_SECOND or not 0 <= time.nanos < _NANOS:
-        raise InvalidArgument(field, "is not a time of the years 1 to 9999 with 0 to 999,999,999 nanos", reason="TIME")
+        raise InvalidArgument(field, "must be in the years 1 to 9999, with 0 to 999,999,999 nanos", reason="TIME")
     return time.seconds + time.nanos / _NANOS
 
 

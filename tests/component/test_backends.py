@@ -309,7 +309,7 @@ async def test_a_routing_table_that_breaks_a_rule_is_logged_once_and_the_earlier
         table[:] = [FailedPrecondition("models.toml: is not TOML", reason="ROUTES_UNREADABLE"), route]
         await until(lambda: "is not TOML" in caplog.text)
         await asyncio.sleep(0.3)
-        assert caplog.text.count("is not TOML; the earlier table stays in use") == 1
+        assert caplog.text.count("is not TOML; the earlier routing table stays in use") == 1
         assert (await backends.find("m")).callable
         table[:] = [route, Route(name="late", addresses=(model.address,))]
         await until(lambda: len(backends._backends) == 2)

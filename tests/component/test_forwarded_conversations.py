@@ -69,7 +69,7 @@ async def test_pictures_are_counted_wherever_they_are() -> None:
 
 async def test_a_server_of_an_earlier_release_is_given_no_picture_that_it_would_overlook() -> None:
     assert (await passed_on(EARLIER, shown(0, first=True))).image.data == b"0"
-    with pytest.raises(InvalidArgument, match="first message of the user"):
+    with pytest.raises(InvalidArgument, match="first user message"):
         await passed_on(EARLIER, shown(0, 1))
 
 

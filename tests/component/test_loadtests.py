@@ -86,10 +86,10 @@ def test_a_broken_budget_ends_the_run_with_1(tmp_path: Path) -> None:
             target=fake.address,
         )
     assert ended.exit_code == 1
-    assert "BROKEN all: max_errors 0, measured 5" in ended.output
-    assert "kept   all: min_answered 1, measured 5" in ended.output
+    assert "EXCEEDED all: max_errors 0, measured 5" in ended.output
+    assert "met      all: min_answered 1, measured 5" in ended.output
     assert "5 × RESOURCE_EXHAUSTED: full" in ended.output
-    assert "1 of 2 budgets broken" in (tmp_path / "load.html").read_text()
+    assert "1 of 2 budgets exceeded" in (tmp_path / "load.html").read_text()
 
 
 def test_a_trace_is_saved_and_sent_again(fake: FakeGateway, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_api_key_is_sent_and_never_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--scenario", "detct"], "no scenario is called 'detct': there are detect"),
+        (["--scenario", "detct"], "there is no scenario 'detct': use one of detect"),
         (["--scenario", "detect=much"], "--scenario detect=much: give a name and a number"),
         (["--rate", "0"], "phases.0.rate: "),
         (["--rate", "0.001", "--seconds", "0.1"], "no call would be sent"),
@@ -148,4 +148,4 @@ def test_an_http_api_that_does_not_answer_is_named(fake: FakeGateway, tmp_path: 
     url = f"http://127.0.0.1:{processes.free_port()}"
     ended = load(tmp_path, "--scenario", "http-detect", "--http", url, target=fake.address)
     assert ended.exit_code == 2
-    assert f"POST /v1/detect at {url} fails, so no load was sent" in ended.output
+    assert f"POST /v1/detect at {url} failed, so no load was sent" in ended.output

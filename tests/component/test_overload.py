@@ -243,7 +243,7 @@ async def test_calls_that_wait_for_a_model_that_is_taken_off_the_table_are_told_
         for result in results:
             assert isinstance(result, ServiceError)
             assert result.code is Code.UNAVAILABLE
-            assert "'m' is no longer offered here" in result.message
+            assert "'m' is no longer available" in result.message
         assert waiting() == 0
         assert await first is not None  # what is at the model is finished
     await model.stop()

@@ -29,4 +29,4 @@ def test_a_row_is_measured_and_written(tmp_path: Path) -> None:
 def test_a_row_that_is_not_there_is_named() -> None:
     ended = CliRunner().invoke(app, ["isqq"])
     assert ended.exit_code == 2
-    assert "no row is called 'isqq': there are early-stop" in ended.output
+    assert "there is no row 'isqq': use some of early-stop" in ended.output

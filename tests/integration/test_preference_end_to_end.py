@@ -51,7 +51,7 @@ def test_pictures_are_indexed_found_and_judged_through_the_gateway(tmp_path: Pat
         stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         gateway_stub = gateway_pb2_grpc.GatewayServiceStub(channel)
         assessment = gw.AssessPreferenceRequest(keywords=["guitar", "chess"], k=1, seed=1)
-        with pytest.raises(grpc.RpcError, match="nothing is indexed") as caught:
+        with pytest.raises(grpc.RpcError, match="no images are indexed") as caught:
             list(gateway_stub.AssessPreference(assessment, timeout=TIMEOUT))
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         stored = list(stub.IndexImages(to_index(), timeout=TIMEOUT))

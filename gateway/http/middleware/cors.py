@@ -39,16 +39,15 @@ def admission(settings: HttpSettings) -> Admission:
         if hosts_matter and not {host, _without_port(host)} & (hosts | _LOOPBACK):
             return _refused(
                 "Host",
-                "this server is not known by that name; call it as 127.0.0.1 or localhost, or add the name to "
-                "AXIA_HTTP_ALLOWED_HOSTS",
+                "this host name is not allowed; use 127.0.0.1 or localhost, or add the name to AXIA_HTTP_ALLOWED_HOSTS",
                 "HOST_NOT_ALLOWED",
             )
         for origin in headers.getlist("origin"):
             if origin.lower() not in origins and _authority(origin) != host:
                 return _refused(
                     "Origin",
-                    "pages of another origin may not call this server; add the origin to AXIA_HTTP_ALLOWED_ORIGINS to "
-                    "let it",
+                    "web pages of this origin may not call this server; to allow them, add the origin to "
+                    "AXIA_HTTP_ALLOWED_ORIGINS",
                     "CROSS_ORIGIN",
                 )
         return None

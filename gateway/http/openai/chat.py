@@ -25,20 +25,20 @@ _ERROR_TYPES = {
     Code.NOT_FOUND: "invalid_request_error",
     Code.FAILED_PRECONDITION: "invalid_request_error",
 }
-_DESCRIPTION = """Messages in text, with images in data: addresses in messages of the user.
+_DESCRIPTION = """Messages with text, and with images as `data:` URLs in user messages.
 
-The system's messages come first; neighbouring messages of one role are joined, and those of the system or the
-assistant that say nothing are dropped. A message with images and without text gets the prompt detect/baseline. How
-many images a conversation may have is `max_images` of the model in /v1/models.
+System messages come first. Adjacent messages of the same role are joined; empty system and assistant messages are
+dropped. A message with images and without text gets the prompt detect/baseline. `max_images` of the model in
+/v1/models is the maximum number of images in a conversation.
 
-`temperature`, `top_p` and `max_tokens` that aren't given are the model's defaults in the gateway's routing table, or
-else 1, 1 and 100; `max_tokens` over the model's limit is lowered to it. `sampling` in the answer, and in the last chunk
-of a stream, says what was used, and `notices` what was done otherwise than asked. `response_format` holds the answer to
-a JSON object or a schema, where the model's description says `structured_answers`. With `stream` text is sent as it is
-generated. What a model thought before it answered is `reasoning_content` beside `content`, where there is some.
+The defaults of `temperature`, `top_p` and `max_tokens` are the model's defaults in the gateway's routing table, or else
+1, 1 and 100. A `max_tokens` above the model's limit is reduced to the limit. `sampling`, in the answer and in the last
+chunk of a stream, has the values that were used, and `notices` lists differences from the request. `response_format`
+restricts the answer to a JSON object or a schema, if the model has `structured_answers` in its description. With
+`stream`, text is sent as it is generated. A model's reasoning is in `reasoning_content`, next to `content`.
 
-Null stands for nothing. Fields that change no answer, such as `user`, are ignored; others that are not offered, such as
-tools, log probabilities and penalties, are refused by name. Errors are problem details that also hold OpenAI's `error`
+Null means not set. Fields that don't change the answer, such as `user`, are ignored. Unsupported fields, such as tools,
+log probabilities and penalties, are refused by name. Errors are problem details that also have OpenAI's `error`
 object."""
 
 
@@ -68,7 +68,7 @@ def add_chat(app: FastAPI, context: Context) -> None:
         methods=["POST"],
         operation_id="post_chat_completions",
         tags=["chat"],
-        summary="Answer a conversation, in OpenAI's form",
+        summary="Answer a conversation, in OpenAI's format",
         response_model=None,
         response_class=Response,
         openapi_extra={

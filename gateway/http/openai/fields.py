@@ -103,10 +103,10 @@ UNLIMITED = 2**31 - 1
 
 _OTHER_SHAPES = MappingProxyType(
     {
-        "image": "is a part of Anthropic's interface",
-        "input_image": "is a part of OpenAI's Responses interface",
-        "input_text": "is a part of OpenAI's Responses interface",
-        "output_text": "is a part of OpenAI's Responses interface",
+        "image": "belongs to Anthropic's API",
+        "input_image": "belongs to OpenAI's Responses API",
+        "input_text": "belongs to OpenAI's Responses API",
+        "output_text": "belongs to OpenAI's Responses API",
     }
 )
 _OUR_SHAPES = (
@@ -127,7 +127,7 @@ def normalized_fields(fields: dict[str, Any], offered: Collection[str]) -> dict[
     kept = {name: value for name, value in _given(fields).items() if name not in _CHANGE_NO_ANSWER}
     for name, neutral in _NEUTRAL.items():
         if name in kept and kept.pop(name) not in neutral:
-            raise InvalidArgument(name, "is not offered; leave it out", reason="NOT_OFFERED")
+            raise InvalidArgument(name, "is not supported; leave it out", reason="NOT_OFFERED")
     kept = {name: value for name, value in kept.items() if name in offered or not _asks_nothing(value)}
     if kept.get("seed") == -1:
         del kept["seed"]  # local servers draw one then
@@ -154,9 +154,9 @@ def _message(message: Any, path: str) -> Any:
     kept = _given(message)
     for name in _NOT_IN_MESSAGES:
         if kept.pop(name, None):
-            raise InvalidArgument(f"{path}.{name}", "is not offered; leave it out", reason="NOT_OFFERED")
+            raise InvalidArgument(f"{path}.{name}", "is not supported; leave it out", reason="NOT_OFFERED")
     if kept.get("images"):
-        description = f"is a field of Ollama's interface; put images into content: {_OUR_SHAPES}"
+        description = f"belongs to Ollama's API; put images into content: {_OUR_SHAPES}"
         raise InvalidArgument(f"{path}.images", description, reason="OTHER_INTERFACE")
     if kept.get("role") != "user" and not kept.get("content"):
         kept["content"] = kept.get("refusal", "")

@@ -106,7 +106,7 @@ def add_models(app: FastAPI, context: Context) -> None:
     routes: tuple[tuple[str, Any, str, Any, str | None], ...] = (
         ("/v1/models", models, "List the models", openapi.SCHEMAS.ref(ModelList), None),
         ("/v1/models/{name:path}", model, "Describe a model", openapi.SCHEMAS.ref(ModelCard), "name"),
-        ("/v1/prompts", prompts, "List the prompts that a request can name by id", prompt_list, None),
+        ("/v1/prompts", prompts, "List the prompts that a request can use by id", prompt_list, None),
     )
     for path, endpoint, summary, schema, path_field in routes:
         app.add_api_route(

@@ -11,15 +11,15 @@ from gateway.http.problems import problem_response
 from services.serving.errors import NotFound
 from services.serving.logs import request_id
 
-_CHAT = "set the client to chat completions, POST /v1/chat/completions"
+_CHAT = "set the client to use chat completions, POST /v1/chat/completions"
 _OTHERS: Mapping[str, str] = MappingProxyType(
     {
-        "/v1/responses": f"OpenAI's Responses interface is not offered; {_CHAT}",
-        "/v1/completions": f"OpenAI's interface for completions of plain text is not offered; {_CHAT}",
-        "/v1/embeddings": "OpenAI's interface for embeddings is not offered; POST /v1/search/text finds images",
-        "/v1/messages": f"Anthropic's interface is not offered; {_CHAT}",
-        "/api/chat": f"Ollama's interface is not offered; {_CHAT}",
-        "/api/generate": f"Ollama's interface is not offered; {_CHAT}",
+        "/v1/responses": f"OpenAI's Responses API is not supported; {_CHAT}",
+        "/v1/completions": f"OpenAI's text completions API is not supported; {_CHAT}",
+        "/v1/embeddings": "OpenAI's embeddings API is not supported; to search images, use POST /v1/search/text",
+        "/v1/messages": f"Anthropic's API is not supported; {_CHAT}",
+        "/api/chat": f"Ollama's API is not supported; {_CHAT}",
+        "/api/generate": f"Ollama's API is not supported; {_CHAT}",
         "/chat/completions": "chat completions are at /v1/chat/completions; end the client's base URL with /v1",
     }
 )

@@ -90,7 +90,7 @@ def _turns(messages: list[ChatMessage]) -> list[_Turn]:
             continue  # it says nothing
         if not turns or turns[-1].role != role:
             if role == inference_pb2.ROLE_SYSTEM and turns:
-                description = "must come before the conversation; move what it says into the first message"
+                description = "must come before the conversation; move its text into the first message"
                 raise InvalidArgument(f"messages[{index}]", description, reason="ROLE_ORDER")
             turns.append(_Turn(role, index))
         _read(message, f"messages[{index}]", turns[-1])
@@ -106,24 +106,24 @@ def _read(message: ChatMessage, path: str, turn: _Turn) -> None:
         name = f"{path}.content[{position}]"
         if part.type == "image_url":
             if turn.role != inference_pb2.ROLE_USER:
-                raise InvalidArgument(name, "must be in a message of the user", reason="IMAGE_MISPLACED")
+                raise InvalidArgument(name, "must be in a user message", reason="IMAGE_MISPLACED")
             turn.pictures.append(_Shown(_picture(part, name), len(turn.text), f"{name}.image_url.url"))
             continue
         if part.text is None or part.image_url is not None:
-            raise InvalidArgument(name, "of type text must hold text alone")
+            raise InvalidArgument(name, "of type text must have text and no image_url")
         turn.say(part.text, separator)
         separator = "\n"
 
 
 def _picture(part: ContentPart, name: str) -> bytes:
     if part.image_url is None or part.text is not None:
-        raise InvalidArgument(name, "of type image_url must hold image_url alone")
+        raise InvalidArgument(name, "of type image_url must have image_url and no text")
     url, name = part.image_url.url, f"{name}.image_url.url"
     bare = len(url) >= _SHORTEST_PICTURE and ":" not in url[:_SHORTEST_PICTURE]
     if not bare and not is_data_address(url):
         raise InvalidArgument(
             name,
-            "must be data:image/jpeg;base64, (or png, webp) and the image itself; addresses are never fetched",
+            "must be data:image/jpeg;base64, (or png, webp) and the image itself; other URLs are never fetched",
             reason="IMAGE_ADDRESS",
         )
     try:

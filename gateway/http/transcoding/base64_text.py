@@ -34,14 +34,14 @@ def read_base64(text: str) -> bytes:
         if "%" in text:
             text = unquote(text)  # RFC 2397 allows it
         if is_data_address(text):
-            raise NotBase64("has the beginning of a data: address twice; write it once")
+            raise NotBase64("has the prefix of a data: URL twice; write it once")
     if _AS_PYTHON_PRINTS.fullmatch(text.strip()):
-        raise NotBase64("is how Python prints bytes, in b'…'; turn them into text with .decode()")
+        raise NotBase64("is printed Python bytes, b'…'; convert them to text with .decode()")
     text = _LINE_BREAK.sub("", text.strip())
     if " " in text:
         if not set("+-") & set(text):
             raise NotBase64(
-                "holds spaces and no +, as where a form was decoded: encode each + as %2B, or send the text in JSON"
+                "has spaces and no +, probably because a form was decoded: encode each + as %2B, or send JSON"
             )
         text = text.replace(" ", "")
     standard = text.translate(_STANDARD).rstrip("=")

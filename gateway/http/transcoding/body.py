@@ -149,7 +149,7 @@ async def parse_form(request: Request, parser: type[MultiPartParser], max_files:
         return await reader.parse()
     except (MultiPartException, KeyError) as error:  # KeyError: the header names no boundary
         raise InvalidArgument(
-            "body", f"is not a form of at most {max_files:,} files that can be read", reason="UNREADABLE_FORM"
+            "body", f"can't be read as a form with at most {max_files:,} files", reason="UNREADABLE_FORM"
         ) from error
 
 
@@ -174,7 +174,7 @@ async def _read_form(request: Request, message: Message, pictures: Pictures) -> 
     fields = _from_texts(texts, message)
     if files:
         if pictures in fields:
-            raise InvalidArgument(pictures, "is both in a file and in the fields; send it once", reason="PICTURE_TWICE")
+            raise InvalidArgument(pictures, "is both a file and a field; send it once", reason="PICTURE_TWICE")
         images = [{"data": data} for data in files]
         fields[pictures] = images[0] if pictures == "image" else [{"image": image} for image in images]
     return fields
@@ -203,13 +203,13 @@ def _from_texts(texts: dict[str, list[str]], message: Message) -> dict[str, Any]
     if "request" not in texts:
         return {name: _field(values, message.DESCRIPTOR.fields_by_name.get(name)) for name, values in texts.items()}
     if len(texts) > 1 or len(texts["request"]) > 1:
-        raise InvalidArgument("request", "holds all fields in JSON; send no other", reason="FIELDS_TWICE")
+        raise InvalidArgument("request", "has all fields as JSON; send no other fields", reason="FIELDS_TWICE")
     try:
         fields = json.loads(texts["request"][0])
     except (ValueError, RecursionError) as error:
         raise InvalidArgument("request", "is not JSON", reason="INVALID_FIELD") from error
     if not isinstance(fields, dict):
-        raise InvalidArgument("request", "must be an object in JSON", reason="INVALID_FIELD")
+        raise InvalidArgument("request", "must be a JSON object", reason="INVALID_FIELD")
     return fields
 
 

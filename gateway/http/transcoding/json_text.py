@@ -22,7 +22,7 @@ def not_json(body: bytes) -> ServiceError:
         description = f"is not JSON: {error.msg} at line {error.lineno:,}, column {error.colno:,}"
         return InvalidArgument("body", description, reason="INVALID_FIELD")
     except (ValueError, RecursionError):  # numbers of thousands of digits, thousands of brackets
-        return InvalidArgument("body", "is JSON that can't be read: too deep, or a number too long")
+        return InvalidArgument("body", "can't be read as JSON: it is nested too deeply, or a number is too long")
     if path is None:
         return InvalidArgument("body", "is not JSON", reason="INVALID_FIELD")
     return InvalidArgument(path or "body", LONE_SURROGATE, reason="LONE_SURROGATE")

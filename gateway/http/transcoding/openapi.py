@@ -21,13 +21,14 @@ from gateway.http.transcoding.contract import comments, request_model, response_
 from gateway.http.transcoding.examples import EXAMPLES
 
 _REF = "#/components/schemas/{model}"
-_INTRODUCTION = """The gateway over HTTP. Messages are those of proto/axia/v1 in protobuf's JSON mapping with the
-contract's field names: 64-bit integers are strings (a whole number is taken too), bytes are base64, enumerations are
-names. A field that is left out or null is not set; an unknown one is refused.
+_INTRODUCTION = """The gateway over HTTP. Messages are those of proto/axia/v1 in protobuf's JSON mapping with the same
+field names: 64-bit integers are strings (numbers are accepted too), bytes are base64, enumerations are names. A field
+that is missing or null is not set; an unknown field is refused.
 
-Errors are problem details (RFC 9457). `X-Request-Timeout` bounds a call in seconds, `X-Request-Id` names it in all logs
-and comes back. Streams are server-sent events named after the contract's events; one that fails ends with an `error`
-event, and comments keep it alive. `/v1/watch` is a WebSocket of WatchValuesRequest and WatchValuesResponse.
+Errors are problem details (RFC 9457). `X-Request-Timeout` is the timeout of a call in seconds. `X-Request-Id` is in all
+logs of the call and in its answer. Streams are server-sent events with the names of the fields in proto/axia/v1. A
+stream that fails ends with an `error` event; comments keep a quiet stream open. `/v1/watch` is a WebSocket of
+WatchValuesRequest and WatchValuesResponse.
 """
 
 
@@ -79,7 +80,7 @@ def upload_operation() -> dict[str, Any]:
         "required": ["image"],
         "properties": {
             "image": {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "The files."},
-            "metadata": {"type": "string", "description": "ImageMetadata of all of them, in JSON."},
+            "metadata": {"type": "string", "description": "ImageMetadata for all files, as JSON."},
         },
     }
     content = {
@@ -88,8 +89,8 @@ def upload_operation() -> dict[str, Any]:
     }
     return {
         "description": comments().get(method.full_name, "")
-        + "\n\nA form's files are numbered from 0 in `tag`. With `Accept: text/event-stream` each acknowledgement is "
-        "sent when it is there.",
+        + "\n\nThe files of a form are numbered from 0 in `tag`. With `Accept: text/event-stream` each acknowledgement "
+        "is sent as soon as it is available.",
         "parameters": parameters(None),
         "requestBody": {"required": True, "content": content},
         "responses": responses(
@@ -124,7 +125,7 @@ def parameters(path_field: str | None) -> list[dict[str, Any]]:
         "name": TIMEOUT_HEADER,
         "in": "header",
         "required": False,
-        "description": "Time for the call, in seconds.",
+        "description": "Timeout of the call, in seconds.",
         "schema": {"type": "number", "exclusiveMinimum": 0},
     }
     named = {"name": path_field, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -144,7 +145,7 @@ def _body(body: Descriptor, pictures: str | None, example: Any) -> dict[str, Any
     content = {"application/json": json_content}
     if pictures:
         file = {"type": "string", "format": "binary", "description": "The image's file."}
-        text = "The other fields in JSON. Instead each may be a part of its own, such as n=3."
+        text = "The other fields as JSON. You can also send each field as a separate part, such as n=3."
         form = {
             "type": "object",
             "required": ["image"],

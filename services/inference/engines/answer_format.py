@@ -25,14 +25,14 @@ def check_answer_format(asked: AnswerFormat, model: ModelDescription, *, first_s
     if not model.structured_answers:
         raise InvalidArgument(
             "answer_format",
-            f"the engine of {model.name!r} can't hold a model to a format; leave this out, or ask a model "
-            "whose description says structured_answers",
+            f"the engine of {model.name!r} can't restrict answers to a format; leave this out, or use a model that "
+            "has structured_answers in its description",
             reason=UNSUPPORTED,
         )
     if first_sentence_only:
         raise InvalidArgument(
             "answer_format",
-            "can't be kept where a completion ends after its first sentence; set stop_rule to STOP_RULE_NONE",
+            "can't be used if a completion stops after its first sentence; set stop_rule to STOP_RULE_NONE",
             reason="ANSWER_FORMAT_CUT",
         )
     if asked.json_schema:
@@ -59,7 +59,7 @@ def _check_schema(schema: str) -> None:
         parsed = None
     if not isinstance(parsed, dict):
         raise InvalidArgument(
-            field, 'must be a JSON object that holds a JSON Schema, such as {"type": "object"}', reason="SCHEMA_INVALID"
+            field, 'must be a JSON Schema, written as a JSON object such as {"type": "object"}', reason="SCHEMA_INVALID"
         )
 
 

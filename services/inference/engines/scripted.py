@@ -103,14 +103,17 @@ def load_script(path: Path) -> Script:
         return Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise FailedPrecondition(
-            f"the scripted engine's answers can't be read: {path} ({error.strerror}); set AXIA_INFERENCE_ANSWERS",
+            f"the scripted engine's answers can't be read: {path} ({error.strerror}); set AXIA_INFERENCE_ANSWERS to a "
+            "YAML file",
             reason="ANSWERS_UNREADABLE",
         ) from error
     except yaml.YAMLError as error:
         raise FailedPrecondition(f"{path} is not YAML: {error}", reason="ANSWERS_UNREADABLE") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise FailedPrecondition(f"{path} is not a file of answers: {faults}", reason="ANSWERS_UNREADABLE") from error
+        raise FailedPrecondition(
+            f"{path} is not a valid answers file: {faults}", reason="ANSWERS_UNREADABLE"
+        ) from error
 
 
 def _held(text: str, asked: AnswerFormat) -> str:
@@ -122,8 +125,8 @@ def _held(text: str, asked: AnswerFormat) -> str:
     if asked.json_schema:
         if unwrapped(text, asked) is None:
             raise FailedPrecondition(
-                f"the scripted engine's file has an answer that is not JSON, {text[:40]!r}, and one by a JSON Schema "
-                "is asked for; write JSON there",
+                f"the request asks for JSON, but the scripted engine's file has the answer {text[:40]!r}; write JSON "
+                "in the file",
                 reason="ANSWERS_UNFIT",
             )
         return text

@@ -83,8 +83,8 @@ class Database:
         run(f"PRAGMA page_size = {_PAGE_BYTES}")
         if (version := run("PRAGMA user_version").fetchone()[0]) > FORMAT:
             raise FailedPrecondition(
-                f"{self.path} is of a newer release of this service (format {version}, this one reads {FORMAT}); run "
-                "that release, or set AXIA_RETRIEVAL_DATA to another folder",
+                f"{self.path} was written by a newer release of this service (format {version}, this one reads "
+                f"{FORMAT}); use that release, or set AXIA_RETRIEVAL_DATA to another folder",
                 reason="INDEX_NEWER",
             )
         run("PRAGMA journal_mode = WAL")
@@ -106,11 +106,9 @@ class Database:
         if accept:
             self._write_state(self.state._replace(points=counted))
         elif counted != self.state.points:
-            raise damaged(self.path, f"it holds {counted:,} vectors and should hold {self.state.points:,}")
+            raise damaged(self.path, f"it has {counted:,} vectors but should have {self.state.points:,}")
         elif told is None and self.state.seq:
-            raise damaged(
-                self.path.with_name(HEAD), "it is missing or can't be read, so nobody knows what should be here"
-            )
+            raise damaged(self.path.with_name(HEAD), "it is missing or can't be read, so the index can't be checked")
         elif told is not None and (told.store != self.state.store or told.seq > self.state.seq):
             lost = max(told.seq - self.state.seq, 1)
             raise damaged(self.path, f"the last {lost:,} acknowledged changes are missing; it or its -wal was damaged")
@@ -154,10 +152,10 @@ class Database:
             if (known.name, known.revision) == (encoder.name, encoder.revision):
                 if known.dimension != encoder.dimension:
                     raise FailedPrecondition(
-                        f"the index in {self.path} holds vectors of {known.dimension} dimensions but the encoder "
-                        f"{encoder.name} makes {encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that it "
-                        "was made with, re-index the images under another encoder, or set AXIA_RETRIEVAL_DATA to "
-                        "another folder",
+                        f"the vectors of the index in {self.path} have {known.dimension} dimensions, but those of the "
+                        f"encoder {encoder.name} have {encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder "
+                        "that built the index, re-index the images with another encoder, or set AXIA_RETRIEVAL_DATA "
+                        "to another folder",
                         reason="INDEX_DIMENSION_MISMATCH",
                     )
                 return number
@@ -207,7 +205,8 @@ class Database:
         busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             raise Unavailable(
-                "another process reads the database, so its -wal has what was deleted; end it, then purge again",
+                "another process reads the database, so deleted data is still in its -wal file; stop that process, "
+                "then purge again",
                 reason="INDEX_BUSY",
                 retry_after_s=1.0,
             )
@@ -272,15 +271,15 @@ def lock(folder: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise Unavailable(
-            f"the index in {folder} is open in another process; stop that one, or set AXIA_RETRIEVAL_DATA to another "
-            "folder",
+            f"the index in {folder} is open in another process; stop that process, or set AXIA_RETRIEVAL_DATA to "
+            "another folder",
             reason="INDEX_LOCKED",
             retry_after_s=5.0,
         ) from error
     except OSError as error:
         os.close(descriptor)
         raise FailedPrecondition(
-            f"the file system of {folder} has no locks ({error.strerror}), which the database needs; set "
+            f"the file system of {folder} doesn't support file locks ({error.strerror}), which the database needs; set "
             "AXIA_RETRIEVAL_DATA to a folder on a local disk",
             reason="DATA_WITHOUT_LOCKS",
         ) from error

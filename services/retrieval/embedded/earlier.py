@@ -60,7 +60,7 @@ def migrate(root: Path) -> None:
             if (root / _CURRENT).exists():
                 current = EncoderId(**json.loads((root / _CURRENT).read_text()))
                 database.switch(database.number(current))
-            _log.info("brought over the index of an earlier release", extra={"pictures": database.state.points})
+            _log.info("converted the index of an earlier release", extra={"pictures": database.state.points})
         for name in (HEAD, FILE):  # in this order: without the database all of it is done again
             (fresh / name).rename(root / name)
         sync_folder(root)

@@ -50,6 +50,6 @@ def test_wrong_usage_is_named(arguments: list[str], words: str, tmp_path: Path) 
 
 def test_a_report_and_a_calibration_of_nothing_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("inspect_ai")
-    assert "holds no logs" in said("report", tmp_path, code=1)
+    assert "contains no logs" in said("report", tmp_path, code=1)
     assert "there is no folder" in said("calibrate", tmp_path / "none", code=1)
     assert not (tmp_path / "report").exists()

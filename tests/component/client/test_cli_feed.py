@@ -143,7 +143,7 @@ def test_a_session_replays_and_a_changed_one_is_found(tmp_path: Path) -> None:
     store._db.execute("UPDATE events SET video = 'another' WHERE step = 2")
     result = run("feed", "replay", "--state", state)
     assert result.exit_code == 1
-    assert "event 2: another was on" in result.stderr
+    assert "event 2: the session showed another" in result.stderr
 
 
 def test_the_feed_is_served_until_ctrl_c_and_goes_on_afterwards(tmp_path: Path) -> None:

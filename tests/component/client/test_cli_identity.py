@@ -85,7 +85,7 @@ def test_keys_that_are_not_there_end_with_1(tmp_path: Path) -> None:
     assert (missing.exit_code, "axia keys list" in missing.stderr) == (1, True)
     file.write_text("{")
     broken = run("keys", "add", "robot", "--role", "detect", "--file", file)
-    assert (broken.exit_code, "not a file of keys" in broken.stderr) == (1, True)
+    assert (broken.exit_code, "not a valid keys file" in broken.stderr) == (1, True)
     assert run("keys", "add", "a", "--role", "detect", "--file", tmp_path / "no" / "keys.json").exit_code == 1
     file.write_text('{"keys": []}')
     assert read_keys(file).keys == ()
@@ -129,7 +129,7 @@ def test_certificates_that_can_not_be_made_end_with_1(tmp_path: Path, monkeypatc
     assert "axia certs init" in run("certs", "renew", tmp_path).stderr
     (tmp_path / "file").touch()
     assert run("certs", "init", tmp_path / "file").exit_code == 1
-    assert "can't be the name of a host" in run("certs", "init", tmp_path / "a", "--host", "café").stderr
+    assert "is not a valid host name" in run("certs", "init", tmp_path / "a", "--host", "café").stderr
     assert not (tmp_path / "a").exists()
     run("certs", "init", tmp_path / "b")
     (tmp_path / "b" / "ca.key").write_text("no key")

@@ -35,7 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
 def test_what_is_indexed_is_told_in_words(fake: FakeGateway) -> None:
     result = run("stats")
     assert result.exit_code == 0, result.stderr
-    assert "3 images; none is under the HNSW index, so all are searched exactly" in result.stdout
+    assert "3 images; none is in the HNSW index, so all are searched exactly" in result.stdout
     assert "  tiktok: 2\n  without a platform: 1\n" in result.stdout
     assert "Encoder fake 1, 8 numbers an image" in result.stdout
     assert json.loads(run("stats", "--json").stdout)["platforms"] == {"tiktok": 2, "": 1}

@@ -159,7 +159,7 @@ def test_a_judge_that_cannot_be_asked_is_told_and_the_others_go_on(fake: FakeGat
         (["gone.jsonl"], "can't be read"),
         (["labels.jsonl", "--card", "gone/card.json"], "there is no folder"),
         (["labels.jsonl", "--unlabelled", "labels.jsonl"], "has a label"),
-        (["labels.jsonl", "--unlabelled", "pictureless.jsonl"], "must both name images"),
+        (["labels.jsonl", "--unlabelled", "pictureless.jsonl"], "must all have a picture"),
         (["labels.jsonl", "--unlabelled", "one.jsonl"], "at least 2 unlabelled images"),
     ],
 )

@@ -178,7 +178,7 @@ def test_an_assessment_that_fails_says_how_to_go_on(fake: FakeGateway, tmp_path:
     fake.retrieval._pictures.clear()
     result = run("preference", "--out", tmp_path / "out.jsonl")
     assert result.exit_code == 1
-    assert "nothing is indexed" in result.stderr
+    assert "no images are indexed" in result.stderr
     assert not (tmp_path / "out.jsonl").exists()
 
 

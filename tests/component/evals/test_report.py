@@ -49,7 +49,7 @@ def test_two_models_are_compared_on_the_pictures_that_both_answered(logs: Path, 
     assert float(test["Q"]) == pytest.approx(8)  # of two models it is (b - c)² / (b + c)
     page = (report / "report.html").read_text(encoding="utf-8")
     if unread:
-        assert f"{unread} of 12 answers have no score of every model and are left out of comparisons." in page
+        assert f"{unread} of 12 answers don't have a score from every model, so comparisons don't include them." in page
     ceiling = next(
         row for row in table(report, "values-detector-published") if row["who"].startswith("annotators, each")
     )

@@ -40,7 +40,8 @@ async def test_the_three_pages_load_nothing_from_elsewhere(client: httpx.AsyncCl
         assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert (await client.get("/page/feed.js")).headers["content-type"].startswith("text/javascript")
     assert (await client.get("/page/../app.py")).status_code == 404
-    assert (await client.get("/vimeo")).json()["detail"] == "no platform vimeo; there are tiktok, instagram, youtube"
+    unknown = await client.get("/vimeo")
+    assert unknown.json()["detail"] == "there is no platform vimeo; use one of tiktok, instagram, youtube"
     assert "Allow: /" in (await client.get("/robots.txt")).text
 
 
@@ -132,7 +133,7 @@ def test_a_session_is_never_replayed_on_other_videos(tmp_path: Path) -> None:
     Feed(LIBRARY, store).begin(Begin(platform="tiktok", user="ana"))
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "a.jpg").write_bytes(photograph())
-    with pytest.raises(FeedError, match="was begun with other videos"):
+    with pytest.raises(FeedError, match="was started with other videos"):
         Feed(FolderVideos(tmp_path / "own"), store).state("tiktok-ana")
 
 
@@ -143,7 +144,7 @@ def test_a_changed_event_is_found_by_the_replay(tmp_path: Path) -> None:
     for step in range(3):
         feed.react("tiktok-ana", Happened(step=step, kind=Kind.SWIPE, dwell_ms=10))
     store._db.execute("UPDATE events SET video = 'another' WHERE step = 2")
-    with pytest.raises(FeedError, match="event 2: another was on"):
+    with pytest.raises(FeedError, match="event 2: the session showed another"):
         replayed(store.sessions()[0], store, LIBRARY)
 
 

@@ -74,7 +74,7 @@ async def test_a_form_with_several_files_judges_several_pictures(http: Api, gate
         ({"image": "x"}, "image", "an object"),
         ({"image": {"data": "*"}}, "image.data", "base64"),
         ({"image": {"data": f"data:image/png,{BASE64}"}}, "image.data", "must have ;base64,"),
-        ({"image": {"data": "AAAA AAAA"}}, "image.data", "holds spaces and no +"),
+        ({"image": {"data": "AAAA AAAA"}}, "image.data", "has spaces and no +"),
         ({"prompt_id": "a", "prompt_text": "b"}, "body", "only one of prompt_id, prompt_text"),
         ({"ground_truth": {"judge": "ME"}}, "ground_truth.judge", "JUDGE_LEXICAL"),
     ],
@@ -131,7 +131,7 @@ async def test_half_a_character_is_named_wherever_it_is(http: Api, gateway: Fake
     json_type = {"content-type": "application/json"}
     alone = await http.post("/v1/search/text", content=rb'{"query": "a \ud83d hug"}', headers=json_type)
     assert (alone.status_code, alone.json()["violations"][0]["field"]) == (400, "query")
-    assert "half of a character" in alone.json()["detail"]
+    assert "half of a surrogate pair" in alone.json()["detail"]
     form = {"request": r'{"prompt_text": "\ud83d"}'}
     part = await http.post("/v1/detect", files={"image": PICTURE}, data=form)
     assert (part.status_code, part.json()["violations"][0]["field"]) == (400, "prompt_text")

@@ -142,10 +142,10 @@ async def test_a_stream_of_an_earlier_server_has_each_completion_whole_and_count
     [
         ({"messages": []}, "messages", "invalid value"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "one of"),
-        ({"tools": [{"type": "function"}]}, "tools", "tools: is not offered"),
-        ({"presence_penalty": 0.1}, "presence_penalty", "is not offered"),
+        ({"tools": [{"type": "function"}]}, "tools", "tools: is not supported"),
+        ({"presence_penalty": 0.1}, "presence_penalty", "is not supported"),
         ({"stop": [3]}, "stop[0]", "must be text"),
-        ({"logprobs": True}, "logprobs", "is not offered"),
+        ({"logprobs": True}, "logprobs", "is not supported"),
         ({"response_format": {"type": "yaml"}}, "response_format.type", "one of"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "is missing"),
         (
@@ -217,8 +217,8 @@ async def test_what_asks_for_nothing_is_taken(http: Api, gateway: FakeGateway, f
         ([{"type": "image_url", "image_url": {"url": "https://example.org/cat.jpg"}}], "never fetched"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,*"}}], "not base64"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}], "empty"),
-        ([{"type": "text"}], "text alone"),
-        ([{"type": "image_url"}], "image_url alone"),
+        ([{"type": "text"}], "must have text"),
+        ([{"type": "image_url"}], "must have image_url"),
     ],
 )
 async def test_a_picture_must_be_in_the_request(http: Api, content: Any, says: str) -> None:
@@ -287,7 +287,7 @@ async def test_models_are_listed_in_openais_form_with_more(http: Api, gateway: F
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/v1/responses", "Responses interface"),
+        ("/v1/responses", "Responses API"),
         ("/v1/completions", "/v1/chat/completions"),
         ("/v1/messages", "Anthropic"),
         ("/api/chat", "Ollama"),
@@ -305,6 +305,6 @@ async def test_an_address_of_another_interface_says_what_to_set_instead(http: Ap
 async def test_openais_client_is_told_that_responses_are_not_offered(http: Api) -> None:
     """As Home Assistant's own OpenAI integration asks."""
     async with openai.AsyncOpenAI(base_url=f"{http.base_url}/v1", api_key="none", max_retries=0) as client:
-        with pytest.raises(openai.NotFoundError, match="set the client to chat completions") as refused:
+        with pytest.raises(openai.NotFoundError, match="set the client to use chat completions") as refused:
             await client.responses.create(model="m", input="What?", stream=True)
     assert refused.value.code == "other_interface"

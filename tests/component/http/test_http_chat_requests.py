@@ -135,11 +135,11 @@ async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Api, gateway:
         (turns(("user", "What?"), ("system", "Be short."), ("user", "Why?")), "messages[1]", "come before"),
         (turns(("tool", "3")), "messages[0].role", "one of"),
         ([{"role": "user", "content": "What?", "images": [TEXT64]}], "messages[0].images", "Ollama"),
-        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls", "not offered"),
+        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls", "not supported"),
         (turns(("user", [{"type": "input_image", "image_url": URL}])), "messages[0].content[0]", "Responses"),
         (turns(("user", [ASK, {"type": "image", "source": {}}])), "messages[0].content[1]", "Anthropic"),
         (turns(("user", [ASK, {"type": "video_url"}])), "messages[0].content[1].type", "one of text or image_url"),
-        (turns(("system", [image()]), ("user", "What?")), "messages[0].content[0]", "message of the user"),
+        (turns(("system", [image()]), ("user", "What?")), "messages[0].content[0]", "must be in a user message"),
         (turns(("user", [{"type": "image_url", "image_url": "data:image/png,x"}])),
          "messages[0].content[0].image_url.url", ";base64,"),
         (turns(("user", [{"type": "image_url", "image_url": "home.jpg"}])),
@@ -149,7 +149,7 @@ async def test_an_answer_can_be_sent_back_as_clients_hold_it(http: Api, gateway:
         (turns(("user", [{"type": "image_url", "image_url": f"data:image/png;base64,b'{TEXT64}'"}])),
          "messages[0].content[0].image_url.url", "decode()"),
         (turns(("user", ASK)), "messages[0].content", "a text or a list"),
-        (turns(("user", [{"type": "text", "content": "What?"}])), "messages[0].content[0]", "must hold text"),
+        (turns(("user", [{"type": "text", "content": "What?"}])), "messages[0].content[0]", "must have text"),
     ],
 )  # fmt: skip
 async def test_what_is_not_taken_is_refused_by_its_place_and_shape(
@@ -400,8 +400,8 @@ async def test_a_conversation_that_ends_with_the_assistant_is_refused_by_that_me
     http: Api, gateway: FakeGateway
 ) -> None:
     """As clients send that want an answer continued; the model's server refuses it."""
-    gateway.answers["Generate"] = InvalidArgument("messages[2].role", "the last message must be the user's")
+    gateway.answers["Generate"] = InvalidArgument("messages[2].role", "the last message must be a user message")
     messages = turns(("user", [ASK, image()]), ("user", "Why?"), ("assistant", "Because"), ("assistant", " of"))
     response = await post(http, [*turns(("system", "Help.")), *messages])
     assert response.json()["error"]["param"] == "messages[3].role"
-    assert "must be the user's" in response.json()["error"]["message"]
+    assert "must be a user message" in response.json()["error"]["message"]

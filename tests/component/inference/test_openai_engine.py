@@ -388,7 +388,7 @@ async def test_a_start_waits_for_an_endpoint_that_is_away(caplog: pytest.LogCapt
     async with fake_endpoint() as endpoint, engine(endpoint) as made:
         endpoint.listing = plain(b"", 503)
         task = asyncio.create_task(made.start())
-        await until(lambda: endpoint.listed == 1 and "not serving until then" in caplog.text)
+        await until(lambda: endpoint.listed == 1 and "not serving, next attempt in" in caplog.text)
         assert not task.done()
         endpoint.listing = plain({"data": [{"id": "m"}]})
         async with asyncio.timeout(TIMEOUT_S):

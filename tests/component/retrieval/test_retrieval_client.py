@@ -52,12 +52,12 @@ async def test_a_search_for_a_value_hands_its_filter_and_the_requests_id_on(
 async def test_a_picture_comes_as_its_bytes_and_one_that_is_missing_is_named(retrieval: GrpcRetrieval) -> None:
     (image_id,) = (hit.image_id for hit in (await retrieval.search_value("power", ["crown"], 1, None, None)).hits)
     assert await retrieval.picture(image_id) == PICTURE
-    with pytest.raises(NotFound, match="holds no image 'gone'; index it first"):
+    with pytest.raises(NotFound, match="has no image 'gone'; index it first"):
         await retrieval.picture("gone")
 
 
 async def test_what_the_service_refuses_is_told_by_the_callers_field(retrieval: GrpcRetrieval) -> None:
-    with pytest.raises(ServiceError, match=r"^values: greed is none of the ten") as caught:
+    with pytest.raises(ServiceError, match=r"^values: greed is not one of the ten") as caught:
         await retrieval.search_value("greed", [], 1, None, None)
     assert [violation.field for violation in caught.value.violations] == ["values"]
     assert caught.value.code is InvalidArgument.code
@@ -85,6 +85,6 @@ async def test_a_failure_is_told_as_the_gateways_own_or_as_the_services(
 async def test_a_service_that_is_not_set_is_told_with_its_setting() -> None:
     settings = GatewaySettings(retrieval=())
     channel = ServiceChannel("retrieval", SERVICE, (), settings)
-    with pytest.raises(Unavailable, match="sets AXIA_GATEWAY_RETRIEVAL"):
+    with pytest.raises(Unavailable, match="must set AXIA_GATEWAY_RETRIEVAL"):
         await GrpcRetrieval(channel).lexicon()
     await channel.close()

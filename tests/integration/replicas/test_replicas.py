@@ -188,7 +188,8 @@ def test_each_replica_is_known_to_be_there_or_gone(tmp_path: Path) -> None:
             fleet.second.signal_group(signal.SIGCONT)
         wait_until_available(fleet.gateway, {first: 1, second: 1})
         assert (
-            fleet.gateway.log_text().count(f"the replica of scripted at {fleet.second.address} can no longer be") == 1
+            fleet.gateway.log_text().count(f"the replica of scripted at {fleet.second.address} is no longer available")
+            == 1
         )
 
 

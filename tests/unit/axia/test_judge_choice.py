@@ -81,8 +81,8 @@ def test_no_judge_is_recommended_where_kappa_is_not_defined() -> None:
 def test_few_labels_and_a_model_that_judges_itself_are_told() -> None:
     few = TRUTH[:20]
     choice = choose([judge("llava", 0.05, few)], labels(few, model="llava"))
-    assert "only 20 labels: intervals from fewer than 50 are rough" in told(choice)
-    assert "llava judges 20 answers that it gave itself, which it may favour" in told(choice)
+    assert "only 20 labels: intervals are not exact with fewer than 50" in told(choice)
+    assert "llava judges 20 of its own answers, so it may be biased" in told(choice)
 
 
 def test_a_card_in_markdown_breaks_out_of_no_cell() -> None:

@@ -87,11 +87,11 @@ def test_all_results_are_frozen_and_documented() -> None:
     ("images", "indexed", "building", "told"),
     [
         (0, 0, False, "no images are indexed"),
-        (1, 0, False, "1 image; none is under the HNSW index, so all are searched exactly"),
-        (573, 0, False, "573 images; none is under the HNSW index, so all are searched exactly"),
-        (5200, 4000, False, "5,200 images; 4,000 under the HNSW index, 1,200 searched exactly"),
-        (520, 400, True, "520 images; 400 under the HNSW index, 120 searched exactly; an index is being built"),
-        (4000, 4000, False, "4,000 images, all under the HNSW index"),
+        (1, 0, False, "1 image; none is in the HNSW index, so all are searched exactly"),
+        (573, 0, False, "573 images; none is in the HNSW index, so all are searched exactly"),
+        (5200, 4000, False, "5,200 images; 4,000 in the HNSW index, 1,200 searched exactly"),
+        (520, 400, True, "520 images; 400 in the HNSW index, 120 searched exactly; an index is being built"),
+        (4000, 4000, False, "4,000 images, all in the HNSW index"),
     ],
 )  # fmt: skip
 def test_statistics_of_an_index_are_told_in_words(images: int, indexed: int, building: bool, told: str) -> None:

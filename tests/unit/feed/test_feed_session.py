@@ -87,9 +87,9 @@ def test_a_feed_ends_and_takes_no_events_then() -> None:
 
 def test_an_event_about_another_video_is_refused() -> None:
     session = Session(PLATFORMS["tiktok"], VIDEOS, 1)
-    with pytest.raises(FeedError, match="event about video 4, but video 0 is on"):
+    with pytest.raises(FeedError, match="the event is for video 4, but video 0 is shown"):
         session.react(Event(4, Kind.SWIPE, 10))
-    with pytest.raises(FeedError, match="dwell_ms is 0 to"):
+    with pytest.raises(FeedError, match="dwell_ms must be 0 to"):
         session.react(Event(0, Kind.SWIPE, -1))
 
 

@@ -67,8 +67,8 @@ def test_a_folder_gives_stills_and_videos(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "other"}', "no picture or subfolder named other"),
-        ('{"id": "a", "values": ["fame"]}', "fame is none of the ten values"),
+        ('{"id": "other"}', "no image or subfolder named other"),
+        ('{"id": "a", "values": ["fame"]}', "fame is not one of the ten values"),
         ('{"id": "a", "likes": -1}', "likes: "),
         ('{"id": "a", "author": "x"}', "author: "),
         ("{", "not JSON"),
@@ -104,10 +104,10 @@ def test_a_persona_without_traits_or_with_odd_weights_is_refused(tmp_path: Path)
     with pytest.raises(FeedError, match="has no traits"):
         load(file)
     file.write_text('traits = ["I cook."]\n[weights]\npower = 3\n')
-    with pytest.raises(FeedError, match="each of the ten values"):
+    with pytest.raises(FeedError, match="a whole number 0–10 for each value"):
         load(file)
     file.write_text('traits = ["I cook."]\n')
-    with pytest.raises(FeedError, match="truth isn't known"):
+    with pytest.raises(FeedError, match="truth is not known"):
         load(file).needed_weights()
     file.write_text("traits = [")
     with pytest.raises(FeedError, match="can't be read as TOML"):

@@ -159,7 +159,7 @@ async def test_a_call_that_can_not_be_done_in_its_time_is_refused_at_once() -> N
     refused = await refusal(await queue.call("late", timeout_s=5.0))
     assert refused.reason == "QUEUE_TOO_LONG"
     assert refused.retry_after_s == pytest.approx(1.0, abs=0.1)
-    assert "'m' is busy: this call would be answered in about 6.0 s and has 5.0 s" in refused.message
+    assert "'m' is busy: this call would take about 6.0 s, but its deadline is in 5.0 s" in refused.message
     await queue.call("urgent", priority="high", timeout_s=5.0)
     await queue.call("of another", "b", timeout_s=9.0)
     await refusal(await queue.call("late too", timeout_s=9.0))
@@ -221,7 +221,7 @@ async def test_the_time_of_calls_is_measured_where_they_are_answered() -> None:
 async def test_a_call_whose_time_ends_while_it_waits_says_so() -> None:
     queue = Queue()
     await queue.call("1")
-    with pytest.raises(DeadlineExceeded, match="before its turn came"):
+    with pytest.raises(DeadlineExceeded, match="the deadline passed while the call waited"):
         await (await queue.call("2", timeout_s=0.02))
     assert queue.admission.waiting == 0
 
@@ -245,7 +245,7 @@ async def test_the_last_in_order_is_refused_where_too_many_wait() -> None:
     await queue.call("3", "a")
     assert (await refusal(await queue.call("4", "a"))).reason == "QUEUE_TOO_LONG"
     await queue.call("b", "b")  # of the one who has most
-    assert "2 calls wait for it" in (await refusal(queue.tasks["3"])).message
+    assert "its queue is full (2 calls)" in (await refusal(queue.tasks["3"])).message
     await queue.call("h", "a", "high")
     assert (await refusal(queue.tasks["b"])).retry_after_s
     assert await queue.end_all() == ["1", "h", "2"]

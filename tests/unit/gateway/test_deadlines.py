@@ -26,7 +26,7 @@ def test_what_is_kept_back_is_a_share_of_a_short_time(
 
 def test_the_error_names_what_is_kept_back() -> None:
     clock = iter((0.0, 0.3)).__next__
-    with pytest.raises(DeadlineExceeded, match=r"0\.4 s away .* 0\.056 s are kept .* 0\.06 s for scoring"):
+    with pytest.raises(DeadlineExceeded, match=r"had 0\.4 s until .* 0\.056 s to return .* 0\.06 s for scoring"):
         shares(0.4, 120.0, 0.15, 0.1, clock).sampling_s()
 
 

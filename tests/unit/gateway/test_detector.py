@@ -67,7 +67,7 @@ async def test_a_model_gets_the_time_that_is_left_for_sure(
 async def test_without_time_beyond_the_margin_nothing_is_asked() -> None:
     model = HurriedModel(lambda _: "a knife")
     tested = detector(model, scoring=True, deadline_margin_s=1.0)
-    with pytest.raises(DeadlineExceeded, match=r"was 0\.0001 s away .* 1\.4e-05 s are kept .* 1\.5e-05 s for scoring"):
+    with pytest.raises(DeadlineExceeded, match=r"had 0\.0001 s .* 1\.4e-05 s to return .* 1\.5e-05 s for scoring"):
         await tested.detect(REQUEST, 0.0001)
     assert not model.asked
     tested.close()

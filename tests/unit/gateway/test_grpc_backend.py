@@ -106,7 +106,7 @@ async def test_a_request_that_is_passed_on_keeps_its_time_within_the_bounds(
     ("code", "expected", "message"),
     [
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded, "did not finish in time"),
-        (grpc.StatusCode.UNIMPLEMENTED, FailedPrecondition, r"at 127\.0\.0\.1:1 is of an older release .* upgrade it"),
+        (grpc.StatusCode.UNIMPLEMENTED, FailedPrecondition, r"at 127\.0\.0\.1:1 has an older release .* upgrade it"),
     ],
 )
 async def test_a_failure_says_what_to_do(code: grpc.StatusCode, expected: type[ServiceError], message: str) -> None:

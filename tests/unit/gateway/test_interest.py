@@ -91,8 +91,8 @@ async def test_a_plain_answer_is_a_decision_or_says_why_not(said: str, stays: bo
 @pytest.mark.parametrize(("said", "stays", "error"), [
     ("match", True, None),
     ("other", False, None),
-    ("", None, ("ANSWER_EMPTY", "the model said nothing")),
-    ("few", None, ("ISQ_INCOMPLETE", "the model's answer does not give curiosity_stimulation")),
+    ("", None, ("ANSWER_EMPTY", "the model's answer is empty")),
+    ("few", None, ("ISQ_INCOMPLETE", "the model's answer has no curiosity_stimulation")),
     ("strange", None, ("OUT_OF_RANGE", "the model's answer: action_desire must be from 0 to 1, and is 7")),
 ])  # fmt: skip
 async def test_a_questionnaire_is_a_decision_or_says_why_not(
@@ -195,4 +195,4 @@ async def test_tokens_that_all_went_into_reasoning_are_an_error_that_says_what_t
     judgement = interest.judgements[0]
     assert judgement.error is not None
     assert (judgement.error.reason, judgement.reasoning, judgement.text) == ("ANSWER_ONLY_REASONING", "I wonder", "")
-    assert "raise max_tokens" in judgement.error.message
+    assert "set max_tokens higher" in judgement.error.message

@@ -462,7 +462,7 @@ async def test_a_resumed_plan_is_not_gone_on_with_by_another_request(field: str,
 async def test_a_score_threshold_that_nothing_reaches_is_named() -> None:
     plan, _, _ = await run(replace(REQUEST, score_threshold=0.5))
     assert len(plan.pictures) == 8
-    with pytest.raises(FailedPrecondition, match="no image passes the filter and score_threshold"):
+    with pytest.raises(FailedPrecondition, match="no image matches the filter and score_threshold"):
         await run(replace(REQUEST, score_threshold=0.6))
     with pytest.raises(InvalidArgument, match="score_threshold"):
         await run(replace(REQUEST, score_threshold=1.5))

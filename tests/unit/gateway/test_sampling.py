@@ -90,7 +90,7 @@ def test_a_field_out_of_bounds_is_named(fields: dict[str, object], field: str) -
     "fields", [{"prompt_id": "detect/none"}, {"prompt_id": "detect/system"}, {"system_prompt_id": "x"}]
 )
 def test_an_unknown_prompt_is_not_found_and_the_known_ones_are_listed(fields: dict[str, object]) -> None:
-    with pytest.raises(NotFound, match="there is detect/"):
+    with pytest.raises(NotFound, match="use one of detect/"):
         plan(**fields)
 
 

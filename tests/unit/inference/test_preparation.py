@@ -51,7 +51,7 @@ async def test_a_text_that_is_too_long_is_the_messages_fault_with_or_without_a_p
 async def test_a_picture_that_takes_the_context_is_the_pictures_fault() -> None:
     error = await refusal(lambda asked: 200 if asked.pictures else 20, WITH_PICTURE)
     assert (fields(error), error.reason) == (["image"], "CONTEXT_TOO_LONG")
-    for said in ("100 in all", "text takes 20", "2000 x 10", "AXIA_INFERENCE_MAX_MODEL_LEN"):
+    for said in ("it has 100 tokens", "text needs 20", "2000 x 10", "AXIA_INFERENCE_MAX_MODEL_LEN"):
         assert said in error.message
 
 

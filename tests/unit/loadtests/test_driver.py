@@ -76,5 +76,5 @@ async def test_a_bound_on_calls_in_flight_counts_as_latency_and_as_delay() -> No
 
 
 async def test_a_scenario_that_is_not_there_is_named() -> None:
-    with pytest.raises(LoadError, match="no scenario is called 'stream': there are detect"):
+    with pytest.raises(LoadError, match="there is no scenario 'stream': use one of detect"):
         await drive([Arrival(0, "stream")], {"detect": Slow(0)}, length_s=1)

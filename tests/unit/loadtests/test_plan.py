@@ -55,14 +55,14 @@ def test_phases_follow_each_other_and_scenarios_have_their_shares(tmp_path: Path
     ("text", "said"),
     [
         ("name = 3", "name: "),
-        ("name = 'a/b'", "name: give letters"),
+        ("name = 'a/b'", "name: use only letters"),
         ("rate = 3", "rate: there is no such setting"),
-        ("[scenarios]\ndetct = 1", "scenarios: no scenario is called 'detct': there are detect"),
+        ("[scenarios]\ndetct = 1", "scenarios: there is no scenario 'detct': use one of detect"),
         ("[scenarios]\ndetect = 0", "scenarios.detect: "),
         ("[[phases]]\nshape = 'wave'", "phases.0.shape: "),
         ("[budgets.all]\nmax_eror = 1", "budgets.all.max_eror: there is no such setting"),
-        ("[budgets.detct]\nmax_errors = 1", "budgets: no scenario is called 'detct'"),
-        ("name = ", "is no TOML"),
+        ("[budgets.detct]\nmax_errors = 1", "budgets: there is no scenario 'detct'"),
+        ("name = ", "is not TOML"),
     ],
 )
 def test_what_is_no_plan_is_refused_by_its_field(tmp_path: Path, text: str, said: str) -> None:

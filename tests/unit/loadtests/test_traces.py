@@ -32,14 +32,14 @@ def test_a_trace_is_sent_faster_and_its_rows_may_lack_the_scenario(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("trace.txt", "", "is no trace"),
+        ("trace.txt", "", "is not a trace"),
         ("trace.csv", "at_s,scenario\n", "has no arrivals"),
-        ("trace.csv", "at_s,scenario\nsoon,detect\n", "row 1 .* has 'soon' for at_s"),
-        ("trace.csv", "at_s,scenario\nnan,detect\n", "row 1 .* for at_s"),
-        ("trace.csv", "time,scenario\n1,detect\n", "row 1 .* has None for at_s"),
-        ("trace.csv", "at_s\n1\n", "row 1 .* names no scenario"),
+        ("trace.csv", "at_s,scenario\nsoon,detect\n", "row 1 .* has 'soon' as at_s"),
+        ("trace.csv", "at_s,scenario\nnan,detect\n", "row 1 .* as at_s"),
+        ("trace.csv", "time,scenario\n1,detect\n", "row 1 .* has None as at_s"),
+        ("trace.csv", "at_s\n1\n", "row 1 .* has no scenario"),
         ("trace.jsonl", '{"at_s": 1, "scenario": "detect"}\n{"at_s"', "line 2 of .* is not JSON"),
-        ("trace.jsonl", "[1]\n", "line 1 of .* is no object"),
+        ("trace.jsonl", "[1]\n", "line 1 of .* is not an object"),
     ],
 )
 def test_what_is_no_trace_is_refused_by_its_line(tmp_path: Path, name: str, text: str, said: str) -> None:

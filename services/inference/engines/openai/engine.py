@@ -73,11 +73,11 @@ class OpenAIEngine:
                 await self._check_endpoint()
             except EndpointFailure as failure:
                 if not failure.retryable and not self._may_come(failure):
-                    logger.error("the endpoint said: %s", failure.detail)  # noqa: TRY400 - its words are in the detail
+                    logger.error("the endpoint's error: %s", failure.detail)  # noqa: TRY400 - its words are in the detail
                     raise _as_precondition(failure) from failure
                 pause_s = pause_before(attempt, failure.pause_s, _MAX_START_PAUSE_S) or _MAX_START_PAUSE_S
                 logger.warning(
-                    "%s (%s); asked again in %.1f s, and not serving until then",
+                    "%s (%s); not serving, next attempt in %.1f s",
                     failure.error.message,
                     failure.detail,
                     pause_s,
@@ -188,7 +188,7 @@ class OpenAIEngine:
                         yield delta
             except EndpointFailure as failure:
                 said = failure.detail if self._settings.log_content else failure.without_words()
-                logger.warning("%s; the endpoint said: %s", failure.error.reason, said)
+                logger.warning("%s; the endpoint's error: %s", failure.error.reason, said)
                 pause_s = pause_before(attempt, failure.pause_s, self._settings.openai_retry_max_s)
                 give_up = begun or not failure.retryable or attempt >= self._settings.openai_retries
                 if give_up or pause_s is None or asyncio.get_running_loop().time() + pause_s >= deadline:

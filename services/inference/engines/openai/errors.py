@@ -56,7 +56,7 @@ class EndpointFailure(Exception):
         status, _, words = self.detail.partition(": ")
         if not words or status.removeprefix("HTTP ") in _OF_THE_ACCOUNT:
             return self.detail
-        return f"{status} (its words may repeat the request; AXIA_INFERENCE_LOG_CONTENT=1 writes them)"
+        return f"{status} (its message may repeat the request; set AXIA_INFERENCE_LOG_CONTENT=1 to log it)"
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes, key: str) -> EndpointFailure:
@@ -160,8 +160,8 @@ def _refusal(status: int, said: Complaint, key: str) -> ServiceError:
         return InvalidArgument(
             "messages",
             _told(
-                "the endpoint can't take this conversation: it may be longer than the model's context, hold an image "
-                "that is too large or that the model can't see, or a sampling parameter that it doesn't take",
+                "the endpoint refuses this conversation: it may be longer than the model's context, or contain an "
+                "image that is too large or not supported, or a sampling parameter that is not supported",
                 said,
                 key,
             ),
@@ -192,9 +192,9 @@ def with_format(failure: EndpointFailure) -> EndpointFailure:
     words = f"{mark}{said}"
     error = InvalidArgument(
         "answer_format",
-        "the endpoint can't take this conversation with this answer format: it may know no JSON Schema in "
-        "response_format, or not all keywords of this one; set AXIA_INFERENCE_OPENAI_STRUCTURED=false if it knows "
-        f"none{words}",
+        "the endpoint refuses this conversation with this answer format: it may not support JSON Schema in "
+        "response_format, or not all keywords of this schema; if it supports none, set "
+        f"AXIA_INFERENCE_OPENAI_STRUCTURED=false{words}",
         reason=UNSUPPORTED,
     )
     return EndpointFailure(error, detail=failure.detail, said=failure.said)
@@ -207,7 +207,7 @@ def with_field(failure: EndpointFailure, field: str) -> EndpointFailure:
     _, mark, said = failure.error.message.partition(_SAYS)
     error = InvalidArgument(
         field.replace("max_completion_tokens", "max_tokens"),
-        f"the endpoint refuses this value for its model; give another{mark}{said}",
+        f"the endpoint refuses this value for its model; use another value{mark}{said}",
         reason="ENDPOINT_REFUSES_VALUE",
     )
     return EndpointFailure(error, detail=failure.detail, said=failure.said)
@@ -216,8 +216,8 @@ def with_field(failure: EndpointFailure, field: str) -> EndpointFailure:
 def format_ignored() -> EndpointFailure:
     """The endpoint answered in another form than it was asked for."""
     error = FailedPrecondition(
-        "the endpoint does not keep to an answer format; set AXIA_INFERENCE_OPENAI_STRUCTURED=false, or ask a model "
-        "that keeps to a JSON Schema in response_format",
+        "the endpoint's answer does not match the answer format; set AXIA_INFERENCE_OPENAI_STRUCTURED=false, or use a "
+        "model that follows a JSON Schema in response_format",
         reason="ANSWER_FORMAT_IGNORED",
     )
     return EndpointFailure(error)
@@ -248,8 +248,8 @@ def unreachable(detail: str, key: str) -> EndpointFailure:
 def cut_off(detail: str, key: str) -> EndpointFailure:
     """The connection was lost before the completion ended."""
     error = Unavailable(
-        "the endpoint closed the connection before the completion was complete; try again. If the problem remains, "
-        "check the endpoint's log",
+        "the endpoint closed the connection before the completion ended; try again. If the problem remains, check the "
+        "endpoint's log",
         reason="ENDPOINT_FAILED",
         retry_after_s=1.0,
     )

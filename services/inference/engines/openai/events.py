@@ -127,4 +127,4 @@ def _as_error(data: str) -> str:
         said = json.loads(data)
     except (ValueError, RecursionError):
         said = data
-    return json.dumps({"error": said or "an error without words"})
+    return json.dumps({"error": said or "an error without a message"})

@@ -27,14 +27,14 @@ _BY_SETTING = {
 _REFUSED = {
     "allowed_local_media_path": "it lets prompts name files on this machine",
     "allowed_media_domains": "it lets prompts name addresses on the network",
-    "enable_prompt_embeds": "it takes tensors from callers",
-    "enable_mm_embeds": "it takes tensors from callers",
-    "limit_mm_per_prompt": "a request has images, and no video or audio",
+    "enable_prompt_embeds": "it accepts tensors from callers",
+    "enable_mm_embeds": "it accepts tensors from callers",
+    "limit_mm_per_prompt": "requests have images, but no video or audio",
     "hf_token": "this setting is shown, so it must not hold a secret; set HF_TOKEN",
     "enable_log_requests": "it writes prompts to the log",
     "worker_cls": "axia's own worker keeps seeded requests alive on CPUs",
     "worker_extension_cls": "it runs code of your own in the engine; change axia's worker instead",
-    "distributed_executor_backend": "it runs code of your own, and axia chooses the one that suits the machine",
+    "distributed_executor_backend": "it can run code of your own, and axia chooses the backend for the machine",
     "model_class_overrides": "it runs code of your own in the engine",
     "model_loader_extra_config": "it may hold keys, and arguments are shown in provenance",
     "kv_transfer_config": "it may hold keys and name code, and arguments are shown in provenance",
@@ -42,18 +42,18 @@ _REFUSED = {
     "ec_transfer_config": "it may hold keys, and arguments are shown in provenance",
     "ec_manager_config": "it may hold keys, and arguments are shown in provenance",
     "otlp_traces_endpoint": "it may hold keys, and arguments are shown in provenance",
-    "additional_config": "axia's worker has its own there",
+    "additional_config": "axia's worker uses it",
     "scheduler_cls": "it runs code of your own in the engine",
     "logits_processors": "it runs code of your own in the engine",
     "io_processor_plugin": "it runs code of your own in the engine",
     "reasoning_parser_plugin": "it runs code of your own in the engine",
     "skip_tokenizer_init": "prompts are texts",
     "tokens_only": "prompts are texts",
-    "runner": "this service generates text alone",
-    "convert": "this service generates text alone",
+    "runner": "this service only generates text",
+    "convert": "this service only generates text",
     "disable_log_stats": "this service's metrics need the statistics",
-    "generation_config": "requests state how they are sampled",
-    "override_generation_config": "requests state how they are sampled",
+    "generation_config": "requests have their own sampling parameters",
+    "override_generation_config": "requests have their own sampling parameters",
     "seed": "each completion has a seed of its own",
 }
 """Arguments that are not taken, each with why."""
@@ -76,10 +76,10 @@ def checked_arguments(settings: InferenceSettings, known: Collection[str]) -> Ma
         if name in _BY_SETTING:
             raise _refused(name, f"set AXIA_INFERENCE_{_BY_SETTING[name]} instead")
         if name in _REFUSED:
-            raise _refused(name, f"it is not taken: {_REFUSED[name]}")
+            raise _refused(name, f"it is not allowed: {_REFUSED[name]}")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ", in the release that is installed"
+            hint = f"; did you mean {near[0]}?" if near else " in the installed release"
             raise _refused(name, f"vLLM has no such argument{hint}")
     if settings.engine_args.get("load_format") in _PICKLED:
         raise _refused(

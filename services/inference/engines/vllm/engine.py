@@ -123,7 +123,7 @@ class VllmEngine:
                     async for _ in self.stream(prepared, Sampling(seed=0, temperature=0.0, top_p=1.0, max_tokens=1)):
                         pass
         except TimeoutError:
-            logger.warning("the first answer takes longer than %g s; the server serves all the same", _WARM_UP_S)
+            logger.warning("the first answer takes longer than %g s; the server accepts requests anyway", _WARM_UP_S)
 
     @property
     def _engine(self) -> "AsyncLLM":
@@ -186,7 +186,7 @@ class VllmEngine:
             logger.exception("the reasoning parser can't be used")
             raise FailedPrecondition(
                 f"vLLM's reasoning parser {name!r} can't be used with this model, see the log above; set "
-                "AXIA_INFERENCE_REASONING_PARSER to the one of the model's family, or to nothing",
+                "AXIA_INFERENCE_REASONING_PARSER to the parser of the model's family, or unset it",
                 reason="REASONING_PARSER_UNFIT",
             ) from error
         return found
@@ -283,9 +283,9 @@ class VllmEngine:
         silent_s, limit_s = now - self._progressed, self._settings.hang_seconds
         if limit_s and silent_s > limit_s:
             raise Unavailable(
-                f"vLLM has given no token for {silent_s:.0f} s although completions are running: it hangs. This server "
-                "now exits so that its process manager starts it again. Set AXIA_INFERENCE_HANG_SECONDS higher if "
-                "prompts take longer",
+                f"vLLM has generated no token for {silent_s:.0f} s although completions are running: it hangs. This "
+                "server now exits so that its process manager starts it again. If prompts take longer than this, set "
+                "AXIA_INFERENCE_HANG_SECONDS higher",
                 reason="ENGINE_HUNG",
             )
 
@@ -302,7 +302,7 @@ def _check_finish(finish: str | None) -> None:
     """Raises Unavailable for an end that is none of the model's own."""
     if finish in ("abort", "error"):
         raise Unavailable(
-            "vLLM ended this completion before it was complete; see the log of the inference server",
+            "vLLM stopped this completion before its end; see the log of the inference server",
             reason="ENGINE_FAILED",
         )
 

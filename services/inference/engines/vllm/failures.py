@@ -68,13 +68,13 @@ _ADVICE = (
     _Advice(
         re.compile(r"requires you to execute|contains custom code"),
         "the checkpoint needs Python code that comes with it. Read that code, and if you trust it set "
-        "AXIA_INFERENCE_TRUST_REMOTE_CODE=true; many models have a version that needs none, often named -hf",
+        "AXIA_INFERENCE_TRUST_REMOTE_CODE=true; many models have a version without code, often named -hf",
     ),
     _Advice(
         re.compile(r"max seq len \((\d+)\), \(([\d.]+) GiB KV\s+cache is needed.*?memory \(([\d.]+) GiB\)", re.DOTALL),
-        "a context of {1} tokens needs {2} GiB of key-value cache and has {3} GiB: set a shorter "
-        "AXIA_INFERENCE_MAX_MODEL_LEN, or AXIA_INFERENCE_KV_CACHE_GIB a little above {2} (with a GPU a higher "
-        "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION), or leave them unset, which fits both to the available memory",
+        "a context of {1} tokens needs {2} GiB of key-value cache, but there are only {3} GiB: set "
+        "AXIA_INFERENCE_MAX_MODEL_LEN lower, or AXIA_INFERENCE_KV_CACHE_GIB a little above {2} (with a GPU: "
+        "AXIA_INFERENCE_GPU_MEMORY_UTILIZATION higher), or unset both to fit them to the available memory",
     ),
     _Advice(
         re.compile(r"max_model_len \((\d+)\) is greater than the derived max_model_len \((?:\w+=)?(\d+)"),
@@ -115,9 +115,9 @@ _ADVICE = (
     ),
     _Advice(
         re.compile(r"Cannot find any model weights"),
-        "it has no weights in the safetensors format, and pickled files (.bin, .pt) are not loaded, since they "
-        "can run code: take a revision or a checkpoint that has them, convert yours with save_pretrained of "
-        "transformers, or name the format, such as mistral, as load_format in AXIA_INFERENCE_ENGINE_ARGS",
+        "it has no weights in the safetensors format, and pickled files (.bin, .pt) are not loaded, because they "
+        "can run code: use a revision or a checkpoint with safetensors, convert yours with save_pretrained of "
+        "transformers, or set the format, such as mistral, as load_format in AXIA_INFERENCE_ENGINE_ARGS",
     ),
     _Advice(
         re.compile(r"is not a valid git identifier|Revision Not Found"),
@@ -132,8 +132,8 @@ _ADVICE = (
             r"is not a valid model identifier|Repository Not Found|gated repo|401 Client Error|couldn't connect to|"
             r"LocalEntryNotFoundError|OfflineModeIsEnabled"
         ),
-        "the hub doesn't provide it: check the name, that HF_TOKEN may read it, that the hub is reachable, and "
-        "AXIA_INFERENCE_OFFLINE",
+        "it can't be downloaded from the hub: check the name, that HF_TOKEN may read it, that the hub is reachable, "
+        "and AXIA_INFERENCE_OFFLINE",
     ),
 )
 
@@ -156,9 +156,9 @@ def load_failure(error: Exception, settings: InferenceSettings, version: str) ->
             return FailedPrecondition(f"vLLM could not load {settings.model!r}: {text}", reason="MODEL_UNLOADABLE")
     return FailedPrecondition(
         f"vLLM could not load {settings.model!r}, see the log above; check that AXIA_INFERENCE_MODEL names a "
-        "checkpoint that vLLM supports, that it fits the memory (AXIA_INFERENCE_MAX_MODEL_LEN and "
-        "AXIA_INFERENCE_KV_CACHE_GIB), that its number format suits the machine (AXIA_INFERENCE_DTYPE), and that the "
-        "hub is reachable if it is on one",
+        "checkpoint that vLLM supports, that it fits into memory (AXIA_INFERENCE_MAX_MODEL_LEN and "
+        "AXIA_INFERENCE_KV_CACHE_GIB), that the machine supports its number format (AXIA_INFERENCE_DTYPE), and, for a "
+        "model from the hub, that the hub is reachable",
         reason="MODEL_UNLOADABLE",
     )
 
@@ -187,19 +187,21 @@ def request_failure(error: Exception, asked: AnswerFormat | None = None, *, rend
             logger.info("vLLM refused an answer format", exc_info=error)
             return InvalidArgument(
                 "answer_format",
-                "the engine can't hold a model to this format; a JSON Schema may have keywords that it doesn't know, "
-                "and this server's log says which if AXIA_INFERENCE_LOG_CONTENT is set",
+                "the engine can't restrict answers to this format; a JSON Schema may have keywords that it doesn't "
+                "support. This server's log says which, if AXIA_INFERENCE_LOG_CONTENT is set",
                 reason=UNSUPPORTED,
             )
         logger.info("vLLM refused a conversation", exc_info=error)
         if getattr(error, "parameter", None) in {"input_tokens", "input_text"}:
             return InvalidArgument(
-                "messages", "the conversation is longer than the model's context", reason=CONTEXT_TOO_LONG
+                "messages",
+                "the conversation is longer than the model's context; shorten it",
+                reason=CONTEXT_TOO_LONG,
             )
         return InvalidArgument(
             "messages",
-            "the model can't take this conversation: it may be longer than the model's context, or in an order that "
-            "its chat template refuses",
+            "the model refuses this conversation: it may be longer than the model's context, or have an order of "
+            "messages that the chat template refuses",
             reason="CONVERSATION_REFUSED",
         )
     logger.error("vLLM failed on a request", exc_info=error)

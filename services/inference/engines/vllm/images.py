@@ -40,7 +40,7 @@ def measure(config: "ModelConfig") -> PictureUse:
         processor = MULTIMODAL_REGISTRY.create_processor(config)
         made = [_processed(processor, config.max_model_len, Image.new("RGB", size, "grey")) for size in _SIZES]
     except Exception:  # code of a hundred families; the server is as good without, but for the bounds
-        logger.info("the model's processor can't be tried with large images", exc_info=True)
+        logger.info("the model's processor can't be tested with large images", exc_info=True)
         return PictureUse(0, 0)
     pixels = max(use.pixels for use in made)
     return PictureUse(pixels if pixels < _NEARLY_ALL * _LARGEST else 0, max(use.tokens for use in made))

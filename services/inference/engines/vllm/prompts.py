@@ -72,8 +72,8 @@ class Prompts:
         except InvalidArgument as error:
             raise FailedPrecondition(
                 "the model has no chat template, or one that can't be applied, see the log above; set "
-                "AXIA_INFERENCE_CHAT_TEMPLATE to one, or AXIA_INFERENCE_COMPLETION_TEMPLATE to a plain text such as "
-                '"Question: {prompt} Answer:"',
+                "AXIA_INFERENCE_CHAT_TEMPLATE to one, or AXIA_INFERENCE_COMPLETION_TEMPLATE to a plain-text template "
+                'such as "Question: {prompt} Answer:"',
                 reason="TEMPLATE_MISSING",
             ) from error
         try:
@@ -83,7 +83,7 @@ class Prompts:
         else:
             self._takes_system_prompts = _SYSTEMS_TEXT in text
         if not self._takes_system_prompts:
-            logger.info("the chat template has no place for a system prompt; requests with one are refused")
+            logger.info("the chat template doesn't support system prompts; requests with one are refused")
         if self._llm.model_config.is_multimodal_model:
             await self._look_at_a_picture(user)
 
@@ -93,9 +93,9 @@ class Prompts:
             await self._render(Conversation([user], [picture]))
         except InvalidArgument as error:
             raise FailedPrecondition(
-                "the model's prompt can't hold an image, see the log above; with AXIA_INFERENCE_COMPLETION_TEMPLATE "
-                "set AXIA_INFERENCE_IMAGE_PLACEHOLDER to the model's own, such as <image>; of a model in Mistral's own "
-                "format (tekken.json) take the version for transformers",
+                "the model's prompt can't contain an image, see the log above; with AXIA_INFERENCE_COMPLETION_TEMPLATE "
+                "set AXIA_INFERENCE_IMAGE_PLACEHOLDER to the model's own, such as <image>; for a model in Mistral's "
+                "own format (tekken.json), use the version for transformers",
                 reason="IMAGE_PLACEHOLDER_MISSING",
             ) from error
 
@@ -104,7 +104,7 @@ class Prompts:
                 self.max_images = count
                 return
         if self._settings.max_images > 1:
-            logger.info("the model takes one image in a conversation")
+            logger.info("the model supports one image per conversation")
 
     async def _takes(self, conversation: Conversation) -> bool:
         try:
@@ -143,8 +143,8 @@ class Prompts:
         if conversation.messages[0].role is Role.SYSTEM and not self._takes_system_prompts:
             raise InvalidArgument(
                 "messages[0].text",
-                "this model's chat template has no place for a system prompt; put the text into the prompt, or have "
-                "the operator set AXIA_INFERENCE_CHAT_TEMPLATE to a template that has one",
+                "this model's chat template doesn't support system prompts; put the text into the prompt, or ask the "
+                "operator to set AXIA_INFERENCE_CHAT_TEMPLATE to a template that does",
                 reason="SYSTEM_PROMPT_UNSUPPORTED",
             )
         return await self._render(conversation)

@@ -51,7 +51,7 @@ class CpuWorker(CPUWorker):  # type: ignore[misc]  # vLLM is not type-checked
         fitting = int(min(max(wanted, _LEAST_CACHE), free // 2))
         if fitting < wanted and self.model_config.original_max_model_len == -1:
             logger.warning(
-                "The whole context would need %.1f GiB of key-value cache; %.1f GiB are free, and half is taken. The "
+                "The full context needs %.1f GiB of key-value cache; %.1f GiB are free, and half of that is used. The "
                 "context becomes shorter",
                 wanted / 2**30,
                 free / 2**30,

@@ -78,11 +78,11 @@ def test_models_of_one_task_are_put_side_by_side_and_other_arguments_apart(tmp_p
 @pytest.mark.parametrize(
     ("logs", "said"),
     [
-        ([], "holds no logs"),
+        ([], "contains no logs"),
         ([log(status="error", error="")], "is not complete"),
-        ([log(status="started")], "A report of a part would look whole"),
+        ([log(status="started")], "run the same axia eval command again"),
         ([log(error="the model is gone")], "2 samples ended with an error, the first a: the model is gone"),
-        ([log(metadata={})], "no evaluation of axia's"),
+        ([log(metadata={})], "not an evaluation of axia"),
         ([log(), log()], "two logs of values_detector with axia/one"),
         ([log(), log(model="axia/two", samples=("a", "c"))], "asked about different samples"),
         ([log(version=0)], "version 0 of axia/values_detector, and this release reports version 1"),

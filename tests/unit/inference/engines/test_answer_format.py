@@ -91,5 +91,5 @@ async def test_the_scripted_engine_gives_the_choice_that_its_text_names_first(
 
 async def test_the_scripted_engine_says_json_or_tells_that_its_file_has_none(tmp_path: Path) -> None:
     assert await said(tmp_path, '{"a": 1}', JSON) == '{"a": 1}'
-    with pytest.raises(FailedPrecondition, match="not JSON"):
+    with pytest.raises(FailedPrecondition, match="the request asks for JSON"):
         await said(tmp_path, "a is 1", JSON)

@@ -27,7 +27,7 @@ def test_an_endpoint_needs_an_address_and_the_name_of_a_model() -> None:
         ("openai_base_url", "https://user:secret@host/v1", "OPENAI_API_KEY"),
         ("openai_api_key", "secret\n", "OPENAI_API_KEY"),
         ("openai_api_key", "sécret", "OPENAI_API_KEY"),
-        ("openai_extra", '{"n": 5}', "OPENAI_EXTRA must not hold n"),
+        ("openai_extra", '{"n": 5}', "OPENAI_EXTRA must not contain n"),
     ],
 )
 def test_what_an_endpoint_cannot_be_asked_with_is_refused_without_showing_it(

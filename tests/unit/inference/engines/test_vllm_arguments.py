@@ -24,10 +24,10 @@ def test_known_arguments_are_added() -> None:
     [
         ("model", "set AXIA_INFERENCE_MODEL instead"),
         ("max_num_seqs", "set AXIA_INFERENCE_MAX_RUNNING instead"),
-        ("allowed_local_media_path", "it is not taken: it lets prompts name files on this machine"),
-        ("seed", "it is not taken: each completion has a seed of its own"),
+        ("allowed_local_media_path", "it is not allowed: it lets prompts name files on this machine"),
+        ("seed", "it is not allowed: each completion has a seed of its own"),
         ("kv_cache_dtyp", "vLLM has no such argument; did you mean kv_cache_dtype?"),
-        ("colour", "vLLM has no such argument, in the release that is installed"),
+        ("colour", "vLLM has no such argument in the installed release"),
     ],
 )
 def test_others_are_refused_with_what_to_do(name: str, advice: str) -> None:
@@ -45,7 +45,7 @@ def test_others_are_refused_with_what_to_do(name: str, advice: str) -> None:
 )  # fmt: skip
 def test_what_callers_could_misuse_is_refused(name: str) -> None:
     # Advisories of vLLM need one of these: tensors, files and addresses of callers, or transfers between engines.
-    with pytest.raises(FailedPrecondition, match=f"{name}: it is not taken"):
+    with pytest.raises(FailedPrecondition, match=f"{name}: it is not allowed"):
         checked_arguments(settings(**{name: True}), [*KNOWN, name])
 
 
