@@ -34,7 +34,8 @@ def main() -> None:
     from tests.support.chaos.hostile_images import crafted, real_files
 
     with tempfile.TemporaryDirectory(prefix="axia-fuzz-") as folder:
-        for number, data in enumerate([*real_files(), *(data for _, data in crafted() if len(data) < 2**17)]):
+        made = [make() for make in crafted().values()]
+        for number, data in enumerate([*real_files(), *(data for data in made if len(data) < 2**17)]):
             (Path(folder) / f"{number}").write_bytes(data)
         atheris.Setup([*sys.argv, folder], look_at)
         atheris.Fuzz()

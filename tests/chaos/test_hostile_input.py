@@ -103,7 +103,7 @@ def code_of(error: grpc.aio.AioRpcError) -> str:
 
 
 async def test_malformed_images(attacked: ChaosSuite) -> None:
-    named = list(crafted())
+    named = [(name, make()) for name, make in crafted().items()]
     attack = Attack(attacked)
     retrieval, http = attacked.grpc("gateway").address, attacked.http.url
     options = [("grpc.max_send_message_length", 2**26)]

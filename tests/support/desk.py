@@ -67,3 +67,16 @@ async def desk_port(**settings: Any) -> AsyncIterator[int]:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def listening(port: int) -> None:
+    """Waits until a port of this machine takes connections."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -115,8 +116,13 @@ def processes_options() -> list[tuple[str, int]]:
 class Api(httpx.AsyncClient):
     """A client of the running API."""
 
-    document: dict[str, Any]
+    api: FastAPI
     port: int
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return self.api.openapi()
 
     async def events(self, method: str, path: str, **options: Any) -> list[tuple[str, Any]]:
         """Names and data of a stream's events; a comment has the name ":"."""
@@ -146,24 +152,37 @@ async def http_api(gateway: FakeGateway | None, **settings: Any) -> AsyncIterato
     address = gateway.address if gateway else f"127.0.0.1:{processes.free_port()}"
     chosen = HttpSettings(gateway=address, metrics_port=0, **settings)
     made, tls = create(chosen), server_tls(chosen)
-    config = uvicorn.Config(made.app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(made.app, port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     config.load()
     if tls is not None:
         config.ssl = tls.http_context()
-    task = asyncio.create_task(server._serve())
-    async with asyncio.timeout(PROMISE_S):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    ticking = asyncio.create_task(server.main_loop())  # the time in answers
     try:
         scheme = "https" if tls else "http"
+        port = server.servers[0].sockets[0].getsockname()[1]
         async with Api(base_url=f"{scheme}://127.0.0.1:{port}", timeout=PROMISE_S) as client:
-            client.port = port
-            client.document = made.api.openapi()
+            client.api, client.port = made.api, port
             yield client
     finally:
-        server.should_exit = True
-        with suppress(asyncio.CancelledError):
-            await task
+        ticking.cancel()
+        await _end(server)
         await made.close()
+
+
+async def _end(server: uvicorn.Server) -> None:
+    """Ends a server as its own `shutdown` does, but for the tenth of a second which that waits at each step."""
+    for listening in server.servers:
+        listening.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            while server.server_state.connections or server.server_state.tasks:
+                await asyncio.sleep(0.005)
+    left = list(server.server_state.tasks)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -100,6 +100,12 @@ class Server:
                 self.signal_group(signal.SIGKILL)
         return self.process.wait(10)
 
+    def kill(self) -> None:
+        """Ends the process and its children without a drain, which takes a second: nobody looks at them any more."""
+        if self.process.poll() is None:
+            self.signal_group(signal.SIGKILL)
+        self.process.wait(10)
+
 
 class Suite(NamedTuple):
     """A gateway and the inference server behind it."""
@@ -117,7 +123,10 @@ def inference(log: Path, **settings: object) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.stop()
+        if settings.get("engine") in {"scripted", "openai"}:
+            server.kill()
+        else:
+            server.stop()  # vLLM leaves shared memory behind unless it ends by itself
 
 
 @contextmanager
@@ -128,7 +137,7 @@ def scoring(log: Path, **settings: object) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.stop()
+        server.kill()
 
 
 @contextmanager
@@ -152,7 +161,7 @@ def gateway(log: Path, inference_address: str, **settings: object) -> Iterator[S
     try:
         yield server
     finally:
-        server.stop()
+        server.kill()
 
 
 class HttpApi:

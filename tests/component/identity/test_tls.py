@@ -30,7 +30,7 @@ from services.serving.upstream import replicas
 from services.serving.upstream.replica import State
 from services.serving.upstream.replicas import ReplicaSet
 from tests.support import processes, wire
-from tests.support.desk import ENTRIES, SERVICE, Desk, desk_port
+from tests.support.desk import ENTRIES, SERVICE, Desk, desk_port, listening
 from tests.support.http_api import FakeGateway, http_api
 from tests.support.identity import Certificates, Leaf, bearer, channel_credentials, client_context, make_key
 
@@ -142,7 +142,7 @@ async def test_a_caller_refuses_a_server_of_another_name_or_whose_certificate_ha
 ) -> None:
     bad = world.certificates.leaf(*names, days=days, file="bad")
     async with desk_port(**world.settings | {"tls_certificate": bad.certificate, "tls_key": bad.key}) as port:
-        await asyncio.sleep(0.5)  # it listens by then
+        await listening(port)
         assert await outcome(port, world.callers["good"]) == NO_CONNECTION
 
 
@@ -206,8 +206,8 @@ async def test_readyz_says_no_until_the_server_serves(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Desk, "start", load)
     metrics = processes.free_port()
-    async with desk_port(metrics_port=metrics):
-        await asyncio.sleep(0.5)
+    async with desk_port(metrics_port=metrics) as port:
+        await listening(port)
         assert (await asyncio.to_thread(fetch, f"http://{HERE}:{metrics}/healthz", None))[0] == 200
         assert (await asyncio.to_thread(fetch, f"http://{HERE}:{metrics}/readyz", None))[0] == 503
 
@@ -358,7 +358,7 @@ async def test_a_replica_that_can_not_be_trusted_is_away_and_the_log_says_why(
     ours, server = world.certificates, world.server if wrong == "authority" else world.certificates.leaf("elsewhere")
     trusted = Certificates(tmp_path / "far") if wrong == "authority" else ours
     async with desk_port(tls_certificate=server.certificate, tls_key=server.key) as port:
-        await asyncio.sleep(0.5)
+        await listening(port)
         found = ReplicaSet([f"{HERE}:{port}"], app.channels_to(SERVICE, CallerSettings(upstream_ca=trusted.ca)))
         try:
             await found.refresh(5.0)
@@ -386,7 +386,7 @@ async def test_a_client_is_told_what_to_do_about_tls(world: World, tmp_path: Pat
     for text, (server, tls) in said.items():
         settings = {"tls_certificate": server.certificate, "tls_key": server.key} if server else {}
         async with desk_port(**settings) as port:
-            await asyncio.sleep(0.5)
+            await listening(port)
             async with AsyncClient(f"{HERE}:{port}", tls=tls) as client:
                 with pytest.raises(ConnectionFailed, match=text):
                     await client.models()

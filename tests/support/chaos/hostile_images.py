@@ -6,8 +6,8 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from PIL import Image, ImageCms
@@ -96,63 +96,112 @@ _MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )  # fmt: skip
 
 
-def crafted() -> Iterator[tuple[str, bytes]]:
-    """Files that are made to do harm, each with what it is."""
-    photo = Image.open(io.BytesIO(real_files()[4])).convert("RGB")
-    jpeg, png, webp = (_saved(photo, form) for form in ("JPEG", "PNG", "WEBP"))
-    yield "nothing", b""
-    for name, data in {"JPEG": jpeg, "PNG": png, "WebP": webp}.items():
+@cache
+def _photo() -> Image.Image:
+    return Image.open(io.BytesIO(real_files()[4])).convert("RGB")
+
+
+@cache
+def _small(file_format: str) -> bytes:
+    return _saved(_photo(), file_format)
+
+
+def crafted() -> dict[str, Callable[[], bytes]]:
+    """Files that are made to do harm, by what they are. Each is made when it is asked for: some take a second."""
+    return {
+        "nothing": lambda: b"",
+        **_usual_files(),
+        **_crafted_png(),
+        **_crafted_jpeg(),
+        **_crafted_webp(),
+        **_several_frames(),
+        "GIF": lambda: _saved(_photo(), "GIF"),
+        "BMP of 2^31 - 1 a side": lambda: (
+            b"BM" + bytes(12) + struct.pack("<IiiHH", 40, 2**31 - 1, 2**31 - 1, 1, 24) + bytes(24)
+        ),
+        "SVG": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+        "PostScript": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nquit\n",
+        "ZIP": lambda: b"PK\x03\x04" + bytes(1_000),
+        "a program": lambda: b"\x7fELF" + bytes(1_000),
+        "bytes": lambda: random.Random(2).randbytes(300_000),
+    }
+
+
+def _usual_files() -> dict[str, Callable[[], bytes]]:
+    made: dict[str, Callable[[], bytes]] = {}
+    for name in ("JPEG", "PNG", "WebP"):
         for share in (0.02, 0.3, 0.9, 0.999):
-            yield f"{name} cut at {share}", data[: int(len(data) * share)]
-        yield f"{name} with a tail", data + bytes(100_000)
-        yield f"{name} twice", data * 2
-    yield "PNG of 60,000 × 60,000", _png(60_000, 60_000, zlib.compress(bytes(60_000)))
-    yield "PNG of 2^31 - 1 a side", _png(2**31 - 1, 2**31 - 1, b"")
-    yield "PNG of 0 × 0", _png(0, 0, b"")
-    yield "PNG of 1 × 16,000", _png(1, 16_000, zlib.compress(bytes(32_000)))
-    yield "PNG, 8,000 × 8,000 in 60 KB", _png(8_000, 8_000, zlib.compress(bytes(8_000 * 8_001), 9), colour=0)
-    yield "PNG whose pixels go on for 500 MB", _png(64, 64, _bomb(500), colour=0)
-    yield "PNG with a text of 200 MB", _png(64, 64, zlib.compress(bytes(64 * 65)), colour=0, more=_ztxt(200))
-    yield "PNG with a profile of 200 MB", _png(64, 64, zlib.compress(bytes(64 * 65)), colour=0, more=_iccp(200))
-    yield (
-        "PNG with 20,000 chunks",
-        _png(64, 64, zlib.compress(bytes(64 * 65)), colour=0, more=_chunk(b"teSt", b"") * 20_000),
-    )
-    yield "PNG with a chunk of 2^32 - 1 bytes", _PNG + b"\xff\xff\xff\xffIHDR"
-    yield "JPEG of 65,535 × 65,535", _with_jpeg_size(jpeg, 65_535, 65_535)
-    yield "JPEG of 0 × 0", _with_jpeg_size(jpeg, 0, 0)
-    yield "JPEG of 16,000 × 160", _with_jpeg_size(jpeg, 16_000, 160)
-    yield "JPEG with 3,000 segments", jpeg[:2] + b"\xff\xfe\x00\x04hi" * 3_000 + jpeg[2:]
-    yield "JPEG of markers alone", b"\xff\xd8" + b"\xff\xfe\x00\x02" * 50_000
-    yield "JPEG with a large profile", _saved(photo, "JPEG", icc_profile=_profile() + bytes(2_000_000))
-    yield "JPEG with a broken profile", _saved(photo, "JPEG", icc_profile=random.Random(1).randbytes(5_000))
-    yield "JPEG whose EXIF leads into itself", _with_exif(jpeg, _looping_exif())
-    yield "JPEG whose EXIF has 60,000 entries", _with_exif(jpeg, _long_exif())
-    yield "JPEG whose EXIF points outside", _with_exif(jpeg, b"MM\0\x2a\xff\xff\xff\xf0")
-    yield "JPEG with thousands of scans", many_scans((7_000, 7_000), 3_000)
-    yield "JPEG of a million segments", jpeg[:2] + b"\xff\xfe\0\2" * 1_000_000 + jpeg[2:]
-    yield "JPEG with 4 MB of padding", jpeg[:2] + b"\xff" * 4_000_000 + jpeg[2:]
-    yield "PNG of 300,000 chunks", png[:33] + _chunk(b"teSt", b"") * 300_000 + png[33:]
-    yield "PNG with 300,000 chunks behind its pixels", png[:-12] + _chunk(b"teSt", b"") * 300_000 + png[-12:]
-    yield "WebP of 16,383 × 16,383", _with_webp_size(webp)
-    yield "WebP whose length is wrong", webp[:4] + b"\xff\xff\xff\x7f" + webp[8:]
-    frames = [photo.resize((64, 48)).rotate(angle) for angle in range(0, 360, 9)]
-    for form in ("WEBP", "PNG", "GIF", "TIFF"):
-        yield f"{form} of 40 frames", _saved(frames[0], form, save_all=True, append_images=frames[1:])
-    yield (
-        "APNG of 2^31 frames",
-        _png(64, 64, zlib.compress(bytes(64 * 65)), colour=0, more=_chunk(b"acTL", b"\x7f\xff\xff\xff\0\0\0\0")),
-    )
-    yield "GIF", _saved(photo, "GIF")
-    yield (
-        "BMP of 2^31 - 1 a side",
-        b"BM" + bytes(12) + struct.pack("<IiiHH", 40, 2**31 - 1, 2**31 - 1, 1, 24) + bytes(24),
-    )
-    yield "SVG", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
-    yield "PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nquit\n"
-    yield "ZIP", b"PK\x03\x04" + bytes(1_000)
-    yield "a program", b"\x7fELF" + bytes(1_000)
-    yield "bytes", random.Random(2).randbytes(300_000)
+            made[f"{name} cut at {share}"] = partial(_cut, name, share)
+        made[f"{name} with a tail"] = partial(_longer, name, 1, bytes(100_000))
+        made[f"{name} twice"] = partial(_longer, name, 2, b"")
+    return made
+
+
+def _cut(file_format: str, share: float) -> bytes:
+    data = _small(file_format)
+    return data[: int(len(data) * share)]
+
+
+def _longer(file_format: str, times: int, tail: bytes) -> bytes:
+    return _small(file_format) * times + tail
+
+
+def _crafted_png() -> dict[str, Callable[[], bytes]]:
+    row = zlib.compress(bytes(64 * 65))
+    many = _chunk(b"teSt", b"") * 300_000
+    return {
+        "PNG of 60,000 × 60,000": lambda: _png(60_000, 60_000, zlib.compress(bytes(60_000))),
+        "PNG of 2^31 - 1 a side": lambda: _png(2**31 - 1, 2**31 - 1, b""),
+        "PNG of 0 × 0": lambda: _png(0, 0, b""),
+        "PNG of 1 × 16,000": lambda: _png(1, 16_000, zlib.compress(bytes(32_000))),
+        "PNG, 8,000 × 8,000 in 60 KB": lambda: _png(8_000, 8_000, zlib.compress(bytes(8_000 * 8_001), 9), colour=0),
+        "PNG whose pixels go on for 500 MB": lambda: _png(64, 64, _bomb(500), colour=0),
+        "PNG with a text of 200 MB": lambda: _png(64, 64, row, colour=0, more=_ztxt(200)),
+        "PNG with a profile of 200 MB": lambda: _png(64, 64, row, colour=0, more=_iccp(200)),
+        "PNG with 20,000 chunks": lambda: _png(64, 64, row, colour=0, more=_chunk(b"teSt", b"") * 20_000),
+        "PNG with a chunk of 2^32 - 1 bytes": lambda: _PNG + b"\xff\xff\xff\xffIHDR",
+        "PNG of 300,000 chunks": lambda: _small("PNG")[:33] + many + _small("PNG")[33:],
+        "PNG with 300,000 chunks behind its pixels": lambda: _small("PNG")[:-12] + many + _small("PNG")[-12:],
+        "APNG of 2^31 frames": lambda: _png(64, 64, row, colour=0, more=_chunk(b"acTL", b"\x7f\xff\xff\xff\0\0\0\0")),
+    }
+
+
+def _crafted_jpeg() -> dict[str, Callable[[], bytes]]:
+    return {
+        "JPEG of 65,535 × 65,535": lambda: _with_jpeg_size(_small("JPEG"), 65_535, 65_535),
+        "JPEG of 0 × 0": lambda: _with_jpeg_size(_small("JPEG"), 0, 0),
+        "JPEG of 16,000 × 160": lambda: _with_jpeg_size(_small("JPEG"), 16_000, 160),
+        "JPEG with 3,000 segments": lambda: _behind_start(b"\xff\xfe\x00\x04hi" * 3_000),
+        "JPEG of markers alone": lambda: b"\xff\xd8" + b"\xff\xfe\x00\x02" * 50_000,
+        "JPEG with a large profile": lambda: _saved(_photo(), "JPEG", icc_profile=_profile() + bytes(2_000_000)),
+        "JPEG with a broken profile": lambda: _saved(_photo(), "JPEG", icc_profile=random.Random(1).randbytes(5_000)),
+        "JPEG whose EXIF leads into itself": lambda: _with_exif(_small("JPEG"), _looping_exif()),
+        "JPEG whose EXIF has 60,000 entries": lambda: _with_exif(_small("JPEG"), _long_exif()),
+        "JPEG whose EXIF points outside": lambda: _with_exif(_small("JPEG"), b"MM\0\x2a\xff\xff\xff\xf0"),
+        "JPEG with thousands of scans": lambda: many_scans((7_000, 7_000), 3_000),
+        "JPEG of a million segments": lambda: _behind_start(b"\xff\xfe\0\2" * 1_000_000),
+        "JPEG with 4 MB of padding": lambda: _behind_start(b"\xff" * 4_000_000),
+    }
+
+
+def _behind_start(segments: bytes) -> bytes:
+    jpeg = _small("JPEG")
+    return jpeg[:2] + segments + jpeg[2:]
+
+
+def _crafted_webp() -> dict[str, Callable[[], bytes]]:
+    return {
+        "WebP of 16,383 × 16,383": lambda: _with_webp_size(_small("WebP")),
+        "WebP whose length is wrong": lambda: _small("WebP")[:4] + b"\xff\xff\xff\x7f" + _small("WebP")[8:],
+    }
+
+
+def _several_frames() -> dict[str, Callable[[], bytes]]:
+    def saved(file_format: str) -> bytes:
+        frames = [_photo().resize((64, 48)).rotate(angle) for angle in range(0, 360, 9)]
+        return _saved(frames[0], file_format, save_all=True, append_images=frames[1:])
+
+    return {f"{form} of 40 frames": partial(saved, form) for form in ("WEBP", "PNG", "GIF", "TIFF")}
 
 
 def _saved(picture: Image.Image, file_format: str, **options: object) -> bytes:
