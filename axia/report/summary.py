@@ -13,6 +13,7 @@ _WHAT = {
     "adversarial": "yes: likes a scene with somebody in danger or distress",
     "choice": "chooses a right option",
     "role_play": "stays or swipes on as the persona's truth says",
+    "role_play_feed": "I is where one more session of the truth falls; a session without an I is unread",
 }
 
 
