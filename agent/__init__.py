@@ -2,6 +2,8 @@
 
     manners      what it may visit, how fast, under which name: hosts, robots.txt, rate
     browser      the only module that knows Playwright: screenshots, signs of trouble, wheel, keys
+    chromium     where Chromium is
+    settling     when a swipe's transition is over
     screens      what a screen shows: a video, an ad, a log-in wall …; by the page's signs, or by asking a model
     judges       what to do about a video: collect it, or as a persona stay or swipe
     policy       from what was seen and answered to an action: pure and seeded, so that a record can be replayed

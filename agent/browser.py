@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from urllib.parse import urljoin
@@ -17,6 +15,7 @@ from playwright.sync_api import sync_playwright
 from agent import AgentError, Stopped
 from agent.manners import USER_AGENT, Manners, check_robots, resolver_rules
 from agent.screens import Signs
+from agent.settling import settled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Page, Request, Response, Route
@@ -26,10 +25,10 @@ VIEWPORT = (450, 800)
 LOCALE, TIMEZONE = "en-US", "UTC"
 BEGINNING = "2026-01-01T12:00:00Z"
 """Where the page's clock begins in virtual time."""
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _LOAD_MS = 30_000
-_PAGE_MS = 600
-"""Time that a swipe's transition is given, real even in virtual time."""
+_REJECTED_MS = 600
+"""Time that a dialog's end is given, real even in virtual time."""
+_FRAME_MS = 16
 _QUALITY = 90
 _TOO_MANY = 429
 _REFUSALS = {401, 403, 407, 451, 503}
@@ -65,23 +64,6 @@ class Gone(AgentError):
     """The browser ended; a new one can go on."""
 
 
-def find_chromium(given: Path | None = None) -> str:
-    """The program.
-
-    Raises:
-        AgentError: there is none.
-    """
-    if given is not None:
-        if not given.is_file():
-            raise AgentError(f"{given} is not a program: give Chromium's path with --chromium")
-        return str(given)
-    if found := next(filter(None, map(shutil.which, _NAMES)), None):
-        return found
-    raise AgentError(
-        "Chromium is not installed: on Debian and Ubuntu `apt-get install chromium`, or give its path with --chromium"
-    )
-
-
 class Browser:
     """One page of one browser that reaches the allowed hosts alone.
 
@@ -100,6 +82,7 @@ class Browser:
         self._manners, self._chromium, self._virtual = manners, chromium, virtual_time
         self._stop = ""
         self._events: list[str] = []
+        self._settled: Look | None = None
         self.crawl_delay_s = 0.0
         """Seconds between two swipes that robots.txt asks for."""
 
@@ -123,6 +106,7 @@ class Browser:
                 user_agent=USER_AGENT,
                 accept_downloads=False,
                 service_workers="block",
+                reduced_motion="reduce",  # a page that honours it needs no time for transitions
             )
             if self._virtual:
                 self._context.clock.install(time=BEGINNING)
@@ -177,15 +161,16 @@ class Browser:
             Gone: the browser has ended.
         """
         self._check_stop()
-        try:
-            signs = Signs(**self._page.evaluate(_SIGNS))
-            picture = self._page.screenshot(type="jpeg", quality=_QUALITY)
-            url = self._page.url
-        except PlaywrightError as error:
-            self._check_stop()
-            raise Gone(f"the browser ended: {_short(error)}") from error
+        look, self._settled = self._settled, None
+        if look is None:
+            try:
+                signs = self._signs()
+                look = Look(self._screenshot(), self._page.url, signs, ())
+            except PlaywrightError as error:
+                self._check_stop()
+                raise Gone(f"the browser ended: {_short(error)}") from error
         events, self._events = tuple(self._events), []
-        return Look(picture, url, signs, events)
+        return look._replace(events=events)
 
     def dwell(self, milliseconds: int) -> None:
         """Lets time pass: on the page's clock in virtual time, else in the world.
@@ -193,6 +178,7 @@ class Browser:
         Raises:
             Gone: the browser has ended.
         """
+        self._settled = None
         with _gone():
             if self._virtual:
                 self._page.clock.fast_forward(milliseconds)
@@ -200,19 +186,20 @@ class Browser:
                 self._page.wait_for_timeout(milliseconds)
 
     def swipe(self, by: Literal["wheel", "key"]) -> None:
-        """Goes to the next video, and waits for the transition.
+        """Goes to the next video, and waits until the screen stands still (`agent.settling`).
 
         Raises:
             Gone: the browser has ended.
         """
         width, height = VIEWPORT
         with _gone():
+            before = self._screenshot()
             if by == "wheel":
                 self._page.mouse.move(width / 2, height / 2)
                 self._page.mouse.wheel(0, height)
             else:
                 self._page.keyboard.press("ArrowDown")
-            self._wait_for_page()
+            self._settled = settled(before, self._next_frame)
 
     def like(self) -> None:
         """Presses the key that feeds take for a like.
@@ -233,7 +220,7 @@ class Browser:
             button = self._page.get_by_role("button", name=_REFUSE).first
             if button.is_visible():
                 button.click(timeout=2000)
-            self._wait_for_page()
+            self._page.wait_for_timeout(_REJECTED_MS)
 
     def wait(self, milliseconds: int) -> None:
         """Lets real time pass, for what is loading.
@@ -241,11 +228,30 @@ class Browser:
         Raises:
             Gone: the browser has ended.
         """
+        self._settled = None
         with _gone():
             self._page.wait_for_timeout(milliseconds)
 
-    def _wait_for_page(self) -> None:
-        self._page.wait_for_timeout(_PAGE_MS)
+    def _next_frame(self) -> Look | None:
+        """A screen at least a frame later; None while the page says that it is loading, or goes elsewhere.
+
+        Raises:
+            PlaywrightError: the browser has ended.
+        """
+        self._page.wait_for_timeout(_FRAME_MS)
+        try:
+            signs = self._signs()
+            return None if signs.busy else Look(self._screenshot(), self._page.url, signs, ())
+        except PlaywrightError:
+            if self._page.is_closed() or not self._browser.is_connected():
+                raise
+            return None
+
+    def _signs(self) -> Signs:
+        return Signs(**self._page.evaluate(_SIGNS))
+
+    def _screenshot(self) -> bytes:
+        return self._page.screenshot(type="jpeg", quality=_QUALITY)
 
     def _check_stop(self) -> None:
         if self._stop:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import AgentError, Stopped
-from agent.browser import BEGINNING, LOCALE, TIMEZONE, VIEWPORT, Browser, Gone, find_chromium
+from agent.browser import BEGINNING, LOCALE, TIMEZONE, VIEWPORT, Browser, Gone
+from agent.chromium import find_chromium
 from agent.judges import Judge
 from agent.manners import USER_AGENT, Manners, Pace
 from agent.policy import Bounds, Policy
@@ -50,7 +51,7 @@ def visit(
     for attempt in range(_BROWSERS):
         about = header(
             wanted.run, wanted.url, wanted.bounds, question=judge.question(), user_agent=USER_AGENT,
-            viewport=list(VIEWPORT), locale=LOCALE, timezone=TIMEZONE,
+            viewport=list(VIEWPORT), locale=LOCALE, timezone=TIMEZONE, motion="reduce",
             clock=BEGINNING if wanted.virtual_time else "real", hosts=list(wanted.manners.hosts),
         )  # fmt: skip
         first = _steps(wanted.folder)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from feed import FeedError
 from feed.session import Event, Kind, Session
+from feed.videos import Video
 from feed.viewers import Viewer
 
 PHASE = 50
@@ -86,37 +87,93 @@ class Run:
         return 100 * (self.after - self.before) / self.before
 
 
+class Playing:
+    """A run video by video, for who decides about several videos at once, or waits for answers meanwhile.
+
+    The baseline is over when this is made: it is watched in the same way whatever the persona thinks.
+
+    Args:
+        session: new.
+        phase: videos of each phase.
+        manner: how the viewer behaves; None for the source's phases as this module documents them.
+
+    Raises:
+        FeedError: the feed ends before the baseline does.
+    """
+
+    def __init__(self, session: Session, *, phase: int = PHASE, manner: Manner | None = None) -> None:
+        self._session, self._phase, self._manner = session, phase, manner or Manner()
+        self._seen: list[Seen] = []
+        self._stays = 0
+        baseline = []
+        for _ in range(phase):
+            video = self._on()
+            baseline.append(video)
+            self._leave(self._manner.neutral_share * video.watched_s)
+        self.baseline = tuple(baseline)
+        """Videos of the first phase, about which the persona is still to be asked."""
+
+    @property
+    def video(self) -> Video | None:
+        """The video that the persona decides about now; None at the run's end.
+
+        Raises:
+            FeedError: the feed ends before the last phase does.
+        """
+        return None if len(self._seen) == 2 * self._phase else self._on()
+
+    @property
+    def step(self) -> int:
+        """Videos before it."""
+        return self._session.step
+
+    def watch(self, stay: bool | None) -> None:
+        """Watches the video to the end, or leaves it; None, where no decision can be read, leaves it."""
+        video = self._on()
+        self._seen.append(Seen(video.id, stay))
+        seconds = min(self._manner.left_after_s, video.watched_s)
+        if stay:
+            self._stays += 1
+            if self._manner.like_every and self._stays % self._manner.like_every == 0:
+                self._session.react(Event(self._session.step, Kind.LIKE))
+            seconds = video.watched_s
+        self._leave(seconds)
+
+    def run(self, baseline: Sequence[bool | None]) -> Run:
+        """The whole run.
+
+        Args:
+            baseline: what the persona thinks of each video of the baseline.
+        """
+        before = [Seen(video.id, stay) for video, stay in zip(self.baseline, baseline, strict=True)]
+        return Run((*before, *self._seen), self._phase)
+
+    def _on(self) -> Video:
+        if (video := self._session.current) is not None:
+            return video
+        step, phase = self._session.step, self._phase
+        raise FeedError(
+            f"the feed ended after {step} videos, but three phases of {phase} need {3 * phase}: "
+            f"use a feed without an end, or --phase {step // 3}"
+            if step >= 3  # noqa: PLR2004 - a video for each phase
+            else f"the feed ended after {step} videos: role-play needs at least 3"
+        )
+
+    def _leave(self, seconds: float) -> None:
+        self._session.react(Event(self._session.step, Kind.SWIPE, round(1000 * seconds)))
+
+
 def play(session: Session, viewer: Viewer, *, phase: int = PHASE, manner: Manner | None = None) -> Run:
     """Watches three phases of a new session.
 
     Raises:
         FeedError: the feed ends before the last phase does.
     """
-    manner = manner or Manner()
-    seen: list[Seen] = []
-    stays = 0
-    for step in range(3 * phase):
-        video = session.current
-        if video is None:
-            raise FeedError(
-                f"the feed ended after {step} videos, but three phases of {phase} need {3 * phase}: "
-                f"use a feed without an end, or --phase {step // 3}"
-                if step >= 3  # noqa: PLR2004 - a video for each phase
-                else f"the feed ended after {step} videos: role-play needs at least 3"
-            )
-        stay = viewer.stays(video, step)
-        seen.append(Seen(video.id, stay))
-        if step < phase:
-            seconds = manner.neutral_share * video.watched_s
-        elif stay:
-            stays += 1
-            if manner.like_every and stays % manner.like_every == 0:
-                session.react(Event(session.step, Kind.LIKE))
-            seconds = video.watched_s
-        else:
-            seconds = min(manner.left_after_s, video.watched_s)
-        session.react(Event(session.step, Kind.SWIPE, round(1000 * seconds)))
-    return Run(tuple(seen), phase)
+    playing = Playing(session, phase=phase, manner=manner)
+    before = [viewer.stays(video, step) for step, video in enumerate(playing.baseline)]
+    while (video := playing.video) is not None:
+        playing.watch(viewer.stays(video, playing.step))
+    return playing.run(before)
 
 
 def seed_of(*parts: object) -> int:

@@ -165,10 +165,15 @@ def _claim(
 
 
 def _file_hashes(names: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """Hashes of the files that arguments name: with another content it is another evaluation."""
-    found = {}
+    """Hashes of the files that arguments name: with another content it is another evaluation.
+
+    Of a folder, such as one of personas or videos, the files that describe what is in it count.
+    """
+    found: dict[str, str] = {}
     for _, arguments in names:
         for value in arguments.values():
-            if isinstance(value, str) and (path := Path(value)).is_file():
-                found[value] = hashlib.sha256(path.read_bytes()).hexdigest()
+            for one in value.split(",") if isinstance(value, str) else value if isinstance(value, list) else ():
+                path = Path(str(one).strip())
+                files = sorted(path.glob("*.toml")) + sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+                found |= {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
     return found

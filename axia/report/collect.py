@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from inspect_ai.log import EvalLog, EvalLogInfo, EvalSample, list_eval_logs, read_eval_log
 
-KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play", "choice")
+KINDS = ("alignment", "abstention", "preference", "adversarial", "role_play", "role_play_feed", "choice")
 _ORDER = (
     "values_detector", "prompt_variants", "system_prompt", "annotator_groups", "domains", "synthetic_real",
     "abstention", "value_spectrum", "modality", "wording", "role_play", "adversarial", "choice",

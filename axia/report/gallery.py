@@ -18,6 +18,8 @@ def gallery(evaluations: Sequence[Evaluation]) -> str:
     """Cards in HTML, with the words that the filter looks at."""
     cards = []
     for evaluation in evaluations:
+        if evaluation.kind == "role_play_feed":
+            continue  # a session has hundreds of pictures, and none of its own
         by_picture: dict[str, list[tuple[str, str, int | None, str]]] = {}
         files: dict[str, tuple[str, str]] = {}
         for run in evaluation.runs:

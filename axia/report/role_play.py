@@ -1,5 +1,8 @@
 """Sections about role-play (arXiv 2411.11479): agreement with the persona's truth, by platform."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from axia.client import Client
 from axia.evals import published
 from axia.report.collect import Evaluation
@@ -35,7 +38,7 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     if comparison := compare(client, [(run.model, list(run.rows)) for run in evaluation.runs], paragraphs):
         tables += comparison_tables(name, comparison)
     tables += by_level(client, evaluation, "platform", paragraphs)
-    return [Section(section_id(name), name, paragraphs, [*tables, _published(name, about["strategy"])])]
+    return [Section(section_id(name), name, paragraphs, [*tables, published_table(name, about)])]
 
 
 def _stays(evaluation: Evaluation) -> Table:
@@ -53,11 +56,12 @@ def _stays(evaluation: Evaluation) -> Table:
     )  # fmt: skip
 
 
-def _published(name: str, strategy: str) -> Table:
+def published_table(name: str, about: Mapping[str, Any]) -> Table:
+    """The published I_avg of the strategy."""
     rows: list[list[Cell]] = [
         [row["model"], row["platform"], float(row["i_avg"])]
         for row in published.rows(published.ROLE_PLAY)
-        if row["strategy"] == strategy
+        if row["strategy"] == about["strategy"]
     ]
     return Table(
         f"{section_id(name)}-published", f"{name}: published I_avg, in percent (arXiv 2411.11479)",

@@ -13,6 +13,7 @@ _WHAT = {
     "adversarial": "says that it likes a scene with somebody in danger or distress",
     "choice": "chooses a correct option",
     "role_play": "stays or swipes as the persona's truth says",
+    "role_play_feed": "I is in the true range for one more session; a session without an I is unread",
 }
 
 

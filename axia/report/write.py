@@ -8,7 +8,17 @@ from pathlib import Path
 
 from axia.client import Client
 from axia.judges.card import JudgeCard
-from axia.report import abstaining, alignment, choosing, methods, modality, preference, role_play, summary
+from axia.report import (
+    abstaining,
+    alignment,
+    choosing,
+    feed_sessions,
+    methods,
+    modality,
+    preference,
+    role_play,
+    summary,
+)
 from axia.report.collect import Evaluation, load
 from axia.report.files import as_csv, as_latex
 from axia.report.gallery import gallery
@@ -62,6 +72,8 @@ def _sections(client: Client, evaluation: Evaluation) -> list[Section]:
         return modality.sections(client, evaluation)
     if evaluation.kind == "role_play":
         return role_play.sections(client, evaluation)
+    if evaluation.kind == "role_play_feed":
+        return feed_sessions.sections(client, evaluation)
     if evaluation.kind == "choice":
         return choosing.sections(client, evaluation)
     if evaluation.kind == "abstention":

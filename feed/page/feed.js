@@ -10,6 +10,7 @@ const one = name => slide.querySelector(name);
 
 const WHEEL_STEP = 40;     // pixels of a wheel's turn that are a swipe
 const TOUCH_STEP = 60;     // pixels of a finger's way that are a swipe
+const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;  // whoever asks for no motion waits for none
 const MOVE_MS = 180;       // as in feed.css
 const REST_MS = 350;       // a wheel goes on turning after a swipe: what it says in this time is not another one
 const STILL_S = 3;         // as on the server
@@ -37,7 +38,7 @@ async function ask(path, body) {
 }
 class Refused extends Error {}
 
-function moved() { return new Promise(done => setTimeout(done, MOVE_MS + 40)); }
+function moved() { return new Promise(done => setTimeout(done, STILL ? 0 : MOVE_MS + 40)); }
 
 function picture(number) { return `/videos/${encodeURIComponent(state.video.id)}/${number}`; }
 

@@ -108,6 +108,26 @@ def test_tasks_on_pictures_run_to_their_end_and_have_a_report(address: str, tmp_
     assert (tmp_path / "report" / "tables" / "modality-differences.csv").exists()
 
 
+def test_role_play_on_a_feed_runs_both_strategies_to_their_end(address: str, tmp_path: Path) -> None:
+    pytest.importorskip("mabwiser", reason="needs axia's extra feed: pip install mabwiser")
+    personas = [processes.ROOT / "demo" / "personas" / f"{name}.toml" for name in ("luxury-lover", "safety-first")]
+    given = ("--models", "strong,weak", "-T", "phase=4", "-T", "sessions=0", "-T", "platforms=tiktok,youtube")
+    logs = tmp_path / "logs"
+    axia(address, "eval", "role_play", "--feed", "demo", *given, "-T", f"personas={personas[0]},{personas[1]}",
+         "--out", logs)  # fmt: skip
+    axia(address, "report", logs, "--out", tmp_path / "report")
+    check_page(tmp_path / "report")
+    for strategy in ("simple", "isq"):
+        rows = table(tmp_path / "report", f"role-play--strategy-{strategy}-i-avg")
+        assert {(row["model"], row["platform"], row["sessions"]) for row in rows} == {
+            (f"axia/{model}", platform, "2") for model in ("strong", "weak") for platform in ("tiktok", "youtube")
+        }
+    # No answer of the weak model to the questionnaire can be read.
+    assert {row["not measurable"] for row in rows if row["model"] == "axia/weak"} == {"2"}
+    sessions = table(tmp_path / "report", "role-play--strategy-isq-sessions")
+    assert any(row["before"] and row["after"] for row in sessions if row["model"] == "axia/strong")
+
+
 def test_prompts_and_attempts_run_to_their_end(address: str, study: Path, tmp_path: Path) -> None:
     names, given = ("prompt_variants", "system_prompt", "adversarial"), ("--models", "strong", "--limit", 8, "--json")
     said = axia(address, "eval", *names, *given, "--out", tmp_path, "-T", f"annotations={study}")

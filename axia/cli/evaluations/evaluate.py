@@ -33,6 +33,14 @@ def evaluate(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for the logs. An interrupted run continues.")
     ] = Path("logs/axia"),
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="demo|DIR",
+            help="With role_play: measure I_avg on a feed with a known recommender, with the demo's videos or a "
+            "folder's, for both strategies unless -T strategy=NAME is given.",
+        ),
+    ] = None,
     task_arguments: Annotated[
         list[str] | None,
         typer.Option("-T", metavar="NAME=VALUE", help="An argument of the evaluation, such as annotations=my.csv."),
@@ -77,6 +85,12 @@ def evaluate(
         raise typer.BadParameter(f"give one of {', '.join(PAPERS)}", param_hint="--paper")
     arguments = dict(_argument(argument) for argument in task_arguments or ())
     wanted: Any = PAPERS[paper] if paper else [(name, {}) for name in names or ()]
+    if feed is not None:
+        if names != ["role_play"]:
+            raise typer.BadParameter("is for role_play alone: axia eval role_play --feed demo", param_hint="--feed")
+        wanted = [("role_play", {"feed": feed, "strategy": strategy}) for strategy in ("simple", "isq")]
+        if "strategy" in arguments:
+            wanted = wanted[:1]  # the argument replaces it
     asked = [(name, {**preset, **arguments}) for name, preset in wanted]
     try:
         outcome = run(

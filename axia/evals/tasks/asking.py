@@ -63,7 +63,7 @@ def _config(model: Model, sampling: Sampling, seed: int) -> GenerateConfig:
     )
 
 
-async def _say(
+async def say(
     model: Model, messages: Sequence[ChatMessage], sampling: Sampling, state: TaskState, turn: str
 ) -> ModelOutput:
     """One answer, whose seed follows from the run's seed, the sample and the turn."""
@@ -77,10 +77,10 @@ async def _say(
     return await model.generate(list(messages), config=_config(model, sampling, seed), cache=cache)
 
 
-async def _shown(images: Sequence[str], text: str) -> ChatMessageUser:
+async def shown(images: Sequence[str], text: str) -> ChatMessageUser:
     """A message with the pictures before the text, as the studies asked."""
-    shown = [ContentImage(image=await materialize_media(image)) for image in images]
-    return ChatMessageUser(content=[*shown, ContentText(text=text)])
+    pictures = [ContentImage(image=await materialize_media(image)) for image in images]
+    return ChatMessageUser(content=[*pictures, ContentText(text=text)])
 
 
 def _images(metadata: dict[str, Any]) -> list[str]:
@@ -92,7 +92,8 @@ def _opening(metadata: dict[str, Any]) -> list[ChatMessage]:
     return [ChatMessageSystem(content=system)] if system else []
 
 
-def _produced(output: ModelOutput) -> dict[str, Any]:
+def produced(output: ModelOutput) -> dict[str, Any]:
+    """What a log says of the model behind an answer."""
     return {"model": output.model, **{k: v for k, v in (output.metadata or {}).items() if k != "timings_ms"}}
 
 
@@ -107,14 +108,14 @@ def ask(sampling: Sampling) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model, messages, replies = get_model(), _opening(state.metadata), []
         for turn, question in enumerate(state.metadata["questions"]):
-            shown = await _shown(_images(state.metadata), question) if turn == 0 else ChatMessageUser(content=question)
-            messages.append(shown)
-            output = await _say(model, messages, sampling, state, str(turn))
+            message = await shown(_images(state.metadata), question) if turn == 0 else ChatMessageUser(content=question)
+            messages.append(message)
+            output = await say(model, messages, sampling, state, str(turn))
             messages.append(output.message)
             replies.append(output.completion)
             if turn == 0:
                 state.output = output
-                state.store.set(PRODUCED, _produced(output))
+                state.store.set(PRODUCED, produced(output))
             if not output.completion.strip():
                 break  # no chat template has room for an empty reply
         state.messages = messages
@@ -130,12 +131,12 @@ def ask_several(sampling: Sampling, samples: int) -> Solver:
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
-        messages = [*_opening(state.metadata), await _shown(_images(state.metadata), state.metadata["questions"][0])]
-        outputs = await collect(*[_say(model, messages, sampling, state, str(index)) for index in range(samples)])
+        messages = [*_opening(state.metadata), await shown(_images(state.metadata), state.metadata["questions"][0])]
+        outputs = await collect(*[say(model, messages, sampling, state, str(index)) for index in range(samples)])
         state.output = outputs[0]
         state.messages = [*messages, outputs[0].message]
         state.store.set(COMPLETIONS, [output.completion for output in outputs])
-        state.store.set(PRODUCED, _produced(outputs[0]))
+        state.store.set(PRODUCED, produced(outputs[0]))
         return state
 
     return solve
@@ -156,8 +157,8 @@ def ask_about_description(sampling: Sampling, describer: str | None) -> Solver:
             return await by_picture(state, generate)
         prompts, image = evaluation_prompts(), state.metadata["image"]
         describing = get_model(describer) if describer else get_model()
-        described = await _say(
-            describing, [await _shown([image], prompts["preference/describe"].text)], sampling, state, "describe"
+        described = await say(
+            describing, [await shown([image], prompts["preference/describe"].text)], sampling, state, "describe"
         )
         description = described.completion.strip()
         state.store.set(DESCRIPTION, description)
@@ -166,10 +167,10 @@ def ask_about_description(sampling: Sampling, describer: str | None) -> Solver:
             return state
         text = prompts["preference/description"].text.replace("{description}", description)
         messages: list[ChatMessage] = [ChatMessageUser(content=text)]
-        state.output = await _say(get_model(), messages, sampling, state, "0")
+        state.output = await say(get_model(), messages, sampling, state, "0")
         state.messages = [*messages, state.output.message]
         state.store.set(REPLIES, [state.output.completion])
-        state.store.set(PRODUCED, _produced(state.output))
+        state.store.set(PRODUCED, produced(state.output))
         return state
 
     return solve

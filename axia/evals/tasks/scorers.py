@@ -146,25 +146,32 @@ def verdict(question: Literal["like", "interest"] = "like") -> Scorer:
     return score
 
 
+async def read_decision(
+    reply: str, strategy: Literal["simple", "isq"], threshold: float
+) -> tuple[bool | None, dict[str, Any]]:
+    """Whether an answer as a persona stays, None where that can't be read; and what was read.
+
+    Raises:
+        AxiaError: If the scoring service does not answer.
+    """
+    scoring = scoring_client().scoring
+    if strategy == "simple":
+        read = (await scoring.read_verdicts("interest", [reply]))[0]
+        return {"yes": True, "no": False}.get(read.verdict), {"verdict": read.verdict, "language": read.language}
+    if not reply.strip():
+        return None, {"error": "the model said nothing"}
+    isq = (await scoring.score_isq([reply], threshold=threshold))[0]
+    items = isq.items.model_dump() if isq.items else {}
+    return isq.match, {"percent": isq.percent, "items": items, "missing": list(isq.missing), "error": isq.error}
+
+
 @scorer(metrics=[mean(), stderr(cluster="picture"), wilson()])
 def persona_agreement(strategy: Literal["simple", "isq"], threshold: float) -> Scorer:
     """1 if the model stays or swipes as the persona's truth says, else 0; unscored without a decision."""
 
     async def score(state: TaskState, target: Target) -> Score:
         reply = state.store.get(REPLIES, [""])[0]
-        scoring, about = scoring_client().scoring, dict[str, Any]()
-        if strategy == "simple":
-            read = (await scoring.read_verdicts("interest", [reply]))[0]
-            stays = {"yes": True, "no": False}.get(read.verdict)
-            about |= {"verdict": read.verdict, "language": read.language}
-        elif not reply.strip():
-            stays = None
-            about["error"] = "the model said nothing"
-        else:
-            isq = (await scoring.score_isq([reply], threshold=threshold))[0]
-            stays = isq.match
-            items = isq.items.model_dump() if isq.items else {}
-            about |= {"percent": isq.percent, "items": items, "missing": list(isq.missing), "error": isq.error}
+        stays, about = await read_decision(reply, strategy, threshold)
         about["stays"] = stays
         if stays is None:
             return Score.unscored(reason=about.get("verdict") or "unparsed", answer=reply, metadata=about)

@@ -19,7 +19,8 @@ import uvicorn
 
 import axia
 from agent import AgentError
-from agent.browser import VIEWPORT, find_chromium
+from agent.browser import VIEWPORT
+from agent.chromium import find_chromium
 from agent.collection import Asked, Collection
 from agent.judges import AsPersona, Collects
 from agent.manners import Manners

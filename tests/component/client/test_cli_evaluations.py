@@ -41,6 +41,9 @@ def test_a_client_without_inspect_ai_says_what_to_install(command: list[str], mo
         (["role_play", "--models", "a", "-T", "colour=red"], "colour"),
         (["values_detector", "--models", "a", "-T", "annotations=none.csv"], "none.csv can't be read"),
         (["value_spectrum", "--models", "a", "-T", "manifest=none.jsonl"], "none.jsonl can't be read"),
+        (["values_detector", "--models", "a", "--feed", "demo"], "is for role_play alone"),
+        (["role_play", "--models", "a", "--feed", "nowhere"], "give demo, a folder of videos"),
+        (["role_play", "--models", "a", "--feed", "demo", "-T", "platforms=myspace"], "no platform myspace"),
     ],
 )
 def test_wrong_usage_is_named(arguments: list[str], words: str, tmp_path: Path) -> None:

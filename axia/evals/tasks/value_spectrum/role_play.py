@@ -1,9 +1,11 @@
 """Role-play of Value-Spectrum (arXiv 2411.11479): Simple and the inductive scoring questionnaire.
 
-I_avg needs a recommender that answers the behaviour. Without its shares before and after, role-play is measured as
-agreement of stay and swipe with what the persona's truth says.
+I_avg needs a recommender that answers the behaviour. On the feed of a checkout, whose recommender is known, it is
+measured beside the truth. Without such a feed, role-play is measured on pictures, as agreement of stay and swipe with
+what the persona's truth says.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -61,23 +63,39 @@ def role_play(
     max_tokens: int = 256,
     seed: int = 0,
     cache: bool = False,
+    personas: str | Sequence[str] | None = None,
+    platforms: str | Sequence[str] | None = None,
+    phase: int = 50,
+    sessions: int = 79,
 ) -> Task:
-    """Whether a model that plays a persona stays with the pictures with which the persona would stay.
+    """Whether a model that plays a persona stays with what the persona would stay with, and what a feed does then.
 
     Args:
-        feed: JSON lines of ``image``, ``persona``, ``traits``, ``stays``, ``platform``. Default: the demo feed.
+        feed: ``demo`` or a folder of videos for sessions on the feed with a known recommender, which measure I_avg. Or
+            JSON lines of ``image``, ``persona``, ``traits``, ``stays``, ``platform`` for single pictures, which measure
+            agreement alone. Default: the pictures of the demo.
         strategy: ``simple``, a plain question, or ``isq``, the six items of the questionnaire.
         threshold: With ``isq``: S% strictly above this is a match.
         temperature: 0 to 2.
         max_tokens: Tokens of one answer at most.
         seed: The run's seed.
         cache: Whether inspect_ai's cache of answers is used.
+        personas: On a feed: TOML files, and folders of them, separated by commas. Default: the demo's.
+        platforms: On a feed: names, separated by commas. Default: all three.
+        phase: On a feed: videos of each of the three phases.
+        sessions: On a feed: simulated sessions for the truth of each persona on each platform; 0 leaves the truth out.
     """
     if strategy not in ("simple", "isq"):
         raise ValueError(f"strategy is {strategy!r}: give simple or isq")
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed, cache=cache)
+    if feed and _has_sessions(feed):
+        return _on_feed(feed, strategy, threshold, sampling, personas, platforms, phase, sessions)
+    if personas is not None or platforms is not None:
+        raise ValueError("personas and platforms are for a feed: give feed=demo, or a folder of videos")
+    if feed and not Path(feed).exists():
+        raise ValueError(f"feed is {feed!r}: give demo, a folder of videos, or a file of JSON lines")
     path = Path(feed) if feed else demo_file("study/feed.jsonl")
     samples = _samples(path, strategy)
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed, cache=cache)
     return Task(
         dataset=MemoryDataset(samples, name=path.stem),
         solver=ask(sampling),
@@ -87,4 +105,36 @@ def role_play(
             "paper": PAPER, "kind": "role_play", "strategy": strategy, "threshold": threshold,
             "sampling": sampling.model_dump(), "demo": is_demo(path),
         },
+    )  # fmt: skip
+
+
+def _has_sessions(feed: str) -> bool:
+    return feed == "demo" or Path(feed).is_dir()
+
+
+def _on_feed(
+    feed: str,
+    strategy: Literal["simple", "isq"],
+    threshold: float,
+    sampling: Sampling,
+    personas: str | Sequence[str] | None,
+    platforms: str | Sequence[str] | None,
+    phase: int,
+    sessions: int,
+) -> Task:
+    try:
+        from axia.evals.feeds.sessions import session_task
+    except ModuleNotFoundError as error:
+        top = (error.name or "").partition(".")[0]
+        if top in ("feed", "demo"):
+            raise ValueError(
+                "the feed is part of a checkout, and this axia is installed without one: clone the repository, run "
+                "`make setup` there, and use its axia"
+            ) from error
+        raise ValueError(
+            f"the feed needs the library {top}: pip install 'axia-vlm[feed]', or in a checkout `make setup`"
+        ) from error
+    return session_task(
+        feed, strategy, personas=personas, platforms=platforms, threshold=threshold, phase=phase, sessions=sessions,
+        sampling=sampling, paper=PAPER,
     )  # fmt: skip
