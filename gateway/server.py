@@ -34,7 +34,7 @@ class GatewayComponent:
 
     def __init__(self, settings: GatewaySettings, routes: Sequence[Route], prompts: Mapping[str, PromptText]) -> None:
         reload = partial(load_routes, settings, prompts) if settings.models else None
-        self._backends = BackendPool(routes, settings, self._models_changed, reload)
+        self._backends = BackendPool(routes, settings, self._models_changed, reload, self._model_removed)
         retrieval = ServiceChannel("retrieval", retrieval_client.SERVICE, settings.retrieval, settings)
         scoring = ServiceChannel("scoring", scoring_client.SERVICE, settings.scoring, settings)
         self._channels = (retrieval, scoring)
@@ -83,6 +83,9 @@ class GatewayComponent:
         """Says that this server is ready while a model can be called."""
         if self._health is not None:
             await self._health.set_ready(self._backends.callable)
+
+    def _model_removed(self, name: str) -> None:
+        self._protocols.detector.forget(name)
 
     async def watch(self) -> None:
         """Keeps asking the models' servers; ends only if following a service fails, which is a fault of ours."""

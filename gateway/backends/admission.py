@@ -6,23 +6,24 @@ priority goes first. Within a priority each caller gets an equal share of the co
 is the virtual time at which its caller's share would let it begin, and the smallest tag goes first. So the calls of a
 caller who sends many wait behind each other, and one who sends few waits behind hardly any.
 
-How long a call would wait follows from Little's formula: what is before it, times the measured time of a call, over the
-completions that are served at a time; and from how much longer calls have waited than was expected, as others came in
-before them. A call that would end after its deadline is refused on arrival. While nothing waits, nothing is refused,
-and a call costs some microseconds.
+How long a call would wait follows from Little's formula: what is before it, each call times the measured time of calls
+of its kind, over the completions that are served at a time; and from how much longer calls have waited than was
+expected, as others came in before them. A call that would end after its deadline is refused on arrival. While nothing
+waits, nothing is refused, and a call costs some microseconds.
 """
 
 import asyncio
 import heapq
 import itertools
+import math
 import time
-from bisect import insort
-from collections.abc import AsyncIterator, Callable, Collection
+from bisect import bisect_left, insort
+from collections.abc import AsyncIterator, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from axia.identity.keys import PRIORITIES, Priority
-from gateway.backends.waiting_times import ServiceTime, WaitTime
+from gateway.backends.waiting_times import Estimates
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DeadlineExceeded, ResourceExhausted, ServiceError
 from services.serving.upstream.replica import Replica, State
@@ -43,12 +44,14 @@ class Flow(NamedTuple):
 class Place:
     """The place of one call at the replicas."""
 
-    def __init__(self, admission: "Admission", completions: int, waited_s: float) -> None:
+    def __init__(self, admission: "Admission", completions: int, kind: Hashable, waited_s: float) -> None:
         self._admission = admission
         self._completions = completions
+        self._kind = kind
         self._replica: Replica | None = None
         self._clock = admission.clock
         self._began = self._clock()
+        admission.estimates.note_running(kind, completions)
         self.waited_s = waited_s
         """Seconds until it was its turn; exactly 0 where nothing was before it."""
 
@@ -68,14 +71,13 @@ class Place:
 
     def served(self, *, cut_off: bool = False) -> None:
         """Says that the call has been answered, or was cut off when its time was over."""
-        seconds = self._clock() - self._began
-        if not cut_off or seconds > self._admission.service_time.mean_s:  # or it says nothing of how long it takes
-            self._admission.service_time.note(seconds)
+        self._admission.estimates.note_call(self._kind, self._clock() - self._began, cut_off=cut_off)
 
     def leave(self) -> None:
         """Gives the place to others."""
         self._leave_replica()
         self._admission.unplaced -= self._completions
+        self._admission.estimates.note_running(self._kind, -self._completions)
         self._admission.next_turns()
 
 
@@ -86,6 +88,7 @@ class _Waiting(NamedTuple):
     start: float
     number: int
     completions: int
+    kind: Hashable
     flow: tuple[int, str]
     deadline: Deadline
     expected: tuple[float, float]
@@ -121,8 +124,7 @@ class Admission:
         self._most_waiting = most_waiting
         self._changed = changed
         self.clock = clock
-        self.service_time = ServiceTime()
-        self._wait_time = WaitTime(clock)
+        self.estimates = Estimates(clock)
         self.unplaced = 0
         """Completions whose calls have a place and are at no replica: they are about to be sent, or between two."""
         self._queue: list[_Waiting] = []
@@ -138,13 +140,16 @@ class Admission:
         return len(self._queue)
 
     @asynccontextmanager
-    async def place(self, flow: Flow, completions: int, deadline: Deadline) -> AsyncIterator[Place]:
+    async def place(
+        self, flow: Flow, completions: int, deadline: Deadline, kind: Hashable = None
+    ) -> AsyncIterator[Place]:
         """A place for a call, as soon as it is its turn.
 
         Args:
             flow: Whose call it is.
             completions: How many it asks for.
             deadline: Until when it has to be answered.
+            kind: Equal for calls that take about the same time.
 
         Raises:
             ResourceExhausted: If it would be answered too late, or too many wait.
@@ -156,13 +161,24 @@ class Admission:
             self.unplaced += completions
         else:
             began = self.clock()
-            await self._wait(flow, completions, deadline)
+            await self._wait(flow, completions, deadline, kind)
             waited_s = self.clock() - began
-        place = Place(self, completions, waited_s)
+        place = Place(self, completions, kind, waited_s)
         try:
             yield place
         finally:
             place.leave()
+
+    def check(self, flow: Flow, completions: int, deadline: Deadline, kind: Hashable = None) -> None:
+        """Raises ResourceExhausted if `place` would do so at once, and takes no place."""
+        completions = max(completions, 1)
+        if not self._queue and self._fits(completions):
+            return
+        key = (_RANKS[flow.priority], flow.caller)
+        order = (key[0], self._start(key), math.inf)
+        if len(self._queue) >= self._most_waiting and not (self._queue and order < self._queue[-1][:3]):
+            raise self._too_many()
+        self._require_time(self._expected_s(order, completions), deadline, kind)
 
     def next_turns(self) -> None:
         """Lets in those whose turn it is; to be called whenever there may be more room."""
@@ -170,8 +186,9 @@ class Admission:
             waiting = self._queue.pop(0)
             self._changed(len(self._queue))
             self._note_wait(waiting)
-            if self._queue and waiting.deadline.left_s < self.service_time.mean_s:
-                self._refuse(waiting, self._too_late(waiting.deadline.left_s, self.service_time.mean_s))
+            needed_s = self.estimates.mean_s(waiting.kind)
+            if self._queue and waiting.deadline.left_s < needed_s:
+                self._refuse(waiting, self._too_late(waiting.deadline.left_s, needed_s))
                 continue  # somebody behind it can still be answered in time
             self._virtual[waiting.rank] = max(self._virtual[waiting.rank], waiting.start)
             self.unplaced += waiting.completions
@@ -185,9 +202,13 @@ class Admission:
         elif len(self._finish) >= _MOST_FLOWS:
             owing = [one for one in self._finish.items() if one[1] > self._virtual[one[0][0]]]
             self._finish = dict(heapq.nlargest(_MOST_FLOWS // 2, owing, key=lambda one: one[1]))
-        start = max(self._virtual[key[0]], self._finish.get(key, 0.0))
+        start = self._start(key)
         self._finish[key] = start + completions
         return start
+
+    def _start(self, key: tuple[int, str]) -> float:
+        """The tag that the next call of a caller gets."""
+        return max(self._virtual[key[0]], self._finish.get(key, 0.0)) if self._queue else 0.0
 
     def _fits(self, completions: int) -> bool:
         """Whether a call would be served at once. A call with more completions than fit at all is let in alone."""
@@ -204,18 +225,19 @@ class Admission:
         counted = counted or [replica for replica in replicas if replica.state is State.SLOW]
         return self._each() * len(counted), self.unplaced + sum(replica.load for replica in counted)
 
-    async def _wait(self, flow: Flow, completions: int, deadline: Deadline) -> None:
+    async def _wait(self, flow: Flow, completions: int, deadline: Deadline, kind: Hashable) -> None:
         """Returns when it is a call's turn."""
         key = (_RANKS[flow.priority], flow.caller)
         start, number = self._tag(key, completions), next(self._numbers)
         expected_s = self._expected_s((key[0], start, number), completions)
         turn = asyncio.get_running_loop().create_future()
         expected = (self.clock(), expected_s)
-        waiting = _Waiting(key[0], start, number, completions, key, deadline, expected, turn)
-        needed_s = self._wait_time.cautious_s(expected_s) + self.service_time.cautious_s
-        if needed_s > deadline.left_s:
+        waiting = _Waiting(key[0], start, number, completions, kind, key, deadline, expected, turn)
+        try:
+            self._require_time(expected_s, deadline, kind)
+        except ResourceExhausted:
             self._forget_tag(waiting)
-            raise self._too_late(deadline.left_s, needed_s)
+            raise
         insort(self._queue, waiting)
         if len(self._queue) > self._most_waiting:
             last = self._queue.pop()
@@ -242,15 +264,23 @@ class Admission:
         if (refusal := waiting.turn.result()) is not None:
             raise refusal
 
-    def _expected_s(self, key: tuple[int, float, int], completions: int) -> float:
-        """Seconds until it is the turn of a call with this place in the order, as the measured time of calls says."""
+    def _require_time(self, expected_s: float, deadline: Deadline, kind: Hashable) -> None:
+        """Refuses a call that is expected to wait for so long that it would be answered too late."""
+        needed_s = self.estimates.needed_s(kind, expected_s)
+        if needed_s > deadline.left_s:
+            raise self._too_late(deadline.left_s, needed_s)
+
+    def _expected_s(self, order: tuple[int, float, float], completions: int) -> float:
+        """Seconds until it is the turn of a call with this place in the order, as the measured times of calls say."""
         most, busy = self._room()
-        before = sum(other.completions for other in self._queue if other[:3] < key)
-        return max(before + completions - (most - busy), 0) * self.service_time.mean_s / max(most, 1)
+        before = self._queue[: bisect_left(self._queue, order, key=lambda waiting: waiting[:3])]
+        return self.estimates.wait_s(
+            ((waiting.completions, waiting.kind) for waiting in before), completions - (most - busy), most
+        )
 
     def _note_wait(self, waiting: _Waiting) -> None:
         came, expected_s = waiting.expected
-        self._wait_time.note(expected_s, self.clock() - came)
+        self.estimates.note_wait(expected_s, self.clock() - came)
 
     def _withdraw(self, waiting: _Waiting) -> None:
         self._queue.remove(waiting)
@@ -277,7 +307,7 @@ class Admission:
         )
 
     def _too_many(self) -> ResourceExhausted:
-        pause_s = max(self.service_time.mean_s, _LEAST_PAUSE_S)
+        pause_s = max(self.estimates.usual_s, _LEAST_PAUSE_S)
         return ResourceExhausted(
             f"{self._name()!r} is busy: its queue is full ({self._most_waiting:,} calls); try again in {pause_s:.1f} s",
             reason="QUEUE_TOO_LONG",

@@ -16,6 +16,7 @@ from gateway.backends.model_messages import (
     as_callers,
     fingerprint,
     pictures,
+    size_of,
     to_generated,
     to_model_event,
     write_question,
@@ -23,7 +24,7 @@ from gateway.backends.model_messages import (
 from gateway.backends.model_replicas import SERVICE, ModelReplicas, Shared
 from gateway.backends.model_spans import ModelSpan
 from gateway.backends.routes import Route
-from gateway.protocols.ports.model import Generated, ModelEvent, Question
+from gateway.protocols.ports.model import CallSize, Generated, ModelEvent, Question
 from gateway.protocols.sampling import ModelDefaults
 from gateway.settings import GatewaySettings
 from services.serving.deadlines import Deadline
@@ -203,13 +204,9 @@ class GrpcBackend(ModelReplicas):
             request: What is asked.
             timeout_s: Seconds in which its model has to have answered, the time until it is its turn included.
         """
-        if self._in_flight.full:
-            raise ResourceExhausted(
-                f"model {self.name!r} is limited to {self._in_flight.most:,} calls at a time; try again shortly",
-                reason="MODEL_BUSY",
-                retry_after_s=1.0,
-            )
-        turn = self._admission.place(self._flow(), len(request.samples), Deadline(timeout_s))
+        self._require_room()
+        size = size_of(request)
+        turn = self._admission.place(self._flow(), size.completions, Deadline(timeout_s), size.kind)
         with self._in_flight.counted():
             async with turn as place:
                 if place.waited_s:
@@ -217,6 +214,20 @@ class GrpcBackend(ModelReplicas):
                 with self._errors_as_own(place), series(metrics.MODEL_IN_FLIGHT, self.name).track_inprogress():
                     yield place
                 place.served()
+
+    def check_queue(self, size: CallSize, timeout_s: float) -> None:
+        """Refuses what `generate` would refuse at once; see `gateway.protocols.ports.model.Backend`."""
+        self._require_room()
+        timeout_s = min(timeout_s, self._route.limits.timeout_s or math.inf)
+        self._admission.check(self._flow(), size.completions, Deadline(timeout_s), size.kind)
+
+    def _require_room(self) -> None:
+        if self._in_flight.full:
+            raise ResourceExhausted(
+                f"model {self.name!r} takes {self._in_flight.most:,} calls at a time here; try again shortly",
+                reason="MODEL_BUSY",
+                retry_after_s=1.0,
+            )
 
     def _flow(self) -> Flow:
         caller = principal.get() or ANYBODY

@@ -8,6 +8,7 @@ from axia.v1 import inference_pb2
 from gateway.backends.model_replicas import to_model_info
 from gateway.protocols.ports.model import (
     AnswerFormat,
+    CallSize,
     Completion,
     Finished,
     Generated,
@@ -44,6 +45,17 @@ def pictures(request: inference_pb2.GenerateRequest) -> Iterator[bytes]:
     for message in request.messages:
         for shown in message.images:
             yield shown.image.data
+
+
+def size_of(request: inference_pb2.GenerateRequest) -> CallSize:
+    """What decides how long a request takes."""
+    return CallSize(
+        completions=len(request.samples),
+        max_tokens=request.max_tokens,
+        images=request.HasField("image") + sum(len(message.images) for message in request.messages),
+        first_sentence_only=request.stop_rule == inference_pb2.STOP_RULE_FIRST_SENTENCE,
+        formatted=request.HasField("answer_format"),
+    )
 
 
 def fingerprint(request: inference_pb2.GenerateRequest) -> bytes:

@@ -133,13 +133,18 @@ class ModelReplicas:
         self._replicas.targets.clear()
 
     @property
+    def removed(self) -> bool:
+        """Whether the routing table no longer names it."""
+        return not self._replicas.targets
+
+    @property
     def left(self) -> bool:
         """Whether it has no replicas left after `leave`."""
         return not self._replicas.replicas
 
     def _unreachable(self) -> Unavailable:
         """That no replica answers, or that there are none any more."""
-        if self._replicas.targets:
+        if not self.removed:
             return unreachable(self.address)
         return Unavailable(
             f"{self.name!r} is no longer available: the routing table changed while this call waited; ListModels "

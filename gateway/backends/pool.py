@@ -34,6 +34,7 @@ class BackendPool:
         settings: The gateway's.
         changed: Told that a replica can be called or no longer can.
         reload: Reads the routing table again; raises FailedPrecondition if it breaks a rule. None: it can't change.
+        removed: Told the name of each model that is no longer in the routing table.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class BackendPool:
         settings: GatewaySettings,
         changed: Callable[[], Awaitable[None]],
         reload: Callable[[], Sequence[Route]] | None = None,
+        removed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._shared = Shared(RetryBudget(), Deaths(), changed)
         self._routes = routes
         self._reload = reload
+        self._removed = removed
         self._refused = ""
         """Why the table that is in the file now isn't used."""
         self._backends: list[GrpcBackend] = []
@@ -117,6 +120,7 @@ class BackendPool:
             for backend in going.values():
                 backend.leave()
                 self._leaving.append(backend)
+                self._removed(backend.name)
         logger.info("the routing table has changed; models: %s", ", ".join(route.name for route in routes))
 
     async def _refresh(self) -> None:

@@ -81,8 +81,10 @@ UNUSED = MappingProxyType(
         **dict.fromkeys(
             (
                 "keys", "oidc_issuer", "oidc_audience", "oidc_jwks", "oidc_algorithms", "oidc_roles_claim",
-                "oidc_models_claim", "audit_log", "requests_per_minute", "images_per_minute",
-                "image_mib_per_minute", "calls_in_flight", "open_watches",
+                "oidc_models_claim", "oidc_priority_claim", "oidc_max_priority", "oidc_requests_per_minute_claim",
+                "oidc_max_requests_per_minute", "oidc_images_per_minute_claim", "oidc_max_images_per_minute",
+                "oidc_calls_in_flight_claim", "oidc_max_calls_in_flight", "audit_log", "requests_per_minute",
+                "images_per_minute", "image_mib_per_minute", "calls_in_flight", "open_watches",
             ),
             "the gateway checks credentials, and the HTTP API sends them to it; set it on the gateway",
         ),

@@ -100,7 +100,7 @@ class CoverageWatches:
         coverage, pictures = defaults.calibrated_coverage, defaults.calibrated_images
         known = self._watches.get(model)
         if known is not None and known[:2] != (coverage, pictures):
-            self._end(model)
+            self.end(model)
             known = None
         if coverage is None or pictures is None or not as_calibrated(plan, defaults, limits):
             return
@@ -119,11 +119,13 @@ class CoverageWatches:
                 model, direction, 100 * coverage,
             )  # fmt: skip
 
-    def _end(self, model: str) -> None:
-        """Ends the watch of a model that was calibrated again, or no longer is, and with it an alarm."""
-        _, _, watch = self._watches.pop(model)
+    def end(self, model: str) -> None:
+        """Ends the watch of a model, and with it an alarm: it was calibrated again, no longer is, or is gone."""
+        known = self._watches.pop(model, None)
+        if known is None:
+            return
         metrics.CALIBRATED_COVERAGE.remove(model)
-        for direction in watch.evidence():  # the next calibration may not watch it
+        for direction in known[2].evidence():  # the next calibration may not watch it
             series(metrics.COVERAGE_DRIFT, model, direction).set(0)
 
 

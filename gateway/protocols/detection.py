@@ -15,6 +15,7 @@ from gateway.protocols.fields import JUDGE
 from gateway.protocols.ports.model import (
     Backend,
     Backends,
+    CallSize,
     Completion,
     Finished,
     ModelInfo,
@@ -159,6 +160,10 @@ class Detector:
         """Lets the threads go that read pictures."""
         self._pictures.close()
 
+    def forget(self, model: str) -> None:
+        """Ends what is watched of a model that is no longer offered, and with it an alarm."""
+        self._coverage.end(model)
+
     async def check(self, request: DetectionRequest) -> None:
         """Refuses what `detect` would refuse whatever the picture."""
         await self._prepare(request)
@@ -207,6 +212,8 @@ class Detector:
             time_remaining_s, self._settings.default_timeout_s, self._settings.deadline_margin_s, reading_s
         )
         backend, plan, judge = await self._prepare(request)
+        # Before the image is looked at: its threads belong to calls that can be answered.
+        backend.check_queue(_size(plan), time_shares.sampling_s())
         with span("decode"):
             header = await self._pictures.header(request.image)
         question = as_question(plan, request.image, header.sha256)
@@ -235,7 +242,8 @@ class Detector:
         _record(detection)
         add_evaluations(detection.consensus, detection.completions, readings.alignments, partial=detection.partial)
         # Without the reader model, phrasings count as they are, and that is another coverage.
-        if not detection.partial and readings.grouping is not None and readings.grouping.by_meaning:
+        by_meaning = readings.grouping is not None and readings.grouping.by_meaning
+        if by_meaning and not detection.partial and not pending.backend.removed:
             backend, abstained = pending.backend, detection.consensus.abstain
             self._coverage.add(detection.model.name, plan, backend.defaults, backend.limits, abstained=abstained)
         return detection
@@ -254,6 +262,10 @@ class Detector:
         if truth.judge_structured:
             check_structured(judge.model, "ground_truth.judge_structured")
         return backend, plan, judge
+
+
+def _size(plan: SamplingPlan) -> CallSize:
+    return CallSize(len(plan.temperatures), plan.max_tokens, 1, not plan.full_text, False)
 
 
 def as_question(plan: SamplingPlan, image: bytes, image_sha256: str) -> Question:

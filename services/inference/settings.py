@@ -225,7 +225,7 @@ class InferenceSettings(ServiceSettings):
             unread.add("answers")
         else:
             unread |= {"model", "revision"} - ({"model"} if not self.model_name else set())
-        found = dict.fromkeys(sorted(unread), why)
+        found = {**super().without_effect(), **dict.fromkeys(sorted(unread), why)}
         if self.engine == "vllm" and not self.completion_template:
             found["image_placeholder"] = "it is only used with COMPLETION_TEMPLATE, which is not set"
         return found

@@ -13,6 +13,7 @@ from services.retrieval import convert
 from services.retrieval.ingest import Incoming
 from services.retrieval.records import DEFAULT_PAGE
 from services.retrieval.retriever import Retriever
+from services.serving.deadlines import answering_within
 from services.serving.errors import InvalidArgument
 from services.serving.health import Health
 from services.serving.logs import request_id
@@ -44,7 +45,8 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.SearchByTextRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> retrieval_pb2.SearchByTextResponse:
         """Finds the pictures nearest to a text."""
-        page = await self._retriever.search.by_text(request.query, convert.to_wanted(request))
+        with answering_within(context.time_remaining()):
+            page = await self._retriever.search.by_text(request.query, convert.to_wanted(request))
         return convert.from_text_page(page, request_id.get())
 
     async def SearchByImage(
@@ -52,20 +54,22 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_pb2.SearchByImageResponse:
         """Finds the pictures nearest to a picture."""
         wanted = convert.to_wanted(request)
-        match request.WhichOneof("query"):
-            case "image":
-                page = await self._retriever.search.by_picture(request.image.data, wanted)
-            case "image_id":
-                page = await self._retriever.search.by_id(request.image_id, wanted)
-            case _:
-                raise InvalidArgument("query", "is missing; set image or image_id", reason="QUERY_MISSING")
+        with answering_within(context.time_remaining()):
+            match request.WhichOneof("query"):
+                case "image":
+                    page = await self._retriever.search.by_picture(request.image.data, wanted)
+                case "image_id":
+                    page = await self._retriever.search.by_id(request.image_id, wanted)
+                case _:
+                    raise InvalidArgument("query", "is missing; set image or image_id", reason="QUERY_MISSING")
         return convert.from_picture_page(page, request_id.get())
 
     async def SearchByValue(
         self, request: retrieval_pb2.SearchByValueRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> retrieval_pb2.SearchByValueResponse:
         """Finds pictures for a value."""
-        found = await self._retriever.search.by_value(request.value, request.keywords, convert.to_wanted(request))
+        with answering_within(context.time_remaining()):
+            found = await self._retriever.search.by_value(request.value, request.keywords, convert.to_wanted(request))
         return convert.from_value_hits(request.value, found, request_id.get())
 
     async def ListValues(

@@ -1,10 +1,14 @@
 """Deadlines: how long something may still take."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from google.protobuf.message import Message
+
+from services.serving.limits import TOLD_TOO_LATE
 
 Clock = Callable[[], float]
 """Seconds, from any start."""
@@ -53,6 +57,32 @@ class Deadline:
         """Seconds for a call that has to end by then: always a few, and at most as many as are given."""
         left_s = self.left_s if most_s is None else min(most_s, self.left_s)
         return max(left_s, _LEAST_S)
+
+
+answer_deadline: ContextVar[Deadline | None] = ContextVar("answer_deadline", default=None)
+"""Until when the current call has to be answered, so that its caller hears of it in time; None if there is no limit."""
+
+_ANSWER_SHARE, _MOST_ANSWER_S = 0.1, 0.15
+_HOPS = 2
+"""Each may tell the deadline too late: from the caller to the gateway, and from there on."""
+
+
+@contextmanager
+def answering_within(time_remaining_s: float | None) -> Iterator[None]:
+    """Sets `answer_deadline` for what is done in the context.
+
+    Args:
+        time_remaining_s: Until the caller's deadline, as gRPC tells it; None if there is none.
+    """
+    deadline = None
+    if time_remaining_s is not None:
+        back_s = min(_MOST_ANSWER_S, _ANSWER_SHARE * time_remaining_s) + _HOPS * TOLD_TOO_LATE * time_remaining_s
+        deadline = Deadline(max(time_remaining_s - back_s, 0.0))
+    token = answer_deadline.set(deadline)
+    try:
+        yield
+    finally:
+        answer_deadline.reset(token)
 
 
 class Taken:

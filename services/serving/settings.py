@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from axia.identity.keys import Priority
 from services.serving.environment import EMPTY_IS_MEANT, EnvironmentSource, Listed, service_links
 from services.serving.logs import tell
 
@@ -59,6 +60,25 @@ class ServerSettings(BaseSettings):
     realm_access.roles."""
     oidc_models_claim: str = "models"
     """Claim with the names of the models that the caller may use. Tokens without this claim may use all models."""
+    oidc_priority_claim: str = ""
+    """Claim with the priority of the caller: low, normal or high. Empty: tokens have no priority of their own."""
+    oidc_max_priority: Priority = "high"
+    """Highest priority that this claim can give. A higher one counts as this priority."""
+    oidc_requests_per_minute_claim: str = ""
+    """Claim with the caller's own rate limit, in calls per minute: a whole number. Empty: no claim is read."""
+    oidc_max_requests_per_minute: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Maximum rate limit that this claim can give, in calls per minute. A larger limit counts as this one. 0: no
+    maximum."""
+    oidc_images_per_minute_claim: str = ""
+    """Claim with the caller's own rate limit, in images per minute: a whole number. Empty: no claim is read."""
+    oidc_max_images_per_minute: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Maximum rate limit that this claim can give, in images per minute. A larger limit counts as this one. 0: no
+    maximum."""
+    oidc_calls_in_flight_claim: str = ""
+    """Claim with the caller's own maximum number of concurrent calls: a whole number. Empty: no claim is read."""
+    oidc_max_calls_in_flight: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Maximum number of concurrent calls that this claim can give. A larger number counts as this one. 0: no
+    maximum."""
     audit_log: Path | None = None
     """File of the audit log, with one line for each call: caller, method, ids, and whether the call was allowed."""
     requests_per_minute: int = Field(default=0, ge=0)
@@ -133,7 +153,13 @@ class ServerSettings(BaseSettings):
 
     def without_effect(self) -> Mapping[str, str]:
         """Settings that have no effect with the values of the others, each with the reason."""
-        return {}
+        prefix = self.model_config.get("env_prefix", "")
+        maxima = {name: name.replace("_max_", "_") + "_claim" for name in type(self).model_fields if "oidc_max" in name}
+        return {
+            maximum: f"it is the maximum of a claim, and {prefix}{claim.upper()} is not set"
+            for maximum, claim in maxima.items()
+            if not getattr(self, claim)
+        }
 
 
 class ServiceSettings(ServerSettings):

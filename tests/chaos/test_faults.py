@@ -13,9 +13,10 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ from tests.support.chaos.disks import small_disk
 from tests.support.chaos.faults import FULL, ChaosSuite, chaos_suite, size
 from tests.support.chaos.load import Effect, Load, effect_of
 from tests.support.chaos.tcp_faults import FaultyProxy, faulty_proxy
-from tests.support.processes import Server
+from tests.support.processes import HttpApi, Server
+from tests.support.qdrant_process import QdrantProcess, qdrant_process
 
 TIMES = size(1, 10, "TIMES")
 RESTART_S = 0.5
@@ -47,9 +49,10 @@ DOCUMENTED = frozenset({
 
 
 class Stand(NamedTuple):
-    """The suite, the proxies before its servers by name, and the calls that come in."""
+    """The suite, its processes and the proxies before its servers by name, and the calls that come in."""
 
     suite: ChaosSuite
+    processes: dict[str, Server | HttpApi | QdrantProcess]
     proxies: dict[str, FaultyProxy]
     load: Load
     disk: Path
@@ -81,8 +84,13 @@ class Row:
 
 
 @asynccontextmanager
-async def stand(folder: Path) -> AsyncIterator[Stand]:
-    """Starts everything; between any two servers, and before them all, is a proxy."""
+async def stand(folder: Path, *, qdrant: bool = False) -> AsyncIterator[Stand]:
+    """Starts everything; between any two servers, and before them all, is a proxy.
+
+    Args:
+        folder: For everything that is written.
+        qdrant: Whether vectors are kept in a Qdrant server, rather than in the process of retrieval.
+    """
     async with AsyncExitStack() as stack:
         disk = stack.enter_context(small_disk(folder / "disk", 48))
         names = ("scoring", "retrieval", "inference", "gateway")
@@ -91,8 +99,9 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
             name: await stack.enter_async_context(faulty_proxy("127.0.0.1:1", number))
             for number, name in enumerate(names)
         }
+        store = stack.enter_context(qdrant_process(folder / "qdrant")) if qdrant else None
         settings = {
-            "retrieval": {"data": disk / "data"},
+            "retrieval": {"data": disk / "data"} | ({"qdrant_url": store.url} if store else {}),
             "gateway": {name: proxies[name].address for name in ("scoring", "retrieval", "inference")},
             "http": {"gateway": proxies["gateway"].address},
         }
@@ -108,12 +117,12 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
         await asyncio.sleep(QUIET_S)
         await until_quiet(load)
         load.outcomes.clear()
-        yield Stand(suite, proxies, load, disk)
+        yield Stand(suite, {**suite.servers, **({"qdrant": store} if store else {})}, proxies, load, disk)
 
 
 async def kill(stand: Stand, name: str) -> None:
     """Ends a server at once, as the kernel does when memory is short; a process manager starts it again."""
-    server = stand.suite.servers[name]
+    server = stand.processes[name]
     children = psutil.Process(server.process.pid).children(recursive=True)
     server.process.kill()
     await asyncio.to_thread(server.process.wait)
@@ -133,7 +142,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 async def kill_child(stand: Stand, name: str) -> None:
     """Ends the process that a server has started for its work."""
-    server = stand.suite.servers[name]
+    server = stand.processes[name]
     for child in psutil.Process(server.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()
@@ -146,20 +155,20 @@ async def kill_child(stand: Stand, name: str) -> None:
         server.start()
 
 
-async def stop(stand: Stand, name: str) -> None:
+async def stop(stand: Stand, name: str, hold_s: float = HOLD_S) -> None:
     """Has a server stand still for a while."""
-    process = psutil.Process(stand.suite.servers[name].process.pid)
+    process = psutil.Process(stand.processes[name].process.pid)
     of_all = [process, *process.children(recursive=True)]
     for each in of_all:
         each.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(HOLD_S)
+    await asyncio.sleep(hold_s)
     for each in of_all:
         each.send_signal(signal.SIGCONT)
 
 
 async def lose(stand: Stand, name: str) -> None:
     """Ends a server, which stays away for a while."""
-    server = stand.suite.servers[name]
+    server = stand.processes[name]
     await asyncio.to_thread(server.stop)
     await asyncio.sleep(HOLD_S)
     server.start()
@@ -210,6 +219,13 @@ FAULTS: tuple[Fault, ...] = (
     *((f"connections to {name} half-open for 3 s", half_open, name) for name in ("inference", "gateway")),
     *((f"200 ± 100 ms each way to {name} for 3 s", delay, name) for name in ("inference", "gateway")),
 )
+QDRANT_FAULTS: tuple[Fault, ...] = (
+    ("SIGKILL of Qdrant", kill, "qdrant"),
+    # Longer than a search may take. A search ends as UNAVAILABLE shortly before its deadline, and the client of the
+    # load, which retries that, runs into its deadline.
+    (f"SIGSTOP of Qdrant for {2 * HOLD_S:g} s", partial(stop, hold_s=2 * HOLD_S), "qdrant"),
+    (f"Qdrant is down for {HOLD_S:g} s", lose, "qdrant"),
+)
 LONG = (
     "SIGKILL of retrieval",
     "SIGKILL of http",
@@ -230,22 +246,38 @@ HEAD = """
 
 
 async def test_faults_under_load(tmp_path: Path) -> None:
+    async with stand(tmp_path) as made:
+        await cause(CHOSEN, made)
+
+
+async def test_faults_of_a_qdrant_server_under_load(tmp_path: Path) -> None:
+    async with stand(tmp_path, qdrant=True) as made:
+        rows = await cause(QDRANT_FAULTS, made)
+    others = [code for row in rows for code in row.failed if not code.startswith(("search ", "ingest "))]
+    assert not others, "calls fail that need no index"
+    killed, _, away = rows
+    assert killed.failed["search UNAVAILABLE"]
+    assert away.failed["search UNAVAILABLE"]
+    assert not any("DEADLINE" in code for row in (killed, away) for code in row.failed)
+
+
+async def cause(faults: Sequence[Fault], made: Stand) -> list[Row]:
+    """Causes each fault some times under load, prints what came of it, and checks what holds in all of them."""
     draw = random.Random(1)
     rows: list[Row] = []
-    async with stand(tmp_path) as made:
-        print(HEAD)
-        for fault, do, name in CHOSEN:
-            row = Row(fault)
-            for _ in range(TIMES):
-                await asyncio.sleep(draw.random())
-                began = time.monotonic()
-                await do(made, name)
-                await until_quiet(made.load)
-                row.add(effect_of(made.load.outcomes, began, time.monotonic()))
-            print(row, flush=True)
-            rows.append(row)
-        acknowledged = set(made.load.acknowledged)  # more come in while images are listed
-        lost = acknowledged - await made.load.stored()
+    print(HEAD)
+    for fault, do, name in faults:
+        row = Row(fault)
+        for _ in range(TIMES):
+            await asyncio.sleep(draw.random())
+            began = time.monotonic()
+            await do(made, name)
+            await until_quiet(made.load)
+            row.add(effect_of(made.load.outcomes, began, time.monotonic()))
+        print(row, flush=True)
+        rows.append(row)
+    acknowledged = set(made.load.acknowledged)  # more come in while images are listed
+    lost = acknowledged - await made.load.stored()
     print(f"\n{len(made.load.outcomes):,} calls; {len(acknowledged):,} acknowledged images, {len(lost)} lost")
     assert not lost
     late = [
@@ -256,6 +288,7 @@ async def test_faults_under_load(tmp_path: Path) -> None:
     codes = {code.partition(" ")[2] for row in rows for code in row.failed}
     odd = [each for each in made.load.outcomes if each.code in codes - DOCUMENTED]
     assert not odd, odd[:10]
+    return rows
 
 
 async def until_quiet(load: Load) -> None:

@@ -246,8 +246,9 @@ async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
 
 
 @asynccontextmanager
-async def reloading(first: list[Route]) -> AsyncIterator[tuple[BackendPool, list[Route | Exception]]]:
-    """A pool and the routing table that it reads again and again; an exception in the table is raised."""
+async def reloading(first: list[Route]) -> AsyncIterator[tuple[BackendPool, list[Route | Exception], list[str]]]:
+    """A pool, the routing table that it reads again and again, and the models that were removed from it. An exception
+    in the table is raised."""
     table: list[Route | Exception] = list(first)
 
     def reload() -> list[Route]:
@@ -258,11 +259,13 @@ async def reloading(first: list[Route]) -> AsyncIterator[tuple[BackendPool, list
     async def changed() -> None:
         pass
 
-    made = BackendPool(first, GatewaySettings(inference="127.0.0.1:1", refresh_s=0.05), changed, reload)
+    removed: list[str] = []
+    settings = GatewaySettings(inference="127.0.0.1:1", refresh_s=0.05)
+    made = BackendPool(first, settings, changed, reload, removed.append)
     await made.start()
     watching = asyncio.create_task(made.watch())
     try:
-        yield made, table
+        yield made, table, removed
         assert not watching.done(), watching
     finally:
         watching.cancel()
@@ -276,13 +279,14 @@ async def test_another_routing_table_takes_effect_and_calls_in_flight_go_on(monk
     for model in (slow, other, moved):
         await model.start()
     first = [Route(name="slow", addresses=(slow.address,)), Route(name="other", addresses=(other.address,))]
-    async with reloading(first) as (backends, table):
+    async with reloading(first) as (backends, table, removed):
         held = await backends.find("slow")
         kept = await backends.find("other")
         call = asyncio.create_task(held.forward_all(inference_pb2.GenerateAllRequest(), 10))
         await until(lambda: slow.calls == 1)
         table[:] = [Route(name="other", addresses=(moved.address,), limits={"max_n": 2})]
         await until(lambda: len(backends._backends) == 1)
+        assert (removed, held.removed, kept.removed) == (["slow"], True, False)
         with pytest.raises(ServiceError) as gone:
             await backends.find("slow")
         assert gone.value.code is Code.NOT_FOUND
@@ -305,7 +309,7 @@ async def test_a_routing_table_that_breaks_a_rule_is_logged_once_and_the_earlier
     model = Model()
     await model.start()
     route = Route(name="m", addresses=(model.address,))
-    async with reloading([route]) as (backends, table):
+    async with reloading([route]) as (backends, table, removed):
         table[:] = [FailedPrecondition("models.toml: is not TOML", reason="ROUTES_UNREADABLE"), route]
         await until(lambda: "is not TOML" in caplog.text)
         await asyncio.sleep(0.3)
@@ -313,4 +317,5 @@ async def test_a_routing_table_that_breaks_a_rule_is_logged_once_and_the_earlier
         assert (await backends.find("m")).callable
         table[:] = [route, Route(name="late", addresses=(model.address,))]
         await until(lambda: len(backends._backends) == 2)
+        assert not removed
     await model.stop()

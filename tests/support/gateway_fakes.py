@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from gateway.protocols.ports.message import Message
 from gateway.protocols.ports.model import (
+    CallSize,
     Completion,
     Finished,
     Generated,
@@ -45,6 +46,7 @@ class FakeModel:
         self.model = MODEL
         self.limits = ModelLimits(MODEL.max_samples, MODEL.max_tokens)
         self.defaults = ModelDefaults()
+        self.removed = False
         self._started_first = started_first
         self._running = 0
         self.most_at_once = 0
@@ -52,6 +54,9 @@ class FakeModel:
 
     async def find(self, model: str) -> "FakeModel":
         return self
+
+    def check_queue(self, size: CallSize, timeout_s: float) -> None:
+        """Nothing ever waits."""
 
     async def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
         self.asked.append(question)

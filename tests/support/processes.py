@@ -39,7 +39,7 @@ class Server:
         values = {"port": self.port, "metrics_port": self.metrics_port, **settings}
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("AXIA_")}
         self._environment |= {f"{prefix}{name}".upper(): str(value) for name, value in values.items()}
-        self._command = [sys.executable, "-m", module]
+        self._command = [sys.executable, "-m", *module.split()]
         self.start()
 
     def start(self) -> None:

@@ -3,6 +3,7 @@
 It answers the calls that our code makes, with the client's own conversions between the messages of gRPC and its models.
 """
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,6 +23,7 @@ def _answers(method: Callable[[Any, Any], Any]) -> Callable[..., Awaitable[Any]]
         if self.api_key and headers.get("api-key") != self.api_key:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid API key or JWT")
         self.calls.append(method.__name__)
+        await self.answering.wait()
         if self.failing is not None:
             await context.abort(*self.failing)
         try:
@@ -40,6 +42,8 @@ class _State:
         self.api_key = api_key
         self.calls: list[str] = []
         self.failing: tuple[grpc.StatusCode, str] | None = None
+        self.answering = asyncio.Event()
+        self.answering.set()
 
 
 class _Collections(wire.CollectionsServicer, _State):
@@ -159,14 +163,16 @@ class QdrantServer:
 
     Args:
         api_key: That callers must send; empty for none.
+        local: Holds the collections; by default in memory.
+        port: Where to listen; 0 takes a free one.
     """
 
-    def __init__(self, api_key: str = "") -> None:
-        local = QdrantClient(":memory:")
+    def __init__(self, api_key: str = "", local: QdrantClient | None = None, port: int = 0) -> None:
+        local = local or QdrantClient(":memory:")
         self._collections = _Collections(local, api_key)
         self._points = _Points(local, api_key)
         self._server: grpc.aio.Server | None = None
-        self._port = 0
+        self._port = port
 
     @property
     def url(self) -> str:
@@ -180,6 +186,10 @@ class QdrantServer:
     def fail(self, code: grpc.StatusCode | None, details: str = "") -> None:
         """Makes every call fail from now on, or none."""
         self._points.failing = self._collections.failing = None if code is None else (code, details)
+
+    def hang(self) -> None:
+        """Leaves every call to points without an answer from now on."""
+        self._points.answering.clear()
 
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

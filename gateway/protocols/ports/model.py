@@ -116,6 +116,27 @@ class AnswerFormat(NamedTuple):
     """The caller's name of what asks for it, for errors about it."""
 
 
+class CallSize(NamedTuple):
+    """What is known of a call before it is answered that decides how long its model takes."""
+
+    completions: int
+    max_tokens: int
+    """Of one completion."""
+    images: int
+    first_sentence_only: bool
+    formatted: bool
+    """Whether the model is held to an answer format."""
+
+    @property
+    def kind(self) -> tuple[int, int, int, bool, bool]:
+        """Equal for calls that take about the same time: numbers count by their power of two."""
+        return self._replace(
+            completions=self.completions.bit_length(),
+            max_tokens=self.max_tokens.bit_length(),
+            images=self.images.bit_length(),
+        )
+
+
 @dataclass(frozen=True)
 class Question:
     """What a model is asked: a conversation that ends with the user, and how to sample."""
@@ -146,6 +167,18 @@ class Backend(Protocol):
     @property
     def defaults(self) -> ModelDefaults:
         """How it is sampled where a request doesn't say."""
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is no longer offered, and only ends the calls that it has."""
+
+    def check_queue(self, size: CallSize, timeout_s: float) -> None:
+        """Refuses what `generate` would refuse at once, for too many calls wait. To be asked before work is done for a
+        call, so that a refusal costs little and comes soon.
+
+        Raises:
+            ResourceExhausted: If a call of this size can't be answered in `timeout_s` seconds now.
+        """
 
     def generate(self, question: Question, timeout_s: float) -> AsyncGenerator[ModelEvent, None]:
         """Samples completions; closing the generator aborts them.

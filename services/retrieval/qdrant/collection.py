@@ -1,5 +1,6 @@
 """One encoder's index in a collection of a Qdrant server, and the server's errors in our own words."""
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -26,6 +27,7 @@ from services.retrieval.points import (
     rounded,
     unknown_page,
 )
+from services.serving.deadlines import answer_deadline
 from services.serving.errors import FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -85,7 +87,7 @@ class QdrantIndex:
         """The nearest pictures, the nearest first; among equals by id."""
         limit = query.after.offset + query.k + SLACK
         while True:
-            with translated():
+            async with in_time():
                 found = await self._client.query_points(
                     self._name,
                     query=query.vector.tolist(),
@@ -122,7 +124,7 @@ class QdrantIndex:
         identities = [point_id(key) for picture in ids if (key := key_of(picture)) is not None]
         results: list[tuple[PictureRecord, Vector]] = []
         for start in range(0, len(identities), _PAGE):
-            with translated():
+            async with in_time():
                 page = await self._client.retrieve(
                     self._name, identities[start : start + _PAGE], with_payload=True, with_vectors=with_vectors
                 )
@@ -229,6 +231,27 @@ def translated() -> Iterator[None]:
         raise _error(error.code(), error.details() or "") from error
     except (ApiException, QdrantException, RuntimeError) as error:
         raise _error(grpc.StatusCode.UNKNOWN, str(error)) from error
+
+
+@contextlib.asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """The same for what a call waits for, so that its caller hears of a server that is silent before its time is over.
+
+    Raises:
+        Unavailable: If it can't be reached, fails, or doesn't answer in the time that the call has.
+    """
+    deadline = answer_deadline.get()
+    try:
+        async with asyncio.timeout(deadline.wait_s() if deadline else None):
+            with translated():
+                yield
+    except TimeoutError as error:
+        raise Unavailable(
+            "the Qdrant server didn't answer in the time that this call had; try again, and check its log if the "
+            "problem remains",
+            reason="QDRANT_SILENT",
+            retry_after_s=1.0,
+        ) from error
 
 
 def _error(code: grpc.StatusCode, details: str) -> ServiceError:

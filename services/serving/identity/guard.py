@@ -17,6 +17,7 @@ from axia.identity.keys import Quota
 from services.serving.errors import FailedPrecondition, PermissionDenied, ServiceError, Unauthenticated
 from services.serving.identity.access import KNOWN, OPEN, RPCS, Access
 from services.serving.identity.audit import AuditLog
+from services.serving.identity.claims import ClaimNames, LimitClaim
 from services.serving.identity.keys import KeyRing
 from services.serving.identity.principal import ANYBODY, Principal, principal
 from services.serving.identity.quotas import Quotas, Usage
@@ -72,7 +73,7 @@ class Guard:
         if settings.oidc_issuer:
             rules = TokenRules(
                 settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks, settings.oidc_algorithms,
-                settings.oidc_roles_claim, settings.oidc_models_claim,
+                _claim_names(settings),
             )  # fmt: skip
             tokens = TokenVerifier(rules, f"{prefix}OIDC_JWKS")
         audit = AuditLog(settings.audit_log, f"{prefix}AUDIT_LOG", service) if settings.audit_log else None
@@ -196,6 +197,23 @@ def check_settings(settings: ServerSettings) -> None:
             f"{prefix}{missing[0]} is missing: tokens need issuer, audience and keys; set all three, or none",
             reason="OIDC_INCOMPLETE",
         )
+
+
+def _claim_names(settings: ServerSettings) -> ClaimNames:
+    limits = {
+        "requests_per_minute": LimitClaim(
+            settings.oidc_requests_per_minute_claim, settings.oidc_max_requests_per_minute
+        ),
+        "images_per_minute": LimitClaim(settings.oidc_images_per_minute_claim, settings.oidc_max_images_per_minute),
+        "calls_in_flight": LimitClaim(settings.oidc_calls_in_flight_claim, settings.oidc_max_calls_in_flight),
+    }
+    return ClaimNames(
+        settings.oidc_roles_claim,
+        settings.oidc_models_claim,
+        settings.oidc_priority_claim,
+        settings.oidc_max_priority,
+        {quantity: claim for quantity, claim in limits.items() if claim.name},
+    )
 
 
 def _credential(context: Context) -> str:

@@ -63,6 +63,14 @@ class Bucket:
             self._tokens -= count
         return wait_s
 
+    def continue_from(self, before: Bucket) -> None:
+        """Is as full as another that it takes the place of. So one who has two credentials with limits of their own,
+        and sends them in turns, doesn't find a full bucket with each."""
+        if self.most is None or before.most is None:
+            return
+        before.wait_s(1)  # it fills until now
+        self._tokens = before._tokens * self.most / before.most
+
     @property
     def left(self) -> int:
         """Whole tokens that were there last."""
@@ -103,8 +111,10 @@ class Usage:
         if method == _WATCH:
             self.watches.end()
 
-    def continue_calls_of(self, before: Usage) -> None:
-        """Goes on counting the calls that began under other bounds, and end there."""
+    def continue_from(self, before: Usage) -> None:
+        """Goes on counting what was used under other bounds, and the calls that began there and end there."""
+        for name in ("requests", "images", "image_bytes"):
+            getattr(self, name).continue_from(getattr(before, name))
         for name in ("calls", "watches"):
             earlier: InFlight = getattr(before, name)
             earlier.most = getattr(self, name).most
@@ -171,7 +181,7 @@ class Quotas:
             before = found
             found = self._usages[name] = Usage(quota)
             if before is not None:
-                found.continue_calls_of(before)
+                found.continue_from(before)
             self._forget()
         self._usages.move_to_end(name)
         return found

@@ -12,8 +12,8 @@ from typing import Any
 
 import jwt
 
-from axia.identity.keys import ROLES
 from services.serving.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
+from services.serving.identity.claims import ClaimNames, models_in, quota_in, roles_in
 from services.serving.identity.principal import Principal
 
 logger = logging.getLogger(__name__)
@@ -38,10 +38,8 @@ class TokenRules:
     jwks: str
     """Path of a JSON Web Key Set, or its https address."""
     algorithms: Sequence[str]
-    roles_claim: str
-    """Name of the claim with roles, a list or a text with spaces; dots lead into objects."""
-    models_claim: str
-    """The same for models. A token without it may call all."""
+    claims: ClaimNames
+    """Which claims say what the caller may do and use."""
 
 
 class TokenVerifier:
@@ -89,7 +87,8 @@ class TokenVerifier:
                 logger.error("%s: %s can't be read: %r", self._setting, self._rules.jwks, error)  # noqa: TRY400
 
     async def authenticate(self, token: str) -> Principal:
-        """Who a token speaks for. Raises Unauthenticated, or Unavailable while no keys are known."""
+        """Who a token speaks for. Raises Unauthenticated if it isn't for this server or one of its claims is wrong, or
+        Unavailable while no keys are known."""
         if len(token) > _MAX_TOKEN_CHARS:
             raise _refused("the token is longer than this server allows")
         try:
@@ -131,11 +130,11 @@ class TokenVerifier:
         return self._keys[kid]
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        roles = frozenset(name for name in _texts(claims, self._rules.roles_claim) or () if name in ROLES)
-        models = _texts(claims, self._rules.models_claim)
+        names = self._rules.claims
         return Principal(
-            str(claims["sub"]), f"token:{self._rules.issuer}", roles, None if models is None else frozenset(models)
-        )
+            str(claims["sub"]), f"token:{self._rules.issuer}", roles_in(claims, names), models_in(claims, names),
+            quota_in(claims, names),
+        )  # fmt: skip
 
 
 def _read(source: str) -> dict[str, jwt.PyJWK]:
@@ -160,17 +159,6 @@ def _read(source: str) -> dict[str, jwt.PyJWK]:
     if not keys:
         raise ValueError("there is no key with a kid in it")
     return keys
-
-
-def _texts(claims: Mapping[str, Any], name: str) -> list[str] | None:
-    found: Any = claims.get(name)
-    if found is None:  # Keycloak has realm_access.roles, and names may have dots as well
-        found = claims
-        for part in name.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-    if isinstance(found, str):
-        return found.split()
-    return [str(text) for text in found] if isinstance(found, list) else None
 
 
 def _advice(error: Exception) -> str:

@@ -118,6 +118,22 @@ def test_a_bound_that_changes_counts_calls_that_were_there_before() -> None:
     after.begin(LIST)
 
 
+def test_a_bucket_with_another_bound_is_as_full_as_the_one_before(clock: Callable[[float], None]) -> None:
+    """Or who has two tokens of different limits would have a new minute with each change between them."""
+    known, little, much = Quotas(Quota()), Quota(requests_per_minute=10), Quota(requests_per_minute=60)
+
+    def taken(quota: Quota) -> bool:
+        usage = known.of(caller("a", quota))
+        assert usage is not None
+        return not usage.requests.take(1)
+
+    assert [taken(little) for _ in range(5)] == [True] * 5
+    assert [taken(much) for _ in range(31)] == [True] * 30 + [False]
+    assert [taken(quota) for quota in (little, much, little)] == [False] * 3
+    clock(6.0)  # a tenth of each
+    assert [taken(quota) for quota in (little, much)] == [True, False]
+
+
 async def test_requests_beyond_those_of_a_minute_are_refused_and_others_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

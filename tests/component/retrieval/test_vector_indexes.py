@@ -28,6 +28,7 @@ from services.retrieval.index import (
     VectorIndex,
 )
 from services.retrieval.qdrant.catalogue import QdrantCatalogue, QdrantOptions
+from services.serving.deadlines import answering_within
 from services.serving.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from tests.support.qdrant_server import QdrantServer
 from tests.support.vectors import DIMENSION, directions, entries, exact, passes, picture_id, record
@@ -404,6 +405,21 @@ async def test_a_server_that_goes_away_is_unavailable_until_it_is_back(server: Q
             assert time.monotonic() < deadline, "the client did not find the server again"
             await asyncio.sleep(0.1)
     assert await index.get([ALL[4].record.id]) == [ALL[4].record]
+    await catalogue.close()
+
+
+async def test_callers_hear_of_a_server_that_is_silent_before_their_time_is_over(server: QdrantServer) -> None:
+    catalogue = QdrantCatalogue(QdrantOptions(url=server.url, api_key="right"))
+    index = await catalogue.open(ENCODER)
+    await index.add(ALL[:5])
+    query, began = Query(ALL[0].vector, k=1), time.monotonic()
+    with answering_within(30.0):
+        assert len(await index.search(query)) == 1
+    server.hang()
+    with answering_within(0.5), pytest.raises(Unavailable) as silent:
+        await index.search(query)
+    assert (silent.value.reason, silent.value.retry_after_s) == ("QDRANT_SILENT", 1.0)
+    assert time.monotonic() - began < 5  # and not the ten seconds that the client waits
     await catalogue.close()
 
 

@@ -153,7 +153,7 @@ async def _rest(queue: Queue, begun: int) -> list[str]:
 async def test_a_call_that_can_not_be_done_in_its_time_is_refused_at_once() -> None:
     queue = Queue()
     for _ in range(200):
-        queue.admission.service_time.note(2.0)
+        queue.admission.estimates.note_call(None, 2.0)
     await queue.call("served", timeout_s=0.5)  # there is room: whatever comes of it is worth more than nothing
     await queue.call("waits", timeout_s=5.0)
     refused = await refusal(await queue.call("late", timeout_s=5.0))
@@ -166,12 +166,36 @@ async def test_a_call_that_can_not_be_done_in_its_time_is_refused_at_once() -> N
     assert queue.admission.waiting == 3
 
 
+async def test_a_check_refuses_what_would_be_refused_at_once_and_takes_no_place() -> None:
+    queue = Queue(most_waiting=2)
+
+    def check(caller: str = "a", priority: Any = "normal", timeout_s: float = 60.0) -> str:
+        try:
+            queue.admission.check(Flow(caller, priority), 1, Deadline(timeout_s))
+        except ResourceExhausted as refused:
+            assert refused.retry_after_s
+            return "too late" if "would be answered" in refused.message else "too many"
+        return ""
+
+    assert check(timeout_s=0.001) == ""  # there is room
+    await queue.call("1")
+    await queue.call("2")
+    for _ in range(200):
+        queue.admission.estimates.note_call(None, 2.0)
+    assert [check(timeout_s=5.0), check(timeout_s=7.0), check(priority="high", timeout_s=5.0)] == ["too late", "", ""]
+    await queue.call("3")
+    assert [check(), check("b"), check(priority="high")] == ["too many", "", ""]  # before another that then goes
+    assert (await refusal(await queue.call("4"))).reason == "QUEUE_TOO_LONG"
+    assert (queue.admission.waiting, queue.admission.unplaced) == (2, 0)
+    assert await queue.end_all() == ["1", "2", "3"]
+
+
 async def test_times_that_vary_are_met_with_caution() -> None:
     queue = Queue()
     for number in range(400):
-        queue.admission.service_time.note(1.0 if number % 2 else 3.0)
-    assert queue.admission.service_time.mean_s == pytest.approx(2.0, abs=0.1)
-    assert queue.admission.service_time.cautious_s == pytest.approx(4.0, abs=0.2)
+        queue.admission.estimates.note_call(None, 1.0 if number % 2 else 3.0)
+    assert queue.admission.estimates.mean_s(None) == pytest.approx(2.0, abs=0.1)
+    assert queue.admission.estimates.needed_s(None, 0.0) == pytest.approx(4.0, abs=0.2)
 
 
 def test_calls_that_waited_longer_than_expected_make_the_next_ones_expect_more() -> None:
@@ -202,12 +226,12 @@ def test_what_was_learned_of_waiting_does_not_refuse_calls_for_ever() -> None:
 async def test_a_call_that_was_cut_off_says_only_that_calls_take_longer() -> None:
     queue = Queue(each=2)
     for _ in range(200):
-        queue.admission.service_time.note(1.0)
+        queue.admission.estimates.note_call(None, 1.0)
     await queue.call("1")
     queue.places["1"].served(cut_off=True)
-    assert queue.admission.service_time.mean_s == pytest.approx(1.0)
+    assert queue.admission.estimates.mean_s(None) == pytest.approx(1.0)
     queue.places["1"].served()
-    assert queue.admission.service_time.mean_s < 1.0
+    assert queue.admission.estimates.mean_s(None) < 1.0
 
 
 async def test_the_time_of_calls_is_measured_where_they_are_answered() -> None:
@@ -215,7 +239,7 @@ async def test_the_time_of_calls_is_measured_where_they_are_answered() -> None:
     await queue.call("1")
     await asyncio.sleep(0.05)
     queue.places["1"].served()
-    assert queue.admission.service_time.mean_s == pytest.approx(0.05, abs=0.04)
+    assert queue.admission.estimates.mean_s(None) == pytest.approx(0.05, abs=0.04)
 
 
 async def test_a_call_whose_time_ends_while_it_waits_says_so() -> None:
@@ -232,7 +256,7 @@ async def test_what_has_become_too_late_gives_way_to_what_has_not() -> None:
     late = await queue.call("late", timeout_s=0.5)
     await queue.call("3")
     for _ in range(200):
-        queue.admission.service_time.note(1.0)  # it was faster before
+        queue.admission.estimates.note_call(None, 1.0)  # it was faster before
     await queue.end("1")
     assert (await refusal(late)).reason == "QUEUE_TOO_LONG"
     assert queue.begun == ["1", "3"]

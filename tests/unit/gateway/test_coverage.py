@@ -120,6 +120,19 @@ def test_an_alarm_ends_where_the_model_is_calibrated_again_or_no_longer_is(cover
     assert value("axia_gateway_calibrated_coverage", model=model) == coverage
 
 
+def test_an_alarm_ends_with_its_model() -> None:
+    watches, sampled = CoverageWatches(), plan(DetectionRequest(image=b""))
+    watches.end("gone")  # nothing was watched yet
+    for _ in range(200):
+        watches.add("gone", sampled, DEFAULTS, LIMITS, abstained=True)
+    assert value("axia_gateway_coverage_drift", model="gone", direction="lower") == pytest.approx(1.5)
+    watches.end("gone")
+    assert value("axia_gateway_coverage_drift", model="gone", direction="lower") == 0
+    assert value("axia_gateway_calibrated_coverage", model="gone") is None
+    watches.add("gone", sampled, DEFAULTS, LIMITS, abstained=True)  # it is back
+    assert value("axia_gateway_calibrated_coverage", model="gone") == 0.8
+
+
 @pytest.mark.parametrize(
     ("request_", "counts"),
     [

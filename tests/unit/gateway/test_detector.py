@@ -8,12 +8,12 @@ from axia.prompts import load_prompts
 from axia.v1 import scoring_pb2
 from gateway.backends.scoring_client import _to_readings
 from gateway.protocols.detection import Detector
-from gateway.protocols.ports.model import Finished, Generated, Question, StageTimes
+from gateway.protocols.ports.model import CallSize, Finished, Generated, Question, StageTimes
 from gateway.protocols.reader import Reader
 from gateway.protocols.sampling import DetectionRequest, ModelDefaults
 from gateway.rpc.convert_detection import from_detection
 from gateway.settings import GatewaySettings
-from services.serving.errors import DeadlineExceeded
+from services.serving.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from services.serving.metrics import REGISTRY
 from tests.support import pictures
 from tests.support.gateway_fakes import MODEL, FakeModel, FakeScoring
@@ -125,4 +125,61 @@ async def test_a_calibrated_model_is_watched_where_meanings_are_compared(
         await tested.detect(request, None)
     after = REGISTRY.get_sample_value("axia_gateway_calibrated_detections_total", labels) or 0
     assert after - before == counted
+    tested.close()
+
+
+async def test_what_a_removed_model_still_answers_does_not_begin_its_watch_again() -> None:
+    model, prompts = FakeModel(lambda _: "a knife"), load_prompts()
+    model.defaults = ModelDefaults(n=3, abstain_threshold=0.8, calibrated_coverage=0.7, calibrated_images=200)
+    reader = Reader(FakeScoring(by_meaning=True), prompts, timeout_s=1, reserve_s=0.1)
+    tested = Detector(model, prompts, GatewaySettings(), reader)  # type: ignore[arg-type]
+
+    def watched() -> float | None:
+        return REGISTRY.get_sample_value("axia_gateway_calibrated_coverage", {"model": MODEL.name})
+
+    await tested.detect(REQUEST, None)
+    assert watched() == 0.7
+    model.removed = True
+    tested.forget(MODEL.name)
+    await tested.detect(REQUEST, None)
+    assert watched() is None
+    tested.close()
+
+
+class BusyModel(FakeModel):
+    """Can't answer in less than ten seconds."""
+
+    def check_queue(self, size: CallSize, timeout_s: float) -> None:
+        if timeout_s < 10:
+            raise ResourceExhausted("busy", reason="QUEUE_TOO_LONG", retry_after_s=10 - timeout_s)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_call_that_is_refused_for_its_time_has_no_image_read(
+    streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+
+    def header(data: bytes, *_: object) -> None:
+        read.append(data)
+        raise InvalidArgument("image.data", "is none")
+
+    monkeypatch.setattr("services.serving.images.reading.read_header", header)
+    model = BusyModel(lambda _: "a knife")
+    tested = detector(model, scoring=False)
+
+    async def ask(left_s: float) -> None:
+        if streamed:
+            async for _ in tested.stream(REQUEST, left_s):
+                pass
+        else:
+            await tested.detect(REQUEST, left_s)
+
+    with pytest.raises(ResourceExhausted):
+        await ask(5.0)
+    assert not read
+    with pytest.raises(InvalidArgument):
+        await ask(50.0)
+    assert read == [REQUEST.image]
+    assert not model.asked
     tested.close()
