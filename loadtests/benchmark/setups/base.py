@@ -15,7 +15,8 @@ SPINNING = frozenset({"vllm", vllm_grpc.NAME})
 """Servers whose processes keep a core busy when they have nothing to do."""
 _WITHOUT_HEALTH = frozenset({"echo", "proxy", vllm_grpc.NAME})
 """Servers that listen once they can answer, and are asked for no health."""
-_LIKE_VLLM = frozenset({"vllm", "router"})
+ROUTER = "router"
+_LIKE_VLLM = frozenset({"vllm", ROUTER})
 """Servers with vLLM's HTTP API."""
 
 
@@ -55,11 +56,17 @@ class Setup(ABC):
         Raises:
             LoadError: If one doesn't.
         """
-        # The rivals first: vLLM's worker processes spin, and would slow down what loads after them.
-        for server in sorted(self._starting, key=lambda server: server.name not in SPINNING):
+        # The rivals first: vLLM's worker processes spin, and would slow down what loads after them. A router is ready
+        # only while the servers behind it answer.
+        spinning = [server for server in self._starting if server.name in SPINNING]
+        routers = [server for server in self._starting if server.name == ROUTER]
+        for server in (*spinning, *routers):
             await wait_until_ready(server)
-            if server.name in SPINNING:
-                stop(server)
+        for server in spinning:
+            stop(server)
+        for server in self._starting:
+            if server not in spinning and server not in routers:
+                await wait_until_ready(server)
         self._starting.clear()
 
     async def open(self, names: Sequence[str]) -> dict[str, Side]:

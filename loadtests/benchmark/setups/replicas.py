@@ -10,20 +10,20 @@ from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection
 from loadtests.benchmark.cameras import RepeatingScenes
 from loadtests.benchmark.rivals import CRUDE_STOPS, GPU_SHARE, OpenAiDetection
-from loadtests.benchmark.setups.base import Setup
+from loadtests.benchmark.setups.base import ROUTER, Setup
 from loadtests.benchmark.sides import Side
 from loadtests.servers import Server, free_port
 
 REPLICAS = 2
-CACHED_SCENES = 26
+CACHED_SCENES = 23
 """Scenes of 40 that fit into each cache of a replica: more than half, because a hash does not halve them exactly."""
 _IMAGE_TOKENS = 64
 _IMAGE_BYTES = 2 * 3 * 112 * 112
 """What the demo model's processor makes of an image: bfloat16, three channels."""
-_PROMPT_BLOCKS = 3
-"""Blocks of 32 tokens that a scene's prompt fills."""
-_RUNNING_BLOCKS = 48
-"""Blocks for completions that run: four calls with three completions each."""
+_PROMPT_BLOCKS = 2
+"""Blocks of 32 tokens that a scene's prompt of 89 tokens fills."""
+_RUNNING_BLOCKS = 16
+"""Blocks for completions that run: two calls with three completions each, and some more."""
 SMALL_CACHES = {
     # The encoder's cache has as many places as a step has tokens.
     "max_num_batched_tokens": CACHED_SCENES * _IMAGE_TOKENS,
@@ -59,22 +59,27 @@ class TwoReplicas(Setup):
         """vLLM's own servers."""
         return [self._start_vllm(share=GPU_SHARE / 2) for _ in range(REPLICAS)]
 
-    def _router(self, module: str, *options: str) -> Server:
-        """A router in front of them, started by its Python module."""
+    def _router(self, module: str) -> Server:
+        """A router in front of them, started by its Python module.
+
+        It sends a call to the less busy one of two servers, as the gateway does. By default these routers choose by
+        texts that were sent before, which are the same in all calls here.
+        """
         port = free_port()
         addresses = [f"http://{server.address}" for server in self.vllms]
         command = [
-            *(sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), *options),
-            *("--worker-urls", *addresses),
+            *(sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port)),
+            *("--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port()), "--log-level", "error"),
+            *("--policy", "power_of_two", "--worker-urls", *addresses),
         ]
-        return self._await(self._servers.spawn("router", command, os.environ, port=port))
+        return self._await(self._servers.spawn(ROUTER, command, os.environ, port=port))
 
     @cached_property
     def makers(self) -> Mapping[str, Callable[[], Side]]:
         """See the base."""
 
-        def routed(name: str, module: str, *options: str) -> Side:
-            router = self._router(module, *options)
+        def routed(name: str, module: str) -> Side:
+            router = self._router(module)
             return OpenAiDetection(name, [*self.vllms, router], router, self.pictures, stop=CRUDE_STOPS)
 
         return {

@@ -121,7 +121,7 @@ def test_rows_have_names_that_say_what_is_compared() -> None:
 def test_rows_are_measured_at_the_usual_concurrency_or_their_own() -> None:
     usual, every = RunOptions((), False, 6, 8.0, 0), RunOptions((), True, 6, 8.0, 0)
     assert usual.calls(ROWS["early-stop"]) == [1, 32]
-    assert usual.calls(ROWS["affinity"]) == [8]
+    assert usual.calls(ROWS["affinity"]) == [4]
     assert every.calls(ROWS["early-stop"]) == [1, 8, 32, 64]
     assert every._replace(concurrency=[64, 7]).calls(ROWS["early-stop"]) == [64]
 
