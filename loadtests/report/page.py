@@ -14,7 +14,8 @@ from loadtests.result import Result
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _NOTE = """<p class="soft">Latencies count from the time at which a call was to be sent: a call that waits for others
 waits in the figures too. “late” is how much too late calls were sent, “first” the first completion of a stream.</p>"""
-_COLOURS = ("one", "two", "three")
+_COLOURS = ("one", "two", "three", "four")
+_KEPT, _BROKEN = "kept", "BROKEN"
 
 
 def page(result: Result, recording: Recording) -> str:
@@ -116,6 +117,7 @@ def _charts(result: Result, recording: Recording) -> Iterable[str]:
                 None if window.latency_s is None else 1000 * float(getattr(window.latency_s, share))
                 for window in windows
             ],
+            dashed=share == "p99",  # of few calls it is the same as p95, which is then seen between the dashes
         )
         for share, colour in (("p50", "one"), ("p95", "two"), ("p99", "three"))
     ]
@@ -164,11 +166,11 @@ def _budgets(result: Result) -> str:
             verdict.budget,
             f"{verdict.limit:g}",
             "nothing" if verdict.measured is None else f"{verdict.measured:.4g}",
-            "kept" if verdict.kept else "BROKEN",
+            _KEPT if verdict.kept else _BROKEN,
         )
         for verdict in result.verdicts
     ]
-    return f"<h2>Budgets</h2>{_table(('scenario', 'budget', 'limit', 'measured', ''), body)}"
+    return f"<h2>Budgets</h2>{_table(('scenario', 'budget', 'limit', 'measured', ''), body, text=1)}"
 
 
 def _machine(result: Result) -> str:
@@ -187,6 +189,11 @@ def _machine(result: Result) -> str:
     return f"<dl>{rows_}<dt>Command</dt><dd><code>{escape(machine.command)}</code></dd></dl>"
 
 
+def _marked(cell: str) -> str:
+    """The attribute that gives a verdict its colour; empty for other cells."""
+    return f" class={cell.lower()}" if cell in (_KEPT, _BROKEN) else ""
+
+
 def _chart(caption: str, drawing: str) -> str:
     return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
 
@@ -196,7 +203,9 @@ def _table(head: Sequence[str], body: Iterable[Sequence[str]], *, text: int = -1
     kinds = [" class=text" if place == text else "" for place in range(len(head))]
     titles = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(kinds, head, strict=True))
     cells = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{_marked(cell) or kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
         for row in body
     )
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table></div>'
