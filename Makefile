@@ -120,12 +120,15 @@ chaos: $(VENV)/.axia-dev ## Send malformed input to a suite, and kill, stop and 
 bench: setup ## Measure detections beside vLLM's own server, in turns: a table in loadtests/results (under 25 minutes)
 	$(PY) -m loadtests.benchmark $(BENCH)
 
-bench-all: setup ## Measure every row of the benchmark (about an hour)
+bench-all: setup ## Measure every row of the benchmark (about two hours)
 	$(PY) -m loadtests.benchmark --all --name bench-all $(BENCH)
+	$(PY) -m loadtests.benchmark.retrieval_encoder_speed --add-to bench-all
+	$(PY) -m loadtests.benchmark.start_to_ready --add-to bench-all
 
-bench-gpu: setup ## Measure the engine's rows on a CUDA machine (under ten minutes)
-	$(PY) -m loadtests.benchmark early-stop stop-list full-text three-requests bare-loop --repetitions 4 --seconds 5 \
-	  --name bench-gpu $(BENCH)
+# It installs nothing, so that it runs with what the machine has: `make setup ENGINE=gpu` first, or PY=/path/to/python.
+bench-gpu: ## Measure the engine's rows on a CUDA machine with what is installed there (under ten minutes)
+	$(PY) -m loadtests.benchmark early-stop stop-list full-text three-requests bare-loop --gpu --repetitions 4 \
+	  --seconds 4 --name bench-gpu $(BENCH)
 
 format: $(VENV)/.axia-dev ## Format code and contract
 	$(VENV)/bin/ruff check --fix .

@@ -224,7 +224,7 @@ class GrpcBackend(ModelReplicas):
     def _require_room(self) -> None:
         if self._in_flight.full:
             raise ResourceExhausted(
-                f"model {self.name!r} takes {self._in_flight.most:,} calls at a time here; try again shortly",
+                f"model {self.name!r} is limited to {self._in_flight.most:,} calls at a time; try again shortly",
                 reason="MODEL_BUSY",
                 retry_after_s=1.0,
             )

@@ -5,10 +5,13 @@ processes of the others are stopped (SIGSTOP), because some of them spin. Figure
 intervals, and ratios are paired within a repetition.
 
     rows         what is compared with what, and the goals
+    runner       a run: the setups one after the other, and on each the repetitions in random order
+    setups/      the servers that rows need, and the sides that they make
     sides        one way to get an answer: its processes and its call
     axias        axia's sides
+    cameras      those whose images come from cameras
     rivals       the others: vLLM's OpenAI server, AsyncLLM in a bare loop, a bare gRPC proxy and echo, numpy
-    measuring    a closed loop with a window, processor time, memory
+    measuring    a steady load with a window, processor time, memory
     intervals    medians with intervals over repetitions
     table        the result as JSON and as a table in Markdown
     children/    programs that the rivals are

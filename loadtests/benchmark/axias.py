@@ -76,10 +76,14 @@ class Detection(GrpcSide):
 
     async def call(self, number: int) -> Answer:
         """See the base."""
+        return await self.detect(self.picture(number), number)
+
+    async def detect(self, picture: bytes, seed: int) -> Answer:
+        """Asks about a picture."""
         request = gateway_pb2.DetectValuesRequest(
-            n=COMPLETIONS, temperature=1.0, max_tokens=MAX_TOKENS, full_text=self._full_text, seed=number
+            n=COMPLETIONS, temperature=1.0, max_tokens=MAX_TOKENS, full_text=self._full_text, seed=seed
         )
-        request.image.data = self.picture(number)
+        request.image.data = picture
         response = await self._stub.DetectValues(request, timeout=CALL_S)
         if self._scored and response.missing:
             raise LoadError(f"{', '.join(response.missing)} is missing: the scoring service did not answer")

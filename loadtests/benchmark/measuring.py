@@ -1,15 +1,13 @@
-"""A closed loop: as many calls in flight as asked for, counted within a window in which the load is steady."""
+"""Keeps a side under a steady load and counts what is within a window."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import psutil
 from pydantic import BaseModel
 
-from loadtests.benchmark.sides import Answer, Side
+from loadtests.benchmark.sides import Answer, CallLog, Ended, Side
 from loadtests.figures import Percentiles
 
 SETTLE_SHARE = 0.25
@@ -17,7 +15,8 @@ SETTLE_SHARE = 0.25
 _REST_S = 60.0
 """Time at most for the calls that are in flight at the window's end."""
 _POLL_S = 0.02
-_AFTER_ERROR_S = 0.05
+CLIENT = "client"
+"""What sends the calls: this process."""
 
 
 class Measured(BaseModel):
@@ -42,7 +41,7 @@ class Measured(BaseModel):
 
 
 async def measure(side: Side, *, concurrency: int, seconds: float, first: int) -> tuple[Measured, list[Answer]]:
-    """Keeps a number of calls in flight and counts those that run within a window.
+    """Lets a side send its calls (see `Side.play`) and counts those that run within a window.
 
     A call counts with the share of its time that is inside the window. Calls that end together, as those of one batch
     do, would otherwise be counted all or not at all at the window's ends. The load goes on until the calls that were in
@@ -54,54 +53,23 @@ async def measure(side: Side, *, concurrency: int, seconds: float, first: int) -
         seconds: Length of the window.
         first: Number of the first call; the same numbers are the same questions for all sides.
     """
-    numbers = itertools.count(first)
-    ended: list[_Ended] = []
-    running: dict[int, float] = {}
-
-    async def caller() -> None:
-        for number in numbers:
-            began = running[number] = time.perf_counter()
-            try:
-                answer: Answer | Exception = await side.call(number)
-            except Exception as error:  # of any library: counted, and said in the table
-                answer = error
-            finally:
-                del running[number]
-            ended.append(_Ended(began, time.perf_counter(), answer))
-            if isinstance(answer, Exception):
-                await asyncio.sleep(_AFTER_ERROR_S)
-
-    callers = [asyncio.create_task(caller()) for _ in range(concurrency)]
+    log = CallLog()
+    callers = [asyncio.create_task(caller) for caller in side.play(concurrency, first, log)]
     await asyncio.sleep(SETTLE_SHARE * seconds)
     before, begin = _spent(side), time.perf_counter()
     await asyncio.sleep(seconds)
     after, end = _spent(side), time.perf_counter()
     memory = await asyncio.to_thread(side.memory_mib)
-    while any(began < end for began in running.values()) and time.perf_counter() < end + _REST_S:  # noqa: ASYNC110
+    while log.any_from_before(end) and time.perf_counter() < end + _REST_S:  # noqa: ASYNC110
         await asyncio.sleep(_POLL_S)  # looking now and then costs less than an event for each call
     for task in callers:
         task.cancel()
     await asyncio.gather(*callers, return_exceptions=True)
-    return _measured([call for call in ended if call.overlaps(begin, end)], begin, end, before, after, memory)
-
-
-class _Ended(NamedTuple):
-    """A call that is over. Times are of time.perf_counter."""
-
-    began: float
-    ended: float
-    answer: Answer | Exception
-
-    def overlaps(self, begin: float, end: float) -> bool:
-        return self.began < end and self.ended > begin
-
-    def share(self, begin: float, end: float) -> float:
-        """Share of its time within a window, 0 to 1."""
-        return (min(self.ended, end) - max(self.began, begin)) / max(1e-9, self.ended - self.began)
+    return _measured([call for call in log.ended if call.overlaps(begin, end)], begin, end, before, after, memory)
 
 
 def _measured(
-    calls: Sequence[_Ended],
+    calls: Sequence[Ended],
     begin: float,
     end: float,
     before: Mapping[str, float],
@@ -129,4 +97,4 @@ def _measured(
 
 def _spent(side: Side) -> Mapping[str, float]:
     cpu_times = psutil.Process().cpu_times()
-    return {**side.processor_s(), "client": cpu_times.user + cpu_times.system}
+    return {**side.processor_s(), CLIENT: cpu_times.user + cpu_times.system}

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,19 @@ GPU_SHARE = 0.25
 """Share of a GPU's memory for each of the engines that are loaded at the same time."""
 
 
-def start_vllm(servers: Servers, model: str) -> Server:
-    """vLLM's own OpenAI-compatible server, with the engine arguments that axia has on this machine."""
+def start_vllm(servers: Servers, model: str, *, share: float = GPU_SHARE) -> Server:
+    """vLLM's own OpenAI-compatible server, with the engine arguments that axia has on this machine.
+
+    Args:
+        servers: Ends it.
+        model: Folder or hub id.
+        share: Of a GPU's memory.
+    """
     port = free_port()
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--served-model-name", _NAME),
         *("--host", "127.0.0.1", "--port", str(port), "--limit-mm-per-prompt", '{"image": 1}'),
-        *("--generation-config", "vllm", *vllm_arguments()),
+        *("--generation-config", "vllm", *vllm_arguments(share)),
     ]
     environment = os.environ | {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
     if not on_gpu():
@@ -43,15 +50,18 @@ def start_vllm(servers: Servers, model: str) -> Server:
     return servers.spawn("vllm", command, environment, port=port)
 
 
-def vllm_arguments() -> list[str]:
+def vllm_arguments(share: float) -> list[str]:
     """On CPU vLLM's defaults waste what short prompts share, and compile for half a minute; a GPU is shared."""
-    return ["--gpu-memory-utilization", str(GPU_SHARE)] if on_gpu() else ["--enforce-eager", "--block-size", "32"]
+    return ["--gpu-memory-utilization", str(share)] if on_gpu() else ["--enforce-eager", "--block-size", "32"]
 
 
+@cache
 def on_gpu() -> bool:
     """Whether a CUDA device is there."""
-    import torch
-
+    try:
+        import torch
+    except ImportError:  # rows without a model need none
+        return False
     return bool(torch.cuda.is_available())
 
 
@@ -59,15 +69,26 @@ class OpenAiDetection(Side):
     """The same question to vLLM's OpenAI server.
 
     Args:
+        name: Names it in the table.
+        servers: The processes that do the work.
+        asked: The one that is asked: a vLLM server, or a router in front of several.
+        pictures: What to send.
         requests: 1 asks for three completions in one request; 3 asks three times for one.
         stop: Texts that end a completion; without them completions are cut afterwards.
     """
 
     def __init__(
-        self, name: str, server: Server, pictures: Sequence[Picture], *, requests: int = 1, stop: Sequence[str] = ()
+        self,
+        name: str,
+        servers: Sequence[Server],
+        asked: Server,
+        pictures: Sequence[Picture],
+        *,
+        requests: int = 1,
+        stop: Sequence[str] = (),
     ) -> None:
-        super().__init__(name, [server])
-        self._url = f"http://{server.address}/v1/chat/completions"
+        super().__init__(name, servers)
+        self._url = f"http://{asked.address}/v1/chat/completions"
         self._images = [
             f"data:{picture.media_type};base64,{base64.b64encode(picture.data).decode()}" for picture in pictures
         ]

@@ -1,11 +1,12 @@
 """One way to get an answer, to be measured beside others."""
 
 import asyncio
+import itertools
 import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Coroutine, Hashable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from loadtests.errors import LoadError
 from loadtests.servers import Server
 
 _AWAKE_S = 120.0
+_AFTER_ERROR_S = 0.05
 _MIB = 2**20
 
 
@@ -26,6 +28,46 @@ class Answer(NamedTuple):
     """Tokens that were generated; 0 where the answer doesn't say."""
     texts: tuple[str, ...] = ()
     """What was said."""
+
+
+class Ended(NamedTuple):
+    """A call that is over. Times are of time.perf_counter."""
+
+    began: float
+    ended: float
+    answer: Answer | Exception
+
+    def overlaps(self, begin: float, end: float) -> bool:
+        """Whether a part of it was within a window."""
+        return self.began < end and self.ended > begin
+
+    def share(self, begin: float, end: float) -> float:
+        """Share of its time within a window, 0 to 1."""
+        return (min(self.ended, end) - max(self.began, begin)) / max(1e-9, self.ended - self.began)
+
+
+class CallLog:
+    """The calls of a measurement: when they began and how they ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[Ended] = []
+        self._running: dict[Hashable, float] = {}
+
+    def begin(self, call: Hashable) -> None:
+        """Notes that a call begins now."""
+        self._running[call] = time.perf_counter()
+
+    def end(self, call: Hashable, answer: Answer | Exception) -> None:
+        """Notes what a call brought."""
+        self.ended.append(Ended(self._running.pop(call), time.perf_counter(), answer))
+
+    def forget(self, call: Hashable) -> None:
+        """Leaves a call out, as one that was cancelled or a camera's frame that a newer one replaced."""
+        self._running.pop(call, None)
+
+    def any_from_before(self, end: float) -> bool:
+        """Whether a call that began before this time still runs."""
+        return any(began < end for began in self._running.values())
 
 
 class Side(ABC):
@@ -47,6 +89,32 @@ class Side(ABC):
         Args:
             number: Chooses picture and seed: the same for all sides.
         """
+
+    def play(self, concurrency: int, first: int, log: CallLog) -> list[Coroutine[object, object, None]]:
+        """What sends calls until it is cancelled: a closed loop, in which each caller asks again once it has an answer.
+
+        Args:
+            concurrency: Calls in flight.
+            first: Number of the first call.
+            log: Told of each call.
+        """
+        numbers = itertools.count(first)
+
+        async def caller() -> None:
+            for number in numbers:
+                log.begin(number)
+                try:
+                    answer: Answer | Exception = await self.call(number)
+                except asyncio.CancelledError:
+                    log.forget(number)
+                    raise
+                except Exception as error:  # of any library: counted, and said in the table
+                    answer = error
+                log.end(number, answer)
+                if isinstance(answer, Exception):
+                    await asyncio.sleep(_AFTER_ERROR_S)
+
+        return [caller() for _ in range(concurrency)]
 
     async def open(self) -> None:  # noqa: B027 - few need it
         """Makes connections."""
@@ -78,7 +146,10 @@ class Side(ABC):
 
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Its processes with all their children, by what they are."""
-        return {server.name: processes_of(server) for server in self.servers}
+        found: dict[str, list[psutil.Process]] = {}
+        for server in self.servers:  # replicas have one name
+            found.setdefault(server.name, []).extend(processes_of(server))
+        return found
 
     def processor_s(self) -> dict[str, float]:
         """Seconds of processor time so far, by what the processes are."""

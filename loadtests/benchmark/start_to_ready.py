@@ -1,6 +1,6 @@
 """From the start of a process until it can answer: axia's inference service beside vLLM's own server, in turns.
 
-python -m loadtests.benchmark.start_to_ready [--times 5] [--model FOLDER]
+python -m loadtests.benchmark.start_to_ready [--times 5] [--model FOLDER] [--add-to bench-all]
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import typer
 
 from loadtests.benchmark.intervals import Median
 from loadtests.benchmark.rivals import DEMO_MODEL, start_vllm
+from loadtests.benchmark.table import RESULTS, add_notes
 from loadtests.machine import this_machine
 from loadtests.servers import Server, Servers, end, wait_until_200, wait_until_serving
 
@@ -27,15 +28,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     times: Annotated[int, typer.Option(min=1, help="Times that each is started, after one that warms the disk.")] = 5,
     model: Annotated[Path, typer.Option(help="Folder of the model.")] = DEMO_MODEL,
+    add_to: Annotated[str, typer.Option(help="A result of the benchmark that gets the figures as notes.")] = "",
 ) -> None:
     """Measure how long both take until they can answer."""
     machine = this_machine()
     print(f"{machine.when:%d %B %Y}, commit {machine.commit or 'none'}, {machine.cores} cores, {model.name}")
     found = asyncio.run(_run(times, model))
-    for name, seconds in found.items():
-        print(f"{name}: {Median.of(seconds):.1f} s")
+    notes = {f"from the start to ready, s: {name}": f"{Median.of(seconds):.1f}" for name, seconds in found.items()}
     ratio = Median.of([one / other for one, other in zip(found[AXIA], found[VLLM], strict=True)])
-    print(f"ratio: {ratio:.2f} (goal: at most {GOAL:.2f})")
+    missed = ", **missed**" if ratio.median > GOAL else ""
+    notes[f"from the start to ready: axia beside vLLM (goal: at most {GOAL:.2f})"] = f"× {ratio:.2f}{missed}"
+    for what, figure in notes.items():
+        print(f"{what}: {figure}")
+    if add_to:
+        add_notes(RESULTS, add_to, notes)
 
 
 async def _run(times: int, model: Path) -> Mapping[str, list[float]]:

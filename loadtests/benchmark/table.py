@@ -6,9 +6,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from loadtests.benchmark.intervals import Median
-from loadtests.benchmark.measuring import Measured
+from loadtests.benchmark.measuring import CLIENT, Measured
 from loadtests.benchmark.rows import Row
+from loadtests.errors import LoadError
 from loadtests.machine import Machine
+
+RESULTS = Path(__file__).parents[1] / "results"
+"""Where results are kept."""
 
 
 class SideResult(BaseModel):
@@ -29,7 +33,7 @@ class RowResult(BaseModel):
     measure: str
     concurrency: int
     ratio: Median
-    """Of side to rival, paired within the repetitions."""
+    """Of side to rival, paired within the repetitions; without a rival the side's own figure, latencies in seconds."""
     goal: float | None
     at_least: bool
     met: bool | None
@@ -47,6 +51,8 @@ class Benchmark(BaseModel):
     sides: list[SideResult]
     notes: dict[str, str]
     """Further figures, each with what it is."""
+    skipped: dict[str, str] = {}
+    """Rows that could not be measured here, each with why."""
 
     def write(self, folder: Path, name: str) -> None:
         """Writes NAME.json and NAME.md."""
@@ -71,7 +77,7 @@ class Benchmark(BaseModel):
         )
         lines = [
             *("# Benchmark", "", f"    {machine.command}", "", about, ""),
-            "| what | at concurrency | side | rival | ratio | goal |",
+            "| what | at concurrency | side | rival | ratio, or figure | goal |",
             "| --- | --- | --- | --- | --- | --- |",
             *(_row(row) for row in self.rows),
             "",
@@ -80,9 +86,24 @@ class Benchmark(BaseModel):
             *(_side(side) for side in self.sides),
             "",
             *(f"- {what}: {figure}" for what, figure in self.notes.items()),
+            *(f"- not measured: {name}, because {reason}" for name, reason in self.skipped.items()),
             "",
         ]
         return "\n".join(lines)
+
+
+def add_notes(folder: Path, name: str, notes: Mapping[str, str]) -> None:
+    """Adds figures of another command to a result that was written before.
+
+    Raises:
+        LoadError: If there is no such result.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise LoadError(f"{path} is missing: run python -m loadtests.benchmark --all --name {name} first")
+    benchmark = Benchmark.model_validate_json(path.read_text(encoding="utf-8"))
+    benchmark.notes.update(notes)
+    benchmark.write(folder, name)
 
 
 def compare(chosen: Mapping[str, Row], measured: Mapping[tuple[str, int], Sequence[Measured]]) -> list[RowResult]:
@@ -90,10 +111,7 @@ def compare(chosen: Mapping[str, Row], measured: Mapping[tuple[str, int], Sequen
     result = []
     for name, row in chosen.items():
         for concurrency, goal in row.goals.items():
-            pairs = list(
-                zip(measured.get((row.side, concurrency), ()), measured.get((row.rival, concurrency), ()), strict=False)
-            )
-            ratios = [found for side, rival in pairs if (found := _ratio(row, side, rival)) is not None]
+            ratios = _ratios(row, measured.get((row.side, concurrency), ()), measured.get((row.rival, concurrency), ()))
             if not ratios:
                 continue
             ratio = Median.of(ratios)
@@ -115,25 +133,30 @@ def compare(chosen: Mapping[str, Row], measured: Mapping[tuple[str, int], Sequen
     return result
 
 
-def _ratio(row: Row, side: Measured, rival: Measured) -> float | None:
-    """The ratio of one repetition; None where one of the two answered nothing."""
-    one, other = _figure(row, side), _figure(row, rival)
-    return one / other if one and other else None
+def _ratios(row: Row, side: Sequence[Measured], rival: Sequence[Measured]) -> list[float]:
+    """The ratio of each repetition in which both answered something; without a rival the side's own figures."""
+    if not row.rival:
+        return [figure for one in side if (figure := _figure(row, one))]
+    pairs = zip(side, rival, strict=False)
+    figures = [(_figure(row, one), _figure(row, other)) for one, other in pairs]
+    return [one / other for one, other in figures if one and other]
 
 
 def _figure(row: Row, measured: Measured) -> float:
+    """What a row compares; 0 where nothing was answered."""
     if row.measure == "calls_per_s":
         return measured.calls_per_s
-    if row.measure == "p50":
-        return measured.latency_s.p50 if measured.latency_s else 0.0
-    return measured.processor_s.get("gateway", 0.0) or measured.processor_s.get("proxy", 0.0)
+    if row.measure == "gateway_processor":
+        return measured.processor_s.get("gateway", 0.0) or measured.processor_s.get("proxy", 0.0)
+    return float(getattr(measured.latency_s, row.measure)) if measured.latency_s else 0.0
 
 
 def _row(row: RowResult) -> str:
-    measure = {"calls_per_s": "calls/s", "p50": "p50", "gateway_processor": "processor time"}[row.measure]
+    measure = {"calls_per_s": "calls/s", "gateway_processor": "processor time"}.get(row.measure, row.measure)
     sign = "≥" if row.at_least else "≤"
     goal = "" if row.goal is None else f"{sign} {row.goal:g}" + ("" if row.met else ", **missed**")
-    return f"| {row.what}, {measure} | {row.concurrency} | {row.side} | {row.rival} | × {row.ratio:.2f} | {goal} |"
+    figure = f"× {row.ratio:.2f}" if row.rival else f"{row.ratio:.2f}"
+    return f"| {row.what}, {measure} | {row.concurrency} | {row.side} | {row.rival or '–'} | {figure} | {goal} |"
 
 
 def _side(side: SideResult) -> str:
@@ -143,21 +166,28 @@ def _side(side: SideResult) -> str:
     def latency(share: str) -> str:
         return f"{Median.of([1000 * getattr(m.latency_s, share) for m in well]).median:.1f}" if well else "–"
 
-    names = list(dict.fromkeys(name for repetition in each for name in repetition.processor_s))
-    spent = ", ".join(
-        f"{name} {1000 * Median.of([m.processor_s.get(name, 0.0) for m in each]).median:.2f}" for name in names
-    )
     return (
         f"| {side.side} | {side.concurrency} | {Median.of([m.calls_per_s for m in each]):.1f} "
         f"| {Median.of([m.images_per_s for m in each]).median:.1f} "
-        f"| {latency('p50')} | {latency('p95')} | {latency('p99')} | {spent} | {_per_core(each)} "
+        f"| {latency('p50')} | {latency('p95')} | {latency('p99')} | {_spent(each)} | {_per_core(each)} "
         f"| {Median.of([m.tokens_per_call for m in each]).median:.0f} "
         f"| {Median.of([m.memory_mib for m in each]).median:.0f} | {sum(m.errors for m in each) or 'none'} |"
     )
 
 
+def _spent(repetitions: Sequence[Measured]) -> str:
+    """Milliseconds of processor time a call by process, with each server's share of what all servers take."""
+    names = list(dict.fromkeys(name for repetition in repetitions for name in repetition.processor_s))
+    spent = {name: Median.of([m.processor_s.get(name, 0.0) for m in repetitions]).median for name in names}
+    servers = sum(seconds for name, seconds in spent.items() if name != CLIENT)
+    return ", ".join(
+        f"{name} {1000 * seconds:.2f}" + (f" ({seconds / servers:.0%})" if name != CLIENT and servers else "")
+        for name, seconds in spent.items()
+    )
+
+
 def _per_core(repetitions: Sequence[Measured]) -> str:
     """Calls that one core of the servers answers in a second: one over the processor time that a call takes of them."""
-    seconds = [sum(spent for name, spent in m.processor_s.items() if name != "client") for m in repetitions]
+    seconds = [sum(spent for name, spent in m.processor_s.items() if name != CLIENT) for m in repetitions]
     used = [one for one in seconds if one]
     return f"{1 / Median.of(used).median:.1f}" if used else "–"

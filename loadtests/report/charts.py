@@ -15,7 +15,7 @@ class Line(NamedTuple):
 
     label: str
     colour: str
-    """A CSS class of the page: "one", "two", "three" or "bad"."""
+    """A CSS class of the page: "one", "two", "three", "four" or "bad"."""
     values: Sequence[float | None]
     dashed: bool = False
 
@@ -28,18 +28,18 @@ class Axis(NamedTuple):
 
 
 def lines(title: str, x_values: Sequence[float], series: Sequence[Line], x_axis: Axis, y_axis: Axis) -> str:
-    """Lines over a common axis, from 0 up.
+    """Lines over a common axis. Both axes begin at 0.
 
     Args:
         title: What the figure shows, for readers who can't see it.
-        x_values: Places of the values, ascending.
+        x_values: Places of the values, ascending and not negative.
         series: As many values each.
         x_axis: What the places are.
         y_axis: What the values are.
     """
     top = max((value for line in series for value in line.values if value is not None), default=0.0)
     steps = ticks(0.0, top or 1.0)
-    scale = _Scale(min(x_values), max(x_values), steps[-1])
+    scale = _Scale(0.0, max(x_values), steps[-1])
     x_steps = [step for step in ticks(scale.left, scale.right) if scale.left <= step <= scale.right]
     parts = [_grid(scale, steps, y_axis), _bottom(scale, x_steps, [number(step) for step in x_steps], x_axis)]
     for line in series:
@@ -135,7 +135,7 @@ def _grid(scale: _Scale, steps: Sequence[float], axis: Axis) -> str:
 def _bottom(scale: _Scale, steps: Sequence[float], labels: Sequence[str], axis: Axis) -> str:
     base = HEIGHT - _BOTTOM
     marks = "".join(
-        f'<text class="tick" x="{scale.x(step):.1f}" y="{base + 16}" text-anchor="middle">{escape(label)}</text>'
+        f'<text class="tick" x="{scale.x(step):.1f}" y="{base + 20}" text-anchor="middle">{escape(label)}</text>'
         for step, label in zip(steps, labels, strict=True)
     )
     middle = (_LEFT + WIDTH - _RIGHT) / 2

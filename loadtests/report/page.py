@@ -14,7 +14,8 @@ from loadtests.result import Result
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _NOTE = """<p class="soft">Latencies start at the time when a call should be sent, so they include waiting for other
 calls. “late” is the delay with which calls were sent; “first” is the first completion of a stream.</p>"""
-_COLOURS = ("one", "two", "three")
+_COLOURS = ("one", "two", "three", "four")
+_MET, _EXCEEDED = "met", "EXCEEDED"
 
 
 def page(result: Result, recording: Recording) -> str:
@@ -63,10 +64,10 @@ def _what(result: Result) -> str:
 def _verdict(result: Result) -> str:
     if not result.verdicts:
         return '<p class="soft">There are no budgets.</p>'
-    broken = sum(not verdict.kept for verdict in result.verdicts)
-    if broken:
-        return f'<p><span class="verdict broken">{broken} of {len(result.verdicts)} budgets exceeded</span></p>'
-    return f'<p><span class="verdict kept">All {len(result.verdicts)} budgets met</span></p>'
+    exceeded = sum(not verdict.kept for verdict in result.verdicts)
+    if exceeded:
+        return f'<p><span class="verdict exceeded">{exceeded} of {len(result.verdicts)} budgets exceeded</span></p>'
+    return f'<p><span class="verdict met">All {len(result.verdicts)} budgets met</span></p>'
 
 
 def _figures_table(result: Result) -> str:
@@ -116,6 +117,7 @@ def _charts(result: Result, recording: Recording) -> Iterable[str]:
                 None if window.latency_s is None else 1000 * float(getattr(window.latency_s, share))
                 for window in windows
             ],
+            dashed=share == "p99",  # of few calls it is the same as p95, which is then seen between the dashes
         )
         for share, colour in (("p50", "one"), ("p95", "two"), ("p99", "three"))
     ]
@@ -164,11 +166,11 @@ def _budgets(result: Result) -> str:
             verdict.budget,
             f"{verdict.limit:g}",
             "nothing" if verdict.measured is None else f"{verdict.measured:.4g}",
-            "kept" if verdict.kept else "BROKEN",
+            _MET if verdict.kept else _EXCEEDED,
         )
         for verdict in result.verdicts
     ]
-    return f"<h2>Budgets</h2>{_table(('scenario', 'budget', 'limit', 'measured', ''), body)}"
+    return f"<h2>Budgets</h2>{_table(('scenario', 'budget', 'limit', 'measured', ''), body, text=1)}"
 
 
 def _machine(result: Result) -> str:
@@ -187,6 +189,11 @@ def _machine(result: Result) -> str:
     return f"<dl>{rows_}<dt>Command</dt><dd><code>{escape(machine.command)}</code></dd></dl>"
 
 
+def _marked(cell: str) -> str:
+    """The attribute that gives a verdict its colour; empty for other cells."""
+    return f" class={cell.lower()}" if cell in (_MET, _EXCEEDED) else ""
+
+
 def _chart(caption: str, drawing: str) -> str:
     return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
 
@@ -196,7 +203,9 @@ def _table(head: Sequence[str], body: Iterable[Sequence[str]], *, text: int = -1
     kinds = [" class=text" if place == text else "" for place in range(len(head))]
     titles = "".join(f"<th{kind}>{escape(title)}</th>" for kind, title in zip(kinds, head, strict=True))
     cells = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{_marked(cell) or kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
         for row in body
     )
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table></div>'

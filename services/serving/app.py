@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import grpc
@@ -146,7 +146,20 @@ def run(component: Component, settings: ServerSettings) -> None:
     configure_logs(component.name, settings.log_level, content=settings.log_content)
     if not settings.core_dumps:
         forbid_core_dumps()
-    raise SystemExit(asyncio.run(serve(component, settings)))
+    with asyncio.Runner(loop_factory=_event_loop()) as runner:
+        raise SystemExit(runner.run(serve(component, settings)))
+
+
+def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed, which it can't be on Windows; None for asyncio's own.
+
+    A completion comes as many small messages between processes, and uvloop takes less processor time for each.
+    """
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def serve(component: Component, settings: ServerSettings) -> int:

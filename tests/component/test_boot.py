@@ -624,3 +624,11 @@ def test_a_process_whose_component_can_not_start_exits_with_1_and_logs_the_advic
         code, printed, records = process.end()
     assert (code, printed) == (1, ["starting", "closed"])
     assert [record["message"] for record in records if record["level"] == "ERROR"] == ["there is no bulb; buy one"]
+
+
+def test_servers_use_uvloop_where_it_is_installed_and_asyncios_loop_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=app._event_loop()) as runner:
+        assert isinstance(runner.get_loop(), uvloop.Loop)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert app._event_loop() is None

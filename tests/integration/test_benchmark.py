@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from loadtests.benchmark.__main__ import app
@@ -30,3 +31,17 @@ def test_a_row_that_is_not_there_is_named() -> None:
     ended = CliRunner().invoke(app, ["isqq"])
     assert ended.exit_code == 2
     assert "there is no row 'isqq': use some of early-stop" in ended.output
+
+
+def test_without_a_gpu_the_rows_for_one_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtests.benchmark.__main__.on_gpu", lambda: False)
+    ended = CliRunner().invoke(app, ["early-stop", "--gpu"])
+    assert ended.exit_code == 2
+    assert "make setup ENGINE=gpu" in ended.output
+
+
+def test_rows_that_cannot_be_measured_here_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtests.benchmark.rows.find_spec", lambda name: None)
+    ended = CliRunner().invoke(app, ["smg", "--concurrency", "8"])
+    assert ended.exit_code == 2
+    assert "the module vllm is not installed" in ended.output

@@ -13,10 +13,30 @@ import pytest
 
 from loadtests.benchmark.intervals import Median
 from loadtests.benchmark.measuring import Measured, measure
-from loadtests.benchmark.notes import crude_cut, deepest_fall, wrong_cuts
-from loadtests.benchmark.rows import DETECTION, ROWS, Row
+from loadtests.benchmark.notes import (
+    PictureCache,
+    crude_cut,
+    deepest_fall,
+    picture_hits,
+    searches_in_more,
+    wrong_cuts,
+)
+from loadtests.benchmark.rows import (
+    AFFINITY,
+    CACHE_GOALS,
+    DETECTION,
+    NO_AFFINITY,
+    PACKAGES,
+    ROWS,
+    SEARCH_50K,
+    SEARCH_500K,
+    Row,
+    why_not,
+)
+from loadtests.benchmark.runner import RunOptions
 from loadtests.benchmark.sides import Answer, Side, stop_but, wake
-from loadtests.benchmark.table import Benchmark, SideResult, compare
+from loadtests.benchmark.table import Benchmark, SideResult, add_notes, compare
+from loadtests.errors import LoadError
 from loadtests.figures import Percentiles
 from loadtests.machine import this_machine
 from loadtests.servers import Server
@@ -93,6 +113,62 @@ def test_rows_have_names_that_say_what_is_compared() -> None:
     assert set(DETECTION) < set(ROWS)
     assert len({(row.side, row.rival, row.measure) for row in ROWS.values()}) == len(ROWS)
     assert all(row.side != row.rival for row in ROWS.values())
+    # A side is measured on one setup: its figures would be in the table twice.
+    assert all(len({row.setup for row in ROWS.values() if name in row.sides}) == 1 for name in sides())
+    assert all(not name or name in sides() for name in (*PACKAGES, *CACHE_GOALS))
+
+
+def test_rows_are_measured_at_the_usual_concurrency_or_their_own() -> None:
+    usual, every = RunOptions((), False, 6, 8.0, 0), RunOptions((), True, 6, 8.0, 0)
+    assert usual.calls(ROWS["early-stop"]) == [1, 32]
+    assert usual.calls(ROWS["affinity"]) == [4]
+    assert every.calls(ROWS["early-stop"]) == [1, 8, 32, 64]
+    assert every._replace(concurrency=[64, 7]).calls(ROWS["early-stop"]) == [64]
+
+
+def sides() -> set[str]:
+    return {name for row in ROWS.values() for name in row.sides}
+
+
+def test_a_row_whose_package_is_missing_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtests.benchmark.rows.find_spec", lambda name: None if name == "vllm_router" else object())
+    assert "vllm_router is not installed" in why_not(ROWS["vllm-router"])
+    assert not why_not(ROWS["early-stop"])
+
+
+def test_scoring_on_a_core_of_its_own_needs_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtests.benchmark.rows.cores", lambda: 1)
+    assert "two processor cores" in why_not(ROWS["scoring-apart"])
+    monkeypatch.setattr("loadtests.benchmark.rows.cores", lambda: 2)
+    assert not why_not(ROWS["scoring-apart"])
+
+
+def test_a_row_without_a_rival_has_its_own_figure() -> None:
+    row = Row("age of a frame", "cameras", "", "p95", {50: 0.8}, at_least=False)
+    found = compare({"row": row}, {("cameras", 50): [measured(1, p50=0.7), measured(1, p50=0.9), measured(1, p50=1.0)]})
+    assert [(one.ratio.median, one.met) for one in found] == [(0.9, False)]
+
+
+def test_hits_of_the_caches_are_held_against_their_goals() -> None:
+    found = picture_hits({AFFINITY: [PictureCache(95, 5), PictureCache(99, 1)], NO_AFFINITY: [PictureCache(65, 35)]})
+    assert list(found.values()) == ["97.0%", "65.0%, **missed**"]
+
+
+def test_five_million_images_are_computed_from_the_growth_to_half_a_million() -> None:
+    ((what, figure),) = searches_in_more({SEARCH_50K: 0.0014, SEARCH_500K: 0.0021}).items()
+    assert "computed and not measured" in what
+    assert figure.startswith("3.15 ms")
+    assert searches_in_more({SEARCH_50K: 0.0014}) == {}
+
+
+def test_figures_of_another_command_come_into_the_table(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match=r"bench\.json is missing"):
+        add_notes(tmp_path, "bench", {"a": "b"})
+    result = Benchmark(machine=this_machine(), seconds=8, repetitions=1, rows=[], sides=[], notes={"a": "b"})
+    result.write(tmp_path, "bench")
+    add_notes(tmp_path, "bench", {"c": "d"})
+    table = (tmp_path / "bench.md").read_text()
+    assert "- a: b\n- c: d" in table
 
 
 class Sleeping(Side):
@@ -186,7 +262,7 @@ def test_a_stop_list_cuts_where_its_first_text_is(text: str, cut: str) -> None:
 
 def test_the_deepest_fall_is_between_neighbours() -> None:
     (figure,) = deepest_fall({1: [10], 8: [40, 44, 40], 32: [36], 64: [39]}).values()
-    assert figure == "10.0%, from 8 to 32 in flight"
+    assert figure == "10.0%, from 8 to 32 in flight, **missed**"
     (figure,) = deepest_fall({1: [10], 8: [40], 32: [41]}).values()
     assert figure == "none"
     assert deepest_fall({1: [10], 32: [5]}) == {}

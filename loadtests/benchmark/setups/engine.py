@@ -1,43 +1,24 @@
-"""Starts what rows need, each server once, and makes their sides."""
+"""One inference server, what is in front of it and beside it, and what a user would run instead."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 
 from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection, HttpDetection, IsqScoring, NewPictures, TextSearch
-from loadtests.benchmark.rivals import CRUDE_STOPS, DEMO_MODEL, GPU_SHARE, BareEngine, Echo, OpenAiDetection, start_vllm
-from loadtests.benchmark.sides import Side, stop
-from loadtests.pictures import read_pictures
-from loadtests.servers import (
-    Server,
-    Servers,
-    end,
-    index_gallery,
-    wait_until_200,
-    wait_until_listening,
-    wait_until_serving,
-)
+from loadtests.benchmark.cameras import Watching
+from loadtests.benchmark.notes import reader_hits, stream_lag
+from loadtests.benchmark.rivals import CRUDE_STOPS, GPU_SHARE, BareEngine, Echo, OpenAiDetection
+from loadtests.benchmark.setups.base import Setup
+from loadtests.benchmark.sides import Side, stop_but
+from loadtests.benchmark.vllm_grpc import VllmGrpcDetection, start_vllm_grpc
+from loadtests.servers import Server, end, index_gallery, wait_until_serving
 
 
-class Stand:
-    """The servers of a run. A property starts its server when it is first read; `ready` waits for all.
+class OneEngine(Setup):
+    """One inference server, gateways with and without scoring, and the rivals that have one model."""
 
-    Args:
-        servers: Ends them.
-        model: Folder of the model that axia and its rivals serve.
-    """
-
-    def __init__(self, servers: Servers, model: Path = DEMO_MODEL) -> None:
-        self._servers = servers
-        self._model = model
-        self.pictures = read_pictures(None)
-        self.starting: list[Server] = []
-
-    def _start(self, name: str, **settings: object) -> Server:
-        self.starting.append(self._servers.start(name, **settings))
-        return self.starting[-1]
+    _indexed = False
 
     @cached_property
     def inference(self) -> Server:
@@ -80,21 +61,22 @@ class Stand:
     def proxy(self) -> Server:
         """The bare proxy in front of the same inference service."""
         module = "loadtests.benchmark.children.bare_proxy"
-        server = self._servers.start_module("proxy", module, "PROXY", inference=self.inference.address)
-        self.starting.append(server)
-        return server
+        return self._await(self._servers.start_module("proxy", module, "PROXY", inference=self.inference.address))
 
     @cached_property
     def echo(self) -> Server:
         """gRPC's floor."""
-        self.starting.append(self._servers.start_module("echo", "loadtests.benchmark.children.echo", "ECHO"))
-        return self.starting[-1]
+        return self._await(self._servers.start_module("echo", "loadtests.benchmark.children.echo", "ECHO"))
 
     @cached_property
     def vllm(self) -> Server:
         """vLLM's own server."""
-        self.starting.append(start_vllm(self._servers, str(self._model)))
-        return self.starting[-1]
+        return self._start_vllm()
+
+    @cached_property
+    def vllm_grpc(self) -> Server:
+        """vLLM's own gRPC server."""
+        return self._await(start_vllm_grpc(self._servers, str(self._model)))
 
     @cached_property
     def retrieval(self) -> Server:
@@ -108,22 +90,11 @@ class Stand:
         return self._start("gateway", **addresses)
 
     async def ready(self) -> None:
-        """Waits until every server that was started answers, and indexes the demo's pictures.
-
-        Raises:
-            LoadError: If one doesn't.
-        """
-        # The rival first: its worker process spins, and would slow down what loads after it.
-        for server in sorted(self.starting, key=lambda server: server.name != "vllm"):
-            if server.name == "vllm":
-                await wait_until_200(server, "/health")
-                stop(server)
-            elif server.name in {"echo", "proxy"}:
-                await wait_until_listening(server)
-            else:
-                await wait_until_serving(server)
-        if "retrieval" in self.__dict__:
+        """Indexes the demo's pictures as well; see the base."""
+        await super().ready()
+        if "retrieval" in self.__dict__ and not self._indexed:
             await index_gallery(self.retrieval.address)
+            self._indexed = True
 
     async def forget(self) -> None:
         """Starts the forgetful scoring service anew at its port."""
@@ -133,12 +104,20 @@ class Stand:
         self.__dict__["forgetful"] = new
         await wait_until_serving(new)
 
-    def side(self, name: str) -> Side:
-        """A side by its name in `rows`."""
-        return self._makers[name]()
+    async def notes(self, sides: Mapping[str, Side]) -> dict[str, str]:
+        """What the scoring services remembered, and how soon a streamed sentence arrives."""
+        remembered = {"warm": "scoring", "cold, last repetition": "forgetful"}
+        started = {what: self.__dict__[name] for what, name in remembered.items() if name in self.__dict__}
+        found = await reader_hits(started)
+        if rows.AXIA in sides:
+            stop_but(sides[rows.AXIA], list(sides.values()))
+            found |= await stream_lag(self.gateway, self.pictures)
+        return found
 
     @cached_property
-    def _makers(self) -> Mapping[str, Callable[[], Side]]:
+    def makers(self) -> Mapping[str, Callable[[], Side]]:
+        """See the base."""
+
         def plain(name: str, *, full_text: bool = False) -> Side:
             servers = [self.inference, self.gateway]
             return Detection(name, servers, self.gateway.address, self.pictures, full_text=full_text)
@@ -164,7 +143,7 @@ class Stand:
             return side
 
         def rival(name: str, *, requests: int = 1, stop: tuple[str, ...] = ()) -> Side:
-            return OpenAiDetection(name, self.vllm, self.pictures, requests=requests, stop=stop)
+            return OpenAiDetection(name, [self.vllm], self.vllm, self.pictures, requests=requests, stop=stop)
 
         def searches(name: str, *servers: Server) -> Side:
             return TextSearch(name, servers, servers[-1].address)
@@ -178,6 +157,9 @@ class Stand:
             rows.FIRST_SIGHT: lambda: NewPictures(
                 rows.FIRST_SIGHT, [self.inference, self.gateway], self.gateway.address, self.pictures
             ),
+            rows.WATCHED: lambda: Watching(
+                rows.WATCHED, [self.inference, self.gateway], self.gateway.address, self.pictures
+            ),
             rows.WARM: warm,
             rows.COLD: cold,
             rows.HTTP: lambda: HttpDetection(
@@ -186,6 +168,7 @@ class Stand:
             rows.VLLM: lambda: rival(rows.VLLM),
             rows.VLLM_STOP: lambda: rival(rows.VLLM_STOP, stop=CRUDE_STOPS),
             rows.VLLM_THREE: lambda: rival(rows.VLLM_THREE, requests=3),
+            rows.VLLM_GRPC: lambda: VllmGrpcDetection(rows.VLLM_GRPC, self.vllm_grpc, str(self._model), self.pictures),
             rows.BARE_LOOP: lambda: BareEngine(rows.BARE_LOOP, self._servers, self._model),
             rows.BARE_PROXY: lambda: Detection(
                 rows.BARE_PROXY, [self.inference, self.proxy], self.proxy.address, self.pictures
