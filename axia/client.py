@@ -130,7 +130,7 @@ class Client(RetrievalCalls):
     def watch(
         self, frames: Iterable[Picture], *, timeout: float | None = math.inf, **options: Unpack[DetectOptions]
     ) -> Generator[WatchEvent, None, None]:
-        """Detects in the frames of a camera. The newest frame wins: newer frames supersede those that are too old.
+        """Detects in the frames of a camera. The newest frame wins: it supersedes frames that wait or take too long.
 
             >>> for event in client.watch(camera(), n=1, channels="BGR"):  # camera() yields frames from OpenCV
             ...     if isinstance(event, FrameDetection):

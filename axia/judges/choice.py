@@ -102,7 +102,7 @@ def _on_judge(candidate: Candidate, labels: Rows) -> list[str]:
     name, found = candidate.verdicts.name, []
     if candidate.missing > MOST_MISSING:
         share = f"{candidate.missing:.0%} of the answers"
-        found.append(f"{name} has no verdict on {share}: it can't be recommended above {MOST_MISSING:.0%}")
+        found.append(f"{name} can't be recommended: it has no verdict on {share}, and the limit is {MOST_MISSING:.0%}")
     itself = sum(row.model == name.model for row in labels.rows) if name.model else 0
     if itself:
         found.append(f"{name} judges {itself} of its own answers, so it may be biased")

@@ -1,12 +1,12 @@
-"""Commands for operators: python -m services.retrieval COMMAND. Which stores they mean, the settings say.
+"""Commands for operators: python -m services.retrieval COMMAND. They use the stores of the AXIA_RETRIEVAL settings.
 
-check            reads all of the embedded database and compares every checksum; it may be in use
-check --accept   takes what a damaged one still holds for all of it; the service must be stopped
-backup FILE      copies the embedded database into one file; it may be in use
-restore FILE     makes the embedded database of a backup, where there is none
-export FILE      writes the current index of the store that the settings name, embedded or a server, as such a file
-import FILE      adds the pictures of such a file to the current index of that store; those that are there stay
-sync URL         brings what changed in the embedded database since the last time to a Qdrant server
+check            verifies every checksum of the embedded database; the service may run
+check --accept   keeps what can still be read of a damaged database; stop the service first
+backup FILE      copies the embedded database into one file; the service may run
+restore FILE     restores the embedded database from a backup; only if there is no database
+export FILE      writes the current index, embedded or on a Qdrant server, to a file
+import FILE      adds the images of an exported file to the current index; existing images are not changed
+sync URL         sends the changes of the embedded database since the last sync to a Qdrant server
 """
 
 import argparse
@@ -52,7 +52,7 @@ async def export_index(catalogue: IndexCatalogue, file: Path) -> int:
     """
     encoder = await catalogue.current()
     if encoder is None:
-        raise FailedPrecondition("nothing is indexed here yet", reason="NO_INDEX")
+        raise FailedPrecondition("no images are indexed yet; index images first", reason="NO_INDEX")
     maintenance.check_new(file)
     with tempfile.TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as folder:
         with contextlib.closing(Database(Path(folder))) as database:
@@ -154,7 +154,7 @@ async def sync(
     with contextlib.closing(reader(path)) as source:
         state, number, encoders = read_state(source, path)
         if not number:
-            raise FailedPrecondition("nothing is indexed here yet", reason="NO_INDEX")
+            raise FailedPrecondition("no images are indexed yet; index images first", reason="NO_INDEX")
         progress = Progress(folder / f"sync-{name}.json", state.store)
         begin = progress.read()
         current = await server.current()

@@ -96,7 +96,7 @@ def test_a_description_stands_for_the_picture_in_a_conversation_of_its_own(
     assert all("A golden crown." in text for text in from_description)
     rows = table(reported(address, tmp_path / "logs", tmp_path / "report"), "modality-differences")
     overall = next(row for row in rows if row["value"] == "all")
-    assert (float(overall["picture"]), float(overall["description"])) == (100.0, 0.0)
+    assert (float(overall["image"]), float(overall["description"])) == (100.0, 0.0)
 
 
 def test_wordings_are_compared_with_the_baseline(manifest: Path, tmp_path: Path, address: str) -> None:

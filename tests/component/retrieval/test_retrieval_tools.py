@@ -116,7 +116,7 @@ async def test_a_damaged_database_is_named(data: Path) -> None:
 
 async def test_there_is_nothing_to_check_or_send_in_an_empty_folder(tmp_path: Path, server: QdrantServer) -> None:
     assert "there is no database" in await run(tmp_path, "check", code=1)
-    assert "nothing is indexed here yet" in await run(tmp_path, "export", tmp_path / "file", code=1)
+    assert "no images are indexed yet" in await run(tmp_path, "export", tmp_path / "file", code=1)
 
 
 async def test_an_index_moves_to_a_server_and_back(data: Path, tmp_path: Path, server: QdrantServer) -> None:

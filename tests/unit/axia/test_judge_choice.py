@@ -67,7 +67,7 @@ def test_a_judge_that_is_surely_good_goes_before_one_that_may_be() -> None:
     choice = choose([judge("sure", 0.1), judge("often silent", 0.0, missing=0.3)], labels())
     assert choice.best is not None
     assert choice.best.verdicts.name.model == "sure"
-    assert "often silent has no verdict on" in told(choice)
+    assert "often silent can't be recommended: it has no verdict on" in told(choice)
 
 
 def test_no_judge_is_recommended_where_kappa_is_not_defined() -> None:
