@@ -18,6 +18,7 @@ from tests.support.browser import browser_page, needs_chromium
 from tests.support.evaluations import axia, scripted_gateway, write_study
 
 pytest.importorskip("inspect_ai")
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

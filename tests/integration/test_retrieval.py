@@ -20,6 +20,8 @@ from tests.support import processes
 from tests.support.pictures import photograph
 from tests.support.processes import Server
 
+pytestmark = pytest.mark.long
+
 START_S = 120.0
 """How long a start may take on a loaded machine; mostly it takes seconds."""
 GALLERY = processes.ROOT / "demo" / "gallery"

@@ -16,6 +16,8 @@ import pytest
 
 from suite.services import find_checkout, services_from
 
+pytestmark = pytest.mark.long
+
 SERVICE = """
 import os, signal, sys, threading
 from concurrent.futures import ThreadPoolExecutor

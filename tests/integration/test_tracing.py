@@ -15,6 +15,8 @@ from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_gr
 from tests.support import otlp, processes
 from tests.support.pictures import photograph
 
+pytestmark = pytest.mark.long
+
 PICTURE = photograph(1, (64, 48))
 ANSWER, PROMPT, ELEMENT, QUERY = (f"canary{name}zq" for name in ("Answer", "Prompt", "Element", "Query"))
 TIMEOUT = 60
