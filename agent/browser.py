@@ -32,20 +32,27 @@ _FRAME_MS = 16
 _QUALITY = 90
 _TOO_MANY = 429
 _REFUSALS = {401, 403, 407, 451, 503}
-_SIGNS = r"""() => {
+_SEEN = r"""
   const seen = e => { const b = e.getBoundingClientRect(), s = getComputedStyle(e);
     return b.width > 1 && b.height > 1 && s.visibility !== 'hidden' && s.display !== 'none'; };
   const any = q => [...document.querySelectorAll(q)].some(seen);
+  const busy = document.readyState !== 'complete'
+    || any('[aria-busy=true], [role=progressbar]:not([aria-valuenow])');"""
+_BUSY = f"() => {{{_SEEN} return busy; }}"
+_SIGNS = (
+    f"() => {{{_SEEN}"
+    r"""
   const text = (document.body?.innerText || '').slice(0, 4000) + ' ' + document.title;
   const dialogs = [...document.querySelectorAll('dialog[open], [role=dialog], [role=alertdialog], [aria-modal=true]')];
   return {
-    busy: document.readyState !== 'complete' || any('[aria-busy=true], [role=progressbar]:not([aria-valuenow])'),
+    busy,
     password: any('input[type=password]'),
     challenge: [...document.querySelectorAll('iframe')].some(f => seen(f) && /captcha|challenge|turnstile/i.test(f.src))
       || /(verify|confirm|prove) (that )?you( are|'re) (a )?human|not a robot|unusual traffic/i.test(text),
     consent: dialogs.some(d => seen(d) && /cookie|consent|privacy/i.test(d.innerText)),
   };
 }"""
+)
 _REFUSE = re.compile(r"reject|decline|refuse|deny|only (the )?(necessary|essential)", re.IGNORECASE)
 
 
@@ -82,7 +89,7 @@ class Browser:
         self._manners, self._chromium, self._virtual = manners, chromium, virtual_time
         self._stop = ""
         self._events: list[str] = []
-        self._settled: Look | None = None
+        self._settled: bytes | None = None
         self.crawl_delay_s = 0.0
         """Seconds between two swipes that robots.txt asks for."""
 
@@ -161,16 +168,16 @@ class Browser:
             Gone: the browser has ended.
         """
         self._check_stop()
-        look, self._settled = self._settled, None
-        if look is None:
-            try:
-                signs = self._signs()
-                look = Look(self._screenshot(), self._page.url, signs, ())
-            except PlaywrightError as error:
-                self._check_stop()
-                raise Gone(f"the browser ended: {_short(error)}") from error
+        picture, self._settled = self._settled, None
+        try:
+            signs = Signs(**self._page.evaluate(_SIGNS))
+            picture = picture or self._screenshot()
+            url = self._page.url
+        except PlaywrightError as error:
+            self._check_stop()
+            raise Gone(f"the browser ended: {_short(error)}") from error
         events, self._events = tuple(self._events), []
-        return look._replace(events=events)
+        return Look(picture, url, signs, events)
 
     def dwell(self, milliseconds: int) -> None:
         """Lets time pass: on the page's clock in virtual time, else in the world.
@@ -232,23 +239,19 @@ class Browser:
         with _gone():
             self._page.wait_for_timeout(milliseconds)
 
-    def _next_frame(self) -> Look | None:
-        """A screen at least a frame later; None while the page says that it is loading, or goes elsewhere.
+    def _next_frame(self) -> bytes | None:
+        """A screenshot at least a frame later; None while the page says that it is loading, or goes elsewhere.
 
         Raises:
             PlaywrightError: the browser has ended.
         """
         self._page.wait_for_timeout(_FRAME_MS)
         try:
-            signs = self._signs()
-            return None if signs.busy else Look(self._screenshot(), self._page.url, signs, ())
+            return None if self._page.evaluate(_BUSY) else self._screenshot()
         except PlaywrightError:
             if self._page.is_closed() or not self._browser.is_connected():
                 raise
             return None
-
-    def _signs(self) -> Signs:
-        return Signs(**self._page.evaluate(_SIGNS))
 
     def _screenshot(self) -> bytes:
         return self._page.screenshot(type="jpeg", quality=_QUALITY)

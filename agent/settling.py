@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
 
 from agent.hashing import alike, perceptual_hash
 
@@ -12,33 +11,22 @@ BOUND_S = 0.6
 """Real time that a transition is given at most, also in virtual time."""
 
 
-class Captured(Protocol):
-    """A screen; `agent.browser.Look` is one."""
-
-    @property
-    def picture(self) -> bytes:
-        """JPEG."""
-
-
-_Screen = TypeVar("_Screen", bound=Captured)
-
-
 def settled(
     before: bytes,
-    capture: Callable[[], _Screen | None],
+    capture: Callable[[], bytes | None],
     *,
     bound_s: float = BOUND_S,
     clock: Callable[[], float] = time.monotonic,
-) -> _Screen | None:
-    """The first screen after a swipe that stands still.
+) -> bytes | None:
+    """The first screenshot after a swipe on which the screen stands still.
 
     It stands still if it doesn't look as before the swipe, and has the same perceptual hash as the screen that was
     captured before it. A screen as before the swipe may be one in which the transition has not begun, so it is given
     the whole time.
 
     Args:
-        before: the screen before the swipe, JPEG.
-        capture: takes a screen, at least one frame after the last; None while there is none, as during a navigation.
+        before: the screenshot before the swipe, JPEG.
+        capture: takes a screenshot, at least a frame after the last one; None while the page is loading.
         bound_s: real time after which it ends, in seconds.
         clock: seconds.
 
@@ -52,7 +40,7 @@ def settled(
         if screen is None:
             last = None
             continue
-        shape = perceptual_hash(screen.picture)
+        shape = perceptual_hash(screen)
         if shape == last and not alike(start, shape):
             return screen
         last = shape
