@@ -517,5 +517,10 @@ async def test_what_a_refused_call_holds_is_let_go_without_the_collector(streame
             await wire.eventually(lambda: server.interceptor.in_flight == 0)
             await asyncio.sleep(0.05)
             assert [image() for image in held] == [None] * 3
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            assert not [found for found in gc.garbage if isinstance(found, grpc.aio.AbortError)]
         finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
             gc.enable()
