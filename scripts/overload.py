@@ -8,11 +8,13 @@ if one is missed.
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +25,7 @@ from loadtests.pictures import read_pictures
 from loadtests.records import OK, Arrival, Record
 from loadtests.scenarios.base import Scenario, Target
 from loadtests.scenarios.detection import Detect
-from loadtests.servers import Servers, wait_until_serving
+from loadtests.servers import Server, Servers, wait_until_serving
 from loadtests.shapes import Shape
 
 OVER = 4.0
@@ -99,13 +101,32 @@ class Measurement:
 
     Args:
         scenarios: Callers by name, opened.
+        gateway: The server that they call; its log has a line for each call.
         options: What is measured.
     """
 
-    def __init__(self, scenarios: Mapping[str, Scenario], options: Options) -> None:
+    def __init__(self, scenarios: Mapping[str, Scenario], gateway: Server, options: Options) -> None:
         self._scenarios = scenarios
+        self._gateway = gateway
+        self._process = psutil.Process(gateway.pid)
         self._options = options
         self._seed = 0
+
+    def processor_s(self) -> float:
+        """Processor time that the gateway has taken so far, in seconds."""
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def refused_s(self, begin: int) -> list[float]:
+        """How long the gateway itself took for each refusal, in seconds, from a place in its log on."""
+        with self._gateway.log.open("rb") as log:
+            log.seek(begin)
+            lines = [json.loads(line) for line in log if line.startswith(b"{")]
+        return [line["duration_ms"] / 1000 for line in lines if line.get("code") == "RESOURCE_EXHAUSTED"]
+
+    def log_size(self) -> int:
+        """The end of the gateway's log, in bytes."""
+        return self._gateway.log.stat().st_size
 
     async def peak(self) -> float:
         """Calls a second of as many callers as keep every place and a queue as long busy (a closed loop)."""
@@ -140,14 +161,22 @@ async def measure(measurement: Measurement, options: Options) -> list[Row]:
     peak = await measurement.peak()
     rows = [Row("peak, calls/s", f"{peak:.1f}", f"{options.places / latency_s:.0f} by the engine's times", None)]
 
+    before_s = measurement.processor_s()
     records = await measurement.send(("robot", peak, 0.0, seconds))
+    call_s = (measurement.processor_s() - before_s) / len(records)
     capacity_p99 = share_of([record.latency_s for record in successes(records)], 0.99)
     rows.append(Row("at capacity: goodput, calls/s", f"{goodput(records, 0.0, seconds):.1f}", "", None))
     rows.append(Row("at capacity: p99, s", f"{capacity_p99:.3f}", "", None))
     rows.append(Row("at capacity: refused", f"{len(refusals(records)) / len(records):.1%}", "", None))
 
+    rows.append(Row("at capacity: processor time of the gateway for a call, ms", f"{1000 * call_s:.2f}", "", None))
+
     end_s = seconds + RECOVERY_S
+    before_s, log_begin = measurement.processor_s(), measurement.log_size()
     records = await measurement.send(("robot", OVER * peak, 0.0, seconds), ("robot", AFTERWARDS * peak, seconds, end_s))
+    others_s = call_s * sum(record.outcome.code != "RESOURCE_EXHAUSTED" for record in records)
+    refusal_s = (measurement.processor_s() - before_s - others_s) / max(len(refusals(records)), 1)
+    at_gateway_s = measurement.refused_s(log_begin)
     during = [record for record in records if record.intended_s < seconds]
     reached = goodput(during, 0.0, seconds) / peak
     accepted_p99 = share_of([record.latency_s for record in successes(during)], 0.99)
@@ -164,6 +193,8 @@ async def measure(measurement: Measurement, options: Options) -> list[Row]:
         Row(
             f"{over}: refusals, p95, ms", f"{1000 * refused_p95:.1f}", "at most 50", refused_p95 <= 0.05,  # noqa: PLR2004
         ),
+        Row(f"{over}: refusals at the gateway itself, p95, ms", f"{1000 * share_of(at_gateway_s, 0.95):.1f}", "", None),
+        Row(f"{over}: processor time of the gateway for a refusal, ms", f"{1000 * refusal_s:.2f}", "", None),
         Row(f"{over}: this client sent too late, p95, ms", f"{1000 * late_p95:.1f}", "", None),
         Row(f"{over}: ended in another way", str(others(during) or "none"), "", None),
     ]  # fmt: skip
@@ -203,7 +234,7 @@ async def run(options: Options) -> list[Row]:
         engine = servers.start("inference", engine="scripted", answers=answers, max_running=options.places)
         await wait_until_serving(engine)
         gateway = servers.start(
-            "gateway", inference=engine.address, retrieval="", scoring="", keys=keys, log_level="WARNING",
+            "gateway", inference=engine.address, retrieval="", scoring="", keys=keys,
             replica_completions=options.places,
         )  # fmt: skip
         await wait_until_serving(gateway)
@@ -217,7 +248,7 @@ async def run(options: Options) -> list[Row]:
         for scenario in scenarios.values():
             await scenario.open()
         try:
-            return await measure(Measurement(scenarios, options), options)
+            return await measure(Measurement(scenarios, gateway, options), options)
         finally:
             for scenario in scenarios.values():
                 await scenario.close()

@@ -18,6 +18,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.serving.errors import ServiceError
+from services.serving.free_memory import give_back
 from services.serving.health import Health
 from services.serving.identity.access import RPCS, NoEntry, RecordingServer, require_entries
 from services.serving.identity.guard import Guard, check_settings
@@ -203,6 +204,8 @@ async def serve(component: Component, settings: ServerSettings) -> int:
             logger.error("%s", error)  # noqa: TRY400 - the advice is the message, a traceback adds nothing
             return 1
         stack.push_async_callback(component.close)
+        trimming = asyncio.create_task(give_back())
+        stack.callback(trimming.cancel)
         await server.start()
         stack.push_async_callback(_stop, server, interceptor)
         logger.info("listening on %s:%d, not serving yet", settings.host, port)

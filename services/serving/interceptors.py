@@ -200,6 +200,7 @@ class _Call:
                 if usage is not None:
                     usage.end(self._path)
                 self._end(started, traced, entered, failure, context)
+                del request, given, failure, context  # see `_fail`
 
         return answer
 
@@ -234,6 +235,7 @@ class _Call:
                 if usage is not None:
                     usage.end(self._path)
                 self._end(started, traced, entered, failure, context)
+                del request, given, failure, context  # see `_fail`
 
         return answer
 
@@ -304,7 +306,13 @@ class _Call:
         if isinstance(request, AsyncIterator):
             await take_rest(request)
         status = to_status(error, request_id.get())
-        await end_call(context, status._replace(trailing_metadata=(*status.trailing_metadata, *self._retention)))
+        # gRPC keeps the exception that ends a call in the call's context, and the frames of its traceback may hold this
+        # context: a ring that only the collector finds, which doesn't know how large an image is. So they let go of it.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        status = status._replace(trailing_metadata=(*status.trailing_metadata, *self._retention))
+        ending = end_call(context, status)
+        del context, error, request
+        await ending
 
     def _end(
         self, started: float, traced: Span, entered: bool, failure: BaseException | None, context: Context

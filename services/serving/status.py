@@ -66,6 +66,8 @@ async def end_call(context: "grpc.aio.ServicerContext[Any, Any]", status: CallSt
         raise
     except Exception as error:  # of gRPC's own types
         raise asyncio.CancelledError from error
+    finally:
+        del context  # it keeps the AbortError, whose traceback holds this frame
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -482,3 +484,43 @@ async def test_a_caller_that_is_still_sending_is_told_why_its_call_ended() -> No
         for _ in range(50):
             error = await wire.failure(served.stream_stream("Refuse", ["a" * 1000] * 3))
             assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_a_refused_call_holds_is_let_go_without_the_collector(streamed: bool) -> None:
+    """Or the images of refused calls would pile up until it runs: it knows objects, and not how large they are."""
+    held: list[weakref.ref[Any]] = []
+
+    class Image:
+        """Stands for what a handler holds of a request."""
+
+    def refuse() -> None:
+        image = Image()
+        held.append(weakref.ref(image))
+        raise NotFound("model", "there is none", reason="MODEL_UNKNOWN")
+
+    async def unary(request: str, context: Context) -> str:
+        refuse()
+        return request
+
+    async def stream(request: str, context: Context) -> AsyncIterator[str]:
+        yield request
+        refuse()
+
+    async with wire.serve(unary={"One": unary}, stream={"Many": stream}) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                error = await wire.failure(server.stream("Many", "x") if streamed else server.unary("One", "x"))
+                assert error.code() is grpc.StatusCode.NOT_FOUND
+            await wire.eventually(lambda: server.interceptor.in_flight == 0)
+            await asyncio.sleep(0.05)
+            assert [image() for image in held] == [None] * 3
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            assert not [found for found in gc.garbage if isinstance(found, grpc.aio.AbortError)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()

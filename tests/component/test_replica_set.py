@@ -8,8 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.serving.upstream import lookups, replicas
+from services.serving.upstream import replica as replica_module
 from services.serving.upstream.lookups import LookUps
 from services.serving.upstream.replica import Channels, Replica, State
 from services.serving.upstream.replicas import ReplicaSet
@@ -60,6 +62,49 @@ async def test_a_server_without_a_health_service_can_be_called() -> None:
     await replica_set.refresh()
     assert replica_set.callable
     await replica_set.close()
+    await server.stop(0)
+
+
+class Loading(health_pb2_grpc.HealthServicer):
+    """Says what it is told to say, until it has no time for it."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        await self.answers.wait()
+        return health_pb2.HealthCheckResponse(status=self.status)
+
+
+@pytest.mark.parametrize(
+    ("status", "then"), [("NOT_SERVING", [State.NOT_READY]), ("SERVING", [State.SLOW, State.SILENT])]
+)
+async def test_one_that_has_no_time_to_say_that_it_loads_gets_no_calls(
+    status: str, then: list[State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "_ANSWER_S", 0.05)
+    monkeypatch.setattr(replica_module, "_SILENT_S", 0.4)
+    loading, server = Loading(status), grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(loading, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    replica_set = ReplicaSet([f"127.0.0.1:{port}"], Channels("", ()))
+    async with following(replica_set):
+        loading.answers.clear()
+        seen: list[State] = []
+        end = asyncio.get_running_loop().time() + 2
+        while asyncio.get_running_loop().time() < end:
+            (replica,) = replica_set.replicas
+            if replica.state is not State.SERVING and replica.state not in seen:
+                seen.append(replica.state)
+            assert (replica_set.pick() is None) is (status == "NOT_SERVING")
+            await asyncio.sleep(0.01)
+        assert seen == then
+        loading.status = "SERVING"
+        loading.answers.set()
+        await until(replica_set, [State.SERVING])
     await server.stop(0)
 
 

@@ -165,10 +165,11 @@ class Replica:
         self._misses += 1
         if code not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED):
             return State.GONE
+        if self.state in (State.NOT_READY, State.GONE):
+            return self.state  # a new process that loads may have no time for answers, and calls would wait in vain
         if time.monotonic() - self._answered >= _SILENT_S:
             return State.SILENT
-        may_be_slow = self._misses >= _MISSES and self.state in (State.SERVING, State.NOT_READY)
-        return State.SLOW if may_be_slow else self.state
+        return State.SLOW if self._misses >= _MISSES and self.state is State.SERVING else self.state
 
     def _tell(self, details: str) -> None:
         """Logs once why a connection can't be encrypted, which looks like a server that is away."""
