@@ -23,7 +23,7 @@ grpc.experimental.gevent.init_gevent()
 PICTURES = [picture.data for picture in read_pictures(None)]
 
 
-class Caller(User):
+class Caller(User):  # type: ignore[misc]  # Locust is not type-checked
     """Asks once a second what the people in a picture value."""
 
     wait_time = constant_pacing(1)
@@ -37,14 +37,14 @@ class Caller(User):
         """Disconnects."""
         self.gateway.close()
 
-    @task(4)
+    @task(4)  # type: ignore[untyped-decorator]
     def detect(self) -> None:
         """DetectValues."""
         number = next(self.numbers)
         with self.environment.events.request.measure("gRPC", "DetectValues"):
             self.gateway.detect(PICTURES[number % len(PICTURES)], n=3, seed=number)
 
-    @task(1)
+    @task(1)  # type: ignore[untyped-decorator]
     def stream(self) -> None:
         """StreamDetectValues, to its end."""
         number = next(self.numbers)

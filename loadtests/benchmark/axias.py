@@ -160,7 +160,7 @@ class TextSearch(GrpcSide):
         """Makes the channel and the stub."""
         await super().open()
         self._stub: Any = retrieval_pb2_grpc.RetrievalServiceStub(self.channel)
-        self._queries = search_queries()
+        self._queries: Sequence[str] = search_queries()
 
     async def call(self, number: int) -> Answer:
         """See the base."""
