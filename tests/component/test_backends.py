@@ -36,6 +36,9 @@ class Model(inference_pb2_grpc.InferenceServiceServicer):
         self.calls = 0
         self.begins = False
         """Whether it says that it has begun to answer."""
+        self.may_answer = asyncio.Event()
+        """A test may clear it, and calls wait until it is set again."""
+        self.may_answer.set()
 
     async def GetModel(self, request: Any, context: Any) -> inference_pb2.GetModelResponse:  # noqa: N802
         model = inference_pb2.Model(name=self.name, max_samples=16, max_tokens=1000, accepts_images=True)
@@ -46,6 +49,7 @@ class Model(inference_pb2_grpc.InferenceServiceServicer):
         if self.begins:
             await context.send_initial_metadata(((STARTED_KEY, "1"),))
         await asyncio.sleep(self.answer_s)
+        await self.may_answer.wait()
         return inference_pb2.GenerateAllResponse()
 
     async def start(self) -> None:
@@ -92,7 +96,8 @@ async def test_calls_go_on_while_a_second_server_of_the_model_comes_and_becomes_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
-    first, second = Model(), Model(answer_s=1.0)
+    first, second = Model(), Model()
+    second.may_answer.clear()
     await first.start()
     await first.stop()
     await second.start()
@@ -103,6 +108,8 @@ async def test_calls_go_on_while_a_second_server_of_the_model_comes_and_becomes_
         await until(lambda: second.calls == 1)
         await first.start()
         await until(lambda: len(backends._backends) == 1)
+        assert not call.done()
+        second.may_answer.set()
         assert await call is not None
         for _ in range(6):  # whoever holds the backend that is no longer one of its own
             await held.forward_all(inference_pb2.GenerateAllRequest(), 10)
@@ -275,7 +282,8 @@ async def reloading(first: list[Route]) -> AsyncIterator[tuple[BackendPool, list
 
 async def test_another_routing_table_takes_effect_and_calls_in_flight_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
-    slow, other, moved = Model("slow", answer_s=1.0), Model("other"), Model("other")
+    slow, other, moved = Model("slow"), Model("other"), Model("other")
+    slow.may_answer.clear()
     for model in (slow, other, moved):
         await model.start()
     first = [Route(name="slow", addresses=(slow.address,)), Route(name="other", addresses=(other.address,))]
@@ -291,6 +299,7 @@ async def test_another_routing_table_takes_effect_and_calls_in_flight_go_on(monk
             await backends.find("slow")
         assert gone.value.code is Code.NOT_FOUND
         assert not call.done()
+        slow.may_answer.set()
         assert await call is not None
         await until(lambda: not backends._leaving)
         assert held.left

@@ -227,7 +227,8 @@ async def test_calls_that_wait_for_a_model_that_is_taken_off_the_table_are_told_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replicas, "_RESOLVE_S", 0.05)
-    model = Model(answer_s=5.0)
+    model = Model()
+    model.may_answer.clear()
     await model.start()
     async with pool(model.address, replica_completions=1, model_attempts=1) as backends:
         await backends.start()
@@ -245,5 +246,6 @@ async def test_calls_that_wait_for_a_model_that_is_taken_off_the_table_are_told_
             assert result.code is Code.UNAVAILABLE
             assert "'m' is no longer available" in result.message
         assert waiting() == 0
+        model.may_answer.set()
         assert await first is not None  # what is at the model is finished
     await model.stop()

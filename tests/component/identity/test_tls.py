@@ -361,7 +361,7 @@ async def test_a_replica_that_can_not_be_trusted_is_away_and_the_log_says_why(
         await listening(port)
         found = ReplicaSet([f"{HERE}:{port}"], app.channels_to(SERVICE, CallerSettings(upstream_ca=trusted.ca)))
         try:
-            await found.refresh(5.0)
+            await found.refresh(2.0)
             await found.refresh()
             assert not found.callable
             await eventually(lambda: any("no TLS with the server" in record.getMessage() for record in caplog.records))

@@ -122,9 +122,9 @@ def test_nothing_of_a_request_is_logged_when_an_engine_dies() -> None:
     """vLLM writes the scheduler's input then, pixel values of images among it."""
     config = json.loads(Path(environment.__file__).with_name("vllm_logging.json").read_text())
     assert config["loggers"]["vllm.logging_utils.dump_input"] == {"level": "CRITICAL"}
-    pytest.importorskip("vllm")
-    package = importlib.util.find_spec("vllm")
-    assert package is not None
+    package = importlib.util.find_spec("vllm")  # found, and not imported, which takes seconds
+    if package is None:
+        pytest.skip("needs vllm, which a set-up without an engine leaves out")
     (folder,) = package.submodule_search_locations or ()
     source = (Path(folder) / "logging_utils" / "dump_input.py").read_text()
     assert "logger = init_logger(__name__)" in source

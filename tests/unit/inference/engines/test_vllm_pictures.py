@@ -6,7 +6,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from services.inference.engines.vllm.images import make_room, measure
@@ -43,6 +42,8 @@ class Processor:
         return Inputs([seq_len, *mm_counts.values()])
 
     def apply(self, inputs: Inputs, timing: object) -> dict[str, Any]:
+        # Not above: every process of the tests would wait for it.
+        torch = pytest.importorskip("torch", reason="needs torch, which a set-up without an engine leaves out")
         picture: Image.Image = inputs.mm_data_items["image"][0]
         count = {1.0: 9, 4 / 3: 12, 2.0: 8}[picture.width / picture.height] + 1
         if self._tiles:
