@@ -1,9 +1,9 @@
 """The scorer: I of a session, beside what the recommender really does for the persona."""
 
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
-import anyio.to_thread
+import anyio.to_process
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState
 from inspect_ai.util import concurrency
@@ -18,39 +18,38 @@ from feed.role_play import Run, Seen, agreement
 from feed.truth import Effect, known_effect
 from feed.viewers import ByTruth
 
-_CELLS = 4096
-
-
-@lru_cache(_CELLS)
-def _effect(
-    feed: str, persona: str, weights: tuple[tuple[str, int], ...], platform: str, sessions: int, phase: int, seed: int
-) -> Effect | str:
-    """The known effect, or why there is none."""
-    who = Persona(persona, ("Its truth follows from its weights.",), dict(weights))
-    try:
-        return known_effect(
-            who, PLATFORMS[platform], library_of(feed).videos, sessions=sessions, phase=phase, seed=seed
-        )
-    except FeedError as error:
-        return str(error)
+_KNOWN: dict[tuple[object, ...], Effect | str] = {}
+"""Effects so far, or why there is none: models and strategies share them."""
 
 
 async def _truth(state: TaskState, feed: str, phase: int, sessions: int, seed: int) -> Effect | str:
-    weights = state.metadata["weights"]
+    about = state.metadata
     if not sessions:
         return "the truth was left out (sessions=0)"
-    if weights is None:
-        return f"persona {state.metadata['persona']} has no [weights]"
-    which = (feed, state.metadata["persona"], tuple(sorted(weights.items())), state.metadata["platform"])
-    async with concurrency("axia known effects", 1):  # so that a cell of several models is computed once
-        return await anyio.to_thread.run_sync(_effect, *which, sessions, phase, seed)
+    if about["weights"] is None:
+        return f"persona {about['persona']} has no [weights]"
+    persona, platform = _persona(state), PLATFORMS[about["platform"]]
+    cell = (feed, persona.id, *sorted(about["weights"].items()), platform.id, sessions, phase, seed)
+    async with concurrency(f"known effect of {persona.id} on {platform.id}", 1, visible=False):
+        if cell not in _KNOWN:
+            videos = library_of(feed).videos
+            simulation = partial(known_effect, persona, platform, videos, sessions=sessions, phase=phase, seed=seed)
+            try:  # in processes of their own: seconds of computing would hold up the questions of other sessions
+                _KNOWN[cell] = await anyio.to_process.run_sync(simulation)
+            except FeedError as error:
+                _KNOWN[cell] = str(error)
+    return _KNOWN[cell]
+
+
+def _persona(state: TaskState) -> Persona:
+    return Persona(state.metadata["persona"], tuple(state.metadata["traits"]), state.metadata["weights"])
 
 
 def _agreement(state: TaskState, run: Run, feed: str) -> float | None:
     videos = {video.id: video for video in library_of(feed).videos}
     if state.metadata["weights"] is None or not all(videos[one.video].values for one in run.seen):
         return None
-    right = ByTruth(Persona(state.metadata["persona"], tuple(state.metadata["traits"]), state.metadata["weights"]))
+    right = ByTruth(_persona(state))
     return agreement(run, [right.stays(videos[one.video], step) for step, one in enumerate(run.seen)])
 
 
