@@ -49,6 +49,7 @@ class ModelReplicas:
         self._replicas = ReplicaSet(route.addresses, channels, self._describe, self._report, self._forget)
         self._changed = shared.changed
         self._reported: dict[str, tuple[str, bool]] = {}
+        self._meeting: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -119,6 +120,13 @@ class ModelReplicas:
         if self._replicas.targets:
             metrics.BACKEND_AVAILABLE.labels(self.address).set(self.callable)
         await self._changed()
+
+    async def meet(self) -> None:
+        """Asks as `refresh` does, and waits for connections. Callers that come meanwhile share the questions: one after
+        the other would wait longer than their deadlines for a server that accepts connections and doesn't answer."""
+        if self._meeting is None or self._meeting.done():
+            self._meeting = asyncio.create_task(self.refresh(connecting=True))
+        await asyncio.shield(self._meeting)
 
     def follow_route(self, route: Route) -> None:
         """Goes over to another route to the same model. Replicas that it doesn't name end their calls first."""
@@ -227,6 +235,9 @@ class ModelReplicas:
 
     async def close(self) -> None:
         """Closes the connections."""
+        if self._meeting is not None:
+            self._meeting.cancel()
+            await asyncio.gather(self._meeting, return_exceptions=True)
         await self._replicas.close()
 
 

@@ -161,7 +161,7 @@ class BackendPool:
         if found is None:
             # A server that came up a moment ago is worth one question, even between two attempts to connect to it.
             unknown = [backend for backend in self._candidates(model) if backend.known_model is None]
-            await asyncio.gather(*(b.refresh(connecting=True) for b in unknown or self._candidates(model)))
+            await asyncio.gather(*(backend.meet() for backend in unknown or self._candidates(model)))
             found = self._known(model)
         if found is not None:
             require_model(found.name)

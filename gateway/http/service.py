@@ -11,6 +11,7 @@ from gateway.http.middleware.encryption import encrypt
 from gateway.http.middleware.stopping import refuse_when_stopping
 from gateway.http.readiness import is_ready
 from gateway.http.settings import load_http_settings
+from services.serving.free_memory import give_back
 from services.serving.logs import configure_logs
 from services.serving.metrics import MetricsServer
 from services.serving.process_flags import forbid_core_dumps
@@ -52,6 +53,7 @@ class HttpService:
         logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # failures are logged with their request's id
         start_tracing("http")
         self._loop = asyncio.get_running_loop()
+        self._trimming = self._loop.create_task(give_back())
         self._metrics: MetricsServer | None = None
         if _SETTINGS.metrics_port:
             # Whoever scrapes or probes has no certificate, as a rule.
@@ -73,6 +75,7 @@ class HttpService:
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML's own types leave it open
     async def close(self) -> None:
         """Closes connections, threads and the metrics port, and sends the last spans."""
+        self._trimming.cancel()
         await _API.close()
         if self._metrics is not None:
             self._metrics.close()

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 _LOOK_S = 10.0
 """How often resident memory is looked at."""
-_GROWN_BYTES = 16 * 2**20
-"""Growth since the last time after which memory is given back: it is rare in a server whose calls are alike."""
+_GROWN_BYTES = 4 * 2**20
+"""Growth since the last time after which memory is given back. That takes some milliseconds, in a thread."""
 _STATM = Path("/proc/self/statm")
 
 

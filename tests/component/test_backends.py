@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from axia.v1 import inference_pb2, inference_pb2_grpc
+from gateway.backends import model_replicas
 from gateway.backends.model_client import SERVICE
 from gateway.backends.pool import BackendPool
 from gateway.backends.routes import Route
@@ -250,6 +251,18 @@ async def test_a_call_whose_headers_are_heard_ends_as_any_other() -> None:
         with pytest.raises(DeadlineExceeded):
             await held.forward_all(inference_pb2.GenerateAllRequest(), 0.3, begun.set)
     await model.stop()
+
+
+async def test_callers_of_a_server_that_never_answers_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that loads its model for the first time, and has no time for anything else."""
+    monkeypatch.setattr(model_replicas, "_CONNECT_TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts for it
+        async with pool(f"127.0.0.1:{silent.getsockname()[1]}") as backends:
+            await backends.start()
+            began = asyncio.get_running_loop().time()
+            told = await asyncio.gather(*(backends.find("") for _ in range(12)), return_exceptions=True)
+            assert {getattr(error, "reason", error) for error in told} == {"BACKEND_UNREACHABLE"}
+            assert asyncio.get_running_loop().time() - began < 3  # and not twelve times half a second
 
 
 @asynccontextmanager
