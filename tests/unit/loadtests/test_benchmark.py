@@ -21,6 +21,7 @@ from loadtests.benchmark.notes import (
     searches_in_more,
     wrong_cuts,
 )
+from loadtests.benchmark.rivals import InProcess
 from loadtests.benchmark.rows import (
     AFFINITY,
     CACHE_GOALS,
@@ -220,6 +221,14 @@ async def test_calls_that_end_together_count_with_their_share_of_the_window() ->
     # Eight every 0.3 s are 26.7/s at most; whole batches alone would be 8 or 16 in 0.45 s, so 17.8 or 35.6/s.
     found, _ = await measure(Batch(), concurrency=8, seconds=0.45, first=0)
     assert found.calls_per_s == pytest.approx(8 / 0.3, rel=0.15)
+
+
+async def test_a_search_that_blocks_this_process_is_measured_for_its_window_alone() -> None:
+    side = InProcess("sleeping", [0.001, 0.002], time.sleep, images=5)
+    async with asyncio.timeout(30):
+        found, _ = await measure(side, concurrency=1, seconds=0.5, first=0)
+    assert 1 <= found.calls_per_s <= 700
+    assert found.images_per_s == pytest.approx(5 * found.calls_per_s)
 
 
 def test_the_processes_of_all_sides_but_one_stand_still(tmp_path: Path) -> None:
