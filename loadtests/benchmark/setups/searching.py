@@ -71,7 +71,7 @@ class Searching(Setup):
             return made
 
         def in_process(name: str, make: Callable[[Vectors], Callable[[Vectors], Any]]) -> Callable[[], Side]:
-            return lambda: InProcess(name, self._keywords, make(self._small), images=K)
+            return lambda: InProcess(name, list(self._keywords), make(self._small), images=K)
 
         searches = (self._edge, _local_mode, _exact, self._sqlite)
         return {
