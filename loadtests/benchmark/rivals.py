@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -186,3 +186,27 @@ class Echo(GrpcSide):
         """See the base."""
         await self._echo(self._bytes, timeout=CALL_S)
         return Answer()
+
+
+class InProcess(Side):
+    """A search in this process with the vector at hand: without a service, the processor time is the client's.
+
+    Args:
+        name: Names it in the table.
+        queries: Vectors to search for, in turn.
+        search: Searches for one; blocks until it has the result.
+        images: Images that a search finds.
+    """
+
+    def __init__(self, name: str, queries: Sequence[Any], search: Callable[[Any], Any], *, images: int) -> None:
+        super().__init__(name, [])
+        self._queries = queries
+        self._search = search
+        self._images = images
+
+    async def call(self, number: int) -> Answer:
+        """See the base."""
+        self._search(self._queries[number % len(self._queries)])
+        # Or nothing else would get its turn, the clock that ends the measurement included. It takes microseconds.
+        await asyncio.sleep(0)
+        return Answer(self._images)

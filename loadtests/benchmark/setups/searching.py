@@ -14,8 +14,9 @@ from loadtests.benchmark import rows
 from loadtests.benchmark.axias import TextSearch
 from loadtests.benchmark.retrieval_index_speed import DIMENSION, K
 from loadtests.benchmark.retrieval_speed import SPEC, around, fill, keyword_vectors, local_mode, raw_shard
+from loadtests.benchmark.rivals import InProcess
 from loadtests.benchmark.setups.base import Setup
-from loadtests.benchmark.sides import Answer, Side
+from loadtests.benchmark.sides import Side
 from loadtests.servers import Server
 
 IMAGES = {rows.SEARCH_50K: 50_191, rows.SEARCH_500K: 502_000}
@@ -34,20 +35,6 @@ class KeywordSearch(TextSearch):
         await super().awake()
         for number in range(len(self._queries)):
             await self.call(number)
-
-
-class InProcess(Side):
-    """A search in this process with the vector at hand: without a service, the processor time is the client's."""
-
-    def __init__(self, name: str, queries: Vectors, search: Callable[[Vectors], Any]) -> None:
-        super().__init__(name, [])
-        self._queries = queries
-        self._search = search
-
-    async def call(self, number: int) -> Answer:
-        """See the base."""
-        self._search(self._queries[number % len(self._queries)])
-        return Answer(K)
 
 
 class Searching(Setup):
@@ -84,7 +71,7 @@ class Searching(Setup):
             return made
 
         def in_process(name: str, make: Callable[[Vectors], Callable[[Vectors], Any]]) -> Callable[[], Side]:
-            return lambda: InProcess(name, self._keywords, make(self._small))
+            return lambda: InProcess(name, list(self._keywords), make(self._small), images=K)
 
         searches = (self._edge, _local_mode, _exact, self._sqlite)
         return {

@@ -21,6 +21,7 @@ from loadtests.benchmark.notes import (
     searches_in_more,
     wrong_cuts,
 )
+from loadtests.benchmark.rivals import InProcess
 from loadtests.benchmark.rows import (
     AFFINITY,
     CACHE_GOALS,
@@ -34,12 +35,13 @@ from loadtests.benchmark.rows import (
     why_not,
 )
 from loadtests.benchmark.runner import RunOptions
+from loadtests.benchmark.setups import base
 from loadtests.benchmark.sides import Answer, Side, stop_but, wake
 from loadtests.benchmark.table import Benchmark, SideResult, add_notes, compare
 from loadtests.errors import LoadError
 from loadtests.figures import Percentiles
 from loadtests.machine import this_machine
-from loadtests.servers import Server
+from loadtests.servers import Server, Servers
 
 
 @pytest.mark.parametrize(("n", "low", "high", "level"), [(1, 0, 0, 0.0), (6, 0, 5, 0.969), (20, 5, 14, 0.959)])
@@ -222,6 +224,14 @@ async def test_calls_that_end_together_count_with_their_share_of_the_window() ->
     assert found.calls_per_s == pytest.approx(8 / 0.3, rel=0.15)
 
 
+async def test_a_search_that_blocks_this_process_is_measured_for_its_window_alone() -> None:
+    side = InProcess("sleeping", [0.001, 0.002], time.sleep, images=5)
+    async with asyncio.timeout(30):
+        found, _ = await measure(side, concurrency=1, seconds=0.5, first=0)
+    assert 1 <= found.calls_per_s <= 700
+    assert found.images_per_s == pytest.approx(5 * found.calls_per_s)
+
+
 def test_the_processes_of_all_sides_but_one_stand_still(tmp_path: Path) -> None:
     def server(name: str) -> Server:
         command = [sys.executable, "-c", "while True: pass"]
@@ -240,6 +250,29 @@ def test_the_processes_of_all_sides_but_one_stand_still(tmp_path: Path) -> None:
         for each in servers:
             each.process.send_signal(signal.SIGKILL)
             each.process.wait()
+
+
+async def test_routers_are_ready_before_the_servers_behind_them_are_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    happened: list[str] = []
+
+    async def ready(server: Server) -> None:
+        happened.append(f"{server.name} ready")
+
+    monkeypatch.setattr(base, "wait_until_ready", ready)
+    monkeypatch.setattr(base, "stop", lambda server: happened.append(f"{server.name} stopped"))
+    ended = subprocess.Popen([sys.executable, "-c", ""])  # noqa: ASYNC220 - it ends at once
+    ended.wait()
+
+    class NoSides(base.Setup):
+        makers = {}  # noqa: RUF012 - none are made
+
+    setup = NoSides(Servers())
+    for name in ("gateway", base.ROUTER, "vllm"):
+        setup._await(Server(name, 0, 0, ended, tmp_path))
+    await setup.ready()
+    assert happened == ["vllm ready", "router ready", "vllm stopped", "gateway ready"]
 
 
 def _settled(pid: int) -> str:
