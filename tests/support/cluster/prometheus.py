@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -90,6 +91,9 @@ class Prometheus:
                 with urllib.request.urlopen(address, timeout=30) as response:  # noqa: S310 - it is http://127.0.0.1
                     return json.load(response)["data"]
             except urllib.error.HTTPError as error:
+                if error.code == HTTPStatus.SERVICE_UNAVAILABLE and time.monotonic() < deadline:
+                    time.sleep(0.3)  # it listens before it has read its files
+                    continue
                 raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from error
             except OSError:
                 if time.monotonic() > deadline or self._process.poll() is not None:

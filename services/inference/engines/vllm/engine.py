@@ -293,6 +293,9 @@ class VllmEngine:
         """Ends vLLM's processes."""
         try:
             if self._llm is not None:
+                # It would log that it failed: a process that doesn't end in time is killed.
+                if self._llm.output_handler is not None:
+                    self._llm.output_handler.cancel()
                 await asyncio.to_thread(self._llm.shutdown)
         finally:
             await asyncio.to_thread(self._until_closed.close)
