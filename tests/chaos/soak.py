@@ -104,6 +104,9 @@ def report(samples: list[Sample], load: Load, stopping: dict[str, int]) -> int:
     codes = Counter(f"{each.kind} {each.code}" for each in load.outcomes if each.code != "OK")
     late = list(load.late())
     print(f"{len(load.outcomes):,} calls; failed: {dict(codes) or 'none'}; beyond their deadline: {len(late)}")
+    for code in codes:
+        first = next(each for each in load.outcomes if f"{each.kind} {each.code}" == code)
+        print(f"{code}, the first: {first.detail[:300] or 'no detail'}")
     # A third to warm up; then the means of a quarter at the beginning and at the end of the rest.
     settled = samples[len(samples) // 3 :]
     part = max(1, len(settled) // 4)
