@@ -134,13 +134,16 @@ def _sayable(error: BaseException) -> str:
     return _LEFT_OUT
 
 
-class _LeaveOutCancelledCalls(logging.Filter):
-    """Leaves out what gRPC says of calls that end with the server, those that watch its health above all: not a fault,
-    and several lines below the one that says why the server ends."""
+class _LeaveOutEndedCalls(logging.Filter):
+    """Leaves out what gRPC says of calls that end with the server, those that watch its health above all, and of answers
+    whose caller has gone: not a fault, and several lines below or beside the one that says how the call ended."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
-        return not (cancelled and record.name.startswith("grpc."))
+        if record.exc_info is None or not record.name.startswith("grpc."):
+            return True
+        error = record.exc_info[1]
+        # A class of grpcio's own, without a public name: an answer that can't be sent.
+        return not isinstance(error, asyncio.CancelledError) and type(error).__name__ != "ExecuteBatchError"
 
 
 def _formatter() -> JsonFormatter:
@@ -169,7 +172,7 @@ def configure_logs(service: str, level: str, *, content: bool = False) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter())
-    handler.addFilter(_LeaveOutCancelledCalls())
+    handler.addFilter(_LeaveOutEndedCalls())
     handler.addFilter(_AddContext(service))
     if not content:
         handler.addFilter(_WithoutContent())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from grpc._cython import cygrpc
 
 from services.serving.logs import configure_logs, request_id
 
@@ -77,6 +78,7 @@ def test_a_traceback_stays_within_its_line(capsys: pytest.CaptureFixture[str]) -
     ("logger", "error", "written"),
     [
         ("grpc._cython.cygrpc", asyncio.CancelledError(), 0),
+        ("grpc._cython.cygrpc", cygrpc.ExecuteBatchError("the answer"), 0),
         ("grpc._cython.cygrpc", RuntimeError(), 1),
         ("gateway", asyncio.CancelledError(), 1),
     ],
