@@ -135,8 +135,8 @@ def _sayable(error: BaseException) -> str:
 
 
 class _LeaveOutEndedCalls(logging.Filter):
-    """Leaves out what gRPC says of calls that end with the server, those that watch its health above all, and of answers
-    whose caller has gone: not a fault, and several lines below or beside the one that says how the call ended."""
+    """Leaves out what gRPC says of calls that end with the server, those that watch its health above all, and of
+    answers whose caller has gone: not a fault, and several lines below the one that says how the call ended."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info is None or not record.name.startswith("grpc."):
