@@ -1,11 +1,14 @@
 """A training of the reader that is stopped and resumed gives the weights of an unbroken one."""
 
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytestmark = pytest.mark.long
 
 
 class Stopped(Exception):
@@ -20,6 +23,7 @@ def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from training.reading.base import base_folder
 
+    gc.freeze()  # as after the collection of tests: tests/conftest.py
     folder: Path = tmp_path_factory.mktemp("base")
     base = base_folder()
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
