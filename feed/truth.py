@@ -27,6 +27,8 @@ SESSIONS = 79
 MIN_SESSIONS = 39
 """Fewer give no 95% prediction interval without an assumption about the distribution."""
 _TAIL = 0.025
+_ROUNDING = 1e-9
+"""I is a quotient of counts, so many sessions have the same one, up to the rounding of floats."""
 
 
 class Effect(NamedTuple):
@@ -46,6 +48,10 @@ class Effect(NamedTuple):
     """95% bootstrap interval of the mean I over sessions (10,000 resamples)."""
     prediction: Interval
     """Where the I of one more session falls with 95%."""
+
+    def expects(self, change: float) -> bool:
+        """Whether an I, in percent, is where one more session falls with 95%; the ends belong to it."""
+        return self.prediction.low - _ROUNDING <= change <= self.prediction.high + _ROUNDING
 
 
 def known_effect(

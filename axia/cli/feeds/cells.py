@@ -42,7 +42,7 @@ class Cell:
         change = self.run.change
         if self.truth is None or change is None:
             return None
-        return self.truth.prediction.low <= change <= self.truth.prediction.high
+        return self.truth.expects(change)
 
     def row(self) -> dict[str, Any]:
         """The figures."""

@@ -84,7 +84,7 @@ def session_change(feed: str, phase: int, sessions: int, seed: int) -> Scorer:
             return Score.unscored(reason="no truth", answer=said, explanation=truth, metadata=about)
         low, high = truth.prediction.low, truth.prediction.high
         expected = f"{low:.0f} to {high:.0f}% expected of one session"
-        return Score(value=int(low <= run.change <= high), answer=said, explanation=expected, metadata=about)
+        return Score(value=int(truth.expects(run.change)), answer=said, explanation=expected, metadata=about)
 
     return score
 

@@ -94,6 +94,15 @@ def test_the_truth_is_the_same_again_and_needs_weights_and_values() -> None:
         known_effect(LUXURY, TIKTOK, VIDEOS, sessions=10)
 
 
+def test_an_i_at_the_end_of_the_range_is_in_it_however_it_was_rounded() -> None:
+    effect = known_effect(LUXURY, TIKTOK, VIDEOS, sessions=39, phase=20)
+    low, high = effect.prediction.low, effect.prediction.high
+    assert effect.expects(low * (1 - 1e-15) - 1e-14)
+    assert effect.expects(high * (1 + 1e-15) + 1e-14)
+    assert not effect.expects(low - 0.01)
+    assert not effect.expects(high + 0.01)
+
+
 def test_a_persona_that_likes_nothing_has_no_known_effect() -> None:
     nothing = Persona("p", ("I like nothing.",), dict.fromkeys(LUXURY.needed_weights(), 0))
     with pytest.raises(FeedError, match="I is defined in only 0 of 39 sessions"):
