@@ -21,7 +21,7 @@ from gateway.rpc.inference_servicer import InferenceServicer
 from gateway.settings import GatewaySettings
 from services.serving.errors import Code, DeadlineExceeded, FailedPrecondition, ServiceError
 from services.serving.interceptors import CallInterceptor
-from services.serving.upstream import replicas
+from services.serving.upstream import lookups, replicas
 from services.serving.upstream.started import STARTED_KEY
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -187,10 +187,10 @@ async def test_an_address_that_goes_while_it_is_asked_ends_nothing(monkeypatch: 
     sink = socket.create_server(("127.0.0.1", 0))  # connections stand, and nobody ever answers
     dead = f"127.0.0.1:{sink.getsockname()[1]}"
 
-    async def resolved(_: str) -> list[str]:
+    def resolved(_: str) -> list[str]:
         return [model.address, dead] if with_dead else [model.address]
 
-    monkeypatch.setattr(replicas, "resolve", resolved)
+    monkeypatch.setattr(lookups, "look_up", resolved)
     async with pool("axia-inference:50051") as backends:
         await backends.start()
         await asyncio.sleep(0.5)

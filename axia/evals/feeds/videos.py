@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from axia._pictures import FORMATS
 from feed.demo_videos import DemoVideos
 from feed.folder_videos import FolderVideos
 from feed.videos import Library, Video
@@ -31,6 +32,6 @@ def library_of(feed: str) -> Library:
 def screenshot(feed: str, video: Video, platform: str) -> str:
     """A video as the platform shows it, as a data URI."""
     data = library_of(feed).screenshot(video, platform)
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as opened:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         kind = str(opened.format).lower()
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

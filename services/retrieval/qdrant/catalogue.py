@@ -130,9 +130,10 @@ class QdrantCatalogue:
             dimension = await self._dimension(name)
         if dimension != encoder.dimension:
             raise FailedPrecondition(
-                f"the collection {name} holds vectors of {dimension} dimensions but the encoder {encoder.name} makes "
-                f"{encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that it was made with, re-index the "
-                "pictures under another encoder, or set AXIA_RETRIEVAL_QDRANT_URL to another server",
+                f"the vectors of the collection {name} have {dimension} dimensions, but those of the encoder "
+                f"{encoder.name} have {encoder.dimension}: set AXIA_RETRIEVAL_ENCODER to the encoder that built the "
+                "collection, re-index the images with another encoder, or set AXIA_RETRIEVAL_QDRANT_URL to another "
+                "server",
                 reason="INDEX_DIMENSION_MISMATCH",
             )
         return QdrantIndex(encoder, self._client, name)

@@ -265,7 +265,7 @@ def test_wrong_searches(fake: FakeGateway, tmp_path: Path) -> None:
     assert run("search").exit_code == 2
     assert run("search", "x", "--value", "power").exit_code == 2
     wrong = run("search", "--value", "beauty")
-    assert (wrong.exit_code, "none of the ten" in wrong.stderr) == (2, True)
+    assert (wrong.exit_code, "not one of the ten" in wrong.stderr) == (2, True)
     assert run("search", "--image", tmp_path / "gone.jpg").exit_code == 1
     (tmp_path / "notes.jpg").write_text("no image")
     fake.fail("INVALID_ARGUMENT", "image.data: is not an image", reason="IMAGE_UNREADABLE")

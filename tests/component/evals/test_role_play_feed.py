@@ -194,7 +194,7 @@ def test_a_persona_without_traits_and_a_folder_without_videos_or_values_are_name
     persona.write_text("traits = []", encoding="utf-8")
     with pytest.raises(ValueError, match=r"empty.toml has no traits: write them as"):
         role_play(str(videos), personas=str(persona))
-    with pytest.raises(ValueError, match="has no JPEG, PNG or WebP picture"):
+    with pytest.raises(ValueError, match="has no JPEG, PNG or WebP images"):
         role_play(str(tmp_path))
     Image.new("RGB", (9, 9)).save(tmp_path / "one.png")
     with pytest.raises(ValueError, match="video one has no values"):

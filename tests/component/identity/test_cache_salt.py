@@ -11,7 +11,16 @@ from PIL import Image
 
 from axia.identity.keys import ROLES
 from axia.v1 import inference_pb2, inference_pb2_grpc
-from services.inference.engines.engine import Conversation, Delta, Message, ModelDescription, Picture, Prepared, Role
+from services.inference.engines.engine import (
+    Conversation,
+    Delta,
+    EngineLoad,
+    Message,
+    ModelDescription,
+    Picture,
+    Prepared,
+    Role,
+)
 from services.inference.engines.vllm.templates import chat_messages
 from services.inference.sampling import Sampler
 from services.inference.servicer import InferenceServicer
@@ -82,8 +91,8 @@ class NotingEngine:
     def admit(self, completions: int) -> None:
         pass
 
-    def load(self) -> Any:
-        return (0, 0)
+    def load(self) -> EngineLoad:
+        return EngineLoad(0, 0)
 
     async def prepare(self, conversation: Conversation) -> Prepared:
         self.conversations.append(conversation)

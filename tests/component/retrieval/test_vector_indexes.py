@@ -345,7 +345,7 @@ async def test_an_index_of_another_dimension_is_refused_with_what_to_do(reopen: 
     catalogue = await reopen()
     await (await catalogue.open(ENCODER)).close()
     with pytest.raises(
-        FailedPrecondition, match=r"32 dimensions.*makes 64.*AXIA_RETRIEVAL_ENCODER.*re-index"
+        FailedPrecondition, match=r"32 dimensions.*have 64.*AXIA_RETRIEVAL_ENCODER.*re-index"
     ) as caught:
         await catalogue.open(EncoderId(ENCODER.name, ENCODER.revision, 64))
     assert caught.value.reason == "INDEX_DIMENSION_MISMATCH"

@@ -174,7 +174,7 @@ async def test_a_check_refuses_what_would_be_refused_at_once_and_takes_no_place(
             queue.admission.check(Flow(caller, priority), 1, Deadline(timeout_s))
         except ResourceExhausted as refused:
             assert refused.retry_after_s
-            return "too late" if "would be answered" in refused.message else "too many"
+            return "too late" if "its deadline is in" in refused.message else "too many"
         return ""
 
     assert check(timeout_s=0.001) == ""  # there is room
