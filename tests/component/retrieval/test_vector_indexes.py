@@ -344,9 +344,7 @@ async def test_a_re_index_is_built_beside_and_then_switched_to(reopen: Reopen) -
 async def test_an_index_of_another_dimension_is_refused_with_what_to_do(reopen: Reopen) -> None:
     catalogue = await reopen()
     await (await catalogue.open(ENCODER)).close()
-    with pytest.raises(
-        FailedPrecondition, match=r"32 dimensions.*have 64.*AXIA_RETRIEVAL_ENCODER.*re-index"
-    ) as caught:
+    with pytest.raises(FailedPrecondition, match=r"32 dimensions.*have 64.*AXIA_RETRIEVAL_ENCODER.*re-index") as caught:
         await catalogue.open(EncoderId(ENCODER.name, ENCODER.revision, 64))
     assert caught.value.reason == "INDEX_DIMENSION_MISMATCH"
 
