@@ -82,6 +82,24 @@ REFUSED = [
         ),
         "autoscaling.min is 9 and autoscaling.max is 4; set max to min at least",
     ),
+    (
+        (
+            *S,
+            "monitoring.prometheusUrl=http://p:9090",
+            "models[0].autoscaling.enabled=true",
+            "models[0].limits.replica_completions=48",
+        ),
+        "models[0] (a): the gateway sends at most 48 completions to a replica, so more than",
+    ),
+    (
+        (
+            *S,
+            "monitoring.prometheusUrl=http://p:9090",
+            "models[0].autoscaling.enabled=true",
+            "models[0].autoscaling.completionsPerReplica=128",
+        ),
+        "set completionsPerReplica below limits.replica_completions",
+    ),
     ((*S, "models[0].inferencePool.enabled=true"), "set inferencePool.endpointPicker"),
     (
         ("gateway.autoscaling.enabled=true", "gateway.autoscaling.max=1"),

@@ -58,6 +58,11 @@
 {{- if gt (int .autoscaling.min) (int .autoscaling.max) -}}
 {{- fail (printf "%s: autoscaling.min is %d and autoscaling.max is %d; set max to min at least" $at (int .autoscaling.min) (int .autoscaling.max)) -}}
 {{- end -}}
+{{- /* AXIA_GATEWAY_REPLICA_COMPLETIONS is 128. What waits in the gateway's queue is not in the ScaledObject's query. */ -}}
+{{- $sent := int (dig "replica_completions" 128 .limits) -}}
+{{- if le $sent (int .autoscaling.completionsPerReplica) -}}
+{{- fail (printf "%s: the gateway sends at most %d completions to a replica, so more than autoscaling.completionsPerReplica (%d) are never counted; set completionsPerReplica below limits.replica_completions" $at $sent (int .autoscaling.completionsPerReplica)) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .inferencePool.enabled (not .inferencePool.endpointPicker) -}}
 {{- fail (printf "%s: set inferencePool.endpointPicker to the name of the picker's Service" $at) -}}
