@@ -92,8 +92,7 @@ def run(
         connections: Calls to each model at a time.
         display: What is shown while it runs.
         log_images: Whether logs hold the pictures too.
-        live: Whether `inspect view` shows samples that are not yet in the log. It costs about half as much processor
-            time as all else that inspect_ai does for a sample.
+        live: Whether `inspect view` shows samples that are not yet in the log, which costs processor time.
 
     Raises:
         EvaluationError: If the folder holds another evaluation, or inspect_ai refuses to begin.

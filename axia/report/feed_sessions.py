@@ -10,7 +10,7 @@ from axia.inputs import PersonaOutcome
 from axia.report.collect import Evaluation, Row, Run
 from axia.report.comparing import compare, comparison_tables, section_id
 from axia.report.parts import Cell, Section, Table, ends
-from axia.report.role_play import published_table
+from axia.report.role_play import published_table, strategy_of
 
 AGREES = 0.9
 """Least agreement with the persona's truth at which the measured I should be the recommender's."""
@@ -31,14 +31,11 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     """
     name, about = evaluation.name, evaluation.about
     rows = evaluation.runs[0].rows
-    asked = f"Strategy: {about['strategy']}"
-    if about["strategy"] == "isq":
-        asked += f"; the model stays where S% is above {about['threshold']:g}"
     personas = {row.metadata["persona"] for row in rows}
     paragraphs = [
         (
-            f"{asked}. {len(personas)} personas, {len(rows)} sessions a model, {about['phase']} videos a phase, "
-            f"{about['videos']} videos in the feed."
+            f"{strategy_of(about)}. {len(personas)} personas, {len(rows)} sessions a model, "
+            f"{about['phase']} videos a phase, {about['videos']} videos in the feed."
         ),
         _HOW,
     ]

@@ -24,12 +24,9 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
     """
     name, about = evaluation.name, evaluation.about
     rows = evaluation.runs[0].rows
-    asked = f"Strategy: {about['strategy']}"
-    if about["strategy"] == "isq":
-        asked += f"; the model stays if S% is above {about['threshold']:g}"
     paragraphs = [
         (
-            f"{asked}. {len({row.metadata.get('persona') for row in rows})} personas, "
+            f"{strategy_of(about)}. {len({row.metadata.get('persona') for row in rows})} personas, "
             f"{len({row.picture for row in rows})} images, {len(rows)} answers per model."
         ),
         _NO_I_AVG,
@@ -39,6 +36,12 @@ def sections(client: Client, evaluation: Evaluation) -> list[Section]:
         tables += comparison_tables(name, comparison)
     tables += by_level(client, evaluation, "platform", paragraphs)
     return [Section(section_id(name), name, paragraphs, [*tables, published_table(name, about)])]
+
+
+def strategy_of(about: Mapping[str, Any]) -> str:
+    """How a persona was asked, for the beginning of a paragraph."""
+    threshold = f"; the model stays if S% is above {about['threshold']:g}" if about["strategy"] == "isq" else ""
+    return f"Strategy: {about['strategy']}{threshold}"
 
 
 def _stays(evaluation: Evaluation) -> Table:

@@ -6,8 +6,8 @@ import pytest
 
 from axia.testing import FakeGateway
 from axia.v1 import gateway_pb2
-from loadtests.benchmark.cameras import SCENES, RepeatingScenes, Watching
 from loadtests.benchmark.measuring import measure
+from loadtests.benchmark.setups.cameras import SCENES, RepeatingScenes, Watching
 from loadtests.pictures import read_pictures
 
 

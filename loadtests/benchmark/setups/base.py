@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from loadtests.benchmark import vllm_grpc
 from loadtests.benchmark.rivals import DEMO_MODEL, GPU_SHARE, on_gpu, start_vllm
+from loadtests.benchmark.setups import vllm_grpc
 from loadtests.benchmark.sides import Side, stop
 from loadtests.pictures import read_pictures
 from loadtests.servers import Server, Servers, wait_until_200, wait_until_listening, wait_until_serving

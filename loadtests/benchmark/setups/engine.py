@@ -6,12 +6,12 @@ from functools import cached_property
 
 from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection, HttpDetection, IsqScoring, NewPictures, TextSearch
-from loadtests.benchmark.cameras import Watching
 from loadtests.benchmark.notes import reader_hits, stream_lag
 from loadtests.benchmark.rivals import CRUDE_STOPS, GPU_SHARE, BareEngine, Echo, OpenAiDetection
 from loadtests.benchmark.setups.base import Setup
+from loadtests.benchmark.setups.cameras import Watching
+from loadtests.benchmark.setups.vllm_grpc import VllmGrpcDetection, start_vllm_grpc
 from loadtests.benchmark.sides import Side, stop_but
-from loadtests.benchmark.vllm_grpc import VllmGrpcDetection, start_vllm_grpc
 from loadtests.servers import Server, end, index_gallery, wait_until_serving
 
 

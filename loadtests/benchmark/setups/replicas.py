@@ -8,9 +8,9 @@ from functools import cached_property
 
 from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection
-from loadtests.benchmark.cameras import RepeatingScenes
 from loadtests.benchmark.rivals import CRUDE_STOPS, GPU_SHARE, OpenAiDetection
 from loadtests.benchmark.setups.base import ROUTER, Setup
+from loadtests.benchmark.setups.cameras import RepeatingScenes
 from loadtests.benchmark.sides import Side
 from loadtests.servers import Server, free_port
 
