@@ -13,6 +13,7 @@ import grpc.aio
 from axia import convert
 from axia._connection import call, forks
 from axia._connection.call import Call
+from axia._connection.duplex import Responses
 from axia._connection.streams import AsyncFeed, Feed
 from axia._connection.transport import TLS, resolve_api_key
 from axia.results.base import Result
@@ -177,12 +178,12 @@ class AsyncConnected(_Caller):
     async def _duplex(self, method: Callable[..., Any], feed: AsyncFeed[Any], call: Call) -> AsyncGenerator[Any, None]:
         """The answers of a call with many requests; the caller's error, if its requests had one, comes last."""
         with call.errors():
-            responses = method(feed.requests(), **call.options)
+            made = method(feed.requests(), **call.options)
             try:
-                async for response in responses:
+                async for response in Responses(made):
                     feed.answered()
                     yield response
             finally:
-                responses.cancel()
+                made.cancel()
         if feed.error:
             raise feed.error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from axia._connection.duplex import Responses
 from gateway import metrics
 from gateway.backends.channels import ServiceChannel
 from services.serving.deadlines import time_for_call
@@ -93,11 +94,12 @@ class ServiceProxy:
         method: Any = replica.channel.stream_stream(path)
         timeout_s = time_for_call(context.time_remaining(), default_timeout_s)
         call = method(requests, timeout=timeout_s, metadata=_forwarded_metadata(context))
+        responses = Responses(call)
         try:
             initial = _without_hop(await call.initial_metadata())
             if initial:
                 await context.send_initial_metadata(initial)
-            async for response in call:
+            async for response in responses:
                 yield response
             context.set_trailing_metadata(_without_hop(await call.trailing_metadata()))
         except grpc.aio.AioRpcError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from axia._connection.duplex import Responses
 from axia.v1 import gateway_pb2, gateway_pb2_grpc
 from loadtests.recorder import Recorder
 from loadtests.records import SUPERSEDED, Outcome
@@ -51,7 +52,7 @@ class Watch(GrpcScenario):
         length_s = target.watch_frames / target.watch_fps
         call = stub.WatchValues(messages(), timeout=length_s + target.timeout_s, metadata=self.metadata)
         try:
-            async for response in call:
+            async for response in Responses(call):
                 if response.frame_id in due_left:
                     note(response.frame_id, _outcome(response))
                 else:
@@ -72,7 +73,7 @@ class Watch(GrpcScenario):
             await asyncio.sleep(0)
 
         call = self._stubs[channel].WatchValues(messages(), timeout=self.target.timeout_s, metadata=self.metadata)
-        async for response in call:
+        async for response in Responses(call):
             return _outcome(response)
         return Outcome("NO_OUTCOME", message="the watch ended before the frame had its outcome")
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import grpc
 
+from axia._connection.duplex import Responses
 from services.serving.deadlines import Clock, Deadline
 from services.serving.errors import DEATHS, ENDPOINT_FAILURES, ENGINE_DIED, ServiceError, Unavailable
 from services.serving.status import from_rpc_error
@@ -207,7 +208,7 @@ class Calls:
             with attempt.replica.answering():
                 call = invoke(attempt)
                 try:
-                    async for response in call:
+                    async for response in Responses(call) if once else call:
                         started = True
                         yield response
                 except grpc.aio.AioRpcError as error:

@@ -16,6 +16,7 @@ import grpc
 import httpx
 
 from axia._connection.call import channel_options
+from axia._connection.duplex import Responses
 from axia.v1 import (
     gateway_pb2,
     gateway_pb2_grpc,
@@ -183,7 +184,7 @@ class Load:
         request = retrieval_pb2.IndexImagesRequest(image=image_pb2.Image(data=photograph(number, (96, 72))))
         responses = self._retrieval.IndexImages(iter([request]), timeout=deadline_s, metadata=self._metadata)
         code = "NO_ANSWER"
-        async for response in responses:
+        async for response in Responses(responses):
             if response.HasField("indexed"):
                 self.acknowledged.add(response.indexed.id)
                 code = "OK"
