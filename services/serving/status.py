@@ -17,6 +17,11 @@ DOMAIN = "axia"
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata in which gRPC carries a google.rpc.Status."""
 
+_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+"""Trailing metadata by which a server tells gRPC's clients not to repeat a call."""
+_RETRY_LEAST_S = 0.3
+"""A call with less time than this isn't repeated: the retry would end with DEADLINE_EXCEEDED in place of the error."""
+
 _MAX_TEXT_BYTES = 800
 """UTF-8 bytes of a message, and of all descriptions of violations together. gRPC takes 8 KiB of metadata at most, in
 which a message comes twice, once with up to three characters a byte; beyond it the caller gets another status."""
@@ -60,14 +65,21 @@ async def end_call(context: "grpc.aio.ServicerContext[Any, Any]", status: CallSt
         grpc.aio.AbortError: As gRPC ends calls.
         asyncio.CancelledError: If the caller is gone, so that nobody hears the status. That is no fault of a server's.
     """
+    metadata = status.trailing_metadata
     try:
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        if status.code is grpc.StatusCode.UNAVAILABLE and _is_short(context.time_remaining()):
+            metadata = (*metadata, _NO_RETRY)
+        await context.abort(status.code, status.details, metadata)
     except grpc.aio.AbortError:
         raise
     except Exception as error:  # of gRPC's own types
         raise asyncio.CancelledError from error
     finally:
         del context  # it keeps the AbortError, whose traceback holds this frame
+
+
+def _is_short(time_remaining_s: float | None) -> bool:
+    return time_remaining_s is not None and time_remaining_s < _RETRY_LEAST_S
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from axia._connection.transport import service_config
 from services.serving.errors import (
     Code,
     DeadlineExceeded,
@@ -323,3 +325,26 @@ async def test_a_status_that_nobody_can_hear_counts_as_a_cancelled_call_and_no_f
         await end_call(Gone(), status)  # type: ignore[arg-type]
     with pytest.raises(grpc.aio.AbortError):
         await end_call(There(), status)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("left_s", "calls"), [(0.1, 1), (3.0, 3)])
+async def test_a_client_does_not_retry_when_the_time_of_its_call_is_nearly_over(left_s: float, calls: int) -> None:
+    """A retry then would end with DEADLINE_EXCEEDED, and the caller would not learn the cause."""
+    seen = 0
+
+    async def silent(_: str, context: grpc.aio.ServicerContext[str, str]) -> str:
+        nonlocal seen
+        seen += 1
+        await asyncio.sleep(max(0.0, context.time_remaining() - left_s))
+        raise Unavailable("the store doesn't answer", reason="STORE_SILENT")
+
+    policy = json.loads(service_config())["methodConfig"][0]["retryPolicy"]
+    async with wire.serve({"Silent": silent}) as server:
+        config = {"methodConfig": [{"name": [{"service": server.service}], "retryPolicy": policy}]}
+        options = [("grpc.service_config", json.dumps(config))]
+        async with grpc.aio.insecure_channel(server.address, options=options) as channel:
+            method: Any = channel.unary_unary(f"/{server.service}/Silent", wire.encode, bytes.decode)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await method("", timeout=3.0)
+    assert (seen, caught.value.code()) == (calls, grpc.StatusCode.UNAVAILABLE)
+    assert details_of(caught.value)[0].reason == "STORE_SILENT"
