@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -70,7 +71,7 @@ class Server(NamedTuple):
 
 
 class Servers:
-    """Starts processes and ends them all, the last one first."""
+    """Starts processes and ends them all, the last one first; also when this process gets SIGINT or SIGTERM."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -78,6 +79,9 @@ class Servers:
     def __enter__(self) -> Self:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="axia-load-")))
         """For logs and data of the time of the run."""
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            self._stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -2,9 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -149,3 +153,19 @@ def test_an_http_api_that_does_not_answer_is_named(fake: FakeGateway, tmp_path: 
     ended = load(tmp_path, "--scenario", "http-detect", "--http", url, target=fake.address)
     assert ended.exit_code == 2
     assert f"POST /v1/detect at {url} failed, so no load was sent" in ended.output
+
+
+def test_servers_end_with_a_run_that_is_terminated(tmp_path: Path) -> None:
+    arguments = ["--start", "scripted", "--seconds", "60", "--rate", "1", "--out", str(tmp_path)]
+    run = subprocess.Popen([sys.executable, "-m", "loadtests", *arguments], stderr=subprocess.PIPE)
+    with run:
+        process = psutil.Process(run.pid)
+        servers: list[psutil.Process] = []
+        until = time.monotonic() + 60
+        while not servers and time.monotonic() < until:
+            time.sleep(0.1)
+            servers = process.children()
+        run.terminate()
+        run.wait(60)
+    assert servers
+    assert not any(server.is_running() for server in servers)
