@@ -289,6 +289,20 @@ def test_a_collector_outside_the_cluster_is_reached_by_its_address() -> None:
         assert "OTEL_EXPORTER_OTLP_HEADERS" not in environment
 
 
+def test_servers_read_the_authorities_of_a_collectors_certificate() -> None:
+    (traced,) = {
+        (variable["value"], mount["mountPath"], str(volume["secret"]["items"]))
+        for _, pod, container in containers(chart.rendered("traced-elsewhere"))
+        for variable in container["env"]
+        if variable["name"] == "OTEL_EXPORTER_OTLP_CERTIFICATE"
+        for mount in container["volumeMounts"]
+        if mount["name"] == "collector"
+        for volume in pod["volumes"]
+        if volume["name"] == "collector"
+    }
+    assert traced == ("/etc/axia/collector/ca.crt", "/etc/axia/collector", "[{'key': 'root.pem', 'path': 'ca.crt'}]")
+
+
 @pytest.mark.parametrize("name", [name for name in chart.renderings() if not name.startswith("traced")])
 def test_without_an_endpoint_nothing_is_said_of_traces(name: str) -> None:
     for pod, _, container in containers(chart.rendered(name)):

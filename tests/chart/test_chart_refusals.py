@@ -55,6 +55,10 @@ REFUSED = [
         "telemetry.otlp: network policies are on, so nothing could reach the collector; set namespace",
     ),
     (("telemetry.otlp.namespace=monitoring",), "telemetry.otlp: set endpoint to the collector's address"),
+    (
+        ("telemetry.otlp.endpoint=http://c:4317", "telemetry.otlp.namespace=a", "telemetry.otlp.caSecret=b"),
+        "telemetry.otlp: endpoint is http://c:4317, which doesn't use TLS; start it with https://",
+    ),
     (("telemetry.sampling.percent=101",), "at '/telemetry/sampling/percent': maximum: got 101, want 100"),
     (
         ("loadTest.enabled=true", "keys.existingSecret=k"),

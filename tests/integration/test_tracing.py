@@ -10,6 +10,7 @@ import grpc
 import httpx
 import pytest
 
+from axia.identity.certs import init_certificates
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_grpc, scoring_pb2, scoring_pb2_grpc
 from tests.support import otlp, processes
@@ -360,6 +361,21 @@ def test_a_server_that_ends_sends_its_last_spans(tmp_path: Path) -> None:
             assert collector.spans == []
             assert scoring.stop() == 0
         assert "axia.v1.ScoringService/ReadVerdicts" in {span.name for span in collector.spans}
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_spans_go_to_a_collector_whose_own_authority_is_given(tmp_path: Path, *, trusted: bool) -> None:
+    certificates = tmp_path / "certs"
+    init_certificates(certificates, [], days=1, authority_days=1)
+    with otlp.collector(certificates) as collector, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        if trusted:
+            environment.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificates / "ca.pem"))
+        with processes.scoring(tmp_path / "scoring.log") as scoring, grpc.insecure_channel(scoring.address) as channel:
+            scoring.wait_for("SERVING", timeout=90)
+            call_scoring(channel)
+            assert scoring.stop() == 0
+        assert bool(collector.spans) is trusted
 
 
 def test_a_collector_that_is_away_costs_no_answer_and_no_end(tmp_path: Path) -> None:

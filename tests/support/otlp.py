@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -91,12 +92,17 @@ def _value(value: Any) -> Any:
 
 
 @contextmanager
-def collector() -> Iterator[Collector]:
-    """A collector on a free port."""
+def collector(certificates: Path | None = None) -> Iterator[Collector]:
+    """A collector on a free port, with TLS if there is a folder of `axia certs init`."""
     servicer = Collector()
     server = grpc.server(ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(servicer, server)
-    servicer.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    if certificates:
+        leaf = [((certificates / "client.key").read_bytes(), (certificates / "client.pem").read_bytes())]
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials(leaf))
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
+    servicer.endpoint = f"{'https' if certificates else 'http'}://127.0.0.1:{port}"
     server.start()
     try:
         yield servicer

@@ -49,6 +49,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   "OTEL_TRACES_SAMPLER" $sampler
   "OTEL_TRACES_SAMPLER_ARG" (divf $telemetry.sampling.percent 100 | toString)
   "OTEL_RESOURCE_ATTRIBUTES" ($attributes | join ",") -}}
+{{- if $telemetry.otlp.caSecret -}}
+{{- $_ := set $env "OTEL_EXPORTER_OTLP_CERTIFICATE" "/etc/axia/collector/ca.crt" -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $env -}}
 {{- end -}}

@@ -130,8 +130,11 @@
 {{- if and .endpoint $egressOn (not .namespace) (not .egress) -}}
 {{- fail "telemetry.otlp: network policies are on, so nothing could reach the collector; set namespace to that of its Pods, or egress to its CIDR and port" -}}
 {{- end -}}
-{{- if and (not .endpoint) (or .namespace .egress .existingSecret) -}}
-{{- fail "telemetry.otlp: set endpoint to the collector's address, or leave namespace, egress and existingSecret out" -}}
+{{- if and (not .endpoint) (or .namespace .egress .existingSecret .caSecret) -}}
+{{- fail "telemetry.otlp: set endpoint to the collector's address, or leave namespace, egress, existingSecret and caSecret out" -}}
+{{- end -}}
+{{- if and .caSecret (hasPrefix "http://" .endpoint) -}}
+{{- fail (printf "telemetry.otlp: endpoint is %s, which doesn't use TLS; start it with https://, or leave caSecret out" .endpoint) -}}
 {{- end -}}
 {{- end -}}
 {{- if and $v.loadTest.enabled $v.keys.existingSecret (not $v.loadTest.existingSecret) -}}

@@ -88,6 +88,8 @@ SWITCHES: dict[str, Sequence[str]] = {
         "telemetry.otlp.endpoint=https://otlp.example.org",
         "telemetry.otlp.egress[0].cidr=203.0.113.0/24",
         "telemetry.otlp.egress[0].port=443",
+        "telemetry.otlp.caSecret=collector",
+        "telemetry.otlp.caKey=root.pem",
     ),
     "load-test": (
         "loadTest.enabled=true",
