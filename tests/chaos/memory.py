@@ -1,6 +1,6 @@
 """Whether a server's memory grows with malformed messages, or only until its allocator has had the largest of them.
 
-    python -m tests.chaos.memory --messages 10000 scoring retrieval inference
+    python -m tests.chaos.memory --messages 10000 scoring retrieval inference gateway
 
 Sends each server malformed messages for all of its RPCs, and prints after some of them resident memory and the number
 of Python objects; with --trim also what is left when the allocator has given back all that is free, and with --trace
@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,26 @@ import yaml
 
 from tests.chaos.test_hostile_input import AT_A_TIME, LASTING, status_of
 from tests.component.identity.test_matrix import METHODS
+from tests.support import processes
 from tests.support.chaos.faults import ANSWERS
 from tests.support.chaos.hostile_images import real_files
 from tests.support.chaos.hostile_messages import request_for
 from tests.support.processes import Server
 
-SERVICES = {"inference": "InferenceService", "retrieval": "RetrievalService", "scoring": "ScoringService"}
+SERVICES = {
+    "inference": ("services.inference", "InferenceService"),
+    "retrieval": ("services.retrieval", "RetrievalService"),
+    "scoring": ("services.scoring", "ScoringService"),
+    "gateway": ("gateway", "GatewayService"),
+}
 MARKS = (0, 500, 1_000, 2_000, 3_500, 5_000, 7_500, 10_000, 15_000, 20_000)
 """Messages after which memory is looked at."""
 
 
-def settings_of(name: str, folder: Path) -> dict[str, Any]:
+def settings_of(name: str, folder: Path, behind: str) -> dict[str, Any]:
     """As the tests of hostile input start a server: caches are full after the warm-up."""
+    if name == "gateway":
+        return {"inference": behind}
     if name == "scoring":
         return {"reader": "packaged", "reader_threads": 1, "reader_cache": 500}
     if name == "retrieval":
@@ -53,15 +62,17 @@ class Measured:
     Args:
         name: Of the server.
         folder: For what it writes.
+        behind: Address of the inference server that a gateway calls.
         options: Of `tests.support.chaos.counted`.
     """
 
-    def __init__(self, name: str, folder: Path, options: Sequence[str]) -> None:
+    def __init__(self, name: str, folder: Path, behind: str, options: Sequence[str]) -> None:
         self._report = folder / "report"
         self._report.touch()
-        module = " ".join(("tests.support.chaos.counted", str(self._report), *options, f"services.{name}"))
-        service = f"axia.v1.{SERVICES[name]}"
-        self.server = Server(module, f"AXIA_{name.upper()}_", service, folder / "log", **settings_of(name, folder))
+        program, service = SERVICES[name]
+        module = " ".join(("tests.support.chaos.counted", str(self._report), *options, program))
+        settings = settings_of(name, folder, behind)
+        self.server = Server(module, f"AXIA_{name.upper()}_", f"axia.v1.{service}", folder / "log", **settings)
 
     def counts(self) -> dict[str, float]:
         """What its memory holds now."""
@@ -110,9 +121,13 @@ def main() -> None:
     given = parser.parse_args()
     options = [f"--{name}" for name in ("trace", "trim") if getattr(given, name)]
     for name in given.servers:
-        methods = sorted(path for path in set(METHODS) - LASTING if path.startswith(f"/axia.v1.{SERVICES[name]}/"))
-        with tempfile.TemporaryDirectory() as folder:
-            measured = Measured(name, Path(folder), options)
+        methods = sorted(path for path in set(METHODS) - LASTING if path.startswith(f"/axia.v1.{SERVICES[name][1]}/"))
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            behind = ""
+            if name == "gateway":
+                log, settings = Path(folder) / "inference.log", settings_of("inference", Path(folder), "")
+                behind = stack.enter_context(processes.inference(log, **settings)).address
+            measured = Measured(name, Path(folder), behind, options)
             try:
                 measured.server.wait_for("SERVING", 120)
                 print(f"{name}, {len(methods)} RPCs; MiB and numbers after so many messages")
