@@ -53,8 +53,8 @@ class Service(NamedTuple):
         for port in (_Port("PORT", self.port), _Port("METRICS_PORT", self.metrics_port)):
             if port.number and _is_taken(self.host, port.number):
                 raise SuiteError(
-                    f"another process listens on {_join(self.host, port.number)} already, where {self.name} would: "
-                    f"stop it, or set {_prefix(self.name)}{port.setting} to another port"
+                    f"{self.name} can't use {_join(self.host, port.number)}: another process already listens there. "
+                    f"Stop that process, or set {_prefix(self.name)}{port.setting} to another port"
                 )
 
 
@@ -108,7 +108,7 @@ def encryption(folder: Path) -> dict[str, str]:
     client_pair = [str(folder / "client.pem"), str(folder / "client.key")]
     for path in (*variables.values(), *client_pair):
         if not Path(path).is_file():
-            raise SuiteError(f"there is no {path}: `axia certs init {folder}` makes it")
+            raise SuiteError(f"{path} doesn't exist: create it with `axia certs init {folder}`")
     return variables | dict(zip(_OWN_TLS, (authority, *client_pair), strict=True))
 
 

@@ -138,8 +138,8 @@ def _checked(services: Sequence[Service], tls: TLS | None) -> TLS | None:
         return None
     if tls is None:
         raise SuiteError(
-            f"{' and '.join(encrypted)} speak TLS: set AXIA_TLS_ROOTS to the authority of their certificates, and "
-            "AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY where they ask for one, or start with --certs"
+            f"these services use TLS: {', '.join(encrypted)}. Start with --certs, or set AXIA_TLS_ROOTS to the CA file "
+            "and, if they require client certificates, AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY"
         )
     try:
         tls.credentials()

@@ -153,7 +153,7 @@ class PreferenceAssessor:
         except ServiceError as error:
             if concerns_call(error):
                 raise
-            logger.info("picture %d could not be judged: %s", picture.position, error.reason)  # its text may quote
+            logger.info("image %d could not be judged: %s", picture.position, error.reason)  # its text may quote
             return Judgement(picture, error=error)
         return replace(judgement, verdict=await self._read(judgement))
 

@@ -205,10 +205,9 @@ def check_resume(plan: PreferencePlan, plan_sha256: str, judgements: Sequence[Ju
     """
     if plan_sha256 != plan.sha256:
         raise FailedPrecondition(
-            f"the plan has changed: it was {plan_sha256}, and is {plan.sha256} now. Send the same request with the "
-            "seed that the first plan reported, and with its sampling if the model is the same and its defaults have "
-            "changed; if the index has changed, also with the plan's images as resume.planned; if the model has "
-            "changed, start without resume",
+            f"the plan has changed (was {plan_sha256}, is now {plan.sha256}). Send the same request with the first "
+            "plan's seed and sampling. If the index has changed, also send the plan's images as resume.planned. If the "
+            "model has changed, start without resume",
             reason="PLAN_CHANGED",
         )
     for index, judgement in enumerate(judgements):

@@ -73,7 +73,7 @@ OPERATION = Dashboard(
                     ),
                 ),
                 Panel(
-                    "Tokens", "Prompts, pictures included, and completions, a second.",
+                    "Tokens", "Prompts, images included, and completions, per second.",
                     (Query(rate("axia_inference_tokens_total", "service, kind"), "{{service}} {{kind}}"),),
                 ),
                 Panel(
@@ -84,7 +84,7 @@ OPERATION = Dashboard(
                     ),
                 ),
                 Panel(
-                    "Prefix and picture caches", "Share that was found.",
+                    "Prefix and image caches", "Share that was found.",
                     (
                         Query(
                             rate("axia_inference_prefix_cache_tokens_total", "service", f'{HERE},outcome="hit"')
@@ -94,7 +94,7 @@ OPERATION = Dashboard(
                         Query(
                             rate("axia_inference_picture_cache_total", "service", f'{HERE},outcome="hit"')
                             + " / " + rate("axia_inference_picture_cache_total", "service"),
-                            "{{service}} pictures", "vllm",
+                            "{{service}} images", "vllm",
                         ),
                     ), "percentunit", 1,
                 ),

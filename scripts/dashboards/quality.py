@@ -11,7 +11,7 @@ QUALITY = Dashboard(
             "Detections",
             (
                 Panel(
-                    "Share that abstains", "The completions of a picture don't agree.",
+                    "Share that abstains", "The completions of an image don't agree.",
                     (
                         Query(
                             rate("axia_gateway_detections_total", "model", f'{MODEL},outcome="abstained"')
@@ -103,7 +103,7 @@ QUALITY = Dashboard(
                     ),
                 ),
                 Panel(
-                    "Interest: decisions", "Of pictures judged as a persona.",
+                    "Interest: decisions", "Of images judged as a persona.",
                     (
                         Query(
                             rate("axia_gateway_interest_judgements_total", "model, decision", MODEL),

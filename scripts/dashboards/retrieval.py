@@ -15,7 +15,7 @@ RETRIEVAL = Dashboard(
                     (Query(rate("axia_retrieval_searches_total", "kind"), "{{kind}}", "retrieval"),), "reqps",
                 ),
                 Panel(
-                    "Where the time of a search goes", "95% spend less in the stage.",
+                    "Time per search, by stage", "95% spend less in the stage.",
                     (
                         Query(
                             quantile(
@@ -26,16 +26,16 @@ RETRIEVAL = Dashboard(
                     ), "s",
                 ),
                 Panel(
-                    "Store", "1 while the vector store and the pictures answer.",
+                    "Store", "1 while the vector store and the image store answer.",
                     (Query(f"axia_retrieval_store_available{{{HERE}}}", "{{pod}}", "retrieval"),), "short", 1,
                 ),
             ),
         ),
         (
-            "Pictures",
+            "Images",
             (
                 Panel(
-                    "Pictures", "That searches reach, and of these those under an HNSW index.",
+                    "Images", "That searches reach, and of these those under an HNSW index.",
                     (
                         Query(f"max(axia_retrieval_images{{{HERE}}})", "all", "retrieval"),
                         Query(f"max(axia_retrieval_indexed_images{{{HERE}}})", "under an index", "retrieval"),
@@ -49,7 +49,7 @@ RETRIEVAL = Dashboard(
                     ),
                 ),
                 Panel(
-                    "Where the time of a picture goes", "95% spend less in the stage.",
+                    "Time per image, by stage", "95% spend less in the stage.",
                     (
                         Query(
                             quantile(

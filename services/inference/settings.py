@@ -97,7 +97,8 @@ class InferenceSettings(ServiceSettings):
     """Maximum number of characters of one message."""
     max_images: int = Field(default=4, ge=1, le=64)
     """Maximum number of images of one conversation, if the model accepts several; a detection has one image. All images
-    together must fit into one message, which has the size of one image of the maximum size."""
+    together may have at most about the size of one image (AXIA_INFERENCE_MAX_IMAGE_MIB), because they are sent in one
+    message."""
     max_queue: int = Field(default=256, ge=1)
     """Maximum number of running and waiting completions; more requests are refused with RESOURCE_EXHAUSTED."""
 

@@ -157,7 +157,9 @@ class Records:
             raise InvalidArgument("ids", "must be empty where filter is set", reason="IDS_AND_FILTER")
         if condition == Filter():
             raise InvalidArgument(
-                "filter", "lets every image pass; set at least one of its fields", reason="FILTER_EMPTY"
+                "filter",
+                "has no condition, so it would delete all images; set at least one field",
+                reason="FILTER_EMPTY",
             )
         deleted = 0
         after, more = "", True
@@ -184,5 +186,5 @@ class Records:
             return StoredPicture(picture_id, None, None)
         data = await self._pictures.get(picture_id)
         if data is None:
-            logger.warning("picture %s is indexed, and is not in the image store", picture_id)
+            logger.warning("image %s is indexed, but is not in the image store", picture_id)
         return StoredPicture(picture_id, data, record)

@@ -156,18 +156,18 @@ class Reencoding:
         if missing:
             told.append(
                 f"{missing:,} {read} are not in the image store {self._pictures.name}: set AXIA_RETRIEVAL_PICTURES "
-                "to where the images are, or put them back there"
+                "to the store with the images, or put them back there"
             )
         if reasons:
             names = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
             told.append(
                 f"{reasons.total():,} {read} can't be read ({names}): put the files back as they were into the image "
-                f"store {self._pictures.name}, or set the AXIA_RETRIEVAL_MAX_IMAGE_MIB, AXIA_RETRIEVAL_MAX_IMAGE_SIDE "
-                "and AXIA_RETRIEVAL_MAX_IMAGE_MEGAPIXELS that they were taken in with"
+                f"store {self._pictures.name}, or set AXIA_RETRIEVAL_MAX_IMAGE_MIB, AXIA_RETRIEVAL_MAX_IMAGE_SIDE "
+                "and AXIA_RETRIEVAL_MAX_IMAGE_MEGAPIXELS to the values that were used when the images were indexed"
             )
         raise FailedPrecondition(
-            f"{'; '.join(told)}. Or delete with DeleteImages those that are lost for good; the log names them. Then "
-            "start the re-index again. At most 1% may be left out; searches continue with the current index",
+            f"{'; '.join(told)}. Or delete with DeleteImages the images that can't be restored; the log lists their "
+            "ids. Then start the re-index again. At most 1% may be left out; searches continue with the current index",
             reason="PICTURES_LOST" if missing else "PICTURES_UNREADABLE",
         )
 

@@ -220,8 +220,8 @@ class Retriever:
         if self.reindexer.running or current in {None, self.encoder}:
             return
         raise Unavailable(
-            "another process made another encoder's index the current one; this one starts again with that encoder if "
-            "AXIA_RETRIEVAL_ENCODER names it",
+            "another process switched the index to another encoder, so this service stops. Set AXIA_RETRIEVAL_ENCODER "
+            "to that encoder, and start this service again",
             reason=_SWITCHED_ELSEWHERE,
         )
 
@@ -256,9 +256,10 @@ class Retriever:
         known = state is not None and state.encoder.id == current
         spec = state.encoder.spec if state is not None and known else f"{current.name} {current.revision}"
         raise FailedPrecondition(
-            f"the index in {self._where()} was made with {spec} (dimension {current.dimension}), and "
-            f"AXIA_RETRIEVAL_ENCODER names {loaded.name} {loaded.revision} (dimension {loaded.dimension}); set it back "
-            f"and index again with StartReindex, or set {self._elsewhere()}",
+            f"the index in {self._where()} was built with {spec} (dimension {current.dimension}), but "
+            f"AXIA_RETRIEVAL_ENCODER is {loaded.name} {loaded.revision} (dimension {loaded.dimension}); set it to the "
+            "encoder of the index (to change the encoder, then re-index with StartReindex), or set "
+            f"{self._elsewhere()}",
             reason="ENCODER_CHANGED",
         )
 

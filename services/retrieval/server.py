@@ -71,10 +71,10 @@ async def _answer(command: argparse.Namespace, settings: RetrievalSettings) -> s
     with translated():
         match command.command:
             case "check" if command.accept:
-                return f"accepted: {maintenance.accept(folder):,} vectors"
+                return f"accepted the index with {maintenance.accept(folder):,} vectors"
             case "check":
                 found = maintenance.check(folder / FILE)
-                return "\n".join(f"{name}: {count:,} images, all whole" for name, count in found.items())
+                return "\n".join(f"{name}: {count:,} images, no damage found" for name, count in found.items())
             case "backup":
                 maintenance.backup(folder / FILE, command.file)
                 return f"copied to {command.file}"
@@ -96,13 +96,13 @@ async def _transfer(command: argparse.Namespace, settings: RetrievalSettings) ->
                     stores[place] = store
             name = hashlib.sha256(command.url.encode()).hexdigest()[:12]
             came, went = await tools.sync(settings.data / "index", server, name, *stores)
-            return f"brought {came:,} images, deleted {went:,}"
+            return f"copied {came:,} images, deleted {went:,}"
         catalogue = _catalogue(settings)
         stack.push_async_callback(catalogue.close)
         if command.command == "export":
             return f"exported {await tools.export_index(catalogue, command.file):,} images"
         new, count = await tools.import_index(catalogue, command.file)
-        return f"imported {new:,} of {count:,} images; the others were there"
+        return f"imported {new:,} of {count:,} images; the others were already stored"
 
 
 def _check_data(settings: RetrievalSettings) -> None:

@@ -81,7 +81,7 @@ class StateFile:
         except (OSError, ValidationError) as error:
             raise FailedPrecondition(
                 f"{self._path} can't be read; remove it, and set AXIA_RETRIEVAL_ENCODER to the encoder that the index "
-                "was made with",
+                "was built with",
                 reason="STATE_BROKEN",
             ) from error
 

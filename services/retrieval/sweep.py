@@ -62,7 +62,7 @@ class Sweep:
             # Those that came since the bytes were listed aren't lost.
             lost += [picture for picture in missing if await self._is_lost(picture)]
         if lost:
-            _log.warning("pictures whose bytes are not in the image store: %s", ", ".join(lost))
+            _log.warning("images whose bytes are not in the image store: %s", ", ".join(lost))
         return Swept(orphans, len(lost))
 
     async def _is_lost(self, picture: str) -> bool:

@@ -101,8 +101,8 @@ async def import_index(catalogue: IndexCatalogue, file: Path) -> tuple[int, int]
 def _check_encoder(encoder: EncoderId, current: EncoderId | None) -> None:
     if current is not None and current != encoder:
         raise FailedPrecondition(
-            f"these vectors are of the encoder {encoder.name} {encoder.revision}, and the index that they are for is "
-            f"of {current.name} {current.revision}; re-index one of them first",
+            f"the vectors to copy are of the encoder {encoder.name} {encoder.revision}, but the index that they are "
+            f"for uses {current.name} {current.revision}; re-index one of them first",
             reason="ENCODER_CHANGED",
         )
 

@@ -85,7 +85,7 @@ def to_annotated_element(truth: scoring_pb2.AnnotatedElement, sentences: int) ->
 def _check_model_answers(field: str, answers: Sequence[str], judge: Judge, items: str, count: int) -> None:
     """Refuses answers that no model gave, or not one for each item."""
     if judge is not Judge.MODEL and answers:
-        raise InvalidArgument(field, "are for JUDGE_MODEL alone", reason="MODEL_ANSWERS_UNUSED")
+        raise InvalidArgument(field, "are only for JUDGE_MODEL", reason="MODEL_ANSWERS_UNUSED")
     if judge is Judge.MODEL and len(answers) != count:
         raise InvalidArgument(field, f"has {len(answers):,} entries, and there are {count:,} {items}", reason="RAGGED")
 

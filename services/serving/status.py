@@ -95,7 +95,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
     violations = tuple(FieldViolation(v.field, v.description) for v in bad_request.field_violations)
     ours = info.domain == DOMAIN
     failure = ServiceError(
-        (message if ours else "") or f"a service behind this one answered {error.code().name}",
+        (message if ours else "")
+        or f"an upstream service failed with {error.code().name}; check the services' logs for this request id",
         reason=(info.reason if ours else "") or error.code().name,
         violations=violations if ours else (),
         retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if retry else None,

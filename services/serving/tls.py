@@ -236,7 +236,7 @@ def _check_reach(settings: ServerSettings, prefix: str) -> None:
     """Refuses to listen in plaintext where other machines reach it, unless that is meant."""
     if not _is_local(settings.host) and not settings.allow_plaintext:
         raise FailedPrecondition(
-            f"{prefix}HOST is {settings.host}, which other machines may reach, and there is no TLS: set "
+            f"{prefix}HOST is {settings.host}, which other machines can reach, but TLS is off: set "
             f"{prefix}TLS_CERTIFICATE and {prefix}TLS_KEY, or {prefix}ALLOW_PLAINTEXT=1 where the network is trusted",
             reason="PLAINTEXT_REFUSED",
         )
@@ -284,4 +284,4 @@ def _require_both(prefix: str, one: str, value: Path | None, other: str, other_v
 
 
 def _incomplete(missing: str, given: str) -> FailedPrecondition:
-    return FailedPrecondition(f"{missing} is missing: {given} has no meaning without it", reason="TLS_INCOMPLETE")
+    return FailedPrecondition(f"{given} is set, but {missing} is not: set both, or neither", reason="TLS_INCOMPLETE")

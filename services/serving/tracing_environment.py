@@ -31,22 +31,22 @@ def check_tracing() -> str | None:
         return None
     if not _is_address(os.environ[variable]):
         raise FailedPrecondition(
-            f"{variable} is no address of a collector with its port; set it to where it takes OTLP over gRPC, such as "
-            "http://localhost:4317, or https:// for TLS, without a user or password (OTEL_EXPORTER_OTLP_HEADERS)",
+            f"{variable} is not a valid collector address; set it to the URL of the collector's OTLP gRPC port, such "
+            "as http://localhost:4317, or https:// for TLS, without a user or password (OTEL_EXPORTER_OTLP_HEADERS)",
             reason="TRACING_ENDPOINT",
         )
     protocol = _first(_PROTOCOLS)
     if protocol is not None and os.environ[protocol] != "grpc":
         raise FailedPrecondition(
-            f"{protocol}: only grpc is supported; leave it out, and name the collector's gRPC port (4317 as a rule) in "
+            f"{protocol}: only grpc is supported; leave it out, and use the collector's gRPC port (usually 4317) in "
             f"{variable}",
             reason="TRACING_PROTOCOL",
         )
     headers = _first(_HEADERS)
     if headers is not None and not all(map(_HEADER.fullmatch, filter(str.strip, os.environ[headers].split(",")))):
         raise FailedPrecondition(
-            f"{headers} holds what is no header; set it to name=value, several with commas, and values with other "
-            "characters in URL encoding, such as authorization=Bearer%20TOKEN",
+            f"{headers} has an invalid header; use name=value, separated by commas, with special characters "
+            "URL-encoded, such as authorization=Bearer%20TOKEN",
             reason="TRACING_HEADERS",
         )
     certificate = _first(_CERTIFICATES)
@@ -59,7 +59,7 @@ def check_tracing() -> str | None:
     missing = [name for name in _PACKAGES if not _installed(name)]
     if missing:
         raise FailedPrecondition(
-            f"{variable} is set, and the packages that send traces are missing ({', '.join(missing)}); run `make "
+            f"{variable} is set, but the packages that send traces are missing ({', '.join(missing)}); run `make "
             "setup`, or `pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-grpc`",
             reason="TRACING_PACKAGES",
         )

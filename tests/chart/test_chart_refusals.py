@@ -17,13 +17,13 @@ REFUSED = [
     (("gateway.replicas=-1",), "at '/gateway/replicas': minimum: got -1, want 0"),
     (("gateway.replicas=two",), "at '/gateway/replicas': got string, want integer"),
     (("scoring.resources.limits=null",), "missing property 'limits'"),
-    (("models=null",), "models: list one model at least"),
+    (("models=null",), "models: list at least one model"),
     ((*S[:1],), "missing property 'engine'"),
     ((*S[:1], "models[0].engine=tgi"), "value must be one of 'vllm', 'openai', 'scripted'"),
-    ((*S[:2],), "models[0] (a): set answers to what the scripted engine says"),
+    ((*S[:2],), "models[0] (a): set answers to the answers of the scripted engine"),
     (
         (*S, "models[1].name=A", "models[1].engine=scripted", "models[1].answers=x"),
-        "models[1] (A): the name is there twice, or differs from that of a in signs alone",
+        "models[1] (A): the name is used twice, or its first 20 characters differ from those of a only in",
     ),
     (
         (
@@ -62,13 +62,13 @@ REFUSED = [
     (("telemetry.sampling.percent=101",), "at '/telemetry/sampling/percent': maximum: got 101, want 100"),
     (
         ("loadTest.enabled=true", "keys.existingSecret=k"),
-        "loadTest: the gateway asks for a key; set existingSecret to a Secret with one",
+        "loadTest: the gateway requires an API key; set loadTest.existingSecret to a Secret with",
     ),
     (A, "models[0] (a): set gpus to the number of GPUs that one replica needs, or to 0"),
     ((*A[:2], "models[0].gpus=1"), "models[0] (a): set model to a hub id or a folder, or image.demo to true"),
     ((*A, "models[0].gpus=1", "models[0].tensorParallelism=2"), "tensorParallelism is 2 and gpus is 1; set gpus"),
-    ((*A, "models[0].gpus=4", "models[0].tensorParallelism=2"), "2 of 4 GPUs would idle"),
-    ((*S, "models[0].gpus=1"), "models[0] (a): the engine scripted computes nothing on GPUs; leave gpus out"),
+    ((*A, "models[0].gpus=4", "models[0].tensorParallelism=2"), "2 of 4 GPUs would be unused"),
+    ((*S, "models[0].gpus=1"), "models[0] (a): the engine scripted doesn't use GPUs; remove gpus"),
     ((*A, "models[0].gpus=1", "models[0].cache.predownload=true"), "set cache.enabled to true"),
     (
         (*A, "models[0].gpus=1", "models[0].cache.enabled=true", "models[0].replicas=2"),
@@ -84,7 +84,7 @@ REFUSED = [
             "monitoring.prometheusUrl=http://p",
             "models[0].autoscaling.min=9",
         ),
-        "autoscaling.min is 9 and autoscaling.max is 4; set max to min at least",
+        "autoscaling.min is 9 and autoscaling.max is 4; set max to at least min",
     ),
     (
         (
@@ -109,12 +109,15 @@ REFUSED = [
         ("gateway.autoscaling.enabled=true", "gateway.autoscaling.max=1"),
         "gateway.autoscaling: min is 2 and max is 1",
     ),
-    (("image.tag=latest",), 'image.tag: "latest" names another image each day'),
+    (("image.tag=latest",), 'image.tag: "latest" can change at any time'),
     (("retrieval.enabled=true",), "retrieval: set encoder"),
-    ((*R, "retrieval.replicas=2"), "the embedded store has one replica"),
-    ((*R, "retrieval.externalUrl=http://q:6334"), "store is embedded and externalUrl names another"),
+    ((*R, "retrieval.replicas=2"), "the embedded store supports only one replica"),
+    (
+        (*R, "retrieval.externalUrl=http://q:6334"),
+        "store is embedded, but externalUrl is only used with store external",
+    ),
     ((*R, "retrieval.store=external"), "retrieval: set externalUrl"),
-    ((*R, "retrieval.store=qdrant"), "set pictures, such as s3://bucket/pictures"),
+    ((*R, "retrieval.store=qdrant"), "set retrieval.pictures to its URL, such as s3://bucket/pictures"),
     (
         (*R, "retrieval.store=qdrant", "retrieval.pictures=s3://b/p", "qdrant.replicas=1"),
         "replicationFactor is 2 and there are 1 peers",

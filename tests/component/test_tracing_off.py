@@ -58,12 +58,12 @@ def test_a_missing_package_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("ENDPOINT", "http://[::1", "is no address of a collector"),
-        ("ENDPOINT", "http://collector:otlp", "is no address of a collector"),
-        ("ENDPOINT", "http://collector", "with its port"),
-        ("ENDPOINT", "grpc://axia:s3cret@collector:4317", "is no address of a collector"),
+        ("ENDPOINT", "http://[::1", "is not a valid collector address"),
+        ("ENDPOINT", "http://collector:otlp", "is not a valid collector address"),
+        ("ENDPOINT", "http://collector", "URL of the collector's OTLP gRPC port"),
+        ("ENDPOINT", "grpc://axia:s3cret@collector:4317", "is not a valid collector address"),
         ("ENDPOINT", "http://axia:s3cret@collector:4317", "without a user or password"),
-        ("HEADERS", "authorization: Bearer s3cret", "OTEL_EXPORTER_OTLP_HEADERS holds what is no header"),
+        ("HEADERS", "authorization: Bearer s3cret", "OTEL_EXPORTER_OTLP_HEADERS has an invalid header"),
         ("HEADERS", "a=b,authorization=s3cret;x", "authorization=Bearer%20TOKEN"),
         ("CERTIFICATE", "/nowhere/ca.pem", "/nowhere/ca.pem can't be read"),
     ],

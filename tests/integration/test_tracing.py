@@ -394,7 +394,7 @@ def test_a_collector_that_is_away_costs_no_answer_and_no_end(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "set it to where it takes OTLP over gRPC"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "set it to the URL of the collector's OTLP gRPC port"),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
             "only grpc is supported",

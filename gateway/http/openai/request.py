@@ -43,7 +43,7 @@ class ImageUrl(_Part):
     url: StrictStr
     """"data:image/jpeg;base64," and the file in base64; addresses are never fetched."""
     detail: StrictStr | None = None
-    """Taken and ignored."""
+    """Accepted, but ignored."""
 
 
 def _as_object(value: object) -> object:
@@ -58,7 +58,7 @@ class ContentPart(_Part):
     image_url: Annotated[ImageUrl, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | StrictStr)] | None = (
         None
     )
-    """The image; its url alone is taken too."""
+    """The image. A URL without an object is also accepted."""
 
 
 def _as_parts(value: object) -> object:
@@ -78,7 +78,7 @@ class ChatMessage(_Part):
     ]
     """What is said: a text, or texts and images in their order. May be null in a message of the assistant."""
     name: StrictStr | None = None
-    """Taken and ignored."""
+    """Accepted, but ignored."""
     refusal: StrictStr | None = None
     """What the assistant said where its content is null."""
 
@@ -87,9 +87,9 @@ class StreamOptions(_Part):
     """What a stream holds."""
 
     include_usage: StrictBool | None = None
-    """Whether a last chunk counts the tokens."""
+    """Whether the last chunk has the token counts."""
     include_obfuscation: StrictBool | None = None
-    """Taken and ignored."""
+    """Accepted, but ignored."""
 
 
 class NamedSchema(_Part):
@@ -98,16 +98,16 @@ class NamedSchema(_Part):
     model_config = ConfigDict(extra="ignore", serialize_by_alias=True)
 
     name: StrictStr | None = None
-    """Taken and ignored."""
+    """Accepted, but ignored."""
     definition: Annotated[dict[str, Any], Field(alias="schema")]
     """The schema."""
 
 
 class ResponseFormat(_Part):
-    """What the answer is held to."""
+    """Format of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
-    """Any text, any JSON object, or one of the schema."""
+    """Any text, any JSON object, or JSON that matches the schema."""
     json_schema: NamedSchema | None = None
     """For type json_schema."""
 
@@ -142,19 +142,19 @@ class ChatRequest(BaseModel):
     top_p: _Float | None = None
     """Above 0 and at most 1. Default: the model's in the gateway's routing table, or else 1."""
     max_tokens: _Count | None = None
-    """Tokens of one completion at most; more than the model's limit is lowered to it, -1 is that limit. Default: the
-    model's in the gateway's routing table, or else 100."""
+    """Maximum number of tokens of one completion. Larger values are reduced to the model's limit; -1 means the model's
+    limit. Default: the model's in the gateway's routing table, or else 100."""
     max_completion_tokens: _Count | None = None
-    """The same by its newer name."""
+    """Newer name of max_tokens."""
     seed: Annotated[int, _WHOLE, Field(strict=True, ge=0, le=MAX_SEED)] | None = None
     """Seed, 0 to 2^53 - 1. Unset or -1: drawn."""
     stop: (
         Annotated[list[StrictStr], BeforeValidator(_as_texts, json_schema_input_type=StrictStr | list[StrictStr])]
         | None
     ) = None
-    """Texts that end a completion and are no part of it, at most 16; one alone may be a text."""
+    """Texts that end a completion and are not part of it, at most 16; a single one may be a text."""
     response_format: ResponseFormat | None = None
-    """What the answer is held to: any text, a JSON object, or JSON by a schema."""
+    """Format of the answer: any text, a JSON object, or JSON that matches a schema."""
     stream: StrictBool | None = None
     """Whether the answer is a stream of events."""
     stream_options: StreamOptions | None = None

@@ -34,7 +34,7 @@ def check(path: Path) -> dict[str, int]:
         except sqlite3.DatabaseError as error:
             raise damaged(path, str(error)) from error
     if sum(found.values()) != state.points:
-        raise damaged(path, f"it holds {sum(found.values()):,} vectors and should hold {state.points:,}")
+        raise damaged(path, f"it has {sum(found.values()):,} vectors but should have {state.points:,}")
     return found
 
 
@@ -80,7 +80,8 @@ def restore(source: Path, folder: Path) -> int:
     # What is left of another database, its log or an HNSW index, would be taken for this one's.
     if left := sorted(path.name for path in folder.iterdir() if path.name != LOCK):
         raise FailedPrecondition(
-            f"{folder} holds {left[0]!r}, of this or another database; move that folder away, then restore again",
+            f"{folder} already contains {left[0]!r}, of this or another database; move that folder away, "
+            "then restore again",
             reason="INDEX_EXISTS",
         )
     backup(source, folder / FILE)

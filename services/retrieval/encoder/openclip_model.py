@@ -203,7 +203,7 @@ def _load(spec: str) -> tuple[str, str, Any, Any]:
         with weights.open("rb") as file:
             revision = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
         source = f"{LOCAL}{folder}"
-        advice = "see that its open_clip_config.json and its weights belong together and are whole"
+        advice = "check that open_clip_config.json matches the weights and that both files are complete"
         model, tokenizer = _create(spec, advice, source, None)
         return folder.resolve().name, revision, model, tokenizer
     name, slash, tag = spec.partition("/")
@@ -217,7 +217,7 @@ def _load(spec: str) -> tuple[str, str, Any, Any]:
 
         with torch.random.fork_rng():
             torch.manual_seed(RANDOM_SEED)
-            model, tokenizer = _create(spec, "take another architecture", name, None)
+            model, tokenizer = _create(spec, "use another architecture", name, None)
         return name, f"random-{RANDOM_SEED}", model, tokenizer
     _check_tag(name, tag)
     advice = (
@@ -247,13 +247,15 @@ def _check_tag(name: str, tag: str) -> None:
     if tag not in tags:
         raise _missing(
             f"the encoder {name} has no pretrained weights {tag}; "
-            + (f"take one of: {', '.join(tags)}" if tags else "take another architecture")
+            + (f"use one of: {', '.join(tags)}" if tags else "use another architecture")
         )
     # Weights trained with one activation give other vectors with another; open_clip would only warn.
     quick = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False))
     if quick != bool(open_clip.get_model_config(name).get("quick_gelu", False)):
         other = f"{name}-quickgelu" if quick else name.removesuffix("-quickgelu")
-        raise _missing(f"the weights {tag} belong to another activation than {name} has; set {other}/{tag}")
+        raise _missing(
+            f"the weights {tag} were trained with another activation function than {name} uses; set {other}/{tag}"
+        )
 
 
 def _find_weights(folder: Path) -> Path:
@@ -276,5 +278,5 @@ def _find_weights(folder: Path) -> Path:
 
 def _missing(message: str) -> FailedPrecondition:
     return FailedPrecondition(
-        f"{message}. The encoder is named by AXIA_RETRIEVAL_ENCODER or by StartReindex", reason="ENCODER_MISSING"
+        f"{message}. Set the encoder with AXIA_RETRIEVAL_ENCODER or StartReindex", reason="ENCODER_MISSING"
     )

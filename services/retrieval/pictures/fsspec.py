@@ -214,8 +214,7 @@ def _as_service_error(store: str, error: Exception) -> ServiceError:
         )
     if isinstance(error, FileNotFoundError):
         return FailedPrecondition(
-            f"{store} isn't there any more, or has no such bucket; make it, or set AXIA_RETRIEVAL_PICTURES to where it "
-            "is",
+            f"the folder or bucket of {store} doesn't exist; create it, or correct AXIA_RETRIEVAL_PICTURES",
             reason="PICTURE_STORE_MISSING",
         )
     return Unavailable(f"{store} can't be reached now; try again later", reason="PICTURE_STORE_UNAVAILABLE")

@@ -152,7 +152,7 @@ class Language:
         if len(item.accept) > self._limits.max_accept:
             raise InvalidArgument(
                 f"{field}.accept",
-                f"holds {len(item.accept):,} phrasings, at most {self._limits.max_accept} are allowed",
+                f"has {len(item.accept):,} phrasings, at most {self._limits.max_accept} are allowed",
                 reason="LIST_TOO_LONG",
             )
         phrasings = {f"{field}.element": item.element}
@@ -160,11 +160,11 @@ class Language:
         for name, phrasing in phrasings.items():
             self._check_length(name, phrasing)
             if not any(character.isalnum() for character in phrasing):
-                raise InvalidArgument(name, "must hold a word", reason="TEXT_EMPTY")
+                raise InvalidArgument(name, "must contain a word", reason="TEXT_EMPTY")
             if judge is Judge.SEMANTIC and not _reads(phrasing):
                 raise InvalidArgument(
                     name,
-                    "is not in English, which is all that the reader model reads; take a model as judge",
+                    "is not in English, but the reader model reads only English; use a model as judge (JUDGE_MODEL)",
                     reason="LANGUAGE_UNKNOWN",
                 )
 

@@ -189,7 +189,7 @@ def _read(models: Sequence[ModelScores]) -> list[_Counts]:
             odd = sorted({*counts[0].ids.tolist()} ^ {*counts[-1].ids.tolist()})[0]
             raise InvalidArgument(
                 f"{field}.picture_ids",
-                f"must name the same images as those of models[0]; {odd[:40]!r} is in one of them alone",
+                f"must name the same images as those of models[0]; {odd[:40]!r} is in only one of them",
                 reason="PICTURES_DIFFER",
             )
     return counts

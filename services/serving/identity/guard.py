@@ -159,8 +159,8 @@ class Guard:
         found = sorted(shown & self._names)
         if not found:
             raise PermissionDenied(
-                f"this server accepts only client certificates with the name {' or '.join(sorted(self._names))}, and "
-                f"this one has {', '.join(sorted(shown)) or 'no name'}; call the gateway, or ask the operator to add "
+                f"this server accepts only client certificates with the name {' or '.join(sorted(self._names))}, but "
+                f"yours has {', '.join(sorted(shown)) or 'no name'}; call the gateway, or ask the operator to add "
                 "the name to TLS_CLIENT_NAMES",
                 reason="CERTIFICATE_NAME",
             )
@@ -177,11 +177,12 @@ class Guard:
     def _authorise(access: Access | None, caller: Principal) -> None:
         if access is KNOWN or access in caller.roles:
             return
-        has = ", ".join(sorted(caller.roles)) or "none"
-        needed = f"needs the role {access!r}" if access is not None else "is offered to nobody"
+        if access is None:
+            raise PermissionDenied("no role may make this call", reason="ROLE_MISSING")
+        has = f"only the roles: {', '.join(sorted(caller.roles))}" if caller.roles else "no roles"
         raise PermissionDenied(
-            f"this call {needed}, and {caller.name!r} has {has}; the operator of this server can give it a credential "
-            "with that role",
+            f"this call needs the role {access!r}, but {caller.name!r} has {has}. Ask the operator of this server for "
+            "a key or token with that role",
             reason="ROLE_MISSING",
         )
 
@@ -220,8 +221,8 @@ def _credential(context: Context) -> str:
     given = [value for key, value in context.invocation_metadata() or () if key == AUTHORIZATION]
     if not given:
         raise Unauthenticated(
-            'this server asks for a credential: send an API key or a token as "authorization: Bearer …"; clients of '
-            "axia take it from AXIA_API_KEY",
+            'this server requires a credential: send an API key or a token as "authorization: Bearer …"; axia\'s '
+            "clients read it from AXIA_API_KEY",
             reason="CREDENTIAL_MISSING",
         )
     scheme, _, credential = str(given[0]).partition(" ")

@@ -96,9 +96,9 @@ class Usage:
         """Counts a call of a method. Raises ResourceExhausted if it is one too many; otherwise `end` belongs to its
         end."""
         if self.calls.full:
-            raise _too_many(self.calls.most, "calls of yours are in flight", "CALLER_CALLS")
+            raise _too_many(self.calls.most, "calls in flight", "CALLER_CALLS")
         if method == _WATCH and self.watches.full:
-            raise _too_many(self.watches.most, "watches of yours are open", "CALLER_WATCHES")
+            raise _too_many(self.watches.most, "open watches", "CALLER_WATCHES")
         if wait_s := self.requests.take(1):
             raise _too_fast(self.requests, "requests", "CALLER_REQUESTS", wait_s)
         self.calls.begin()
@@ -248,7 +248,7 @@ async def _beginning_with(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerato
 
 def _too_many(most: int, what: str, reason: str) -> ResourceExhausted:
     return ResourceExhausted(
-        f"{most:,} {what}, and you may have no more at a time; wait until one ends",
+        f"limit reached: you have {most:,} {what}, which is the maximum; wait until one ends",
         reason=reason,
         retry_after_s=_CALL_S,
         metadata=_told(most, 0, _CALL_S),
@@ -258,7 +258,7 @@ def _too_many(most: int, what: str, reason: str) -> ResourceExhausted:
 def _too_fast(bucket: Bucket, what: str, reason: str, wait_s: float) -> ResourceExhausted:
     most = bucket.most or 0
     return ResourceExhausted(
-        f"you may send {most:,} {what} a minute, and have; try again in {wait_s:.1f} s",
+        f"rate limit reached: {most:,} {what} per minute; try again in {wait_s:.1f} s",
         reason=reason,
         retry_after_s=wait_s,
         metadata=_told(most, bucket.left, wait_s),

@@ -96,7 +96,7 @@ class TokenVerifier:
         except jwt.PyJWTError:
             raise _refused("the credential is neither an API key nor a token that can be read") from None
         if header.get("alg") not in self._rules.algorithms:
-            raise _refused(f"the token's algorithm is not allowed here; {', '.join(self._rules.algorithms)} are")
+            raise _refused(f"the token's algorithm is not accepted (accepted: {', '.join(self._rules.algorithms)})")
         key = await self._key(header.get("kid"))
         try:
             claims = jwt.decode(
@@ -116,17 +116,17 @@ class TokenVerifier:
 
     async def _key(self, kid: object) -> jwt.PyJWK:
         if not isinstance(kid, str):
-            raise _refused("the token doesn't name its key (kid)")
+            raise _refused("the token has no key id (kid) in its header")
         if kid not in self._keys:
             await self._refresh()  # the provider may have begun to use another key
         if not self._keys:
             raise Unavailable(
-                "the keys by which tokens are checked can't be read now; try again shortly",
+                "the provider's public keys can't be read now; try again shortly",
                 reason="JWKS_UNREADABLE",
                 retry_after_s=_AT_MOST_EVERY_S,
             )
         if kid not in self._keys:
-            raise _refused("the token's key is not one of its provider's")
+            raise _refused("the token's key is not in the provider's key set")
         return self._keys[kid]
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
@@ -170,7 +170,9 @@ def _advice(error: Exception) -> str:
         return f"the token has no {error.claim}"
     if isinstance(error, jwt.ImmatureSignatureError):
         return "the token is not valid yet"
-    return "the token's signature is wrong"
+    if isinstance(error, jwt.InvalidSignatureError):
+        return "the token's signature is invalid"
+    return "the token is invalid"
 
 
 def _refused(what: str) -> ServiceError:

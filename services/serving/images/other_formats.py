@@ -50,7 +50,7 @@ _BEGINNINGS = (
         "base64; send the bytes that it stands for",
     ),
     (rb".{1,500}?(\xff\xd8\xff[\xdb\xe0-\xef]|\x89PNG\r\n\x1a\n|RIFF....WEBP)",
-     "an image with other bytes before it, such as the head of an HTTP answer; send the image's bytes alone"),
+     "an image with other bytes before it, such as the head of an HTTP answer; send only the image's bytes"),
 )  # fmt: skip
 _PATTERNS = [(re.compile(start, re.IGNORECASE | re.DOTALL), told) for start, told in _BEGINNINGS]
 _LOOKED_AT = 512

@@ -177,7 +177,7 @@ def _check_size(width: int, height: int, limits: PictureLimits, field: str) -> N
         raise InvalidArgument(
             field,
             f"the image is {width} × {height} pixels; its longer side may be at most {_NARROWEST} times the "
-            "shorter; send a part of it",
+            "shorter one; crop the image",
             reason="IMAGE_TOO_NARROW",
         )
 
@@ -189,7 +189,7 @@ _MAX_SCANNED_PIXELS = 1_000_000_000
 def _too_complex(field: str, what: str) -> InvalidArgument:
     return InvalidArgument(
         field,
-        f"the image would take too long to decode: {what}; save it anew with a usual encoder",
+        f"the image would take too long to decode: {what}; save it again with a common image program",
         reason="IMAGE_TOO_COMPLEX",
     )
 

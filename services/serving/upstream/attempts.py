@@ -295,7 +295,8 @@ class _Tries:
 
 def _engine_died() -> Unavailable:
     return Unavailable(
-        "the model's engine died while it had this request, and so did one before; it is not tried again, since the "
-        "picture or the prompt may be the cause. Send another image, and see the log of the inference server",
+        "the model's engine crashed twice while it processed this request or an equal one, so this request is not "
+        "retried: the image or the prompt may be the cause. Send another image, and check the log of the inference "
+        "server",
         reason=ENGINE_DIED,
     )

@@ -267,7 +267,7 @@ async def test_what_is_refused_for_its_bytes_is_not_counted_as_an_image(clock: C
     asked = gateway_pb2.DetectValuesRequest(image=MEBIBYTE)
     await usage.charge("/axia.v1.GatewayService/DetectValues", asked)
     for _ in range(5):
-        with pytest.raises(ResourceExhausted, match="bytes of images a minute"):
+        with pytest.raises(ResourceExhausted, match="bytes of images per minute"):
             await usage.charge("/axia.v1.GatewayService/DetectValues", asked)
     assert usage.images.left == 9
 

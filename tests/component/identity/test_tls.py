@@ -395,9 +395,9 @@ async def test_a_client_is_told_what_to_do_about_tls(world: World, tmp_path: Pat
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"tls_certificate": "good"}, "TLS_KEY is missing"),
-        ({"tls_key": "good"}, "TLS_CERTIFICATE is missing"),
-        ({"tls_client_ca": "ca"}, "TLS_CERTIFICATE is missing"),
+        ({"tls_certificate": "good"}, "TLS_KEY is not: set both"),
+        ({"tls_key": "good"}, "TLS_CERTIFICATE is not: set both"),
+        ({"tls_client_ca": "ca"}, "TLS_CERTIFICATE is not: set both"),
         ({"tls_certificate": "good", "tls_key": "/nowhere"}, "axia certs init"),
         ({"tls_certificate": "ca", "tls_key": "good"}, "not a certificate and its key in PEM format"),
         ({"tls_certificate": "good", "tls_key": "good", "tls_client_ca": "key"}, "no certificates in PEM"),

@@ -367,7 +367,7 @@ def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.Monk
         ("", r"encoder \(unset\) is not known to open_clip; write architecture/pretrained tag"),
         ("ViT-B-32", "write architecture/pretrained tag"),
         ("nonsense/laion2b", "is not known to open_clip"),
-        ("ViT-B-32/nonsense", "no pretrained weights nonsense; take one of: .*laion2b_s34b_b79k"),
+        ("ViT-B-32/nonsense", "no pretrained weights nonsense; use one of: .*laion2b_s34b_b79k"),
         ("ViT-B-32/openai", "set ViT-B-32-quickgelu/openai"),
         ("local-dir:/no/such/folder", "/no/such/folder is missing"),
         ("local-dir:", "is missing or has no open_clip_config.json"),
@@ -393,7 +393,7 @@ async def test_a_folder_with_pickled_weights_is_refused_before_they_are_read(tmp
 
 async def test_a_folder_with_damaged_or_missing_weights_is_refused_with_advice(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "open_clip_config.json", tmp_path)
-    for weights, message in ((None, "has no weights"), (b"damaged", "are whole")):
+    for weights, message in ((None, "has no weights"), (b"damaged", "are complete")):
         if weights:
             (tmp_path / "open_clip_model.safetensors").write_bytes(weights)
         encoder = OpenClipEncoder(f"local-dir:{tmp_path}")

@@ -200,7 +200,7 @@ async def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypa
 async def test_a_folder_that_was_taken_away_is_told(tmp_path: Path) -> None:
     store = FsspecPictureStore(str(tmp_path / "pictures"))
     shutil.rmtree(tmp_path / "pictures")
-    with pytest.raises(FailedPrecondition, match=r"isn't there any more.*AXIA_RETRIEVAL_PICTURES"):
+    with pytest.raises(FailedPrecondition, match=r"doesn't exist; create it.*AXIA_RETRIEVAL_PICTURES"):
         await store.check()
     await store.close()
 

@@ -333,7 +333,7 @@ async def test_another_picture_folder_fails_a_re_index_and_leaves_the_old_index(
     job = await ended(parts, parts.retriever.reindexer.start(TWO))
     assert (job.state, job.done, job.total) == (ReindexState.FAILED, 0, 50)
     told = f"32 of the 32 images read so far (50 in all) are not in the image store {pictures}: set "
-    assert job.error.startswith(f"{told}AXIA_RETRIEVAL_PICTURES to where the images are")
+    assert job.error.startswith(f"{told}AXIA_RETRIEVAL_PICTURES to the store with the images")
     assert [record.reason for record in caplog.records if hasattr(record, "reason")] == ["PICTURES_LOST"]
     assert (await parts.retriever.stats()).images == 50
     assert await parts.catalogue.current() == parts.encoders["hash/one"].id
@@ -351,7 +351,7 @@ async def test_more_than_one_percent_of_lost_or_unreadable_pictures_fail_a_re_in
     assert job.state is ReindexState.FAILED
     assert "1 of the 150 images read so far (150 in all) are not in the image store" in job.error
     assert "1 of the 150 images read so far (150 in all) can't be read (1 IMAGE_UNREADABLE)" in job.error
-    # Those that are lost for good are deleted, as the message says.
+    # Those that can't be restored are deleted, as the message says.
     await parts.retriever.records.delete([sha256(small(7)), sha256(small(149))])
     assert (await ended(parts, parts.retriever.reindexer.start(TWO))).state is ReindexState.SUCCEEDED
 

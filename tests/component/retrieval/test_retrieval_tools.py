@@ -87,7 +87,7 @@ def on(server: QdrantServer) -> QdrantCatalogue:
 
 
 async def test_a_backup_is_restored_where_there_is_nothing(data: Path, tmp_path: Path) -> None:
-    assert await run(data, "check") == "test 1: 297 images, all whole"
+    assert await run(data, "check") == "test 1: 297 images, no damage found"
     file = tmp_path / "backup.db"
     assert await run(data, "backup", file) == f"copied to {file}"
     assert "name a new file" in await run(data, "backup", file, code=1)
@@ -123,9 +123,9 @@ async def test_an_index_moves_to_a_server_and_back(data: Path, tmp_path: Path, s
     file = tmp_path / "index.db"
     assert await run(data, "export", file) == "exported 297 images"
     imported = await run(data, "import", file, qdrant_url=server.url)
-    assert imported == "imported 297 of 297 images; the others were there"
+    assert imported == "imported 297 of 297 images; the others were already stored"
     again = await run(data, "import", file, qdrant_url=server.url)
-    assert again == "imported 0 of 297 images; the others were there"
+    assert again == "imported 0 of 297 images; the others were already stored"
     assert await content(on(server)) == await content(EmbeddedCatalogue(data / "index"))
     back = tmp_path / "back.db"
     assert await run(data, "export", back, qdrant_url=server.url) == "exported 297 images"
@@ -135,9 +135,9 @@ async def test_an_index_moves_to_a_server_and_back(data: Path, tmp_path: Path, s
 
 
 async def test_changes_are_sent_to_a_server_once(data: Path, tmp_path: Path, server: QdrantServer) -> None:
-    assert await run(data, "sync", server.url) == "brought 297 images, deleted 0"
+    assert await run(data, "sync", server.url) == "copied 297 images, deleted 0"
     assert await content(on(server)) == await content(EmbeddedCatalogue(data / "index"))
-    assert await run(data, "sync", server.url) == "brought 0 images, deleted 0"
+    assert await run(data, "sync", server.url) == "copied 0 images, deleted 0"
     new = entries(310)[300:]
     await change(EmbeddedCatalogue(data / "index"), new, [picture_id(number) for number in (0, 1, 305)])
     catalogue = EmbeddedCatalogue(data / "index")
@@ -147,7 +147,7 @@ async def test_changes_are_sent_to_a_server_once(data: Path, tmp_path: Path, ser
     await index.update([replace(record, source="told again")])
     await index.close()
     await catalogue.close()
-    assert await run(data, "sync", server.url) == "brought 10 images, deleted 2"  # the third had never come
+    assert await run(data, "sync", server.url) == "copied 10 images, deleted 2"  # the third had never come
     there = await content(on(server))
     assert there == await content(EmbeddedCatalogue(data / "index"))
     assert there[picture_id(7)][0].source == "told again"

@@ -131,7 +131,7 @@ async def test_what_is_missing_says_why_in_the_callers_words(servicer: ScoringSe
         if part.part == "alignment"
     )
     assert wordless == pb.MissingPart(
-        part="alignment", reason="TEXT_EMPTY", message="ground_truth.accept[0]: must hold a word"
+        part="alignment", reason="TEXT_EMPTY", message="ground_truth.accept[0]: must contain a word"
     )
     truth = {"element": "stove", "judge": pb.JUDGE_MODEL, "model_answers": ["yes", "y" * 20_000]}
     (long,) = (part for part in (await ask(servicer, "a", "b", ground_truth=truth)).missing if part.part == "alignment")

@@ -129,7 +129,7 @@ async def test_the_models_defaults_hold_where_the_request_does_not_say() -> None
     assert plan.sha256 != (await run())[0].sha256
     answers = AnswerRequest(seed=5, temperature=0.0, top_p=1.0, max_tokens=100)
     assert (await run(replace(REQUEST, answers=answers), model))[0].sha256 == (await run())[0].sha256
-    with pytest.raises(FailedPrecondition, match="its defaults have changed"):
+    with pytest.raises(FailedPrecondition, match="the first plan's seed and sampling"):
         await run(replace(REQUEST, resume_sha256=plan.sha256, resumed=tuple(judgements[:2])))
 
 

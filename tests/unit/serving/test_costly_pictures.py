@@ -26,7 +26,7 @@ def test_thousands_of_passes_over_large_pixels_are_refused_at_once(scans: int) -
         with pytest.raises(InvalidArgument) as caught:
             look(data, LIMITS)
         assert caught.value.reason == "IMAGE_TOO_COMPLEX"
-        assert "save it anew" in caught.value.message
+        assert "save it again" in caught.value.message
 
 
 def test_progressive_files_of_any_size_are_served() -> None:
