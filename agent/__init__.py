@@ -13,7 +13,7 @@
     hashing      perceptual hashes
     collection   screenshots into the gateway's index, each once, and their datasheet
 
-`axia agent` presents it. It needs a checkout and the extra `agent`, because a wheel of axia holds the client alone.
+`axia agent` presents it. It needs a checkout and the extra `agent`, because the wheel of axia contains only the client.
 """
 
 

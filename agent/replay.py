@@ -33,7 +33,7 @@ def replay(folder: Path) -> Replayed:
     """Gives the policy what the record says was seen and answered, and compares what it does, byte for byte.
 
     Raises:
-        AgentError: there is no record, or a line lacks a part.
+        AgentError: there is no record, or a line has a missing or invalid field.
     """
     policy: Policy | None = None
     lines, differences = [], []
@@ -49,9 +49,9 @@ def replay(folder: Path) -> Replayed:
             observation = Observation(Screen(seen["screen"]), bool(seen["unchanged"]), seen["decision"])
             recorded = _line(seen["decision"], row["action"])
         except (KeyError, TypeError, ValueError) as error:
-            raise AgentError(f"{where} lacks a part or has an odd one: {error}") from None
+            raise AgentError(f"{where} has a missing or invalid field: {error}") from None
         if policy is None:
-            raise AgentError(f"{where} comes before what says what was run")
+            raise AgentError(f'{where} comes before the line with "run": the record is incomplete')
         again = _line(observation.decision, as_row(policy.act(observation)))
         lines.append(again)
         if again != recorded:

@@ -29,9 +29,13 @@ class Summary:
         """The same in words."""
         if self.not_measurable or self.before is None or self.after is None or self.points is None:
             return f"not measurable: {self.not_measurable}"
-        change = "no I, because nothing was liked before" if self.i is None else f"I {self.i:+.0f}%"
+        change = (
+            "I is not defined, because nothing was liked in the first phase;"
+            if self.i is None
+            else f"I {self.i:+.0f}%,"
+        )
         return (
-            f"yes before {self.before:.0%}, after {self.after:.0%}: {change}, {self.points:+.0f} percentage points; "
+            f"yes before {self.before:.0%}, after {self.after:.0%}: {change} {self.points:+.0f} percentage points; "
             f"{self.undecided} of {self.videos} videos without a decision"
         )
 

@@ -143,7 +143,10 @@ def _encode(image: "PILImage") -> bytes:
 
 def _in_a_mode_of_png(image: "PILImage") -> "PILImage":
     if 0 in image.size:
-        raise InvalidRequest.of("image.data", f"the image is {image.width} × {image.height} pixels: give one with some")
+        raise InvalidRequest.of(
+            "image.data",
+            f"the image has no pixels ({image.width} × {image.height}): give an image with at least one pixel",
+        )
     if image.mode in _AS_PNG:
         return image
     if image.mode in _BY_MODE:

@@ -49,7 +49,8 @@ def read_completions(
     if ground_truth is not None:
         if ground_truth.judge_model:
             raise InvalidRequest.of(
-                "ground_truth.judge_model", "is for detections: no model is asked here, so give its model_answers"
+                "ground_truth.judge_model",
+                "is not used here, because this call asks no model; remove it and give model_answers",
             )
         truth = {
             "element": ground_truth.element,
@@ -59,7 +60,7 @@ def read_completions(
         }
         request.ground_truth.CopyFrom(_requests.build(scoring_pb2.AnnotatedElement, truth))
     elif model_answers:
-        raise InvalidRequest.of("model_answers", "say whether completions name a ground truth: give that as well")
+        raise InvalidRequest.of("model_answers", "need a ground_truth: give ground_truth too")
     return request
 
 

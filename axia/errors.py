@@ -227,12 +227,12 @@ def _is_too_large(code: str, text: str) -> bool:
 
 
 _TLS_ADVICE = {
-    "Hostname Verification": "the server's certificate is for another name; call it by that or set "
-    "AXIA_TLS_SERVER_NAME",
+    "Hostname Verification": "the server's certificate is for another name; use that name as the address, or set "
+    "AXIA_TLS_SERVER_NAME to it",
     "certificate has expired": "the server's certificate has expired; its operator has to renew it",
     "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not from an authority that this client trusts; set "
     "AXIA_TLS_ROOTS to the file of that authority",
-    "WRONG_VERSION_NUMBER": "the server speaks no TLS; unset AXIA_TLS_* and leave tls= out",
+    "WRONG_VERSION_NUMBER": "the server doesn't use TLS; unset AXIA_TLS_* and remove tls=",
 }
 """What to do, by what gRPC's text has in it."""
 
@@ -242,24 +242,30 @@ def _no_connection(address: str, text: str) -> str:
     for it."""
     if any(sign in text for sign in ("errors resolving", "lookup failed", "resolution", "resolve", "DNS")):
         return (
-            f"no host is found for {address}: see whether the name is right and the network is up, or give another "
-            "address with --address or AXIA_ADDRESS"
+            f"the host name in {address} can't be resolved: check the name and the network, or give another address "
+            "with --address or AXIA_ADDRESS"
         )
     if "unhealthy" in text:
-        return f"no gateway at {address} is ready: it may be starting or stopping, or have no model; try again shortly"
+        return (
+            f"no gateway at {address} is ready: it may be starting or stopping, or no model is available; try again "
+            "shortly"
+        )
     if advice := next((advice for sign, advice in _TLS_ADVICE.items() if sign in text), ""):
         return f"no encrypted connection to {address}: {advice}"
     if "last error" in text and "Socket closed" in text:  # not in the middle of a call
         return (
-            f"the server at {address} closed the connection at once: it may ask for TLS, which AXIA_TLS_ROOTS sets, or "
-            "for a certificate of this client, which AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY set"
+            f"the server at {address} closed the connection: it may require TLS (set AXIA_TLS_ROOTS) or a client "
+            "certificate (set AXIA_TLS_CERTIFICATE and AXIA_TLS_KEY)"
         )
     if "failed to connect" in text.lower():
         return (
             f"no server answers at {address}: start one with `axia up` or give another address with --address "
             "or AXIA_ADDRESS"
         )
-    return f"the connection to {address} broke before the answer was complete: see whether the server runs, call again"
+    return (
+        f"the connection to {address} was lost before the answer was complete: check that the server is running, then "
+        "try again"
+    )
 
 
 def _with_advice(message: str, advice: str, *, key: str) -> str:

@@ -47,7 +47,7 @@ class PromptText(BaseModel):
                 "a changed text needs an id of its own, so that results under the old id stay comparable"
             )
         if self.verbatim not in self.text:
-            raise ValueError(f"prompt {self.id!r} does not hold its own verbatim part {self.verbatim!r}")
+            raise ValueError(f"prompt {self.id!r} does not contain its own verbatim part {self.verbatim!r}")
         return self
 
     @classmethod

@@ -9,7 +9,7 @@
     role_play      the three phases in virtual time; viewers decides: truth, model, chance
     truth          what the recommender really does for a viewer who decides by a persona's documented truth
 
-`axia feed` presents it. It needs a checkout and the extra `feed`, because a wheel of axia holds the client alone.
+`axia feed` presents it. It needs a checkout and the extra `feed`, because the wheel of axia contains only the client.
 """
 
 

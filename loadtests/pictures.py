@@ -30,6 +30,6 @@ def read_pictures(folder: Path | None) -> list[Picture]:
     ]
     if not pictures:
         raise LoadError(
-            f"{folder or GALLERY} has no pictures: give a folder with JPEG, PNG or WebP files with --pictures"
+            f"{folder or GALLERY} has no images: give a folder with JPEG, PNG or WebP files with --pictures"
         )
     return pictures

@@ -244,7 +244,7 @@ async def index_gallery(address: str) -> None:
     async with AsyncClient(address, timeout=LOADING_S) as client:
         async for event in client.index_images(sorted(GALLERY.glob("study-*.webp"))):
             if isinstance(event, Rejected):
-                raise LoadError(f"a picture of the demo could not be indexed: {event}")
+                raise LoadError(f"an image of the demo could not be indexed: {event}")
 
 
 def _two_free_ports() -> tuple[int, int]:

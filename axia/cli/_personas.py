@@ -33,13 +33,13 @@ def _read(persona: Path) -> list[str]:
     try:
         text = persona.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        message = f"{persona} can't be read: give a text file with a trait a line"
+        message = f"{persona} can't be read: give a text file with one trait per line"
         raise typer.BadParameter(message, param_hint="--persona") from None
     if persona.suffix.lower() == ".toml":
         return _from_toml(persona, text)
     found = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not found:
-        raise typer.BadParameter(f"{persona} has no trait: write one a line", param_hint="--persona")
+        raise typer.BadParameter(f"{persona} has no trait: write one per line", param_hint="--persona")
     return found
 
 
@@ -51,5 +51,5 @@ def _from_toml(persona: Path, text: str) -> list[str]:
         traits = None
     if not isinstance(traits, list) or not traits or not all(isinstance(trait, str) for trait in traits):
         message = f'{persona} has no traits: write them as TOML, such as traits = ["I plant trees."], or as plain text'
-        raise typer.BadParameter(f"{message}, one a line", param_hint="--persona")
+        raise typer.BadParameter(f"{message}, one per line", param_hint="--persona")
     return traits

@@ -127,7 +127,7 @@ def _are_assessments(paths: Sequence[Path]) -> bool:
             continue
         found.append(_is_of_assessment(row))
     if len(set(found)) > 1:
-        raise typer.BadParameter("give assessments of preference alone, or detections alone")
+        raise typer.BadParameter("give only assessments of preference, or only detections")
     return found[0]
 
 

@@ -55,7 +55,7 @@ def detect(
             show_default="1",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="drawn")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="random")] = None,
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
     ] = None,
@@ -140,9 +140,10 @@ def detect(
         typer.Option(min=1, max=64, help="Images to process in parallel.", show_default="4, with --stream 1"),
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print each completion when it ends.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save each image's JSON here, as a line, when it is done.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the JSON of each image to this file, as a line, when it is done."),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -184,7 +185,10 @@ def detect(
     done: Mapping[str, Detection] = {}
     if resume is not None:
         if any(_is_given(ctx, name) for name in ctx.params.keys() - _WITH_RESUME):
-            raise typer.BadParameter("--resume takes its options from the file: give it alone")
+            raise typer.BadParameter(
+                "--resume takes images and options from the file: with it, give only --json, --stream, --parallel or "
+                "--address"
+            )
         options, done = out_file.load(resume)
     else:
         if not paths:

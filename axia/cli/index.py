@@ -118,7 +118,7 @@ def index(
     paths = given.pictures if manifest is None else _of_manifest(given.pictures, manifest, folder)
     if not paths:
         if not given.missing:
-            complain(f"{folder}: there is no JPEG, PNG or WebP image by its manifest.jsonl: give one that has some")
+            complain(f"{folder}: its manifest.jsonl lists no image to index: add rows, or use --no-manifest")
         raise typer.Exit(1)
     report = _Report()
     with connect(address) as client:

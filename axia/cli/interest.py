@@ -88,9 +88,9 @@ def interest(
             show_default="the model's in the routing table, or else 100; with isq 256 or more",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="drawn")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="random")] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Time limit for 16 images, in seconds.")] = 300.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per image.")] = False,
     address: Address = None,
 ) -> None:
     """Ask a model, in the role of a persona, whether images are interesting (arXiv 2411.11479).
@@ -222,4 +222,4 @@ def _print_table(judged: "list[tuple[Path, InterestJudgement]]", *, isq: bool) -
     decided = [judgement.decision for _, judgement in judged if judgement.decision]
     if decided:
         share = decided.count("stay") / len(decided)
-        console().print(f"stays with {share:.0%} of {len(decided)} images with a decision")
+        console().print(f"the persona stays with {share:.0%} of {len(decided)} images with a decision")

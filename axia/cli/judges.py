@@ -61,7 +61,8 @@ def audit(
     """Compare judges with people's labels, and recommend one.
 
     The judges are: words (lexical), meaning (semantic), each --judge-model, and each model with answers in
-    judge_answers of all rows. κ is Cohen's kappa. If the rows have an image, intervals are clustered by image.
+    judge_answers of all rows. κ is Cohen's kappa. If the rows have the field "picture" (the image's id),
+    intervals are clustered by image.
 
     With --unlabelled, the mean alignment of each judge is corrected by prediction-powered inference (arXiv 2311.01453),
     which needs the extra `audit` of axia. The labelled rows must be a random sample of the same answers. Don't repeat
@@ -118,7 +119,7 @@ def table(
         Path | None, typer.Option(metavar="FILE", help="A card of `axia judges audit`, instead of --labels.")
     ] = None,
     timeout: _Timeout = 300.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per row.")] = False,
     address: Address = None,
 ) -> None:
     """Judge saved detections by several judges, and print the mean alignment by each judge.
@@ -169,7 +170,7 @@ def _check_correctable(labels: "Rows", unlabelled: "Rows") -> None:
     if find_spec("ppi_py") is None:
         raise typer.BadParameter(INSTALL, param_hint="--unlabelled")
     if (labels.clusters is None) != (unlabelled.clusters is None):
-        raise typer.BadParameter("labelled and unlabelled rows must all have a picture, or none of them")
+        raise typer.BadParameter('either all labelled and unlabelled rows need the field "picture", or none')
     for rows, what in ((labels, "labelled"), (unlabelled, "unlabelled")):
         if len(set(rows.clusters or range(len(rows.rows)))) < 2:  # noqa: PLR2004 - one shows no variation
             raise typer.BadParameter(f"give at least 2 {what} images, or answers without images")

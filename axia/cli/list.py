@@ -13,7 +13,7 @@ def list_images(
     source: Sources = None,
     captured_from: CapturedFrom = None,
     captured_before: CapturedBefore = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of a table.")] = False,
     address: Address = None,
 ) -> None:
     """List indexed images with id, platform, time and source. Options filter the list.

@@ -54,7 +54,7 @@ def preference(
             min=-1,
             max=1,
             help="Only images with at least this cosine similarity to their keyword.",
-            show_default="the nearest, however far",
+            show_default="no minimum",
         ),
     ] = None,
     modality: Annotated[
@@ -95,16 +95,17 @@ def preference(
             show_default="the model's in the routing table, or else 100",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="drawn")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for reproducibility.", show_default="random")] = None,
     confidence_level: Annotated[
         float | None,
         typer.Option(
             "--confidence-level", min=0.5, max=0.999, help="Confidence level of the intervals.", show_default="0.95"
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one event a line, instead of tables.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one event per line, instead of tables.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save every event here at once, as JSON lines.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write each event to this file as soon as it arrives, as JSON lines."),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -139,7 +140,7 @@ def preference(
     before = None
     if resume is not None:
         if out is not None or any(_is_given(option) for name, option in options.items() if name != "modality"):
-            raise typer.BadParameter("--resume takes its options from the file: give it alone")
+            raise typer.BadParameter("--resume takes its options from the file: with it, give only --json or --address")
         options, before = load_assessment(resume)
         if before.summary is not None:
             complain(f"{resume} is complete: nothing is asked")
@@ -159,7 +160,7 @@ def _read_descriptions(file: Path) -> dict[str, str]:
     except ValueError as error:
         raise typer.BadParameter(f"{file} is not JSON: {error}") from error
     if not isinstance(read, dict) or not all(isinstance(text, str) for text in read.values()):
-        raise typer.BadParameter(f'{file} must hold one JSON object: {{"image id": "description", …}}')
+        raise typer.BadParameter(f'{file} must contain one JSON object: {{"image id": "description", …}}')
     return read
 
 
@@ -271,9 +272,7 @@ def _record(event: "PreferenceEvent") -> dict[str, object]:
 
 def _how_to_go_on(out: Path | None) -> str:
     return (
-        (f": continue with --resume {out}")
-        if out is not None
-        else ": with --out FILE it could have continued from there"
+        f": continue with --resume {out}" if out is not None else ": next time, use --out FILE to be able to continue"
     )
 
 

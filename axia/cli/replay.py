@@ -44,7 +44,7 @@ def replay(
         ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Time limit for one image, in seconds.")] = 60.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per image.")] = False,
     address: Address = None,
 ) -> None:
     """Run saved detections again with the same image, model, prompts, seed and temperatures, and compare the

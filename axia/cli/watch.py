@@ -54,9 +54,9 @@ def watch(
     prompt_text: Annotated[str | None, typer.Option(metavar="TEXT", help="A prompt of your own.")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed for reproducibility, the same for every frame.", show_default="drawn"),
+        typer.Option(min=0, help="Seed for reproducibility, the same for every frame.", show_default="random"),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a frame.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per frame.")] = False,
     address: Address = None,
 ) -> None:
     """Ask a model what needs attention, frame by frame, until the source ends or Ctrl-C.

@@ -72,14 +72,14 @@ def calibrate(items: Sequence[Answered], bound: float, delta: float = 0.05) -> C
         delta: How often the promise may fail over calibrations, above 0 and below 1.
 
     Raises:
-        ValueError: If there are no pictures, one is there twice, or a number is out of its range.
+        ValueError: If there are no pictures, one is given twice, or a number is out of its range.
     """
     if not 0 < bound < 1 or not 0 < delta < 1:
         raise ValueError(f"bound is {bound} and delta {delta}: give numbers above 0 and below 1")
     if not items:
-        raise ValueError("there are no labelled pictures: run axia eval abstention on some")
+        raise ValueError("there are no labelled images: run axia eval abstention on some")
     if len({answer.picture for answer in items}) < len(items):
-        raise ValueError("a picture is there several times: calibrate on one answer a picture (epochs 1)")
+        raise ValueError("an image is given several times: calibrate on one answer per image (epochs 1)")
     points, chosen = [], None
     for point in curve(items):
         tested = point._replace(p_value=binomial_tail(point.errors, point.answered, bound))

@@ -124,7 +124,9 @@ def _add_message(request: inference_pb2.GenerateRequest, message: ChatMessage) -
             shown = added.images.add(after_chars=len(text))
             shown.image.data = data  # in place: a message handed to a constructor is copied
         elif not isinstance(part, ContentReasoning):  # what it thought in an earlier turn is not said again
-            raise InvalidRequest.of("messages", f"a message holds {part.type}: axia's models take texts and pictures")
+            raise InvalidRequest.of(
+                "messages", f"a message contains {part.type}: axia's models take only texts and images"
+            )
     added.text = text
     return digest
 
@@ -137,11 +139,13 @@ def picture_bytes(uri: str) -> bytes:
     """
     head, _, data = uri.partition(",")
     if not (head.startswith("data:") and head.endswith(";base64")):
-        raise InvalidRequest.of("image", "the picture is no data URI: bring it in by inspect_ai.util.materialize_media")
+        raise InvalidRequest.of(
+            "image", "the image is not a data URI: convert it with inspect_ai.util.materialize_media"
+        )
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise InvalidRequest.of("image", "the picture's data URI holds no base64") from None
+        raise InvalidRequest.of("image", "the image's data URI is not valid base64") from None
 
 
 def to_output(model: str, response: inference_pb2.GenerateAllResponse) -> ModelOutput:

@@ -23,7 +23,7 @@ def set_defaults(text: str, model: str, values: dict[str, float | int]) -> str:
     try:
         before = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RoutingTableError(f"the routing table is no TOML ({error})") from None
+        raise RoutingTableError(f"the routing table is not valid TOML ({error})") from None
     models: list[dict[str, Any]] = before.get("model", [])
     names = [entry.get("name", "") for entry in models]
     if model not in names:

@@ -57,7 +57,7 @@ def make_tasks(names: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Task]:
     tasks = []
     for name, arguments in names:
         if name not in TASKS:
-            raise EvaluationError(f"{name!r} is no evaluation: give one of {', '.join(sorted(TASKS))}")
+            raise EvaluationError(f"{name!r} is not an evaluation: use one of {', '.join(sorted(TASKS))}")
         try:
             made: Task = getattr(_registry, name)(**arguments)
         except TypeError as error:  # an argument that the task does not take, or one that it needs
@@ -95,7 +95,7 @@ def run(
         live: Whether `inspect view` shows samples that are not yet in the log, which costs processor time.
 
     Raises:
-        EvaluationError: If the folder holds another evaluation, or inspect_ai refuses to begin.
+        EvaluationError: If the folder contains another evaluation, or inspect_ai refuses to begin.
     """
     chosen = [model_name(model) for model in models]
     if len(set(chosen)) != len(chosen):
@@ -153,8 +153,8 @@ def _claim(
         changed = [field for field in asked if asked[field] != before.get(field)]
         if changed:
             raise EvaluationError(
-                f"{log_dir} holds another evaluation, with other {' and '.join(changed)}: give another --out, or the "
-                "arguments of the first run to continue it"
+                f"{log_dir} contains another evaluation, with other {' and '.join(changed)}: give another --out, or "
+                "the arguments of the first run to continue it"
             )
         return
     log_dir.mkdir(parents=True, exist_ok=True)

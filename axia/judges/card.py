@@ -236,7 +236,7 @@ def as_markdown(card: JudgeCard) -> str:
             "## Mean alignment of unlabelled answers",
             "",
             *_markdown_table(
-                ("judge", "labels alone", "judge alone", "corrected"),
+                ("judge", "labels only", "judge only", "corrected"),
                 [
                     (str(name), mean_text(mean.labels), mean_text(mean.judge), mean_text(mean.corrected))
                     for name, mean in means

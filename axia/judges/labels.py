@@ -80,7 +80,7 @@ def load(path: Path, *, labelled: bool) -> Rows:
         try:
             row = _parse(line, labelled=labelled)
             if rows and bool(row.picture) != bool(rows[0].picture):
-                raise ValueError("some rows have a picture and others don't: add it to all rows, or to none")  # noqa: TRY301
+                raise ValueError('some rows have the field "picture" and others don\'t: add it to all rows, or to none')  # noqa: TRY301
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         rows.append(row)

@@ -70,7 +70,7 @@ def corrected_mean(
         ValueError: If one set names images and the other doesn't, or there are too few.
     """
     if (pictures is None) != (unlabelled_pictures is None):
-        raise ValueError("labelled and unlabelled rows must all have a picture, or none of them")
+        raise ValueError('either all labelled and unlabelled rows need the field "picture", or none')
     library = _library()
     y = _unit_means(labels, pictures)
     guesses = _unit_means([NO_VERDICT if verdict is None else verdict for verdict in verdicts], pictures)

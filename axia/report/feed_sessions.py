@@ -117,7 +117,7 @@ def _agreeing(evaluation: Evaluation) -> Table:
         ("model", "platform", "sessions", "agreement", f"agree in {AGREES:.0%} or more", "of those in the range",
          "of those with an I", "unread answers"),
         rows,
-        "The range: where the I of one more session of the truth falls with 95%.",
+        "The range: the 95% prediction interval of the true I.",
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _sessions(evaluation: Evaluation) -> Table:
         ("model", "platform", "persona", "epoch", "before", "after", "I", "true I", "low", "high", "in the range",
          "agreement", "note"),
         rows,
-        "Low and high: where the I of one more session of the truth falls with 95%.",
+        "Low and high: the 95% prediction interval of the true I.",
     )  # fmt: skip
 
 

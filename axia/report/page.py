@@ -32,8 +32,8 @@ def page(title: str, intro: str, sections: Sequence[Section], gallery: str) -> s
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
         '<a class="skip" href="#main">To the figures</a>'
         f"<header><h1>{escape(title)}</h1><p>{escape(intro)}</p></header>"
-        f'<nav aria-label="Contents"><ul>{links}<li><a href="#gallery">Pictures and answers</a></li></ul></nav>'
-        f'<main id="main">{body}<section id="gallery"><h2>Pictures and answers</h2>{filters}'
+        f'<nav aria-label="Contents"><ul>{links}<li><a href="#gallery">Images and answers</a></li></ul></nav>'
+        f'<main id="main">{body}<section id="gallery"><h2>Images and answers</h2>{filters}'
         f'<div class="cards">{gallery}</div>{more}</section></main><script>{_SCRIPT}</script></body></html>'
     )
 

@@ -102,7 +102,7 @@ class NewPictures(Detection):
         """See the base: a chunk that says the number, which readers of RIFF pass over, follows those of a WebP file."""
         riff = super().picture(number)
         if riff[:4] != b"RIFF":
-            raise LoadError("new pictures are made of WebP files: measure with the demo's pictures")
+            raise LoadError("new images are made of WebP files: measure with the demo's images")
         chunk = b"NOTE" + (8).to_bytes(4, "little") + number.to_bytes(8, "little")
         return riff[:4] + (len(riff) - 8 + len(chunk)).to_bytes(4, "little") + riff[8:] + chunk
 

@@ -102,7 +102,7 @@ async def measure(options: argparse.Namespace) -> dict[str, str]:
     """Prints every figure; returns the ratios by what they compare."""
     files = [photograph(seed) for seed in range(options.pictures)]
     print(
-        f"{len(files)} pictures of {sum(map(len, files)) / len(files) / 1000:.0f} kB, {torch.get_num_threads()} threads"
+        f"{len(files)} images of {sum(map(len, files)) / len(files) / 1000:.0f} kB, {torch.get_num_threads()} threads"
     )
     if options.spec.startswith("local-dir:"):
         model, _, transform = open_clip.create_model_and_transforms(options.spec)

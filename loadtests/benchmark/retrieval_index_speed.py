@@ -248,7 +248,7 @@ def local_mode(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> fl
 
 async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     """Everything, as a table."""
-    table = Table("what", "measured", "goal", title=f"{arguments.images:,} pictures x {DIMENSION}, clustered vectors")
+    table = Table("what", "measured", "goal", title=f"{arguments.images:,} images x {DIMENSION}, clustered vectors")
     vectors = clustered(arguments.images, max(arguments.images // 100, 1), seed=1)
     queries = clustered(QUERIES, max(arguments.images // 100, 1), seed=2)
     encoder = EncoderId("speed", "1", DIMENSION)
@@ -258,7 +258,7 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     index = await EmbeddedCatalogue(root / "small", build_threshold=arguments.build_threshold).open(encoder)
     times = await fill(index, vectors, memory, arguments.probe)
     parts = ", ".join(f"{segment.points:,}" for segment in index.segments.segments)
-    table.add_row("ingest", f"{arguments.images / times['added']:,.0f} pictures/s", "")
+    table.add_row("ingest", f"{arguments.images / times['added']:,.0f} images/s", "")
     table.add_row("ingest and build", f"{times['built']:.0f} s; segments of {parts}", "")
     table.add_row("longest stall of the event loop, adding and building", f"{1e3 * times['ingest stall']:.0f} ms", "50")
     table.add_row("longest stall of the event loop, only building", f"{1e3 * times['build stall']:.0f} ms", "50")
@@ -291,7 +291,7 @@ async def measure(arguments: argparse.Namespace, root: Path) -> Table:
     busy = await under_ingest(index, queries, arguments.images, arguments.rate)
     p99, p99_busy = (float(np.percentile(seconds, 99)) for seconds in (idle, busy))
     table.add_row(
-        f"search p99 idle and while {arguments.rate:.0f} pictures/s come",
+        f"search p99 idle and while {arguments.rate:.0f} images/s come",
         f"{1e3 * p99:.2f} and {1e3 * p99_busy:.2f} ms, x {p99_busy / p99:.1f}",
         "<= 5",
     )
@@ -336,7 +336,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=50_191)
     parser.add_argument("--larger", type=int, default=0, help="a second size to compare with")
     parser.add_argument("--build-threshold", type=int, default=4_000)
-    parser.add_argument("--rate", type=float, default=200.0, help="pictures a second while searches are timed")
+    parser.add_argument("--rate", type=float, default=200.0, help="images per second while searches are timed")
     parser.add_argument("--probe", type=float, default=0.1, help="seconds between two looks for stalls")
     parser.add_argument("--no-local-mode", action="store_true")
     arguments = parser.parse_args()

@@ -184,7 +184,7 @@ class Served:
 
 async def measure(images: int, larger: int, root: Path) -> Table:
     """Everything, as a table."""
-    table = Table("what", "measured", "goal", title=f"{images:,} pictures x {DIMENSION}, through gRPC")
+    table = Table("what", "measured", "goal", title=f"{images:,} images x {DIMENSION}, through gRPC")
     keywords = await keyword_vectors()
     random = np.random.default_rng(0).standard_normal((images // 100, DIMENSION), dtype=np.float32)
     centres = np.concatenate([keywords, random / np.linalg.norm(random, axis=1, keepdims=True)])
@@ -237,7 +237,7 @@ async def measure(images: int, larger: int, root: Path) -> Table:
             f"searches/s of 1 and of {SEARCHERS} searchers", f"{one:,.0f} and {many:,.0f}, x {ratio:.2f}", ">= 1.5"
         )
         table.add_row(
-            "resident memory; of a service without pictures",
+            "resident memory; of a service without images",
             f"{served.resident_mib:.0f} and {alone:.0f} MiB",
             "700 MB apart",
         )

@@ -162,7 +162,7 @@ class HttpSearch(HttpScenario):
         """See the base."""
         hits = answer.get("hits", [])
         if not hits:
-            return Outcome("NO_HITS", message="the search found nothing: index pictures with `axia index`")
+            return Outcome("NO_HITS", message="the search found nothing: index images with `axia index`")
         return Outcome(images=len(hits))
 
 

@@ -62,7 +62,7 @@ class Search(GrpcScenario):
             request, timeout=self.target.timeout_s, metadata=self.metadata
         )
         if not response.hits:
-            return Outcome("NO_HITS", message="the search found nothing: index pictures with `axia index`")
+            return Outcome("NO_HITS", message="the search found nothing: index images with `axia index`")
         return Outcome(images=len(response.hits))
 
 

@@ -129,7 +129,7 @@ def test_the_api_key_is_sent_and_never_written(tmp_path: Path) -> None:
         (["nightly"], "there is no plan nightly"),
         (["ci", "--rate", "3"], "ci has several phases"),
         (["--trace", "missing.csv"], "can't read the trace missing.csv"),
-        (["--pictures", "missing"], "missing has no pictures"),
+        (["--pictures", "missing"], "missing has no images"),
         (["--shape", "steady", "--peak", "3"], "a steady has no peak"),
     ],
 )

@@ -110,8 +110,8 @@ def test_files_that_cannot_be_compared_are_wrong_usage(address: str, tmp_path: P
     saved, other = detections(tmp_path, "good", "a hot stove", 1), tmp_path / "free.jsonl"
     other.write_text('{"event": "request", "request": {}}\n', encoding="utf-8")
     alone = run(address, "compare", saved)
-    assert (alone.exit_code, "one model alone" in " ".join(alone.stderr.split())) == (2, True)
+    assert (alone.exit_code, "only one model" in " ".join(alone.stderr.split())) == (2, True)
     mixed = run(address, "compare", saved, other)
-    assert (mixed.exit_code, "detections alone" in " ".join(mixed.stderr.split())) == (2, True)
+    assert (mixed.exit_code, "only detections" in " ".join(mixed.stderr.split())) == (2, True)
     assert run(address, "compare", other, other, "--judge", "lexical").exit_code == 2
     assert run(address, "compare", other, other, other).exit_code == 2

@@ -87,7 +87,7 @@ def test_its_command_line_shows_help_and_says_what_it_lacks(python: Path, tmp_pa
     for command in ("up", "down"):
         ended = subprocess.run([axia, command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ended.returncode == 1
-        assert "a wheel holds the client alone: clone the repository" in " ".join(ended.stderr.split())
+        assert "the wheel contains only the client: clone the repository" in " ".join(ended.stderr.split())
 
 
 def test_it_detects_values_against_a_fake(python: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def detect_all(batch: Batch, done: "Mapping[str, Detection]", out: Path | None, 
     finally:
         batch.printer.finish(mean if complete else None)
     if code and file is not None:
-        complain(f"what failed is asked about again with --resume {file}")
+        complain(f"to process failed and missing images again, use --resume {file}")
     return code
 
 
@@ -81,9 +81,7 @@ def _saving(
 
 def _how_to_go_on(file: Path | None) -> str:
     return (
-        f": continue with --resume {file}"
-        if file is not None
-        else ": with --out FILE it could have continued from there"
+        f": continue with --resume {file}" if file is not None else ": next time, use --out FILE to be able to continue"
     )
 
 
@@ -135,7 +133,7 @@ def _ask_all(
                 stopped_by = error
     judges.tell()
     if alike:
-        complain("the same holds for 1 other image" if alike == 1 else f"the same holds for the other {alike} images")
+        complain(f"{alike} other {'image' if alike == 1 else 'images'} failed with the same error")
     return code
 
 

@@ -91,7 +91,7 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
     path = Path(name)
     if path.is_dir():
         if once and not pictures_in(path):
-            raise SourceError(f"{name}: there is no JPEG, PNG or WebP image in this folder: give one that has some")
+            raise SourceError(f"{name}: there is no JPEG, PNG or WebP image in this folder: give a folder with images")
         return Source(iter(pictures_in(path)) if once else _coming(path, over), live=False)
     camera = path.is_char_device() or (name.isdecimal() and not path.exists())
     address = name.lower().startswith(_ADDRESSES)
@@ -112,8 +112,8 @@ def open_source(name: str, fps: float, *, once: bool, over: threading.Event) -> 
     if not capture.isOpened():
         if address:
             raise SourceError(
-                f"nothing can be read from {without_password(name)}: see whether the camera answers there, for example "
-                "with a video player, and whether path, user and password are right"
+                f"nothing can be read from {without_password(name)}: check that the camera works, for example with a "
+                "video player, and check path, user and password"
             )
         what = f"there is no camera {name}" if camera else f"{name} is not a video that OpenCV can read"
         raise SourceError(f"{what}: {WHAT_TO_GIVE}")

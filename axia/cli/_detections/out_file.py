@@ -81,7 +81,7 @@ def load(path: Path) -> Saved:
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise _bad(f"{path} can't be read: give a file that `axia detect --out` wrote") from None
     if folder != os.getcwd() and any(not Path(name).is_absolute() for name in options.paths):
-        raise _bad(f"{path} was begun in {folder}, and its paths are relative: continue in that folder")
+        raise _bad(f"{path} was started in {folder}, and its paths are relative: continue in that folder")
     kept, done = [lines[0]], {}
     for line in lines[1:]:
         try:

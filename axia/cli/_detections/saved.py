@@ -34,13 +34,16 @@ def load_detections(path: Path, param_hint: str) -> "list[Detection]":
     except (OSError, ValueError):
         read = Read([], [])
     number = len(read.failed)
-    failed = f"{number} {'image' if number == 1 else 'images'} that failed: {some(read.failed)}"
+    images = "image" if number == 1 else "images"
     if read.failed and not read.detections:
-        raise typer.BadParameter(f"{path} has no detection, but {failed}. Detect again", param_hint=param_hint)
+        raise typer.BadParameter(
+            f"{path} has no detections; {number} {images} failed: {some(read.failed)}. Run axia detect again",
+            param_hint=param_hint,
+        )
     if not read.detections:
         raise typer.BadParameter(f"{path} can't be read: {WHAT_TO_GIVE}", param_hint=param_hint)
     if read.failed:
-        complain(f"{path}: left out {failed}")
+        complain(f"{path}: left out {number} {images} that failed: {some(read.failed)}")
     return read.detections
 
 

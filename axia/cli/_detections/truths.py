@@ -42,7 +42,7 @@ def load(path: Path) -> Mapping[Path, Truth]:
     try:
         rows = path.read_text(encoding="utf-8-sig").split("\n")  # texts may have line breaks of other kinds
     except (OSError, UnicodeDecodeError) as error:
-        raise _bad(f"{path} can't be read: give a text file with a JSON object a line") from error
+        raise _bad(f"{path} can't be read: give a text file with one JSON object per line") from error
     found: dict[Path, Truth] = {}
     lines: dict[Path, int] = {}
     without: list[int] = []
@@ -58,21 +58,23 @@ def load(path: Path) -> Mapping[Path, Truth]:
             raise _bad(f"{path}, line {number}: {error}") from None
         for name in fields:
             if name not in _FIELDS and (meant := get_close_matches(name, _FIELDS, 1, _SLIP)):
-                slips.setdefault(name, f"line {number}: the field {printable(name)} is ignored: is {meant[0]} meant?")
+                slips.setdefault(
+                    name, f"line {number}: the field {printable(name)} is ignored: did you mean {meant[0]}?"
+                )
         if truth is None:
             without.append(number)
             continue
         if picture in found:
-            raise _bad(f"{path}, line {number}: {file!r} has a row already, on line {lines[picture]}: leave one")
+            raise _bad(f"{path}, line {number}: {file!r} also has a row on line {lines[picture]}: remove one of them")
         found[picture], lines[picture] = truth, number
     for told in slips.values():
         complain(f"{path}, {told}")
     if not found:
         nothing = "no rows" if not without else "no row with an element"
-        raise _bad(f"{path} has {nothing}: give a JSON object a line, with {', '.join(_FIELDS)}")
+        raise _bad(f"{path} has {nothing}: give one JSON object per line, with {', '.join(_FIELDS)}")
     if without:
         are = "1 row has no element and is" if len(without) == 1 else f"{len(without)} rows have no element and are"
-        complain(f'{path}: {are} left out, the first on line {without[0]}; "none" is for nothing that needs attention')
+        complain(f'{path}: {are} left out, the first on line {without[0]}; write "none" if nothing needs attention')
     return found
 
 
@@ -88,7 +90,7 @@ def _parse(row: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields and name in _FIELDS:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} is given twice")
         fields[name] = value
     return fields
 

@@ -46,7 +46,7 @@ def read_manifest(folder: Path) -> Mapping[str, Known] | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # texts may have line breaks of other kinds
     except (OSError, UnicodeDecodeError) as error:
-        raise _bad(f"{path} can't be read: give a text file with a JSON object a line, {_NO_MANIFEST}") from error
+        raise _bad(f"{path} can't be read: give a text file with one JSON object per line, {_NO_MANIFEST}") from error
     found: dict[str, Known] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -57,7 +57,7 @@ def read_manifest(folder: Path) -> Mapping[str, Known] | None:
             raise _bad(f"{path}, line {number}: {error}; correct it, {_NO_MANIFEST}") from None
         picture = str(on_disk(folder, file))
         if picture in found:
-            raise _bad(f"{path}, line {number}: {file!r} has a row already; leave one, {_NO_MANIFEST}")
+            raise _bad(f"{path}, line {number}: {file!r} already has a row; remove one of them, {_NO_MANIFEST}")
         found[picture] = known
     return found
 

@@ -48,7 +48,7 @@ def pictures_at(paths: Iterable[str], *, tell_skipped: bool = True) -> Given:
         if found.skipped and tell_skipped:
             _tell_skipped(path, found.skipped)
         if not found.pictures:
-            complain(f"{path}: there is no JPEG, PNG or WebP image in this folder or below: give one that has some")
+            complain(f"{path}: there is no JPEG, PNG or WebP image in this folder or below: give a folder with images")
             missing = True
     return Given(pictures, missing)
 

@@ -64,7 +64,7 @@ def load_answers(path: Path, truths: Path | None) -> SavedAnswers:
             rows.append(Row(item, None, detection.image.sha256, detection.model, {}))
             asked.append(f"{detection.model}, {_prompt(detection)}" if several else detection.model)
     if not rows:
-        message = f"none of the images in {path} has a truth: give one with --truths, for paths as they are there"
+        message = f"none of the images in {path} has a ground truth: give --truths FILE with rows for these images"
         raise typer.BadParameter(message, param_hint="--truths")
     return SavedAnswers(Rows(rows, hashlib.sha256(path.read_bytes()).hexdigest()), asked, list(untold))
 

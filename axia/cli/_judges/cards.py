@@ -50,8 +50,8 @@ def figures_of(card: "JudgeCard", name: "JudgeName", revision: str, path: Path) 
         )
     if found.revision != revision:
         raise typer.BadParameter(
-            f"{path} is about {name} at revision {found.revision or 'unknown'}, and now revision "
-            f"{revision or 'unknown'} judges: run `axia judges audit` again",
+            f"{path} was made with {name} at revision {found.revision or 'unknown'}, but the current revision is "
+            f"{revision or 'unknown'}: run `axia judges audit` again",
             param_hint=_OPTION,
         )
     from axia.version import __version__

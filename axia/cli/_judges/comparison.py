@@ -46,7 +46,7 @@ def load_models(paths: Sequence[Path], truths: Path | None) -> list[_Answers]:
         for model, number, answers in found
     ]
     if len(answers) < _FEWEST:
-        raise typer.BadParameter("there is one model alone: give files of detections by two models or more")
+        raise typer.BadParameter("there is only one model: give files of detections by two models or more")
     return answers
 
 
@@ -111,7 +111,7 @@ def _print(comparison: "ModelComparison", judge: str) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("first", overflow="fold")
     table.add_column("second", overflow="fold")
-    for name in ("difference", "interval", "p (Holm)", "needed\npictures"):
+    for name in ("difference", "interval", "p (Holm)", "needed\nimages"):
         table.add_column(name, justify="right", no_wrap=True)
     for pair in comparison.pairs:
         interval = f"{pair.interval.low:+.2f} to {pair.interval.high:+.2f}" if pair.interval else "—"

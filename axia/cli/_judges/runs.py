@@ -83,8 +83,8 @@ def tell_if_few(name: str, judged: int, total: int, *, held: bool) -> None:
         return
     advice = "another model" if held else "another model, or add --judge-structured"
     complain(
-        f"{printable(name)} judged {judged} of {total} answers and said neither yes nor no of the others: its "
-        f"figures rest on few answers. Take {advice}"
+        f"{printable(name)} judged {judged} of {total} answers and gave no verdict on the others, so its results are "
+        f"based on few answers. Use {advice}"
     )
 
 

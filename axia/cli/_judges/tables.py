@@ -44,7 +44,7 @@ def print_card(card: "JudgeCard") -> None:
             f"mean alignment over {first.unlabelled_units:,} unlabelled {units}, "
             f"corrected by {first.labelled_units:,} labelled ones"
         )
-        table = _table("judge", "labels alone", "judge alone", "corrected")
+        table = _table("judge", "labels only", "judge only", "corrected")
         for name, mean in means:
             three = (mean.labels, mean.judge, mean.corrected)
             table.add_row(printable(str(name)), *(_figure(_estimate(one)) for one in three))

@@ -144,5 +144,5 @@ def _in_words(names: tuple[str, str], comparison: "PreferenceComparison") -> str
         said += f" {left_out} pairs are left out because an answer refuses or can't be read."
     unpaired = comparison.unpaired_first + comparison.unpaired_second
     if unpaired:
-        said += f" {unpaired} images are in one file alone."
+        said += f" {unpaired} images are in only one of the files."
     return said

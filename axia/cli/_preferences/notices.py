@@ -20,7 +20,7 @@ def tell_missing_descriptions(plan: "PreferencePlan", options: dict[str, Any]) -
     if options.get("descriptions") and plan.given_descriptions < plan.pictures:
         complain(
             f"{plan.given_descriptions} of {plan.pictures} images have a description in the file; a model describes "
-            "the others. Its keys must be image ids, as axia search prints them"
+            "the others. The keys of the file must be image ids, as axia search prints them"
         )
 
 

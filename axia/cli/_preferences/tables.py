@@ -44,13 +44,13 @@ def print_scores(scores: "PreferenceScores", failed: int) -> None:
         console().print(f"Groups of values: {groups}")
     if scores.mean is not None:
         spread = _spread(scores.mean, scores.standard_deviation, scores.range)
-        console().print(f"Over the values, of the answers that say yes or no: {spread}.")
+        console().print(f"Over the values, counting only the answers yes and no: {spread}.")
     if scores.of_all is not None:
         spread = _spread(scores.of_all.mean, scores.of_all.standard_deviation, scores.of_all.range)
-        console().print(f"Over the values, of all answers: {spread}.")
+        console().print(f"Over the values, counting all answers: {spread}.")
     console().print(
-        "The interval is of the answers that say yes or no, and clustered by keyword where answers have one. The study "
-        "divides by all answers."
+        "The interval counts only the answers yes and no, and is clustered by keyword where answers have one. The "
+        "study divides by all answers."
     )
     if failed:
         complain(f"{failed} images could not be judged and count in no score")

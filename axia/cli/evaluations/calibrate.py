@@ -145,8 +145,8 @@ def _route(path: Path, found: "list[tuple[Run, Calibration]]") -> None:
                 temperature = (run.log.eval.metadata or {}).get("sampling", {}).get("temperature", _TEMPERATURE)
                 if temperature != _TEMPERATURE:
                     complain(
-                        f"{run.model} was calibrated at temperature {temperature}: the threshold holds where requests, "
-                        f"or `temperature` in its defaults, say {temperature} too"
+                        f"{run.model} was calibrated at temperature {temperature}: the threshold is valid only if "
+                        f"requests, or `temperature` in its defaults, set {temperature} too"
                     )
     except (OSError, UnicodeDecodeError, RoutingTableError) as error:
         complain(f"{path}: {error}")
@@ -154,4 +154,7 @@ def _route(path: Path, found: "list[tuple[Run, Calibration]]") -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
-    console().print(f"{path}: written; restart the gateway to apply it", soft_wrap=True)
+    console().print(
+        f"{path}: written. If AXIA_GATEWAY_MODELS names this file, the gateway applies it without a restart",
+        soft_wrap=True,
+    )

@@ -73,7 +73,7 @@ def convert(
     from axia.evals.datasets.layout import NO_LAYOUT, read_layout
 
     if name not in SETS:
-        raise typer.BadParameter(f"{name!r} is no data set: give one of {', '.join(SETS)}", param_hint="NAME")
+        raise typer.BadParameter(f"{name!r} is not a data set: use one of {', '.join(SETS)}", param_hint="NAME")
     fields = SETS[name].fields
     try:
         layout = NO_LAYOUT if columns is None else read_layout(columns, fields)

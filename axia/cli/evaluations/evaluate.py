@@ -87,7 +87,7 @@ def evaluate(
     wanted: Any = PAPERS[paper] if paper else [(name, {}) for name in names or ()]
     if feed is not None:
         if names != ["role_play"]:
-            raise typer.BadParameter("is for role_play alone: axia eval role_play --feed demo", param_hint="--feed")
+            raise typer.BadParameter("works only with role_play: axia eval role_play --feed demo", param_hint="--feed")
         wanted = [("role_play", {"feed": feed, "strategy": strategy}) for strategy in ("simple", "isq")]
         if "strategy" in arguments:
             wanted = wanted[:1]  # the argument replaces it
@@ -103,7 +103,7 @@ def evaluate(
         complain(describe(error))
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt:
-        complain(f"interrupted: the same command continues in {out}")
+        complain(f"interrupted: run the same command again to continue in {out}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _print(outcome, out, json=json)
     if not outcome.complete:
@@ -160,6 +160,6 @@ def _print(outcome: "Outcome", out: Path, *, json: bool) -> None:
         if row["error"]:
             complain(f"{row['task']}, {row['model']}: {row['error']}")
     if outcome.complete:
-        out_console.print(f"axia report {out} makes tables, tests and figures of it.", soft_wrap=True)
+        out_console.print(f"Next: axia report {out} writes tables, tests and figures.", soft_wrap=True)
     else:
-        complain(f"not complete: the same command continues in {out}")
+        complain(f"not complete: run the same command again to continue in {out}")

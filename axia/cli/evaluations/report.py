@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def report(
     logs: Annotated[Path, typer.Argument(metavar="LOGS", help="The folder that `axia eval` wrote to.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where it goes.", show_default="LOGS/report")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for the report.", show_default="LOGS/report")
     ] = None,
     card: Annotated[
         Path | None,

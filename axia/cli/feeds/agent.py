@@ -39,7 +39,7 @@ _Url = Annotated[str, typer.Argument(metavar="URL", help="The feed, such as http
 _Allow = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="HOST", help="A host that the browser may connect to (repeatable).", show_default="this machine alone"
+        metavar="HOST", help="A host that the browser may connect to (repeatable).", show_default="only this machine"
     ),
 ]
 _Chromium = Annotated[
@@ -111,7 +111,7 @@ def collect(
     folder = out or Path(".axia/agent") / _named(url)
     platform = platform if platform is not None else _named(urlsplit(url).path.rsplit("/", 1)[-1])
     run = known_run(folder) or secrets.token_hex(4)
-    with _told(), connect(address) as client:
+    with _told("to continue"), connect(address) as client:
         collection = Collection(folder, Asked(url, platform, run), images, client)
         collection.send()
         reason = "done"
@@ -256,15 +256,19 @@ def _print_times(ended: "Ended") -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Ends the command with 1 where the agent, the gateway or a page says what is wrong."""
+def _told(then: str = "to start again") -> Iterator[None]:
+    """Ends the command with 1 where the agent, the gateway or a page says what is wrong.
+
+    Args:
+        then: What the same command does after Ctrl-C: only a collection continues.
+    """
     from agent import AgentError
     from axia.errors import AxiaError
 
     try:
         yield
     except KeyboardInterrupt:
-        complain("interrupted; the same command goes on")
+        complain(f"interrupted: run the same command again {then}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except AgentError as error:
         complain(str(error))

@@ -38,7 +38,7 @@ class Cell:
 
     @property
     def inside(self) -> bool | None:
-        """Whether the change is where one more session of the truth falls with 95%; None without both."""
+        """Whether the change is inside the 95% prediction interval of the true I; None without both."""
         change = self.run.change
         if self.truth is None or change is None:
             return None
@@ -150,7 +150,7 @@ def print_scores(client: "Client", cells: Sequence[Cell], *, stderr: bool) -> No
         inside = sum(bool(cell.inside) for cell in agreeing)
         out.print(
             f"{len(agreeing)} of {len(cells)} runs agree with the truth in {_AGREES:.0%} of answers or more; in "
-            f"{inside} of them I is where one more session of the truth falls with 95%",
+            f"{inside} of them I is inside the 95% prediction interval of the true I",
             soft_wrap=True,
         )
 
@@ -181,7 +181,10 @@ def _summary(client: "Client", cells: Sequence[Cell]) -> str:
             parts.append(f"I_avg {score.i_avg:.0f}%{within}")
         parts.append(f"{score.points:+.0f} percentage points")
         if score.undefined:
-            parts.append(f"{score.undefined} of {score.personas} without a yes before, so without an I")
+            parts.append(
+                f"I is not defined for {score.undefined} of {score.personas} personas, because nothing was liked in "
+                "the first phase"
+            )
         if truths := [cell.truth.change for cell in measured if cell.truth and cell.run.change is not None]:
             parts.append(f"true I_avg of the same personas {sum(truths) / len(truths):.0f}%")
         if figures := role_play_figures(cells[0].viewer, cells[0].platform):

@@ -88,9 +88,7 @@ def serve(
 def replay(
     folder: Folder = None,
     state: _State = None,
-    session: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this session.", show_default="all that the file has")
-    ] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="Only this session.", show_default="all")] = None,
     events: Annotated[bool, typer.Option("--events", help="Also print the events as JSON lines.")] = False,
 ) -> None:
     """Run sessions again, event by event, and check that the recommender chooses the same videos.
@@ -134,7 +132,7 @@ def truth(
     phase: Phase = 50,
     seed: Seed = 0,
     processes: Processes = 1,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a persona and platform.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per persona and platform.")] = False,
 ) -> None:
     """Compute the true I_avg of each persona on each platform.
 
@@ -169,7 +167,13 @@ def role_play(
     strategy: Annotated[
         list[Strategy] | None, typer.Option(help="How to ask the model (repeatable).", show_default="simple")
     ] = None,
-    viewer: Annotated[Who, typer.Option(help="Who decides.")] = Who.MODEL,
+    viewer: Annotated[
+        Who,
+        typer.Option(
+            help="Who decides whether to stay with a video: a model, the persona's ground truth, chance, or always yes "
+            "or no."
+        ),
+    ] = Who.MODEL,
     model: Annotated[
         str | None, typer.Option(help="A model that `axia models` lists.", show_default="the gateway's first")
     ] = None,
@@ -182,7 +186,7 @@ def role_play(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save every run with all answers, as JSON lines.")
     ] = (None),
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per run.")] = False,
     address: Address = None,
 ) -> None:
     """Measure I_avg of personas on the platforms (arXiv 2411.11479), and compare it with the true I_avg.

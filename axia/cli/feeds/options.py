@@ -26,7 +26,10 @@ Personas = Annotated[
         show_default="the demo's",
     ),
 ]
-Platforms = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.", show_default="all three")]
+Platforms = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Platform: tiktok, instagram or youtube (repeatable).", show_default="all three"),
+]
 Phase = Annotated[int, typer.Option(min=1, max=1000, help="Videos of each of the three phases.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same videos.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Number of processes for the simulation.")]
@@ -47,7 +50,7 @@ def library_of(folder: Path | None) -> "Library":
 
     videos = FolderVideos(folder)
     if videos.skipped:
-        complain(f"{folder}: without a picture, so left out: {some(videos.skipped)}")
+        complain(f"{folder}: left out, because they have no image: {some(videos.skipped)}")
     return videos
 
 

@@ -35,4 +35,6 @@ def print_effects(effects: "Sequence[Effect]") -> None:
         console().print(f"{platform}: true I_avg {sum(changes) / len(changes):.0f}% over {len(changes)} personas")
     if undefined := sum(one.undefined for one in effects):
         total = sum(one.sessions for one in effects)
-        console().print(f"{undefined} of {total} sessions had no yes before, and so no I")
+        console().print(
+            f"I is not defined for {undefined} of {total} sessions, because nothing was liked in the first phase"
+        )

@@ -63,7 +63,7 @@ def _certificates() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("cryptography"):
             raise
-        complain("certificates need the package cryptography, which a client lacks: pip install cryptography")
+        complain("this command needs the package cryptography: pip install cryptography")
         raise typer.Exit(1) from error
     try:
         yield
@@ -78,7 +78,7 @@ def _print(made: "Sequence[Issued]") -> None:
 
     out = console()
     if not made:
-        out.print("No certificate ends so soon.")
+        out.print("No certificate expires within this number of days.")
         return
     table = Table("certificate", "until", "names", box=box.SIMPLE_HEAD)
     for issued in made:

@@ -41,20 +41,26 @@ def add(
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Days until the key expires.", show_default="never")] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Calls a minute.", show_default="the server's setting")
+        int | None, typer.Option(min=1, help="Maximum number of calls per minute.", show_default="the server's setting")
     ] = None,
     images_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Images a minute.", show_default="the server's setting")
+        int | None,
+        typer.Option(min=1, help="Maximum number of images per minute.", show_default="the server's setting"),
     ] = None,
     image_mib_per_minute: Annotated[
         int | None,
-        typer.Option(min=1, help="Size of images a minute as they are sent, MiB.", show_default="the server's setting"),
+        typer.Option(
+            min=1, help="Maximum size of encoded images per minute, in MiB.", show_default="the server's setting"
+        ),
     ] = None,
     calls_in_flight: Annotated[
-        int | None, typer.Option(min=1, help="Calls at a time.", show_default="the server's setting")
+        int | None, typer.Option(min=1, help="Maximum number of concurrent calls.", show_default="the server's setting")
     ] = None,
     open_watches: Annotated[
-        int | None, typer.Option(min=1, help="Calls of WatchValues at a time.", show_default="the server's setting")
+        int | None,
+        typer.Option(
+            min=1, help="Maximum number of concurrent calls of WatchValues.", show_default="the server's setting"
+        ),
     ] = None,
     priority: Annotated[
         str | None,
@@ -77,19 +83,21 @@ def add(
     for given in role:
         known = next((one for one in ROLES if one == given), None)
         if known is None:
-            raise typer.BadParameter(f"{given!r} is no role: give {', '.join(ROLES)}", param_hint="--role")
+            raise typer.BadParameter(f"{given!r} is not a role: use one of {', '.join(ROLES)}", param_hint="--role")
         roles.append(known)
     rank = next((one for one in PRIORITIES if one == priority), None)
     if priority is not None and rank is None:
-        raise typer.BadParameter(f"{priority!r} is no priority: give {', '.join(PRIORITIES)}", param_hint="--priority")
+        raise typer.BadParameter(
+            f"{priority!r} is not a priority: use one of {', '.join(PRIORITIES)}", param_hint="--priority"
+        )
     if not 1 <= len(name) <= _MAX_NAME:
         raise typer.BadParameter(f"give 1 to {_MAX_NAME} characters", param_hint="NAME")
     try:
         expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     except OverflowError:
-        raise typer.BadParameter("is too far away", param_hint="--days") from None
+        raise typer.BadParameter("the date is too far in the future; give fewer days", param_hint="--days") from None
     except ValueError:  # nan
-        raise typer.BadParameter(f"{days} is no number of days", param_hint="--days") from None
+        raise typer.BadParameter(f"{days} is not a number of days", param_hint="--days") from None
     quota = Quota(
         requests_per_minute=requests_per_minute,
         images_per_minute=images_per_minute,

@@ -1,4 +1,4 @@
-"""Commands that need a checkout: a wheel holds the client alone."""
+"""Commands that need a checkout: the wheel contains only the client."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +23,8 @@ def needs_checkout(extra: str = "") -> Iterator[None]:
         top = (error.name or "").split(".")[0]
         if top in _OF_CHECKOUT:
             complain(
-                "this axia is installed without its servers, because a wheel holds the client alone: clone the "
-                "repository, run `make setup` there, and then `.venv/bin/axia up`"
+                "this command needs a checkout of axia, because the wheel contains only the client: clone the "
+                "repository, run `make setup` there, and use `.venv/bin/axia`"
             )
         elif extra and top != "axia":
             complain(f"the library {top} is missing: pip install 'axia-vlm[{extra}]', or in a checkout `make setup`")

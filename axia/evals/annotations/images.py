@@ -24,16 +24,17 @@ def checked_sha256(file: Path, named_by: str, else_do: str) -> str:
     try:
         data = file.read_bytes()
     except OSError:
-        raise AnnotationError(f"{named_by}, and there is no picture at {file}: put it there, or {else_do}") from None
+        raise AnnotationError(f"{named_by}, but there is no image at {file}: put it there, or {else_do}") from None
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             opened.verify()
     except UnidentifiedImageError:
         raise AnnotationError(
-            f"{file} can't be read as a picture, it is not JPEG, PNG or WebP: convert it to one of them, or {else_do}"
+            f"{file} can't be read as an image, because it is not JPEG, PNG or WebP: convert it to one of them, or "
+            f"{else_do}"
         ) from None
     except Exception as error:  # PIL raises many types for files that it can't decode
         raise AnnotationError(
-            f"{file} can't be read as a picture ({error}): convert it to JPEG, PNG or WebP, or {else_do}"
+            f"{file} can't be read as an image ({error}): convert it to JPEG, PNG or WebP, or {else_do}"
         ) from None
     return hashlib.sha256(data).hexdigest()

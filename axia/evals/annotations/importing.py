@@ -31,7 +31,7 @@ def load_study(path: Path) -> Study:
         if row.annotator in by_annotator:
             raise AnnotationError(
                 f"{path}, line {line}: {row.annotator} has named an element for {row.image} before; keep one row for "
-                "each annotator and picture"
+                "each annotator and image"
             )
         if (group := groups.setdefault(row.annotator, row.group)) != row.group:
             raise AnnotationError(
@@ -53,7 +53,7 @@ def load_study(path: Path) -> Study:
 def _annotation(path: Path, line: int, values: Mapping[str, Any]) -> Annotation:
     if unknown := sorted(set(values) - set(_KNOWN)):
         raise AnnotationError(
-            f"{path}, line {line}: {unknown[0]!r} is no field of an annotation; the fields are {', '.join(_KNOWN)}"
+            f"{path}, line {line}: {unknown[0]!r} is not a field of an annotation; the fields are {', '.join(_KNOWN)}"
         )
     given = {name: value for name, value in values.items() if value is not None}
     if isinstance(given.get("annotator"), int):
@@ -72,7 +72,7 @@ def _check_agrees(path: Path, line: int, row: Annotation, by_annotator: Mapping[
             if getattr(before, field) != getattr(row, field):
                 raise AnnotationError(
                     f"{path}, line {line}: {field} of {row.image} is {getattr(row, field)!r} here and "
-                    f"{getattr(before, field)!r} before; a picture has one"
+                    f"{getattr(before, field)!r} before; give each image one value"
                 )
         return  # all before agree with the first
 
@@ -87,9 +87,7 @@ def _check_distinct(path: Path, pictures: tuple[Picture, ...]) -> None:
     seen: dict[str, str] = {}
     for picture in pictures:
         if (other := seen.setdefault(picture.sha256, picture.id)) != picture.id:
-            raise AnnotationError(
-                f"{path} names {other} and {picture.id}, which are the same picture: keep one of them"
-            )
+            raise AnnotationError(f"{path} names {other} and {picture.id}, which are the same image: keep one of them")
 
 
 def describe_gaps(study: Study) -> str:

@@ -60,11 +60,11 @@ def _json_rows(path: Path, text: str) -> Iterable[tuple[int, dict[str, Any]]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path} is not JSON ({error}): was it downloaded to its end?") from None
-    if not isinstance(rows, list):
         raise AnnotationError(
-            f"{path} does not hold a list: give a JSON list of objects, or JSON lines in a .jsonl file"
-        )
+            f"{path} is not JSON ({error}): correct it, or download it again if the download is incomplete"
+        ) from None
+    if not isinstance(rows, list):
+        raise AnnotationError(f"{path} is not a JSON list: give a JSON list of objects, or JSON lines in a .jsonl file")
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise AnnotationError(f"{path}, entry {number}: is not a JSON object")
@@ -94,12 +94,13 @@ def _csv_rows(path: Path, text: str, needed: Sequence[str]) -> Iterable[tuple[in
             if len(cells) != len(header):
                 raise AnnotationError(
                     f"{path}, line {line}: has {len(cells)} fields and the first line {len(header)}; put quotes "
-                    f"around texts that hold {delimiter!r}"
+                    f"around texts that contain {delimiter!r}"
                 )
             yield line, {name: _cell(cell) for name, cell in zip(header, cells, strict=True) if name}
     except csv.Error as error:
         raise AnnotationError(
-            f"{path}, line {reader.line_num + skipped}: can't be read as CSV ({error}); double the quotes within a text"
+            f"{path}, line {reader.line_num + skipped}: can't be read as CSV ({error}); write a quote inside "
+            "a text as two quotes"
         ) from None
 
 

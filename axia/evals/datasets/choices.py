@@ -40,7 +40,7 @@ class Choice(BaseModel):
         if any(not option for option in self.options):
             raise ValueError("an option is empty")
         if any(not 0 <= place < len(self.options) for place in self.answers):
-            raise ValueError("an answer is no option")
+            raise ValueError("an answer is not one of the options")
         if self.values and len(self.values) != len(self.options):
             raise ValueError(f"{len(self.values)} values for {len(self.options)} options: give one for each, or none")
         return self
@@ -69,7 +69,9 @@ def lettered(place: str, options: Sequence[str]) -> tuple[tuple[str, ...], tuple
     found = [_LETTERED.match(option.strip()) for option in options]
     if not all(found):
         if any(found):
-            raise AnnotationError(f"{place}: some options begin with a letter and others don't: give all one, or none")
+            raise AnnotationError(
+                f"{place}: some options begin with a letter and others don't: add a letter to every option, or to none"
+            )
         return tuple(option.strip() for option in options), tuple(ascii_uppercase[: len(options)])
     letters = tuple(match[1] for match in found if match)
     if len(set(letters)) < len(letters):
@@ -81,19 +83,19 @@ def load_choices(path: Path) -> list[Choice]:
     """The questions of a file of JSON lines, as `axia dataset convert` writes it.
 
     Raises:
-        AnnotationError: If the file can't be read, a row breaks a rule, an id is there twice, or an image is missing.
+        AnnotationError: If the file can't be read, a row breaks a rule, an id is given twice, or an image is missing.
     """
     found: dict[str, Choice] = {}
     for line, row in read_rows(path, ("id", "images", "question", "options")):
         choice = made(f"{path}, line {line}", row)
         if choice.id in found:
             raise AnnotationError(
-                f"{path}, line {line}: the id {choice.id!r} is there twice; give each question its own"
+                f"{path}, line {line}: the id {choice.id!r} is given twice; give each question its own"
             )
         for image in choice.images:
             if not (path.parent / image).is_file():
                 raise AnnotationError(
-                    f"{path}, line {line}: there is no picture at {path.parent / image}: convert the data set again"
+                    f"{path}, line {line}: there is no image at {path.parent / image}: convert the data set again"
                 )
         found[choice.id] = choice
     if not found:

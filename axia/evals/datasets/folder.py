@@ -25,7 +25,7 @@ class Images:
             AnnotationError: If the name is no path below the folder, or the file is no image that axia takes.
         """
         if not isinstance(name, str) or not name.strip():
-            raise AnnotationError(f"{place}: the image's file is {name!r}: it must be a path")
+            raise AnnotationError(f"{place}: the image path must be a text that is not empty, but is {name!r}")
         file = Path(os.path.normpath(self._root / name.strip().replace("\\", "/")))
         if not file.is_relative_to(os.path.normpath(self._root)):
             raise AnnotationError(f"{place}: {name!r} is not below {self._root}")
@@ -64,8 +64,10 @@ def file_of(folder: Path, name: str, what: str) -> Path:
         AnnotationError: If it is not there.
     """
     if not folder.is_dir():
-        raise AnnotationError(f"there is no folder {folder}: give the one that holds the data set")
+        raise AnnotationError(f"there is no folder {folder}: give the folder of the data set")
     path = folder / name
     if not path.exists():
-        raise AnnotationError(f"{folder} has no {name}, {what}: is it the folder that the data set's page describes?")
+        raise AnnotationError(
+            f"{folder} has no {name}, {what}: check that this is the folder that docs/datasets describes"
+        )
     return path

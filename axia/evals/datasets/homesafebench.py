@@ -73,7 +73,7 @@ def _task(path: Path) -> tuple[list[str], str]:
     except (KeyError, TypeError):
         raise AnnotationError(f"{path}: a task has meta.room and dangers, each with a danger_type") from None
     if unknown := [kind for kind in kinds if kind not in HAZARDS]:
-        raise AnnotationError(f"{path}: {unknown[0]!r} is no kind of hazard; the kinds are {', '.join(HAZARDS)}")
+        raise AnnotationError(f"{path}: {unknown[0]!r} is not a kind of hazard; the kinds are {', '.join(HAZARDS)}")
     if not kinds:
         raise AnnotationError(f"{path}: a task has one to five dangers")
     return list(dict.fromkeys(kinds)), room

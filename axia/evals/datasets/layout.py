@@ -58,7 +58,7 @@ def read_layout(path: Path, fields: Sequence[str]) -> Layout:
         fields: Fields of the data set that `columns` may name.
 
     Raises:
-        AnnotationError: If it can't be read, is no TOML, or names what no layout has.
+        AnnotationError: If it can't be read, is not TOML, or names what no layout has.
     """
     try:
         layout = Layout.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
@@ -73,7 +73,7 @@ def read_layout(path: Path, fields: Sequence[str]) -> Layout:
         raise AnnotationError(f"{path}: {place}: {first['msg'].lower()}; a layout has {known}") from None
     if unknown := sorted(set(layout.columns) - set(fields)):
         raise AnnotationError(
-            f"{path}: columns: {unknown[0]!r} is no field of this data set; the fields are {', '.join(fields)}"
+            f"{path}: columns: {unknown[0]!r} is not a field of this data set; the fields are {', '.join(fields)}"
         )
     return layout
 
@@ -96,7 +96,8 @@ def cell(place: str, row: Mapping[str, Any], column: str | tuple[str, ...], *, n
         found = None
     if found is None and needed:
         raise AnnotationError(
-            f"{place}: has nothing in {column!r} (it has {', '.join(row) or 'nothing'}); name the column with --columns"
+            f"{place}: the column {column!r} is missing or empty (columns: {', '.join(row) or 'none'}); name the "
+            "column with --columns"
         )
     return found
 

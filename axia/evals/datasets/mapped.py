@@ -34,7 +34,7 @@ def convert(folder: Path, layout: Layout, images: Images) -> list[Choice]:
             continue
         if choice.id in found:
             raise AnnotationError(
-                f"{place}: the id {choice.id!r} is there twice; give each question its own, or name the column of ids"
+                f"{place}: the id {choice.id!r} is given twice; give each question its own, or name the column of ids"
             )
         found[choice.id] = choice
     return list(found.values())

@@ -33,7 +33,7 @@ def convert(folder: Path, layout: Layout, images: Images) -> list[dict[str, Any]
     if same := images.same():
         first, second = same[0]
         raise AnnotationError(
-            f"{len(same)} screenshots are there twice, such as {first} and {second}: the set's are unique; remove one "
+            f"{len(same)} screenshots occur twice, such as {first} and {second}: the set's are unique; remove one "
             "of each"
         )
     return rows
@@ -84,7 +84,7 @@ def _check(place: str, found: dict[str, Any]) -> None:
     if len(keywords) != len(values):
         raise AnnotationError(f"{place}: {len(keywords)} keywords and {len(values)} values: give as many of both")
     if unknown := [value for value in values if value not in VALUES]:
-        raise AnnotationError(f"{place}: {unknown[0]!r} is no value; the values are {', '.join(VALUES)}")
+        raise AnnotationError(f"{place}: {unknown[0]!r} is not a value; the values are {', '.join(VALUES)}")
 
 
 def _row(image: str | None, **about: Any) -> dict[str, Any]:

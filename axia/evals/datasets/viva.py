@@ -46,7 +46,7 @@ def convert(folder: Path, layout: Layout, images: Images) -> list[Choice]:
             },
         )
         if choice.id in found:
-            raise AnnotationError(f"{place}: the index {choice.id} is there twice: download the file again")
+            raise AnnotationError(f"{place}: the index {choice.id} is given twice: download the file again")
         if image is not None:
             found[choice.id] = choice
     return list(found.values())

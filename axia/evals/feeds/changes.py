@@ -55,7 +55,7 @@ def _agreement(state: TaskState, run: Run, feed: str) -> float | None:
 
 @scorer(metrics=[mean(), stderr(cluster="picture"), wilson()])
 def session_change(feed: str, phase: int, sessions: int, seed: int) -> Scorer:
-    """1 if I is where one more session of the truth falls with 95%, else 0; unscored without an I or a truth.
+    """1 if I is inside the 95% prediction interval of the true I, else 0; unscored without an I or a truth.
 
     Args:
         feed: As in `axia.evals.feeds.sessions.session_task`.

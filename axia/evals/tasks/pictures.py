@@ -42,20 +42,20 @@ def of_manifest(path: Path | None, per_keyword: int = PER_KEYWORD) -> list[Value
         if not keywords:
             continue
         if not isinstance(keywords, list) or not isinstance(values, list) or not isinstance(row.get("file"), str):
-            raise AnnotationError(f"{path}, line {line}: a picture has file, and lists of keywords and of values")
+            raise AnnotationError(f"{path}, line {line}: a row has file, and lists of keywords and of values")
         if unknown := [value for value in values if value not in VALUES]:
             raise AnnotationError(
-                f"{path}, line {line}: {unknown[0]!r} is no value; the values are {', '.join(VALUES)}"
+                f"{path}, line {line}: {unknown[0]!r} is not a value; the values are {', '.join(VALUES)}"
             )
         file = path.parent / row["file"]
         if not file.is_file():
-            raise AnnotationError(f"{path}, line {line}: there is no picture at {file}: put it there")
+            raise AnnotationError(f"{path}, line {line}: there is no image at {file}: put it there")
         for value, keyword in _pairs(keywords, values):
             kept = by_keyword.setdefault((value, keyword), [])
             if len(kept) < per_keyword:
                 kept.append(ValuePicture(value, keyword, row["file"], file, row.get("platform", "")))
     if not by_keyword:
-        raise AnnotationError(f"{path} names no picture with keywords: give file, keywords and values in each row")
+        raise AnnotationError(f"{path} names no image with keywords: give file, keywords and values in each row")
     return [picture for kept in by_keyword.values() for picture in kept]
 
 
@@ -86,14 +86,14 @@ def retrieved(folder: Path, per_keyword: int = PER_KEYWORD) -> list[ValuePicture
                         _save(client, hit.id, path)
                     found.append(ValuePicture(value.id, keyword, hit.id, path, hit.metadata.platform or ""))
     if not found:
-        raise AxiaError("the gateway finds no pictures: index some with axia index FOLDER")
+        raise AxiaError("the gateway finds no images: index some with axia index FOLDER")
     return found
 
 
 def _save(client: Client, image_id: str, path: Path) -> None:
     (image,) = client.get_images([image_id])
     if image.data is None:
-        raise AxiaError(f"the picture {image_id} was found and has no file: index it again")
+        raise AxiaError(f"the image {image_id} was found but has no file: index it again")
     part = path.with_suffix(".part")
     part.write_bytes(image.data)
     part.replace(path)  # so that a run that is killed leaves no half of a picture

@@ -101,7 +101,7 @@ def prompt(prompt_id: str, role: str = "user") -> PromptText:
     known = evaluation_prompts()
     if prompt_id not in known or known[prompt_id].role != role:
         ids = ", ".join(prompt_text.id for prompt_text in known.values() if prompt_text.role == role)
-        raise ValueError(f"{prompt_id!r} is no {role} prompt: give one of {ids}")
+        raise ValueError(f"{prompt_id!r} is not a {role} prompt: use one of {ids}")
     return known[prompt_id]
 
 
@@ -128,8 +128,8 @@ def dataset(loaded: Loaded, variants: Sequence[Variant], pictures: Iterable[Pict
     ]
     if not samples:
         raise AnnotationError(
-            f"{loaded.study.path}: annotators name no one element in any picture that is asked about, so there is "
-            "nothing to score; see how they agree with axia agreement"
+            f"{loaded.study.path}: the annotators don't agree on one element in any image that is asked about, so "
+            "there is nothing to score; see how they agree with axia agreement"
         )
     return MemoryDataset(samples, name=loaded.study.path.stem)
 

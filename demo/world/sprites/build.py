@@ -34,7 +34,7 @@ def glyph(font: ImageFont.FreeTypeFont, text: str) -> Image.Image:
     ImageDraw.Draw(canvas).text((20, 20), text, font=font, embedded_color=True)
     box = canvas.getbbox()
     if box is None:
-        raise ValueError(f"the font has no picture for {text!r}")
+        raise ValueError(f"the font has no glyph for {text!r}")
     if box[2] - box[0] > 140:
         raise ValueError(f"{text!r} was drawn as several glyphs: joining emoji needs libraqm and FriBiDi")
     return canvas.crop(box)

@@ -65,9 +65,9 @@ def test_missing_images_end_it_or_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (["vqa", "."], "'vqa' is no data set: give one of value-spectrum, detectors", 2),
+        (["vqa", "."], "'vqa' is not a data set: use one of value-spectrum, detectors", 2),
         (["viva", "nowhere"], "there is no folder nowhere", 1),
-        (["viva", "."], "is it the folder that the data set's page describes?", 1),
+        (["viva", "."], "check that this is the folder that docs/datasets describes", 1),
         (["tsha", "."], "name its columns with --columns (see docs/datasets/tsha.md)", 1),
         (["tsha", ".", "--columns", "none.toml"], "none.toml can't be read: give a TOML file", 1),
     ],

@@ -199,7 +199,7 @@ def test_an_error_that_every_picture_would_meet_is_told_once(folder: Path) -> No
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.count("no server answers at 127.0.0.1:1: start one with `axia up`") == 1
-    assert "the same holds for the other 2 images" in result.stderr
+    assert "2 other images failed with the same error" in result.stderr
     rows = lines(run(folder, "--address", "127.0.0.1:1", "--json"))
     assert [row["error"]["code"] for row in rows] == ["UNAVAILABLE"] * 3
     assert [row["error"]["reason"] for row in rows] == ["CONNECTION_FAILED"] * 3
@@ -314,13 +314,13 @@ def test_a_truth_that_is_refused_is_told_with_its_picture(fake: FakeGateway, fol
     names = ("a.jpg", "b.PNG", "c.webp")
     truths = rows(folder / "truths.jsonl", *({"file": name, "element": f"what is in {name}"} for name in names))
     assert run(folder, "--truths", truths).stderr.count("is too long") == 3
-    assert "the same holds for the other 2 images" in run(folder, "--truth", "x").stderr
+    assert "2 other images failed with the same error" in run(folder, "--truth", "x").stderr
 
 
 @pytest.mark.parametrize(
     ("given", "advice"),
     [
-        ([], "has no rows: give a JSON object a line, with file, element, accept"),
+        ([], "has no rows: give one JSON object per line, with file, element, accept"),
         (['{"file": "a.jpg"'], "line 1: is not JSON"),
         (['[["file", "a.jpg"], ["element", "x"]]'], "line 1: is not a JSON object"),
         (["7"], "line 1: is not a JSON object"),
@@ -336,10 +336,10 @@ def test_a_truth_that_is_refused_is_told_with_its_picture(fake: FakeGateway, fol
         ([{"file": "a.jpg", "element": "\ud800"}], "line 1: element"),
         ([{"file": "\ud800.jpg", "element": "x"}], "line 1: "),
         ([{"file": "a.jpg", "element": "x", "accept": ["y"] * 65}], "line 1: accept has 65 texts, and at most 64"),
-        (['{"file": "a.jpg", "element": "x", "element": "y"}'], "line 1: element is there twice"),
+        (['{"file": "a.jpg", "element": "x", "element": "y"}'], "line 1: element is given twice"),
         (
             [{"file": "a.jpg", "element": "x"}, {"file": "./a.jpg", "element": "y"}],
-            "line 2: './a.jpg' has a row already, on line 1: leave one",
+            "line 2: './a.jpg' also has a row on line 1: remove one of them",
         ),
     ],
 )

@@ -116,7 +116,7 @@ def test_a_manifest_with_further_fields_and_rows_serves_as_truths(fake: FakeGate
     result = run(folder, "--truths", manifest, "--json")
     assert result.exit_code == 0, result.stderr
     assert rows(result.stdout)[-1]["judged"] == 3
-    assert f"{manifest}, line 4: the field acept is ignored: is accept meant?" in result.stderr
+    assert f"{manifest}, line 4: the field acept is ignored: did you mean accept?" in result.stderr
     assert "2 rows have no element and are left out, the first on line 2" in result.stderr
     named = "gone-0.jpg, gone-1.jpg, gone-2.jpg, gone-3.jpg, gone-4.jpg and 3 more"
     assert f"8 rows of {manifest} match no image that was given: {named}" in result.stderr
@@ -172,7 +172,7 @@ def test_a_file_gets_each_picture_and_a_run_goes_on_where_it_broke_off(fake: Fak
     (folder / "2.jpg").write_bytes(b"no image")
     first = run(folder, "--out", file, "-n", 2, "--seed", 5)
     assert first.exit_code == 1
-    assert f"what failed is asked about again with --resume {file}" in first.stderr
+    assert f"to process failed and missing images again, use --resume {file}" in first.stderr
     request, *saved = rows(file.read_text())
     assert (request["event"], request["request"]["n"], request["request"]["seed"]) == ("request", 2, 5)
     assert len(saved) == 6
@@ -215,7 +215,10 @@ def test_an_interrupted_run_leaves_what_was_done_in_its_file(fake: FakeGateway, 
 
 @pytest.mark.parametrize(
     ("further", "advice"),
-    [(("-n", 3), "--resume takes its options from the file: give it alone"), (("{folder}",), "give it alone")],
+    [
+        (("-n", 3), "--resume takes images and options from the file"),
+        (("{folder}",), "give only --json, --stream, --parallel or --address"),
+    ],
 )
 def test_what_cannot_stand_beside_resume_is_wrong_usage(
     fake: FakeGateway, folder: Path, further: tuple[object, ...], advice: str
@@ -237,7 +240,10 @@ def test_files_that_cannot_be_written_or_gone_on_with_are_told(
     assert run("home", "--out", folder / "gone" / "x").exit_code == 1
     monkeypatch.chdir(folder)
     elsewhere = run("--resume", file)
-    assert (elsewhere.exit_code, f"wasbegunin{folder.parent}" in words(elsewhere.stderr).replace(" ", "")) == (2, True)
+    assert (elsewhere.exit_code, f"wasstartedin{folder.parent}" in words(elsewhere.stderr).replace(" ", "")) == (
+        2,
+        True,
+    )
     for text in ("", "{}", '{"image": {}}', "no json"):
         (folder / "x").write_text(text)
         wrong = run("--resume", folder / "x")

@@ -62,11 +62,11 @@ def test_a_key_may_have_bounds_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("add", "robot", "--role", "boss"), "is no role"),
+        (("add", "robot", "--role", "boss"), "is not a role"),
         (("add", "", "--role", "detect"), "1 to 100 characters"),
-        (("add", "robot", "--role", "detect", "--days", "1e12"), "too far away"),
-        (("add", "robot", "--role", "detect", "--days", "nan"), "is no number of days"),
-        (("add", "robot", "--role", "detect", "--priority", "top"), "is no priority: give low, normal, high"),
+        (("add", "robot", "--role", "detect", "--days", "1e12"), "too far in the future"),
+        (("add", "robot", "--role", "detect", "--days", "nan"), "is not a number of days"),
+        (("add", "robot", "--role", "detect", "--priority", "top"), "is not a priority: use one of"),
         (("add", "robot"), "--role"),
     ],
 )
@@ -113,7 +113,7 @@ def test_renewed_certificates_keep_their_names(tmp_path: Path) -> None:
     folder = tmp_path / "certs"
     run("certs", "init", folder, "--host", "robot.local", "--days", 5)
     before = {holder: read(folder / f"{holder}.pem") for holder in HOLDERS}
-    assert "No certificate ends so soon" in run("certs", "renew", folder, "--within", 2).stdout
+    assert "No certificate expires within this number of days" in run("certs", "renew", folder, "--within", 2).stdout
     assert read(folder / "gateway.pem") == before["gateway"]
     assert run("certs", "renew", folder, "--within", 7).exit_code == 0
     for holder, old in before.items():

@@ -71,7 +71,7 @@ def test_an_audit_prints_tables_that_fit(
     result = run("judges", "audit", labels, "--unlabelled", unlabelled)
     assert result.exit_code == 0, result.stderr
     assert max(map(len, result.stdout.splitlines())) <= columns
-    for word in ("lexical", "semantic", "gpt (recorded)", "precision", "recall", "F1", "labels alone", "corrected"):
+    for word in ("lexical", "semantic", "gpt (recorded)", "precision", "recall", "F1", "labels only", "corrected"):
         assert word in result.stdout
     assert re.search(r"recommended: gpt \(recorded\), κ 0\.8\d \[0\.\d\d, 0\.\d\d\] on 180 labels", result.stdout)
     assert "180 labelled answers about 60 images" in result.stdout
@@ -131,14 +131,14 @@ def test_a_model_that_says_neither_yes_nor_no_is_told_to_be_no_judge(
     with FakeGateway(answers={"They named": ["A pot is on the stove."]}) as fake:
         monkeypatch.setenv("AXIA_ADDRESS", fake.address)
         result = run("judges", "audit", labels, "--judge-model", "fake-vlm", *options)
-    assert "judged 0 of 25 answers and said neither yes nor no of the others" in result.stderr
+    assert "judged 0 of 25 answers and gave no verdict on the others" in result.stderr
     assert result.stderr.strip().endswith(advice)
 
 
 def test_a_model_that_judges_most_answers_is_not_warned_of(fake: FakeGateway, tmp_path: Path) -> None:
     labels = save(tmp_path / "labels.jsonl", rows(25, recorded=False))
     result = run("judges", "audit", labels, "--judge-model", "fake-vlm")
-    assert "neither yes nor no" not in result.stderr
+    assert "gave no verdict" not in result.stderr
 
 
 def test_a_judge_that_cannot_be_asked_is_told_and_the_others_go_on(fake: FakeGateway, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_judge_that_cannot_be_asked_is_told_and_the_others_go_on(fake: FakeGat
         (["gone.jsonl"], "can't be read"),
         (["labels.jsonl", "--card", "gone/card.json"], "there is no folder"),
         (["labels.jsonl", "--unlabelled", "labels.jsonl"], "has a label"),
-        (["labels.jsonl", "--unlabelled", "pictureless.jsonl"], "must all have a picture"),
+        (["labels.jsonl", "--unlabelled", "pictureless.jsonl"], "rows need the field"),
         (["labels.jsonl", "--unlabelled", "one.jsonl"], "at least 2 unlabelled images"),
     ],
 )
@@ -257,7 +257,7 @@ def test_a_card_of_another_judge_or_revision_is_refused(
     monkeypatch.setattr(_scoring, "READER", "fake-reader@2")
     changed = run(*options, "--judge", "semantic")
     assert changed.exit_code == 2
-    advice = "is about semantic at revision fake-reader@1, and now revision fake-reader@2 judges"
+    advice = "was made with semantic at revision fake-reader@1, but the current revision is fake-reader@2"
     assert advice.replace(" ", "") in words(changed.stderr).replace(" ", "")
     assert run(*options, "--judge", "lexical").exit_code == 0
     (folder / "other.json").write_text("{}")

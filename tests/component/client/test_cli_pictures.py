@@ -315,7 +315,7 @@ def test_the_demo_gallery_is_indexed_by_its_manifest_without_scenes_and_contact_
     ("rows", "told"),
     [
         (["no JSON"], "line 1: is not a JSON object"),
-        ([{"file": "0.jpg"}, {"file": "./0.jpg"}], "line 2: '0.jpg' has a row already"),
+        ([{"file": "0.jpg"}, {"file": "./0.jpg"}], "line 2: '0.jpg' already has a row"),
         ([{"name": "0.jpg"}], "line 1: has no file"),
         ([{"file": "../0.jpg"}], "is not below the folder"),
         ([{"file": "/0.jpg"}], "is not below the folder"),
@@ -342,4 +342,4 @@ def test_a_row_without_its_file_is_listed_as_refused(fake: FakeGateway, folder: 
     assert str(folder / "gone.jpg") in result.stderr
     with_manifest(folder, {"file": "0.jpg", "index": False})
     result = run("index", folder)
-    assert (result.exit_code, "by its manifest.jsonl" in result.stderr) == (1, True)
+    assert (result.exit_code, "lists no image to index" in result.stderr) == (1, True)

@@ -75,7 +75,7 @@ def test_a_preference_stands_beside_that_of_all_answers_with_both_counts(fake: F
     assert int(refused) > 0
     assert (answers, keywords) == (30, 10)
     words = " ".join(result.stdout.split())
-    assert f"Over the values, of all answers: mean {of_all}%, range 0.0 points." in words
+    assert f"Over the values, counting all answers: mean {of_all}%, range 0.0 points." in words
     (score,) = lines(run("preference", "--value", "power", "-k", 3, "--json").stdout)[-1]["summary"]["scores"]["scores"]
     assert score["interval"]["method"] == "wilson clustered by keyword"
 

@@ -58,7 +58,7 @@ def test_a_file_of_failures_alone_says_so(fake: FakeGateway, folder: Path, tmp_p
     saved.write_text(run("detect", folder / "bad.jpg", "--json").stdout)
     result = run("replay", saved)
     told = " ".join(result.stderr.replace("│", " ").split())
-    assert (result.exit_code, "has no detection, but 1 image that failed" in told) == (2, True)
+    assert (result.exit_code, "has no detections; 1 image failed" in told) == (2, True)
 
 
 def test_what_detect_saved_with_out_is_compared_as_detections(fake: FakeGateway, folder: Path, tmp_path: Path) -> None:
@@ -72,15 +72,15 @@ def test_a_judge_model_that_says_neither_is_told_by_detect_and_replay(
 ) -> None:
     asked = ("detect", folder / "0.jpg", "--truth", "stove", "--judge", "model", "--json")
     result = run(*asked)
-    assert "fake-vlm judged 0 of 3 answers and said neither yes nor no of the others" in result.stderr
-    assert "Take another model, or add --judge-structured" in result.stderr
+    assert "fake-vlm judged 0 of 3 answers and gave no verdict on the others" in result.stderr
+    assert "Use another model, or add --judge-structured" in result.stderr
     assert "add --judge-structured" not in run(*asked, "--judge-structured").stderr
     saved = tmp_path / "saved.jsonl"
     saved.write_text(result.stdout)
     again = run("replay", saved).stderr
     assert "judged 0 of 3 answers" in again
-    assert again.strip().endswith("Take another model")
-    assert "neither yes nor no" not in run("detect", folder / "0.jpg", "--truth", "stove").stderr
+    assert again.strip().endswith("Use another model")
+    assert "gave no verdict" not in run("detect", folder / "0.jpg", "--truth", "stove").stderr
 
 
 def test_a_replay_has_coloured_marks_and_explains_them(

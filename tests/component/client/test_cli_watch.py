@@ -140,7 +140,7 @@ def test_a_camera_that_does_not_answer_is_told_without_its_password(fake: FakeGa
         port = probe.getsockname()[1]
     result = run("watch", f"{scheme}://user:secret@127.0.0.1:{port}/cam")
     assert result.exit_code == 1
-    assert f"nothing can be read from {scheme}://127.0.0.1:{port}/cam: see whether the camera answers" in result.stderr
+    assert f"nothing can be read from {scheme}://127.0.0.1:{port}/cam: check that the camera works" in result.stderr
     assert "secret" not in result.stderr + result.stdout
     assert without_password("rtsp://10.0.0.1/a@b") == "rtsp://10.0.0.1/a@b"
 

@@ -55,7 +55,7 @@ CASES = [
     Case("RESOURCE_EXHAUSTED", "", "", (), Overloaded, r"^the server at .* is busy: try again in a moment$"),
     Case("RESOURCE_EXHAUSTED", "CLIENT: Received message larger than max (9 vs. 4)", "", (), InvalidRequest, "smaller"),
     Case("UNAVAILABLE", "the model's server is away", "MODEL_AWAY", (), Unavailable, "^the model's server is away$"),
-    Case("UNAVAILABLE", "Socket closed", "", (), ConnectionFailed, "broke before the answer was complete"),
+    Case("UNAVAILABLE", "Socket closed", "", (), ConnectionFailed, "was lost before the answer was complete"),
     Case("DEADLINE_EXCEEDED", "none done", "NONE_DONE", (), DeadlineExceeded, "^none done: give more time with"),
     Case("DEADLINE_EXCEEDED", "", "", (), DeadlineExceeded, r"^no answer from .* within 30 s: give more time"),
     Case("CANCELLED", "", "", (), Cancelled, "was cancelled before it had an answer: call again$"),
@@ -134,7 +134,9 @@ def test_a_host_that_does_not_exist_is_named(picture: Path) -> None:
     nobody = "no..host:50050"  # no name server has to be asked to know that nobody is called so
     with (
         Client(nobody) as client,
-        pytest.raises(ConnectionFailed, match=rf"^no host is found for {re.escape(nobody)}: see whether the name is"),
+        pytest.raises(
+            ConnectionFailed, match=rf"^the host name in {re.escape(nobody)} can't be resolved: check the name"
+        ),
     ):
         client.detect(picture)
 

@@ -85,7 +85,7 @@ def test_a_bound_that_the_images_can_not_prove_leaves_the_table_alone(logs: Path
     ("text", "said"),
     [
         ("[[model]]\nname = 'other'\naddresses = ['a:1']\n", "has no model 'mockllm/mock' (it has other)"),
-        ("[[model", "is no TOML"),
+        ("[[model", "is not valid TOML"),
         (None, "No such file"),
     ],
 )

@@ -84,10 +84,10 @@ def test_each_hazard_of_a_room_is_right(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"id": "8"', '"id": "7"', "the id '7' is there twice"),
+        ('"id": "8"', '"id": "7"', "the id '7' is given twice"),
         ("k.png", "gone.png", "convert the data set again"),
         ('"question"', '"asked"', "line 1"),
-        ('"answers": [0]', '"answers": [9]', "an answer is no option"),
+        ('"answers": [0]', '"answers": [9]', "an answer is not one of the options"),
     ],
 )
 def test_a_wrong_file_of_questions_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:

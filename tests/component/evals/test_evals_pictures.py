@@ -72,9 +72,9 @@ def test_a_keyword_of_the_lexicon_keeps_its_value_and_only_the_first_pictures_co
     [
         ({"file": "0.png", "keywords": "globe", "values": ["power"]}, "lists of keywords and of values"),
         ({"keywords": ["globe"], "values": ["power"]}, "lists of keywords and of values"),
-        ({"file": "0.png", "keywords": ["globe"], "values": ["fame"]}, "'fame' is no value"),
-        ({"file": "gone.png", "keywords": ["globe"], "values": ["power"]}, "there is no picture at"),
-        ({"file": "0.png"}, "names no picture with keywords"),
+        ({"file": "0.png", "keywords": ["globe"], "values": ["fame"]}, "'fame' is not a value"),
+        ({"file": "gone.png", "keywords": ["globe"], "values": ["power"]}, "there is no image at"),
+        ({"file": "0.png"}, "names no image with keywords"),
     ],
 )
 def test_a_wrong_row_of_a_manifest_is_named(tmp_path: Path, row: object, said: str) -> None:

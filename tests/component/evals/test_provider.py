@@ -122,9 +122,9 @@ def test_turns_keep_their_roles_and_thoughts_are_not_said_again() -> None:
     ("messages", "said_"),
     [
         ([ChatMessageTool(content="x")], "axia's models use no tools"),
-        ([ChatMessageUser(content=[ContentAudio(audio="data:audio/wav;base64,AA==", format="wav")])], "holds audio"),
-        ([ChatMessageUser(content=[ContentImage(image="https://example.org/a.jpg")])], "is no data URI"),
-        ([ChatMessageUser(content=[ContentImage(image="data:image/png;base64,%%%")])], "holds no base64"),
+        ([ChatMessageUser(content=[ContentAudio(audio="data:audio/wav;base64,AA==", format="wav")])], "contains audio"),
+        ([ChatMessageUser(content=[ContentImage(image="https://example.org/a.jpg")])], "is not a data URI"),
+        ([ChatMessageUser(content=[ContentImage(image="data:image/png;base64,%%%")])], "is not valid base64"),
     ],
 )
 def test_what_the_service_does_not_take_is_refused(messages: list[Any], said_: str) -> None:

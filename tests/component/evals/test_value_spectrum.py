@@ -151,7 +151,7 @@ def test_the_questionnaire_stays_above_the_threshold_alone(feed: Path, tmp_path:
     ("change", "said"),
     [
         ({"stays": "yes"}, "a row has image, persona, traits"),
-        ({"image": "gone.png"}, "there is no picture at"),
+        ({"image": "gone.png"}, "there is no image at"),
         ({"persona": "baker"}, "baker has a row for frame.png before: keep one"),
         ({"traits": []}, "a row has image, persona, traits"),
     ],
@@ -183,5 +183,5 @@ def test_attempts_to_mislead_are_told_apart_from_the_baseline(tmp_path: Path, ad
 
 def test_scenes_without_a_value_at_stake_are_no_attempt(tmp_path: Path) -> None:
     path = study(tmp_path, {"a.png": {"response_type": 1}})
-    with pytest.raises(AnnotationError, match="no picture has response_type 2"):
+    with pytest.raises(AnnotationError, match="no image has response_type 2"):
         adversarial(str(path))

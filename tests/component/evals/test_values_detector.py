@@ -79,7 +79,7 @@ def test_synthetic_and_real_pictures_are_compared_pair_by_pair(tmp_path: Path, a
          "no pair_id has"),
         ({"a.png": {"pair_id": "1", "synthetic": True}, "b.png": {"pair_id": "1", "synthetic": True}},
          "pair '1' has two synthetic pictures"),
-        ({"a.png": {}, "b.png": {}}, "no pair_id has a synthetic and a real picture"),
+        ({"a.png": {}, "b.png": {}}, "no pair_id has a synthetic and a real image"),
     ],
 )  # fmt: skip
 def test_pictures_that_make_no_pairs_are_refused(

@@ -378,10 +378,10 @@ async def test_a_client_is_told_what_to_do_about_tls(world: World, tmp_path: Pat
     named, ended = world.certificates.leaf("elsewhere"), world.certificates.leaf(HERE, days=-1, file="ended")
     said = {
         "AXIA_TLS_ROOTS to the file": (world.server, TLS(others.ca)),
-        "it may ask for TLS": (world.server, None),
+        "it may require TLS": (world.server, None),
         "AXIA_TLS_SERVER_NAME": (named, TLS(world.certificates.ca)),
         "has expired": (ended, TLS(world.certificates.ca)),
-        "speaks no TLS": (None, TLS(world.certificates.ca)),
+        "doesn't use TLS": (None, TLS(world.certificates.ca)),
     }
     for text, (server, tls) in said.items():
         settings = {"tls_certificate": server.certificate, "tls_key": server.key} if server else {}

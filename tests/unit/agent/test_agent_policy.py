@@ -232,7 +232,7 @@ def test_records_that_cannot_be_replayed_are_told(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match=r"has no record.jsonl"):
         replay(tmp_path)
     (tmp_path / NAME).write_text('{"step": 0, "seen": {}}\n')
-    with pytest.raises(AgentError, match="line 1 of the record lacks a part"):
+    with pytest.raises(AgentError, match="line 1 of the record has a missing or invalid field"):
         replay(tmp_path)
     (tmp_path / NAME).write_text("{\n")
     with pytest.raises(AgentError, match="line 1: this is not JSON"):
@@ -266,4 +266,4 @@ def test_what_says_nothing_of_the_recommender_gets_no_number(answers: str, why: 
 def test_a_share_of_0_before_gives_points_alone() -> None:
     found = summary(ended("nnynyy"), 2)
     assert (found.i, found.points, found.not_measurable) == (None, 100.0, "")
-    assert "no I, because nothing was liked before" in found.sentence
+    assert "I is not defined, because nothing was liked in the first phase" in found.sentence

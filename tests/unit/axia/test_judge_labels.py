@@ -72,7 +72,7 @@ GOOD = {"answer": "a pot", "element": "pot", "aligned": 1}
         ([{**GOOD, "judge_answers": ["yes"]}], "judge_answers must be an object"),
         ([{**GOOD, "judge_answers": {"gpt": 1}}], "judge_answers must be an object"),
         (['{"answer": "x", "element": "y", "aligned": 1, "element": "z"}'], "element is given twice"),
-        ([{**GOOD, "picture": "a"}, GOOD], "line 2: some rows have a picture and others don't"),
+        ([{**GOOD, "picture": "a"}, GOOD], 'line 2: some rows have the field "picture" and others don\'t'),
     ],
 )
 def test_a_bad_row_is_told_by_its_line(tmp_path: Path, given: list[object], advice: str) -> None:

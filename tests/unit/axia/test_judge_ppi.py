@@ -66,7 +66,7 @@ def test_verdicts_that_are_missing_leave_the_mean_valid() -> None:
 
 
 def test_what_cannot_be_corrected_is_told() -> None:
-    with pytest.raises(ValueError, match="must all have a picture"):
+    with pytest.raises(ValueError, match="rows need the field"):
         corrected_mean([1, 0], [1, 0], ["a", "b"], [1, 0], None)
     with pytest.raises(ValueError, match="at least 2 labelled"):
         corrected_mean([1, 0], [1, 0], ["a", "a"], [1, 0], ["b", "c"])

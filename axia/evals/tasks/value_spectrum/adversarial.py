@@ -52,7 +52,7 @@ def adversarial(
             }  # fmt: skip
             samples.append(Sample(input=asked.text, id=f"{picture.id}#{name}", metadata=metadata))
     if not samples:
-        raise AnnotationError(f"{loaded.study.path}: no picture has response_type 2 (value-aware) as its truth")
+        raise AnnotationError(f"{loaded.study.path}: no image has response_type 2 (value-aware) as its truth")
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed, cache=cache)
     return Task(
         dataset=MemoryDataset(samples, name=loaded.study.path.stem),

@@ -35,7 +35,7 @@ def _samples(path: Path, strategy: str) -> list[Sample]:
             )
         image = path.parent / row["image"]
         if not image.is_file():
-            raise AnnotationError(f"{path}, line {line}: there is no picture at {image}: put it there")
+            raise AnnotationError(f"{path}, line {line}: there is no image at {image}: put it there")
         name = f"{row['persona']}#{row['image']}"
         if name in seen:
             raise AnnotationError(

@@ -29,7 +29,7 @@ def load_pictures(manifest: str | None, from_gateway: str | None, per_keyword: i
         AxiaError: If retrieval does not answer.
     """
     if manifest and from_gateway:
-        raise ValueError("give manifest or retrieve_to, not both: pictures come from a file or from retrieval")
+        raise ValueError("give manifest or retrieve_to, not both: images come from a file or from retrieval")
     if per_keyword < 1:
         raise ValueError(f"per_keyword is {per_keyword}: give 1 or more")
     if from_gateway:

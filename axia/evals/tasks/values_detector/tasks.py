@@ -133,13 +133,13 @@ def synthetic_real(annotations: str, **options: Any) -> Task:
             if about.synthetic in kinds:
                 raise AnnotationError(
                     f"{loaded.study.path}: pair {about.pair_id!r} has two {'synthetic' if about.synthetic else 'real'} "
-                    "pictures; give each pair one of each"
+                    "images; give each pair one of each"
                 )
             kinds[about.synthetic] = picture
     whole = [kinds for kinds in pairs.values() if len(kinds) == len((True, False))]
     if not whole:
         raise AnnotationError(
-            f"{loaded.study.path}: no pair_id has a synthetic and a real picture; name the pairs in the columns "
+            f"{loaded.study.path}: no pair_id has a synthetic and a real image; name the pairs in the columns "
             "pair_id and synthetic"
         )
     pictures = [kinds[kind] for kinds in whole for kind in (True, False)]

@@ -70,7 +70,7 @@ def test_where_nothing_keeps_the_bound_there_is_no_threshold() -> None:
 @pytest.mark.parametrize(
     ("items", "bound", "said"),
     [
-        ([], 0.1, "there are no labelled pictures"),
+        ([], 0.1, "there are no labelled images"),
         ([item(1, 1.0, correct=True)] * 2, 0.1, "several times"),
         ([item(1, 1.0, correct=True)], 0.0, "above 0 and below 1"),
     ],

@@ -137,30 +137,30 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 FAULTS = [
-    ("viva", "data/VIVA_annotation.json", '"index": 2', '"index": 1', "the index 1 is there twice"),
+    ("viva", "data/VIVA_annotation.json", '"index": 2', '"index": 1', "the index 1 is given twice"),
     ("viva", "data/VIVA_annotation.json", '"answer": "B"', '"answer": "Z"', "'Z' is none of the options"),
-    ("viva", "data/VIVA_annotation.json", '"image_file"', '"file"', "has nothing in 'image_file'"),
+    ("viva", "data/VIVA_annotation.json", '"image_file"', '"file"', "the column 'image_file' is missing or empty"),
     ("viva", "data/VIVA_annotation.json", '"A. Walk past."', '"Walk past."', "some options begin with a letter"),
     ("viva", "data/VIVA_annotation.json", "[\n", "", "is not JSON"),
     ("viva", "data/VIVA_annotation.json", '"1.jpg"', '"../../1.jpg"', "is not below"),
-    ("homesafebench", "data/test/1_bedroom.json", '"trip"', '"flood"', "'flood' is no kind of hazard"),
+    ("homesafebench", "data/test/1_bedroom.json", '"trip"', '"flood"', "'flood' is not a kind of hazard"),
     ("homesafebench", "data/test/1_bedroom.json", '"dangers"', '"hazards"', "a task has meta.room and dangers"),
     ("persona-chat", "valid_self_original.txt", "1 your persona: i", "your persona: i", "line 1: does not begin"),
     ("value-spectrum", "sheet.csv", "youtube/b.png", "tiktok/a.jpg", "row 3: tiktok/a.jpg has a row before"),
     ("value-spectrum", "sheet.csv", "2024-10-01", "October", "capture_time is 'October'"),
-    ("value-spectrum", "sheet.csv", ";achievement", ";fame", "'fame' is no value"),
+    ("value-spectrum", "sheet.csv", ";achievement", ";fame", "'fame' is not a value"),
     ("value-spectrum", "sheet.csv", "trophy", "trophy|medal", "2 keywords and 1 values"),
     ("value-spectrum", "sheet.csv", "Screenshot", "Shot", "no column screenshot"),
     ("detectors", "sheet.csv", "Person 3", "Person 4", "no column person_3"),
     ("detectors", "sheet.csv", "scene 2.png", "scene 1.png", "Person 1 has named an element for this image before"),
-    ("detectors", "columns.toml", "image =", "picture =", "'picture' is no field of this data set"),
+    ("detectors", "columns.toml", "image =", "picture =", "'picture' is not a field of this data set"),
     ("detectors", "columns.toml", "annotators =", "people =", "people: extra inputs are not permitted; a layout"),
     ("detectors", "columns.toml", "[columns]", "[columns", "is not TOML"),
-    ("robot-values", "scenarios.jsonl", '"s2"', '"s1"', "the id 's1' is there twice"),
+    ("robot-values", "scenarios.jsonl", '"s2"', '"s1"', "the id 's1' is given twice"),
     ("robot-values", "scenarios.jsonl", '["efficiency", "privacy"]', '["efficiency"]', "1 values for 2 options"),
     ("robot-values", "scenarios.jsonl", '"Vacuum the room.", ', "", "options:"),
     ("tsha", "columns.toml", "first_option = 1\n", "", "for numbers give first_option = 0 or 1"),
-    ("tsha", "test.csv", "8,k.png", "7,k.png", "the id '7' is there twice"),
+    ("tsha", "test.csv", "8,k.png", "7,k.png", "the id '7' is given twice"),
     ("tsha", "test.csv", '"What is', "What is", "has 9 fields and the first line 8"),
     ("value-ground", "items.tsv", "the second image", "the third image", "'the third image' is none of the options"),
 ]  # fmt: skip
@@ -189,7 +189,7 @@ IMAGES = {
 def test_a_missing_image_is_named_and_an_unreadable_one_too(sample: Path, name: str) -> None:
     image, mapped = sample / name / IMAGES[name], True if name == "value-spectrum" else None
     image.write_bytes(b"<html>404</html>")
-    with pytest.raises(AnnotationError, match="can't be read as a picture"):
+    with pytest.raises(AnnotationError, match="can't be read as an image"):
         run(sample, name, mapped=mapped)
     image.unlink()
     with pytest.raises(AnnotationError, match=r"images? .*missing|has none of the images"):
@@ -209,7 +209,7 @@ def test_rows_without_an_image_are_left_out_where_that_is_asked_for(sample: Path
 def test_screenshots_that_are_there_twice_are_refused(sample: Path) -> None:
     folder = sample / "value-spectrum"
     shutil.copy(folder / "tiktok" / "a.jpg", folder / "youtube" / "copy.jpg")
-    with pytest.raises(AnnotationError, match="1 screenshots are there twice"):
+    with pytest.raises(AnnotationError, match="1 screenshots occur twice"):
         run(sample, "value-spectrum")
 
 
@@ -283,7 +283,7 @@ def test_a_sheet_with_a_row_for_each_annotation_is_read_with_all_its_fields(samp
         (";1;north", ";9;north", "row 2: response_type"),
         ("bob;the child", "ann;the child", "ann has named an element for this image before"),
         ("domestic;true\nimages", "space;true\nimages", "row 2: domain"),
-        ("ann;the stove", "ann;", "has nothing in 'Said'"),
+        ("ann;the stove", "ann;", "the column 'Said' is missing or empty"),
         ("Who", "Which", "has no column who"),
     ],
 )
@@ -307,7 +307,9 @@ def test_the_same_image_under_two_names_is_refused_in_a_study(sample: Path) -> N
 @pytest.mark.parametrize("name", ["viva", "homesafebench", "persona-chat", "value-spectrum", "detectors"])
 def test_a_folder_that_holds_something_else_is_named(sample: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AnnotationError, match=r"is it the folder that the data set's page describes|has no JPEG"):
+    with pytest.raises(
+        AnnotationError, match=r"check that this is the folder that docs/datasets describes|has no JPEG"
+    ):
         convert(name, tmp_path / "empty", tmp_path / "out", NO_LAYOUT)
     with pytest.raises(AnnotationError, match="there is no folder"):
         convert(name, tmp_path / "gone", tmp_path / "out", NO_LAYOUT)
@@ -327,7 +329,7 @@ def test_a_kind_of_hazard_that_is_no_text_is_named(sample: Path, kind: object) -
     task = json.loads(path.read_text(encoding="utf-8"))
     task["dangers"][0]["danger_type"] = kind
     path.write_text(json.dumps(task), encoding="utf-8")
-    with pytest.raises(AnnotationError, match=r"0_kitchen\.json: .* is no kind of hazard; the kinds are"):
+    with pytest.raises(AnnotationError, match=r"0_kitchen\.json: .* is not a kind of hazard; the kinds are"):
         run(sample, "homesafebench")
 
 
