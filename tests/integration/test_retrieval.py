@@ -190,6 +190,8 @@ def test_no_kill_loses_or_doubles_a_picture_that_was_acknowledged(tmp_path: Path
             stats = Stub(channel).GetStats(retrieval_pb2.GetStatsRequest())
             purged = Stub(channel).PurgeImages(retrieval_pb2.PurgeImagesRequest(), timeout=120)
         assert stats.images == count
+        assert stats.indexed_images > 0
+        assert not [record for record in server.log_records() if record["level"] == "ERROR"]
         assert purged.without_bytes == 0
         stored = (path.name for path in (tmp_path / "data" / "pictures").rglob("*") if path.is_file())
         assert sorted(stored) == sorted(sender.files)

@@ -84,7 +84,8 @@ async def start(*arguments: str, **options: Any) -> asyncio.subprocess.Process:
         *(sys.executable, "-m", "services.retrieval.embedded.hnsw", str(os.getpid()), *arguments),
         stdout=asyncio.subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        process_group=0,  # signals to the server's group are for the server, which ends its children itself
+        # Signals to the server's group are for the server, which ends its children itself. uvloop has no process_group.
+        start_new_session=True,
         **options,
     )
 
