@@ -7,6 +7,7 @@ import os
 import bentoml
 
 from gateway.http.app import create
+from gateway.http.middleware.bentoml_timeout import disable_bentoml_timeout
 from gateway.http.middleware.encryption import encrypt
 from gateway.http.middleware.stopping import refuse_when_stopping
 from gateway.http.readiness import is_ready
@@ -21,6 +22,7 @@ from services.serving.tracing import start_tracing, stop_tracing
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # the suite sends nothing home
 
 refuse_when_stopping()
+disable_bentoml_timeout()
 _SETTINGS = load_http_settings()
 _TLS = server_tls(_SETTINGS)
 if _TLS is not None:
@@ -29,15 +31,12 @@ _API = create(_SETTINGS)
 
 _PROBE_S = 2.0
 """Time for the event loop to say whether this server is ready."""
-_TIMEOUT_ROOM_S = 30.0
-"""BentoML answers 504 in a form of its own where nothing was sent for a while; our own deadlines come first."""
 
 
 @bentoml.asgi_app(_API.app, path="/", name="axia")
 @bentoml.service(
     name="axia-http",
     http={"host": _SETTINGS.host, "port": _SETTINGS.port},
-    traffic={"timeout": max(_SETTINGS.max_timeout_s, _SETTINGS.default_timeout_s) + _TIMEOUT_ROOM_S},
     workers=1,
     # Its labels hold whole addresses; ours hold routes, on a port of their own.
     metrics={"enabled": False},

@@ -81,7 +81,8 @@ def clustered_wilson(
     share = float(successes.sum()) / total
     effective = float(clusters)
     if 0 < share < 1 and clusters > 1:
-        variance = clusters / (clusters - 1) * float(((successes - share * trials) ** 2).sum()) / total**2
+        squares = math.fsum((successes - share * trials) ** 2)  # the same in any order of the clusters
+        variance = clusters / (clusters - 1) * squares / total**2
         effective = float(total)
         if variance > 0:
             effective = min(float(total), share * (1 - share) / variance * _few(total, clusters, level))
@@ -140,7 +141,8 @@ def clustered_newcombe(tables: NDArray[np.int64], level: float, unit: str = "pic
     independent = (counts[1] + counts[2]) / pairs**2 - difference**2 / pairs
     effective = float(clusters)
     if independent > 0 and clusters > 1:
-        variance = clusters / (clusters - 1) * float(((differences - difference * sizes) ** 2).sum()) / pairs**2
+        squares = math.fsum((differences - difference * sizes) ** 2)
+        variance = clusters / (clusters - 1) * squares / pairs**2
         effective = pairs
         if variance > 0:
             effective = min(pairs, pairs * independent / variance * _few(pairs, clusters, level))

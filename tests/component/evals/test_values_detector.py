@@ -78,7 +78,7 @@ def test_synthetic_and_real_pictures_are_compared_pair_by_pair(tmp_path: Path, a
         ({"a.png": {"pair_id": "1", "synthetic": True}, "b.png": {"pair_id": "2", "synthetic": False}},
          "no pair_id has"),
         ({"a.png": {"pair_id": "1", "synthetic": True}, "b.png": {"pair_id": "1", "synthetic": True}},
-         "pair '1' has two synthetic pictures"),
+         "pair '1' has two synthetic images"),
         ({"a.png": {}, "b.png": {}}, "no pair_id has a synthetic and a real image"),
     ],
 )  # fmt: skip

@@ -42,7 +42,7 @@ def test_the_models_defaults_change_and_nothing_else(model: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[model]\n", "no TOML"),
+        ("[[model]\n", "not valid TOML"),
         ('[[model]]\nname = "other"\n', "has no model 'first' (it has other)"),
         ('model = [{name = "first"}]\n', "as a [[model]] part"),
         ('[[model]]\nname = "first"\ndefaults = {n = 3}\n', "as a [model.defaults] part"),

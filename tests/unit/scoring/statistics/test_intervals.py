@@ -142,3 +142,12 @@ def test_percentiles_over_few_clusters_are_as_wide_as_students_interval() -> Non
 def test_an_impossible_level_is_refused(level: float) -> None:
     with pytest.raises(InvalidArgument, match="confidence_level"):
         check_level("confidence_level", level)
+
+
+def test_the_order_of_clusters_changes_nothing() -> None:
+    draw = np.random.default_rng(3)
+    for _ in range(200):
+        trials = draw.integers(1, 9, 7)
+        successes = draw.integers(0, trials + 1)
+        order = draw.permutation(7)
+        assert clustered_wilson(successes, trials, 0.95) == clustered_wilson(successes[order], trials[order], 0.95)
