@@ -92,7 +92,7 @@ UNUSED = MappingProxyType(
         "slow_reader_s": "set slow_client_s instead",
         "reflection": "the HTTP API has no gRPC; set it on the gateway",
         "max_connection_age_s": "HTTP connections have no maximum age",
-        "drain_seconds": "BentoML's own timeout limits how long requests may continue",
+        "drain_seconds": "requests continue until their own deadlines",
         "max_image_megapixels": "the gateway's own limit applies",
         "max_image_side": "the gateway's own limit applies",
     }

@@ -16,7 +16,7 @@ from services.serving.errors import ResourceExhausted
 from services.serving.identity.guard import AUTHORIZATION
 from services.serving.in_flight import InFlight
 from services.serving.logs import REQUEST_ID_KEY, request_metadata
-from services.serving.status import DETAILS_KEY, CallStatus, end_call
+from services.serving.status import DETAILS_KEY, PUSHBACK_KEY, CallStatus, end_call
 from services.serving.tracing import HEADERS as TRACE_HEADERS
 from services.serving.tracing import trace_headers
 from services.serving.upstream.replica import Replica
@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # generic in its type stubs alone
 _HOP_PREFIXES = ("grpc-", ":", "user-agent", "content-type", "te-", REQUEST_ID_KEY, AUTHORIZATION)
 """Beginnings of metadata keys that belong to the hop and not to the call. A credential is for the gateway, which has
 checked it."""
+_PASSED_ON = frozenset({DETAILS_KEY, PUSHBACK_KEY})
+"""Keys that pass all the same."""
 
 
 class ServiceProxy:
@@ -101,7 +103,7 @@ class ServiceProxy:
                 await context.send_initial_metadata(initial)
             async for response in responses:
                 yield response
-            context.set_trailing_metadata(_without_hop(await call.trailing_metadata()))
+            context.set_trailing_metadata(_without_hop(await responses.trailing_metadata()))
         except grpc.aio.AioRpcError as error:
             if _is_connections(error):
                 raise self._channel.unavailable() from error
@@ -126,4 +128,4 @@ def _forwarded_metadata(context: Context) -> tuple[tuple[str, str | bytes], ...]
 
 def _without_hop(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
     pairs = metadata or ()
-    return tuple((key, value) for key, value in pairs if key == DETAILS_KEY or not key.startswith(_HOP_PREFIXES))
+    return tuple((key, value) for key, value in pairs if key in _PASSED_ON or not key.startswith(_HOP_PREFIXES))

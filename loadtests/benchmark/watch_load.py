@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import psutil
 
+from axia._connection.duplex import Responses
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2
 from loadtests.pictures import read_pictures
 from loadtests.servers import Servers, wait_until_serving
@@ -37,7 +38,7 @@ class Watcher:
 
     async def watch(self, stub: Any, fps: float, seconds: float) -> None:
         """Sends frames for a time, and reads until every one has its outcome."""
-        async for response in stub.WatchValues(self._messages(fps, seconds)):
+        async for response in Responses(stub.WatchValues(self._messages(fps, seconds))):
             self.outcomes[response.frame_id] += 1
             kind = response.WhichOneof("outcome")
             self.kinds[f"{kind} {response.error.reason}" if kind == "error" else kind] += 1

@@ -82,6 +82,8 @@ class ServiceError(Exception):
     Args:
         message: What happened and what to do, for a person. Never a library's exception text.
         reason: The same for a program: UPPER_SNAKE_CASE, stable; metrics count rejections by it.
+        repeatable: Whether a client may repeat the call within its deadline. Not where the call's time is used up: a
+            retry would end with DEADLINE_EXCEEDED, and the caller would not learn the cause.
     """
 
     code: Code = Code.INTERNAL
@@ -94,6 +96,7 @@ class ServiceError(Exception):
         violations: tuple[FieldViolation, ...] = (),
         retry_after_s: float | None = None,
         metadata: dict[str, str] | None = None,
+        repeatable: bool = True,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -101,6 +104,7 @@ class ServiceError(Exception):
         self.violations = violations
         self.retry_after_s = retry_after_s
         self.metadata = metadata or {}
+        self.repeatable = repeatable
 
     def renamed(self, rename: Callable[[str], str]) -> "ServiceError":
         """The same error, of the same class, with other field names, for a caller who knows the fields by those."""

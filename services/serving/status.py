@@ -17,10 +17,8 @@ DOMAIN = "axia"
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata in which gRPC carries a google.rpc.Status."""
 
-_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
-"""Trailing metadata by which a server tells gRPC's clients not to repeat a call."""
-_RETRY_LEAST_S = 0.3
-"""A call with less time than this isn't repeated: the retry would end with DEADLINE_EXCEEDED in place of the error."""
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""Trailing metadata by which a server tells gRPC's clients when to repeat a call; they don't if it is negative."""
 
 _MAX_TEXT_BYTES = 800
 """UTF-8 bytes of a message, and of all descriptions of violations together. gRPC takes 8 KiB of metadata at most, in
@@ -55,7 +53,10 @@ def to_status(error: ServiceError, request_id: str) -> CallStatus:
         delay.FromNanoseconds(round(error.retry_after_s * 1e9))
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
     status = status_pb2.Status(code=error.code.value.grpc, message=message, details=details)
-    return CallStatus(_GRPC_CODES[error.code.value.grpc], message, ((DETAILS_KEY, status.SerializeToString()),))
+    sent: tuple[tuple[str, str | bytes], ...] = ((DETAILS_KEY, status.SerializeToString()),)
+    if not error.repeatable:
+        sent = (*sent, (PUSHBACK_KEY, "-1"))
+    return CallStatus(_GRPC_CODES[error.code.value.grpc], message, sent)
 
 
 async def end_call(context: "grpc.aio.ServicerContext[Any, Any]", status: CallStatus) -> NoReturn:
@@ -65,21 +66,14 @@ async def end_call(context: "grpc.aio.ServicerContext[Any, Any]", status: CallSt
         grpc.aio.AbortError: As gRPC ends calls.
         asyncio.CancelledError: If the caller is gone, so that nobody hears the status. That is no fault of a server's.
     """
-    metadata = status.trailing_metadata
     try:
-        if status.code is grpc.StatusCode.UNAVAILABLE and _is_short(context.time_remaining()):
-            metadata = (*metadata, _NO_RETRY)
-        await context.abort(status.code, status.details, metadata)
+        await context.abort(status.code, status.details, status.trailing_metadata)
     except grpc.aio.AbortError:
         raise
     except Exception as error:  # of gRPC's own types
         raise asyncio.CancelledError from error
     finally:
         del context  # it keeps the AbortError, whose traceback holds this frame
-
-
-def _is_short(time_remaining_s: float | None) -> bool:
-    return time_remaining_s is not None and time_remaining_s < _RETRY_LEAST_S
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:

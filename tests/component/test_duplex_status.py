@@ -1,5 +1,7 @@
 """A call with many requests ends with the status that the server sent, also while requests are still being sent."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -21,6 +23,7 @@ class _Server(grpc.GenericRpcHandler):
         async def behaviour(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             async for request in requests:
                 if request == b"ok":
+                    context.set_trailing_metadata((("key", "value"),))
                     yield b"answer"
                     return
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full", (("key", "value"),))
@@ -96,3 +99,43 @@ _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415478da63f8cfc0000003010100"
     "c9fe92ef0000000049454e44ae426082"
 )
+
+
+async def test_the_servers_status_is_kept_where_grpcios_own_came_first(address: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        call: Any = channel.stream_stream("/any/Method")(timeout=10)
+        responses = Responses(call)
+        call._cython_call.set_internal_error("as when a request can't be sent")
+        call._done_writing_flag = False
+        await call._cython_call.send_serialized_message(b"fail")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await anext(responses)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_an_overwritten_status_keeps_nothing_of_its_caller_in_memory(address: str) -> None:
+    class Image:
+        pass
+
+    async def fails(channel: grpc.aio.Channel) -> "weakref.ref[Image]":
+        image = Image()
+        with pytest.raises(grpc.aio.AioRpcError):
+            [_ async for _ in Responses(_call(channel, b"fail"))]
+        return weakref.ref(image)
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            left = [await fails(channel) for _ in range(CALLS)]
+        assert sum(image() is not None for image in left) < CALLS / 5
+    finally:
+        gc.enable()
+
+
+async def test_trailing_metadata_is_the_servers(address: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        for _ in range(CALLS):
+            responses = Responses(_call(channel, b"ok"))
+            assert [answer async for answer in responses] == [b"answer"]
+            assert ("key", "value") in list(await responses.trailing_metadata())

@@ -133,7 +133,7 @@ def _ask_all(
                 stopped_by = error
     judges.tell()
     if alike:
-        complain(f"{alike} other {'image' if alike == 1 else 'images'} failed with the same error")
+        complain(f"{alike} other {'image' if alike == 1 else 'images'} failed with the same error, or were not tried")
     return code
 
 

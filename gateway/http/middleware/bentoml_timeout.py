@@ -1,8 +1,8 @@
 """BentoML's own time limit of a request, which is turned off.
 
 BentoML sets a timer for each request and never cancels it, so the request's context stays in memory until the timer
-ends: 5 KiB each, for minutes. Its configuration can't turn the timer off. Each route has a deadline of its own, and
-answers in the form of this API when it ends.
+ends: 5 KiB each, for minutes. Its configuration can't turn the timer off. Calls with one answer have deadlines of
+their own, and answer in the form of this API when these pass. A stream may last, as with BentoML's timer.
 """
 
 from typing import Any

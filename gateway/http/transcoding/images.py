@@ -71,7 +71,7 @@ def add_images(app: FastAPI, context: Context) -> None:
         if "text/event-stream" in request.headers.get("accept", ""):
             responses = _closing(form, gateway.stream(_INDEX, requests, timeout_s))
             return await event_stream(request, _as_events(responses), settings.keep_alive_s)
-        # One answer at the end: what the body took counts, because BentoML's server gives up counting from arrival.
+        # One answer at the end: the time that the body took counts, as for every call with one answer.
         within_s = deadline.call_s(timeout_s)
         acknowledged = await until_disconnect(request, _all(_closing(form, gateway.stream(_INDEX, requests, within_s))))
         return JSONResponse(acknowledged)

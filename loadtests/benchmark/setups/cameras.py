@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 
 import grpc
 
+from axia._connection.duplex import Responses
 from axia.v1 import gateway_pb2
 from loadtests.benchmark.axias import Detection
 from loadtests.benchmark.sides import Answer, CallLog
@@ -50,7 +51,8 @@ class Watching(Detection):
     async def _watch_until_it_fails(
         self, camera: int, first: int, numbers: Iterator[int], waiting: set[int], log: CallLog
     ) -> None:
-        async for response in self._stub.WatchValues(self._frames(camera, first, numbers, waiting, log)):
+        watching = self._stub.WatchValues(self._frames(camera, first, numbers, waiting, log))
+        async for response in Responses(watching):
             frame, outcome = (camera, response.frame_id), response.WhichOneof("outcome")
             waiting.discard(response.frame_id)
             if outcome == "detection":

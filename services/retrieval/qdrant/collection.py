@@ -251,6 +251,7 @@ async def in_time() -> AsyncIterator[None]:
             "problem remains",
             reason="QDRANT_SILENT",
             retry_after_s=1.0,
+            repeatable=False,
         ) from error
 
 

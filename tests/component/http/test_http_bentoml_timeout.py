@@ -1,6 +1,8 @@
 """BentoML keeps nothing of a request that has ended."""
 
 import gc
+import subprocess
+import sys
 import weakref
 from contextvars import ContextVar
 from typing import Any
@@ -57,3 +59,12 @@ async def test_nothing_of_a_request_stays_in_memory(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(traffic, "TimeoutMiddleware", traffic.TimeoutMiddleware)  # put back at the end
     disable_bentoml_timeout()
     assert not await left_of_a_request()
+
+
+def test_the_service_turns_the_timer_off() -> None:
+    code = (
+        "import gateway.http.service; from bentoml._internal.server.http import traffic; "
+        "print(traffic.TimeoutMiddleware.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "gateway.http.middleware.bentoml_timeout"

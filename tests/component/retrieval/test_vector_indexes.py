@@ -417,6 +417,7 @@ async def test_callers_hear_of_a_server_that_is_silent_before_their_time_is_over
     with answering_within(0.5), pytest.raises(Unavailable) as silent:
         await index.search(query)
     assert (silent.value.reason, silent.value.retry_after_s) == ("QDRANT_SILENT", 1.0)
+    assert not silent.value.repeatable
     assert time.monotonic() - began < 5  # and not the ten seconds that the client waits
     await catalogue.close()
 

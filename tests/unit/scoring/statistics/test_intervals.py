@@ -151,3 +151,5 @@ def test_the_order_of_clusters_changes_nothing() -> None:
         successes = draw.integers(0, trials + 1)
         order = draw.permutation(7)
         assert clustered_wilson(successes, trials, 0.95) == clustered_wilson(successes[order], trials[order], 0.95)
+        tables = draw.integers(0, 5, (7, 4)) + np.array([1, 0, 0, 0])
+        assert clustered_newcombe(tables, 0.95) == clustered_newcombe(tables[order], 0.95)
