@@ -247,7 +247,8 @@ async def test_a_body_that_stops_coming_is_refused_in_time(gateway: FakeGateway)
 async def test_a_body_that_drips_is_refused_too(gateway: FakeGateway) -> None:
     async with http_api(gateway, slow_client_s=0.5) as http:
         ((reader, writer),) = await stalled(http.port, 1)
-        answer = asyncio.ensure_future(reader.read())
+        # Not the rest, which may be lost: the server resets a connection whose client still sends.
+        answer = asyncio.ensure_future(reader.readline())
         async with asyncio.timeout(PROMISE_S):
             while not answer.done():
                 writer.write(b" ")
