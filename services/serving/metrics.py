@@ -10,9 +10,10 @@ import ssl
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any, Self, TypeVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -38,6 +39,9 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 _REQUEST_S = 10.0
 """Time for a client of the metrics port to send its request, its handshake included."""
+
+_LINE_BYTES = 65536
+"""Length of the longest request line."""
 
 RPC_REQUESTS = Counter("axia_rpc_requests", "Finished calls, by gRPC status.", ["method", "code"], registry=REGISTRY)
 RPC_SECONDS = Histogram(
@@ -128,8 +132,30 @@ class _QuietHandler(WSGIRequestHandler):
 
     timeout = _REQUEST_S
 
+    def handle(self) -> None:
+        """Answers one request, as the base class does but for errors: it prints them to stderr."""
+        self.raw_requestline = self.rfile.readline(_LINE_BYTES + 1)
+        if len(self.raw_requestline) > _LINE_BYTES:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+        elif self.parse_request():
+            writer: Any = self.wfile
+            answer: Any = _Answer(self.rfile, writer, self.get_stderr(), self.get_environ(), multithread=True)
+            answer.request_handler = self
+            server: Any = self.server
+            answer.run(server.get_app())
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Says nothing."""
+
+
+class _Answer(ServerHandler):
+    """Logs an error as all other code does."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Logs what an answer broke by: a client that left, as a scrape that takes too long does, is no error."""
+        level = logging.DEBUG if isinstance(exc_info[1], OSError) else logging.ERROR
+        logger.log(level, "an answer from the metrics port failed", exc_info=exc_info)
 
 
 def _application(ready: Callable[[], bool]) -> Any:

@@ -33,8 +33,10 @@ pytestmark = pytest.mark.skipif(
     not FULL or find_spec("vllm") is None, reason="needs AXIA_TEST_CHAOS=full and vLLM: it loads the demo model anew"
 )
 
-TIMES = size(1, 2, "ENGINE_TIMES")
-"""Of each fault. Circus starts a service five times in ten minutes at most."""
+TIMES = size(1, 10, "ENGINE_TIMES")
+"""Of each fault."""
+PER_SUITE = 4
+"""Faults before servers are started anew: one that started five times in ten minutes is left stopped."""
 LOADING_S = 480.0
 QUIET_S = 5.0
 """Without a failed call: the model is back."""
@@ -144,32 +146,40 @@ def server_and_engine(port: int) -> tuple[psutil.Process, psutil.Process]:
     raise AssertionError(f"nobody listens on {port}")
 
 
-async def test_a_dead_or_silent_engine_is_told_at_once_and_the_model_comes_back(tmp_path: Path) -> None:
-    with supervised(tmp_path) as services:
+async def caused(folder: Path, number: signal.Signals, row: Row, times: int) -> None:
+    """Causes a fault some times, in servers of its own."""
+    with supervised(folder) as services:
         detections = Detections(services["gateway"].address)
         inference = services["inference"]
         async with detections.sent():
             await detections.quiet()
             detections.outcomes.clear()
-            print(HEAD)
-            for fault, number in (("SIGKILL", signal.SIGKILL), (f"SIGSTOP (hang_seconds {HANG_S})", signal.SIGSTOP)):
-                row = Row(f"{fault} of vLLM's engine process")
-                for _ in range(TIMES):
-                    server, engine = await asyncio.to_thread(server_and_engine, inference.port)
-                    began = time.monotonic()
-                    engine.send_signal(number)
-                    told = await healths_until_gone(inference, server)
-                    gone = time.monotonic()
-                    assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE, "it is left behind"
-                    assert [state for state, _ in itertools.groupby(told)][:2] == ["SERVING", "NOT_SERVING"]
-                    await detections.quiet()
-                    row.add(effect_of(detections.outcomes, began, time.monotonic()))
-                    # Later, on a busy machine, the model that is back may be slow.
-                    codes = {each.code for each in detections.outcomes if each.ended > began and each.began < gone}
-                    assert "UNAVAILABLE" in codes
-                    hung = {"DEADLINE_EXCEEDED"} if number is signal.SIGSTOP else set()
-                    assert codes <= {"OK", "UNAVAILABLE"} | hung
-                print(row, flush=True)
-                assert {code.removeprefix("detect ") for code in row.failed} <= {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+            for _ in range(times):
+                server, engine = await asyncio.to_thread(server_and_engine, inference.port)
+                began = time.monotonic()
+                engine.send_signal(number)
+                told = await healths_until_gone(inference, server)
+                gone = time.monotonic()
+                assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE, "it is left behind"
+                assert [state for state, _ in itertools.groupby(told)][:2] == ["SERVING", "NOT_SERVING"]
+                await detections.quiet()
+                row.add(effect_of(detections.outcomes, began, time.monotonic()))
+                # Later, on a busy machine, the model that is back may be slow.
+                codes = {each.code for each in detections.outcomes if each.ended > began and each.began < gone}
+                assert "UNAVAILABLE" in codes
+                hung = {"DEADLINE_EXCEEDED"} if number is signal.SIGSTOP else set()
+                assert codes <= {"OK", "UNAVAILABLE"} | hung
     late = [each for each in detections.outcomes if each.ended - each.began > each.deadline_s + LATE_S]
     assert not late, late[:5]
+
+
+async def test_a_dead_or_silent_engine_is_told_at_once_and_the_model_comes_back(tmp_path: Path) -> None:
+    print(HEAD)
+    for fault, number in (("SIGKILL", signal.SIGKILL), (f"SIGSTOP (hang_seconds {HANG_S})", signal.SIGSTOP)):
+        row = Row(f"{fault} of vLLM's engine process")
+        for done in range(0, TIMES, PER_SUITE):
+            folder = tmp_path / f"{number.name}-{done}"
+            folder.mkdir()
+            await caused(folder, number, row, min(PER_SUITE, TIMES - done))
+        print(row, flush=True)
+        assert {code.removeprefix("detect ") for code in row.failed} <= {"UNAVAILABLE", "DEADLINE_EXCEEDED"}

@@ -202,9 +202,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_a_detection_comes_through_all_services(running: Running) -> None:
-    detection = running.client.detect(PICTURES[0], n=3, seed=1)
+    # A gateway is ready without scoring; podman's name server may answer late for a name that is new.
+    until = time.monotonic() + 90
+    while (detection := running.client.detect(PICTURES[0], n=3, seed=1)).degraded:
+        assert time.monotonic() < until, f"missing: {detection.missing}"
+        time.sleep(1)
     assert len(detection.completions) == 3
-    assert not detection.degraded, f"missing: {detection.missing}"
     print(
         f"\n{detection.consensus!r}, agreement {detection.agreement:.2f}, of {detection.provenance.model.name}", end=""
     )
@@ -325,6 +328,7 @@ def _replace(running: Running, old: Pod, new: Pod) -> None:
 
 def test_the_logs_hold_no_error(running: Running) -> None:
     for name, log in running.podman.logs(running.pods).items():
-        at = log.find("Traceback")
-        assert at < 0, f"{name}:\n{log[max(0, at - 1000) : at + 4000]}"
+        # Only these lines: CI would show nothing but access logs around them.
+        traceback = re.search(r".*Traceback(?:.*\n){1,40}", log)
+        assert traceback is None, f"{name}:\n{traceback.group()[:8000]}"
         assert re.findall(r'.*"level": "(?:ERROR|CRITICAL)".*', log) == [], name
