@@ -12,7 +12,8 @@ if ! "${pip[@]}" 2>/dev/null; then
   echo "The configured index has no CPU build of torch; adding PyTorch's"
   "${pip[@]}" --extra-index-url https://download.pytorch.org/whl/cpu || {
     echo "No CPU build of torch could be installed. Point pip at an index or folder that has torch 2.13.0+cpu" >&2
-    echo "(pip config set global.find-links /path/to/wheels) and run make setup again." >&2
+    echo "(pip config set global.find-links /path/to/wheels) and run make setup again. For models behind" >&2
+    echo "OpenAI-compatible endpoints alone, torch isn't needed: run make setup ENGINE=none." >&2
     exit 1
   }
 fi
