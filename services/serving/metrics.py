@@ -164,7 +164,10 @@ def _application(ready: Callable[[], bool]) -> Any:
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ.get("PATH_INFO", "")
         if path not in ("/healthz", "/readyz"):
-            return metrics(environ, start_response)
+            try:
+                return metrics(environ, start_response)
+            except (TypeError, ValueError):  # prometheus_client can't read some versions in an Accept header
+                return metrics(environ | {"HTTP_ACCEPT": ""}, start_response)
         well = path == "/healthz" or ready()
         start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "text/plain")])
         return [b"ok\n" if well else b"not ready\n"]

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import Counter
 
@@ -106,3 +107,13 @@ def test_a_request_line_that_is_too_long_is_refused() -> None:
     with MetricsServer("127.0.0.1", 0) as listening, connected(listening.port, encrypted=False) as connection:
         connection.sendall(b"GET /" + b"x" * 70_000 + b" HTTP/1.0\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.0 414")
+
+
+def test_a_malformed_accept_header_gets_the_default_format(caplog: pytest.LogCaptureFixture) -> None:
+    with MetricsServer("127.0.0.1", 0) as listening:
+        accept = {"Accept": "application/openmetrics-text; version=x"}
+        answer = httpx.get(f"http://127.0.0.1:{listening.port}/metrics", headers=accept)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert "# TYPE axia_rpc_in_flight gauge" in answer.text
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
