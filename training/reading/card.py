@@ -16,7 +16,7 @@ from training.reading.evaluate import evaluate
 from training.reading.figures import kappa
 
 CURVE = Path(__file__).parent / "curve.json"
-"""What `training.reading.curve` measured; it takes an hour, so it is kept."""
+"""What `training.reading.curve` measured; it takes an hour, so it is stored."""
 _QUESTIONS = ("like", "interest", "judge")
 
 
@@ -117,12 +117,13 @@ def _curve() -> str:
         f"| {row['authors']} | {row['steps']:,} | {row['with_phrasings']:.3f} | {row['element_alone']:.3f} |"
         for row in stored["rows"]
     )
-    return f"""## How hands count
+    return f"""## Number of authors
 
-κ on author {stored["scored"]} by the number of authors in training, thresholds by author {CALIBRATED[0]}; the
-relation of two texts alone was trained, in 32-bit floats. `python -m training.reading.curve`
+κ of alignment on author {stored["scored"]}, to whom nothing was fitted, by the number of authors in the training data,
+after short trainings with the same number of steps: the task of two texts alone, in 32-bit floats, with the threshold
+fitted to author {CALIBRATED[0]}. `python -m training.reading.curve --steps {stored["rows"][0]["steps"]}`
 
-| authors | steps | with phrasings | element alone |
+| authors | steps | κ with three phrasings | κ with the element alone |
 | --- | --- | --- | --- |
 {rows}
 
