@@ -121,12 +121,12 @@ def _curve() -> str:
 
 κ of alignment on author {stored["scored"]}, to whom nothing was fitted, by the number of authors in the training data,
 after short trainings with the same number of steps: the task of two texts alone, in 32-bit floats, with the threshold
-fitted to author {CALIBRATED[0]}. `python -m training.reading.curve --steps {stored["rows"][0]["steps"]}`
+fitted to author {CALIBRATED[0]}. One training each, so a difference of a few hundredths says little.
+`python -m training.reading.curve --steps {stored["rows"][0]["steps"]}`
 
 | authors | steps | κ with three phrasings | κ with the element alone |
 | --- | --- | --- | --- |
 {rows}
-
 """
 
 
