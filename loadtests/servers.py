@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import psutil
 
 from axia import AsyncClient, Rejected
 from axia._connection.call import channel_options
+from axia.testing import free_port
 from loadtests.errors import LoadError
 from loadtests.pictures import GALLERY
 
@@ -35,13 +35,6 @@ SERVICES = {
     "gateway": ("gateway", "axia.v1.GatewayService"),
     "http": ("gateway.http", ""),
 }
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server(NamedTuple):
@@ -118,7 +111,7 @@ class Servers:
 
     def start_module(self, name: str, module: str, prefix: str, **settings: object) -> Server:
         """Starts a Python module whose settings are environment variables with this prefix."""
-        port, metrics_port = _two_free_ports()
+        port, metrics_port = free_port(), free_port()
         values: dict[str, object] = {"port": port, "metrics_port": metrics_port, **settings}
         environment = os.environ | {f"AXIA_{prefix}_{key}".upper(): str(value) for key, value in values.items()}
         environment |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(self.folder / "bentoml")}
@@ -245,14 +238,6 @@ async def index_gallery(address: str) -> None:
         async for event in client.index_images(sorted(GALLERY.glob("study-*.webp"))):
             if isinstance(event, Rejected):
                 raise LoadError(f"an image of the demo could not be indexed: {event}")
-
-
-def _two_free_ports() -> tuple[int, int]:
-    # Two ports that are free at the same time differ.
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
 def end(server: Server) -> None:

@@ -1,7 +1,6 @@
 """The real servers of a checkout, with scripted answers, for the time of a test."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import IO, NamedTuple
 import grpc
 
 from axia._connection.call import channel_options
+from axia.testing._ports import free_port
 from axia.v1 import gateway_pb2, gateway_pb2_grpc
 
 _POLL_S = 0.1
@@ -65,11 +65,7 @@ def suite(
         raise FileNotFoundError(f"{root} is not a checkout of axia: give the folder that has gateway/ and services/")
     if not said.is_file():
         raise FileNotFoundError(f"there are no answers at {said}: give a YAML file as in tests/data/answers.yaml")
-    # Two ports are free at the same time, so they differ.
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        inference, gateway = one.getsockname()[1], other.getsockname()[1]
+    inference, gateway = free_port(), free_port()
     running = RunningSuite(f"127.0.0.1:{gateway}", f"127.0.0.1:{inference}")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AXIA_")}
     environment = {

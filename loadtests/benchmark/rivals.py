@@ -14,13 +14,14 @@ from typing import Any
 import aiohttp
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
+from axia.testing import free_port
 from loadtests.benchmark.axias import CALL_S, COMPLETIONS, MAX_TOKENS, GrpcSide
 from loadtests.benchmark.children.echo import ECHO
 from loadtests.benchmark.sides import Answer, Side
 from loadtests.errors import LoadError
 from loadtests.pictures import Picture
 from loadtests.scenarios.services import isq_request
-from loadtests.servers import ROOT, Server, Servers, free_port
+from loadtests.servers import ROOT, Server, Servers
 
 DEMO_MODEL = ROOT / "demo" / "models" / "vlm"
 CRUDE_STOPS = (". ", "\n")

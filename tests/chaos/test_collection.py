@@ -27,11 +27,12 @@ import axia
 from agent.hashing import alike
 from agent.record import read_record
 from agent.replay import replay
+from axia.testing import free_port
 from feed.platforms import PLATFORMS
 from tests.support import processes
 from tests.support.browser import needs_chromium
 from tests.support.chaos.faults import size
-from tests.support.processes import ROOT, Server, free_port
+from tests.support.processes import ROOT, Server
 
 pytestmark = needs_chromium
 

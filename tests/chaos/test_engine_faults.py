@@ -20,6 +20,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from axia.testing import free_port
 from axia.v1 import gateway_pb2, gateway_pb2_grpc, image_pb2
 from suite.services import CONFIGURATION, Service, services_from
 from suite.supervisor import Supervisor
@@ -27,7 +28,7 @@ from tests.chaos.test_faults import HEAD, Row
 from tests.support.chaos.faults import FULL, size
 from tests.support.chaos.load import LATE_S, Outcome, effect_of
 from tests.support.pictures import photograph
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.skipif(
     not FULL or find_spec("vllm") is None, reason="needs AXIA_TEST_CHAOS=full and vLLM: it loads the demo model anew"

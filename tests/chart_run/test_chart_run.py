@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import re
-import socket
 import ssl
 import subprocess
 import threading
@@ -26,6 +25,7 @@ import pytest
 import axia
 from axia.identity.certs import init_certificates
 from axia.identity.keys import add_key, new_key
+from axia.testing import free_port
 from scripts import dashboards
 from tests.support.cluster.chart import CHART, PROFILES, template
 from tests.support.cluster.podman import Pod, Podman, pods
@@ -157,13 +157,6 @@ def _secret(name: str, files: dict[str, Path]) -> Any:
 def metrics_port(pod: Pod) -> int:
     (port,) = (declared["containerPort"] for declared in pod.container["ports"] if declared["name"] == "metrics")
     assert isinstance(port, int)
-    return port
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
     return port
 
 

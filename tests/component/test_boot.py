@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic_settings import SettingsConfigDict
 
+from axia.testing import free_port
 from services.serving import app
 from services.serving.errors import FailedPrecondition, Unavailable
 from services.serving.health import LIVENESS, Health
@@ -122,13 +123,6 @@ class Booted:
     def call(self, method: str, request: str = "") -> Any:
         made = self.channel.unary_unary(f"/{self.lamp.services[0]}/{method}", wire.encode, bytes.decode)
         return made(request, wait_for_ready=True, timeout=5)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(autouse=True)

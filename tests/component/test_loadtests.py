@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from axia.errors import Overloaded
-from axia.testing import FakeGateway
+from axia.testing import FakeGateway, free_port
 from loadtests.cli import app
-from tests.support import pictures, processes
+from tests.support import pictures
 from tests.support.http_api import FakeGateway as ScriptedGateway
 from tests.support.http_api import http_api
 
@@ -141,7 +141,7 @@ def test_what_cannot_be_run_is_said_with_2(fake: FakeGateway, tmp_path: Path, ar
 
 
 def test_a_gateway_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    address = f"127.0.0.1:{processes.free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     ended = load(tmp_path, target=address)
     assert ended.exit_code == 2
     assert address in ended.output
@@ -149,7 +149,7 @@ def test_a_gateway_that_does_not_answer_is_named(tmp_path: Path) -> None:
 
 
 def test_an_http_api_that_does_not_answer_is_named(fake: FakeGateway, tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{processes.free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     ended = load(tmp_path, "--scenario", "http-detect", "--http", url, target=fake.address)
     assert ended.exit_code == 2
     assert f"POST /v1/detect at {url} failed, so no load was sent" in ended.output

@@ -15,6 +15,7 @@ import pytest
 
 import axia
 from axia.sentence.first_sentence import find_first_sentence
+from axia.testing import free_port
 from axia.v1 import image_pb2, inference_pb2_grpc
 from axia.v1 import inference_pb2 as inf
 from demo.tour.scenes import GALLERY
@@ -32,7 +33,7 @@ LOADING_S = 240
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of vLLM's server, which wants a key."""
-    port = processes.free_port()
+    port = free_port()
     log = tmp_path_factory.mktemp("endpoint") / "vllm.log"
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),

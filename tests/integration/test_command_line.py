@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from axia.testing import free_port
 from tests.support import processes
 from tests.support.pictures import photograph
 from tests.support.processes import Suite
@@ -76,7 +77,7 @@ def test_models_names_the_model_and_the_prompts(suite: Suite) -> None:
 
 
 def test_without_a_server_it_says_how_to_start_one(folder: Path) -> None:
-    result = axia("detect", str(folder / "a.jpg"), "--address", f"127.0.0.1:{processes.free_port()}")
+    result = axia("detect", str(folder / "a.jpg"), "--address", f"127.0.0.1:{free_port()}")
     assert result.returncode == 1
     assert "axia up" in result.stderr
 
@@ -88,7 +89,7 @@ def elsewhere() -> Iterator[dict[str, str]]:
         "AXIA_INFERENCE_ENGINE": "scripted",
         "AXIA_INFERENCE_ANSWERS": str(processes.ANSWERS),
         **{
-            f"AXIA_{part}_{port}": str(processes.free_port())
+            f"AXIA_{part}_{port}": str(free_port())
             for part in ("GATEWAY", "HTTP", "INFERENCE", "RETRIEVAL", "SCORING")
             for port in ("PORT", "METRICS_PORT")
         },

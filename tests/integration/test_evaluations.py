@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from axia.testing import free_port
 from tests.support import evaluations, processes
 from tests.support.browser import browser_page, needs_chromium
 from tests.support.evaluations import axia, scripted_gateway, write_study
@@ -255,7 +256,7 @@ def test_a_model_that_is_not_there_is_named_and_leaves_no_report(address: str, s
 
 
 def test_a_gateway_that_is_down_is_named(study: Path, tmp_path: Path) -> None:
-    nowhere = f"127.0.0.1:{processes.free_port()}"
+    nowhere = f"127.0.0.1:{free_port()}"
     said = axia(nowhere, "eval", "values_detector", "--models", "strong", "--out", tmp_path, "-T",
                 f"annotations={study}", code=1)  # fmt: skip
     assert nowhere in said

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from axia.testing import free_port
 from suite.services import find_checkout, services_from
 
 pytestmark = pytest.mark.long
@@ -81,9 +81,9 @@ class Checkout:
             (root / module).parent.joinpath("__init__.py").touch()
             (root / module / "__main__.py").write_text(f"from healthy import main\nmain({name!r}, {health_name!r})\n")
         self.environment = dict(os.environ)
-        for service, port in zip(services, free_ports(len(services)), strict=True):
+        for service in services:
             prefix = f"AXIA_{service.name.upper()}"
-            self.environment |= {f"{prefix}_PORT": str(port), f"{prefix}_METRICS_PORT": "0"}
+            self.environment |= {f"{prefix}_PORT": str(free_port()), f"{prefix}_METRICS_PORT": "0"}
 
     def axia(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -97,14 +97,6 @@ class Checkout:
 
     def log(self, service: str) -> str:
         return (self.root / ".axia" / "logs" / f"{service}.log").read_text()
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
 
 
 def end(process: "subprocess.Popen[str]") -> Any:

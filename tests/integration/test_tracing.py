@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from axia.identity.certs import init_certificates
+from axia.testing import free_port
 from axia.v1 import gateway_pb2 as gw
 from axia.v1 import gateway_pb2_grpc, image_pb2, retrieval_pb2, retrieval_pb2_grpc, scoring_pb2, scoring_pb2_grpc
 from tests.support import otlp, processes
@@ -380,7 +381,7 @@ def test_spans_go_to_a_collector_whose_own_authority_is_given(tmp_path: Path, *,
 
 def test_a_collector_that_is_away_costs_no_answer_and_no_end(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{processes.free_port()}")
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
         with processes.scoring(tmp_path / "scoring.log") as scoring, grpc.insecure_channel(scoring.address) as channel:
             scoring.wait_for("SERVING", timeout=90)
             call_scoring(channel)

@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 
+from axia.testing import free_port
 from services.serving import app
 from services.serving.identity import access
 from services.serving.identity.principal import principal
 from services.serving.settings import ServerSettings
-from tests.support import processes, wire
+from tests.support import wire
 
 SERVICE = "axia.test.Desk"
 ENTRIES: dict[str, access.Access] = {
@@ -60,7 +61,7 @@ class Desk:
 @contextlib.asynccontextmanager
 async def desk_port(**settings: Any) -> AsyncIterator[int]:
     """A desk on a free port; it may not serve yet."""
-    port = settings.setdefault("port", processes.free_port())
+    port = settings.setdefault("port", free_port())
     running = asyncio.create_task(app.serve(Desk(), ServerSettings(lame_duck_seconds=0, **settings)))
     try:
         yield port

@@ -15,13 +15,13 @@ from fastapi import FastAPI
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from axia.testing import free_port
 from axia.v1 import gateway_pb2, inference_pb2, retrieval_pb2, scoring_pb2
 from gateway.http.app import create
 from gateway.http.settings import HttpSettings
 from services.serving.interceptors import CallInterceptor
 from services.serving.logs import request_id
 from services.serving.tls import server_tls
-from tests.support import processes
 
 FILES = {"GatewayService": gateway_pb2, "RetrievalService": retrieval_pb2, "ScoringService": scoring_pb2}
 FILES |= {"InferenceService": inference_pb2}
@@ -149,7 +149,7 @@ def parse_events(text: str) -> list[tuple[str, Any]]:
 @asynccontextmanager
 async def http_api(gateway: FakeGateway | None, **settings: Any) -> AsyncIterator[Api]:
     """The HTTP API on a free port, as BentoML's server runs it: by uvicorn."""
-    address = gateway.address if gateway else f"127.0.0.1:{processes.free_port()}"
+    address = gateway.address if gateway else f"127.0.0.1:{free_port()}"
     chosen = HttpSettings(gateway=address, metrics_port=0, **settings)
     made, tls = create(chosen), server_tls(chosen)
     config = uvicorn.Config(made.app, port=0, log_config=None, lifespan="off")

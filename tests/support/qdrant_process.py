@@ -16,7 +16,8 @@ from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from tests.support.processes import ROOT, free_port
+from axia.testing import free_port
+from tests.support.processes import ROOT
 from tests.support.qdrant_server import QdrantServer
 
 

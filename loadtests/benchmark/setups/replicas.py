@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+from axia.testing import free_port
 from loadtests.benchmark import rows
 from loadtests.benchmark.axias import Detection
 from loadtests.benchmark.rivals import CRUDE_STOPS, GPU_SHARE, OpenAiDetection
 from loadtests.benchmark.setups.base import ROUTER, Setup
 from loadtests.benchmark.setups.cameras import RepeatingScenes
 from loadtests.benchmark.sides import Side
-from loadtests.servers import Server, free_port
+from loadtests.servers import Server
 
 REPLICAS = 2
 CACHED_SCENES = 23

@@ -10,11 +10,12 @@ from typing import Any
 from PIL import Image
 
 from axia.prompts import DEFAULT_DETECTION_PROMPT, load_prompts
+from axia.testing import free_port
 from loadtests.benchmark.axias import CALL_S, COMPLETIONS, MAX_TOKENS, GrpcSide
 from loadtests.benchmark.rivals import CRUDE_STOPS, GPU_SHARE, vllm_arguments
 from loadtests.benchmark.sides import Answer
 from loadtests.pictures import Picture
-from loadtests.servers import Server, Servers, free_port
+from loadtests.servers import Server, Servers
 
 NAME = "vllm-grpc"
 _GENERATE = "/vllm.grpc.engine.VllmEngine/Generate"

@@ -3,7 +3,6 @@
 import http.server
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from typer.testing import CliRunner, Result
 import axia
 from axia.cli import app
 from axia.cli._detections.frames import Pace, open_source, without_password
-from axia.testing import FakeGateway
+from axia.testing import FakeGateway, free_port
 from tests.support import pictures
 
 
@@ -135,9 +134,7 @@ def test_a_camera_with_an_address_is_watched(fake: FakeGateway) -> None:
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_a_camera_that_does_not_answer_is_told_without_its_password(fake: FakeGateway, scheme: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     result = run("watch", f"{scheme}://user:secret@127.0.0.1:{port}/cam")
     assert result.exit_code == 1
     assert f"nothing can be read from {scheme}://127.0.0.1:{port}/cam: check that the camera works" in result.stderr

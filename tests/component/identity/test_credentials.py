@@ -19,12 +19,13 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import ValidationError
 
 from axia.identity.keys import revoke_key
+from axia.testing import free_port
 from services.serving import app
 from services.serving.identity import access, keys
 from services.serving.logs import REQUEST_ID_KEY
 from services.serving.settings import ServerSettings
 from services.serving.status import from_rpc_error
-from tests.support import processes, wire
+from tests.support import wire
 from tests.support.desk import ENTRIES, SERVICE, Desk, desk_port
 from tests.support.identity import AUDIENCE, ISSUER, Provider, bearer, make_key, make_revoked
 
@@ -215,7 +216,7 @@ async def test_each_decision_has_a_line_in_the_audit_log(tmp_path: Path) -> None
 async def test_what_cannot_be_used_ends_the_server_with_advice(
     settings: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    code = await app.serve(Desk(), ServerSettings(port=processes.free_port(), **settings))
+    code = await app.serve(Desk(), ServerSettings(port=free_port(), **settings))
     assert code == 1
     assert any(said in record.getMessage() for record in caplog.records)
 
@@ -224,5 +225,5 @@ async def test_an_rpc_without_an_entry_keeps_the_server_from_starting(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delitem(access.RPCS, f"/{SERVICE}/Each")
-    assert await app.serve(Desk(), ServerSettings(port=processes.free_port())) == 1
+    assert await app.serve(Desk(), ServerSettings(port=free_port())) == 1
     assert any(f"/{SERVICE}/Each" in record.getMessage() for record in caplog.records)

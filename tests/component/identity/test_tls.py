@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from axia import TLS, AsyncClient, ConnectionFailed
 from axia.identity.certs import to_pem
+from axia.testing import free_port
 from services.serving import app
 from services.serving.identity import access
 from services.serving.settings import CallerSettings, ServerSettings
@@ -29,7 +30,7 @@ from services.serving.tls import server_tls, warn_of_plaintext
 from services.serving.upstream import replicas
 from services.serving.upstream.replica import State
 from services.serving.upstream.replicas import ReplicaSet
-from tests.support import processes, wire
+from tests.support import wire
 from tests.support.desk import ENTRIES, SERVICE, Desk, desk_port, listening
 from tests.support.http_api import FakeGateway, http_api
 from tests.support.identity import Certificates, Leaf, bearer, channel_credentials, client_context, make_key
@@ -169,7 +170,7 @@ async def test_health_is_told_to_every_certificate_of_the_authority(world: World
 
 
 async def test_probes_and_scrapes_need_no_certificate(world: World) -> None:
-    metrics = processes.free_port()
+    metrics = free_port()
     async with desk(world, metrics_port=metrics):
         context = client_context(world.certificates.ca)
         for path, said in (("healthz", "ok"), ("readyz", "ok"), ("metrics", "axia_rpc_seconds")):
@@ -181,7 +182,7 @@ async def test_probes_and_scrapes_need_no_certificate(world: World) -> None:
 
 
 async def test_a_silent_connection_does_not_keep_others_from_the_metrics_port(world: World) -> None:
-    metrics = processes.free_port()
+    metrics = free_port()
     async with desk(world, metrics_port=metrics):
         _, writer = await asyncio.open_connection(HERE, metrics)  # no handshake
         url = f"https://{HERE}:{metrics}/healthz"
@@ -205,7 +206,7 @@ async def test_readyz_says_no_until_the_server_serves(monkeypatch: pytest.Monkey
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Desk, "start", load)
-    metrics = processes.free_port()
+    metrics = free_port()
     async with desk_port(metrics_port=metrics) as port:
         await listening(port)
         assert (await asyncio.to_thread(fetch, f"http://{HERE}:{metrics}/healthz", None))[0] == 200
@@ -262,7 +263,7 @@ def serial_of(leaf: Leaf) -> int:
 
 @pytest.mark.usefixtures("at_once")
 async def test_renewed_certificates_are_used_without_a_restart(world: World) -> None:
-    metrics = processes.free_port()
+    metrics = free_port()
     without_callers = world.settings | {"tls_client_ca": None}
     async with (
         desk_port(**without_callers, metrics_port=metrics) as port,
@@ -416,7 +417,7 @@ async def test_what_can_not_be_used_ends_the_server_with_advice(
         else paths.get(value, value)
         for name, value in settings.items()
     }
-    code = await asyncio.wait_for(app.serve(Desk(), ServerSettings(port=processes.free_port(), **chosen)), 10)
+    code = await asyncio.wait_for(app.serve(Desk(), ServerSettings(port=free_port(), **chosen)), 10)
     assert code == 1
     assert any(said in record.getMessage() for record in caplog.records), json.dumps(caplog.messages)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from axia.testing import free_port
 from services.inference.engines.engine import AnswerFormat, Conversation, Delta, Message, Picture, Role, Sampling
 from services.inference.engines.openai.engine import OpenAIEngine
 from services.inference.generation import Completion, Ending, Finished, FinishReason, Started, generate
@@ -39,7 +40,6 @@ from tests.support.fake_endpoint import (
     usage,
 )
 from tests.support.pictures import photograph
-from tests.support.processes import free_port
 
 SPLIT = (b'{"choices":[{"index":0,\r\ndata: "del', b'ta":{"content":"A"}}]}\r', b"\n\r\n")
 """One event in several lines and writes."""

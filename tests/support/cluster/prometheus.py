@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,6 +14,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import yaml
+
+from axia.testing import free_port
 
 _INSTALL = "install it by apt-get install prometheus"
 
@@ -51,9 +52,7 @@ class Prometheus:
     def __init__(self, folder: Path, targets: list[Target], rules: Path, *, tls: bool = False) -> None:
         found = shutil.which("prometheus")
         assert found, f"playing the chart needs prometheus; {_INSTALL}"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         static = [{"targets": [f"127.0.0.1:{target.port}"], "labels": dict(target.labels)} for target in targets]
         job: dict[str, Any] = {"job_name": "axia", "honor_labels": True, "static_configs": static}
         if tls:

@@ -7,11 +7,11 @@ import pytest
 
 from axia._connection.transport import TLS
 from axia.identity.certs import init_certificates
+from axia.testing import free_port
 from suite import SuiteError, services
 from suite.services import encryption, find_checkout, search_path, services_from, wiring
 from suite.startup import Startup
 from suite.supervisor import Supervisor
-from tests.support import processes
 
 
 def test_services_are_where_the_documentation_says() -> None:
@@ -48,7 +48,7 @@ def test_a_taken_port_names_the_variable_that_moves_the_service() -> None:
         taken.listen()
         inference = services_from({"AXIA_INFERENCE_METRICS_PORT": str(taken.getsockname()[1])})[0]
         with pytest.raises(SuiteError, match="set AXIA_INFERENCE_METRICS_PORT to another port"):
-            inference._replace(port=processes.free_port()).require_free_ports()
+            inference._replace(port=free_port()).require_free_ports()
 
 
 def test_the_services_are_told_where_the_others_were_put() -> None:
