@@ -63,7 +63,14 @@ _HALVED = re.compile(
     re.IGNORECASE,
 )
 """A yes that is half taken back, and nothing else: "Yes, but not exactly"."""
+_SIGNS: Mapping[str, Verdict] = {
+    **dict.fromkeys("👍✅✓✔☑❤", Verdict.YES),
+    **dict.fromkeys("👎❌✗✘✖✕❎🚫", Verdict.NO),
+}
+"""Pictures that say yes or no."""
 _MARKS = re.compile(r"[*_`#>\"“”]")
+_BESIDE_A_WORD = " .!,;()[]-\ufe0f🙂😊" + "".join(_SIGNS)
+_ASIDE = re.compile(r"\([^()]*\)")
 _NUMBER = re.compile(r"[\s*_`\"'([]*([01])(?:\.0+)?(?:\s*/\s*1)?[\s*_`\"')\]]*")
 """A bare 0 or 1. A sign before it makes it another number."""
 _AMOUNT = re.compile(r"[-+<>≤≥~±\s]*\d[\d.,/%\s]*(?:out of \d+)?")
@@ -123,7 +130,7 @@ def read_form(text: str, question: Question) -> Verdict | None:
         question: What was asked.
     """
     if not any(character.isalnum() for character in text):
-        return _symbol(text)
+        return said_by_signs(text) or Verdict.UNPARSED
     if _CHOICE.fullmatch(text) or _HALVED.fullmatch(text):
         return Verdict.UNPARSED
     if text.startswith(("{", "[")):
@@ -133,13 +140,24 @@ def read_form(text: str, question: Question) -> Verdict | None:
     return _word(text, question) or _labelled(text, question)
 
 
-def _symbol(text: str) -> Verdict:
-    up, down = any(sign in text for sign in "👍✅❤"), "👎" in text or "❌" in text
-    return Verdict.UNPARSED if up == down else Verdict.YES if up else Verdict.NO
+def said_by_signs(text: str) -> Verdict | None:
+    """What the pictures in a text say: yes or no; None without any, unparsed where they say both."""
+    said = {_SIGNS[sign] for sign in text if sign in _SIGNS}
+    return None if not said else said.pop() if len(said) == 1 else Verdict.UNPARSED
 
 
 def _word(text: str, question: Question) -> Verdict | None:
-    plain = " ".join(_MARKS.sub("", text).casefold().split()).strip(" .!,;()[]-✅❌👍👎❤️🙂😊")
+    """The verdict of a text that is one word or sign, or both; unparsed where they say the opposite of each other."""
+    word, sign = _bare_word(text, question), said_by_signs(text)
+    if sign is None or word is sign:
+        return word
+    if word is not None:
+        return Verdict.UNPARSED
+    return sign if not any(map(str.isalnum, _ASIDE.sub("", text))) else None
+
+
+def _bare_word(text: str, question: Question) -> Verdict | None:
+    plain = " ".join(_MARKS.sub("", text).casefold().split()).strip(_BESIDE_A_WORD)
     if any(map(str.isdigit, plain)):
         number = _NUMBER.fullmatch(text.strip())  # not "1.", which may be a list that was cut off
         return None if number is None or question is not Question.JUDGE else _NUMBERS[number[1]]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.scoring.reading.answer_form import read_form, without_wrapping, words_of_json
+from services.scoring.reading.answer_form import read_form, said_by_signs, without_wrapping, words_of_json
 from services.scoring.reading.labels import VERDICTS, Question, Verdict
 from services.scoring.reading.model import INSTALL, Reader
 from services.scoring.reading.readable import is_readable
@@ -34,10 +34,17 @@ _LEAD = re.compile(
     r"\W*(yes|no)\b(?! (?:doubt|question|problem|one|longer|wonder|matter|need|more|reason|complaints?)\b)",
     re.IGNORECASE,
 )
+_CORRECTED = re.compile(
+    r"\b(?:correction|corrected|on (?:second thoughts?|reflection)|scratch that|strike that|wait|make that|i mean)\b"
+    r"[^\w.!?]*(?:\w+\W+){0,3}?(yes|no)\b(?! (?:doubt|question|problem|one|longer|wonder|matter|need|more|reason)\b)",
+    re.IGNORECASE,
+)
+"""A yes or no that takes back an earlier one: "No. Correction: yes."."""
 _AGAINST_LEAD = 0.9
-"""Probability that a verdict needs against the yes or no that an answer begins with."""
+"""Probability that a verdict needs against the yes or no that an answer begins with, or against its pictures."""
 _FEWEST_LETTERS = 3
 """Letters of an answer that the model reads; fewer are what is left of one that was cut off."""
+_OPPOSITE = {"yes": Verdict.NO, "no": Verdict.YES}
 _UNREADABLE = ReadVerdict(Verdict.UNPARSED, 1.0)
 
 
@@ -69,17 +76,25 @@ def read_verdicts(reader: Reader | None, question: Question, answers: Sequence[s
         for answer, row in zip(open_answers, rows, strict=True):
             best = int(row.argmax())
             verdict = VERDICTS[best]
-            needed = _AGAINST_LEAD if _takes_back(open_answers[answer], verdict) else reader.thresholds.verdict
-            sure = float(row[best]) >= needed
+            text = open_answers[answer]
+            needed = _AGAINST_LEAD if _takes_back(text, verdict) else reader.thresholds.verdict
+            sure = float(row[best]) >= needed and not _is_corrected(text, verdict)
             found[answer] = ReadVerdict(verdict if sure else Verdict.UNPARSED, float(row[best]))
     return tuple(found[answer] for answer in answers)
 
 
 def _takes_back(text: str, verdict: Verdict) -> bool:
-    """Whether an answer begins with the opposite of what the model reads: "Yes, it is sharp, but I don't like it"."""
+    """Whether an answer begins with the opposite of what the model reads, or its pictures say the opposite: "Yes, it is
+    sharp, but I don't like it", "match ✗"."""
     lead = _LEAD.match(text)
-    opposite = {"yes": Verdict.NO, "no": Verdict.YES}
-    return lead is not None and opposite[lead[1].casefold()] is verdict
+    begun = lead is not None and _OPPOSITE[lead[1].casefold()] is verdict
+    return begun or {verdict, said_by_signs(text)} == {Verdict.YES, Verdict.NO}
+
+
+def _is_corrected(text: str, verdict: Verdict) -> bool:
+    """Whether an answer takes back what the model reads, by a plain yes or no."""
+    corrections = _CORRECTED.findall(text)
+    return bool(corrections) and _OPPOSITE[corrections[-1].casefold()] is verdict
 
 
 def _by_form(answer: str, question: Question) -> tuple[ReadVerdict | None, str]:

@@ -60,6 +60,15 @@ LIKE, INTEREST, JUDGE = Question
         (JUDGE, "Are they different? Answer: yes", UNPARSED),
         (JUDGE, "Mismatch: Yes\nAnswer: Yes", UNPARSED),
         (JUDGE, "Yes, but not exactly.", UNPARSED),
+        (JUDGE, "✘", NO),
+        (JUDGE, "Verdict: ✗", NO),
+        (JUDGE, "**Match**: ✅", YES),
+        (JUDGE, "Aligned: ✖\ufe0f", NO),
+        (JUDGE, '{"match": "✗"}', NO),
+        (JUDGE, "✅ or ❌", UNPARSED),
+        (LIKE, "yes ✔", YES),
+        (LIKE, "Yes ❌", UNPARSED),
+        (LIKE, "Verdict: 👎 (nothing against cats)", NO),
     ],
 )
 def test_a_form_that_leaves_no_doubt_needs_no_model(question: Question, answer: str, verdict: Verdict) -> None:
@@ -78,6 +87,9 @@ def test_a_form_that_leaves_no_doubt_needs_no_model(question: Question, answer: 
         (INTEREST, "I find it interesting.", YES),
         (JUDGE, "The two answers do not match, since one names the dog and the other the child.", NO),
         (JUDGE, "1.  **An", UNPARSED),
+        (JUDGE, "match ✗", UNPARSED),
+        (INTEREST, "No. Correction: yes. I had mistaken the smoke for fog.", UNPARSED),
+        (LIKE, "Yes. Wait, there is no doubt about it: yes.", YES),
     ],
 )
 def test_words_are_read_by_the_model(reader: OnnxReader, question: Question, answer: str, verdict: Verdict) -> None:
