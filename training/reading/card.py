@@ -32,6 +32,7 @@ def render(figures: Mapping[int, Mapping[str, Any]], recipe: Mapping[str, Any]) 
         ("response types, macro-F1", lambda measured: measured["types"].get("macro_f1")),
         ("values: recall of value-aware answers", lambda measured: measured["values"]["recall"]),
         ("values: heaviest right", lambda measured: measured["values"]["heaviest_right"]),
+        ("the same, two readers of 40 answers", lambda measured: measured["values"].get("readers_right")),
         ("values: nothing at stake right", lambda measured: measured["values"]["nothing_right"]),
     ]
     head = " | ".join(f"author {author}" for author in figures)

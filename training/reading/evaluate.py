@@ -134,14 +134,26 @@ def values(language: Language, author: int) -> dict[str, float]:
         max(attribution.values, key=lambda name: attribution.values[name]) if attribution.at_stake else ""
         for attribution in found
     ]
+    read = _values_read_alone(author)
     return {
         "recall": sum(attribution.at_stake for attribution in found) / len(found),
         "heaviest_right": sum(
             h == situation.heaviest_value for h, (situation, _) in zip(heaviest, concern, strict=True)
         )
         / len(found),
+        **({"readers_right": sum(read) / len(read)} if read else {}),
         "nothing_right": sum(not attribution.at_stake for attribution in language.attribute(plain)) / len(plain),
     }
+
+
+def _values_read_alone(author: int) -> list[bool]:
+    """Whether readers who saw the answer alone, as the model does, put the heaviest value first."""
+    heaviest = {situation.element: situation.heaviest_value for situation in corpus.situations([author])}
+    path = corpus.DATA / "value_labels_of_answers.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        labels[0] == heaviest[row["element"]] for row in rows if row["author"] == author for labels in row["annotators"]
+    ]
 
 
 def evaluate(language: Language, author: int) -> dict[str, Any]:
