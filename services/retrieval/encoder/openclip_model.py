@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,8 @@ _WEIGHTS = (
 """Names of weights, in the order in which open_clip takes them."""
 _CHARS_A_TOKEN = 64
 """Characters of a text that are tokenised for each token of the context: more than any token has."""
+_CONTEXT_STEP = 8
+"""Tokens in whose multiples the computed part of a context grows."""
 _TRIAL_S = 0.5
 """How long the number formats are measured at least, all runs together: a start waits for it."""
 _LEAST_COSINE = 0.999
@@ -65,6 +68,9 @@ class OpenClipModel:
             torch.set_num_threads(threads)
         self.device = torch.device(_device(device))
         self.dtype: Literal["float32", "bfloat16"] = "float32"
+        """Number format of pictures."""
+        self.text_dtype: Literal["float32", "bfloat16"] = "float32"
+        """Number format of texts: a processor may be slower with bfloat16 where it is faster with pictures."""
         spec, self._fit = split_fit(spec)
         name, revision, model, tokenizer = _load(spec)
         if self._fit != "crop":
@@ -103,41 +109,92 @@ class OpenClipModel:
         import torch
 
         with torch.inference_mode():
-            return self._vectors(self._model.encode_text(self._tokenizer(list(texts)).to(self.device)))
+            return self._vectors(self._text_features(self._tokenizer(list(texts)).to(self.device)))
+
+    def _text_features(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        """Features of tokenised texts, shape (texts, context).
+
+        A CLIP model takes a text's features at its end token, and its causal mask hides what follows. So only the part
+        of the context up to the end of the longest text is computed.
+        """
+        from torch import nn
+
+        length = self._context_of(tokens)
+        if length == tokens.shape[1]:
+            features: torch.Tensor = self._model.encode_text(tokens)
+            return features
+        model = self._model
+        positions, mask = model.positional_embedding, model.attn_mask
+        model.positional_embedding = nn.Parameter(positions[:length], requires_grad=False)
+        model.attn_mask = mask[:length, :length]
+        try:
+            features = model.encode_text(tokens[:, :length])
+        finally:
+            model.positional_embedding, model.attn_mask = positions, mask
+        return features
+
+    def _context_of(self, tokens: "torch.Tensor") -> int:
+        """Tokens of the context that texts need; all of them where the model isn't known to ignore the rest."""
+        import open_clip
+
+        model, whole = self._model, int(tokens.shape[1])
+        if type(model) is not open_clip.CLIP or model.text_pool_type != "argmax" or model.attn_mask is None:
+            return whole
+        longest = int(tokens.argmax(dim=-1).max()) + 1
+        return min(whole, -(-longest // _CONTEXT_STEP) * _CONTEXT_STEP)  # few lengths: kernels are prepared for each
 
     def choose_dtype(self, dtype: Dtype, pictures: Sequence[Pixels], texts: Sequence[str]) -> None:
-        """Takes a number format; auto measures on pictures which is faster and keeps bfloat16 to float32's vectors."""
+        """Takes a number format; auto measures which is faster, and keeps bfloat16 to float32's vectors.
+
+        It measures pictures and texts apart, and takes a format for each.
+        """
         import torch
 
         if dtype == "float32":
             return
         if dtype == "bfloat16":
-            self._model, self.dtype = self._model.to(torch.bfloat16), "bfloat16"
+            self._take(self._model, self._model.to(torch.bfloat16), pictures=True, texts=True)
             return
-        exact, exact_texts = self.encode_pictures(pictures), self.encode_texts(texts)
         full = half = self._model
-        cosine = gain = 0.0
+        tried: dict[str, tuple[float, float]] = {}
+        trials: dict[str, Callable[[], Vectors]] = {
+            "pictures": lambda: self.encode_pictures(pictures),
+            "texts": lambda: self.encode_texts(texts),
+        }
+        exact = {what: encode() for what, encode in trials.items()}
 
-        def run(model: Any, number_format: Literal["float32", "bfloat16"]) -> Vectors:
-            self._model, self.dtype = model, number_format
-            return self.encode_pictures(pictures)
+        def run(encode: Callable[[], Vectors], *, in_half: bool) -> Vectors:
+            self._take(full, half, pictures=in_half, texts=in_half)
+            return encode()
 
         try:
             half = deepcopy(full).to(torch.bfloat16)
-            cosine = min(
-                float((run(half, "bfloat16") * exact).sum(1).min()),
-                float((self.encode_texts(texts) * exact_texts).sum(1).min()),
-            )
-            gain = _gain(lambda: run(full, "float32"), lambda: run(half, "bfloat16"))
+            for what, encode in trials.items():
+                cosine = float((run(encode, in_half=True) * exact[what]).sum(1).min())
+                gain = _gain(partial(run, encode, in_half=False), partial(run, encode, in_half=True))
+                tried[what] = gain, cosine
         except RuntimeError as error:  # as torch reports a layer that has no bfloat16, or no memory for a second model
             _log.info("bfloat16 can't be tried", extra={"error": str(error)})
         finally:
-            faster = cosine >= _LEAST_COSINE and gain >= _LEAST_GAIN
-            self._model, self.dtype = (half, "bfloat16") if faster else (full, "float32")
-        _log.info(
-            "number format chosen",
-            extra={"dtype": self.dtype, "bfloat16_speed": round(gain, 2), "bfloat16_cosine": round(cosine, 5)},
-        )
+            complete = len(tried) == len(trials)
+            faster = {
+                what: complete and tried[what][0] >= _LEAST_GAIN and tried[what][1] >= _LEAST_COSINE for what in trials
+            }
+            self._take(full, half, pictures=faster["pictures"], texts=faster["texts"])
+        figures = {
+            f"{what}_bfloat16_{name}": round(figure, digits)
+            for what, found in tried.items()
+            for name, figure, digits in zip(("speed", "cosine"), found, (2, 5), strict=True)
+        }
+        _log.info("number format chosen", extra={"dtype": self.dtype, "text_dtype": self.text_dtype, **figures})
+
+    def _take(self, full: Any, half: Any, *, pictures: bool, texts: bool) -> None:
+        """Takes one of two models, or the towers of both: in bfloat16 what is set."""
+        self._model = half if texts else full
+        if pictures != texts:
+            self._model.visual = (half if pictures else full).visual
+        self.dtype = "bfloat16" if pictures else "float32"
+        self.text_dtype = "bfloat16" if texts else "float32"
 
     def _vectors(self, features: "torch.Tensor") -> Vectors:
         unit = self._normalise(features.float(), dim=-1)

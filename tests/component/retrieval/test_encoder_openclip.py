@@ -334,6 +334,56 @@ def test_a_trial_that_fails_leaves_the_model_in_float32(
     np.testing.assert_array_equal(model.encode_texts(TEXTS), before[1])
 
 
+def test_a_text_has_the_same_vector_however_long_the_texts_beside_it_are() -> None:
+    model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
+    together = model.encode_texts(TEXTS)
+    alone = np.concatenate([model.encode_texts([text]) for text in TEXTS])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def test_only_the_part_of_the_context_that_a_text_needs_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
+    encode, computed = model._model.encode_text, []
+
+    def noted(tokens: Any) -> Any:
+        computed.append(tokens.shape[1])
+        return encode(tokens)
+
+    whole = model._model.context_length
+    monkeypatch.setattr(model._model, "encode_text", noted)
+    model.encode_texts(["dog"])
+    model.encode_texts(["dog", "word " * 500])
+    assert computed == [8, whole]
+    assert model._model.positional_embedding.shape[0] == model._model.attn_mask.shape[0] == whole
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("text_pool_type", "last"), ("attn_mask", None)])
+def test_a_model_that_may_read_the_whole_context_gets_it(attribute: str, value: object) -> None:
+    model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
+    setattr(model._model, attribute, value)
+    tokens = model._tokenizer(["dog"])
+    assert model._context_of(tokens) == tokens.shape[1]
+
+
+@pytest.mark.parametrize(("pictures_gain", "texts_gain"), [(2.0, 0.5), (0.5, 2.0)])
+def test_pictures_and_texts_may_have_different_formats(
+    monkeypatch: pytest.MonkeyPatch, pictures_gain: float, texts_gain: float
+) -> None:
+    model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
+    pictures = [model.prepare(Image.open(io.BytesIO(photograph())))]
+    before = model.encode_pictures(pictures), model.encode_texts(TEXTS)
+    gains = iter([pictures_gain, texts_gain])
+    monkeypatch.setattr("services.retrieval.encoder.openclip_model._gain", lambda *_: next(gains))
+    monkeypatch.setattr("services.retrieval.encoder.openclip_model._LEAST_COSINE", 0.9)
+    model.choose_dtype("auto", pictures, TEXTS)
+    formats = ("float32", "bfloat16")
+    assert (model.dtype, model.text_dtype) == (formats[pictures_gain > 1], formats[texts_gain > 1])
+    after = model.encode_pictures(pictures), model.encode_texts(TEXTS)
+    for gain, one, other in zip((pictures_gain, texts_gain), before, after, strict=True):
+        assert np.array_equal(one, other) == (gain < 1)
+        np.testing.assert_allclose((one * other).sum(1), 1.0, atol=0.01)
+
+
 @pytest.mark.parametrize("gain", [0.5, 2.0])
 def test_the_model_in_the_other_format_is_freed_at_once(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     import torch
