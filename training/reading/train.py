@@ -38,7 +38,7 @@ from training.saving import save_state
 
 ExampleT = TypeVar("ExampleT")
 
-PAIRS, TRIPLES, SENTENCES, ANSWERS = 32, 6, 12, 16
+PAIRS, TRIPLES, SENTENCES, ANSWERS = 32, 6, 16, 24
 """Examples of each task in a step."""
 LEARNING_RATE = 8e-5
 MAX_TOKENS = 128
@@ -266,12 +266,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--authors", default=",".join(map(str, TRAINED)), help="numbers, separated by commas")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compute in 16-bit floats, which takes two thirds of the time on a processor that has them",
+    )
     parser.add_argument("--pairs-only", action="store_true", help="train the relation of two texts alone")
     given = parser.parse_args(arguments)
     authors = [int(number) for number in given.authors.split(",")]
-    trainer = Trainer(authors, given.steps, given.seed, pairs_only=given.pairs_only)
+    trainer = Trainer(authors, given.steps, given.seed, pairs_only=given.pairs_only, bfloat16=given.bfloat16)
     network = trainer.run(given.out / "state.pt")
     torch.save(network.state_dict(), given.out / "reader.pt")
     recipe = {
@@ -279,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "authors": authors,
         "steps": given.steps,
         "seed": given.seed,
+        "bfloat16": given.bfloat16,
         "learning_rate": LEARNING_RATE,
         "batch": {"pairs": PAIRS, "triples": TRIPLES, "sentences": SENTENCES, "answers": ANSWERS},
         "minutes": round(trainer.seconds / 60, 1),

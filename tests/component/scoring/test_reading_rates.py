@@ -1,6 +1,6 @@
 """How well the scoring service reads texts that nothing was fitted to; a rate that falls fails here.
 
-Authors 12, 13, 19, 20 and 29 wrote apart from the code and the training (training/reading/data); the cases in
+Authors 12, 13, 19, 20, 29 and 36 wrote apart from the code and the training (training/reading/data); the cases in
 tests/data/reading are by further hands. The figures stand in the reader model's card.
 """
 
@@ -25,16 +25,17 @@ from training.reading.figures import kappa, macro_f1
 
 # What was measured, rounded down. Goals are higher: alignment 0.84 and 0.75, pairs 0.80, consensus 0.90, verdicts 0.95
 # and 0.97, the heaviest value 0.85.
-ALIGNMENT = {12: 0.86, 13: 0.80, 19: 0.86, 20: 0.87, 29: 0.85}
-ELEMENT_ALONE = {12: 0.77, 13: 0.75, 19: 0.81, 20: 0.78, 29: 0.78}
-PAIR_F1 = {12: 0.75, 13: 0.83, 19: 0.84, 20: 0.77, 29: 0.88}
-CONSENSUS = {12: 0.81, 13: 0.77, 19: 0.83, 20: 0.79, 29: 0.87}
+ALIGNMENT = {12: 0.86, 13: 0.80, 19: 0.86, 20: 0.87, 29: 0.85, 36: 0.88}
+ELEMENT_ALONE = {12: 0.77, 13: 0.75, 19: 0.81, 20: 0.78, 29: 0.78, 36: 0.84}
+PAIR_F1 = {12: 0.75, 13: 0.83, 19: 0.84, 20: 0.77, 29: 0.88, 36: 0.88}
+CONSENSUS = {12: 0.81, 13: 0.77, 19: 0.83, 20: 0.79, 29: 0.87, 36: 0.83}
 VERDICTS = {
     12: {"like": 0.95, "interest": 0.96, "judge": 0.95},
     13: {"like": 0.95, "interest": 0.90, "judge": 0.96},
     19: {"like": 0.95, "interest": 0.90, "judge": 0.92},
     20: {"like": 0.94, "interest": 0.88, "judge": 0.88},
     29: {"like": 0.96, "interest": 0.92, "judge": 0.96},
+    36: {"like": 0.97, "interest": 0.91, "judge": 0.91},
 }
 MOST_OPPOSITE = {
     12: {"like": 0.0, "interest": 0.0, "judge": 0.016},
@@ -42,10 +43,11 @@ MOST_OPPOSITE = {
     19: {"like": 0.0, "interest": 0.0, "judge": 0.016},
     20: {"like": 0.012, "interest": 0.0, "judge": 0.0},
     29: {"like": 0.0, "interest": 0.025, "judge": 0.0},
+    36: {"like": 0.0, "interest": 0.0125, "judge": 0.0},
 }
 TYPES = 0.92
 RECALL, NOTHING_RIGHT = 0.98, 0.93
-HEAVIEST = {12: 0.67, 13: 0.76, 19: 0.77, 20: 0.82, 29: 0.77}
+HEAVIEST = {12: 0.67, 13: 0.76, 19: 0.77, 20: 0.82, 29: 0.77, 36: 0.83}
 
 CASES = Path(__file__).parents[2] / "data" / "reading"
 
