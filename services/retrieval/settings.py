@@ -33,7 +33,8 @@ class RetrievalSettings(ServiceSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the encoder; auto uses CUDA if there is a GPU."""
     encoder_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Data type of the encoder; auto uses bfloat16 if it is faster and the vectors stay the same."""
+    """Data type of the encoder; auto uses bfloat16 for images, and for texts, if it is faster and the vectors stay the
+    same."""
     encoder_threads: int = Field(default=0, ge=0, le=256)
     """Number of threads of the encoder on a CPU; 0: one per core."""
     encode_batch: int = Field(default=0, ge=0, le=1024)

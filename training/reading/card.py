@@ -89,7 +89,7 @@ def _origin(recipe: Mapping[str, Any]) -> str:
     if tuple(recipe["authors"]) == TRAINED:
         return "`make reader-model` makes it again."
     added = ", ".join(str(author) for author in TRAINED if author not in recipe["authors"])
-    return f"The recipe has grown since it was made: `make reader-model` now also takes authors {added}."
+    return f"The recipe has changed since: `make reader-model` also takes authors {added}, and more and larger steps."
 
 
 def _of(part: str, name: str) -> Callable[[Mapping[str, Any]], float | None]:

@@ -147,7 +147,7 @@ def values(language: Language, author: int) -> dict[str, float]:
 
 
 def _values_read_alone(author: int) -> list[bool]:
-    """Whether readers who saw the answer alone, as the model does, put the heaviest value first."""
+    """Whether readers of the answer alone, as the model is, named the heaviest value first, as they were told."""
     heaviest = {situation.element: situation.heaviest_value for situation in corpus.situations([author])}
     path = corpus.DATA / "value_labels_of_answers.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

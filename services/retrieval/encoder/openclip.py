@@ -38,8 +38,8 @@ class OpenClipEncoder:
             "local-dir:" and a folder; or "architecture/" for random weights of a fixed seed, for benchmarks. With
             "?fit=pad" or "?fit=tiles" after it, more than the middle of a wide or tall picture is encoded; see `views`.
         device: Where it is computed; auto uses CUDA if there is a GPU.
-        dtype: Number format; auto takes bfloat16 where it is faster on this machine and the vectors stay the same (a
-            cosine to float32's of 0.999 at least).
+        dtype: Number format; auto takes bfloat16, for pictures and for texts, where it is faster on this machine and
+            the vectors stay the same (a cosine to float32's of 0.999 at least).
         threads: For the model on a CPU; 0 takes one a core.
         decode_workers: Threads that decode pictures.
         max_batch: Pictures or texts computed together at most; 0 takes 8 on a CPU and 32 on CUDA.

@@ -40,7 +40,7 @@ _CHARS_A_TOKEN = 64
 _CONTEXT_STEP = 8
 """Tokens in whose multiples the computed part of a context grows."""
 _TRIAL_S = 0.5
-"""How long the number formats are measured at least, all runs together: a start waits for it."""
+"""How long the number formats are measured at least, for pictures and for texts: a start waits for it."""
 _LEAST_COSINE = 0.999
 _LEAST_GAIN = 1.1
 """bfloat16 is taken where it is that much faster, so that noise alone doesn't choose it."""
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class OpenClipModel:
-    """A model in memory.
+    """A model in memory, for one thread at a time.
 
     Args:
         spec: As `OpenClipEncoder` takes it.
@@ -119,26 +119,28 @@ class OpenClipModel:
         """
         from torch import nn
 
-        length = self._context_of(tokens)
+        length = self._context_needed(tokens)
         if length == tokens.shape[1]:
             features: torch.Tensor = self._model.encode_text(tokens)
             return features
         model = self._model
         positions, mask = model.positional_embedding, model.attn_mask
-        model.positional_embedding = nn.Parameter(positions[:length], requires_grad=False)
-        model.attn_mask = mask[:length, :length]
         try:
+            model.positional_embedding = nn.Parameter(positions[:length], requires_grad=False)
+            model.attn_mask = mask[:length, :length]
             features = model.encode_text(tokens[:, :length])
         finally:
             model.positional_embedding, model.attn_mask = positions, mask
         return features
 
-    def _context_of(self, tokens: "torch.Tensor") -> int:
+    def _context_needed(self, tokens: "torch.Tensor") -> int:
         """Tokens of the context that texts need; all of them where the model isn't known to ignore the rest."""
         import open_clip
 
         model, whole = self._model, int(tokens.shape[1])
         if type(model) is not open_clip.CLIP or model.text_pool_type != "argmax" or model.attn_mask is None:
+            return whole
+        if not len(tokens):
             return whole
         longest = int(tokens.argmax(dim=-1).max()) + 1
         return min(whole, -(-longest // _CONTEXT_STEP) * _CONTEXT_STEP)  # few lengths: kernels are prepared for each
@@ -146,7 +148,7 @@ class OpenClipModel:
     def choose_dtype(self, dtype: Dtype, pictures: Sequence[Pixels], texts: Sequence[str]) -> None:
         """Takes a number format; auto measures which is faster, and keeps bfloat16 to float32's vectors.
 
-        It measures pictures and texts apart, and takes a format for each.
+        It measures pictures and texts separately, and takes a format for each; float32 for both if a trial fails.
         """
         import torch
 
@@ -189,7 +191,14 @@ class OpenClipModel:
         _log.info("number format chosen", extra={"dtype": self.dtype, "text_dtype": self.text_dtype, **figures})
 
     def _take(self, full: Any, half: Any, *, pictures: bool, texts: bool) -> None:
-        """Takes one of two models, or the towers of both: in bfloat16 what is set."""
+        """Takes one of two models, or a tower of each.
+
+        Args:
+            full: The model in float32.
+            half: The same in bfloat16.
+            pictures: Whether pictures are computed in bfloat16.
+            texts: Whether texts are.
+        """
         self._model = half if texts else full
         if pictures != texts:
             self._model.visual = (half if pictures else full).visual

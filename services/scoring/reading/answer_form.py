@@ -64,13 +64,15 @@ _HALVED = re.compile(
 )
 """A yes that is half taken back, and nothing else: "Yes, but not exactly"."""
 _SIGNS: Mapping[str, Verdict] = {
-    **dict.fromkeys("👍✅✓✔☑❤", Verdict.YES),
-    **dict.fromkeys("👎❌✗✘✖✕❎🚫", Verdict.NO),
+    **dict.fromkeys("👍✅✓✔☑❤♥", Verdict.YES),
+    **dict.fromkeys("👎❌✗✘✖✕☓⨯❎☒🚫⛔", Verdict.NO),
 }
-"""Pictures that say yes or no."""
+"""Signs that say yes or no. A multiplication sign isn't one of them: it says how large an image is."""
+_OF_SIGNS = frozenset({"So", "Sm", "Sk", "Mn", "Cf"})
+"""Unicode's categories of symbols and of what varies them."""
+_ONE_SIGN = f"[{''.join(_SIGNS)}]"
 _MARKS = re.compile(r"[*_`#>\"“”]")
 _BESIDE_A_WORD = " .!,;()[]-\ufe0f🙂😊" + "".join(_SIGNS)
-_ASIDE = re.compile(r"\([^()]*\)")
 _NUMBER = re.compile(r"[\s*_`\"'([]*([01])(?:\.0+)?(?:\s*/\s*1)?[\s*_`\"')\]]*")
 """A bare 0 or 1. A sign before it makes it another number."""
 _AMOUNT = re.compile(r"[-+<>≤≥~±\s]*\d[\d.,/%\s]*(?:out of \d+)?")
@@ -93,9 +95,9 @@ _OPPOSITE = (
     r"|bor(?:ed|ing)|uninteresting|swip(?:e|ing)|skip(?:ping)?|scroll(?:ing)?|leav(?:e|ing))"
 )
 _OPPOSITE_QUESTION = re.compile(
-    rf"\b{_OPPOSITE}\b[^?\n]{{0,80}}\?\W*(?:(?:answer|verdict|response)\W*)?(?:yes|no|true|false)\b"
+    rf"\b{_OPPOSITE}\b[^?\n]{{0,80}}\?\W*?(?:(?:answer|verdict|response)\W*?)?(?:(?:yes|no|true|false)\b|{_ONE_SIGN})"
     rf"|^\W*(?:(?:question|statement)\W+.{{0,80}}|(?:is|are|does|do|did|would|will)\b.{{0,80}})\b{_OPPOSITE}\b.{{0,80}}\n"
-    rf"|^\W*{_OPPOSITE}\W*[:=]\W*(?:yes|no|true|false)\b",
+    rf"|^\W*{_OPPOSITE}\W*?[:=]\W*?(?:(?:yes|no|true|false)\b|{_ONE_SIGN})",
     re.IGNORECASE | re.MULTILINE,
 )
 """A yes or no to a question that asks for the opposite: "Are they different? Yes"."""
@@ -141,19 +143,26 @@ def read_form(text: str, question: Question) -> Verdict | None:
 
 
 def said_by_signs(text: str) -> Verdict | None:
-    """What the pictures in a text say: yes or no; None without any, unparsed where they say both."""
+    """What the signs in a text say: yes or no; None without any, unparsed where they say both."""
     said = {_SIGNS[sign] for sign in text if sign in _SIGNS}
     return None if not said else said.pop() if len(said) == 1 else Verdict.UNPARSED
 
 
+def _is_a_sign(value: str) -> bool:
+    """Whether a value is a sign, or an x, which may tick or cross out."""
+    return value.casefold() == "x" or all(unicodedata.category(character) in _OF_SIGNS for character in value)
+
+
 def _word(text: str, question: Question) -> Verdict | None:
-    """The verdict of a text that is one word or sign, or both; unparsed where they say the opposite of each other."""
+    """The verdict of a text that is one word, with or without signs, or signs alone.
+
+    Beside a word that says no, ✅ may mark what was chosen and ❤ be kind. A ❌ beside a word that says yes leaves it
+    open.
+    """
     word, sign = _bare_word(text, question), said_by_signs(text)
-    if sign is None or word is sign:
-        return word
-    if word is not None:
-        return Verdict.UNPARSED
-    return sign if not any(map(str.isalnum, _ASIDE.sub("", text))) else None
+    if word is None:
+        return None if any(map(str.isalnum, text)) else sign
+    return Verdict.UNPARSED if word is Verdict.YES and sign in (Verdict.NO, Verdict.UNPARSED) else word
 
 
 def _bare_word(text: str, question: Question) -> Verdict | None:
@@ -173,6 +182,8 @@ def _labelled(text: str, question: Question) -> Verdict | None:
     text = _MARKS.sub("", text)
     lines = [line for line in _LINE.finditer(text) if wanted.fullmatch(line["label"].strip())]
     found = {verdict for line in lines if (verdict := _word(line["value"], question))}
+    if any(said_by_signs(line["value"]) is None and _is_a_sign(line["value"]) for line in lines):
+        return Verdict.UNPARSED  # the reader model would read the label alone
     numbers = [line["value"] for line in lines if _AMOUNT.fullmatch(line["value"])]
     if any(not _NUMBER.fullmatch(number) for number in numbers) or (
         numbers and _OTHER_SCALE.search(_BINARY.sub("", text))
@@ -188,6 +199,8 @@ def _from_json(text: str, question: Question) -> Verdict:
     values = [value for key, value in fields if key in _KEYS[question] | _ANY_KEY]
     found = {verdict for value in values if (verdict := _json_value(value, question))}
     if len(found) != 1 or _TAKEN_BACK.search(text, text.rfind("}") + 1):
+        return Verdict.UNPARSED
+    if found & {_json_value(value, question) for key, value in fields if _OPPOSITE_KEY.search(key)}:
         return Verdict.UNPARSED
     others = {key for key, _ in fields} - _KEYS[question] - _ANY_KEY
     number = any(not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) for value in values)

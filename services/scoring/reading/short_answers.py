@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from services.scoring.reading.answer_form import said_by_signs
 from services.scoring.reading.readable import INVISIBLE
 
 _DATA = Path(__file__).parents[1] / "data"
@@ -24,8 +25,6 @@ Verdict = Literal["yes", "no"]
 
 _MEANS: Mapping[str, Verdict] = {"yes": "yes", "like": "yes", "stress": "yes", "no": "no", "dislike": "no"}
 """What each list of yes_no.toml speaks for; "polite" speaks for nothing."""
-_OPPOSED = {"yes": "👎❌🚫", "no": "👍✅✔"}
-"""Pictures that take a verdict back."""
 
 _JOINED = {
     ("yes", "like"): "like",
@@ -50,8 +49,8 @@ _UNDECIDED = re.compile(r"[?？؟]|~~")
 def plain_verdict(text: str) -> Verdict | None:
     """The yes or no that an answer in another language than English consists of.
 
-    Punctuation, Markdown and emoji don't count. None where the answer says anything else, asks, contradicts itself or
-    means yes in one language and no in another. "No" alone, which is English too, is no.
+    Punctuation, Markdown and most emoji don't count. None where the answer says anything else, asks, contradicts itself
+    or means yes in one language and no in another. "No" alone, which is English too, is no.
 
     >>> plain_verdict("Oui, j'aime bien.")
     'yes'
@@ -64,7 +63,8 @@ def plain_verdict(text: str) -> Verdict | None:
         return None
     said = [_said(kinds) for kinds in _readings(_parts(text)).values()]
     verdict = said[0] if said and all(one == said[0] for one in said) else None
-    return None if verdict is None or any(picture in text for picture in _OPPOSED[verdict]) else verdict
+    signs = said_by_signs(text)
+    return verdict if signs is None or signs.value == verdict else None
 
 
 def short_answer_language(text: str) -> str:

@@ -35,16 +35,19 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _CORRECTED = re.compile(
-    r"\b(?:correction|corrected|on (?:second thoughts?|reflection)|scratch that|strike that|wait|make that|i mean)\b"
-    r"[^\w.!?]*(?:\w+\W+){0,3}?(yes|no)\b(?! (?:doubt|question|problem|one|longer|wonder|matter|need|more|reason)\b)",
+    r"(?:^|[.!?;,…\n]|\s[-–—]+\s|—)\W{0,3}(?:correction|corrected|on (?:second thoughts?|reflection)|scratch that"
+    r"|strike that|wait|make that|i mean(?:t)?|(?:let me |i )?changed? (?:that|it|my (?:answer|mind|verdict)))\b"
+    r"[\s,.:;!…–—-]{0,5}"
+    r"(?:(?:it's|it is|that's|that is|(?:the|my) answer is|make (?:it|that)|definitely|actually|an?|to)\s+){0,3}"
+    r"(yes|no)\b(?=\W{0,9}$|\s*[.,;:!…\n–—])",
     re.IGNORECASE,
 )
-"""A yes or no that takes back an earlier one: "No. Correction: yes."."""
+"""A clause that corrects an earlier yes or no: "No. Correction: yes.". "I can't wait, no way" has no such clause."""
 _AGAINST_LEAD = 0.9
-"""Probability that a verdict needs against the yes or no that an answer begins with, or against its pictures."""
+"""Probability that a verdict needs against the yes or no that an answer begins with, and a no against signs of yes."""
 _FEWEST_LETTERS = 3
 """Letters of an answer that the model reads; fewer are what is left of one that was cut off."""
-_OPPOSITE = {"yes": Verdict.NO, "no": Verdict.YES}
+_OPPOSITE_OF = {"yes": Verdict.NO, "no": Verdict.YES}
 _UNREADABLE = ReadVerdict(Verdict.UNPARSED, 1.0)
 
 
@@ -78,23 +81,26 @@ def read_verdicts(reader: Reader | None, question: Question, answers: Sequence[s
             verdict = VERDICTS[best]
             text = open_answers[answer]
             needed = _AGAINST_LEAD if _takes_back(text, verdict) else reader.thresholds.verdict
-            sure = float(row[best]) >= needed and not _is_corrected(text, verdict)
+            sure = float(row[best]) >= needed and not _is_contradicted(text, verdict)
             found[answer] = ReadVerdict(verdict if sure else Verdict.UNPARSED, float(row[best]))
     return tuple(found[answer] for answer in answers)
 
 
 def _takes_back(text: str, verdict: Verdict) -> bool:
-    """Whether an answer begins with the opposite of what the model reads, or its pictures say the opposite: "Yes, it is
-    sharp, but I don't like it", "match ✗"."""
+    """Whether an answer begins with the opposite of what the model reads: "Yes, it is sharp, but I don't like it"."""
     lead = _LEAD.match(text)
-    begun = lead is not None and _OPPOSITE[lead[1].casefold()] is verdict
-    return begun or {verdict, said_by_signs(text)} == {Verdict.YES, Verdict.NO}
+    begun = lead is not None and _OPPOSITE_OF[lead[1].casefold()] is verdict
+    return begun or (verdict is Verdict.NO and said_by_signs(text) is Verdict.YES)
 
 
-def _is_corrected(text: str, verdict: Verdict) -> bool:
-    """Whether an answer takes back what the model reads, by a plain yes or no."""
-    corrections = _CORRECTED.findall(text)
-    return bool(corrections) and _OPPOSITE[corrections[-1].casefold()] is verdict
+def _is_contradicted(text: str, verdict: Verdict) -> bool:
+    """Whether an answer has signs of no beside a yes ("match ✗"), or takes back the yes or no that the model reads."""
+    if verdict is Verdict.YES and said_by_signs(text) is Verdict.NO:
+        return True
+    last = next(reversed(list(_CORRECTED.finditer(text))), None)
+    if last is None or _OPPOSITE_OF[last[1].casefold()] is not verdict:
+        return False
+    return re.search(rf"\b{verdict.value}\b", text[: last.start()], re.IGNORECASE) is not None
 
 
 def _by_form(answer: str, question: Question) -> tuple[ReadVerdict | None, str]:

@@ -354,6 +354,7 @@ def test_only_the_part_of_the_context_that_a_text_needs_is_computed(monkeypatch:
     model.encode_texts(["dog"])
     model.encode_texts(["dog", "word " * 500])
     assert computed == [8, whole]
+    assert model.encode_texts([]).shape == (0, 128)
     assert model._model.positional_embedding.shape[0] == model._model.attn_mask.shape[0] == whole
 
 
@@ -362,7 +363,7 @@ def test_a_model_that_may_read_the_whole_context_gets_it(attribute: str, value: 
     model = OpenClipModel(DEMO_ENCODER, "cpu", 1)
     setattr(model._model, attribute, value)
     tokens = model._tokenizer(["dog"])
-    assert model._context_of(tokens) == tokens.shape[1]
+    assert model._context_needed(tokens) == tokens.shape[1]
 
 
 @pytest.mark.parametrize(("pictures_gain", "texts_gain"), [(2.0, 0.5), (0.5, 2.0)])

@@ -68,7 +68,19 @@ LIKE, INTEREST, JUDGE = Question
         (JUDGE, "✅ or ❌", UNPARSED),
         (LIKE, "yes ✔", YES),
         (LIKE, "Yes ❌", UNPARSED),
-        (LIKE, "Verdict: 👎 (nothing against cats)", NO),
+        (LIKE, "No ❤️", NO),
+        (INTEREST, "Decision: ✅ swipe", NO),
+        (JUDGE, "Verdict: ✅ Not aligned", NO),
+        (JUDGE, "Match: ☐", UNPARSED),
+        (JUDGE, "Verdict: ×", UNPARSED),
+        (LIKE, "Verdict: 💔", UNPARSED),
+        (JUDGE, "Mismatch: ✓\nAnswer: ✓", UNPARSED),
+        (JUDGE, "Are they different? ❌", UNPARSED),
+        (LIKE, "Dislike: ❌", UNPARSED),
+        (INTEREST, "Would I swipe? ❌", UNPARSED),
+        (LIKE, "Sí ✗", UNPARSED),
+        (JUDGE, '{"mismatch": "✓", "verdict": "✓"}', UNPARSED),
+        (JUDGE, '{"mismatch": "no", "verdict": "yes"}', YES),
     ],
 )
 def test_a_form_that_leaves_no_doubt_needs_no_model(question: Question, answer: str, verdict: Verdict) -> None:
@@ -90,6 +102,11 @@ def test_a_form_that_leaves_no_doubt_needs_no_model(question: Question, answer: 
         (JUDGE, "match ✗", UNPARSED),
         (INTEREST, "No. Correction: yes. I had mistaken the smoke for fog.", UNPARSED),
         (LIKE, "Yes. Wait, there is no doubt about it: yes.", YES),
+        (LIKE, "Yes. Let me change my answer to no.", UNPARSED),
+        (LIKE, "Yes, I like it. I mean, no complaints.", YES),
+        (INTEREST, "I'd keep watching; I can't wait, no way I'm swiping.", YES),
+        (LIKE, "✅ (I do not like this picture at all.)", NO),
+        (LIKE, "I really like this picture ❌", UNPARSED),
     ],
 )
 def test_words_are_read_by_the_model(reader: OnnxReader, question: Question, answer: str, verdict: Verdict) -> None:
