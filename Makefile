@@ -93,14 +93,10 @@ PYTEST := $(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder
 # make test COVERAGE= is faster.
 COVERAGE ?= --cov --cov-report=json:.coverage.json
 
-# They start many processes, and a machine that is busy with others can stop one for seconds. What fails runs once more, in
-# new processes; the output has both runs, so that a fault that comes and goes is seen.
-WITH_SERVERS := tests/e2e tests/integration
-
 test: $(VENV)/.axia-dev ## Run all tests, those on a real vLLM among them, and print the coverage of the fast ones
 	$(PYTEST) tests/unit tests/component $(COVERAGE)
 	$(if $(COVERAGE),$(PY) scripts/coverage_by_package.py .coverage.json)
-	$(PYTEST) $(WITH_SERVERS) || { [ $$? -eq 1 ] && $(PYTEST) --last-failed --last-failed-no-failures none $(WITH_SERVERS); }
+	$(PYTEST) tests/e2e tests/integration
 
 families: $(VENV)/.axia-dev ## Serve a checkpoint of every family of models and try each call (about 25 minutes)
 	AXIA_TEST_FAMILIES=all $(PY) -m pytest tests/e2e/test_families.py

@@ -109,7 +109,7 @@ class OpenClipModel:
         import torch
 
         with torch.inference_mode():
-            return self._vectors(self._text_features(self._tokenizer(list(texts)).to(self.device)))
+            return self._vectors(self._text_features(self._tokenizer(list(texts))))
 
     def _text_features(self, tokens: "torch.Tensor") -> "torch.Tensor":
         """Features of tokenised texts, shape (texts, context).
@@ -119,7 +119,8 @@ class OpenClipModel:
         """
         from torch import nn
 
-        length = self._context_needed(tokens)
+        length = self._context_needed(tokens)  # before they are on a GPU, for whose answer it would wait
+        tokens = tokens.to(self.device)
         if length == tokens.shape[1]:
             features: torch.Tensor = self._model.encode_text(tokens)
             return features
